@@ -1,0 +1,34 @@
+# `make bench` and `make test` set up what is missing; CI runs `make check`.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: bench test check fix clean
+
+bench: $(READY)
+	@rm -rf .bench
+	@$(BIN)/python -m data_synth --out .bench --world taste --seed 0
+	@$(BIN)/ctrbench --home .bench run benchmarks/smoke.yaml
+
+test: $(READY)
+	$(BIN)/pytest -q
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+fix: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .bench
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ctrbench needs Python 3.11 or newer; try make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@

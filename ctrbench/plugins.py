@@ -1,0 +1,74 @@
+"""The folder listing as registry: a public file in a plug-in folder is a contender.
+
+Another installed package adds one by an entry point in the group named like the folder, for example
+`[project.entry-points."ctrbench.injection"]` with `my_mode = "my_package.my_mode:MyMode"`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar
+
+from ctrbench.errors import ContractError, UnknownNameError
+
+Base = TypeVar("Base")
+
+
+def names(package: str) -> list[str]:
+    """Sorted names of all contenders of a plug-in package, own and installed; imports none of them.
+
+    Raises:
+        ContractError: an installed package takes a name that is there already.
+    """
+    own, installed = _own(package), _installed(package)
+    both = sorted(own & installed.keys())
+    if both:
+        raise ContractError(
+            f"{package}: installed package(s) redefine {', '.join(both)}; rename the entry point."
+        )
+    return sorted(own | installed.keys())
+
+
+def load(package: str, name: str, base: type[Base]) -> type[Base]:
+    """The contender's class: the one public subclass of `base` that its file defines.
+
+    Raises:
+        UnknownNameError: no contender has this name.
+        ContractError: the file defines no such class, or several.
+    """
+    known = names(package)
+    if name not in known:
+        raise UnknownNameError(package.rsplit(".", 1)[-1], name, known)
+    installed = _installed(package)
+    if name in installed:
+        found = installed[name].load()
+        if not (isinstance(found, type) and issubclass(found, base)):
+            raise ContractError(
+                f"entry point {name} of {package} is {found!r}, not a subclass of {base.__name__}."
+            )
+        return found
+    module = importlib.import_module(f"{package}.{name}")
+    classes = [
+        value
+        for key, value in vars(module).items()
+        if isinstance(value, type)
+        and issubclass(value, base)
+        and value.__module__ == module.__name__
+        and not key.startswith("_")
+    ]
+    if len(classes) != 1:
+        raise ContractError(
+            f"{module.__name__} must define one public subclass of {base.__name__}; it defines {len(classes)}."
+        )
+    return classes[0]
+
+
+def _own(package: str) -> set[str]:
+    path = importlib.import_module(package).__path__
+    return {info.name for info in pkgutil.iter_modules(path) if not info.name.startswith("_")}
+
+
+def _installed(package: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=package)}

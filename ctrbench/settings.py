@@ -1,0 +1,44 @@
+"""Settings of the CTR model and its training: the `model:` and `training:` of a benchmark file."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from ctrbench.schema import Frozen
+
+
+class ModelSettings(Frozen):
+    """Sizes and choices of the DIN; the same for the baseline and every injected sibling."""
+
+    history_length: PositiveInt = 50  # latest clicks before the impression
+    embedding_size: PositiveInt = 16  # of the item id
+    field_embedding_size: PositiveInt = 8  # of every categorical or list field
+    fields: tuple[str, ...] | None = None  # those the model sees; null: all but text
+    user_id: bool = False  # embed the user's own id as one more user field
+    attention: tuple[PositiveInt, ...] = Field(
+        (64, 32), min_length=1
+    )  # hidden sizes of the attention unit
+    top: tuple[PositiveInt, ...] = Field((200, 80), min_length=1)  # hidden sizes of the last MLP
+    attention_weights: Literal["plain", "softmax"] = "plain"  # plain: unnormalised, as in the paper
+    activation: Literal["dice", "prelu"] = "dice"
+    embedding_std: PositiveFloat = 0.01  # of the starting values of every embedding
+
+
+class TrainingSettings(Frozen):
+    """How a cell is trained; the same for the baseline and every injected sibling."""
+
+    epochs: PositiveInt = 1  # more than one is a diagnostic: CTR models overfit from the second on
+    batch_size: PositiveInt = 1024
+    learning_rate: PositiveFloat = 1e-3
+    mba_l2: NonNegativeFloat = (
+        0.01  # mini-batch-aware regularisation of the id embedding, DIN section 5.1
+    )
+    id_dropout: float = Field(
+        0.02, ge=0, lt=1
+    )  # share of ids replaced by unknown, so that its row is trained
+    curve_points: PositiveInt = 20  # per epoch
+    device: str = (
+        "cpu"  # any torch device; predictions of different devices differ in the last digits
+    )

@@ -1,0 +1,62 @@
+import errno
+import os
+
+import pytest
+
+from ctrbench.atomic import atomic_file, atomic_folder, write_json
+from ctrbench.errors import StoreError
+
+
+def test_file_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    with pytest.raises(RuntimeError, match="halfway"), atomic_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("halfway")
+    assert list(path.parent.iterdir()) == []
+    with atomic_file(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_folder_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "folder"
+    with pytest.raises(RuntimeError, match="halfway"), atomic_folder(path) as temporary:
+        (temporary / "one").write_text("1")
+        raise RuntimeError("halfway")
+    assert list(tmp_path.iterdir()) == []
+    with atomic_folder(path) as temporary:
+        (temporary / "one").write_text("1")
+    assert [file.name for file in path.iterdir()] == ["one"]
+
+
+def test_folder_that_appeared_meanwhile_is_left_alone(tmp_path):
+    path = tmp_path / "folder"
+    with pytest.raises(StoreError, match="appeared while"), atomic_folder(path) as temporary:
+        (temporary / "one").write_text("1")
+        path.mkdir()
+        (path / "other").write_text("2")
+    assert [file.name for file in path.iterdir()] == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [(errno.ENOSPC, "no space left"), (errno.EROFS, "read-only"), (errno.EACCES, "permission")],
+)
+def test_refused_writing_is_a_message(tmp_path, number, message):
+    with pytest.raises(StoreError, match=message), atomic_file(tmp_path / "file"):
+        raise OSError(number, os.strerror(number))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_where_a_folder_is_needed(tmp_path):
+    (tmp_path / "results").write_text("")
+    with pytest.raises(StoreError, match="a file stands where a folder is needed"):
+        write_json(tmp_path / "results" / "record.json", {})
+
+
+def test_nan_is_never_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "record.json", {"auc": float("nan")})
+    assert list(tmp_path.iterdir()) == []

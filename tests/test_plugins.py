@@ -1,0 +1,54 @@
+import sys
+import types
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from ctrbench import plugins
+from ctrbench.errors import ContractError, UnknownNameError
+from ctrbench.injection import Injection
+from ctrbench.injection.none import NoInjection
+
+
+class Other(NoInjection):
+    """A mode of another package."""
+
+
+def install(monkeypatch, name, target):
+    point = EntryPoint(name, target, "ctrbench.injection")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
+
+
+def test_public_files_are_the_contenders():
+    assert {"none", "vector", "sim_score", "cluster_id"} <= set(plugins.names("ctrbench.injection"))
+    assert not any(name.startswith("_") for name in plugins.names("ctrbench.injection"))
+
+
+def test_installed_package_adds_a_mode(monkeypatch):
+    install(monkeypatch, "other", "tests.test_plugins:Other")
+    assert "other" in plugins.names("ctrbench.injection")
+    assert plugins.load("ctrbench.injection", "other", Injection) is Other
+
+
+def test_installed_package_may_not_redefine_one(monkeypatch):
+    install(monkeypatch, "vector", "tests.test_plugins:Other")
+    with pytest.raises(ContractError, match="redefine vector; rename"):
+        plugins.names("ctrbench.injection")
+
+
+def test_entry_point_that_is_no_mode(monkeypatch):
+    install(monkeypatch, "other", "tests.test_plugins:pytest")
+    with pytest.raises(ContractError, match="not a subclass of Injection"):
+        plugins.load("ctrbench.injection", "other", Injection)
+
+
+def test_unknown_name_offers_the_nearest():
+    with pytest.raises(UnknownNameError, match="Did you mean 'sim_score'"):
+        plugins.load("ctrbench.injection", "simscore", Injection)
+
+
+def test_file_without_its_class(monkeypatch):
+    monkeypatch.setattr(plugins, "names", lambda package: ["empty"])
+    monkeypatch.setitem(sys.modules, "ctrbench.injection.empty", types.ModuleType("empty"))
+    with pytest.raises(ContractError, match="must define one public subclass of Injection; it defines 0"):
+        plugins.load("ctrbench.injection", "empty", Injection)
