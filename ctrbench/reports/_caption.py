@@ -1,0 +1,104 @@
+"""What a reader must know to read the numbers: the sentences above a table."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+from ctrbench.reports._comparison import Arm, Arms, Comparison
+from ctrbench.schema import DatasetManifest, Metrics
+
+REFERENCE = "a logistic regression on item mean and running like-rate"
+NAMES = {
+    "gauc": "GAUC",
+    "auc": "AUC",
+    "log_loss": "log loss",
+    "predicted_over_observed": "predicted over observed CTR",
+}
+
+
+def caption(plan: Comparison, arms: Arms) -> tuple[str, ...]:
+    """The caption's sentences."""
+    data = plan.dataset
+    sentences = [
+        f"Deltas on the test period of {data.name} in percentage points (pp), each cell minus the "
+        "baseline of the same seed; GAUC is weighted by impressions.",
+        _seeds(plan.seeds),
+        f"Label: {data.label}. Split: {data.split}. Impressions: {_periods(data)}.",
+        _test_users(arms),
+        _baseline(plan, arms.baseline),
+        _reference(plan),
+    ]
+    if any(arms.siblings(row) for row in plan.rows):
+        sentences.append(
+            "The delta against the shuffled sibling, the same mode on the version's own vectors "
+            "dealt out to other items, is what the images' information adds."
+        )
+    if data.has_weight:
+        sentences.append("Every metric counts an impression by its sample weight.")
+    if "pretrain" not in _filled_periods(data):
+        sentences.append(
+            "The data set has no pretrain period: codebooks, means and PCA are fitted on train."
+        )
+    return tuple(sentence for sentence in (*sentences, *data.notes) if sentence)
+
+
+def test_metrics(arms: Arms) -> Metrics | None:
+    """Test metrics of any finished cell, the baseline's first: its counts hold for all."""
+    found = (record.metrics.get("test") for arm in arms.all for record in arm.done.values())
+    return next((metrics for metrics in found if metrics is not None), None)
+
+
+def mean_metric(arm: Arm, name: str) -> float | None:
+    """Mean over seeds of a test metric; None if no finished cell has it."""
+    tests = [record.metrics.get("test") for record in arm.done.values()]
+    values = [getattr(metrics, name) for metrics in tests if metrics is not None]
+    defined = [value for value in values if value is not None]
+    return fmean(defined) if defined else None
+
+
+def _seeds(seeds: tuple[int, ...]) -> str:
+    listed = ", ".join(map(str, seeds))
+    if len(seeds) == 1:
+        return f"One seed ({listed}), hence no standard error."
+    return (
+        f"Mean ± standard error over {len(seeds)} seeds ({listed}); the standard error is over "
+        "seeds only, the sampling of users is not in it."
+    )
+
+
+def _filled_periods(data: DatasetManifest) -> dict[str, int]:
+    sizes = {name: stop - start for name, (start, stop) in data.periods.items()}
+    return {name: size for name, size in sizes.items() if size}
+
+
+def _periods(data: DatasetManifest) -> str:
+    return ", ".join(f"{name} {size:,}" for name, size in _filled_periods(data).items())
+
+
+def _test_users(arms: Arms) -> str:
+    metrics = test_metrics(arms)
+    if metrics is None:
+        return "No cell has finished yet."
+    share = metrics.evaluable_impressions / max(metrics.impressions, 1)
+    return (
+        f"Test: {metrics.impressions:,} impressions of {metrics.users:,} users; "
+        f"{metrics.evaluable_users:,} evaluable users, with both a click and a non-click, "
+        f"carry GAUC on {100 * share:.1f} % of the impressions."
+    )
+
+
+def _baseline(plan: Comparison, baseline: Arm) -> str:
+    names = (*plan.metrics, "log_loss", "predicted_over_observed")
+    means = {name: mean_metric(baseline, name) for name in names}
+    listed = [f"{NAMES[name]} {mean:.4f}" for name, mean in means.items() if mean is not None]
+    seeds = len(baseline.done)
+    over = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
+    return f"Baseline ({over}): {', '.join(listed)}." if listed else ""
+
+
+def _reference(plan: Comparison) -> str:
+    if plan.reference is None:
+        return ""
+    values = [(name, getattr(plan.reference, name)) for name in plan.metrics]
+    listed = [f"{NAMES[name]} {value:.4f}" for name, value in values if value is not None]
+    return f"Reference, {REFERENCE}: {', '.join(listed)}." if listed else ""

@@ -1,0 +1,124 @@
+"""What a table is asked to show: rows, columns, seeds, and the cell that belongs in each place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ctrbench.schema import CellRecord, DatasetManifest, Metrics
+from ctrbench.slices import Slice
+
+Metric = Literal["gauc", "auc"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A version, or a control made from one."""
+
+    label: str
+    control: bool = False
+    siblings: tuple[str, ...] = ()  # labels of the shuffled rows made from this version
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A matrix as its table sees it; cells by hash, whether they were run or not."""
+
+    dataset: DatasetManifest
+    headline: Metric
+    columns: tuple[str, ...]  # labels: the mode, and the settings a grid spans
+    rows: tuple[Row, ...]
+    seeds: tuple[int, ...]
+    cells: Mapping[tuple[str, str, int], str]  # (row label, column label, seed) -> hash
+    baseline: Mapping[int, str]  # seed -> hash
+    slices: tuple[Slice, ...] = ()
+    reference: Metrics | None = None  # test metrics of the simple rule a baseline should beat
+
+    @property
+    def metrics(self) -> tuple[Metric, Metric]:
+        """Both metrics, the headline first."""
+        return ("gauc", "auc") if self.headline == "gauc" else ("auc", "gauc")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of a record: a metric on the test period or on a slice of it."""
+
+    metric: Metric
+    slice: Slice | None = None
+
+    @property
+    def title(self) -> str:
+        """The measure for people."""
+        return self.metric.upper() + (f" on {self.slice.title}" if self.slice else "")
+
+    def metrics(self, record: CellRecord) -> Metrics | None:
+        """The metrics that hold the measure; None if the record has none for this slice."""
+        return record.slices.get(self.slice.key) if self.slice else record.metrics.get("test")
+
+    def value(self, record: CellRecord) -> float | None:
+        """The number; None where it is not stored or not defined."""
+        metrics = self.metrics(record)
+        if metrics is None:
+            return None
+        return metrics.gauc if self.metric == "gauc" else metrics.auc
+
+
+@dataclass(frozen=True)
+class Arm:
+    """The cells of one place in the table, one per seed."""
+
+    label: str
+    hashes: Mapping[int, str]  # by seed, run or not
+    done: Mapping[int, CellRecord]
+    failed: Mapping[int, CellRecord]
+
+    @property
+    def run(self) -> bool:
+        """Whether any of its cells was run to an end, good or bad."""
+        return bool(self.done or self.failed)
+
+    def values(self, measure: Measure) -> dict[int, float]:
+        """The measure by seed, where it is defined."""
+        found = {seed: measure.value(record) for seed, record in self.done.items()}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Arms:
+    """Every place of the table with what was stored for it."""
+
+    baseline: Arm
+    cells: Mapping[tuple[str, str], Arm]  # (row label, column label)
+
+    @property
+    def all(self) -> list[Arm]:
+        """The baseline first."""
+        return [self.baseline, *self.cells.values()]
+
+    def siblings(self, row: Row) -> list[str]:
+        """The row's siblings of which any cell was run."""
+        run = {label for (label, _), arm in self.cells.items() if arm.run}
+        return [label for label in row.siblings if label in run]
+
+
+def gather(plan: Comparison, records: Mapping[str, CellRecord]) -> Arms:
+    """Put every stored record in its place."""
+    cells = {}
+    for row in plan.rows:
+        for column in plan.columns:
+            places = {seed: plan.cells.get((row.label, column, seed)) for seed in plan.seeds}
+            hashes = {seed: hash for seed, hash in places.items() if hash is not None}
+            cells[row.label, column] = _arm(f"{row.label} / {column}", hashes, records)
+    return Arms(_arm("Baseline", plan.baseline, records), cells)
+
+
+def _arm(label: str, hashes: Mapping[int, str], records: Mapping[str, CellRecord]) -> Arm:
+    run = {seed: records[hash] for seed, hash in hashes.items() if hash in records}
+    return Arm(
+        label,
+        hashes,
+        done={seed: record for seed, record in run.items() if record.status == "done"},
+        failed={seed: record for seed, record in run.items() if record.status == "failed"},
+    )

@@ -1,0 +1,69 @@
+"""Cells trained under other settings or in another environment than the baseline are marked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ctrbench.reports._comparison import Arm, Arms
+from ctrbench.schema import CellRecord
+
+MARK = "†"
+VOUCHED = {"ctrbench", "commit", "python"}  # `protocol` is raised when our own code moves a number
+
+
+def differences(arms: Arms) -> tuple[list[str], set[str]]:
+    """What differs from the first finished baseline cell.
+
+    Returns:
+        A sentence per distinct difference naming the cells it concerns, and the labels of the
+        arms in which any cell differs.
+    """
+    finished = [(arm, record) for arm in arms.all for _, record in sorted(arm.done.items())]
+    if not finished:
+        return [], set()
+    usual_arm, usual = finished[0]
+    places: dict[str, list[str]] = {}
+    marked = set()
+    for arm in arms.all:
+        for text, seeds in _by_difference(arm, _conditions(usual)).items():
+            whose = "" if len(seeds) == len(arm.done) else f" (seed {', '.join(map(str, seeds))})"
+            places.setdefault(text, []).append(arm.label + whose)
+            marked.add(arm.label)
+    against = f"{usual_arm.label}, seed {usual.cell.seed}"
+    sentences = [
+        f"{'; '.join(labels)}: not trained like {against}: {text}."
+        for text, labels in places.items()
+    ]
+    return sentences, marked
+
+
+def _by_difference(arm: Arm, usual: Mapping[str, str]) -> dict[str, list[int]]:
+    """Seeds by what differs in them."""
+    found: dict[str, list[int]] = {}
+    for seed, record in sorted(arm.done.items()):
+        own = _conditions(record)
+        parts = [
+            f"{key} {own.get(key, 'not recorded')} instead of {usual.get(key, 'not recorded')}"
+            for key in sorted(own.keys() | usual.keys())
+            if own.get(key) != usual.get(key)
+        ]
+        if parts:
+            found.setdefault(", ".join(parts), []).append(seed)
+    return found
+
+
+def _conditions(record: CellRecord) -> dict[str, str]:
+    """All that a fair comparison holds fixed; version, mode and seed are what it compares."""
+    cell = record.cell
+    return {
+        "data": cell.data_hash,
+        "protocol": str(cell.protocol),
+        **_flat("model", cell.model),
+        **_flat("training", cell.training),
+        **{key: value for key, value in record.environment.items() if key not in VOUCHED},
+    }
+
+
+def _flat(name: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    return {f"{name}.{key}": str(value) for key, value in settings.items()}

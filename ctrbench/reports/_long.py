@@ -1,0 +1,35 @@
+"""The table in long form: one row per block, row and column, at full precision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ctrbench.reports._table import ComparisonTable
+
+
+def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:
+    """Plain rows; None where there is no number."""
+    notes = {note.mark: note.text for note in table.footnotes if note.mark.isdigit()}
+    return [
+        {
+            "dataset": table.dataset,
+            "metric": block.metric,
+            "slice": block.slice,
+            "comparison": block.comparison,
+            "row": line.label,
+            "against": line.against,
+            "control": line.control,
+            "column": column,
+            "status": entry.status,
+            "delta_pp": entry.delta.mean_pp if entry.delta else None,
+            "standard_error_pp": entry.delta.standard_error_pp if entry.delta else None,
+            "seeds": len(entry.delta.seeds) if entry.delta else 0,
+            "seeds_planned": len(table.seeds),
+            "same_conditions": all(mark in notes for mark in entry.marks),
+            "notes": " ".join(notes[mark] for mark in entry.marks if mark in notes),
+            "hashes": entry.hashes,
+        }
+        for block in table.blocks
+        for line in block.lines
+        for column, entry in zip(table.columns, line.entries, strict=True)
+    ]

@@ -1,0 +1,225 @@
+"""Stored records -> one table of paired deltas with all its marks; formats only write it down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Literal
+
+from ctrbench.reports._caption import caption
+from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure, Metric, gather
+from ctrbench.reports._conditions import MARK, differences
+from ctrbench.reports._warnings import warnings
+from ctrbench.schema import CellRecord
+from ctrbench.stats import Delta, paired_delta
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One place of the table."""
+
+    status: Literal["done", "failed", "missing"]
+    delta: Delta | None  # None unless done
+    marks: tuple[str, ...] = ()  # of the footnotes that explain it
+    hashes: tuple[str, ...] = ()  # of its cells, in the order of seeds, run or not
+
+    @property
+    def text(self) -> str:
+        """The place as printed, without its marks: `+0.23 ± 0.05`, `–`, `failed`."""
+        if self.delta is None:
+            return "failed" if self.status == "failed" else "–"
+        mean, error = self.delta.mean_pp, self.delta.standard_error_pp
+        shown = f"{mean:+.2f}" if abs(mean) >= 0.005 else "0.00"
+        return shown if error is None else f"{shown} ± {error:.2f}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a block; one entry per column."""
+
+    label: str
+    against: str  # label of what it is set against
+    control: bool
+    entries: tuple[Entry, ...]
+
+    @property
+    def title(self) -> str:
+        """The first column; names the sibling where there may be several."""
+        return self.label if self.against == BASELINE else f"{self.label} vs {self.against}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """One measure set against one kind of reference, for all rows."""
+
+    title: str
+    detail: str  # absolute value of the baseline and the impressions behind it; may be empty
+    metric: Metric
+    slice: str  # key; empty: the whole test period
+    comparison: Literal["baseline", "shuffled"]
+    lines: tuple[Line, ...]
+
+    @property
+    def marks(self) -> set[str]:
+        """Marks of the footnotes the block needs."""
+        return {mark for line in self.lines for entry in line.entries for mark in entry.marks}
+
+
+@dataclass(frozen=True)
+class Footnote:
+    """What a mark means; several may share one mark."""
+
+    mark: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ComparisonTable:
+    """A finished table; numbers in percentage points."""
+
+    dataset: str
+    caption: tuple[str, ...]
+    columns: tuple[str, ...]
+    seeds: tuple[int, ...]
+    blocks: tuple[Block, ...]
+    footnotes: tuple[Footnote, ...]
+    warnings: tuple[str, ...]
+
+
+BASELINE = "Baseline"
+
+
+def compare(plan: Comparison, records: Mapping[str, CellRecord]) -> ComparisonTable:
+    """The table of a matrix from whatever of it is stored.
+
+    Args:
+        plan: which cell belongs where.
+        records: by cell hash; a hash that is not in it was not run.
+    """
+    arms = gather(plan, records)
+    sentences, marked = differences(arms)
+    builder = _Builder(plan, arms, marked, numbers={})
+    measures = [Measure(metric) for metric in plan.metrics]
+    measures += [Measure(plan.headline, slice_) for slice_ in plan.slices]
+    blocks = tuple(block for measure in measures for block in builder.blocks(measure))
+    numbered = [Footnote(str(number), text) for text, number in builder.numbers.items()]
+    return ComparisonTable(
+        dataset=plan.dataset.name,
+        caption=caption(plan, arms),
+        columns=plan.columns,
+        seeds=plan.seeds,
+        blocks=blocks,
+        footnotes=(*numbered, *(Footnote(MARK, sentence) for sentence in sentences)),
+        warnings=warnings(plan, arms),
+    )
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """Makes blocks and numbers their footnotes as they come up."""
+
+    plan: Comparison
+    arms: Arms
+    marked: set[str]  # labels of arms trained under other conditions
+    numbers: dict[str, int]  # footnote text -> number
+
+    def blocks(self, measure: Measure) -> Iterator[Block]:
+        """The delta against the baseline; that against shuffled siblings where there are any."""
+        key = measure.slice.key if measure.slice else ""
+        yield Block(
+            f"{measure.title}, delta against the baseline, pp",
+            _detail(measure, self.arms),
+            measure.metric,
+            key,
+            "baseline",
+            (self._baseline_line(measure), *self._lines(measure)),
+        )
+        siblings = tuple(self._sibling_lines(measure))
+        if siblings:
+            title = f"{measure.title}, delta against the shuffled sibling, pp"
+            yield Block(title, "", measure.metric, key, "shuffled", siblings)
+
+    def _baseline_line(self, measure: Measure) -> Line:
+        arm = self.arms.baseline
+        entry = self._entry(arm, arm, measure)
+        if entry.delta is not None:  # zero by definition, so without an error
+            entry = replace(entry, delta=replace(entry.delta, standard_error_pp=None))
+        return Line(BASELINE, BASELINE, False, (entry,) * len(self.plan.columns))
+
+    def _lines(self, measure: Measure) -> Iterator[Line]:
+        for row in sorted(self.plan.rows, key=lambda row: row.control):
+            entries = [
+                self._entry(self.arms.cells[row.label, column], self.arms.baseline, measure)
+                for column in self.plan.columns
+            ]
+            yield Line(row.label, BASELINE, row.control, tuple(entries))
+
+    def _sibling_lines(self, measure: Measure) -> Iterator[Line]:
+        cells = self.arms.cells
+        for row in self.plan.rows:
+            for sibling in self.arms.siblings(row):
+                entries = [
+                    self._entry(cells[row.label, column], cells[sibling, column], measure)
+                    for column in self.plan.columns
+                ]
+                yield Line(row.label, sibling, False, tuple(entries))
+
+    def _entry(self, arm: Arm, reference: Arm, measure: Measure) -> Entry:
+        delta = paired_delta(arm.values(measure), reference.values(measure))
+        notes = [*_failures(arm), *_limits(arm, reference, measure, delta, self.plan.seeds)]
+        marks = [str(self.numbers.setdefault(note, len(self.numbers) + 1)) for note in notes]
+        if delta is not None and {arm.label, reference.label} & self.marked:
+            marks.append(MARK)
+        hashes = tuple(arm.hashes[seed] for seed in self.plan.seeds if seed in arm.hashes)
+        if delta is not None:
+            return Entry("done", delta, tuple(marks), hashes)
+        failed = arm.failed and not arm.done
+        return Entry("failed" if failed else "missing", None, tuple(marks), hashes)
+
+
+def _failures(arm: Arm) -> Iterator[str]:
+    """A sentence per distinct reason for which cells of the arm failed."""
+    for reason in dict.fromkeys(record.reason for record in arm.failed.values()):
+        seeds = [seed for seed, record in sorted(arm.failed.items()) if record.reason == reason]
+        hashes = ", ".join(arm.failed[seed].hash for seed in seeds)
+        line = " ".join(reason.split()).rstrip(".")
+        yield f"{arm.label}, seed {_listed(seeds)} failed: {line} (cell {hashes})."
+
+
+def _limits(
+    arm: Arm, reference: Arm, measure: Measure, delta: Delta | None, seeds: tuple[int, ...]
+) -> Iterator[str]:
+    """What an entry cannot say, and why."""
+    if delta is not None:
+        if len(delta.seeds) < len(seeds):
+            yield f"{len(delta.seeds)} of {len(seeds)} seeds: {_listed(delta.seeds)}."
+        if len(delta.seeds) == 1 and arm is not reference:
+            yield "One seed has no standard error."
+    elif not arm.done or not (reference.run or reference.label == BASELINE):
+        return  # one of the two was not run: the dash says so
+    elif arm.values(measure):
+        yield "Run, but what it is set against has no finished cell of the same seed."
+    elif any(measure.metrics(record) for record in arm.done.values()):
+        who = "no user has" if measure.metric == "gauc" else "there are not"
+        yield f"{measure.title} is not defined: {who} both a click and a non-click."
+    else:
+        yield f"{measure.title} is not among the stored metrics of {arm.label}."
+
+
+def _detail(measure: Measure, arms: Arms) -> str:
+    """Where the deltas start from: the baseline's own value, and the impressions it stands on."""
+    values = list(arms.baseline.values(measure).values())
+    stored = [measure.metrics(record) for arm in arms.all for record in arm.done.values()]
+    counts = next((metrics for metrics in stored if metrics is not None), None)
+    if counts is None:
+        return ""
+    absolute = f"Baseline {fmean(values):.4f}; " if values else ""
+    return (
+        f"{absolute}{counts.impressions:,} impressions, "
+        f"{counts.evaluable_users:,} of {counts.users:,} users evaluable."
+    )
+
+
+def _listed(seeds: Iterable[int]) -> str:
+    return ", ".join(map(str, seeds))

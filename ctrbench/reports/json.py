@@ -1,0 +1,27 @@
+"""JSON: the rows in long form, with caption, footnotes, warnings and the hashes of the cells."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from ctrbench.reports._base import Report
+from ctrbench.reports._long import long_rows
+from ctrbench.reports._table import ComparisonTable
+
+
+class Json(Report):
+    """Everything a table says, at full precision."""
+
+    def render(self, table: ComparisonTable) -> str:
+        """One object."""
+        value = {
+            "dataset": table.dataset,
+            "caption": table.caption,
+            "seeds": table.seeds,
+            "columns": table.columns,
+            "rows": long_rows(table),
+            "footnotes": [asdict(note) for note in table.footnotes],
+            "warnings": table.warnings,
+        }
+        return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,94 @@
+"""LaTeX for a paper: one `table` per block; needs the package booktabs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ctrbench.reports._base import Report
+from ctrbench.reports._table import Block, ComparisonTable, Entry, Line
+
+PLUS_MINUS = r"\pm"
+_MEANING = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "–": "--",
+    "±": f"${PLUS_MINUS}$",
+    "†": r"$\dagger$",
+    "…": r"\ldots{}",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    **{sign: f"\\{sign}" for sign in "{}$&#%_"},
+}
+_SPECIAL = re.compile("|".join(map(re.escape, _MEANING)))
+
+
+class Latex(Report):
+    r"""A fragment for `\input`: the first table carries the whole caption and the warnings."""
+
+    def render(self, table: ComparisonTable) -> str:
+        """All tables, a blank line between them."""
+        tables = [_table(block, table, first=not n) for n, block in enumerate(table.blocks)]
+        return "% needs \\usepackage{booktabs}\n" + "\n\n".join(tables) + "\n"
+
+
+def escape(text: str) -> str:
+    r"""Text whose every character stands for itself.
+
+    >>> print(escape("95 % of cluster_id & more"))
+    95 \% of cluster\_id \& more
+    """
+    return _SPECIAL.sub(lambda found: _MEANING[found[0]], text)
+
+
+def _table(block: Block, table: ComparisonTable, first: bool) -> str:
+    says = [block.title + ".", block.detail, *(table.caption if first else ())]
+    notes = [note for note in table.footnotes if note.mark in block.marks]
+    under = [f"${_superscript((note.mark,))}$ {escape(note.text)}" for note in notes]
+    under += [f"Warning: {escape(warning)}" for warning in table.warnings if first]
+    lines = [
+        r"\begin{table}[htbp]",
+        r"\centering",
+        rf"\caption{{{escape(' '.join(part for part in says if part))}}}",
+        rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
+        r"\toprule",
+        _row(["", *map(escape, table.columns)]),
+        r"\midrule",
+        *_rows(block.lines),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(rf"\par\smallskip{{\footnotesize {line}}}" for line in under),
+        r"\end{table}",
+    ]
+    return "\n".join(lines)
+
+
+def _rows(lines: Sequence[Line]) -> list[str]:
+    rows, in_controls = [], False
+    for line in lines:
+        if line.control and not in_controls:
+            rows += [r"\midrule"]
+            in_controls = True
+        rows.append(_row([escape(line.title), *map(_shown, line.entries)]))
+    return rows
+
+
+def _row(places: Sequence[str]) -> str:
+    return f"{' & '.join(places)} \\\\"
+
+
+def _shown(entry: Entry) -> str:
+    marks = _superscript(entry.marks)
+    if entry.delta is None:
+        return escape(entry.text) + (f"${marks}$" if marks else "")
+    return f"${entry.text.replace('±', PLUS_MINUS)}{marks}$"
+
+
+def _superscript(marks: Sequence[str]) -> str:
+    """For use within mathematics."""
+    joined = ",".join(marks).replace("†", r"\dagger")
+    return f"^{{{joined}}}" if marks else ""

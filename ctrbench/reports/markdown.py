@@ -1,0 +1,58 @@
+"""Markdown as GitHub shows it: a pipe table per block, for a README."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ctrbench.reports._base import Report
+from ctrbench.reports._table import Block, ComparisonTable, Entry
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$])")
+
+
+class Markdown(Report):
+    """Headings, tables and lists."""
+
+    def render(self, table: ComparisonTable) -> str:
+        """Caption, blocks, footnotes and warnings, a blank line between them."""
+        parts = [escape(" ".join(table.caption))]
+        for block in table.blocks:
+            parts += [f"**{escape(block.title)}**", escape(block.detail), _grid(block, table)]
+        notes = [f"- {_superscript((n.mark,))} {escape(n.text)}" for n in table.footnotes]
+        alarms = [f"- **Warning.** {escape(warning)}" for warning in table.warnings]
+        parts += ["\n".join(notes), "\n".join(alarms)]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def escape(text: str) -> str:
+    r"""Text whose every character stands for itself.
+
+    >>> print(escape("sim_score | <b>"))
+    sim\_score \| \<b\>
+    """
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def _grid(block: Block, table: ComparisonTable) -> str:
+    head = ["", *(escape(column) for column in table.columns)]
+    rows = [_row(head), _row(["---", *("---:" for _ in table.columns)])]
+    controls_follow = True
+    for line in block.lines:
+        if line.control and controls_follow:
+            rows.append(_row(["*controls*", *("" for _ in table.columns)]))
+            controls_follow = False
+        rows.append(_row([escape(line.title), *(_shown(entry) for entry in line.entries)]))
+    return "\n".join(rows)
+
+
+def _row(places: Sequence[str]) -> str:
+    return f"| {' | '.join(places)} |"
+
+
+def _shown(entry: Entry) -> str:
+    return entry.text + _superscript(entry.marks)
+
+
+def _superscript(marks: Sequence[str]) -> str:
+    return f"<sup>{','.join(marks)}</sup>" if marks else ""

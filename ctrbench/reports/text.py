@@ -1,0 +1,94 @@
+"""Plain text of at most 80 columns, for a terminal, a pipe or a mail; printed as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
+
+from ctrbench.reports._base import Report
+from ctrbench.reports._table import Block, ComparisonTable, Entry
+
+WIDTH = 80
+LABEL_WIDTH = 30  # of the first column at most; a longer label goes over several lines
+GAP = "  "
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class Text(Report):
+    """Aligned columns; columns that do not fit stand in a further part below."""
+
+    def render(self, table: ComparisonTable) -> str:
+        """Caption, blocks, footnotes and warnings, a blank line between them."""
+        parts = ["\n".join(_wrapped(" ".join(table.caption)))]
+        parts += ["\n".join(_block(block, table.columns)) for block in table.blocks]
+        notes = [_wrapped(note.text, _superscript((note.mark,)) + " ") for note in table.footnotes]
+        alarms = [_wrapped(warning, "Warning: ") for warning in table.warnings]
+        parts += ["\n".join(line for note in group for line in note) for group in (notes, alarms)]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _wrapped(text: str, first: str = "") -> list[str]:
+    return wrap(text, WIDTH, initial_indent=first, subsequent_indent=" " * len(first))
+
+
+def _block(block: Block, columns: Sequence[str]) -> Iterator[str]:
+    yield from _wrapped(block.title)
+    yield from _wrapped(block.detail)
+    labels = [wrap(line.title, LABEL_WIDTH) for line in block.lines]
+    label_width = max([len("controls"), *(len(part) for label in labels for part in label)])
+    made = [
+        _column(name, [line.entries[position] for line in block.lines])
+        for position, name in enumerate(columns)
+    ]
+    for part in _parts(made, WIDTH - label_width):
+        height = max(len(header) for header, _ in part)
+        for row in range(height):
+            places = [([""] * (height - len(header)) + header)[row] for header, _ in part]
+            yield _line("", label_width, places, part)
+        rule = label_width + sum(len(GAP) + _width(column) for column in part)
+        yield "─" * rule
+        in_controls = False
+        for row, (line, label) in enumerate(zip(block.lines, labels, strict=True)):
+            if line.control and not in_controls:
+                yield "controls ".ljust(rule, "─")
+                in_controls = True
+            yield _line(label[0], label_width, [cells[row] for _, cells in part], part)
+            yield from label[1:]
+
+
+Column = tuple[list[str], list[str]]  # lines of the header, one place per row; all equally wide
+
+
+def _column(name: str, entries: Sequence[Entry]) -> Column:
+    """Numbers end at one position, their marks stand behind it."""
+    number = max(len(entry.text) for entry in entries)
+    mark = max(len(_superscript(entry.marks)) for entry in entries)
+    cells = [e.text.rjust(number) + _superscript(e.marks).ljust(mark) for e in entries]
+    words = name.split(" ")
+    width = max([number + mark, *map(len, words)])
+    header = wrap(name, width, break_long_words=False, break_on_hyphens=False)
+    return [line.rjust(width) for line in header], [cell.rjust(width) for cell in cells]
+
+
+def _width(column: Column) -> int:
+    return len(column[0][0])
+
+
+def _parts(columns: Sequence[Column], room: int) -> Iterator[list[Column]]:
+    """The columns in as few parts as fit into the room."""
+    part: list[Column] = []
+    for column in columns:
+        if part and sum(len(GAP) + _width(c) for c in [*part, column]) > room:
+            yield part
+            part = []
+        part.append(column)
+    yield part
+
+
+def _line(label: str, label_width: int, places: Sequence[str], part: Sequence[Column]) -> str:
+    cells = [place.rjust(_width(column)) for place, column in zip(places, part, strict=True)]
+    return GAP.join([label.ljust(label_width), *cells]).rstrip()
+
+
+def _superscript(marks: Sequence[str]) -> str:
+    return ",".join(marks).translate(_SUPERSCRIPT)

@@ -1,0 +1,43 @@
+from ctrbench.reports import Row, compare
+from tests.reports.made import arm, baseline, manifest, metrics, plan
+
+
+def test_caption_says_what_was_measured():
+    records = {**baseline(), **arm("raw@shuffled / vector", (0.1, 0.2, 0.3))}
+    text = " ".join(compare(plan(), records).caption)
+    for part in (
+        "test period of films in percentage points (pp)",
+        "baseline of the same seed; GAUC is weighted by impressions.",
+        "Mean ± standard error over 3 seeds (0, 1, 2); the standard error is over seeds only",
+        "Label: rating >= 4. Split: per_user 20/50/10/20 %.",
+        "Impressions: pretrain 2,000, train 5,000, valid 1,000, test 2,000.",
+        "Test: 2,000 impressions of 400 users; 300 evaluable users",
+        "carry GAUC on 95.0 % of the impressions.",
+        "Baseline (mean of 3 seeds): GAUC 0.6000, AUC 0.7000, log loss 0.6500, predicted over",
+        "shuffled sibling",
+        "The split leaks future popularity.",
+    ):
+        assert part in text
+    assert "pretrain period:" not in text
+    assert "sample weight" not in text
+
+
+def test_caption_before_any_cell_has_finished():
+    text = " ".join(compare(plan(), {}).caption)
+    assert "No cell has finished yet." in text
+    assert "Baseline (" not in text
+
+
+def test_caption_names_the_reference():
+    text = " ".join(compare(plan(reference=metrics(0.55)), baseline()).caption)
+    assert "running like-rate: GAUC 0.5500, AUC 0.6500." in text
+
+
+def test_caption_of_a_weighted_data_set_without_pretrain_period_or_controls():
+    data = manifest(has_weight=True, periods={"pretrain": (0, 0), "train": (0, 9), "test": (9, 12)})
+    records = {**baseline(), **arm("raw / vector", (1, 1, 1))}
+    text = " ".join(compare(plan(dataset=data, rows=(Row("raw"),)), records).caption)
+    assert "no pretrain period: codebooks, means and PCA are fitted on train" in text
+    assert "Impressions: train 9, test 3." in text
+    assert "sample weight" in text
+    assert "sibling" not in text
