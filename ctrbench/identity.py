@@ -30,7 +30,7 @@ def hash_json(value: Any) -> str:
 
 
 class ContentHash:
-    """A hash fed piece by piece with named arrays and texts; independent of how they are chunked."""
+    """A hash fed piece by piece with named arrays and texts, however these are chunked."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()

@@ -60,7 +60,8 @@ def load(package: str, name: str, base: type[Base]) -> type[Base]:
     ]
     if len(classes) != 1:
         raise ContractError(
-            f"{module.__name__} must define one public subclass of {base.__name__}; it defines {len(classes)}."
+            f"{module.__name__} must define one public subclass of {base.__name__}; "
+            f"it defines {len(classes)}."
         )
     return classes[0]
 

@@ -1,4 +1,4 @@
-"""What travels between the rooms: manifests, impressions, embedding tables, cells and their records.
+"""What travels between the rooms: manifests, impressions, embedding tables, cells, records.
 
 Nothing here imports torch, so that a benchmark file is checked in a fraction of a second.
 """
@@ -156,8 +156,8 @@ class EmbeddingTable:
 class Control(Frozen):
     """A null version made from a real one: what remains when the images' information is gone."""
 
-    kind: Literal["random", "shuffled", "constant"]
-    within: str | None = None  # shuffled: only among items with the same value of this item field
+    kind: str  # a file below ctrbench/controls/
+    within: str | None = None  # only among items with the same value of this item field
 
     def __str__(self) -> str:
         return f"{self.kind}-within-{self.within}" if self.within else self.kind
@@ -216,7 +216,7 @@ class Metrics(Frozen):
 
 
 class CurvePoint(Frozen):
-    """The part of the epoch since the point before, each impression predicted before it is learned."""
+    """The part of the epoch since the last point, each impression predicted before learned."""
 
     impressions: int  # seen so far
     loss: float

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from ctrbench.schema import Frozen
+
+HiddenSizes = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class ModelSettings(Frozen):
@@ -17,10 +20,8 @@ class ModelSettings(Frozen):
     field_embedding_size: PositiveInt = 8  # of every categorical or list field
     fields: tuple[str, ...] | None = None  # those the model sees; null: all but text
     user_id: bool = False  # embed the user's own id as one more user field
-    attention: tuple[PositiveInt, ...] = Field(
-        (64, 32), min_length=1
-    )  # hidden sizes of the attention unit
-    top: tuple[PositiveInt, ...] = Field((200, 80), min_length=1)  # hidden sizes of the last MLP
+    attention: HiddenSizes = (64, 32)  # of the attention unit
+    top: HiddenSizes = (200, 80)  # of the last MLP
     attention_weights: Literal["plain", "softmax"] = "plain"  # plain: unnormalised, as in the paper
     activation: Literal["dice", "prelu"] = "dice"
     embedding_std: PositiveFloat = 0.01  # of the starting values of every embedding
@@ -32,13 +33,7 @@ class TrainingSettings(Frozen):
     epochs: PositiveInt = 1  # more than one is a diagnostic: CTR models overfit from the second on
     batch_size: PositiveInt = 1024
     learning_rate: PositiveFloat = 1e-3
-    mba_l2: NonNegativeFloat = (
-        0.01  # mini-batch-aware regularisation of the id embedding, DIN section 5.1
-    )
-    id_dropout: float = Field(
-        0.02, ge=0, lt=1
-    )  # share of ids replaced by unknown, so that its row is trained
+    mba_l2: NonNegativeFloat = 0.01  # mini-batch-aware L2 of the id embedding, DIN section 5.1
+    id_dropout: Share = 0.02  # of ids replaced by unknown, so that its row is trained
     curve_points: PositiveInt = 20  # per epoch
-    device: str = (
-        "cpu"  # any torch device; predictions of different devices differ in the last digits
-    )
+    device: str = "cpu"  # any torch device; predictions of different devices differ in last digits

@@ -7,11 +7,19 @@ from ctrbench.atomic import atomic_file, atomic_folder, write_json
 from ctrbench.errors import StoreError
 
 
+def fail_after(_):
+    raise RuntimeError("halfway")
+
+
+def fill(folder):
+    folder.mkdir()
+    (folder / "other").write_text("2")
+
+
 def test_file_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "deep" / "file.txt"
     with pytest.raises(RuntimeError, match="halfway"), atomic_file(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("halfway")
+        fail_after(temporary.write_text("half"))
     assert list(path.parent.iterdir()) == []
     with atomic_file(path) as temporary:
         temporary.write_text("whole")
@@ -23,8 +31,7 @@ def test_file_appears_whole_or_not_at_all(tmp_path):
 def test_folder_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "folder"
     with pytest.raises(RuntimeError, match="halfway"), atomic_folder(path) as temporary:
-        (temporary / "one").write_text("1")
-        raise RuntimeError("halfway")
+        fail_after((temporary / "one").write_text("1"))
     assert list(tmp_path.iterdir()) == []
     with atomic_folder(path) as temporary:
         (temporary / "one").write_text("1")
@@ -33,10 +40,8 @@ def test_folder_appears_whole_or_not_at_all(tmp_path):
 
 def test_folder_that_appeared_meanwhile_is_left_alone(tmp_path):
     path = tmp_path / "folder"
-    with pytest.raises(StoreError, match="appeared while"), atomic_folder(path) as temporary:
-        (temporary / "one").write_text("1")
-        path.mkdir()
-        (path / "other").write_text("2")
+    with pytest.raises(StoreError, match="appeared while"), atomic_folder(path):
+        fill(path)
     assert [file.name for file in path.iterdir()] == ["other"]
 
 

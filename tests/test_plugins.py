@@ -50,5 +50,7 @@ def test_unknown_name_offers_the_nearest():
 def test_file_without_its_class(monkeypatch):
     monkeypatch.setattr(plugins, "names", lambda package: ["empty"])
     monkeypatch.setitem(sys.modules, "ctrbench.injection.empty", types.ModuleType("empty"))
-    with pytest.raises(ContractError, match="must define one public subclass of Injection; it defines 0"):
+    with pytest.raises(
+        ContractError, match="must define one public subclass of Injection; it defines 0"
+    ):
         plugins.load("ctrbench.injection", "empty", Injection)

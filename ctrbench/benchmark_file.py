@@ -1,0 +1,155 @@
+"""Read a benchmark file: strict YAML in, checked settings out, every mistake at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+
+from ctrbench.atomic import atomic_file
+from ctrbench.errors import ConfigError, raise_all, unknown_name
+from ctrbench.schema import Control, Frozen
+from ctrbench.settings import ModelSettings, TrainingSettings
+from ctrbench.slices import Slice
+
+Seeds = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+
+
+class ControlRequest(Control):
+    """A control, and the versions it is made of."""
+
+    versions: tuple[str, ...] | None = None  # null: all versions of the matrix
+
+    @property
+    def control(self) -> Control:
+        """The control itself."""
+        return Control(kind=self.kind, within=self.within)
+
+
+class TuneSettings(Frozen):
+    """What `ctrbench tune` tries; choices are made on `valid` only."""
+
+    seeds: Seeds = (100,)  # apart from the matrix' own
+    batch_size: tuple[PositiveInt, ...] = ()  # tried for the baseline, then held for all
+    learning_rate: tuple[PositiveFloat, ...] = ()  # tried for the baseline, then held for all
+    learning_rate_factor: tuple[PositiveFloat, ...] = ()  # tried for every mode's image block
+    versions: tuple[str, ...] | None = None  # on which the factor is chosen; null: all
+
+
+class BenchmarkFile(Frozen):
+    """The whole of a benchmark file."""
+
+    dataset: str
+    versions: tuple[str, ...] = Field(min_length=1)
+    modes: dict[str, dict[str, Any] | None] = Field(
+        min_length=1
+    )  # name -> settings; a list is a grid
+    seeds: Seeds
+    headline: Literal["gauc", "auc"] = "gauc"  # the metric a table shows first
+    controls: tuple[ControlRequest, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    tune: TuneSettings | None = None
+
+
+def read_benchmark(path: Path) -> BenchmarkFile:
+    """Read and check one file; names of data sets, versions and modes are checked later.
+
+    Raises:
+        ConfigError: listing every problem with its line.
+    """
+    value, lines = _read_yaml(path)
+    try:
+        return BenchmarkFile.model_validate(value)
+    except ValidationError as error:
+        problems = [_problem(dict(detail), lines) for detail in error.errors()]
+    raise_all(problems, ConfigError, f"{path} has {len(problems)} mistake(s):")
+    raise AssertionError  # raise_all has raised
+
+
+def _read_yaml(path: Path) -> tuple[Any, dict[tuple[Any, ...], int]]:
+    """The file's plain value, and the line of every key and list entry."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import DuplicateKeyError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    if not path.is_file():
+        raise ConfigError(f"no benchmark file {path}; give the path of a YAML file.")
+    try:
+        text = path.read_text(encoding="utf-8")
+        value = YAML(typ="safe", pure=True).load(text)
+        tree = YAML(typ="rt").load(text)
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        what = str(error.problem).split(" with value")[0]
+        raise ConfigError(f"{path}, line {line}: {what}; keep one of the two.") from error
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise ConfigError(f"{path}, line {line}: not YAML: {error.problem}.") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a YAML text file: {error}.") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path} must hold keys such as dataset, versions, modes and seeds.")
+    return value, _lines(tree)
+
+
+def _lines(node: Any, where: tuple[Any, ...] = ()) -> dict[tuple[Any, ...], int]:
+    if not isinstance(node, dict | list):
+        return {}
+    found: dict[tuple[Any, ...], int] = {}
+    positions: dict[Any, Any] = getattr(node, "lc").data or {}  # noqa: B009
+    for key, child in node.items() if isinstance(node, dict) else enumerate(node):
+        if key in positions:
+            found[*where, key] = positions[key][0] + 1
+        found |= _lines(child, (*where, key))
+    return found
+
+
+def _problem(detail: dict[str, Any], lines: dict[tuple[Any, ...], int]) -> str:
+    """One validation error in words: line, key, what is wrong, what is allowed."""
+    where = tuple(part for part in detail["loc"])
+    shown = ".".join(map(str, where))
+    line = next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), None)
+    prefix = f"line {line}: " if line else ""
+    if detail["type"] == "extra_forbidden":
+        parent = _model_at(where[:-1])
+        known = list(parent.model_fields) if parent else []
+        return f"{prefix}{shown}: {unknown_name('key', str(where[-1]), known)}"
+    if detail["type"] == "missing":
+        return f"{prefix}{shown}: missing; add it."
+    message = detail["msg"].removeprefix("Value error, ")
+    given = detail.get("input")
+    brief = f" (given: {given!r})" if isinstance(given, str | int | float | bool | list) else ""
+    return f"{prefix}{shown}: {message}{brief}"
+
+
+def _model_at(where: tuple[Any, ...]) -> type[BaseModel] | None:
+    """The settings class that a key path leads to."""
+    inner: dict[str, type[BaseModel]] = {
+        "controls": ControlRequest,
+        "slices": Slice,
+        "model": ModelSettings,
+        "training": TrainingSettings,
+        "tune": TuneSettings,
+    }
+    return inner.get(str(where[0])) if where else BenchmarkFile
+
+
+def write_choice(path: Path, training: dict[str, Any], factors: dict[str, float]) -> None:
+    """Put tuned settings into a benchmark file; its comments and order stay.
+
+    Raises:
+        StoreError: the file cannot be written; it is as it was.
+    """
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="rt")
+    yaml.width = 100
+    value = yaml.load(path.read_text(encoding="utf-8"))
+    value.setdefault("training", {}).update(training)
+    for mode, factor in factors.items():
+        value["modes"][mode] = {**(value["modes"][mode] or {}), "learning_rate_factor": factor}
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        yaml.dump(value, stream)

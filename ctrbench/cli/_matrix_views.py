@@ -1,0 +1,229 @@
+"""What the matrix commands show: plans, progress, states, tables."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ctrbench.matrix import BASELINE, Matrix, Row
+from ctrbench.reports import Comparison, ComparisonTable, compare
+from ctrbench.reports import Row as TableRow
+from ctrbench.runner import missing_cells, stored_records
+from ctrbench.runner.tune import Tuning
+from ctrbench.schema import Cell, CellRecord
+from ctrbench.store import Store
+from ctrbench.workspace import Workspace
+
+# Before anything is stored, from the default model on one core of a 2.25 GHz server processor:
+FIRST_GUESS_ROWS_PER_S = 10_000  # impressions trained or predicted
+LIBRARIES_BYTES = 450e6  # of a process before it holds any data
+BYTES_PER_PARAMETER = 16  # weight, gradient, two moments of Adam
+
+
+def comparison_table(
+    workspace: Workspace, matrix: Matrix, records: dict[str, CellRecord]
+) -> ComparisonTable:
+    """The matrix as a table, filled with what is stored."""
+    seeds = matrix.file.seeds
+    cells = {
+        (row.label, column.label, seed): matrix.cell(row, column, seed).hash
+        for row in matrix.rows
+        for column in matrix.columns
+        for seed in seeds
+    }
+    summary = Store(workspace).read_summary(matrix.dataset.name)
+    plan = Comparison(
+        dataset=matrix.dataset,
+        headline=matrix.file.headline,
+        columns=tuple(column.label for column in matrix.columns),
+        rows=tuple(_table_row(row, matrix.rows) for row in matrix.rows),
+        seeds=seeds,
+        cells=cells,
+        baseline={seed: matrix.cell(None, None, seed).hash for seed in seeds},
+        slices=matrix.file.slices,
+        reference=summary.reference if summary else None,
+    )
+    return compare(plan, records)
+
+
+def _table_row(row: Row, rows: tuple[Row, ...]) -> TableRow:
+    shuffled = [
+        other.label
+        for other in rows
+        if row.control is None
+        and other.version == row.version
+        and other.control is not None
+        and other.control.kind == "shuffled"
+    ]
+    return TableRow(row.label, control=row.control is not None, siblings=tuple(shuffled))
+
+
+def print_plan(workspace: Workspace, matrix: Matrix, jobs: int) -> None:
+    """Cells by row and column, and what training the missing ones will take."""
+    cells = list(matrix.cells())
+    records = stored_records(workspace, cells)
+    missing = missing_cells(workspace, cells)
+    console = Console()
+    console.print(_cells_table(matrix, records))
+    console.print(
+        f"{len(cells)} cells: {len(cells) - len(missing)} stored, {len(missing)} to train.",
+        highlight=False,
+    )
+    if missing:
+        seconds, source = _expected_seconds(workspace, matrix, records)
+        total = len(missing) * seconds / min(jobs, len(missing))
+        memory = min(jobs, len(missing)) * _expected_bytes(matrix, records)
+        console.print(
+            f"About {_duration(total)} with {jobs} job(s) ({seconds:.0f} s a cell, {source}) "
+            f"and {memory / 1e9:.1f} GB of memory.",
+            highlight=False,
+        )
+
+
+def print_status(workspace: Workspace, matrix: Matrix) -> None:
+    """How far the matrix is, and why cells failed."""
+    cells = list(matrix.cells())
+    records = stored_records(workspace, cells)
+    counts = Counter(record.status for record in records.values())
+    console = Console()
+    console.print(_cells_table(matrix, records))
+    console.print(
+        f"{len(cells)} cells: {counts['done']} done, {counts['failed']} failed, "
+        f"{len(cells) - len(records)} missing.",
+        highlight=False,
+    )
+    for record in records.values():
+        if record.status == "failed":
+            console.print(f"failed: {record.cell.label}: {record.reason}", highlight=False)
+    if counts["failed"]:
+        console.print("Train them again with `ctrbench run FILE --retry-failed`.")
+
+
+def print_tuning(tuning: Tuning, matrix: Matrix) -> None:
+    """Every trial, best first within its kind, and the choice as lines of a benchmark file."""
+    table = Table("for", "settings", f"{matrix.file.headline.upper()} on valid", "cells")
+    for trial in sorted(
+        tuning.trials, key=lambda trial: (trial.what != "baseline", trial.what, -(trial.valid or 0))
+    ):
+        settings = ", ".join(f"{key} {value}" for key, value in trial.settings.items())
+        valid = "failed" if trial.valid is None else f"{trial.valid:.5f}"
+        table.add_row(trial.what, settings, valid, str(trial.cells))
+    console = Console()
+    console.print(table)
+    console.print("Chosen on valid; put this into the file, or let --write do it:")
+    lines = ["training:", *(f"  {key}: {value}" for key, value in tuning.training.items())]
+    if tuning.factors:
+        lines += ["modes:"]
+        lines += [f"  {mode}: {{learning_rate_factor: {f}}}" for mode, f in tuning.factors.items()]
+    console.print("\n".join(lines), highlight=False, markup=False)
+
+
+class RunDisplay:
+    """Progress of a run: a bar with the time left on a terminal, a line a cell elsewhere."""
+
+    def __init__(self, workspace: Workspace, matrix: Matrix, missing: list[Cell]) -> None:
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._total, self._done = len(missing), 0
+        self._shares: dict[str, float] = {}
+        self._task = self._progress.add_task("training", total=len(missing) or None)
+        stored = sum(1 for _ in matrix.cells()) - len(missing)
+        self._say(f"{matrix.dataset.name}: {stored} cells stored, {len(missing)} to train.")
+
+    def __enter__(self) -> RunDisplay:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def progress(self, cell: Cell, share: float) -> None:
+        """Move the bar by parts of cells, so that the time left is right from the start."""
+        self._shares[cell.hash] = share
+        self._progress.update(self._task, completed=self._done + sum(self._shares.values()))
+
+    def finished(self, record: CellRecord) -> None:
+        """Count the cell, and say how it ended."""
+        self._shares.pop(record.hash, None)
+        self._done += 1
+        self._progress.update(self._task, completed=self._done + sum(self._shares.values()))
+        count = f"[{self._done}/{self._total}]" if self._total else f"[{self._done}]"
+        if record.status == "failed":
+            self._say(f"{count} {record.cell.label}: failed: {record.reason.splitlines()[0]}")
+        elif not self._console.is_terminal:
+            seconds = sum(record.seconds.values())
+            self._say(f"{count} {record.cell.label}: {seconds:.1f} s")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _cells_table(matrix: Matrix, records: dict[str, CellRecord]) -> Table:
+    """Cells done of all seeds, by row and column; failed ones beside."""
+    table = Table("version", *(column.label for column in matrix.columns))
+    seeds = matrix.file.seeds
+
+    def state(cells: list[Cell]) -> str:
+        found = Counter(records[c.hash].status for c in cells if c.hash in records)
+        failed = f", {found['failed']} failed" if found["failed"] else ""
+        return f"{found['done']}/{len(cells)}{failed}"
+
+    baseline = state([matrix.cell(None, None, seed) for seed in seeds])
+    table.add_row(BASELINE, *([baseline] * len(matrix.columns)))
+    for row in matrix.rows:
+        states = [state([matrix.cell(row, c, seed) for seed in seeds]) for c in matrix.columns]
+        table.add_row(row.label, *states)
+    return table
+
+
+def _expected_seconds(
+    workspace: Workspace, matrix: Matrix, records: dict[str, CellRecord]
+) -> tuple[float, str]:
+    """Seconds of a cell, and where the number comes from."""
+    done = [record for record in records.values() if record.status == "done"]
+    if not done:
+        same = Store(workspace).records(matrix.dataset.name)
+        done = [record for record in same if record.status == "done"]
+    if done:
+        return statistics.median(sum(r.seconds.values()) for r in done), "as stored cells took"
+    periods = matrix.dataset.periods
+    rows = {name: stop - start for name, (start, stop) in periods.items()}
+    passes = matrix.file.training.epochs * rows.get("train", 0)
+    measured = rows.get("valid", 0) + rows.get("test", 0)
+    return (passes + measured / 3) / FIRST_GUESS_ROWS_PER_S + 1, "a first guess"
+
+
+def _expected_bytes(matrix: Matrix, records: dict[str, CellRecord]) -> float:
+    """Memory of one process."""
+    peaks = [record.peak_memory_bytes for record in records.values() if record.status == "done"]
+    if peaks:
+        return max(peaks)
+    counts, model = matrix.dataset.counts, matrix.file.model
+    embedded = counts["items"] * model.embedding_size
+    if model.user_id:
+        embedded += counts["users"] * model.field_embedding_size
+    widest = max((version.width for version in matrix.versions.values()), default=0)
+    return LIBRARIES_BYTES + BYTES_PER_PARAMETER * embedded + 4 * counts["items"] * widest
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,178 @@
+"""`ctrbench datasets`: import, list, describe, check and remove data sets."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+from collections.abc import Callable
+from dataclasses import fields as dataclass_fields
+from typing import Annotated, Any, get_type_hints
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from ctrbench import embeddings, impressions, plugins
+from ctrbench.atomic import disk_errors
+from ctrbench.cli import _dataset_views as views
+from ctrbench.datasets import Importer
+from ctrbench.errors import ConfigError
+from ctrbench.workspace import Workspace, check_name
+
+PACKAGE = "ctrbench.datasets"
+CHECK_FAILED = 1  # exit code
+
+app = typer.Typer(help="Click logs: what was shown to whom, and clicked.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The data set's name.", show_default=False)]
+SPLIT = "time:20/50/10/20, per_user:20/50/10/20 (three shares: no pretrain period) or given."
+
+
+class _Importers(TyperGroup):
+    """One command per importer found; each is loaded only when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The importers' names."""
+        del ctx
+        return plugins.names(PACKAGE)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The importer's command.
+
+        Raises:
+            UnknownNameError: there is no such importer.
+        """
+        del ctx
+        return _command(cmd_name, plugins.load(PACKAGE, cmd_name, Importer))
+
+
+app.add_typer(
+    typer.Typer(cls=_Importers, no_args_is_help=True),
+    name="import",
+    help="Read a log in one of these formats into the workspace.",
+)
+
+
+@app.command("list")
+def show_all(context: typer.Context) -> None:
+    """List the data sets of the workspace."""
+    workspace: Workspace = context.obj
+    manifests = [impressions.read_manifest(workspace, n) for n in impressions.names(workspace)]
+    if not manifests:
+        typer.echo(f"no data sets in {workspace.data} yet; `ctrbench datasets import` makes one.")
+        return
+    numbers = "impressions", "users", "items", "images"
+    rows = [
+        (m.name, *(f"{m.counts.get(n, 0):,}" for n in numbers), m.label, str(m.split))
+        for m in manifests
+    ]
+    views.console().print(views.table(("data set", *numbers, "label", "split"), rows, numbers))
+
+
+@app.command()
+def show(context: typer.Context, name: Name) -> None:
+    """Describe a data set: periods, users, histories, fields, label, split."""
+    workspace: Workspace = context.obj
+    log = impressions.open_impressions(workspace, name)
+    summary = impressions.summarise(log)
+    out = views.console()
+    out.print(name, views.overview(log.manifest), "", views.periods(summary), "", sep="\n")
+    out.print(views.histories(summary))
+    if log.manifest.fields:
+        out.print("", views.fields(log.manifest, summary), sep="\n")
+
+
+@app.command()
+def check(context: typer.Context, name: Name) -> None:
+    """Print each guard and its outcome; exit code 1 if one is an error."""
+    found = impressions.check(context.obj, name)
+    views.console().print(views.guards(found))
+    if any(guard.outcome == "error" for guard in found):
+        raise typer.Exit(CHECK_FAILED)
+
+
+@app.command()
+def remove(
+    context: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm; it cannot be undone.")] = False,
+    with_embeddings: Annotated[
+        bool, typer.Option("--with-embeddings", help="Remove its embedding versions as well.")
+    ] = False,
+) -> None:
+    """Remove a data set; stored results stay."""
+    workspace: Workspace = context.obj
+    if name not in impressions.names(workspace):
+        impressions.read_manifest(workspace, name)  # says that there is none
+    versions = embeddings.names(workspace, name)
+    if versions and not with_embeddings:
+        raise ConfigError(
+            f"data set {name!r} has embedding versions ({', '.join(versions)}); remove them first, "
+            "or say --with-embeddings to remove them as well."
+        )
+    if not yes:
+        raise ConfigError(f"removing data set {name!r} cannot be undone; say --yes to remove it.")
+    if versions:
+        with disk_errors(workspace.embeddings / name):
+            shutil.rmtree(workspace.embeddings / name)
+    impressions.remove(workspace, name)
+    typer.echo(f"removed data set {name}" + f" and {len(versions)} versions" * bool(versions))
+
+
+def _command(name: str, importer: type[Importer]) -> Any:
+    """A command whose options are the importer's fields, `--name` and `--split`."""
+
+    def run(context: typer.Context, name: str | None, split: str | None, **options: Any) -> None:
+        _run(context.obj, importer(**options), name, split)
+
+    help_name = "Name of the data set."
+    common = [
+        _parameter("context", typer.Context, inspect.Parameter.empty),
+        *_options(importer),
+        _parameter(
+            "name",
+            Annotated[str | None, typer.Option(help=help_name)],
+            importer.default_name,
+        ),
+        _parameter("split", Annotated[str | None, typer.Option(help=SPLIT)], None),
+    ]
+    command: Callable[..., None] = run
+    command.__signature__ = inspect.Signature(common)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in common}
+    single = typer.Typer(add_completion=False)
+    single.command(name, help=inspect.getdoc(importer))(command)
+    return typer.main.get_command(single)
+
+
+def _options(importer: type[Importer]) -> list[inspect.Parameter]:
+    hints = get_type_hints(importer, include_extras=True)
+    signature = inspect.signature(importer).parameters
+    return [
+        _parameter(field.name, hints[field.name], signature[field.name].default)
+        for field in dataclass_fields(importer)  # type: ignore[arg-type]
+    ]
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, annotation=annotation, default=default)
+
+
+def _run(workspace: Workspace, importer: Importer, name: str | None, split: str | None) -> None:
+    """Import, and end with what was read and what to type next."""
+    if name is None:
+        raise ConfigError("say how the data set shall be called: --name NAME.")
+    check_name("data set", name)
+    wanted = None if split is None else impressions.parse_split(split)
+    was_there = name in impressions.names(workspace)
+    with (
+        Console(stderr=True).status("opening") as status,
+        impressions.database(workspace) as connection,
+    ):
+        raw = importer.read(connection, wanted, status.update)
+        manifest = impressions.build(workspace, name, raw, status.update)
+    summary = impressions.summarise(impressions.open_impressions(workspace, name))
+    out = views.console()
+    done = "was there already, with the same content:" if was_there else "imported as"
+    out.print(f"{done} {name}", views.overview(manifest), "", views.periods(summary), sep="\n")
+    out.print(f"\nnext: ctrbench datasets check {name}")

@@ -1,0 +1,262 @@
+"""`ctrbench embeddings`: add, look at, check, derive and remove embedding versions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ctrbench import embeddings, impressions
+from ctrbench.errors import ConfigError, UnknownNameError
+from ctrbench.schema import Impressions, VersionManifest
+from ctrbench.workspace import Workspace
+
+app = typer.Typer(
+    help="Versions of an image embedding: vectors joined to a data set's items by id.",
+    no_args_is_help=True,
+)
+
+CHECK_FAILED = 2  # exit code
+NUMBER = re.compile(r"[\d.,]+( %)?|–")
+
+Version = Annotated[str, typer.Argument(help="The version's name.", show_default=False)]
+Dataset = Annotated[str, typer.Option(help="An imported data set.", show_default=False)]
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    version: Version,
+    dataset: Dataset,
+    vectors: Annotated[
+        Path, typer.Option(help=".npy, .npz, .parquet, .csv or .safetensors.", show_default=False)
+    ],
+    ids: Annotated[
+        Path | None,
+        typer.Option(help="Item ids of the vectors, where their file has none: .npy, .txt, .csv."),
+    ] = None,
+    append_to: Annotated[
+        str | None, typer.Option(help="Keep this version's vectors and add the file's.")
+    ] = None,
+) -> None:
+    """Add a version: vectors from a file, joined to the data set's items by their ids."""
+    workspace: Workspace = context.obj
+    manifest, new = embeddings.add(
+        workspace,
+        impressions.read_manifest(workspace, dataset),
+        impressions.raw_item_ids(workspace, dataset),
+        version,
+        embeddings.Source(vectors, ids),
+        append_to,
+    )
+    _announce(manifest, new)
+    merged = manifest.provenance.get("merged_duplicates", 0)
+    if merged:
+        typer.echo(f"rows that repeat a vector, merged: {merged:,}")
+    if manifest.unmatched_ids:
+        typer.echo(f"ids left out: {_unmatched(manifest)}")
+
+
+@app.command()
+def derive(
+    context: typer.Context,
+    method: Annotated[str, typer.Argument(help="Such as center, pca.", show_default=False)],
+    version: Annotated[str, typer.Argument(help="Start from this one.", show_default=False)],
+    name: Annotated[str, typer.Option("--as", help="The new version.", show_default=False)],
+    dataset: Dataset,
+    width: Annotated[
+        int | None, typer.Option(help="Numbers per vector, for methods that reduce it.")
+    ] = None,
+) -> None:
+    """Make a version out of another, fitted on the items of the pretrain period."""
+    workspace: Workspace = context.obj
+    log = impressions.open_impressions(workspace, dataset)
+    settings: dict[str, Any] = {} if width is None else {"width": width}
+    fitting = _fitting(log)
+    manifest, new = embeddings.derive(
+        workspace, log.manifest, version, name, (method, settings), fitting
+    )
+    _announce(manifest, new)
+    typer.echo(f"made from: {_origin(manifest)}")
+
+
+@app.command("list")
+def show_all(
+    context: typer.Context,
+    dataset: Annotated[str | None, typer.Option(help="Only of this data set.")] = None,
+) -> None:
+    """List the versions of one or all data sets."""
+    workspace: Workspace = context.obj
+    known = embeddings.datasets(workspace)
+    if dataset is not None and dataset not in known:
+        every = {*known, *impressions.names(workspace)}
+        if dataset not in every:
+            raise UnknownNameError("data set", dataset, every)
+    chosen = known if dataset is None else [dataset]
+    rows = [
+        (name, version, f"{m.width}", m.dtype, f"{m.items_with_vector:,}", _origin(m))
+        for name in chosen
+        for version in embeddings.names(workspace, name)
+        for m in [embeddings.read_manifest(workspace, name, version)]
+    ]
+    if rows:
+        _table([("data set", "version", "width", "type", "items", "made from"), *rows])
+    else:
+        typer.echo("no embedding versions yet; `ctrbench embeddings add` adds one.")
+
+
+@app.command()
+def show(context: typer.Context, version: Version, dataset: Dataset) -> None:
+    """Describe a version: its vectors in numbers, and how much of the log they cover."""
+    workspace: Workspace = context.obj
+    log = impressions.open_impressions(workspace, dataset)
+    manifest = embeddings.read_manifest(workspace, dataset, version)
+    table = embeddings.open_version(workspace, dataset, version, log.manifest.items_hash)
+    facts = embeddings.describe(table)
+    typer.echo(f"{version} of {dataset}")
+    _table(
+        (f"  {label}", text)
+        for label, text in [
+            ("vectors", f"{facts.items_with_vector:,} of width {manifest.width}, {manifest.dtype}"),
+            ("norms", _norms(facts)),
+            ("mean cosine", _cosine(facts)),
+            ("duplicates", _duplicates(facts)),
+            ("zero rows", f"{facts.zero_rows:,} vectors"),
+            ("coverage", f"{_share(facts.items_with_vector, facts.items)} of the items"),
+            ("ids left out", _unmatched(manifest)),
+            ("made from", _origin(manifest)),
+            ("added", f"{manifest.created}, ctrbench {manifest.ctrbench_version}"),
+            ("content", manifest.content_hash),
+        ]
+    )
+    typer.echo("\nShare with a vector, by period (of a history, its latest 50 items)")
+    heading = "  period", "impressions", "with vector", "history slots", "with vector"
+    _table([heading, *map(_period, embeddings.coverage(table, log))])
+
+
+@app.command()
+def check(context: typer.Context, version: Version, dataset: Dataset) -> None:
+    """Print each guard and its outcome; exit code 2 if one failed."""
+    workspace: Workspace = context.obj
+    log = impressions.open_impressions(workspace, dataset)
+    table = embeddings.open_version(workspace, dataset, version)
+    guards = embeddings.check(
+        embeddings.read_manifest(workspace, dataset, version),
+        table,
+        embeddings.describe(table),
+        embeddings.Context(log.manifest, _fitting(log), embeddings.coverage(table, log)),
+    )
+    _table((guard.outcome, guard.name, guard.detail) for guard in guards)
+    if any(guard.outcome == "failed" for guard in guards):
+        raise typer.Exit(CHECK_FAILED)
+
+
+@app.command()
+def remove(
+    context: typer.Context,
+    version: Version,
+    dataset: Dataset,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm; it cannot be undone.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if stored records were made with it.")
+    ] = False,
+) -> None:
+    """Remove a version; records made with it stay."""
+    workspace: Workspace = context.obj
+    embeddings.read_manifest(workspace, dataset, version)
+    if not yes:
+        raise ConfigError(
+            f"removing embedding version {version!r} of {dataset!r} cannot be undone; "
+            "say --yes to remove it."
+        )
+    embeddings.remove(workspace, dataset, version, force)
+    typer.echo(f"removed embedding version {version} of {dataset}")
+
+
+def _fitting(log: Impressions) -> embeddings.Fitting:
+    period = log.fitting_period
+    return embeddings.Fitting(period, impressions.items_in_period(log, period))
+
+
+def _announce(manifest: VersionManifest, new: bool) -> None:
+    what = "added" if new else "already there with the same content:"
+    typer.echo(
+        f"{what} {manifest.name} of {manifest.dataset}: {manifest.items_with_vector:,} vectors of "
+        f"width {manifest.width}, {manifest.dtype}"
+    )
+
+
+def _origin(manifest: VersionManifest) -> str:
+    """Where the vectors come from, in one line."""
+    told = manifest.provenance
+    if told["method"] == "file":
+        kept = f"{told['appended_to']} and " if "appended_to" in told else ""
+        return f"{kept}{told['file']}, {told['rows']:,} rows"
+    settings = ", ".join(f"{key} {value}" for key, value in told["settings"].items())
+    explained = told.get("explained_variance")
+    kept = f", keeps {_share(explained)} of their variance" if explained is not None else ""
+    return (
+        f"{told['parent']} by {told['method']}{f' ({settings})' if settings else ''}, fitted on "
+        f"{told['fit_items']:,} items of the {told['fit_period']} period{kept}"
+    )
+
+
+def _norms(facts: embeddings.Statistics) -> str:
+    if facts.norms is None:
+        return "–"
+    return "min {:.4g}, median {:.4g}, max {:.4g}".format(*facts.norms)
+
+
+def _cosine(facts: embeddings.Statistics) -> str:
+    if facts.mean_cosine is None:
+        return "–"
+    if facts.mean_cosine <= embeddings.LARGE_COSINE:
+        return f"{facts.mean_cosine:.3f} (of two items drawn at random)"
+    return (
+        f"{facts.mean_cosine:.3f}: vectors share a large common direction; "
+        "`ctrbench embeddings derive center` removes it"
+    )
+
+
+def _duplicates(facts: embeddings.Statistics) -> str:
+    if not facts.duplicates:
+        return "no two items share a vector"
+    return (
+        f"{facts.duplicates:,} items share a vector with another (distinct vectors: "
+        f"{facts.duplicate_vectors:,}, largest group: {facts.largest_group:,})"
+    )
+
+
+def _unmatched(manifest: VersionManifest) -> str:
+    if not manifest.unmatched_ids:
+        return "none"
+    examples = ", ".join(map(repr, manifest.unmatched_examples))
+    return (
+        f"{manifest.unmatched_ids:,} of the file that match no item of the data set, such as "
+        f"{examples}"
+    )
+
+
+def _period(covered: embeddings.Coverage) -> tuple[str, ...]:
+    targets = f"{covered.impressions:,}", _share(covered.targets, covered.impressions)
+    slots = f"{covered.slots:,}", _share(covered.slots_with_vector, covered.slots)
+    return f"  {covered.period}", *targets, *slots
+
+
+def _share(part: float, whole: float = 1) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "–"
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> None:
+    """Print rows in aligned columns, numbers to the right."""
+    lines = list(rows)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (
+            cell.rjust(width) if NUMBER.fullmatch(cell) else cell.ljust(width)
+            for cell, width in zip(line, widths, strict=True)
+        )
+        typer.echo("  ".join(cells).rstrip())

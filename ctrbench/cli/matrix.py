@@ -1,0 +1,135 @@
+"""`ctrbench plan | run | status | tables | tune FILE`: the matrix from the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ctrbench.errors import ConfigError
+from ctrbench.workspace import Workspace
+
+BenchmarkArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", help="The benchmark file (YAML).")
+]
+JobsOption = Annotated[
+    str, typer.Option(help="Cells at once, each a process of one thread; auto: one per core.")
+]
+FormatOption = Annotated[
+    str, typer.Option("--format", help="A name from `ctrbench list`: text, markdown, latex ...")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the root."""
+    for command in (plan, run, status, tables, tune):
+        app.command()(command)
+
+
+def plan(context: typer.Context, file: BenchmarkArgument, jobs: JobsOption = "auto") -> None:
+    """Check FILE and show its cells: what is stored, what is missing, time and memory expected."""
+    from ctrbench.cli._matrix_views import print_plan
+    from ctrbench.matrix import read_matrix
+
+    workspace: Workspace = context.obj
+    print_plan(workspace, read_matrix(file, workspace), _jobs(jobs))
+
+
+def run(
+    context: typer.Context,
+    file: BenchmarkArgument,
+    jobs: JobsOption = "auto",
+    retry_failed: Annotated[bool, typer.Option(help="Train failed cells again.")] = False,
+    format: FormatOption = "text",
+) -> None:
+    """Train the cells of FILE that are not stored yet, then print the comparison table."""
+    from ctrbench.cli._matrix_views import RunDisplay, comparison_table
+    from ctrbench.matrix import read_matrix
+    from ctrbench.reports import check_format, render
+    from ctrbench.runner import missing_cells, run_matrix
+
+    workspace: Workspace = context.obj
+    check_format(format)
+    matrix = read_matrix(file, workspace)
+    missing = missing_cells(workspace, matrix.cells(), retry_failed)
+    with RunDisplay(workspace, matrix, missing) as display:
+        records = run_matrix(workspace, matrix, _jobs(jobs), retry_failed, display)
+    sys.stdout.write(render(comparison_table(workspace, matrix, records), format))
+
+
+def status(context: typer.Context, file: BenchmarkArgument) -> None:
+    """Show how many cells of FILE are stored, failed and missing, and why cells failed."""
+    from ctrbench.cli._matrix_views import print_status
+    from ctrbench.matrix import read_matrix
+
+    workspace: Workspace = context.obj
+    print_status(workspace, read_matrix(file, workspace))
+
+
+def tables(
+    context: typer.Context,
+    file: BenchmarkArgument,
+    format: FormatOption = "text",
+    output: Annotated[Path | None, typer.Option(help="Write here instead of printing.")] = None,
+) -> None:
+    """Print the comparison table of FILE from what is stored; trains nothing."""
+    from ctrbench.atomic import atomic_file
+    from ctrbench.cli._matrix_views import comparison_table
+    from ctrbench.matrix import read_matrix
+    from ctrbench.reports import check_format, render
+    from ctrbench.runner import add_slices, stored_records
+
+    workspace: Workspace = context.obj
+    check_format(format)
+    matrix = read_matrix(file, workspace)
+    records = add_slices(workspace, matrix, stored_records(workspace, matrix.cells()))
+    text = render(comparison_table(workspace, matrix, records), format)
+    if output is None:
+        sys.stdout.write(text)
+        return
+    with atomic_file(output.resolve()) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    typer.echo(f"wrote {output}")
+
+
+def tune(
+    context: typer.Context,
+    file: BenchmarkArgument,
+    jobs: JobsOption = "auto",
+    write: Annotated[bool, typer.Option(help="Put the choice into FILE, comments kept.")] = False,
+) -> None:
+    """Choose batch size and learning rate on `valid`, for the baseline only, and hold them for all.
+
+    Tries what the file's `tune` section lists; the image block's learning-rate factor is chosen
+    the same way, with as many trials for every mode. Trials are stored like any other cell.
+    """
+    from ctrbench.benchmark_file import write_choice
+    from ctrbench.cli._matrix_views import RunDisplay, print_tuning
+    from ctrbench.matrix import read_matrix
+    from ctrbench.runner.tune import tune as choose
+
+    workspace: Workspace = context.obj
+    matrix = read_matrix(file, workspace)
+    with RunDisplay(workspace, matrix, []) as display:
+        tuning = choose(workspace, matrix, _jobs(jobs), display)
+    print_tuning(tuning, matrix)
+    if write:
+        write_choice(file, tuning.training, tuning.factors)
+        typer.echo(f"wrote the choice into {file}")
+
+
+def _jobs(text: str) -> int:
+    if text == "auto":
+        return max(_cores(), 1)
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"--jobs {text!r} will not do: give a number from 1, or auto.")
+    return int(text)
+
+
+def _cores() -> int:
+    """The cores this process may use; a container often has fewer than the machine."""
+    affinity: Any = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,0 +1,36 @@
+"""Make the null version that a benchmark asks for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ctrbench import plugins
+from ctrbench.controls._base import NullVersion
+from ctrbench.errors import ConfigError
+from ctrbench.schema import Control, EmbeddingTable
+
+
+def apply(
+    control: Control, table: EmbeddingTable, seed: int, groups: np.ndarray | None = None
+) -> EmbeddingTable:
+    """The control's table, in memory; the same items have a vector.
+
+    Args:
+        control: which one.
+        table: a real version, often a memory map.
+        seed: of the cell; each draws its own.
+        groups: (V,) codes of the item field that `control.within` names; None without `within`.
+
+    Raises:
+        ConfigError: `within` with a control that is not `shuffled`, or without the field's codes.
+    """
+    kind = plugins.load("ctrbench.controls", control.kind, NullVersion)
+    if control.within is not None and not kind.takes_groups:
+        raise ConfigError(
+            f"control {control.kind!r} takes no 'within' (here {control.within!r}); it goes with "
+            "'shuffled' only."
+        )
+    if (control.within is None) != (groups is None):
+        raise ConfigError(f"control '{control}': 'within' and the field's codes go together.")
+    made = kind()  # pyright: ignore[reportAbstractUsage]
+    return EmbeddingTable(made.vectors(table, seed, groups), table.has_vector)

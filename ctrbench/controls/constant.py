@@ -1,0 +1,24 @@
+"""`constant`: every item with a vector gets the mean vector; only having one tells anything."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ctrbench.controls._base import NullVersion
+from ctrbench.schema import EmbeddingTable
+
+BLOCK_ROWS = 1 << 13
+
+
+class Constant(NullVersion):
+    """Draws nothing: all seeds share it."""
+
+    def vectors(self, table: EmbeddingTable, seed: int, groups: np.ndarray | None) -> np.ndarray:
+        """See `NullVersion`."""
+        has, total = np.asarray(table.has_vector), np.zeros(table.vectors.shape[1])
+        for start in range(0, len(has), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            total += table.vectors[rows][has[rows]].sum(axis=0, dtype=np.float64)
+        made = np.zeros(table.vectors.shape, table.vectors.dtype)
+        made[has] = total / max(1, has.sum())
+        return made

@@ -1,0 +1,107 @@
+"""Of which kind a column is, and how its values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ctrbench.datasets._tables import FLOATS, Rule, Table, broken_rules, not_a_number, number, text
+from ctrbench.errors import DataError, raise_all
+from ctrbench.impressions.database import literal, one_row, quoted
+from ctrbench.schema import Field, FieldKind, FieldOwner
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+STRANGE = ("BLOB", "STRUCT", "MAP", "UNION", "BIT")  # types that no field can hold
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user says about columns, instead of what their types say."""
+
+    kinds: Mapping[str, FieldKind] = field(default_factory=dict)
+    separators: Mapping[str, str] = field(default_factory=dict)  # of lists in a text column
+    pad: str | None = None  # the value that fills up lists, dropped
+
+
+def read_fields(
+    connection: DuckDBPyConnection,
+    tables: list[Table],
+    columns: list[str],
+    of: FieldOwner,
+    wishes: Wishes,
+) -> tuple[list[Field], list[list[str]]]:
+    """The columns as fields, and for each table SQL for their values.
+
+    Raises:
+        DataError: a type that no field can hold, or a numeric field with something else in it.
+    """
+    kinds: dict[str, FieldKind | None] = {
+        column: _kind(connection, tables, column, wishes) for column in columns
+    }
+    problems = [
+        f"{tables[0].path}: column '{column}' is {tables[0].types[column]}, which is no field; "
+        f"leave it out with --drop {column}."
+        for column, kind in kinds.items()
+        if kind is None
+    ]
+    fields = [
+        Field(name=name, of=of, kind=kind) for name, kind in kinds.items() if kind is not None
+    ]
+    for table in tables:
+        rules: list[Rule] = [not_a_number(table, f.name) for f in fields if f.kind == "numeric"]
+        problems += broken_rules(connection, table, rules)
+    raise_all(problems, DataError, "these columns cannot be read as fields:")
+    return fields, [[_value(table, f, wishes) for f in fields] for table in tables]
+
+
+def list_value(table: Table, column: str, wishes: Wishes) -> str:
+    """SQL for a list of texts, a text cut at its separator; blanks and the pad are dropped."""
+    values = f"{quoted(column)}::VARCHAR[]"
+    if not table.types[column].endswith("]"):
+        separator = literal(wishes.separators.get(column, "|"))
+        values = f"string_split({text(table, column)}, {separator})"
+    kept = f"v <> {literal(wishes.pad)}" if wishes.pad is not None else "true"
+    return f"list_filter({values}, lambda v: v <> '' AND {kept})"
+
+
+def _kind(
+    connection: DuckDBPyConnection, tables: list[Table], column: str, wishes: Wishes
+) -> FieldKind | None:
+    """The kind wished for, or the one that the types tell; None: no field can hold it."""
+    if column in wishes.kinds:
+        return wishes.kinds[column]
+    types = {table.types[column] for table in tables}
+    vectors = {kind for kind in types if kind.endswith("]") and kind.startswith(FLOATS)}
+    if vectors or any(kind.startswith(STRANGE) for kind in types):
+        return None
+    if any(kind.endswith("]") for kind in types):
+        return "list"
+    if all(kind in FLOATS or kind.startswith("DECIMAL") for kind in types):
+        return "numeric"
+    written = all(
+        table.is_text and _written_as_numbers(connection, table, column) for table in tables
+    )
+    return "numeric" if written else "categorical"
+
+
+def _written_as_numbers(connection: DuckDBPyConnection, table: Table, column: str) -> bool:
+    """Whether a text column holds numbers only, and not whole ones only: those may be codes."""
+    value = text(table, column)
+    (numbers,) = one_row(
+        connection,
+        f"""SELECT count({value}) > 0 AND bool_and(TRY_CAST({value} AS DOUBLE) IS NOT NULL)
+            AND bool_or(regexp_matches({value}, '^[-+]?[0-9]*\\.[0-9]'))
+        FROM {table.relation} WHERE {value} IS NOT NULL""",
+    )
+    return bool(numbers)
+
+
+def _value(table: Table, field: Field, wishes: Wishes) -> str:
+    if field.kind == "list":
+        return list_value(table, field.name, wishes)
+    if field.kind == "numeric":
+        return f"({number(table, field.name)})::FLOAT"
+    return text(table, field.name)

@@ -1,0 +1,227 @@
+"""MovieLens: ratings as clicks, in the three formats that GroupLens publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import typer
+
+from ctrbench.datasets._base import Importer
+from ctrbench.datasets._entities import make_entities
+from ctrbench.datasets._fields import Wishes, read_fields
+from ctrbench.datasets._tables import (
+    Rule,
+    Table,
+    broken_rules,
+    missing,
+    missing_columns,
+    read_table,
+    text,
+)
+from ctrbench.datasets._timestamps import timestamp_expressions
+from ctrbench.errors import DataError, raise_all
+from ctrbench.impressions import Progress, Raw, parse_split
+from ctrbench.impressions.database import literal, quoted
+from ctrbench.schema import Field, FieldKind, Split
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+DEFAULT_SPLIT = "per_user:20/50/10/20"
+RATINGS = ["userId", "movieId", "rating", "timestamp"]
+MOVIES = ["movieId", "title", "genres"]
+GENRES = (  # of ml-100k's flags, in the order of its u.genre; the first, "unknown", is no genre
+    *("", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary"),
+    *("Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi"),
+    *("Thriller", "War", "Western"),
+)
+USERS_1M = ["userId", "gender", "age", "occupation"]
+USERS_100K = ["userId", "age", "gender", "occupation"]
+JOINED_GENRES = "list_filter(string_split(genres, '|'), lambda g: g <> '(no genres listed)')"
+YEAR = r"\((\d{4})(?:[-–]\d{0,4})?\)\s*$"  # "Toy Story (1995)", "Das Boot (1985–)"
+
+
+@dataclass(frozen=True)
+class MovieLens(Importer):
+    """Ratings of MovieLens (ratings.csv, ml-1m's ratings.dat or ml-100k's u.data) as clicks."""
+
+    default_name: ClassVar[str | None] = "movielens"
+
+    source: Annotated[Path, typer.Option(help="The unpacked folder.")]
+    images: Annotated[Path | None, typer.Option(help="Folder of posters, <movieId>.jpg.")] = None
+    threshold: Annotated[float, typer.Option(help="A rating of at least this is a click.")] = 4.0
+    item_fields: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet by movieId that adds fields of movies.")
+    ] = None
+
+    def read(self, connection: DuckDBPyConnection, split: Split | None, progress: Progress) -> Raw:
+        """Ratings as clicks; genres, year and title of movies; users if the format has them."""
+        progress("reading ratings")
+        files = _find(connection, self.source)
+        _check(connection, files)
+        (when,), notes = timestamp_expressions(connection, [files.ratings])
+        connection.execute(
+            f"""CREATE VIEW impressions AS
+            SELECT {text(files.ratings, "userId")} AS user_id,
+                {text(files.ratings, "movieId")} AS item_id,
+                (rating::DOUBLE >= {self.threshold})::TINYINT AS click, {when} AS timestamp
+            FROM {files.ratings.relation}"""
+        )
+        progress("reading movies")
+        fields = self._movies(connection, files)
+        if files.users:
+            fields += _users(connection, files, files.users)
+        return Raw(
+            connection,
+            importer="movielens",
+            label=f"rating >= {self.threshold:g}",
+            split=split or parse_split(DEFAULT_SPLIT),
+            fields=tuple(fields),
+            images=self.images,
+            notes=(
+                "A rating is not a click: every impression is a movie the user chose to rate.",
+                *notes,
+            ),
+        )
+
+    def _movies(self, connection: DuckDBPyConnection, files: _Files) -> list[Field]:
+        key = text(files.movies, "movieId")
+        query = f"""SELECT {key} AS item_id, {files.genres} AS genres, trim(title) AS title,
+            regexp_extract(title, '{YEAR}', 1) AS year FROM {files.movies.relation}"""
+        fields = [
+            Field(name="genres", of="item", kind="list"),
+            Field(name="title", of="item", kind="text"),
+            Field(name="year", of="item", kind="categorical"),
+        ]
+        if self.item_fields:
+            more = _more_fields(connection, self.item_fields)
+            query = f"SELECT * FROM ({query}) LEFT JOIN more_fields USING (item_id)"
+            fields += more
+        make_entities(connection, "items", "item_id", query, str(files.movies.path))
+        return fields
+
+
+@dataclass(frozen=True)
+class _Files:
+    ratings: Table
+    movies: Table
+    genres: str  # SQL for the list of genres
+    users: Table | None = None
+    age: FieldKind = "categorical"  # ml-1m gives brackets, ml-100k years
+
+
+def _find(connection: DuckDBPyConnection, folder: Path) -> _Files:
+    """Open the files of whichever format the folder holds."""
+    formats: dict[str, Callable[[DuckDBPyConnection, Path], _Files]] = {
+        "ratings.csv": _csv,
+        "ratings.dat": _dat,
+        "u.data": _hundred_thousand,
+    }
+    if not folder.is_dir():
+        hint = " Unpack it and give the folder." if folder.is_file() else ""
+        raise DataError(f"no folder {folder}.{hint}")
+    for name, read in formats.items():
+        if (folder / name).exists():
+            return read(connection, folder)
+    inner = sorted(path.parent for name in formats for path in folder.glob(f"*/{name}"))
+    hint = f" Did you mean {inner[0]}?" if inner else ""
+    raise DataError(f"{folder} holds none of {', '.join(formats)}.{hint}")
+
+
+def _csv(connection: DuckDBPyConnection, folder: Path) -> _Files:
+    ratings, movies = folder / "ratings.csv", folder / "movies.csv"
+    return _Files(read_table(connection, ratings), read_table(connection, movies), JOINED_GENRES)
+
+
+def _dat(connection: DuckDBPyConnection, folder: Path) -> _Files:
+    """ml-1m; also ml-10m, whose movies are in UTF-8 and which has no users."""
+    movies, users = folder / "movies.dat", folder / "users.dat"
+    return _Files(
+        read_table(connection, folder / "ratings.dat", RATINGS, "::"),
+        read_table(connection, movies, MOVIES, "::", _encoding(movies)),
+        JOINED_GENRES,
+        read_table(connection, users, [*USERS_1M, "zip"], "::") if users.exists() else None,
+    )
+
+
+def _hundred_thousand(connection: DuckDBPyConnection, folder: Path) -> _Files:
+    movies, users = folder / "u.item", folder / "u.user"
+    columns = ["movieId", "title", "released", "video", "url"]
+    flags = [f"CASE WHEN flag{i} = '1' THEN {literal(g)} END" for i, g in enumerate(GENRES) if g]
+    columns += [f"flag{index}" for index in range(len(GENRES))]
+    return _Files(
+        read_table(connection, folder / "u.data", RATINGS, "\t"),
+        read_table(connection, movies, columns, "|", _encoding(movies)),
+        f"list_filter([{', '.join(flags)}], lambda g: g IS NOT NULL)",
+        read_table(connection, users, [*USERS_100K, "zip"], "|") if users.exists() else None,
+        "numeric",
+    )
+
+
+def _encoding(path: Path) -> str:
+    """UTF-8 if the (small) file is that, else latin-1, in which the older sets were published."""
+    try:
+        path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return "latin-1"
+    except OSError:
+        return "utf-8"  # read_table says what is wrong with the file
+    return "utf-8"
+
+
+def _check(connection: DuckDBPyConnection, files: _Files) -> None:
+    """Every rating has ids and a number, every movie an id."""
+    problems = missing_columns(files.ratings, RATINGS)
+    problems += missing_columns(files.movies, ["movieId", "title"])
+    if "flag0" not in files.movies.types:
+        problems += missing_columns(files.movies, ["genres"])
+    raise_all(problems, DataError, "this is not MovieLens:")
+    rating = text(files.ratings, "rating")
+    rules = [
+        missing(files.ratings, "userId"),
+        missing(files.ratings, "movieId"),
+        missing(files.ratings, "rating"),
+        Rule(
+            "rating",
+            f"{rating} IS NOT NULL AND NOT coalesce(isfinite(TRY_CAST({rating} AS DOUBLE)), false)",
+            "are no numbers",
+        ),
+    ]
+    problems = broken_rules(connection, files.ratings, rules)
+    problems += broken_rules(connection, files.movies, [missing(files.movies, "movieId")])
+    raise_all(problems, DataError, "these ratings cannot be used:")
+
+
+def _more_fields(connection: DuckDBPyConnection, path: Path) -> list[Field]:
+    """Make the table `more_fields` from a file by movieId or item_id."""
+    table = read_table(connection, path)
+    key = "item_id" if "item_id" in table.types else "movieId"
+    raise_all(missing_columns(table, [key]), DataError, "--item-fields cannot be joined:")
+    columns = [column for column in table.types if column != key]
+    taken = sorted({"genres", "title", "year"} & {column.lower() for column in columns})
+    problems = [f"{path}: MovieLens has a field '{name}' already; rename it." for name in taken]
+    problems += broken_rules(connection, table, [missing(table, key)])
+    raise_all(problems, DataError, "--item-fields cannot be joined:")
+    fields, (values,) = read_fields(connection, [table], columns, "item", Wishes())
+    chosen = [f"{text(table, key)} AS item_id"]
+    chosen += [f"{v} AS {quoted(f.name)}" for v, f in zip(values, fields, strict=True)]
+    query = f"SELECT {', '.join(chosen)} FROM {table.relation}"
+    make_entities(connection, "more_fields", "item_id", query, str(path))
+    return fields
+
+
+def _users(connection: DuckDBPyConnection, files: _Files, users: Table) -> list[Field]:
+    rules = [missing(users, "userId")]
+    problems = broken_rules(connection, users, rules)
+    raise_all(problems, DataError, "these users cannot be used:")
+    columns = ["age", "gender", "occupation"]
+    wishes = Wishes(kinds={"age": files.age})
+    fields, (values,) = read_fields(connection, [users], columns, "user", wishes)
+    chosen = [f"{text(users, 'userId')} AS user_id"]
+    chosen += [f"{v} AS {f.name}" for v, f in zip(values, fields, strict=True)]
+    query = f"SELECT {', '.join(chosen)} FROM {users.relation}"
+    make_entities(connection, "users", "user_id", query, str(users.path))
+    return fields

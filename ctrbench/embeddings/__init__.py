@@ -1,0 +1,40 @@
+"""Read, check and write embedding versions: `embeddings/<dataset>/<version>/`.
+
+A version is a (V, D) table of vectors as they were given and a (V,) mask of who has one, rows by
+item_id. It is immutable under its name. Vectors are joined by item id, never by row order.
+"""
+
+from ctrbench.embeddings.deriving import Fitting, derive
+from ctrbench.embeddings.guards import LARGE_COSINE, Context, Guard, check
+from ctrbench.embeddings.joining import add
+from ctrbench.embeddings.readers import Source
+from ctrbench.embeddings.statistics import Coverage, Statistics, coverage, describe
+from ctrbench.embeddings.versions import (
+    datasets,
+    names,
+    open_version,
+    read_manifest,
+    remove,
+    stored_records,
+)
+
+__all__ = [
+    "LARGE_COSINE",
+    "Context",
+    "Coverage",
+    "Fitting",
+    "Guard",
+    "Source",
+    "Statistics",
+    "add",
+    "check",
+    "coverage",
+    "datasets",
+    "derive",
+    "describe",
+    "names",
+    "open_version",
+    "read_manifest",
+    "remove",
+    "stored_records",
+]

@@ -1,0 +1,15 @@
+"""`center`: subtract the mean vector, the direction that all vectors share."""
+
+from __future__ import annotations
+
+from ctrbench.embeddings._rows import Rows
+from ctrbench.embeddings.derivations._base import Derivation, Fitted
+
+
+class Center(Derivation):
+    """Has no settings."""
+
+    def fit(self, rows: Rows) -> Fitted:
+        """See `Derivation`."""
+        mean = rows.mean()
+        return Fitted(rows.width, lambda block: block - mean, {})

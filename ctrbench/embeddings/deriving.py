@@ -1,0 +1,97 @@
+"""Make an embedding version out of another: fitted on one period's items, applied to all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ctrbench.embeddings._rows import Rows, row_slices
+from ctrbench.embeddings.derivations import configured
+from ctrbench.embeddings.versions import (
+    folder,
+    names,
+    new_table,
+    open_version,
+    publish,
+    read_manifest,
+    seal,
+)
+from ctrbench.errors import DataError
+from ctrbench.identity import ContentHash
+from ctrbench.schema import DatasetManifest, VersionManifest
+from ctrbench.workspace import Workspace, check_name
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """The items a derivation may learn from."""
+
+    period: str  # pretrain, or train where a data set has no pretrain period
+    items: np.ndarray  # (V,) bool, those shown in the period
+
+    @property
+    def hash(self) -> str:
+        """Of the choice of items."""
+        content = ContentHash()
+        content.array("items", self.items)
+        return content.hexdigest()
+
+
+def derive(
+    workspace: Workspace,
+    dataset: DatasetManifest,
+    parent: str,
+    name: str,
+    method: tuple[str, dict[str, object]],
+    fitting: Fitting,
+) -> tuple[VersionManifest, bool]:
+    """Make version `name` out of `parent`; items without a vector stay without.
+
+    Args:
+        workspace: where the versions stand.
+        dataset: the data set.
+        parent: the version to start from.
+        name: the new version.
+        method: a file below derivations/, and its settings.
+        fitting: the items to learn from; those without a vector are left out.
+
+    Returns:
+        The manifest, and whether the version is new; False: it stood there already.
+
+    Raises:
+        UnknownNameError: no such version or method.
+        ConfigError: the name or a setting will not do, or the name stands for other content.
+        DataError: no fitting item has a vector, or the result does not fit into float32.
+        StoreError: the workspace cannot be written.
+    """
+    check_name("embedding version", name)
+    derivation = configured(*method)
+    table = open_version(workspace, dataset.name, parent, dataset.items_hash)
+    recipe = {
+        "method": method[0],
+        "settings": derivation.model_dump(mode="json"),
+        "parent": parent,
+        "parent_hash": read_manifest(workspace, dataset.name, parent).content_hash,
+        "fit_period": fitting.period,
+        "fit_hash": fitting.hash,
+    }
+    if name in names(workspace, dataset.name):
+        stored = read_manifest(workspace, dataset.name, name)
+        if stored.items_hash == dataset.items_hash and recipe.items() <= stored.provenance.items():
+            return stored, False
+
+    def build(path: Path) -> VersionManifest:
+        rows = Rows(table.vectors, table.has_vector & fitting.items)
+        if not len(rows):
+            raise DataError(f"no item of the {fitting.period} period has a vector in {parent!r}.")
+        fitted = derivation.fit(rows)
+        vectors = new_table(path, (len(table.vectors), fitted.width), np.dtype(np.float32))
+        for block in row_slices(*table.vectors.shape):
+            has = table.has_vector[block]
+            vectors[block][has] = fitted.apply(table.vectors[block][has].astype(np.float64))
+        facts = {"fit_items": len(rows), **fitted.facts}
+        return seal(path, name, dataset, table.has_vector, recipe | facts)
+
+    return publish(folder(workspace, dataset.name, name), build)

@@ -1,0 +1,136 @@
+"""Guards over a stored version: what must hold, and what a reader should know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ctrbench.embeddings._rows import row_slices
+from ctrbench.embeddings.deriving import Fitting
+from ctrbench.embeddings.statistics import Coverage, Statistics
+from ctrbench.embeddings.versions import table_hash
+from ctrbench.schema import DatasetManifest, EmbeddingTable, VersionManifest
+
+LARGE_COSINE = 0.5  # above it the vectors share a large common direction
+LARGE_GROUP = 0.05  # share of the vectors that are one and the same
+
+
+@dataclass(frozen=True)
+class Guard:
+    """One question and its outcome."""
+
+    name: str
+    outcome: Literal["ok", "warning", "failed"]
+    detail: str
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the data set says that the version is checked against."""
+
+    dataset: DatasetManifest
+    fitting: Fitting  # the items a derivation may have learned from
+    coverage: list[Coverage]
+
+
+def check(
+    manifest: VersionManifest, table: EmbeddingTable, statistics: Statistics, context: Context
+) -> list[Guard]:
+    """Each guard's outcome; one that failed makes the version unfit for use.
+
+    Args:
+        manifest: the version's.
+        table: the version's.
+        statistics: of the table.
+        context: the data set.
+    """
+    return [*_failures(manifest, table, statistics, context), *_warnings(statistics, context)]
+
+
+def _failures(
+    manifest: VersionManifest, table: EmbeddingTable, statistics: Statistics, context: Context
+) -> Iterator[Guard]:
+    def guard(name: str, holds: bool, good: str, bad: str) -> Guard:
+        return Guard(name, "ok" if holds else "failed", good if holds else bad)
+
+    yield guard(
+        "items",
+        manifest.items_hash == context.dataset.items_hash,
+        "rows follow the data set's item ids",
+        "joined to other items than the data set has now; remove the version and add it again",
+    )
+    yield guard(
+        "content",
+        manifest.content_hash == table_hash(table),
+        "the files hold what was added",
+        "the files were changed since; remove the version and add it again",
+    )
+    yield guard(
+        "finite",
+        not statistics.not_finite,
+        "no NaN or infinite numbers",
+        f"{statistics.not_finite:,} vectors hold NaN or infinite numbers",
+    )
+    filled = _filled_without_vector(table)
+    yield guard(
+        "absent rows",
+        not filled,
+        "row 0 and items without a vector are zero",
+        f"{filled:,} rows hold numbers but are marked as absent",
+    )
+    if "fit_hash" in manifest.provenance:
+        period = manifest.provenance["fit_period"]
+        yield guard(
+            "fitted on",
+            manifest.provenance["fit_hash"] == context.fitting.hash,
+            f"the items of the {period} period only",
+            f"other items than the data set's {context.fitting.period} period has now: the split "
+            "changed, so later periods may have leaked in; remove the version and derive it again",
+        )
+
+
+def _warnings(statistics: Statistics, context: Context) -> Iterator[Guard]:
+    def guard(name: str, holds: bool, good: str, bad: str) -> Guard:
+        return Guard(name, "ok" if holds else "warning", good if holds else bad)
+
+    yield guard(
+        "zero vectors",
+        not statistics.zero_rows,
+        "none",
+        f"{statistics.zero_rows:,} vectors are all zeros: they have no direction; leave such items "
+        "out of the file, so that they count as absent",
+    )
+    group, count = statistics.largest_group, statistics.items_with_vector
+    yield guard(
+        "one vector for many",
+        group < 2 or group <= LARGE_GROUP * count,
+        f"at most {group:,} items share a vector" if group > 1 else "no two items share a vector",
+        f"{group:,} of {count:,} items share one vector: a placeholder image, or a broken encoder?",
+    )
+    cosine = statistics.mean_cosine
+    shown = "–" if cosine is None else f"{cosine:.3f}"
+    yield guard(
+        "common direction",
+        cosine is None or cosine <= LARGE_COSINE,
+        f"mean cosine {shown}",
+        f"mean cosine {shown}: vectors share a large common direction; `ctrbench embeddings derive "
+        "center` removes it",
+    )
+    for covered in context.coverage:
+        share = covered.targets / covered.impressions
+        yield guard(
+            f"coverage, {covered.period}",
+            share >= 0.5,
+            f"{100 * share:.1f} % of the targets have a vector",
+            f"only {100 * share:.1f} % of the targets have a vector: deltas will be diluted",
+        )
+
+
+def _filled_without_vector(table: EmbeddingTable) -> int:
+    filled = 0
+    for rows in row_slices(*table.vectors.shape):
+        filled += int((table.vectors[rows][~table.has_vector[rows]] != 0).any(1).sum())
+    return filled + int(np.asarray(table.has_vector[:1]).sum())

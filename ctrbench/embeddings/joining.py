@@ -1,0 +1,194 @@
+"""Join a file of vectors to a data set's items by id: the only way in for vectors from outside."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctrbench.embeddings import readers
+from ctrbench.embeddings._rows import row_slices
+from ctrbench.embeddings.versions import (
+    folder,
+    new_table,
+    open_version,
+    publish,
+    read_manifest,
+    seal,
+)
+from ctrbench.errors import DataError, raise_all
+from ctrbench.schema import DatasetManifest, EmbeddingTable, VersionManifest
+from ctrbench.workspace import Workspace, check_name
+
+
+def add(
+    workspace: Workspace,
+    dataset: DatasetManifest,
+    raw_ids: Sequence[str],
+    version: str,
+    source: readers.Source,
+    append_to: str | None = None,
+) -> tuple[VersionManifest, bool]:
+    """Make an embedding version out of a file, and out of an older version where one is named.
+
+    Args:
+        workspace: where the version will stand.
+        dataset: the data set whose items get the vectors.
+        raw_ids: of item_id 1..V-1, in order.
+        version: the new name.
+        source: the file of vectors and, where it names none itself, of ids.
+        append_to: a version whose vectors the new one keeps.
+
+    Returns:
+        The manifest, and whether the version is new; False: it stood there already.
+
+    Raises:
+        ConfigError: the name will not do or stands for other content, the extension has no reader,
+            an ids file is missing or too much.
+        DataError: the file is damaged, its vectors cannot be used, or none of its ids is an item.
+        UnknownNameError: there is no version to append to.
+        StoreError: the workspace cannot be written.
+    """
+    check_name("embedding version", version)
+    old, provenance = None, _provenance(source)
+    if append_to is not None:
+        old = open_version(workspace, dataset.name, append_to, dataset.items_hash)
+        kept = read_manifest(workspace, dataset.name, append_to).content_hash
+        provenance |= {"appended_to": append_to, "appended_to_hash": kept}
+
+    def build(path: Path) -> VersionManifest:
+        join = _Join(path, raw_ids, old)
+        with tempfile.TemporaryDirectory(dir=path) as scratch:
+            for block in readers.read(source, Path(scratch)):
+                join.place(block)
+        raise_all(join.problems(dataset.name, append_to), DataError, f"{source.vectors}:")
+        counts = {"rows": join.rows, "merged_duplicates": join.merged}
+        unmatched = join.unmatched.count, join.unmatched.examples
+        return seal(path, version, dataset, join.has_vector, provenance | counts, unmatched)
+
+    return publish(folder(workspace, dataset.name, version), build)
+
+
+def _provenance(source: readers.Source) -> dict[str, Any]:
+    ids = {"ids_file": source.ids.name} if source.ids else {}
+    return {"method": "file", "file": source.vectors.name, **ids}
+
+
+@dataclass
+class _Ids:
+    """How many ids of one kind were met, and the first five in the order of the alphabet."""
+
+    count: int = 0
+    examples: tuple[str, ...] = ()
+
+    def note(self, met: list[str]) -> None:
+        self.count += len(met)
+        self.examples = tuple(sorted({*self.examples, *met})[:5])
+
+    def __str__(self) -> str:
+        return ", ".join(self.examples) + (", …" if self.count > len(self.examples) else "")
+
+
+@dataclass
+class _Join:
+    """The table being filled, and what was notable or wrong about the rows so far."""
+
+    path: Path
+    raw_ids: Sequence[str]
+    old: EmbeddingTable | None
+    rows: int = 0
+    merged: int = 0  # rows that repeat a vector already there
+    unmatched: _Ids = field(default_factory=_Ids)
+    not_finite: _Ids = field(default_factory=_Ids)
+    too_large: _Ids = field(default_factory=_Ids)
+    contradictory: _Ids = field(default_factory=_Ids)  # two vectors of one id in the file
+    changed: _Ids = field(default_factory=_Ids)  # another vector than in the older version
+
+    def __post_init__(self) -> None:
+        self.index = {raw: item_id for item_id, raw in enumerate(self.raw_ids, start=1)}
+        self.has_vector = np.zeros(len(self.raw_ids) + 1, bool)
+        if self.old:
+            self.has_vector[:] = self.old.has_vector
+        self.vectors: np.ndarray | None = None  # its width and type come with the first block
+
+    def place(self, block: readers.Block) -> None:
+        """Put each finite vector of a known item into its row."""
+        if self.vectors is None:
+            self.vectors = self._table(block.vectors)
+        with np.errstate(over="ignore"):
+            vectors = block.vectors.astype(self.vectors.dtype)
+        given, stored = _finite(block.vectors), _finite(vectors)
+        item_id = np.fromiter((self.index.get(raw, 0) for raw in block.ids), int, len(block.ids))
+        self.rows += len(block.ids)
+        self.not_finite.note(_pick(block.ids, ~given))
+        self.too_large.note(_pick(block.ids, given & ~stored))
+        self.unmatched.note(_pick(block.ids, item_id == 0))
+        usable = np.flatnonzero(stored & (item_id > 0))
+        self._write(self.vectors, item_id[usable], vectors[usable])
+
+    def _write(self, table: np.ndarray, item_id: np.ndarray, vectors: np.ndarray) -> None:
+        """Write the first vector of each item; compare all others with it, bit by bit."""
+        items, first = np.unique(item_id, return_index=True)
+        new = ~self.has_vector[items]
+        table[items[new]] = vectors[first[new]]
+        self.has_vector[items[new]] = True
+        differs = (_bits(table[item_id]) != _bits(vectors)).any(1)
+        self.merged += int((~differs).sum() - new.sum())
+        for item in map(int, item_id[differs]):
+            older = self.old is not None and self.old.has_vector[item]
+            (self.changed if older else self.contradictory).note([self.raw_ids[item - 1]])
+
+    def _table(self, vectors: np.ndarray) -> np.ndarray:
+        """The empty table, or a copy of the older version."""
+        dtype = np.dtype(np.float16 if vectors.dtype.itemsize == 2 else np.float32)
+        shape = (len(self.has_vector), vectors.shape[1])
+        if self.old is None:
+            return new_table(self.path, shape, dtype)
+        old = self.old.vectors
+        if old.shape != shape:
+            raise DataError(
+                f"its vectors have {shape[1]} numbers, those of the version to append to "
+                f"{old.shape[1]}; the widths must agree."
+            )
+        table = new_table(self.path, shape, np.promote_types(old.dtype, dtype))
+        for rows in row_slices(*shape):
+            table[rows] = old[rows]
+        return table
+
+    def problems(self, dataset: str, append_to: str | None) -> list[str]:
+        """All that forbids to use the file, a sentence each."""
+        if not self.rows:
+            return ["it holds no vectors."]
+        found = {
+            "vectors hold NaN, infinite or missing numbers": self.not_finite,
+            "vectors do not fit into float32": self.too_large,
+            "rows repeat an id with another vector": self.contradictory,
+            f"rows differ from the vector in {append_to}, which is kept as it is": self.changed,
+        }
+        listed = [f"{ids.count:,} {what}: ids {ids}" for what, ids in found.items() if ids.count]
+        if self.unmatched.count == self.rows:
+            known = ", ".join(map(repr, self.raw_ids[:5]))
+            listed.append(
+                f"none of its {self.rows:,} ids is an item of data set {dataset!r}; the file has "
+                f"{', '.join(map(repr, self.unmatched.examples))}, the data set {known}; ids are "
+                "compared as text."
+            )
+        return listed
+
+
+def _finite(vectors: np.ndarray) -> np.ndarray:
+    """(n,) bool: whether all numbers of a row are."""
+    return np.asarray(np.isfinite(vectors).all(axis=1))
+
+
+def _pick(ids: list[str], chosen: np.ndarray) -> list[str]:
+    return [ids[row] for row in np.flatnonzero(chosen)]
+
+
+def _bits(vectors: np.ndarray) -> np.ndarray:
+    """(n, D) as integers, so that 0.0 and -0.0 differ whatever the order of the rows."""
+    return vectors.view(f"u{vectors.dtype.itemsize}")

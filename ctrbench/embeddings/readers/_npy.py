@@ -1,0 +1,31 @@
+"""One `.npy` file as a memory map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tokenize import TokenError  # what numpy's reading of a damaged header may end in
+
+import numpy as np
+
+from ctrbench.embeddings.readers._base import NO_PICKLE
+from ctrbench.errors import DataError
+
+
+def open_npy(path: Path, shown: str = "") -> np.memmap:
+    """The array of a file, memory-mapped and read-only; `shown` names it in messages.
+
+    Raises:
+        DataError: the file is truncated, no `.npy` file, or holds pickled objects.
+    """
+    where = shown or str(path)
+    with path.open("rb") as file:
+        pickled = file.read(1) == b"\x80"
+    if pickled:
+        raise DataError(f"{where}: {NO_PICKLE}")
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, EOFError, OverflowError, TokenError) as error:
+        if "Python objects" in str(error):
+            raise DataError(f"{where} is an array of Python objects; {NO_PICKLE}") from error
+        raise DataError(f"{where} is not a whole .npy file: {error}. Save it again.") from error
+    return array

@@ -1,0 +1,28 @@
+"""`.npy`: one array of vectors; the ids stand in a file of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ctrbench.embeddings.readers._base import (
+    Block,
+    Reader,
+    Source,
+    array_blocks,
+    check_floats,
+    require_ids,
+)
+from ctrbench.embeddings.readers._ids import read_ids
+from ctrbench.embeddings.readers._npy import open_npy
+
+
+class Npy(Reader):
+    """A memory map beside the ids file."""
+
+    def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
+        """See `Reader`."""
+        ids = read_ids(require_ids(source))
+        vectors = open_npy(source.vectors)
+        check_floats(vectors.dtype, source.vectors)
+        return array_blocks(ids, vectors, vectors.shape, source.vectors)

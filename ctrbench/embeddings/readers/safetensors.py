@@ -1,0 +1,41 @@
+"""`.safetensors`: tensors `key` and `value`, or one tensor beside an ids file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ctrbench.embeddings.readers._base import (
+    Block,
+    Reader,
+    Source,
+    array_blocks,
+    array_names,
+    check_floats,
+    require_ids,
+)
+from ctrbench.embeddings.readers._ids import as_text, read_ids
+from ctrbench.errors import DataError
+
+DTYPES = {"F16": "float16", "F32": "float32", "F64": "float64"}
+
+
+class Safetensors(Reader):
+    """Slices of tensors, read as they are asked for."""
+
+    def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
+        """See `Reader`."""
+        from safetensors import SafetensorError, safe_open
+
+        path = source.vectors
+        try:
+            with safe_open(path, framework="np") as file:
+                key, value = array_names(list(file.keys()), source)
+                tensor = file.get_slice(value)
+                check_floats(DTYPES.get(tensor.get_dtype(), tensor.get_dtype()), path)
+                ids = as_text(file.get_tensor(key), path) if key else read_ids(require_ids(source))
+                yield from array_blocks(ids, tensor, tuple(tensor.get_shape()), path)
+        except SafetensorError as error:
+            raise DataError(
+                f"{path} is not a whole .safetensors file: {error}. Save or copy it again."
+            ) from error

@@ -1,0 +1,104 @@
+"""What an embedding table looks like in numbers, and how much of the log it covers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+
+from ctrbench.embeddings._rows import row_slices
+from ctrbench.schema import PERIODS, EmbeddingTable, Impressions
+
+BLOCK_ROWS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of the items that have a vector."""
+
+    items: int  # V - 1
+    items_with_vector: int
+    zero_rows: int  # vectors that were given as all zeros
+    not_finite: int  # vectors with NaN or infinite numbers; none in an undamaged version
+    norms: tuple[float, float, float] | None  # smallest, median, largest; None without vectors
+    mean_cosine: float | None  # expected cosine of two different items; None below two vectors
+    duplicates: int  # items that share their vector with another item, zero rows apart
+    duplicate_vectors: int  # distinct vectors that are shared
+    largest_group: int  # items that share the most common vector; 0 or 1: none is shared
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Of one period."""
+
+    period: str
+    impressions: int
+    targets: int  # impressions whose target item has a vector
+    slots: int  # history items over all impressions, the latest ones of each
+    slots_with_vector: int
+
+
+def describe(table: EmbeddingTable) -> Statistics:
+    """Statistics of a table, in one pass and bounded memory but for 16 bytes an item."""
+    norms, digests = [], []
+    total = np.zeros(table.vectors.shape[1])  # of the unit vectors
+    for rows in row_slices(*table.vectors.shape):
+        given = table.vectors[rows][table.has_vector[rows]]
+        vectors = given.astype(np.float64)
+        norm = np.linalg.norm(vectors, axis=1)
+        usable = np.isfinite(norm) & (norm > 0)
+        total += (vectors[usable] / norm[usable, None]).sum(0)
+        norms.append(norm)
+        digests += [blake2b(vector.tobytes(), digest_size=8).digest() for vector in given[usable]]
+    norm = np.concatenate(norms)
+    groups = np.unique(np.frombuffer(b"".join(digests), np.uint64), return_counts=True)[1]
+    shared, usable = groups[groups > 1], len(digests)
+    finite = norm[np.isfinite(norm)]
+    return Statistics(
+        items=len(table.has_vector) - 1,
+        items_with_vector=len(norm),
+        zero_rows=int((norm == 0).sum()),
+        not_finite=len(norm) - len(finite),
+        norms=(float(finite.min()), float(np.median(finite)), float(finite.max()))
+        if len(finite)
+        else None,
+        # the n^2 pairs' cosines sum to |sum of unit vectors|^2; n of them pair an item with itself
+        mean_cosine=float((total @ total - usable) / (usable * (usable - 1)))
+        if usable > 1
+        else None,
+        duplicates=int(shared.sum()),
+        duplicate_vectors=len(shared),
+        largest_group=int(groups.max(initial=0)),
+    )
+
+
+def coverage(
+    table: EmbeddingTable, impressions: Impressions, history_length: int = 50
+) -> list[Coverage]:
+    """How many targets and history slots have a vector, by period.
+
+    Args:
+        table: rows by item_id.
+        impressions: the data set's.
+        history_length: a history is its latest so many items.
+    """
+    has = np.asarray(table.has_vector)
+    before = np.zeros(len(impressions.history_items) + 1, np.int64)  # covered before a position
+    for start in range(0, len(impressions.history_items), BLOCK_ROWS):
+        items = impressions.history_items[start : start + BLOCK_ROWS]
+        before[start + 1 : start + 1 + len(items)] = before[start] + np.cumsum(has[items])
+    found = []
+    for period in PERIODS:
+        rows, counts = impressions.rows(period), np.zeros(3, np.int64)
+        for start in range(rows.start, rows.stop, BLOCK_ROWS):
+            block = slice(start, min(start + BLOCK_ROWS, rows.stop))
+            length = impressions.history_length[block].astype(np.int64)
+            end = impressions.history_start[block] + length
+            latest = np.minimum(length, history_length)
+            slots = before[end] - before[end - latest]
+            targets = has[impressions.item_id[block]]
+            counts += [targets.sum(), latest.sum(), slots.sum()]
+        if rows.stop > rows.start:
+            found.append(Coverage(period, rows.stop - rows.start, *map(int, counts)))
+    return found

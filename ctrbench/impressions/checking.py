@@ -1,0 +1,126 @@
+"""Guards over a stored data set: what would make its numbers wrong or worth less."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ctrbench.impressions.columns import content_hash, load
+from ctrbench.impressions.opening import derived_folder, items_with_image, open_impressions
+from ctrbench.impressions.periods import count_targets, count_users, items_in_period
+from ctrbench.impressions.row_guards import (
+    Guard,
+    duplicates,
+    ids,
+    overlap,
+    own_target,
+    strictly_before,
+    time_order,
+)
+from ctrbench.schema import DatasetManifest, Impressions
+from ctrbench.workspace import Workspace
+
+FEW_USERS = 100  # evaluable test users below which GAUC says little
+LOW_COVERAGE = 0.9  # of impressions whose item has an image
+ROW_GUARDS = (time_order, overlap, strictly_before, own_target, duplicates)
+
+
+def check(workspace: Workspace, name: str) -> list[Guard]:
+    """Every guard's outcome for a stored data set, computed from its rows.
+
+    Raises:
+        UnknownNameError: there is no such data set.
+        StoreError: its record is damaged.
+    """
+    impressions = open_impressions(workspace, name)
+    manifest = impressions.manifest
+    stored = content_hash(
+        workspace.data / name, load(derived_folder(workspace, manifest)), manifest
+    )
+    found = [_content(stored, manifest), ids(impressions)]
+    if found[-1].outcome == "error":  # the other guards count by id
+        return found
+    found += [guard(impressions) for guard in (*ROW_GUARDS, _unlisted)]
+    found += _users(impressions) + _unseen(impressions)
+    return [*found, _images(impressions, items_with_image(workspace, name))]
+
+
+def _content(stored: str, manifest: DatasetManifest) -> Guard:
+    """Is the content what it was when it was imported?"""
+    if stored != manifest.content_hash:
+        told = f"the rows hash to {stored}, the manifest says {manifest.content_hash}: damaged"
+        return Guard("content", "error", told)
+    return Guard("content", "ok", f"as imported, {stored}")
+
+
+def _unlisted(impressions: Impressions) -> Guard:
+    """Do items shown or clicked miss from the items file?"""
+    counts, name = impressions.manifest.counts, "ids without items"
+    if "items_unlisted" not in counts:
+        return Guard(name, "ok", "no items file was given; items are the ids of the log")
+    missing = counts["items_unlisted"]
+    message = f"{missing} of {counts['items']} items have no row in the items file"
+    return Guard(name, "warning" if missing else "ok", message)
+
+
+def _users(impressions: Impressions) -> list[Guard]:
+    """How many users can carry GAUC?"""
+    guards = []
+    for period in ("valid", "test"):
+        shown, clicked = count_users(impressions, impressions.rows(period))
+        users = int(np.count_nonzero(shown))
+        one_class = (shown > 0) & ((clicked == 0) | (clicked == shown))
+        alone = int(np.count_nonzero(one_class))
+        lost = int(shown[one_class].sum())
+        message = f"{alone} of {users} {period} users ({lost} impressions) have one class only"
+        outcome = "warning" if alone > users / 2 else "ok"
+        guards.append(Guard("one-class users", outcome, f"{message}; GAUC leaves them out"))
+        evaluable = users - alone
+        outcome = "ok" if evaluable >= FEW_USERS else "warning"
+        if period == "test" and not evaluable:
+            outcome = "error"
+        advice = "" if outcome == "ok" else f"; under {FEW_USERS}, GAUC says little"
+        message = f"{evaluable} {period} users have both a click and a non-click{advice}"
+        guards.append(Guard("evaluable users", outcome, message))
+    return guards
+
+
+def _unseen(impressions: Impressions) -> list[Guard]:
+    """How much of each period is about users or items that train does not hold?"""
+    train = impressions.rows("train")
+    known_users = count_users(impressions, train)[0] > 0
+    known_items = count_targets(impressions, train) > 0
+    guards = []
+    for period in ("valid", "test"):
+        rows = impressions.rows(period)
+        total = rows.stop - rows.start
+        counts = (count_users(impressions, rows)[0], known_users, "users")
+        for shown, known, kind in (
+            counts,
+            (count_targets(impressions, rows), known_items, "items"),
+        ):
+            new = (shown > 0) & ~known
+            share = shown[new].sum() / total
+            message = (
+                f"{period}: {np.count_nonzero(new)} of {np.count_nonzero(shown)} {kind} are not in "
+                f"train ({100 * share:.1f} % of its impressions)"
+            )
+            guards.append(Guard(f"unseen {kind}", "warning" if share > 0.5 else "ok", message))
+    return guards
+
+
+def _images(impressions: Impressions, has_image: np.ndarray) -> Guard:
+    """How much of what is shown has an image?"""
+    name = "coverage of images"
+    if not impressions.manifest.has_images:
+        return Guard(name, "ok", "no images were given")
+    parts, lowest = [], 1.0
+    for period in impressions.manifest.periods:
+        shown = count_targets(impressions, impressions.rows(period))
+        share = float(shown[has_image].sum() / shown.sum())
+        lowest = min(lowest, share)
+        parts.append(f"{period} {100 * share:.1f} %")
+    fitting = items_in_period(impressions, impressions.fitting_period)
+    items = f"{np.count_nonzero(has_image)} of {impressions.item_rows - 1} items"
+    fit = f"{np.count_nonzero(has_image & fitting)} of the fitting period's {fitting.sum()}"
+    outcome = "ok" if lowest >= LOW_COVERAGE else "warning"
+    return Guard(name, outcome, f"{items} have one, {fit}; of the impressions: {', '.join(parts)}")

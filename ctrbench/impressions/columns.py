@@ -1,0 +1,141 @@
+"""The record's Parquet columns as memory-mapped arrays, and the hash over what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ctrbench.errors import StoreError
+from ctrbench.identity import ContentHash, canonical_json
+from ctrbench.schema import Column, DatasetManifest, Ragged
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+TABLES = {"impressions": 0, "history": 0, "items": 1, "users": 1}  # rows before the first: unknown
+BATCH = 1 << 18  # rows read at a time
+
+
+def derive(record: Path, folder: Path) -> None:
+    """Write every number column of a record as `<table>.<column>.npy` into an existing folder.
+
+    A list column becomes `.offsets` and `.values`. Items and users get their row 0, the unknown
+    one: code 0, NaN, an empty list.
+
+    Raises:
+        StoreError: a file of the record is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for table, first in TABLES.items():
+        path = record / f"{table}.parquet"
+        try:
+            with pq.ParquetFile(path) as file:
+                for field in file.schema_arrow:
+                    stem = folder / f"{table}.{field.name}"
+                    if first and field.name in ("user_id", "item_id"):
+                        continue  # of users and items they only count the rows
+                    if pa.types.is_list(field.type):
+                        _write_lists(file, field.name, stem, first)
+                    elif pa.types.is_integer(field.type) or pa.types.is_floating(field.type):
+                        _write_numbers(file, field, stem, first)
+        except (pa.ArrowException, FileNotFoundError) as error:
+            raise StoreError(
+                f"{path} is missing or damaged ({str(error).splitlines()[0]}): remove the data set "
+                "and import it again."
+            ) from error
+
+
+def load(folder: Path) -> dict[str, Column]:
+    """The columns that `derive` wrote, memory-mapped, by `<table>.<column>`."""
+    columns: dict[str, Column] = {}
+    for path in sorted(folder.glob("*.npy")):
+        name = path.name.removesuffix(".npy")
+        if name.endswith(".offsets"):
+            name = name.removesuffix(".offsets")
+            columns[name] = Ragged(_map(path), _map(folder / f"{name}.values.npy"))
+        elif not name.endswith(".values"):
+            columns[name] = _map(path)
+    return columns
+
+
+def strings(path: Path, column: str) -> Iterator[str]:
+    """A text column of a Parquet file, read a block at a time."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(BATCH, columns=[column]):
+            yield from batch.column(0).to_pylist()
+
+
+def content_hash(record: Path, columns: dict[str, Column], manifest: DatasetManifest) -> str:
+    """Hash over all that a cell can depend on: label, split, ids, numbers, codes and their values.
+
+    Text fields and images are left out, and so is what else the manifest says.
+    """
+    facts = manifest.model_dump(mode="json", include={"label", "split", "periods", "history"})
+    facts["fields"] = [field.model_dump() for field in manifest.fields if field.kind != "text"]
+    content = ContentHash()
+    content.text("facts", [canonical_json(facts)])
+    for name, column in sorted(columns.items()):
+        if isinstance(column, Ragged):
+            content.array(f"{name}.offsets", column.offsets)
+            content.array(f"{name}.values", column.values)
+        else:
+            content.array(name, column)
+    for column in ("field", "value"):
+        content.text(f"vocabularies.{column}", strings(record / "vocabularies.parquet", column))
+    for table in ("items", "users"):
+        content.text(f"{table}.raw_id", strings(record / f"{table}.parquet", "raw_id"))
+    return content.hexdigest()
+
+
+def items_hash(record: Path) -> str:
+    """Hash of the raw item ids in the order of their dense ids."""
+    content = ContentHash()
+    content.text("raw_id", strings(record / "items.parquet", "raw_id"))
+    return content.hexdigest()
+
+
+def _map(path: Path) -> np.ndarray:
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _write_numbers(file: pq.ParquetFile, field: pa.Field, stem: Path, first: int) -> None:
+    """Stream one column; a missing number is NaN."""
+    dtype = np.dtype(field.type.to_pandas_dtype())
+    unknown = np.full(first, np.nan if dtype.kind == "f" else 0)
+    blocks = (column.to_numpy(zero_copy_only=False) for column in _blocks(file, field.name))
+    _write_npy(f"{stem}.npy", dtype, file.metadata.num_rows + first, chain([unknown], blocks))
+
+
+def _write_lists(file: pq.ParquetFile, name: str, stem: Path, first: int) -> None:
+    """Stream one list column twice: its lengths, then its values."""
+    lengths = [np.zeros(1 + first, np.int64)]
+    lengths += [
+        np.diff(column.offsets.to_numpy(zero_copy_only=False)) for column in _blocks(file, name)
+    ]
+    offsets = np.cumsum(np.concatenate(lengths), dtype=np.int64)
+    _write_npy(f"{stem}.offsets.npy", offsets.dtype, len(offsets), [offsets])
+    values = (column.flatten().to_numpy(zero_copy_only=False) for column in _blocks(file, name))
+    _write_npy(f"{stem}.values.npy", np.dtype(np.int32), int(offsets[-1]), values)
+
+
+def _blocks(file: pq.ParquetFile, name: str) -> Iterator[Any]:
+    for batch in file.iter_batches(BATCH, columns=[name]):
+        yield batch.column(0)
+
+
+def _write_npy(path: str, dtype: np.dtype, rows: int, blocks: Iterable[np.ndarray]) -> None:
+    """Write a one-dimensional .npy in sequence: on a full disk a memory map would crash."""
+    header = {"descr": dtype.str, "fortran_order": False, "shape": (rows,)}
+    with Path(path).open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, dtype).data)

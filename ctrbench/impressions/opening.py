@@ -1,0 +1,163 @@
+"""Find, open and remove data sets; what training reads is derived from the record on first use."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from pydantic import ValidationError
+
+from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors
+from ctrbench.errors import StoreError, UnknownNameError
+from ctrbench.impressions.columns import derive, load, strings
+from ctrbench.schema import Column, DatasetManifest, FieldOwner, Impressions
+from ctrbench.workspace import Workspace, check_name
+
+MANIFEST = "manifest.json"
+
+
+def names(workspace: Workspace) -> list[str]:
+    """The data sets of a workspace, sorted."""
+    folders = (path.parent for path in workspace.data.glob(f"*/{MANIFEST}"))
+    return sorted(folder.name for folder in folders if not folder.name.startswith(PARTIAL))
+
+
+def record_folder(workspace: Workspace, name: str) -> Path:
+    """Where the record of a data set stands.
+
+    Raises:
+        ConfigError: the name is no name.
+        UnknownNameError: there is no such data set.
+    """
+    known = names(workspace)
+    if check_name("data set", name) not in known:
+        hint = f"Looked in {workspace.data}; `ctrbench datasets import` makes one."
+        raise UnknownNameError("data set", name, known, hint)
+    return workspace.data / name
+
+
+def read_manifest(workspace: Workspace, name: str) -> DatasetManifest:
+    """The manifest of a data set.
+
+    Raises:
+        ConfigError: the name is no name.
+        UnknownNameError: there is no such data set.
+        StoreError: its manifest is damaged.
+    """
+    path = record_folder(workspace, name) / MANIFEST
+    try:
+        return DatasetManifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise StoreError(
+            f"{path} is damaged ({error.error_count()} problems, the first: "
+            f"{error.errors()[0]['msg']}): remove the data set and import it again."
+        ) from error
+
+
+def open_impressions(workspace: Workspace, name: str) -> Impressions:
+    """A data set as memory-mapped columns, derived from its record below `cache/` on first use.
+
+    Raises:
+        UnknownNameError: there is no such data set.
+        StoreError: its record is damaged, or the cache cannot be written.
+    """
+    from filelock import FileLock
+
+    manifest = read_manifest(workspace, name)
+    arrays = derived_folder(workspace, manifest)
+    if not arrays.exists():
+        locks = workspace.cache / "locks"
+        with disk_errors(locks):
+            locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(locks / f"data-{manifest.content_hash}.lock"):
+            if not arrays.exists():
+                with atomic_folder(arrays) as folder:
+                    derive(workspace.data / name, folder)
+    return _impressions(manifest, load(arrays))
+
+
+def derived_folder(workspace: Workspace, manifest: DatasetManifest) -> Path:
+    """Where the memory maps of a data set stand once it was opened."""
+    return workspace.cache / "data" / manifest.content_hash
+
+
+def raw_item_ids(workspace: Workspace, name: str) -> list[str]:
+    """The raw ids of item_id 1, 2, ...: entry i belongs to item_id i + 1."""
+    return list(strings(record_folder(workspace, name) / "items.parquet", "raw_id"))
+
+
+def vocabulary(workspace: Workspace, name: str, field: str) -> list[str]:
+    """The values of a categorical or list field: entry i belongs to code i + 1.
+
+    Raises:
+        UnknownNameError: the data set has no such field.
+    """
+    import pyarrow.parquet as pq
+
+    fields = [f.name for f in read_manifest(workspace, name).fields if f.size]
+    if field not in fields:
+        raise UnknownNameError("categorical or list field", field, fields)
+    path = record_folder(workspace, name) / "vocabularies.parquet"
+    table = pq.read_table(path, columns=["value"], filters=[("field", "=", field)])
+    return table.column("value").to_pylist()
+
+
+def items_with_image(workspace: Workspace, name: str) -> np.ndarray:
+    """(V,) bool: which items have an image in the record; row 0 has none."""
+    import pyarrow.parquet as pq
+
+    manifest = read_manifest(workspace, name)
+    mask = np.zeros(manifest.counts["items"] + 1, bool)
+    if manifest.has_images:
+        path = record_folder(workspace, name) / "images.parquet"
+        mask[pq.read_table(path, columns=["item_id"]).column(0).to_numpy()] = True
+    return mask
+
+
+def remove(workspace: Workspace, name: str) -> None:
+    """Delete a data set and what was derived from it; gone at once, even if deleting is cut short.
+
+    Raises:
+        UnknownNameError: there is no such data set.
+        StoreError: the workspace cannot be written.
+    """
+    folder = record_folder(workspace, name)
+    with disk_errors(folder):
+        doomed = Path(tempfile.mkdtemp(dir=workspace.data, prefix=PARTIAL))
+        folder.rename(doomed / name)
+    with suppress(ValidationError):  # a damaged data set can be removed, too
+        manifest = DatasetManifest.model_validate_json((doomed / name / MANIFEST).read_bytes())
+        shutil.rmtree(derived_folder(workspace, manifest), ignore_errors=True)
+    shutil.rmtree(doomed)
+
+
+def _impressions(manifest: DatasetManifest, columns: dict[str, Column]) -> Impressions:
+    arrays = cast(dict[str, np.ndarray], columns)  # of the columns below none is ragged
+
+    def fields(owner: FieldOwner, table: str) -> dict[str, Column]:
+        return {
+            field.name: columns[f"{table}.{field.name}"]
+            for field in manifest.fields
+            if field.of == owner and field.kind != "text"
+        }
+
+    return Impressions(
+        manifest=manifest,
+        user_id=arrays["impressions.user_id"],
+        item_id=arrays["impressions.item_id"],
+        click=arrays["impressions.click"],
+        history_start=arrays["impressions.history_start"],
+        history_length=arrays["impressions.history_length"],
+        history_items=arrays["history.item_id"],
+        timestamp=arrays.get("impressions.timestamp"),
+        weight=arrays.get("impressions.weight"),
+        prior_impressions=arrays.get("impressions.prior_impressions"),
+        prior_clicks=arrays.get("impressions.prior_clicks"),
+        user_fields=fields("user", "users"),
+        item_fields=fields("item", "items"),
+        context_fields=fields("context", "impressions"),
+    )

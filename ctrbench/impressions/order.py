@@ -1,0 +1,47 @@
+"""The order in which a cell sees its impressions: shuffled, yet read in sequential blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ctrbench.seeding import stream
+
+BLOCK_ROWS = 256  # consecutive rows read together
+WINDOW_BLOCKS = 4096  # blocks mixed with each other: about a million rows
+
+
+def shuffled_batches(rows: slice, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
+    """Every row of a range once, in batches; the same for every cell of a seed.
+
+    Blocks of rows are permuted, then the rows within each window of blocks. On a log larger than
+    memory this reads it in pieces, and a batch still mixes users and times.
+
+    Args:
+        rows: which impressions.
+        batch_size: B; the last batch may be smaller.
+        seed: of the cell.
+        epoch: from 0; each has its own order.
+    """
+    rng = stream(seed, "order", epoch)
+    starts = np.arange(rows.start, rows.stop, BLOCK_ROWS)
+    rng.shuffle(starts)
+    rest = np.empty(0, np.int64)
+    for first in range(0, len(starts), WINDOW_BLOCKS):
+        window = starts[first : first + WINDOW_BLOCKS]
+        mixed = (window[:, None] + np.arange(BLOCK_ROWS)).ravel()
+        mixed = mixed[mixed < rows.stop]
+        rng.shuffle(mixed)
+        rest = np.concatenate([rest, mixed])
+        full = len(rest) // batch_size * batch_size
+        yield from rest[:full].reshape(-1, batch_size)
+        rest = rest[full:]
+    if len(rest):
+        yield rest
+
+
+def sequential_batches(rows: slice, batch_size: int) -> Iterator[np.ndarray]:
+    """Every row of a range once, in stored order."""
+    for start in range(rows.start, rows.stop, batch_size):
+        yield np.arange(start, min(start + batch_size, rows.stop))

@@ -1,0 +1,313 @@
+"""Packed batches: distinct items once, histories end to end, no padding anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ctrbench.impressions.slots import HistorySlots
+from ctrbench.schema import Column, Impressions, Ragged
+from ctrbench.settings import ModelSettings
+
+
+@dataclass(frozen=True)
+class Bag:
+    """Lists of codes, packed: codes[j] belongs to row[j]."""
+
+    codes: Tensor  # (L,) int64
+    row: Tensor  # (L,) int64, ascending
+
+
+Codes = Tensor | Bag  # (n,) int64, or lists of codes
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B impressions, their U distinct items and their M history items."""
+
+    click: Tensor  # (B,) float32
+    weight: Tensor  # (B,) float32
+    target: Tensor  # (B,) int64, index into the distinct items
+    history: Tensor  # (M,) int64, index into the distinct items; oldest first
+    history_row: Tensor  # (M,) int64, index of the impression, ascending
+    item_id: Tensor  # (U,) int64, 0 where the id is unknown to the training period
+    item_codes: dict[str, Codes]  # fields of the distinct items (U)
+    item_numbers: Tensor  # (U, n) float32, standardised
+    row_codes: dict[str, Codes]  # fields of user and context (B)
+    row_numbers: Tensor  # (B, n) float32, standardised
+    image_item: dict[str, Tensor]  # (U, ...) what the mode prepared per item
+    image_slot: dict[str, Tensor]  # (M, ...) what the mode prepared per slot
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return Batch(**{f.name: _to(getattr(self, f.name), device) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class InputSizes:
+    """How large the tables and inputs of a model are."""
+
+    item_rows: int  # V
+    item_codes: dict[str, int]  # values of each item field, the unknown one included
+    item_numbers: int
+    row_codes: dict[str, int]
+    row_numbers: int
+
+
+class Packer:
+    """Turns row numbers into batches; holds tables over items and users, never over impressions."""
+
+    def __init__(
+        self,
+        slots: HistorySlots,
+        settings: ModelSettings,
+        image_item: dict[str, np.ndarray],
+        image_slot: dict[str, np.ndarray],
+    ) -> None:
+        """Look once through the training period for what a model can have learned.
+
+        Args:
+            slots: the impressions and how much history of each is seen.
+            settings: which fields enter.
+            image_item: (V, ...) arrays of the mode, by name.
+            image_slot: (slots, ...) arrays of the mode, by name.
+        """
+        self.slots = slots
+        self._image_item = image_item
+        self._image_slot = image_slot
+        log = slots.impressions
+        self.item_counts = slots.item_counts("train")
+        self._known_id = np.where(self.item_counts > 0, np.arange(log.item_rows), 0)
+        self._known_id[0] = 0
+        self._inputs = _inputs(log, settings, self.item_counts > 0)
+        self._statistics = _Scale.fit(_history_statistics(log, log.rows("train")))
+        self._position = np.zeros(log.item_rows, np.int64)  # scratch: item -> place in the batch
+
+    @property
+    def sizes(self) -> InputSizes:
+        """What a model must be built for."""
+        item, user, context = self._inputs.item, self._inputs.user, self._inputs.context
+        return InputSizes(
+            item_rows=self.slots.impressions.item_rows,
+            item_codes=item.code_sizes,
+            item_numbers=item.number_width,
+            row_codes=user.code_sizes | context.code_sizes,
+            row_numbers=2 + user.number_width + context.number_width,
+        )
+
+    def pack(self, rows: np.ndarray, dropout: tuple[float, np.random.Generator] | None) -> Batch:
+        """Pack some impressions.
+
+        Args:
+            rows: (B,) row numbers from the `train` period on.
+            dropout: share of ids to replace by the unknown one, and the stream to draw from.
+        """
+        log = self.slots.impressions
+        positions, history_row, lengths = self.slots.positions(rows)
+        occurrences = np.concatenate([log.item_id[rows], log.history_items[positions]])
+        items, index = self._distinct(occurrences)
+        inputs, user_id = self._inputs, log.user_id[rows]
+        slots = self.slots.slots(rows, lengths) if self._image_slot else None
+        return Batch(
+            click=_tensor(log.click[rows], np.float32),
+            weight=_tensor(
+                np.ones(len(rows)) if log.weight is None else log.weight[rows], np.float32
+            ),
+            target=_tensor(index[: len(rows)]),
+            history=_tensor(index[len(rows) :]),
+            history_row=_tensor(history_row),
+            item_id=_tensor(_drop(self._known_id[items], dropout)),
+            item_codes=inputs.item.codes(items, dropout),
+            item_numbers=_tensor(inputs.item.numbers(items), np.float32),
+            row_codes=inputs.user.codes(user_id, dropout) | inputs.context.codes(rows, dropout),
+            row_numbers=_tensor(
+                np.concatenate(
+                    [
+                        self._statistics.apply(_history_statistics(log, rows)),
+                        inputs.user.numbers(user_id),
+                        inputs.context.numbers(rows),
+                    ],
+                    axis=1,
+                ),
+                np.float32,
+            ),
+            image_item={name: _tensor(values[items]) for name, values in self._image_item.items()},
+            image_slot={name: _tensor(values[slots]) for name, values in self._image_slot.items()},
+        )
+
+    def _distinct(self, occurrences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distinct items and the index of each occurrence, without a sort."""
+        place = np.arange(len(occurrences))
+        self._position[occurrences] = place  # the last occurrence of an item stands for it
+        items = occurrences[self._position[occurrences] == place]
+        self._position[items] = np.arange(len(items))
+        return items, self._position[occurrences]
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Standardises numbers by the training period; a missing number becomes the mean, 0."""
+
+    mean: np.ndarray  # (n,)
+    deviation: np.ndarray  # (n,)
+
+    @classmethod
+    def fit(cls, numbers: np.ndarray) -> _Scale:
+        present = np.ma.masked_invalid(numbers)
+        deviation = present.std(axis=0).filled(0)
+        return cls(present.mean(axis=0).filled(0), np.where(deviation > 0, deviation, 1))
+
+    def apply(self, numbers: np.ndarray) -> np.ndarray:
+        return np.nan_to_num((numbers - self.mean) / self.deviation, nan=0.0)
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """The fields of one owner (items, users or impressions), ready to be looked up by row."""
+
+    columns: dict[str, Column]  # categorical and list
+    known: dict[str, np.ndarray]  # code -> code, or 0 where the training period has no such value
+    numeric: dict[str, np.ndarray]
+    scale: _Scale
+    gaps: tuple[str, ...]  # numeric fields that lack some values: a 0/1 column says so
+
+    @property
+    def code_sizes(self) -> dict[str, int]:
+        return {name: len(known) for name, known in self.known.items()}
+
+    @property
+    def number_width(self) -> int:
+        return len(self.numeric) + len(self.gaps)
+
+    def codes(
+        self, rows: np.ndarray, dropout: tuple[float, np.random.Generator] | None
+    ) -> dict[str, Codes]:
+        return {
+            name: _look_up(column, rows, self.known[name], dropout)
+            for name, column in self.columns.items()
+        }
+
+    def numbers(self, rows: np.ndarray) -> np.ndarray:
+        raw = _stack([column[rows] for column in self.numeric.values()], len(rows))
+        gaps = _stack([np.isnan(self.numeric[name][rows]) for name in self.gaps], len(rows))
+        return np.concatenate([self.scale.apply(raw), gaps], axis=1)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    item: _Fields
+    user: _Fields
+    context: _Fields
+
+
+def _inputs(log: Impressions, settings: ModelSettings, item_seen: np.ndarray) -> _Inputs:
+    train = log.rows("train")
+    user_seen = np.zeros(log.user_rows, bool)
+    user_seen[log.user_id[train]] = True
+    users = dict(log.user_fields)
+    if settings.user_id:
+        users["user_id"] = np.arange(log.user_rows, dtype=np.int32)
+    sizes = {field.name: field.size + 1 for field in log.manifest.fields} | {
+        "user_id": log.user_rows
+    }
+    in_train = np.zeros(len(log.item_id), bool)
+    in_train[train] = True
+
+    def chosen(columns: dict[str, Column], seen: np.ndarray) -> _Fields:
+        wanted = {
+            name: column
+            for name, column in columns.items()
+            if settings.fields is None or name in settings.fields or name == "user_id"
+        }
+        return _fields(wanted, sizes, np.flatnonzero(seen))
+
+    return _Inputs(
+        item=chosen(log.item_fields, item_seen),
+        user=chosen(users, user_seen),
+        context=chosen(log.context_fields, in_train),
+    )
+
+
+def _fields(columns: dict[str, Column], sizes: dict[str, int], seen: np.ndarray) -> _Fields:
+    coded: dict[str, Column] = {}
+    numeric: dict[str, np.ndarray] = {}
+    for name, column in columns.items():
+        if not isinstance(column, Ragged) and column.dtype.kind == "f":
+            numeric[name] = column
+        else:
+            coded[name] = column
+    known = {}
+    for name, column in coded.items():
+        values = _gather(column, seen)[0] if isinstance(column, Ragged) else column[seen]
+        present = np.zeros(sizes[name], bool)
+        present[values] = True
+        present[0] = False
+        known[name] = np.where(present, np.arange(sizes[name]), 0)
+    return _Fields(
+        columns=coded,
+        known=known,
+        numeric=numeric,
+        scale=_Scale.fit(_stack([column[seen] for column in numeric.values()], len(seen))),
+        gaps=tuple(name for name, column in numeric.items() if np.isnan(column[seen]).any()),
+    )
+
+
+def _look_up(
+    column: Column,
+    rows: np.ndarray,
+    known: np.ndarray,
+    dropout: tuple[float, np.random.Generator] | None,
+) -> Codes:
+    if isinstance(column, Ragged):
+        values, row = _gather(column, rows)
+        return Bag(_tensor(_drop(known[values], dropout)), _tensor(row))
+    return _tensor(_drop(known[column[rows]], dropout))
+
+
+def _gather(column: Ragged, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The values of some lists end to end, and whose each is."""
+    starts, lengths = column.offsets[rows], column.offsets[rows + 1] - column.offsets[rows]
+    row = np.repeat(np.arange(len(rows)), lengths)
+    within = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return column.values[starts[row] + within], row
+
+
+def _drop(ids: np.ndarray, dropout: tuple[float, np.random.Generator] | None) -> np.ndarray:
+    """Replace a random share of ids by the unknown one, so that its row is trained."""
+    if dropout is None:
+        return ids
+    share, rng = dropout
+    return np.where(rng.random(len(ids)) < share, 0, ids)
+
+
+def _history_statistics(log: Impressions, rows: np.ndarray | slice) -> np.ndarray:
+    """(B, 2): log(1 + history length) and the user's share of clicks before; NaN where unknown."""
+    length = np.log1p(log.history_length[rows], dtype=np.float64)
+    if log.prior_impressions is None or log.prior_clicks is None:
+        share = np.full(len(length), np.nan)
+    else:
+        before = log.prior_impressions[rows]
+        share = np.where(before > 0, log.prior_clicks[rows] / np.maximum(before, 1), np.nan)
+    return np.stack([length, share], axis=1)
+
+
+def _stack(columns: list[np.ndarray], length: int) -> np.ndarray:
+    return np.stack(columns, axis=1).astype(np.float64) if columns else np.empty((length, 0))
+
+
+def _tensor(values: np.ndarray, dtype: Any = None) -> Tensor:
+    if dtype is None:
+        dtype = np.int64 if values.dtype.kind in "iu" else np.float32
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=dtype))
+
+
+def _to(value: Any, device: torch.device) -> Any:
+    if isinstance(value, dict):
+        return {name: _to(part, device) for name, part in value.items()}
+    if isinstance(value, Bag):
+        return Bag(value.codes.to(device), value.row.to(device))
+    return value.to(device, non_blocking=True)

@@ -1,0 +1,85 @@
+"""Write a prepared data set as Parquet: the record from which everything else can be derived."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctrbench.impressions.database import has_view, literal, quoted
+from ctrbench.impressions.numbering import RELATIONS, encoded
+from ctrbench.impressions.preparing import Prepared
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+def write_record(connection: DuckDBPyConnection, prepared: Prepared, folder: Path) -> None:
+    """Write impressions, history, items, users and vocabularies as Parquet into `folder`."""
+    queries = {
+        "impressions": _impressions(prepared),
+        "history": _history(prepared),
+        "items": _entities(connection, prepared, "item", ", listed"),
+        "users": _entities(connection, prepared, "user"),
+        "vocabularies": _vocabularies(prepared),
+    }
+    for name, query in queries.items():
+        path = literal(folder / f"{name}.parquet")
+        connection.execute(f"COPY ({query}) TO {path} (FORMAT parquet, COMPRESSION zstd)")
+
+
+def _impressions(prepared: Prepared) -> str:
+    """Rows in the order of period, time and everything else; without times, of the files."""
+    given = prepared.history == "given"
+    chosen = ["user_id", "item_id", "click"]
+    if given:
+        start, length = "coalesce(history_lists.start, 0)", "coalesce(history_lists.length, 0)"
+    else:
+        start, length = "_user_start", "prior_clicks"
+    chosen += [f"{start} AS history_start", f"{length} AS history_length"]
+    if prepared.has_timestamp:
+        chosen += ["prior_impressions", "prior_clicks", "timestamp"]
+    if prepared.has_weight:
+        chosen.append("weight")
+    context = [quoted(field.name) for field in prepared.fields if field.of == "context"]
+    key = ["_index", "timestamp", "user_id", "item_id", "click"]
+    key += ["weight"] * prepared.has_weight + context + ["_history"] * given
+    order = key if prepared.has_timestamp else ["_index", "_line"]
+    join = "LEFT JOIN history_lists USING (_history)" if given else ""
+    return f"SELECT {', '.join(chosen + context)} FROM placed {join} ORDER BY {', '.join(order)}"
+
+
+def _history(prepared: Prepared) -> str:
+    """All clicks of a user in the order of time, one user after the other; or the given lists."""
+    if prepared.history == "derived":
+        return "SELECT item_id FROM placed WHERE click = 1 ORDER BY user_id, timestamp, item_id"
+    return """SELECT item_ids.item_id
+        FROM (SELECT start, unnest(history) AS raw_id, generate_subscripts(history, 1) AS position
+              FROM history_lists)
+        JOIN item_ids USING (raw_id) ORDER BY start, position"""
+
+
+def _entities(
+    connection: DuckDBPyConnection, prepared: Prepared, owner: str, more: str = ""
+) -> str:
+    """Items or users in the order of their ids: dense id, raw id, fields."""
+    ids, view = f"{owner}_ids", RELATIONS[owner]
+    chosen, joins = [f"{ids}.{owner}_id", f"{ids}.raw_id{more}"], []
+    if has_view(connection, view):
+        joins.append(f"LEFT JOIN {view} ON {view}.{owner}_id = {ids}.raw_id")
+    for index, field in enumerate(prepared.fields):
+        if field.of == owner:
+            expression, join = encoded(index, field, view)
+            chosen.append(expression)
+            joins.append(join)
+    return f"SELECT {', '.join(chosen)} FROM {ids} {' '.join(joins)} ORDER BY {ids}.{owner}_id"
+
+
+def _vocabularies(prepared: Prepared) -> str:
+    """The value of every code of every categorical or list field."""
+    parts = ["SELECT '' AS field, 0 AS code, '' AS value WHERE false"]
+    parts += [
+        f"SELECT {literal(field.name)}, code, value FROM codes_{index}"
+        for index, field in enumerate(prepared.fields)
+        if field.kind in ("categorical", "list")
+    ]
+    return f"{' UNION ALL '.join(parts)} ORDER BY field, code"

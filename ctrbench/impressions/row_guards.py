@@ -1,0 +1,234 @@
+"""Guards over single impressions: ids, order in time, histories, repetitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ctrbench.impressions.periods import CHUNK, chunks, count_users
+from ctrbench.schema import Impressions
+
+LATE = "impressions are not later than all of the periods before"
+
+
+@dataclass(frozen=True)
+class Guard:
+    """The outcome of one check, with the number it rests on."""
+
+    name: str
+    outcome: Literal["ok", "warning", "error"]
+    message: str
+
+
+def ids(impressions: Impressions) -> Guard:
+    """Are all ids, clicks and history ranges inside their tables?"""
+    length = len(impressions.history_items)
+    outside = 0
+    for rows in chunks(slice(0, len(impressions.click))):
+        users, items = impressions.user_id[rows], impressions.item_id[rows]
+        start = impressions.history_start[rows]
+        sound = (users > 0) & (users < impressions.user_rows)
+        sound &= (items > 0) & (items < impressions.item_rows)
+        sound &= np.isin(impressions.click[rows], (0, 1))
+        sound &= (start >= 0) & (start + impressions.history_length[rows] <= length)
+        outside += int(np.count_nonzero(~sound))
+    if outside:
+        return Guard("ids", "error", f"{outside} impressions point outside their tables")
+    return Guard("ids", "ok", f"all {len(impressions.click)} impressions point into their tables")
+
+
+def time_order(impressions: Impressions) -> Guard:
+    """Does time run forward within each period?"""
+    times = impressions.timestamp
+    if times is None:
+        return Guard("time order", "warning", "no timestamps: the order is the data set's own")
+    backward = 0
+    for period in impressions.manifest.periods:
+        for part in chunks(impressions.rows(period)):
+            stretch = times[max(part.start - 1, impressions.rows(period).start) : part.stop]
+            backward += int(np.count_nonzero(np.diff(stretch) < 0))
+    if backward:
+        message = f"{backward} impressions are older than the one before"
+        return Guard("time order", "error", message)
+    return Guard("time order", "ok", "time runs forward within each period")
+
+
+def overlap(impressions: Impressions) -> Guard:
+    """Do periods follow each other: over all, or (split per user) for each user?"""
+    times, name = impressions.timestamp, "overlap of periods"
+    if times is None:
+        return Guard(name, "warning", "no timestamps: nothing shows that test is the latest")
+    late = _older_than_before(impressions, times)
+    rows = sum(late.values())
+    told = ", ".join(f"{count} of {period}" for period, count in late.items() if count)
+    kind = impressions.manifest.split.kind
+    if kind == "per_user":
+        wrong = _older_per_user(impressions, times)
+        if wrong:
+            message = f"{wrong} users have a period that begins before the one before it ends"
+            return Guard(name, "error", message)
+        message = "each user's periods follow each other"
+        if rows:
+            message += f"; over all users {told} {LATE}: future popularity leaks"
+        return Guard(name, "warning" if rows else "ok", message)
+    if rows:
+        return Guard(name, "error" if kind == "time" else "warning", f"{told} {LATE}")
+    return Guard(name, "ok", "every period begins after those before it end")
+
+
+def _older_than_before(impressions: Impressions, times: np.ndarray) -> dict[str, int]:
+    """Impressions of each period not later than the last one of the periods before."""
+    late, end = {}, None
+    for period in impressions.manifest.periods:
+        rows, latest = impressions.rows(period), []
+        late[period] = 0
+        for part in chunks(rows):
+            block = times[part]
+            latest.append(int(block.max()))
+            late[period] += 0 if end is None else int(np.count_nonzero(block <= end))
+        end = max([*latest] if end is None else [end, *latest])
+    return late
+
+
+def _older_per_user(impressions: Impressions, times: np.ndarray) -> int:
+    """Users with a period that begins no later than their own period before it ends."""
+    end = np.full(impressions.user_rows, np.iinfo(np.int64).min)
+    wrong = np.zeros(impressions.user_rows, bool)
+    for period in impressions.manifest.periods:
+        latest = end.copy()
+        for part in chunks(impressions.rows(period)):
+            users, block = impressions.user_id[part], times[part]
+            wrong[users[block <= end[users]]] = True
+            np.maximum.at(latest, users, block)
+        end = latest
+    return int(np.count_nonzero(wrong))
+
+
+def _user_blocks(impressions: Impressions) -> Iterator[np.ndarray]:
+    """Row numbers of whole users, about CHUNK rows at a time."""
+    shown, _ = count_users(impressions, slice(0, len(impressions.click)))
+    block_of_user = np.cumsum(shown) // CHUNK
+    for block in np.unique(block_of_user):
+        first, after = np.searchsorted(block_of_user, [block, block + 1])
+        parts = [
+            rows.start + np.flatnonzero((users >= first) & (users < after))
+            for rows in chunks(slice(0, len(impressions.click)))
+            for users in [impressions.user_id[rows]]
+        ]
+        yield np.concatenate(parts)
+
+
+def strictly_before(impressions: Impressions) -> Guard:
+    """Is a derived history all of the user's strictly earlier clicks, and nothing else?"""
+    name = "history strictly before"
+    if impressions.manifest.history == "given":
+        return Guard(name, "warning", "histories are given; their times cannot be verified")
+    times, wrong = impressions.timestamp, 0
+    if times is None:
+        return Guard(name, "error", "a derived history without timestamps")
+    for rows in _user_blocks(impressions):
+        wrong += _wrong_histories(impressions, rows, times[rows])
+    if wrong:
+        return Guard(name, "error", f"{wrong} impressions do not see exactly the earlier clicks")
+    return Guard(name, "ok", "every history ends before its impression, ties left out")
+
+
+def _wrong_histories(impressions: Impressions, rows: np.ndarray, times: np.ndarray) -> int:
+    """Count the rows of whole users whose history is not their clicks before, recounted here."""
+    users, items = impressions.user_id[rows], impressions.item_id[rows]
+    order = np.lexsort((items, times, users))
+    users, items, times = users[order], items[order], times[order]
+    clicks = impressions.click[rows][order].astype(np.int64)
+    new_user = np.diff(users, prepend=-1) != 0
+    first_of_user = np.maximum.accumulate(np.where(new_user, np.arange(len(users)), 0))
+    new_moment = new_user | (np.diff(times, prepend=times[:1]) != 0)
+    first_of_moment = np.maximum.accumulate(np.where(new_moment, np.arange(len(users)), 0))
+    earlier = np.cumsum(clicks) - clicks
+    before = earlier[first_of_moment] - earlier[first_of_user]
+    start = impressions.history_start[rows][order]
+    wrong = impressions.history_length[rows][order] != before
+    wrong |= start != start[first_of_user]
+    clicked = np.flatnonzero(clicks)
+    position = start[clicked] + earlier[clicked] - earlier[first_of_user][clicked]
+    inside = position < len(impressions.history_items)
+    wrong[clicked[~inside]] = True
+    stored = impressions.history_items[position[inside]]
+    wrong[clicked[inside][stored != items[clicked[inside]]]] = True
+    return int(np.count_nonzero(wrong))
+
+
+def own_target(impressions: Impressions) -> Guard:
+    """Does an impression's item stand in its own history?"""
+    name = "target in its own history"
+    clicks, others = _targets_in_history(impressions)
+    shown = len(impressions.click)
+    clicked = int(np.count_nonzero(impressions.click))
+    told = (
+        f"{clicks + others} of {shown} impressions show an item of their own history "
+        f"({clicks} of {clicked} clicks, {others} of {shown - clicked} non-clicks)"
+    )
+    given = impressions.manifest.history == "given"  # else it is just a second click
+    if given and clicks > clicked / 2:
+        return Guard(name, "error", f"{told}: the given histories hold the answer")
+    return Guard(name, "warning" if given and clicks + others else "ok", told)
+
+
+def _targets_in_history(impressions: Impressions) -> tuple[int, int]:
+    """Clicks and non-clicks whose item stands in their own history."""
+    total = len(impressions.history_items)
+    is_start = np.zeros(total + 1, bool)
+    is_start[0] = True
+    for part in chunks(slice(0, len(impressions.click))):
+        is_start[impressions.history_start[part]] = True
+    starts = np.flatnonzero(is_start)
+    clicks = others = 0
+    for block in np.unique(starts // CHUNK):  # whole lists, about CHUNK history items at a time
+        low = starts[np.searchsorted(starts, block * CHUNK)]
+        after = np.searchsorted(starts, (block + 1) * CHUNK)
+        high = int(starts[after]) if after < len(starts) else total
+        hit = _hits(impressions, int(low), high, is_start)
+        clicks += int(np.count_nonzero(hit))
+        others += len(hit) - int(np.count_nonzero(hit))
+    return clicks, others
+
+
+def _hits(impressions: Impressions, low: int, high: int, is_start: np.ndarray) -> np.ndarray:
+    """The click labels of impressions that find their item in history_items[low:high]."""
+    width = impressions.item_rows
+    list_of = np.cumsum(is_start[low:high].astype(np.int64))
+    key = list_of * width + impressions.history_items[low:high]
+    order = np.argsort(key, kind="stable")  # the first of equal keys is the earliest position
+    key = key[order]
+    found = []
+    for part in chunks(slice(0, len(impressions.click))):
+        start, length = impressions.history_start[part], impressions.history_length[part]
+        rows = np.flatnonzero((start >= low) & (start < high) & (length > 0))
+        wanted = list_of[start[rows] - low] * width + impressions.item_id[part][rows]
+        at = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
+        inside = (key[at] == wanted) & (low + order[at] < start[rows] + length[rows])
+        found.append(impressions.click[part][rows[inside]])
+    return np.concatenate(found)
+
+
+def duplicates(impressions: Impressions) -> Guard:
+    """Is the same item shown to the same user at the same time more than once?"""
+    times, repeated, conflicting = impressions.timestamp, 0, 0
+    for rows in _user_blocks(impressions):
+        users, items = impressions.user_id[rows], impressions.item_id[rows]
+        moment = impressions.history_start[rows] if times is None else times[rows]
+        click = impressions.click[rows]
+        order = np.lexsort((click, moment, items, users))
+        same = np.ones(max(len(rows) - 1, 0), bool)
+        for column in (users, items, moment):
+            same &= np.diff(column[order]) == 0
+        repeated += int(np.count_nonzero(same))
+        conflicting += int(np.count_nonzero(same & (np.diff(click[order]) != 0)))
+    when = "the same history" if times is None else "the same time"
+    message = (
+        f"{repeated} impressions repeat another of the same user, item and {when} "
+        f"({conflicting} with the other label)"
+    )
+    return Guard("duplicate impressions", "warning" if repeated else "ok", message)

@@ -1,0 +1,122 @@
+"""Which period an impression belongs to: cut by time, in each user's own order, or as given."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from ctrbench.errors import ConfigError, DataError
+from ctrbench.impressions.database import one_row
+from ctrbench.schema import PERIODS, Split
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+PARTS = 1_000_000  # shares are compared as whole millionths, so that no rounding moves a row
+FORMS = "time:20/50/10/20, per_user:20/50/10/20 or given (three shares: no pretrain period)"
+LEAK = (
+    "Split per user: each user's own order, so that train holds impressions that are later than "
+    "other users' test; it leaks future popularity."
+)
+
+
+def parse_split(text: str) -> Split:
+    """Read a split as people write it; shares in per cent, three of them mean no pretrain period.
+
+    Raises:
+        ConfigError: an unknown kind, or shares that are not 3 or 4 positive numbers summing to 100.
+
+    >>> str(parse_split("per_user:20/50/10/20"))
+    'per_user 20/50/10/20 %'
+    """
+    kind, _, listed = text.partition(":")
+    try:
+        shares = tuple(float(share) / 100 for share in listed.split("/")) if listed else ()
+    except ValueError:
+        shares = (-1.0,)
+    if kind == "given" and not listed:
+        return Split(kind="given")
+    sound = len(shares) in (3, 4) and min(shares) > 0 and abs(sum(shares) - 1) < 1e-9
+    if not sound or kind not in ("time", "per_user"):
+        raise ConfigError(
+            f"split {text!r} will not do: use {FORMS}; the shares are per cent and sum to 100."
+        )
+    return Split(kind="time" if kind == "time" else "per_user", shares=shares)
+
+
+def period_expression(
+    connection: DuckDBPyConnection, split: Split, valid_share: float | None
+) -> str:
+    """SQL for the index of a row's period in PERIODS, over the columns of the table `counted`.
+
+    A row belongs to the first period whose share is not used up by the strictly earlier rows, so
+    that equal timestamps are never cut in two.
+
+    Raises:
+        ConfigError: a valid share beside another split, or beside a valid period.
+        DataError: the given periods lack one, or hold another name.
+    """
+    if split.kind == "given":
+        _check_given(connection, valid_share)
+        given = f"list_position({list(PERIODS)}, _period) - 1"
+        return _late_train(connection, given, valid_share) if valid_share else given
+    if valid_share:
+        raise ConfigError(f"--valid-share belongs to a given split, not to {split}.")
+    first = len(PERIODS) - len(split.shares)
+    cuts = [round(PARTS * share) for share in accumulate(split.shares[:-1])]
+    if split.kind == "per_user":
+        reached = [
+            f"prior_impressions::BIGINT * {PARTS} >= {cut} * _user_impressions" for cut in cuts
+        ]
+    else:
+        moments = _moments(connection, cuts)
+        reached = [f"timestamp >= {moment}" for moment in moments if moment is not None]
+    return " + ".join([str(first), *(f"({condition})::INTEGER" for condition in reached)])
+
+
+def _moments(
+    connection: DuckDBPyConnection, cuts: list[int], where: str = "true"
+) -> tuple[int | None, ...]:
+    """The first timestamp at which each share (in millionths) lies strictly earlier."""
+    columns = ", ".join(
+        f"min(timestamp) FILTER (earlier * {PARTS} >= {cut} * total)" for cut in cuts
+    )
+    return one_row(
+        connection,
+        f"""SELECT {columns} FROM (
+            SELECT timestamp, sum(n) OVER () AS total,
+                sum(n) OVER (ORDER BY timestamp) - n AS earlier
+            FROM (SELECT timestamp, count(*) AS n FROM counted WHERE {where} GROUP BY ALL))""",
+    )
+
+
+def _check_given(connection: DuckDBPyConnection, valid_share: float | None) -> None:
+    rows = connection.execute("SELECT DISTINCT _period FROM counted").fetchall()
+    found = {period for (period,) in rows}
+    strange = sorted(map(str, found - set(PERIODS)))
+    if strange:
+        raise DataError(
+            f"unknown period(s) {', '.join(strange[:5])}; allowed: {', '.join(PERIODS)}."
+        )
+    if valid_share and "valid" in found:
+        raise ConfigError("--valid-share makes a valid period, but the files give one already.")
+    if valid_share and not 0 < valid_share < 1:
+        raise ConfigError(f"--valid-share {valid_share:g} must be above 0 and below 1.")
+    if not valid_share and found >= {"train", "test"} and "valid" not in found:
+        raise DataError(
+            "the files give train and test but no valid period: add --valid-share 0.1 to take the "
+            "last tenth of train (without timestamps: a random tenth)."
+        )
+
+
+def _late_train(connection: DuckDBPyConnection, given: str, share: float) -> str:
+    """The last of train becomes valid; without timestamps, a draw by the hash of user and item."""
+    cut = round(PARTS * share)
+    (has_time,) = one_row(connection, "SELECT count(timestamp) > 0 FROM counted")
+    if has_time:
+        (moment,) = _moments(connection, [PARTS - cut], "_period = 'train'")
+        late = "false" if moment is None else f"timestamp >= {moment}"
+    else:
+        late = f"_draw % {PARTS} < {cut}"
+    valid = PERIODS.index("valid")
+    return f"CASE WHEN _period = 'train' AND {late} THEN {valid} ELSE {given} END"

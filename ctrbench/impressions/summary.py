@@ -1,0 +1,98 @@
+"""What a person wants to know of a data set before using it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ctrbench.impressions.periods import chunks, count_targets, count_users
+from ctrbench.schema import PERIODS, Column, Impressions, Ragged
+
+QUANTILES = (0.1, 0.5, 0.9, 1.0)
+
+
+@dataclass(frozen=True)
+class PeriodSummary:
+    """One period in numbers."""
+
+    name: str
+    impressions: int
+    clicks: int
+    users: int
+    evaluable_users: int  # with a click and a non-click in this period
+    items: int  # distinct targets
+    first: int | None  # timestamp
+    last: int | None
+
+    @property
+    def ctr(self) -> float:
+        """Clicks over impressions."""
+        return self.clicks / self.impressions
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A data set in numbers."""
+
+    periods: tuple[PeriodSummary, ...]
+    history_quantiles: dict[float, int]  # of the history lengths over all impressions
+    empty_history_share: float  # of all impressions
+    filled: dict[str, float]  # share of rows with a value, by field; text fields are left out
+
+
+def summarise(impressions: Impressions) -> Summary:
+    """Count periods, history lengths and filled fields."""
+    lengths = _length_counts(impressions)
+    reached = np.cumsum(lengths) / lengths.sum()
+    quantiles = {q: int(np.searchsorted(reached, q - 1e-12)) for q in QUANTILES}
+    columns = {
+        **{name: (column, 1) for name, column in impressions.user_fields.items()},
+        **{name: (column, 1) for name, column in impressions.item_fields.items()},
+        **{name: (column, 0) for name, column in impressions.context_fields.items()},
+    }
+    return Summary(
+        periods=tuple(
+            _period(impressions, p) for p in PERIODS if p in impressions.manifest.periods
+        ),
+        history_quantiles=quantiles,
+        empty_history_share=float(lengths[0] / lengths.sum()),
+        filled={name: _filled(column, first) for name, (column, first) in columns.items()},
+    )
+
+
+def _period(impressions: Impressions, period: str) -> PeriodSummary:
+    rows = impressions.rows(period)
+    shown, clicked = count_users(impressions, rows)
+    times = impressions.timestamp
+    return PeriodSummary(
+        name=period,
+        impressions=int(shown.sum()),
+        clicks=int(clicked.sum()),
+        users=int(np.count_nonzero(shown)),
+        evaluable_users=int(np.count_nonzero((clicked > 0) & (clicked < shown))),
+        items=int(np.count_nonzero(count_targets(impressions, rows))),
+        first=None if times is None else int(times[rows].min()),
+        last=None if times is None else int(times[rows].max()),
+    )
+
+
+def _length_counts(impressions: Impressions) -> np.ndarray:
+    """(longest + 1,): how many impressions have a history of each length."""
+    counts = np.zeros(int(impressions.history_length.max()) + 1, np.int64)
+    for part in chunks(slice(0, len(impressions.history_length))):
+        counts += np.bincount(impressions.history_length[part], minlength=len(counts))
+    return counts
+
+
+def _filled(column: Column, first: int) -> float:
+    """Share of the rows from `first` on that hold a value."""
+    if isinstance(column, Ragged):
+        present = np.count_nonzero(np.diff(column.offsets)[first:])
+        return present / max(len(column) - first, 1)
+    present = 0
+    for part in chunks(slice(first, len(column))):
+        block = column[part]
+        missing = np.isnan(block) if block.dtype.kind == "f" else block == 0
+        present += len(block) - int(np.count_nonzero(missing))
+    return present / max(len(column) - first, 1)

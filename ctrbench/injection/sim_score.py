@@ -1,0 +1,45 @@
+"""Cosine of the target image with each clicked image: one number per history item."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctrbench.impressions.slots import HistorySlots
+from ctrbench.injection._base import Images, Injected, Injection, Prepared
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ctrbench.impressions.packing import Batch
+
+
+class SimScore(Injection):
+    """`s_k = cos(e_t, e_hk)` into the attention unit, and pooled with the attention weights.
+
+    Where either image is missing the score is 0 and a second column is 1.
+
+    Source: COURIER, appendix section 1, equation 1.
+    """
+
+    center: bool = False  # subtract the mean vector before normalising
+
+    def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
+        """The score of every slot."""
+        unit = images.unit(self.center)
+        score = np.empty(slots.total, np.float32)
+        for where, target, history in slots.pairs():
+            score[where] = np.einsum("md,md->m", unit[target], unit[history])
+        return Prepared(
+            item={"has_vector": images.has_vector.astype(np.float32)},  # (V,)
+            slot={"score": score},
+        )
+
+    def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
+        """Score and missing mark of each history item."""
+        import torch
+
+        has_vector = batch.image_item["has_vector"]  # (U,)
+        both = has_vector[batch.target][batch.history_row] * has_vector[batch.history]  # (M,)
+        return Injected(slot=torch.stack([batch.image_slot["score"], 1 - both], dim=1))

@@ -1,0 +1,293 @@
+"""Benchmark file -> cells, all of them checked before the first one runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, get_origin
+
+import numpy as np
+from pydantic import ValidationError
+
+from ctrbench import embeddings, impressions, plugins
+from ctrbench.benchmark_file import BenchmarkFile, ControlRequest, read_benchmark
+from ctrbench.controls import NullVersion
+from ctrbench.errors import ConfigError, CtrBenchError, UnknownNameError, raise_all, unknown_name
+from ctrbench.injection import Injection
+from ctrbench.schema import Cell, Control, DatasetManifest, VersionManifest
+from ctrbench.settings import TrainingSettings
+from ctrbench.slices import problems as slice_problems
+from ctrbench.store import Store
+from ctrbench.workspace import Workspace
+
+INJECTION = "ctrbench.injection"
+BASELINE = "none"
+PROTOCOL = 1  # raised when the same cell would give another result; guarded by a golden test
+
+
+@dataclass(frozen=True)
+class Column:
+    """A mode with its settings: one column of the table."""
+
+    mode: str
+    settings: Injection
+    label: str  # the mode's name, and the settings in which it differs from its neighbours
+
+
+@dataclass(frozen=True)
+class Row:
+    """A version, or a control made from it: one row of the table."""
+
+    version: str
+    control: Control | None = None
+
+    @property
+    def label(self) -> str:
+        """As it stands in a table."""
+        return f"{self.version}@{self.control}" if self.control else self.version
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A checked benchmark file: rows x columns x seeds, and the baseline of every seed."""
+
+    file: BenchmarkFile
+    dataset: DatasetManifest
+    versions: dict[str, VersionManifest]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+    def cell(self, row: Row | None, column: Column | None, seed: int) -> Cell:
+        """One cell; the baseline if row and column are None."""
+        settings = column.settings if column else load_mode(BASELINE, {})
+        return Cell(
+            dataset=self.dataset.name,
+            data_hash=self.dataset.content_hash,
+            version=row.version if row else None,
+            vectors_hash=self.versions[row.version].content_hash if row else None,
+            control=row.control if row else None,
+            mode=column.mode if column else BASELINE,
+            mode_settings=settings.model_dump(mode="json"),
+            model=self.file.model.model_dump(mode="json"),
+            training=self.file.training.model_dump(mode="json"),
+            seed=seed,
+            protocol=PROTOCOL,
+        )
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell, seed by seed, the baseline of a seed before its siblings."""
+        for seed in self.file.seeds:
+            yield self.cell(None, None, seed)
+            for row, column in product(self.rows, self.columns):
+                yield self.cell(row, column, seed)
+
+
+def load_mode(name: str, settings: dict[str, Any]) -> Injection:
+    """A mode with its settings, by its name in the listing.
+
+    Raises:
+        UnknownNameError: no mode has this name.
+        ConfigError: listing every setting that is unknown or wrong.
+    """
+    mode = plugins.load(INJECTION, name, Injection)
+    try:
+        return mode.model_validate(settings)
+    except ValidationError as error:
+        problems = []
+        for detail in error.errors():
+            key = ".".join(map(str, detail["loc"]))
+            if detail["type"] == "extra_forbidden":
+                problems.append(unknown_name(f"setting of {name}", key, mode.model_fields))
+            else:
+                problems.append(f"{name}.{key}: {detail['msg']} (given: {detail['input']!r})")
+    raise ConfigError("; ".join(problems))
+
+
+def read_matrix(path: Path, workspace: Workspace) -> Matrix:
+    """Read a benchmark file and check all of it against what the workspace holds.
+
+    Raises:
+        ConfigError: listing every mistake, each with the nearest valid name.
+    """
+    file = read_benchmark(path)
+    problems: list[str] = []
+    columns = _columns(file, problems)
+    dataset = _collect(problems, lambda: _dataset(workspace, file.dataset))
+    versions = {}
+    if dataset is not None:
+        for name in file.versions:
+            found = _collect(problems, lambda name=name: _version(workspace, dataset, name))
+            if found is not None:
+                versions[name] = found
+    rows = _rows(file, problems)
+    problems += _repeated(file)
+    if dataset is not None:
+        problems += _field_problems(file, dataset)
+        if dataset.name in impressions.names(workspace):
+            problems += _data_problems(workspace, file, dataset, versions, columns)
+    problems += _device_problems(file.training)
+    raise_all(
+        list(dict.fromkeys(problems)),
+        ConfigError,
+        f"{path} has {len(dict.fromkeys(problems))} mistake(s):",
+    )
+    assert dataset is not None
+    return Matrix(file, dataset, versions, tuple(columns), tuple(rows))
+
+
+def _collect(problems: list[str], load: Any) -> Any:
+    """The loaded value, or None with its error among the problems."""
+    try:
+        return load()
+    except CtrBenchError as error:
+        problems.append(str(error))
+        return None
+
+
+def _dataset(workspace: Workspace, name: str) -> DatasetManifest:
+    """From data/, else from what an earlier run left in results/ (enough to make tables)."""
+    known = impressions.names(workspace)
+    if name not in known:
+        summary = Store(workspace).read_summary(name)
+        if summary is not None:
+            return summary.manifest
+        hint = "Import it with `ctrbench datasets import`."
+        raise UnknownNameError("data set", name, known, hint)
+    return impressions.read_manifest(workspace, name)
+
+
+def _version(workspace: Workspace, dataset: DatasetManifest, name: str) -> VersionManifest:
+    known = embeddings.names(workspace, dataset.name)
+    if name not in known:
+        stored = Store(workspace).read_version(dataset.name, name)
+        if stored is not None and dataset.name not in impressions.names(workspace):
+            return stored
+        hint = f"Add it with `ctrbench embeddings add {name} --dataset {dataset.name}`."
+        raise UnknownNameError("embedding version", name, known, hint)
+    manifest = embeddings.read_manifest(workspace, dataset.name, name)
+    if manifest.items_hash != dataset.items_hash:
+        raise ConfigError(
+            f"embedding version '{name}' was joined to other items than data set "
+            f"'{dataset.name}' now has; remove it and add it again."
+        )
+    return manifest
+
+
+def _columns(file: BenchmarkFile, problems: list[str]) -> list[Column]:
+    """One column per mode and point of its grid."""
+    columns = []
+    for name, settings in file.modes.items():
+        if name == BASELINE:
+            problems.append("modes: 'none' is the baseline and is added by itself; leave it out")
+            continue
+        mode = _collect(problems, lambda name=name: plugins.load(INJECTION, name, Injection))
+        if mode is None:
+            continue
+        grid = {key: _points(mode, key, value) for key, value in (settings or {}).items()}
+        problems += [
+            f"modes.{name}.{key}: an empty list" for key, values in grid.items() if not values
+        ]
+        varying = [key for key, values in grid.items() if len(values) > 1]
+        for point in product(*grid.values()):
+            chosen = dict(zip(grid, point, strict=True))
+            made = _collect(problems, lambda name=name, chosen=chosen: load_mode(name, chosen))
+            if made is not None:
+                label = " ".join([name, *(f"{key}={chosen[key]}" for key in varying)])
+                columns.append(Column(name, made, label))
+    return columns
+
+
+def _points(mode: type[Injection], key: str, value: Any) -> list[Any]:
+    """The values that a setting takes: a list is a grid, unless the setting itself is a tuple."""
+    field = mode.model_fields.get(key)
+    takes_list = field is not None and get_origin(field.annotation) in (tuple, list)
+    if takes_list and not (value and isinstance(value[0], list)):
+        return [value]
+    return value if isinstance(value, list) else [value]
+
+
+def _rows(file: BenchmarkFile, problems: list[str]) -> list[Row]:
+    """The versions, then each control of each version it is asked for."""
+    rows = [Row(version) for version in file.versions]
+    for request in file.controls:
+        kind = _collect(problems, lambda request=request: _control(request))
+        if kind is not None and request.within is not None and not kind.takes_groups:
+            problems.append(f"controls: '{request.kind}' takes no 'within'")
+        wanted = file.versions if request.versions is None else request.versions
+        for version in wanted:
+            if version in file.versions:
+                rows.append(Row(version, request.control))
+            else:
+                problems.append(f"controls: {unknown_name('version', version, file.versions)}")
+    return rows
+
+
+def _control(request: ControlRequest) -> type[NullVersion]:
+    return plugins.load("ctrbench.controls", request.kind, NullVersion)
+
+
+def _repeated(file: BenchmarkFile) -> list[str]:
+    lists = {"versions": file.versions, "seeds": file.seeds}
+    return [
+        f"{name}: {value!r} stands there {values.count(value)} times"
+        for name, values in lists.items()
+        for value in dict.fromkeys(values)
+        if values.count(value) > 1
+    ]
+
+
+def _field_problems(file: BenchmarkFile, dataset: DatasetManifest) -> list[str]:
+    fields = {field.name: field for field in dataset.fields}
+    usable = [name for name, field in fields.items() if field.kind != "text"]
+    groups = [f.name for f in dataset.fields if f.of == "item" and f.kind == "categorical"]
+    found = [
+        f"model.fields: {unknown_name('field', name, usable)}"
+        for name in file.model.fields or ()
+        if name not in usable
+    ]
+    found += [
+        f"controls: {unknown_name('categorical item field', request.within, groups)}"
+        for request in file.controls
+        if request.within is not None and request.within not in groups
+    ]
+    return found
+
+
+def _data_problems(
+    workspace: Workspace,
+    file: BenchmarkFile,
+    dataset: DatasetManifest,
+    versions: dict[str, VersionManifest],
+    columns: list[Column],
+) -> list[str]:
+    """What only a look at the data tells: slice values, settings that a version cannot carry."""
+    found = slice_problems(
+        file.slices, dataset, lambda field: impressions.vocabulary(workspace, dataset.name, field)
+    )
+    log = impressions.open_impressions(workspace, dataset.name)
+    fitting = impressions.items_in_period(log, log.fitting_period)
+    for name, manifest in versions.items():
+        table = embeddings.open_version(workspace, dataset.name, name)
+        items = int(np.count_nonzero(fitting & table.has_vector))
+        if items == 0:
+            found.append(f"version '{name}' has no vector for any item of {log.fitting_period}")
+        for column in columns:
+            problems = column.settings.problems(items, manifest.width)
+            found += [f"{column.label} on version '{name}': {problem}" for problem in problems]
+    return found
+
+
+def _device_problems(training: TrainingSettings) -> list[str]:
+    """Only a device other than the CPU needs torch to be asked."""
+    if training.device == "cpu":
+        return []
+    import torch
+
+    try:
+        torch.empty(0, device=training.device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        return [f"training.device: '{training.device}' cannot be used here: {reason}"]
+    return []

@@ -1,0 +1,124 @@
+"""Parts of the DIN: bias-free input blocks with their own draws, Dice, sums over histories.
+
+Shapes: B impressions, U distinct items, M history items, E item width, H hidden width.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ctrbench.impressions.packing import Bag, Batch, Codes
+from ctrbench.seeding import scoped_torch_seed
+from ctrbench.settings import ModelSettings
+
+DICE_EPS = 1e-8  # DIN section 5.3
+
+
+def linear(width_in: int, width_out: int, seed: int, name: str, bias: bool = False) -> nn.Linear:
+    """A linear layer drawn from the stream `name`; a bias starts at zero."""
+    with scoped_torch_seed(seed, "model", name):
+        layer = nn.Linear(width_in, width_out, bias=bias)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def embedding(rows: int, width: int, std: float, seed: int, name: str) -> nn.Embedding:
+    """An embedding table drawn from the stream `name`."""
+    with scoped_torch_seed(seed, "model", name):
+        return nn.Embedding.from_pretrained(torch.randn(rows, width) * std, freeze=False)
+
+
+def take(values: Tensor, index: Tensor) -> Tensor:
+    """values[index] along the rows; index_select's gradient is several times faster on a CPU."""
+    return values.index_select(0, index)
+
+
+def sum_rows(values: Tensor, row: Tensor, rows: int) -> Tensor:
+    """Sum of the values that belong to each row: (M, E), (M,) -> (rows, E)."""
+    return values.new_zeros(rows, values.shape[1]).index_add(0, row, values)
+
+
+def embed(table: nn.Module, codes: Codes, rows: int) -> Tensor:
+    """The embedding of one code a row, or the mean over a row's list (zero if empty): (rows, E)."""
+    if not isinstance(codes, Bag):
+        return table(codes)
+    total = sum_rows(table(codes.codes), codes.row, rows)
+    count = sum_rows(torch.ones_like(codes.row[:, None], dtype=total.dtype), codes.row, rows)
+    return total / count.clamp(min=1)
+
+
+class PairBlock(nn.Module):
+    """`[q, k, q-k, q*k] W` for every history item, without building the wide input.
+
+    With W split into the four parts, `q (Wq + Wd)` is needed once per impression, `k (Wk - Wd)`
+    once per distinct item, and only `(q*k) Wp` per history item: the same sum, less arithmetic.
+    """
+
+    def __init__(self, width: int, hidden: int, seed: int, name: str) -> None:
+        super().__init__()
+        self.width = width
+        self.weight = linear(4 * width, hidden, seed, name).weight  # (H, 4E)
+
+    def forward(self, items: Tensor, batch: Batch) -> Tensor:
+        """(U, E) -> (M, H)."""
+        of_q, of_k, of_difference, of_product = self.weight.t().split(self.width)  # (E, H) each
+        query = take(items, batch.target)  # (B, E)
+        per_row = query @ (of_q + of_difference)  # (B, H)
+        per_item = items @ (of_k - of_difference)  # (U, H)
+        product = take(query, batch.history_row) * take(items, batch.history)  # (M, E)
+        return torch.addmm(
+            take(per_row, batch.history_row) + take(per_item, batch.history), product, of_product
+        )
+
+
+class Dice(nn.Module):
+    """`p s + (1 - p) alpha s` with p the sigmoid of the batch-normalised s.
+
+    Source: Zhou et al. 2018, arXiv:1706.06978, section 5.3, equation 9.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.zeros(width))
+        self.mean: Tensor
+        self.variance: Tensor
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("variance", torch.ones(width))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(n, H) -> (n, H); moving statistics outside training, or where a batch has one row."""
+        by_batch = self.training and hidden.shape[0] > 1
+        p = torch.sigmoid(
+            F.batch_norm(hidden, self.mean, self.variance, training=by_batch, eps=DICE_EPS)
+        )
+        return hidden * (self.alpha + (1 - self.alpha) * p)
+
+
+def activation(kind: str, width: int) -> nn.Module:
+    """Dice or PReLU over `width` channels."""
+    return Dice(width) if kind == "dice" else nn.PReLU(width)
+
+
+class HiddenLayers(nn.Module):
+    """What follows a first layer's sum: its bias and activation, further layers, one output."""
+
+    def __init__(
+        self, sizes: tuple[int, ...], settings: ModelSettings, seed: int, name: str
+    ) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(sizes[0]))
+        self.first = activation(settings.activation, sizes[0])
+        self.rest = nn.Sequential()
+        for level, (width_in, width_out) in enumerate(pairwise(sizes), start=2):
+            self.rest.append(linear(width_in, width_out, seed, f"{name}.{level}", bias=True))
+            self.rest.append(activation(settings.activation, width_out))
+        self.rest.append(linear(sizes[-1], 1, seed, f"{name}.out", bias=True))
+
+    def forward(self, summed: Tensor) -> Tensor:
+        """(n, H) sum of the first layer's blocks -> (n,)."""
+        return self.rest(self.first(summed + self.bias)).squeeze(1)

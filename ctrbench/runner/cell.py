@@ -1,0 +1,247 @@
+"""Run one cell: prepare, fit, predict, measure, store."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from ctrbench import embeddings, impressions
+from ctrbench.atomic import disk_errors
+from ctrbench.errors import CtrBenchError, StoreError
+from ctrbench.impressions.slots import HistorySlots
+from ctrbench.matrix import load_mode
+from ctrbench.metrics import evaluate
+from ctrbench.runner.preparation import prepare
+from ctrbench.schema import Cell, CellRecord, Impressions, Metrics
+from ctrbench.seeding import scoped_torch_seed
+from ctrbench.settings import ModelSettings, TrainingSettings
+from ctrbench.slices import Slice, mask
+from ctrbench.store import Store
+from ctrbench.workspace import Workspace
+
+MEASURED_PERIODS = ("valid", "test")
+PROBE_ROWS = 16  # impressions on which a new model learns the widths a mode injects
+
+Progress = Callable[[float], None]
+
+
+@dataclass
+class _Stopwatch:
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = round(time.perf_counter() - start, 3)
+
+
+def cell_lock(workspace: Workspace, cell: Cell) -> FileLock:
+    """The lock that whoever trains the cell holds; the system frees it if the process dies.
+
+    Raises:
+        StoreError: the workspace cannot be written.
+    """
+    path = workspace.cache / "locks" / f"cell-{cell.hash}.lock"
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path, timeout=0)
+
+
+def run_cell(
+    workspace: Workspace,
+    cell: Cell,
+    slices: tuple[Slice, ...],
+    environment: dict[str, str],
+    progress: Progress,
+    retry_failed: bool = False,
+) -> CellRecord | None:
+    """Train and store one cell, or store why it failed; None if another process is at it.
+
+    A record that is there already is returned as it is, unless it failed and is to be retried.
+
+    Raises:
+        StoreError: the result cannot be written; nothing is stored.
+    """
+    store = Store(workspace)
+    try:
+        with cell_lock(workspace, cell):
+            stored = store.read(cell)
+            if stored is not None and not (retry_failed and stored.status == "failed"):
+                return stored
+            return _run(workspace, store, cell, slices, environment, progress)
+    except Timeout:
+        return None
+
+
+def failed_record(cell: Cell, reason: str, environment: dict[str, str]) -> CellRecord:
+    """The record of a cell that did not come to an end."""
+    return CellRecord(
+        hash=cell.hash,
+        cell=cell,
+        status="failed",
+        reason=reason,
+        environment=environment,
+        finished=_now(),
+    )
+
+
+def slice_metrics(
+    workspace: Workspace,
+    log: Impressions,
+    slots: HistorySlots,
+    p_click: np.ndarray,
+    wanted: tuple[Slice, ...],
+) -> dict[str, Metrics]:
+    """Metrics of test predictions on each slice, by its key."""
+    known = slots.item_counts("train") > 0 if wanted else np.empty(0, bool)
+    rows = log.rows("test")
+    found = {}
+    for part in wanted:
+        chosen = mask(
+            part,
+            log,
+            "test",
+            lambda name: impressions.vocabulary(workspace, log.manifest.name, name),
+            known,
+        )
+        weight = None if log.weight is None else log.weight[rows][chosen]
+        found[part.key] = evaluate(
+            log.click[rows][chosen], p_click[chosen], log.user_id[rows][chosen], weight
+        )
+    return found
+
+
+def _run(
+    workspace: Workspace,
+    store: Store,
+    cell: Cell,
+    slices: tuple[Slice, ...],
+    environment: dict[str, str],
+    progress: Progress,
+) -> CellRecord:
+    try:
+        record, predictions, first_row = _train(workspace, cell, slices, progress)
+        record = record.model_copy(update={"environment": environment})
+        store.write(record, predictions, first_row)
+        return record
+    except StoreError:
+        raise
+    except CtrBenchError as error:
+        record = failed_record(cell, str(error), environment)
+    except MemoryError:
+        record = failed_record(cell, "out of memory; lower batch_size or --jobs", environment)
+    except Exception as error:  # our bug: keep its place, let the siblings go on
+        place = traceback.format_exc(limit=-3)
+        record = failed_record(cell, f"{type(error).__name__}: {error}\n{place}", environment)
+    store.update(record)
+    return record
+
+
+def _train(
+    workspace: Workspace, cell: Cell, slices: tuple[Slice, ...], progress: Progress
+) -> tuple[CellRecord, dict[str, np.ndarray], dict[str, int]]:
+    import torch
+
+    from ctrbench.impressions.packing import Packer
+    from ctrbench.models import DIN
+    from ctrbench.training import fit, predict
+
+    watch = _Stopwatch()
+    settings = ModelSettings.model_validate(cell.model)
+    training = TrainingSettings.model_validate(cell.training)
+    with watch("prepare"):
+        mode = load_mode(cell.mode, cell.mode_settings)
+        log = impressions.open_impressions(workspace, cell.dataset)
+        slots = HistorySlots(log, settings.history_length)
+        prepared = prepare(workspace, cell, mode, slots)
+        packer = Packer(slots, settings, prepared.item, prepared.slot)
+        probe = packer.pack(np.arange(PROBE_ROWS) % _length(log, "train") + slots.first_row, None)
+        model = DIN(packer.sizes, settings, mode, prepared, probe, cell.seed)
+        model.to(torch.device(training.device))
+    with watch("train"), _one_thread(cell.seed):
+        curve = fit(model, packer, training, cell.seed, lambda share: progress(0.8 * share))
+    with watch("predict"), _one_thread(cell.seed):
+        predictions = {
+            period: predict(model, packer, period, lambda share: progress(0.8 + 0.2 * share))
+            for period in MEASURED_PERIODS
+        }
+    with watch("measure"):
+        metrics = {
+            period: evaluate(
+                log.click[log.rows(period)],
+                p_click,
+                log.user_id[log.rows(period)],
+                None if log.weight is None else log.weight[log.rows(period)],
+            )
+            for period, p_click in predictions.items()
+        }
+        by_slice = slice_metrics(workspace, log, slots, predictions["test"], slices)
+    record = CellRecord(
+        hash=cell.hash,
+        cell=cell,
+        status="done",
+        metrics=metrics,
+        slices=by_slice,
+        facts=prepared.facts | mode.report(model.image_layers) | _coverage(workspace, cell, slots),
+        curve=curve,
+        seconds=watch.seconds,
+        peak_memory_bytes=_peak_memory_bytes(),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        finished=_now(),
+    )
+    return record, predictions, {period: log.rows(period).start for period in predictions}
+
+
+@contextmanager
+def _one_thread(seed: int) -> Iterator[None]:
+    """A cell's protocol: one thread, and a stream of its own for layers that draw in training."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with scoped_torch_seed(seed, "training"):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _coverage(workspace: Workspace, cell: Cell, slots: HistorySlots) -> dict[str, float]:
+    """Shares of items, of test impressions, and of their history slots that have a vector."""
+    if cell.version is None:
+        return {}
+    has_vector = embeddings.open_version(workspace, cell.dataset, cell.version).has_vector
+    log = slots.impressions
+    targets = np.bincount(log.item_id[log.rows("test")], minlength=log.item_rows)
+    in_slots = slots.item_counts("test") - targets
+    return {
+        "coverage_items": float(has_vector[1:].mean()),
+        "coverage_targets": float(targets[has_vector].sum() / max(targets.sum(), 1)),
+        "coverage_slots": float(in_slots[has_vector].sum() / max(in_slots.sum(), 1)),
+    }
+
+
+def _length(log: Impressions, period: str) -> int:
+    rows = log.rows(period)
+    return rows.stop - rows.start
+
+
+def _peak_memory_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # kilobytes but on macOS
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

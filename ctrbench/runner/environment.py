@@ -1,0 +1,52 @@
+"""What a cell was run with: library versions, commit, processor."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from ctrbench import __version__
+
+LIBRARIES = ("torch", "numpy", "faiss-cpu", "scikit-learn")
+
+
+def environment() -> dict[str, str]:
+    """Versions by name; `commit` where ctrbench runs from a git checkout, marked if changed."""
+    return {
+        "ctrbench": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in LIBRARIES},
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+    }
+
+
+def _commit() -> str:
+    here = Path(__file__).resolve().parents[2]
+    if not (here / ".git").exists():
+        return "unknown"
+    commit = _git(here, "rev-parse", "--short=12", "HEAD")
+    changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", "ctrbench")
+    return f"{commit or 'unknown'}{' (changed)' if changed else ''}"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:  # no git on this machine
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or "unknown"

@@ -1,0 +1,106 @@
+"""What a mode computes once per data set, version and settings: made under a lock, then mapped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from ctrbench import controls, embeddings, impressions
+from ctrbench.atomic import atomic_folder, disk_errors
+from ctrbench.identity import hash_json
+from ctrbench.impressions.slots import HistorySlots
+from ctrbench.injection import Images, Injection, Prepared
+from ctrbench.schema import Cell, Column, Ragged
+from ctrbench.workspace import Workspace
+
+FACTS = "facts.json"
+
+
+def prepare(workspace: Workspace, cell: Cell, mode: Injection, slots: HistorySlots) -> Prepared:
+    """The mode's arrays for a cell, from the cache or computed now.
+
+    Raises:
+        DataError: the mode cannot be prepared on these vectors.
+        StoreError: the cache cannot be written.
+    """
+    if cell.version is None:
+        return mode.prepare(_no_images(slots.impressions.item_rows), slots, cell.seed)
+    folder = (
+        workspace.cache
+        / "prepared"
+        / cell.dataset
+        / cell.version_label
+        / cell.mode
+        / _key(cell, mode)
+    )
+    lock = workspace.cache / "locks" / f"{folder.name}.lock"
+    with disk_errors(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        if not folder.exists():
+            prepared = mode.prepare(_images(workspace, cell, slots), slots, cell.seed)
+            _write(folder, prepared)
+    return _read(folder)
+
+
+def _key(cell: Cell, mode: Injection) -> str:
+    """A hash of everything the preparation depends on, and of nothing else."""
+    settings = {
+        key: value for key, value in cell.mode_settings.items() if key != "learning_rate_factor"
+    }
+    drawn = mode.seeded or cell.control is not None
+    return hash_json(
+        {
+            "protocol": cell.protocol,
+            "data": cell.data_hash,
+            "vectors": cell.vectors_hash,
+            "control": cell.control.model_dump() if cell.control else None,
+            "mode": cell.mode,
+            "settings": settings,
+            "history_length": cell.model["history_length"],
+            "seed": cell.seed if drawn else None,
+        }
+    )
+
+
+def _images(workspace: Workspace, cell: Cell, slots: HistorySlots) -> Images:
+    log = slots.impressions
+    assert cell.version is not None
+    table = embeddings.open_version(workspace, cell.dataset, cell.version)
+    if cell.control is not None:
+        groups = _groups(log.item_fields[cell.control.within]) if cell.control.within else None
+        table = controls.apply(cell.control, table, cell.seed, groups)
+    fitting = impressions.items_in_period(log, log.fitting_period) & table.has_vector
+    return Images(table.vectors, np.asarray(table.has_vector), fitting)
+
+
+def _groups(column: Column) -> np.ndarray:
+    assert not isinstance(column, Ragged)  # checked with the matrix: categorical fields only
+    return np.asarray(column)
+
+
+def _no_images(item_rows: int) -> Images:
+    nowhere = np.zeros(item_rows, bool)
+    return Images(np.zeros((item_rows, 1), np.float32), nowhere, nowhere)
+
+
+def _write(folder: Path, prepared: Prepared) -> None:
+    with atomic_folder(folder) as temporary:
+        for kind, arrays in (("item", prepared.item), ("slot", prepared.slot)):
+            for name, values in arrays.items():
+                np.save(temporary / f"{kind}.{name}.npy", values, allow_pickle=False)
+        (temporary / FACTS).write_text(json.dumps(prepared.facts), encoding="utf-8")
+
+
+def _read(folder: Path) -> Prepared:
+    def arrays(kind: str) -> dict[str, np.ndarray]:
+        return {
+            path.name.removeprefix(f"{kind}.").removesuffix(".npy"): np.load(path, mmap_mode="r")
+            for path in sorted(folder.glob(f"{kind}.*.npy"))
+        }
+
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    return Prepared(item=arrays("item"), slot=arrays("slot"), facts=facts)

@@ -1,0 +1,58 @@
+"""A simple rule that any CTR model has to beat: item mean and running like-rate."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ctrbench.metrics import evaluate
+from ctrbench.schema import Impressions, Metrics
+from ctrbench.seeding import stream
+
+FOLDS = 5
+PRIOR_IMPRESSIONS = 20  # with which an item's or user's rate is pulled to the overall CTR
+
+
+def reference_metrics(log: Impressions) -> Metrics:
+    """Test metrics of a logistic regression on two numbers, fitted on `train`.
+
+    The numbers: the item's mean click in `train` (for training rows from the other folds, so that
+    no row sees its own click), and the user's share of clicks among earlier impressions.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    train, test = log.rows("train"), log.rows("test")
+    click = np.asarray(log.click[train], np.float64)
+    mean = float(click.mean())
+    fold = stream(0, "reference_folds").integers(0, FOLDS, len(click))
+    item = log.item_id[train]
+    item_mean = np.empty(len(click))
+    for part in range(FOLDS):
+        rates = _rates(item[fold != part], click[fold != part], log.item_rows, mean)
+        item_mean[fold == part] = rates[item[fold == part]]
+    model = LogisticRegression(C=1e6)
+    model.fit(
+        np.stack([item_mean, _like_rate(log, train, mean)], axis=1), click, _weight(log, train)
+    )
+    rates = _rates(item, click, log.item_rows, mean)
+    numbers = np.stack([rates[log.item_id[test]], _like_rate(log, test, mean)], axis=1)
+    p_click = model.predict_proba(numbers)[:, 1]
+    return evaluate(log.click[test], p_click, log.user_id[test], _weight(log, test))
+
+
+def _rates(item: np.ndarray, click: np.ndarray, rows: int, mean: float) -> np.ndarray:
+    """(V,) smoothed share of clicks of each item."""
+    shown = np.bincount(item, minlength=rows)
+    clicked = np.bincount(item, weights=click, minlength=rows)
+    return (clicked + PRIOR_IMPRESSIONS * mean) / (shown + PRIOR_IMPRESSIONS)
+
+
+def _like_rate(log: Impressions, rows: slice, mean: float) -> np.ndarray:
+    """Smoothed share of clicks among the user's earlier impressions; the mean without times."""
+    if log.prior_impressions is None or log.prior_clicks is None:
+        return np.full(rows.stop - rows.start, mean)
+    prior = log.prior_clicks[rows] + PRIOR_IMPRESSIONS * mean
+    return prior / (log.prior_impressions[rows] + PRIOR_IMPRESSIONS)
+
+
+def _weight(log: Impressions, rows: slice) -> np.ndarray | None:
+    return None if log.weight is None else log.weight[rows]

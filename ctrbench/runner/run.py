@@ -1,0 +1,184 @@
+"""Run a matrix: only the cells that are missing, each in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from filelock import Timeout
+
+from ctrbench import impressions
+from ctrbench.executors import run_tasks
+from ctrbench.impressions.slots import HistorySlots
+from ctrbench.matrix import Matrix
+from ctrbench.runner.cell import cell_lock, failed_record, run_cell, slice_metrics
+from ctrbench.runner.environment import environment
+from ctrbench.runner.reference import reference_metrics
+from ctrbench.schema import Cell, CellRecord
+from ctrbench.slices import Slice
+from ctrbench.store import DatasetSummary, Store
+from ctrbench.workspace import Workspace
+
+PRELOAD = ["ctrbench.runner.cell", "ctrbench.training"]
+
+
+class Observer(Protocol):
+    """Is told how a run goes; the CLI shows it."""
+
+    def progress(self, cell: Cell, share: float) -> None:
+        """A cell has done this share of its work."""
+        ...
+
+    def finished(self, record: CellRecord) -> None:
+        """A cell has been stored, by this run or by another at the same time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a process is sent: plain values only."""
+
+    home: str
+    cell: str  # JSON
+    slices: tuple[str, ...]  # JSON
+    environment: tuple[tuple[str, str], ...]
+    retry_failed: bool
+
+
+def stored_records(workspace: Workspace, cells: Iterable[Cell]) -> dict[str, CellRecord]:
+    """The records there are, by cell hash."""
+    store = Store(workspace)
+    found = ((cell.hash, store.read(cell)) for cell in cells)
+    return {key: record for key, record in found if record is not None}
+
+
+def missing_cells(
+    workspace: Workspace, cells: Iterable[Cell], retry_failed: bool = False
+) -> list[Cell]:
+    """The cells without a record, and the failed ones if they are to be tried again."""
+    store = Store(workspace)
+    missing = []
+    for cell in cells:
+        record = store.read(cell)
+        if record is None or (retry_failed and record.status == "failed"):
+            missing.append(cell)
+    return missing
+
+
+def run_cells(
+    workspace: Workspace,
+    cells: list[Cell],
+    slices: tuple[Slice, ...],
+    jobs: int,
+    observer: Observer,
+    retry_failed: bool = False,
+) -> None:
+    """Train the given cells, `jobs` at a time; every one ends with a record, if a failed one.
+
+    Two runs at once share the work: a cell that the other trains is waited for.
+
+    Raises:
+        CtrBenchError: results cannot be written; what was stored stays.
+    """
+    store, versions = Store(workspace), environment()
+    by_json = {cell.model_dump_json(): cell for cell in cells}
+    parts = tuple(part.model_dump_json() for part in slices)
+    packed = tuple(versions.items())
+    tasks = [Task(str(workspace.home), text, parts, packed, retry_failed) for text in by_json]
+
+    def free(task: Task) -> bool:
+        return _is_free(workspace, by_json[task.cell])
+
+    for event in run_tasks(tasks, _work, jobs, free, PRELOAD):
+        cell = by_json[event.task.cell]
+        if event.kind == "progress":
+            observer.progress(cell, event.value)
+        elif event.kind == "died":
+            record = failed_record(cell, event.value, versions)
+            store.update(record)
+            observer.finished(record)
+        else:
+            observer.finished(CellRecord.model_validate_json(event.value))
+
+
+def run_matrix(
+    workspace: Workspace, matrix: Matrix, jobs: int, retry_failed: bool, observer: Observer
+) -> dict[str, CellRecord]:
+    """Train what is missing and return the records of the whole matrix, by cell hash.
+
+    Raises:
+        CtrBenchError: the workspace lacks the data, or cannot be written.
+    """
+    write_summaries(workspace, matrix)
+    cells = list(matrix.cells())
+    slices = matrix.file.slices
+    missing = missing_cells(workspace, cells, retry_failed)
+    run_cells(workspace, missing, slices, jobs, observer, retry_failed)
+    return add_slices(workspace, matrix, stored_records(workspace, cells))
+
+
+def add_slices(
+    workspace: Workspace, matrix: Matrix, records: dict[str, CellRecord]
+) -> dict[str, CellRecord]:
+    """Measure slices that a stored cell lacks, from its predictions where they were kept."""
+    store, slices = Store(workspace), matrix.file.slices
+    lacking = [
+        record
+        for record in records.values()
+        if record.status == "done" and any(part.key not in record.slices for part in slices)
+    ]
+    if not lacking or matrix.dataset.name not in impressions.names(workspace):
+        return records
+    log = impressions.open_impressions(workspace, matrix.dataset.name)
+    slots = HistorySlots(log, matrix.file.model.history_length)
+    for record in lacking:
+        p_click = store.predictions(record.cell, "test")
+        if p_click is not None:
+            found = slice_metrics(workspace, log, slots, p_click, slices)
+            records[record.hash] = record.model_copy(update={"slices": record.slices | found})
+            store.update(records[record.hash])
+    return records
+
+
+def write_summaries(workspace: Workspace, matrix: Matrix) -> None:
+    """Keep what tables need beside the records, so that these are complete without the data."""
+    store = Store(workspace)
+    known = store.read_summary(matrix.dataset.name)
+    if known is None or known.manifest != matrix.dataset:
+        log = impressions.open_impressions(workspace, matrix.dataset.name)
+        slots = HistorySlots(log, matrix.file.model.history_length)
+        targets = log.item_id[log.rows("test")]
+        unseen = int(np.count_nonzero(slots.item_counts("train")[targets] == 0))
+        store.write_summary(
+            DatasetSummary(
+                manifest=matrix.dataset, reference=reference_metrics(log), unseen_test_items=unseen
+            )
+        )
+    for manifest in matrix.versions.values():
+        store.write_version(manifest)
+
+
+def _work(task: Task, progress: Callable[[float], None]) -> Any:
+    """What a process does: one cell. Waits in turn where another run holds it."""
+    workspace = Workspace(Path(task.home))
+    cell = Cell.model_validate_json(task.cell)
+    slices = tuple(Slice.model_validate_json(part) for part in task.slices)
+    while True:
+        record = run_cell(
+            workspace, cell, slices, dict(task.environment), progress, task.retry_failed
+        )
+        if record is not None:
+            return record.model_dump_json()
+        with cell_lock(workspace, cell).acquire(timeout=-1):
+            pass  # another run took it between our look and our start: wait for its record
+
+
+def _is_free(workspace: Workspace, cell: Cell) -> bool:
+    try:
+        with cell_lock(workspace, cell):
+            return True
+    except Timeout:
+        return False

@@ -1,0 +1,144 @@
+"""Choose settings on `valid`: batch size and learning rate for the baseline, then hold them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from ctrbench.benchmark_file import TuneSettings
+from ctrbench.errors import ConfigError
+from ctrbench.injection import Injection
+from ctrbench.matrix import Column, Matrix
+from ctrbench.runner.run import Observer, missing_cells, run_cells, stored_records, write_summaries
+from ctrbench.schema import Cell
+from ctrbench.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate and how it did on `valid`."""
+
+    what: str  # "baseline", or a mode
+    settings: dict[str, Any]
+    valid: float | None  # mean headline metric over its cells; None if one of them failed
+    cells: int
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """All trials, and what they chose."""
+
+    trials: tuple[Trial, ...]
+    training: dict[str, Any]  # chosen for the baseline, held for all
+    factors: dict[str, float]  # learning-rate factor by mode
+
+
+def tune(workspace: Workspace, matrix: Matrix, jobs: int, observer: Observer) -> Tuning:
+    """Train what the file's `tune` section asks for; every trial is an ordinary stored cell.
+
+    Raises:
+        ConfigError: no `tune` section, or one with nothing to try; or every trial failed.
+    """
+    wanted = matrix.file.tune
+    if wanted is None or not (
+        wanted.batch_size or wanted.learning_rate or wanted.learning_rate_factor
+    ):
+        raise ConfigError(
+            "the file has no `tune` section with something to try: give batch_size, "
+            "learning_rate or learning_rate_factor a list."
+        )
+    write_summaries(workspace, matrix)
+
+    def measured(candidates: list[tuple[str, dict[str, Any], list[Cell]]]) -> list[Trial]:
+        return _trials(workspace, matrix, candidates, jobs, observer)
+
+    baseline = measured(_baseline_candidates(matrix, wanted))
+    training = _best(baseline).settings
+    held = _with_training(matrix, training)
+    images = measured(_factor_candidates(held, wanted))
+    factors = {}
+    for mode in dict.fromkeys(trial.what for trial in images):
+        own = [trial for trial in images if trial.what == mode]
+        factors[mode] = _best(own).settings["learning_rate_factor"]
+    return Tuning((*baseline, *images), training, factors)
+
+
+def _baseline_candidates(
+    matrix: Matrix, wanted: TuneSettings
+) -> list[tuple[str, dict[str, Any], list[Cell]]]:
+    given = matrix.file.training
+    points = product(
+        wanted.batch_size or (given.batch_size,), wanted.learning_rate or (given.learning_rate,)
+    )
+    candidates = []
+    for batch_size, learning_rate in points:
+        settings = {"batch_size": batch_size, "learning_rate": learning_rate}
+        tried = _with_training(matrix, settings)
+        cells = [tried.cell(None, None, seed) for seed in wanted.seeds]
+        candidates.append(("baseline", settings, cells))
+    return candidates
+
+
+def _factor_candidates(
+    matrix: Matrix, wanted: TuneSettings
+) -> list[tuple[str, dict[str, Any], list[Cell]]]:
+    """As many trials for every mode: the same factors on the same versions."""
+    rows = [
+        row
+        for row in matrix.rows
+        if row.control is None and (wanted.versions is None or row.version in wanted.versions)
+    ]
+    candidates = []
+    modes = dict.fromkeys(column.mode for column in matrix.columns)
+    for mode, factor in product(modes, wanted.learning_rate_factor):
+        tried = [
+            Column(mode, _with_factor(column.settings, factor), column.label)
+            for column in matrix.columns
+            if column.mode == mode
+        ]
+        cells = [matrix.cell(*place) for place in product(rows, tried, wanted.seeds)]
+        candidates.append((mode, {"learning_rate_factor": factor}, cells))
+    return candidates
+
+
+def _with_factor(settings: Injection, factor: float) -> Injection:
+    return settings.model_copy(update={"learning_rate_factor": factor})
+
+
+def _with_training(matrix: Matrix, settings: dict[str, Any]) -> Matrix:
+    training = matrix.file.training.model_copy(update=settings)
+    file = matrix.file.model_copy(update={"training": training})
+    return Matrix(file, matrix.dataset, matrix.versions, matrix.columns, matrix.rows)
+
+
+def _trials(
+    workspace: Workspace,
+    matrix: Matrix,
+    candidates: list[tuple[str, dict[str, Any], list[Cell]]],
+    jobs: int,
+    observer: Observer,
+) -> list[Trial]:
+    cells = [cell for _, _, own in candidates for cell in own]
+    run_cells(workspace, missing_cells(workspace, cells), (), jobs, observer)
+    records = stored_records(workspace, cells)
+    trials = []
+    for what, settings, own in candidates:
+        values = [
+            getattr(records[cell.hash].metrics["valid"], matrix.file.headline)
+            for cell in own
+            if records[cell.hash].status == "done"
+        ]
+        numbers = [value for value in values if value is not None]
+        valid = float(np.mean(numbers)) if len(numbers) == len(own) else None
+        trials.append(Trial(what, settings, valid, len(own)))
+    return trials
+
+
+def _best(trials: list[Trial]) -> Trial:
+    done = [trial for trial in trials if trial.valid is not None]
+    if not done:
+        raise ConfigError(f"every trial of {trials[0].what} failed; see `ctrbench status`.")
+    return max(done, key=lambda trial: trial.valid or 0.0)

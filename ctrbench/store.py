@@ -1,0 +1,147 @@
+"""results/: one record per cell, written whole or not at all, and its predictions beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from pydantic import ValidationError
+
+from ctrbench.atomic import PARTIAL, atomic_file, write_json
+from ctrbench.errors import StoreError
+from ctrbench.schema import (
+    Cell,
+    CellRecord,
+    DatasetManifest,
+    Frozen,
+    Metrics,
+    VersionManifest,
+)
+from ctrbench.workspace import Workspace
+
+Kind = TypeVar("Kind", bound=Frozen)
+
+
+class DatasetSummary(Frozen):
+    """What tables need to know of a data set; lets them be rebuilt without its files."""
+
+    manifest: DatasetManifest
+    reference: Metrics | None  # test metrics of a simple rule, see runner.reference
+    unseen_test_items: int  # impressions of the test period whose item has no trained id
+
+
+class Store:
+    """The records below one workspace's results/."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.root = workspace.results
+
+    def path(self, cell: Cell) -> Path:
+        """Where the cell's record stands, or will stand."""
+        return self.root / cell.dataset / cell.version_label / cell.mode / f"{cell.hash}.json"
+
+    def read(self, cell: Cell) -> CellRecord | None:
+        """The cell's record, or None if it was never run to an end.
+
+        Raises:
+            StoreError: the file is there but damaged.
+        """
+        path = self.path(cell)
+        return _read(path, CellRecord) if path.exists() else None
+
+    def records(self, dataset: str) -> Iterator[CellRecord]:
+        """Every record of a data set, whatever matrix it came from."""
+        for path in sorted((self.root / dataset).glob("*/*/*.json")):
+            if not path.name.startswith(PARTIAL):
+                yield _read(path, CellRecord)
+
+    def write(
+        self,
+        record: CellRecord,
+        predictions: Mapping[str, np.ndarray],
+        first_row: Mapping[str, int],
+    ) -> None:
+        """Store predictions first, then the record that vouches for them.
+
+        Args:
+            record: of the cell.
+            predictions: (n,) float32 p_click by period; empty for a failed cell.
+            first_row: row number of each period's first impression.
+
+        Raises:
+            StoreError: the folder cannot be written; nothing is stored then.
+        """
+        if predictions:
+            self._write_predictions(record.cell, predictions, first_row)
+        write_json(self.path(record.cell), record.model_dump(mode="json"))
+
+    def update(self, record: CellRecord) -> None:
+        """Replace a stored record by one with further metrics of the same predictions."""
+        write_json(self.path(record.cell), record.model_dump(mode="json"))
+
+    def predictions(self, cell: Cell, period: str) -> np.ndarray | None:
+        """(n,) float32 p_click of a period in stored order; None where only the record was kept."""
+        import pyarrow.parquet as pq
+
+        path = self.path(cell).with_suffix(".parquet")
+        if not path.exists():
+            return None
+        table = pq.read_table(path, columns=["row", "p_click"], filters=[("period", "==", period)])
+        order = np.argsort(table["row"].to_numpy(), kind="stable")
+        return table["p_click"].to_numpy()[order]
+
+    def write_summary(self, summary: DatasetSummary) -> None:
+        """Keep a data set's description beside its records."""
+        write_json(self._summary_path(summary.manifest.name), summary.model_dump(mode="json"))
+
+    def read_summary(self, dataset: str) -> DatasetSummary | None:
+        """The description kept by the last run, if any."""
+        path = self._summary_path(dataset)
+        return _read(path, DatasetSummary) if path.exists() else None
+
+    def write_version(self, manifest: VersionManifest) -> None:
+        """Keep an embedding version's manifest beside its records."""
+        write_json(
+            self._version_path(manifest.dataset, manifest.name), manifest.model_dump(mode="json")
+        )
+
+    def read_version(self, dataset: str, version: str) -> VersionManifest | None:
+        """The manifest kept by the last run, if any."""
+        path = self._version_path(dataset, version)
+        return _read(path, VersionManifest) if path.exists() else None
+
+    def _summary_path(self, dataset: str) -> Path:
+        return self.root / dataset / "dataset.json"
+
+    def _version_path(self, dataset: str, version: str) -> Path:
+        return self.root / dataset / version / "version.json"
+
+    def _write_predictions(
+        self, cell: Cell, predictions: Mapping[str, np.ndarray], first_row: Mapping[str, int]
+    ) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        periods = [np.full(len(p), period) for period, p in predictions.items()]
+        rows = [first_row[period] + np.arange(len(p)) for period, p in predictions.items()]
+        table = pa.table(
+            {
+                "period": pa.array(np.concatenate(periods)).dictionary_encode(),
+                "row": np.concatenate(rows),
+                "p_click": np.concatenate([p.astype(np.float32) for p in predictions.values()]),
+            }
+        )
+        with atomic_file(self.path(cell).with_suffix(".parquet")) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+
+
+def _read(path: Path, kind: type[Kind]) -> Kind:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise StoreError(
+            f"{path} is not a record this version can read: {error.errors()[0]['msg']}. "
+            "Restore it, or delete it and run the matrix again."
+        ) from error

@@ -1,0 +1,151 @@
+"""Fit and predict: the only CTR training loop, the same for the baseline and every mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+from torchmetrics.classification import BinaryAUROC
+
+from ctrbench.errors import CtrBenchError
+from ctrbench.impressions.order import sequential_batches, shuffled_batches
+from ctrbench.impressions.packing import Batch, Packer
+from ctrbench.models import DIN
+from ctrbench.schema import CurvePoint
+from ctrbench.seeding import stream
+from ctrbench.settings import TrainingSettings
+
+PREDICT_ROWS = 4096  # impressions per batch outside training
+
+Progress = Callable[[float], None]  # share of the work done, 0 to 1
+
+
+class DivergedError(CtrBenchError):
+    """The loss is no longer a number; the cell is stored as failed with this reason."""
+
+
+@dataclass
+class _Curve:
+    """Loss and AUC of the impressions since the last point, each predicted before it is learned."""
+
+    points: list[CurvePoint] = field(default_factory=list)
+    loss: MeanMetric = field(default_factory=MeanMetric)
+    auc: BinaryAUROC = field(default_factory=lambda: BinaryAUROC(thresholds=None))
+    clicks: set[float] = field(default_factory=set)
+
+    def add(self, loss: Tensor, logit: Tensor, batch: Batch) -> None:
+        self.loss.update(loss.cpu(), weight=len(logit))
+        self.auc.update(logit.sigmoid().cpu(), batch.click.cpu().int())
+        self.clicks.update(batch.click.cpu().unique().tolist())
+
+    def close(self, impressions: int) -> None:
+        auc = float(self.auc.compute()) if len(self.clicks) == 2 else None
+        self.points.append(
+            CurvePoint(impressions=impressions, loss=float(self.loss.compute()), auc=auc)
+        )
+        self.loss.reset()
+        self.auc.reset()
+        self.clicks.clear()
+
+
+def fit(
+    model: DIN, packer: Packer, settings: TrainingSettings, seed: int, progress: Progress
+) -> tuple[CurvePoint, ...]:
+    """Train in place on the `train` period; exactly `epochs` passes, no choosing among them.
+
+    Args:
+        model: freshly drawn, on the device it is to be trained on.
+        packer: of the data set.
+        settings: learning rate, batch size and the rest.
+        seed: of the cell: data order and id dropout come from its streams.
+        progress: told the share of impressions seen.
+
+    Returns:
+        The points of the learning curve.
+
+    Raises:
+        DivergedError: the loss became infinite or NaN.
+    """
+    device = model.id_embedding.weight.device
+    rows = packer.slots.impressions.rows("train")
+    total = settings.epochs * (rows.stop - rows.start)
+    optimizer = torch.optim.Adam(_groups(model, settings))
+    penalty = _MiniBatchAwareL2(model.id_embedding, packer.item_counts, settings.mba_l2)
+    curve, seen, step = _Curve(), 0, total / (settings.epochs * settings.curve_points)
+    model.train()
+    for epoch in range(settings.epochs):
+        dropout = settings.id_dropout, stream(seed, "id_dropout", epoch)
+        for batch_rows in shuffled_batches(rows, settings.batch_size, seed, epoch):
+            batch = packer.pack(batch_rows, dropout).to(device)
+            logit = model(batch)
+            loss = F.binary_cross_entropy_with_logits(logit, batch.click, batch.weight)
+            if not torch.isfinite(loss):
+                raise DivergedError(
+                    f"the loss became {float(loss)} after {seen} impressions; lower "
+                    "training.learning_rate or the mode's learning_rate_factor."
+                )
+            optimizer.zero_grad()
+            (loss + penalty(batch.item_id)).backward()
+            optimizer.step()
+            curve.add(loss.detach(), logit.detach(), batch)
+            seen += len(batch_rows)
+            if seen >= step * (len(curve.points) + 1) or seen == total:
+                curve.close(seen)
+                progress(seen / total)
+    return tuple(curve.points)
+
+
+@torch.no_grad()
+def predict(model: DIN, packer: Packer, period: str, progress: Progress) -> np.ndarray:
+    """(n,) float32 predicted click probabilities of a period's impressions, in stored order.
+
+    Raises:
+        DivergedError: a prediction is not finite.
+    """
+    device = model.id_embedding.weight.device
+    rows = packer.slots.impressions.rows(period)
+    p_click = np.empty(rows.stop - rows.start, np.float32)
+    model.eval()
+    for batch_rows in sequential_batches(rows, PREDICT_ROWS):
+        logit = model(packer.pack(batch_rows, None).to(device))
+        within = slice(batch_rows[0] - rows.start, batch_rows[-1] + 1 - rows.start)
+        p_click[within] = torch.sigmoid(logit).cpu().numpy()
+        progress(within.stop / len(p_click))
+    if not np.isfinite(p_click).all():
+        raise DivergedError(f"{int((~np.isfinite(p_click)).sum())} predictions are not finite.")
+    return p_click
+
+
+def _groups(model: DIN, settings: TrainingSettings) -> list[dict[str, object]]:
+    """Parameter groups: the image block has its own learning-rate factor."""
+    image = model.image_parameters()
+    ids = {id(parameter) for parameter in image}
+    shared = [parameter for parameter in model.parameters() if id(parameter) not in ids]
+    groups: list[dict[str, object]] = [{"params": shared, "lr": settings.learning_rate}]
+    if image:
+        rate = settings.learning_rate * model.mode.learning_rate_factor
+        groups.append({"params": image, "lr": rate})
+    return groups
+
+
+class _MiniBatchAwareL2:
+    """`lambda / 2 sum_j |w_j|^2 / n_j` over the ids of the batch only.
+
+    Source: Zhou et al. 2018, arXiv:1706.06978, section 5.1.
+    """
+
+    def __init__(self, table: nn.Embedding, counts: np.ndarray, strength: float) -> None:
+        self.table, self.strength = table, strength
+        occurrences = torch.from_numpy(np.maximum(counts, 1).astype(np.float32))
+        self.inverse_count = (1 / occurrences).to(table.weight.device)  # (V,)
+
+    def __call__(self, item_id: Tensor) -> Tensor | float:
+        if self.strength == 0:
+            return 0.0
+        squares = self.table(item_id).square().sum(dim=1)  # (U,)
+        return 0.5 * self.strength * (squares * self.inverse_count[item_id]).sum()

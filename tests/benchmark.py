@@ -1,0 +1,28 @@
+"""A benchmark file that trains in a moment."""
+
+from pathlib import Path
+
+from ctrbench.matrix import Matrix, read_matrix
+from ctrbench.workspace import Workspace
+
+SMALL = """\
+dataset: taste
+versions: [oracle, random]
+modes:
+  vector: {width: 4}
+  sim_score: {}
+  cluster_id: {codebook_size: 8, width: 4}
+seeds: [0]
+model: {embedding_size: 4, field_embedding_size: 2, attention: [8], top: [8], history_length: 10}
+training: {batch_size: 256}
+"""
+
+
+def write(folder: Path, text: str = SMALL) -> Path:
+    path = folder / "benchmark.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def matrix(workspace: Workspace, text: str = SMALL) -> Matrix:
+    return read_matrix(write(workspace.home, text), workspace)

@@ -1,0 +1,113 @@
+import pytest
+from typer.testing import CliRunner
+
+from ctrbench.cli.datasets import app
+from ctrbench.errors import ConfigError, DataError, UnknownNameError
+from ctrbench.impressions import names
+from ctrbench.workspace import Workspace
+from tests.datasets.test_table import csv
+from tests.impressions.logs import long_log
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(tmp_path / "home")
+
+
+@pytest.fixture
+def run(workspace):
+    """Call `datasets …`; the output, or the error that main() would print."""
+
+    def invoke(*arguments, code=0):
+        result = CliRunner().invoke(app, list(map(str, arguments)), obj=workspace)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return invoke
+
+
+@pytest.fixture
+def log(tmp_path):
+    return csv(
+        tmp_path / "log.csv", [r | {"timestamp": 10**9 + r["timestamp"]} for r in long_log(hour=1)]
+    )
+
+
+def test_import_tells_what_was_read_and_what_comes_next(run, log):
+    output = run("import", "table", "--impressions", log, "--name", "log")
+    assert "imported as log" in output
+    assert "60, of them 30 clicks" in output
+    test = next(line.split() for line in output.splitlines() if line.startswith("test"))
+    assert test == ["test", "2001-09-09", "2001-09-09", "12", "50.00", "%", "6", "6", "7"]
+    assert output.rstrip().endswith("next: ctrbench datasets check log")
+    again = run("import", "table", "--impressions", log, "--name", "log")
+    assert "was there already, with the same content: log" in again
+
+
+def test_show_and_list(run, log, workspace):
+    assert "no data sets in" in run("list")
+    run("import", "table", "--impressions", log, "--name", "log", "--split", "per_user:60/20/20")
+    output = run("show", "log")
+    for part in ("click = 1", "per_user 60/20/20 %", "leaks future popularity", "half up to 2"):
+        assert part in output
+    assert ["hour", "context", "categorical", "1", "100.0", "%"] in map(
+        str.split, output.splitlines()
+    )
+    assert ["log", "60", "6", "7", "0", "click"] in [
+        line.split()[:6] for line in run("list").splitlines()
+    ]
+
+
+def test_check_ends_with_one_where_a_guard_is_an_error(run, tmp_path):
+    rows = long_log()
+    good = csv(tmp_path / "good.csv", rows)
+    run("import", "table", "--impressions", good, "--name", "good")
+    assert "history strictly before" in run("check", "good")
+    late = csv(
+        tmp_path / "bad.csv", [r | {"click": int(i % 2 and i < 48)} for i, r in enumerate(rows)]
+    )
+    run("import", "table", "--impressions", late, "--name", "bad")
+    assert "0 test users have both" in run("check", "bad", code=1)
+
+
+def test_remove_asks_and_spares_versions(run, log, workspace):
+    run("import", "table", "--impressions", log, "--name", "log")
+    with pytest.raises(ConfigError, match="say --yes"):
+        run("remove", "log")
+    version = workspace.embeddings / "log" / "raw"
+    version.mkdir(parents=True)
+    (version / "manifest.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"has embedding versions \(raw\)"):
+        run("remove", "log", "--yes")
+    assert names(workspace) == ["log"]
+    assert (
+        run("remove", "log", "--yes", "--with-embeddings")
+        == "removed data set log and 1 versions\n"
+    )
+    assert names(workspace) == []
+    assert list(workspace.embeddings.iterdir()) == []
+
+
+def test_mistakes(run, log, workspace):
+    with pytest.raises(UnknownNameError, match="known: movielens, table"):
+        run("import", "movilens")
+    with pytest.raises(ConfigError, match="--name NAME"):
+        run("import", "table", "--impressions", log)
+    with pytest.raises(ConfigError, match="no path separators"):
+        run("import", "table", "--impressions", log, "--name", "../x")
+    with pytest.raises(ConfigError, match="sum to 100"):
+        run("import", "table", "--impressions", log, "--name", "x", "--split", "time:1/2/3")
+    with pytest.raises(DataError, match="no file"):
+        run("import", "table", "--impressions", "nowhere.csv", "--name", "x")
+    for command in ("show", "check", "remove"):
+        with pytest.raises(UnknownNameError, match="no data set 'lag'"):
+            run(command, "lag")
+    assert not workspace.home.exists() or list(workspace.home.iterdir()) == []
+
+
+def test_importers_are_found_by_listing(run):
+    output = run("import", "--help")
+    assert "movielens" in output
+    assert "table" in output

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ctrbench import impressions as room
+from ctrbench.cli.embeddings import app
+from ctrbench.errors import ConfigError, UnknownNameError
+from ctrbench.workspace import Workspace
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, impressions):
+    """Call `embeddings …` on the tiny world, whose raw ids are i1, i2, …; gives the output."""
+    raw_ids = [f"i{item}" for item in range(1, impressions.item_rows)]
+    monkeypatch.setattr(room, "open_impressions", lambda *_: impressions)
+    monkeypatch.setattr(room, "read_manifest", lambda *_: impressions.manifest)
+    monkeypatch.setattr(room, "raw_item_ids", lambda *_: raw_ids)
+    workspace = Workspace(tmp_path / "home")
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "v.npz", key=[*raw_ids[5:], "x"], value=rng.normal(size=(36, 4)) + 1)
+
+    def invoke(*arguments, code=0):
+        words = [str(word).replace("DIR", str(tmp_path)) for word in arguments]
+        result = CliRunner().invoke(app, words, obj=workspace)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return invoke
+
+
+@pytest.fixture
+def raw(run):
+    return run("add", "raw", "--dataset", "tiny", "--vectors", "DIR/v.npz")
+
+
+def test_add_says_what_was_joined(run, raw):
+    assert "added raw of tiny: 35 vectors of width 4, float32" in raw
+    assert "ids left out: 1 of the file that match no item of the data set, such as 'x'" in raw
+    again = run("add", "raw", "--dataset", "tiny", "--vectors", "DIR/v.npz")
+    assert "already there with the same content: raw of tiny" in again
+
+
+def test_append(run, raw, tmp_path):
+    np.save(tmp_path / "new.npy", np.ones((2, 4), np.float32))
+    (tmp_path / "ids.txt").write_text("i1\ni1\n")
+    options = "--vectors", "DIR/new.npy", "--ids", "DIR/ids.txt", "--append-to", "raw"
+    output = run("add", "more", "--dataset", "tiny", *options)
+    assert "36 vectors" in output
+    assert "rows that repeat a vector, merged: 1" in output
+    assert "raw and new.npy, 2 rows" in run("list")
+
+
+def test_derive_and_list(run, raw):
+    output = run("derive", "pca", "raw", "--as", "narrow", "--dataset", "tiny", "--width", 2)
+    assert "raw by pca (width 2), fitted on 35 items of the pretrain period, keeps" in output
+    lines = run("list", "--dataset", "tiny").splitlines()
+    assert [line.split()[:5] for line in lines[1:]] == [
+        ["tiny", "narrow", "2", "float32", "35"],
+        ["tiny", "raw", "4", "float32", "35"],
+    ]
+
+
+def test_list_of_nothing(run):
+    assert "no embedding versions yet" in run("list")
+    with pytest.raises(UnknownNameError, match="no data set 'other'"):
+        run("list", "--dataset", "other")
+
+
+def test_show(run, raw):
+    output = run("show", "raw", "--dataset", "tiny")
+    for words in ("35 of width 4, float32", "norms", "mean cosine", "no two items share", "87.5 %"):
+        assert words in output
+    assert "match no item of the data set, such as 'x'" in output
+    periods = [line.split()[0] for line in output.splitlines()[-4:]]
+    assert periods == ["pretrain", "train", "valid", "test"]
+
+
+def test_show_names_what_stands_out(run, tmp_path):
+    value = np.array([[5, 1], [5, 1], [5, 1.1], [0, 0]], np.float32)
+    np.savez(tmp_path / "odd.npz", key=["i1", "i2", "i3", "i4"], value=value)
+    run("add", "odd", "--dataset", "tiny", "--vectors", "DIR/odd.npz")
+    output = run("show", "odd", "--dataset", "tiny")
+    assert "1.000: vectors share a large common direction; `ctrbench embeddings derive" in output
+    assert "2 items share a vector with another (distinct vectors: 1, largest group: 2)" in output
+
+
+def test_check(run, raw, tmp_path):
+    output = run("check", "raw", "--dataset", "tiny")
+    assert "ok       content" in output
+    assert "failed" not in output
+    path = tmp_path / "home" / "embeddings" / "tiny" / "raw" / "vectors.npy"
+    np.save(path, np.load(path) + 1)
+    assert "failed   content" in run("check", "raw", "--dataset", "tiny", code=2)
+
+
+def test_remove(run, raw):
+    with pytest.raises(ConfigError, match="say --yes"):
+        run("remove", "raw", "--dataset", "tiny")
+    assert "removed" in run("remove", "raw", "--dataset", "tiny", "--yes")
+    with pytest.raises(UnknownNameError, match="'raw'"):
+        run("show", "raw", "--dataset", "tiny")

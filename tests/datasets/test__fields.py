@@ -1,0 +1,85 @@
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ctrbench.datasets._fields import Wishes, read_fields
+from ctrbench.datasets._tables import read_table
+from ctrbench.errors import DataError
+from ctrbench.impressions import database
+from ctrbench.workspace import Workspace
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Kind and values of each column of a Parquet file, or of a text file."""
+
+    def call(columns, text=False, **wishes):
+        path = tmp_path / ("a.csv" if text else "a.parquet")
+        if text:
+            rows = [list(columns), *zip(*columns.values(), strict=True)]
+            path.write_text("".join(",".join(row) + "\n" for row in rows))
+        else:
+            pq.write_table(pa.table(columns), path)
+        with database(Workspace(tmp_path / "home")) as connection:
+            table = read_table(connection, path)
+            fields, (values,) = read_fields(
+                connection, [table], list(columns), "item", Wishes(**wishes)
+            )
+            told = connection.execute(
+                f"SELECT {', '.join(values)} FROM {table.relation}"
+            ).fetchall()
+        columns = zip(*told, strict=True)
+        return {f.name: (f.kind, list(v)) for f, v in zip(fields, columns, strict=True)}
+
+    return call
+
+
+def test_types_tell_the_kind(read):
+    columns = {"a": [1, None], "b": [1.5, float("nan")], "c": ["x", ""], "d": [[1, 2], []]}
+    assert read(columns) == {
+        "a": ("categorical", ["1", None]),
+        "b": ("numeric", [1.5, None]),
+        "c": ("categorical", ["x", None]),
+        "d": ("list", [["1", "2"], []]),
+    }
+    assert read({"a": [True, False]}) == {"a": ("categorical", ["true", "false"])}
+
+
+def test_of_text_only_broken_numbers_are_numeric(read):
+    columns = {"a": ["1", "2"], "b": ["1", "2.5"], "c": ["1.5", "x"], "d": ["-0.5", ""]}
+    assert read(columns, text=True) == {
+        "a": ("categorical", ["1", "2"]),
+        "b": ("numeric", [1.0, 2.5]),
+        "c": ("categorical", ["1.5", "x"]),
+        "d": ("numeric", [-0.5, None]),
+    }
+
+
+def test_wishes_count_more(read):
+    kinds = {"a": "numeric", "b": "categorical", "c": "list", "d": "text"}
+    columns = {"a": ["1", "2"], "b": ["1.5", "2"], "c": ["x|0|y", "0"], "d": ["t", "u"]}
+    assert read(columns, text=True, kinds=kinds, separators={"c": "|"}, pad="0") == {
+        "a": ("numeric", [1.0, 2.0]),
+        "b": ("categorical", ["1.5", "2"]),
+        "c": ("list", [["x", "y"], []]),
+        "d": ("text", ["t", "u"]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"v": [[0.1, 0.2]]}, r"column 'v' is DOUBLE\[\], which is no field; .* --drop v"),
+        ({"v": [b"x"]}, "column 'v' is BLOB"),
+        ({"v": [{"a": 1}]}, "column 'v' is STRUCT"),
+        ({"v": [1.0, float("inf")]}, r"are no finite numbers: row 2 \(inf\)"),
+    ],
+)
+def test_what_is_no_field(read, columns, message):
+    with pytest.raises(DataError, match=message):
+        read(columns)
+
+
+def test_a_numeric_field_with_a_word_in_it(read):
+    with pytest.raises(DataError, match=r"1 value of 'a' are no finite numbers: line 3 \(x\)"):
+        read({"a": ["1", "x"]}, text=True, kinds={"a": "numeric"})

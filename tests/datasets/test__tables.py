@@ -1,0 +1,96 @@
+import gzip
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ctrbench.datasets._tables import Rule, broken_rules, missing_columns, read_table, text
+from ctrbench.errors import DataError
+from ctrbench.impressions import database
+from ctrbench.workspace import Workspace
+
+
+@pytest.fixture
+def connection(tmp_path):
+    with database(Workspace(tmp_path / "home")) as connection:
+        yield connection
+
+
+def values(connection, table, column):
+    query = f"SELECT {text(table, column)} FROM {table.relation}"
+    return [value for (value,) in connection.execute(query).fetchall()]
+
+
+def test_a_text_file_is_read_as_text(connection, tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text('\ufeffid,name\n007,"Café, ""x"""\n1.50,\n')
+    table = read_table(connection, file)
+    assert values(connection, table, "id") == ["007", "1.50"]
+    assert values(connection, table, "name") == ['Café, "x"', None]
+
+
+def test_floats_that_are_whole_read_as_whole_numbers(connection, tmp_path):
+    pq.write_table(pa.table({"id": [7.0, 1.5, float("nan"), None]}), tmp_path / "a.parquet")
+    table = read_table(connection, tmp_path / "a.parquet")
+    assert values(connection, table, "id") == ["7", "1.5", None, None]
+
+
+def test_wrong_lines_are_named_by_their_number(connection, tmp_path):
+    (tmp_path / "a.csv").write_text("n\n1\nx\n3\n" + "y\n" * 9)
+    table = read_table(connection, tmp_path / "a.csv")
+    (problem,) = broken_rules(connection, table, [Rule("n", "n > '5'", "are too large")])
+    assert problem.endswith(
+        "10 values of 'n' are too large: line 3 (x), line 5 (y), line 6 (y), line 7 (y), line 8 (y)"
+    )
+    assert broken_rules(connection, table, []) == []
+
+
+def test_missing_columns_name_the_nearest(connection, tmp_path):
+    (tmp_path / "a.csv").write_text("user,item_id\n1,2\n")
+    table = read_table(connection, tmp_path / "a.csv")
+    (problem,) = missing_columns(table, ["user_id", "item_id"])
+    assert "no column 'user_id'; there is user, item_id. Did you mean" in problem
+
+
+LONG = b"a,b\n" + b"".join(b"%d,2\n" % (i * i) for i in range(20_000))
+ZIPPED = gzip.compress(LONG)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"", "is empty"),
+        ("a.csv", b"a,b\n", "holds no rows"),
+        ("a.csv", b"a,b\n1,2\n3\n", "(?s)damaged or no csv file.*Line: 3.*Columns: 2 Found: 1"),
+        ("a.csv", b"a,a\n1,2\n", "name every column once; a stand twice"),
+        ("a.csv", b"a,\n1,2\n", "name every column once; a column has no name"),
+        ("a.csv", LONG + "1,café\n".encode("latin-1"), "not utf-8"),
+        ("a.csv", "é,b\n1,2\n".encode("latin-1"), "no text file in UTF-8"),
+        ("a.csv.gz", ZIPPED[:-1000], "damaged"),
+        ("a.csv.gz", b"a,b\n1,2\n", "damaged"),
+        ("a.parquet", b"PAR1 and no more", "damaged or no parquet file"),
+        ("a.parquet", b"PAR1" + b"x" * 100 + b"PAR1", "damaged or no parquet file"),
+        ("a.xlsx", b"x", r"cannot read \.xlsx; use \.csv"),
+        ("a", b"x", "cannot read a file without an ending"),
+    ],
+)
+def test_unsuitable_files(connection, tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_table(connection, tmp_path / name)
+
+
+def test_a_truncated_parquet_file(connection, tmp_path):
+    file = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": list(range(10_000))}), file)
+    file.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(DataError, match="damaged or no parquet file"):
+        read_table(connection, file)
+
+
+def test_a_file_that_is_not_there(connection, tmp_path):
+    (tmp_path / "clicks.csv").write_text("a\n1\n")
+    with pytest.raises(DataError, match=r"no file .*click\.csv\. Did you mean .*clicks\.csv"):
+        read_table(connection, tmp_path / "click.csv")
+    with pytest.raises(DataError, match="is a folder"):
+        read_table(connection, tmp_path)

@@ -1,0 +1,328 @@
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ctrbench.datasets.table import TableImporter
+from ctrbench.errors import ConfigError, DataError
+from ctrbench.impressions import open_impressions, raw_item_ids, vocabulary
+from ctrbench.schema import Ragged
+from ctrbench.workspace import Workspace
+from tests.datasets.imports import lines, run
+from tests.impressions.logs import long_log, rows_of
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(tmp_path / "home")
+
+
+def csv(path, rows, separator=","):
+    """Write dicts as a text file; the path as text, as the command line gives it."""
+    table = [list(rows[0]), *(row.values() for row in rows)]
+    path.write_text("".join(separator.join(map(str, row)) + "\n" for row in table))
+    return str(path)
+
+
+def parquet(path, rows):
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return str(path)
+
+
+def importer(impressions, **options):
+    return TableImporter([impressions] if isinstance(impressions, str) else impressions, **options)
+
+
+def kinds(manifest):
+    return {field.name: (field.of, field.kind) for field in manifest.fields}
+
+
+def test_csv_and_parquet_give_the_same(workspace, tmp_path):
+    rows = long_log(hour=5, price=1.5)
+    numbers = [r | {"user_id": int(r["user_id"]), "item_id": int(r["item_id"])} for r in rows]
+    manifests = [
+        run(workspace, importer(csv(tmp_path / "a.csv", rows)), name="a"),
+        run(workspace, importer(csv(tmp_path / "b.tsv", rows, "\t")), name="b"),
+        run(workspace, importer(parquet(tmp_path / "c.parquet", numbers)), name="c"),
+    ]
+    (tmp_path / "d.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
+    manifests.append(run(workspace, importer(str(tmp_path / "d.csv.gz")), name="d"))
+    assert len({manifest.content_hash for manifest in manifests}) == 1
+    assert kinds(manifests[0]) == {
+        "hour": ("context", "categorical"),
+        "price": ("context", "numeric"),
+    }
+    assert manifests[0].label == "click = 1"
+    assert str(manifests[0].split) == "time 20/50/10/20 %"
+
+
+def test_ids_keep_their_zeros_and_any_range(workspace, tmp_path):
+    ids = ["007", "7", "99999999999999999999999"]
+    rows = [r | {"item_id": ids[i % 3]} for i, r in enumerate(long_log())]
+    run(workspace, importer(csv(tmp_path / "a.csv", rows)))
+    assert raw_item_ids(workspace, "log") == ids
+
+
+def test_ids_that_pandas_made_floats(workspace, tmp_path):
+    rows = [r | {"item_id": float(r["item_id"])} for r in long_log()]
+    run(workspace, importer(parquet(tmp_path / "a.parquet", rows)))
+    assert raw_item_ids(workspace, "log") == list("0123456")
+
+
+def test_files_may_be_many_or_a_folder(workspace, tmp_path):
+    rows = long_log()
+    (tmp_path / "log").mkdir()
+    one = csv(tmp_path / "log" / "a.csv", rows[:20])
+    two = csv(tmp_path / "log" / "b[1].csv", rows[20:])
+    hashes = {
+        run(workspace, importer(files), name=f"n{i}").content_hash
+        for i, files in enumerate([[one, two], [two, one], [str(tmp_path / "log")]])
+    }
+    assert len(hashes) == 1
+
+
+def test_rename_drop_and_label(workspace, tmp_path):
+    rows = [{"uid": r["user_id"], "is_like": r["click"], "noise": 1, **r} for r in long_log()]
+    rows = [{k: v for k, v in r.items() if k not in ("user_id", "click")} for r in rows]
+    file = csv(tmp_path / "a.csv", rows)
+    options = {"rename": ["uid=user_id", "is_like=click"], "drop": "noise"}
+    manifest = run(workspace, importer(file, **options))
+    assert manifest.label == "is_like = 1"
+    assert manifest.fields == ()
+    manifest = run(workspace, importer(file, **options, label="a like"), name="b")
+    assert manifest.label == "a like"
+
+
+def test_fields_of_items_users_and_context(workspace, tmp_path):
+    rows = long_log(city="x", score=3)
+    log = csv(tmp_path / "log.csv", rows)
+    items = lines(
+        tmp_path / "items.csv",
+        """item_id,genres,price,year,title,code
+        1,a|b,0.5,1999,One,1.0
+        2,,,2000,Two,2.0""",
+    )
+    users = [
+        {"user_id": 1, "age": 30, "langs": ["de", "fr"]},
+        {"user_id": 99, "age": 1, "langs": None},
+    ]
+    options = {
+        "items": items,
+        "users": Path(parquet(tmp_path / "users.parquet", users)),
+        "lists": ["genres=|"],
+        "numeric": "score",
+        "categorical": "code",
+        "text": "title",
+        "user_fields": "city",
+    }
+    manifest = run(workspace, importer(log, **options))
+    assert kinds(manifest) == {
+        "age": ("user", "categorical"),
+        "city": ("user", "categorical"),
+        "langs": ("user", "list"),
+        "code": ("item", "categorical"),
+        "genres": ("item", "list"),
+        "price": ("item", "numeric"),
+        "title": ("item", "text"),
+        "year": ("item", "categorical"),
+        "score": ("context", "numeric"),
+    }
+    log = open_impressions(workspace, "log")
+    assert vocabulary(workspace, "log", "code") == ["1.0", "2.0"]
+    np.testing.assert_array_equal(log.item_fields["price"], [np.nan, np.nan, 0.5, *[np.nan] * 5])
+    langs = log.user_fields["langs"]
+    assert isinstance(langs, Ragged)
+    assert langs.values.tolist() == [1, 2]
+    assert list(log.user_fields["city"]) == [0, 1, 1, 1, 1, 1, 1]
+    assert manifest.counts["items_unlisted"] == 5
+    assert manifest.counts["users"] == 6
+
+
+def test_given_histories_lose_their_padding(workspace, tmp_path):
+    rows = [
+        {
+            "user_id": r["user_id"],
+            "item_id": r["item_id"],
+            "click": r["click"],
+            "history": "0^0^5^3",
+        }
+        for r in long_log()
+    ]
+    files = [
+        f"{period}={csv(tmp_path / f'{period}.csv', rows[a:b])}"
+        for period, a, b in [("train", 0, 40), ("valid", 40, 50), ("test", 50, 60)]
+    ]
+    manifest = run(workspace, importer(files, lists=["history=^"], pad="0"))
+    assert manifest.split.kind == "given"
+    assert manifest.periods == {"train": (0, 40), "valid": (40, 50), "test": (50, 60)}
+    assert {words[5] for words in rows_of(workspace)} == {("5", "3")}
+    assert manifest.counts["history_items"] == 2
+
+
+def test_given_histories_as_lists(workspace, tmp_path):
+    rows = [r | {"history": [0, int(r["item_id"])]} for r in long_log()]
+    run(workspace, importer(parquet(tmp_path / "a.parquet", rows), pad="0"))
+    assert {words[5] for words in rows_of(workspace) if words[2] == "4"} == {("4",)}
+
+
+def test_another_split_than_the_given_one(workspace, tmp_path):
+    rows = [r | {"period": "train"} for r in long_log()]
+    manifest = run(workspace, importer(csv(tmp_path / "a.csv", rows)), "time:60/20/20")
+    assert manifest.periods["valid"] == (36, 48)
+    assert manifest.fields == ()
+
+
+def test_words_as_labels(workspace, tmp_path):
+    rows = [r | {"click": str(bool(r["click"]))} for r in long_log()]
+    assert run(workspace, importer(csv(tmp_path / "a.csv", rows))).counts["clicks"] == 30
+
+
+def test_negatives(workspace, tmp_path):
+    rows = [
+        {k: v for k, v in r.items() if k != "click"} | {"hour": r["timestamp"] % 5}
+        for r in long_log(length=3)
+    ]
+    file = csv(tmp_path / "a.csv", rows)
+    manifest = run(workspace, importer(file, negatives=2, seed=3))
+    found = rows_of(workspace)
+    clicked = {(user, item) for _, user, item, click, *_ in found if click}
+    drawn = [(user, item, time) for _, user, item, click, time, *_ in found if not click]
+    assert len(drawn) == 2 * len(rows) == manifest.counts["drawn_negatives"]
+    assert len(set(drawn)) == len(drawn)
+    assert not clicked & {(user, item) for user, item, _ in drawn}
+    assert sorted(time for *_, time in drawn) == sorted(2 * [r["timestamp"] for r in rows])
+    log = open_impressions(workspace, "log")
+    assert log.timestamp is not None
+    hours = np.asarray(log.context_fields["hour"]) - 1
+    np.testing.assert_array_equal(hours, log.timestamp % 5)
+    assert any("36 non-clicks were drawn, 2 a click, by clicks" in note for note in manifest.notes)
+    back = importer(csv(tmp_path / "b.csv", rows[::-1]), negatives=2, seed=3)
+    assert run(workspace, back, name="back").content_hash == manifest.content_hash
+    other = importer(file, negatives=2, seed=4)
+    assert run(workspace, other, name="other").content_hash != manifest.content_hash
+
+
+def bad(column, index, value):
+    return lambda rows: [r | {column: value} if i == index else r for i, r in enumerate(rows)]
+
+
+def every(column, make):
+    return lambda rows: [r | {column: make(i)} for i, r in enumerate(rows)]
+
+
+@pytest.mark.parametrize("write", [csv, parquet])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (bad("user_id", 3, ""), "1 value of 'user_id' missing: (line 5|row 4)"),
+        (bad("item_id", 0, ""), "1 value of 'item_id' missing: (line 2|row 1)"),
+        (bad("click", 1, 2), r"1 value of 'click' are neither 0 nor 1: (line 3|row 2) \(2\)"),
+        (every("click", lambda i: 0.5), "60 values of 'click' are neither 0 nor 1"),
+        (bad("timestamp", 1, -5), r"1 value of 'timestamp' are negative: (line 3|row 2) \(-5\)"),
+        (
+            bad("timestamp", 1, 1_600_000_000_000),
+            "mixed units in 'timestamp': 0 looks like seconds, 1600000000000 like milliseconds",
+        ),
+        (every("weight", lambda i: i), r"'weight' are not above 0: (line 2|row 1) \(0\)"),
+        (every("period", lambda i: "tst"), "'period' are none of pretrain, train, valid, test"),
+    ],
+)
+def test_unsuitable_rows(workspace, tmp_path, write, change, message):
+    suffix = "csv" if write is csv else "parquet"
+    file = write(tmp_path / f"log.{suffix}", change(long_log()))
+    with pytest.raises(DataError, match=message):
+        run(workspace, importer(file))
+    assert not workspace.home.exists() or list(workspace.home.iterdir()) == []
+
+
+def test_all_problems_at_once(workspace, tmp_path):
+    rows = bad("click", 1, 5)(bad("user_id", 0, "")(long_log()))
+    with pytest.raises(DataError, match=r"(?s)'user_id' missing.*'click' are neither"):
+        run(workspace, importer(csv(tmp_path / "a.csv", rows)))
+
+
+def test_columns_that_are_missing(workspace, tmp_path):
+    rows = [
+        {"userid": r["user_id"], "item_id": r["item_id"], "clk": r["click"]} for r in long_log()
+    ]
+    file = csv(tmp_path / "a.csv", rows)
+    with pytest.raises(DataError, match=r"(?s)Did you mean 'userid'.*'click'.*--rename is_click=c"):
+        run(workspace, importer(file))
+
+
+def test_a_history_that_is_not_cut(workspace, tmp_path):
+    file = csv(tmp_path / "a.csv", long_log(history="1^2"))
+    with pytest.raises(
+        DataError, match=r"'history' is text; say how to cut it: --list 'history=\^'"
+    ):
+        run(workspace, importer(file))
+
+
+def test_files_that_do_not_match(workspace, tmp_path):
+    one, two = csv(tmp_path / "a.csv", long_log()), csv(tmp_path / "b.csv", long_log(hour=1))
+    with pytest.raises(DataError, match=r"hour stand\(s\) in it or in"):
+        run(workspace, importer([one, two]))
+
+
+def test_user_fields_must_be_constant(workspace, tmp_path):
+    rows = every("city", lambda i: "ab"[i % 2 if i == 0 else 1])(long_log())
+    with pytest.raises(DataError, match=r"1 user_id\(s\) have several rows that differ, such as 0"):
+        run(workspace, importer(csv(tmp_path / "a.csv", rows), user_fields="city"))
+
+
+def test_items_that_contradict_themselves(workspace, tmp_path):
+    items = lines(tmp_path / "items.csv", "item_id,year\n1,1999\n1,2000\n2,1\n2,1")
+    with pytest.raises(DataError, match=r"1 item_id\(s\) have several rows that differ, such as 1"):
+        run(workspace, importer(csv(tmp_path / "a.csv", long_log()), items=items))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("item,year\n1,2", "no column 'item_id'"), ("item_id,year\n,2", "'item_id' missing: line 2")],
+)
+def test_items_without_ids(workspace, tmp_path, text, message):
+    items = lines(tmp_path / "items.csv", text)
+    with pytest.raises(DataError, match=message):
+        run(workspace, importer(csv(tmp_path / "a.csv", long_log()), items=items))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"numeric": "hours"}, "no column 'hours'.*Did you mean 'hour'"),
+        ({"text": "title"}, "no column 'title'; known: none yet"),
+        ({"drop": "huor"}, "no column 'huor'"),
+        ({"rename": ["clk=click"]}, "no column 'clk'"),
+        ({"user_fields": "city"}, "no column 'city'"),
+        ({"lists": ["tags=|"]}, "no column 'tags'"),
+        ({"lists": ["hour"]}, "--list 'hour' will not do: write NAME=VALUE"),
+        ({"numeric": "hour", "categorical": "hour"}, "'hour' cannot be numeric and categorical"),
+        ({"rename": ["hour=click"]}, "--rename makes two columns of one name"),
+    ],
+)
+def test_unsuitable_options(workspace, tmp_path, options, message):
+    file = csv(tmp_path / "a.csv", long_log(hour=1))
+    with pytest.raises(ConfigError, match=message):
+        run(workspace, importer(file, **options))
+
+
+def test_periods_are_given_once(workspace, tmp_path):
+    one = csv(tmp_path / "a.csv", long_log())
+    with pytest.raises(ConfigError, match="either every --impressions says PERIOD=FILE"):
+        run(workspace, importer([f"train={one}", one]))
+    two = csv(tmp_path / "b.csv", long_log(period="test"))
+    with pytest.raises(ConfigError, match="has a column 'period' as well"):
+        run(workspace, importer([f"train={two}"]))
+
+
+def test_an_empty_folder(workspace, tmp_path):
+    with pytest.raises(DataError, match=r"holds no \.parquet"):
+        run(workspace, importer(str(tmp_path)))
+
+
+def test_negatives_need_a_log_of_clicks_alone(workspace, tmp_path):
+    with pytest.raises(DataError, match="this one holds 30 non-clicks already"):
+        run(workspace, importer(csv(tmp_path / "a.csv", long_log()), negatives=1))

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from ctrbench import embeddings
+from ctrbench.embeddings import Coverage, Fitting
+
+ROWS = {"7": [1, 0.5], "12": [-1, 2], "a": [0.5, -2]}
+
+
+@pytest.fixture
+def outcomes(workspace, dataset):
+    """{guard: outcome} of a version, `failed` and `warning` only."""
+
+    def check(version, items_hash="i", fit=range(7), targets=9):
+        table = embeddings.open_version(workspace, "tiny", version)
+        manifest = embeddings.read_manifest(workspace, "tiny", version)
+        context = embeddings.Context(
+            dataset.model_copy(update={"items_hash": items_hash}),
+            Fitting("pretrain", np.isin(np.arange(7), fit)),
+            [Coverage("test", 10, targets, 0, 0)],
+        )
+        guards = embeddings.check(manifest, table, embeddings.describe(table), context)
+        return {guard.name: guard.outcome for guard in guards if guard.outcome != "ok"}
+
+    return check
+
+
+def _rewrite(workspace, version, file, change):
+    path = workspace.embeddings / "tiny" / version / file
+    array = np.load(path)
+    change(array)
+    np.save(path, array)
+
+
+def test_sound_version(add, outcomes):
+    add("raw", ROWS)
+    assert outcomes("raw") == {}
+
+
+def test_other_items(add, outcomes):
+    add("raw", ROWS)
+    assert outcomes("raw", items_hash="j") == {"items": "failed"}
+
+
+def test_changed_files(add, workspace, outcomes):
+    add("raw", ROWS)
+    _rewrite(workspace, "raw", "vectors.npy", lambda vectors: vectors.__setitem__((1, 0), np.nan))
+    assert outcomes("raw") == {"content": "failed", "finite": "failed"}
+
+
+def test_row_of_an_absent_item(add, workspace, outcomes):
+    add("raw", ROWS)
+    _rewrite(workspace, "raw", "vectors.npy", lambda vectors: vectors.__setitem__((0, 0), 1))
+    assert outcomes("raw") == {"content": "failed", "absent rows": "failed"}
+
+
+def test_derived_before_the_split_changed(add, workspace, dataset, outcomes):
+    add("raw", ROWS)
+    fitting = Fitting("pretrain", np.ones(7, bool))
+    embeddings.derive(workspace, dataset, "raw", "centred", ("center", {}), fitting)
+    assert outcomes("centred") == {}
+    assert outcomes("centred", fit=[1, 2]) == {"fitted on": "failed"}
+
+
+def test_warnings(add, outcomes):
+    add("zero", {**ROWS, "99": [0, 0]})
+    assert outcomes("zero") == {"zero vectors": "warning"}
+    add("same", {raw: [1, 2] for raw in ROWS})
+    expected = {"one vector for many": "warning", "common direction": "warning"}
+    assert outcomes("same") == expected
+    assert outcomes("same", targets=4) == {**expected, "coverage, test": "warning"}

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+
+from ctrbench import embeddings
+from ctrbench.embeddings import _rows
+from ctrbench.errors import DataError, UnknownNameError
+
+from .conftest import RAW_IDS
+
+ROWS = {"99": [1.0, 2.0], "a": [3.0, 4.0], "7": [5.0, 6.0], "zz": [0.0, 1.0], "12": [0.5, -1.0]}
+
+
+def test_joined_by_id_not_by_row(add, workspace):
+    manifest, _ = add("raw", ROWS)
+    table = embeddings.open_version(workspace, "tiny", "raw")
+    for item_id, raw in enumerate(RAW_IDS, start=1):
+        np.testing.assert_array_equal(table.vectors[item_id], ROWS.get(raw, [0, 0]))
+        assert table.has_vector[item_id] == (raw in ROWS)
+    assert (manifest.items_with_vector, manifest.unmatched_ids) == (4, 1)
+    assert manifest.unmatched_examples == ("zz",)
+
+
+def test_permuted_rows_and_blocks_give_identical_bytes(add, workspace, monkeypatch):
+    first, _ = add("raw", ROWS)
+    monkeypatch.setattr(_rows, "BLOCK_BYTES", 1)  # one row a block
+    second, _ = add("permuted", dict(reversed(ROWS.items())))
+    assert first.content_hash == second.content_hash
+    files = [workspace.embeddings / "tiny" / name / "vectors.npy" for name in ("raw", "permuted")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [("float16", "float16"), ("float32", "float32"), ("float64", "float32"), (">f4", "float32")],
+)
+def test_type_is_kept(add, workspace, given, stored):
+    manifest, _ = add("raw", ROWS, dtype=given)
+    assert manifest.dtype == stored
+    assert embeddings.open_version(workspace, "tiny", "raw").vectors.dtype == stored
+
+
+def _refused(add, workspace, rows, *patterns, ids=None, dtype=np.float32, **options):
+    with pytest.raises(DataError) as error:
+        add("raw", rows, dtype=dtype, **options)
+    assert all(pattern in str(error.value) for pattern in patterns), error.value
+    assert not (workspace.embeddings / "tiny" / "raw").exists()
+
+
+def test_all_problems_at_once(add, workspace):
+    rows = {"x": [np.nan, 0], "y": [0, np.inf], "z": [1e39, 0]}
+    _refused(
+        add,
+        workspace,
+        rows,
+        "2 vectors hold NaN, infinite or missing numbers: ids x, y",
+        "1 vectors do not fit into float32: ids z",
+        "none of its 3 ids is an item of data set 'tiny'; the file has 'x', 'y', 'z', the data set "
+        "'7', '12', 'a'",
+        dtype=np.float64,
+    )
+    assert not list(workspace.home.rglob("*"))
+
+
+def test_only_five_ids_are_shown(add, workspace):
+    _refused(
+        add, workspace, {str(i): [np.nan] for i in range(9)}, "9 vectors", "ids 0, 1, 2, 3, 4, …"
+    )
+
+
+def test_integers_are_refused(add, workspace):
+    _refused(add, workspace, ROWS, "of type int64; allowed: float16", dtype=np.int64)
+
+
+def _add_file(workspace, dataset, tmp_path, ids, vectors, append_to=None, version="raw"):
+    path = tmp_path / "file.npz"
+    np.savez(path, key=np.array(ids), value=np.array(vectors, np.float32))
+    source = embeddings.Source(path)
+    return embeddings.add(workspace, dataset, RAW_IDS, version, source, append_to)
+
+
+@pytest.mark.parametrize("block_bytes", [1, 1 << 20])
+def test_equal_duplicates_are_merged(workspace, dataset, tmp_path, monkeypatch, block_bytes):
+    monkeypatch.setattr(_rows, "BLOCK_BYTES", block_bytes)
+    ids, vectors = ["7", "a", "7", "7"], [[1, 2], [3, 4], [1, 2], [1, 2]]
+    manifest, _ = _add_file(workspace, dataset, tmp_path, ids, vectors)
+    assert manifest.provenance["merged_duplicates"] == 2
+    assert manifest.items_with_vector == 2
+
+
+@pytest.mark.parametrize("block_bytes", [1, 1 << 20])
+def test_contradictory_duplicates(workspace, dataset, tmp_path, monkeypatch, block_bytes):
+    monkeypatch.setattr(_rows, "BLOCK_BYTES", block_bytes)
+    ids, vectors = ["7", "a", "7", "a"], [[1, 2], [3, 4], [1, 3], [3, 4]]
+    with pytest.raises(DataError, match="1 rows repeat an id with another vector: ids 7"):
+        _add_file(workspace, dataset, tmp_path, ids, vectors)
+
+
+def test_append_keeps_the_old_and_adds_the_new(add, workspace):
+    old, _ = add("monday", {"7": [1, 2], "a": [3, 4]})
+    new, _ = add("tuesday", {"a": [3, 4], "b": [5, 6]}, append_to="monday")
+    table = embeddings.open_version(workspace, "tiny", "tuesday")
+    np.testing.assert_array_equal(table.vectors[[1, 3, 4]], [[1, 2], [3, 4], [5, 6]])
+    assert new.provenance["appended_to_hash"] == old.content_hash
+    assert (new.provenance["merged_duplicates"], new.items_with_vector) == (1, 3)
+    assert embeddings.read_manifest(workspace, "tiny", "monday") == old
+
+
+def test_append_of_a_wider_type_keeps_all_digits(add, workspace):
+    add("half", {"7": [0.1]}, dtype=np.float16)
+    add("both", {"a": [0.1]}, append_to="half")
+    table = embeddings.open_version(workspace, "tiny", "both")
+    assert table.vectors[1, 0] == np.float16(0.1)
+    assert table.vectors[3, 0] == np.float32(0.1)
+
+
+def test_append_may_not_change_a_vector(add, workspace):
+    add("old", {"7": [1, 2]})
+    message = "1 rows differ from the vector in old, which is kept as it is: ids 7"
+    _refused(add, workspace, {"7": [1, 3]}, message, append_to="old")
+
+
+def test_append_of_another_width(add, workspace):
+    add("old", {"7": [1, 2]})
+    message = "have 3 numbers, those of the version to append to 2"
+    _refused(add, workspace, {"a": [1, 3, 4]}, message, append_to="old")
+
+
+def test_append_to_an_unknown_version(add):
+    with pytest.raises(UnknownNameError, match="'old'"):
+        add("raw", {"7": [1]}, append_to="old")

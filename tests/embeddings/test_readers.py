@@ -1,0 +1,314 @@
+"""Every reader gives the same ids and vectors, and refuses what it cannot read."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+
+from ctrbench.embeddings.readers import Source, read
+from ctrbench.embeddings.readers._base import check_file
+from ctrbench.errors import ConfigError, DataError
+
+IDS = [7, 12, 42]
+VECTORS = np.array([[0.5, -1.0], [2.0, 0.0], [1e-3, 7.0]], np.float32)
+
+
+def _npy(path, ids, vectors):
+    np.save(path, vectors)
+    np.save(path.with_name("ids.npy"), np.array(ids))
+    return Source(path, path.with_name("ids.npy"))
+
+
+def _npy_with_text(path, ids, vectors):
+    np.save(path, np.asfortranarray(vectors))
+    path.with_name("ids.txt").write_text("\ufeff" + "\r\n".join(map(str, ids)) + "\n", "utf-8")
+    return Source(path, path.with_name("ids.txt"))
+
+
+def _npy_with_csv(path, ids, vectors):
+    np.save(path, vectors)
+    lines = ["title,item_id", *(f'"a, b",{item}' for item in ids)]
+    path.with_name("ids.csv").write_text("\n".join(lines))
+    return Source(path, path.with_name("ids.csv"))
+
+
+def _npz(path, ids, vectors):
+    np.savez_compressed(path, key=np.array(ids), value=np.asfortranarray(vectors))
+    return Source(path)
+
+
+def _npz_one_array(path, ids, vectors):
+    np.savez(path, vectors)
+    path.with_name("ids.csv").write_text("\n".join(map(str, ids)))
+    return Source(path, path.with_name("ids.csv"))
+
+
+def _parquet(path, ids, vectors):
+    lists = [np.asarray(vector, np.float32) for vector in vectors]
+    frame = pd.DataFrame({"tags": [[1]] * len(ids), "item_id": ids, "vector": lists})
+    frame.to_parquet(path, index=False, row_group_size=2)
+    return Source(path)
+
+
+def _parquet_columns(path, ids, vectors):
+    columns = {f"d{i}": np.asarray(column, np.float32) for i, column in enumerate(vectors.T)}
+    pd.DataFrame({"key": list(map(str, ids)), **columns}).to_parquet(path, index=False)
+    return Source(path)
+
+
+def _csv(path, ids, vectors):
+    rows = [f'x,{item},"{list(map(float, row))}"' for item, row in zip(ids, vectors, strict=True)]
+    path.write_text("\n".join(["title,item_id,vector", *rows]))
+    return Source(path)
+
+
+def _csv_columns(path, ids, vectors):
+    frame = pd.DataFrame(vectors, columns=["d0", "d1"])
+    frame.insert(0, "item_id", ids)
+    frame.to_csv(path, index=False)
+    return Source(path)
+
+
+def _safetensors(path, ids, vectors):
+    save_file({"key": np.array(ids), "value": np.array(vectors)}, path)
+    return Source(path)
+
+
+def _safetensors_one_tensor(path, ids, vectors):
+    save_file({"embedding": np.array(vectors)}, path)
+    np.save(path.with_name("ids.npy"), np.array(ids).astype(str).astype(bytes))
+    return Source(path, path.with_name("ids.npy"))
+
+
+FORMATS = {
+    "npy": [_npy, _npy_with_text, _npy_with_csv],
+    "npz": [_npz, _npz_one_array],
+    "parquet": [_parquet, _parquet_columns],
+    "csv": [_csv, _csv_columns],
+    "safetensors": [_safetensors, _safetensors_one_tensor],
+}
+WRITERS = [(suffix, write) for suffix, writers in FORMATS.items() for write in writers]
+
+
+def collect(source, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir(exist_ok=True)
+    blocks = list(read(source, scratch))
+    ids = [item_id for block in blocks for item_id in block.ids]
+    return ids, np.concatenate([block.vectors for block in blocks])
+
+
+@pytest.mark.parametrize(("suffix", "write"), WRITERS)
+def test_ids_and_vectors(tmp_path, suffix, write):
+    ids, vectors = collect(write(tmp_path / f"v.{suffix}", IDS, VECTORS), tmp_path)
+    assert ids == ["7", "12", "42"]
+    np.testing.assert_array_equal(vectors.astype(np.float32), VECTORS)
+
+
+@pytest.mark.parametrize("suffix", [s for s in FORMATS if s != "csv"])
+@pytest.mark.parametrize("keep", [0.0, 0.3, 0.9])
+def test_truncated_file(tmp_path, suffix, keep):
+    source = FORMATS[suffix][0](tmp_path / f"v.{suffix}", IDS, VECTORS)
+    data = source.vectors.read_bytes()
+    source.vectors.write_bytes(data[: int(keep * len(data))])
+    with pytest.raises(DataError, match=r"v\.[a-z]+ (is empty|is not a whole|cannot be read)"):
+        collect(source, tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "parquet"])
+def test_corrupt_content(tmp_path, suffix):
+    source = FORMATS[suffix][0](tmp_path / f"v.{suffix}", IDS, VECTORS)
+    data = bytearray(source.vectors.read_bytes())
+    data[4 : len(data) // 2] = b"\xff" * (len(data) // 2 - 4)
+    source.vectors.write_bytes(data)
+    with pytest.raises(DataError, match=r"is not a whole|cannot be read"):
+        collect(source, tmp_path)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_text_is_no_archive(tmp_path, suffix):
+    path = tmp_path / f"v.{suffix}"
+    path.write_text("not what it says")
+    path.with_name("ids.txt").write_text("7\n")
+    ids = path.with_name("ids.txt") if suffix == "npy" else None
+    with pytest.raises(DataError, match=r"is not a whole|cannot be read|no column item_id"):
+        collect(Source(path, ids), tmp_path)
+
+
+def test_missing_file_folder_and_unknown_extension(tmp_path):
+    (tmp_path / "folder.npz").mkdir()
+    with pytest.raises(DataError, match="no such file"):
+        collect(Source(tmp_path / "v.npz"), tmp_path)
+    with pytest.raises(DataError, match="is a folder"):
+        collect(Source(tmp_path / "folder.npz"), tmp_path)
+    with pytest.raises(ConfigError, match=r"no reader for '.h5' files; known: .csv, .npy, .npz"):
+        collect(Source(tmp_path / "v.h5"), tmp_path)
+
+
+def test_file_that_may_not_be_read(tmp_path, monkeypatch):
+    source = _npz(tmp_path / "v.npz", IDS, VECTORS)
+
+    def denied(path, mode):
+        raise PermissionError(13, "Permission denied", str(path), mode)
+
+    monkeypatch.setattr(type(source.vectors), "open", denied)
+    with pytest.raises(DataError, match="cannot be read: Permission denied"):
+        check_file(source.vectors)
+
+
+class Bomb:
+    """Says so if it is ever unpickled."""
+
+    def __reduce__(self):
+        return pytest.fail, ("unpickled",)
+
+
+@pytest.mark.parametrize("name", ["v.pkl", "v.pt", "v.PTH", "v.npy"])
+def test_pickles_are_never_opened(tmp_path, name):
+    (tmp_path / name).write_bytes(pickle.dumps(Bomb()))
+    (tmp_path / "ids.txt").write_text("7\n")
+    with pytest.raises(DataError, match=r"never opened.* Convert it"):
+        collect(Source(tmp_path / name, tmp_path / "ids.txt"), tmp_path)
+
+
+@pytest.mark.parametrize("bad", ["key", "value"])
+def test_object_arrays_are_never_opened(tmp_path, bad):
+    arrays = {"key": np.array(IDS), "value": VECTORS, bad: np.array([Bomb()] * 3)}
+    np.savez(tmp_path / "v.npz", **arrays)
+    with pytest.raises(DataError, match=rf"array '{bad}' is an array of Python objects.*Convert"):
+        collect(Source(tmp_path / "v.npz"), tmp_path)
+    np.save(tmp_path / "v.npy", np.array([Bomb()] * 3))
+    (tmp_path / "ids.txt").write_text("7\n12\n42\n")
+    with pytest.raises(DataError, match="array of Python objects"):
+        collect(Source(tmp_path / "v.npy", tmp_path / "ids.txt"), tmp_path)
+
+
+def test_vectors_without_ids(tmp_path):
+    np.save(tmp_path / "v.npy", VECTORS)
+    np.savez(tmp_path / "v.npz", VECTORS)
+    for name in ("v.npy", "v.npz"):
+        with pytest.raises(ConfigError, match=r"never joined by row order.* --ids FILE"):
+            collect(Source(tmp_path / name), tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "parquet", "csv", "safetensors"])
+def test_ids_named_twice(tmp_path, suffix):
+    source = FORMATS[suffix][0](tmp_path / f"v.{suffix}", IDS, VECTORS)
+    (tmp_path / "more.txt").write_text("7\n")
+    with pytest.raises(ConfigError, match="names its ids itself; leave out --ids"):
+        collect(Source(source.vectors, tmp_path / "more.txt"), tmp_path)
+
+
+@pytest.mark.parametrize("write", [_npy, _npy_with_text, _npz, _safetensors])
+def test_other_number_of_ids_than_vectors(tmp_path, write):
+    suffix = next(suffix for suffix, writer in WRITERS if writer is write)
+    with pytest.raises(DataError, match="3 vectors but 2 ids"):
+        collect(write(tmp_path / f"v.{suffix}", IDS[:2], VECTORS), tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 2, 2), (3, 0)])
+def test_vectors_of_another_shape(tmp_path, shape):
+    with pytest.raises(DataError, match=r"have shape \(3.*expected \(number, width\)"):
+        collect(_npz(tmp_path / "v.npz", IDS, np.zeros(shape, np.float32)), tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_integer_vectors(tmp_path, suffix):
+    with pytest.raises(DataError, match=r"are of type .*64; allowed: float16, float32, float64"):
+        collect(FORMATS[suffix][0](tmp_path / f"v.{suffix}", IDS, VECTORS.astype(int)), tmp_path)
+
+
+def test_arrays_of_other_names(tmp_path):
+    np.savez(tmp_path / "v.npz", ids=IDS, vectors=VECTORS)
+    with pytest.raises(DataError, match="holds arrays ids, vectors; expected 'key'"):
+        collect(Source(tmp_path / "v.npz"), tmp_path)
+
+
+@pytest.mark.parametrize("ids", [[7.0, 12.0, 42.0], [[7], [12], [42]], [True, False, True]])
+def test_ids_of_another_type(tmp_path, ids):
+    with pytest.raises(DataError, match="expected one list of integers or strings"):
+        collect(_npz(tmp_path / "v.npz", ids, VECTORS), tmp_path)
+
+
+def test_ids_files_that_will_not_do(tmp_path):
+    np.save(tmp_path / "v.npy", VECTORS)
+    for name, content, kind, message in [
+        ("ids.json", b"[]", ConfigError, "ids are read from .npy, .txt or .csv"),
+        ("ids.csv", b"7,1\n12,2\n", DataError, "line 1: 2 values; expected one id a line"),
+        ("more.csv", b"a,item_id\n12\n", DataError, "line 2: 1 values"),
+        ("ids.txt", b"\xff\xfe\n", DataError, "is not readable text"),
+        ("empty.txt", b"", DataError, "is empty"),
+    ]:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(kind, match=message):
+            collect(Source(tmp_path / "v.npy", tmp_path / name), tmp_path)
+
+
+@pytest.mark.parametrize(("suffix", "write"), [("parquet", _parquet), ("csv", _csv)])
+def test_ragged_lists(tmp_path, suffix, write):
+    vectors = [[1.0, 2.0], [1.0], [1.0, 2.0, 3.0]]
+    message = r"first has 2 numbers, 2 or more differ: 12 \(1 numbers\), 42 \(3 numbers\)"
+    with pytest.raises(DataError, match=message):
+        collect(write(tmp_path / f"v.{suffix}", IDS, vectors), tmp_path)
+    with pytest.raises(DataError, match="the first vector, of item 7, is empty"):
+        collect(write(tmp_path / f"v.{suffix}", IDS, [[], [1.0], [1.0]]), tmp_path)
+
+
+def test_missing_numbers_become_nan_and_missing_lists_are_ragged(tmp_path):
+    path = tmp_path / "v.parquet"
+    pd.DataFrame({"item_id": IDS, "v": [[1.0, None], [2.0, 3.0], [4.0, 5.0]]}).to_parquet(path)
+    assert np.isnan(collect(Source(path), tmp_path)[1]).tolist() == [[0, 1], [0, 0], [0, 0]]
+    pd.DataFrame({"item_id": IDS, "v": [[1.0, 2.0], None, [4.0, 5.0]]}).to_parquet(path)
+    with pytest.raises(DataError, match=r"differ: 12 \(0 numbers\)"):
+        collect(Source(path), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"movie": IDS, "a": [1.0] * 3}, "no column item_id .or key.; found movie, a"),
+        ({"item_id": IDS}, "there is none"),
+        ({"item_id": IDS, "a": [1.0] * 3, "n": [1] * 3}, r"not numbers of that kind: n \(int64\)"),
+        ({"item_id": IDS, "a": [[1]] * 3}, r"a \(list<"),
+        ({"item_id": IDS, "a": [[1.0]] * 3, "b": [[1.0]] * 3}, r"a \(list\), b \(list\)"),
+        ({"item_id": [7, None, 8], "a": [1.0] * 3}, "ids are double with 1 missing"),
+        ({"item_id": ["7", None, "8"], "a": [1.0] * 3}, "with 1 missing"),
+    ],
+)
+def test_parquet_columns_that_will_not_do(tmp_path, columns, message):
+    pd.DataFrame(columns).to_parquet(tmp_path / "v.parquet", index=False)
+    with pytest.raises(DataError, match=message):
+        collect(Source(tmp_path / "v.parquet"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("item_id,a,b\n7,1,2\n8,4\n", "Row #3: Expected 3 columns, got 2"),
+        ("item_id,a\n7,x\n", "Row #2.*invalid value 'x'"),
+        ("item_id,a\n7,\n", "Row #2.*invalid value ''"),
+        ("item_id,a,a\n7,1,2\n", "two columns share a name"),
+        ('item_id,a\n7,"[1 ... 2]"\n', "vector of item 7 is no list of numbers"),
+        ("item_id,a\n7,\xff\n", "cannot be read"),
+        ("a,b\n7,1\n", "no column item_id"),
+    ],
+)
+def test_csv_that_will_not_do(tmp_path, text, message):
+    (tmp_path / "v.csv").write_text(text, "latin-1")
+    with pytest.raises(DataError, match=message):
+        collect(Source(tmp_path / "v.csv"), tmp_path)
+
+
+def test_csv_keeps_leading_zeros_and_reads_lists_of_any_style(tmp_path):
+    (tmp_path / "v.csv").write_text('\ufeffitem_id,v\n007,"[1,\n 2]"\na,[3. 4e1]\n', "utf-8")
+    ids, vectors = collect(Source(tmp_path / "v.csv"), tmp_path)
+    assert ids == ["007", "a"]
+    np.testing.assert_array_equal(vectors, [[1, 2], [3, 40]])
+
+
+def test_no_rows(tmp_path):
+    (tmp_path / "v.csv").write_text("item_id,a\n")
+    (tmp_path / "scratch").mkdir()
+    assert list(read(Source(tmp_path / "v.csv"), tmp_path / "scratch")) == []

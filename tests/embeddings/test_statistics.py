@@ -1,0 +1,57 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ctrbench.embeddings import _rows, statistics
+from ctrbench.embeddings.statistics import coverage, describe
+
+from .conftest import table_of
+
+
+def test_statistics_by_hand():
+    table = table_of({1: [3, 4], 2: [0, 0], 3: [1, 0], 4: [1, 0], 6: [0, 2]})
+    facts = describe(table)
+    assert (facts.items, facts.items_with_vector, facts.zero_rows) == (6, 5, 1)
+    assert facts.norms == (0, 1, 5)
+    # the six pairs of unit vectors (.6, .8), (1, 0), (1, 0), (0, 1)
+    assert facts.mean_cosine == pytest.approx((0.6 + 0.6 + 0.8 + 1 + 0 + 0) / 6)
+    assert (facts.duplicates, facts.duplicate_vectors, facts.largest_group) == (2, 1, 2)
+    assert facts.not_finite == 0
+
+
+def test_block_size_changes_nothing(monkeypatch):
+    rng = np.random.default_rng(0)
+    table = table_of({item: rng.normal(size=3).tolist() for item in (1, 2, 4, 5)})
+    whole = describe(table)
+    monkeypatch.setattr(_rows, "BLOCK_BYTES", 1)
+    assert dataclasses.astuple(describe(table))[:4] == dataclasses.astuple(whole)[:4]
+    assert describe(table).mean_cosine == pytest.approx(whole.mean_cosine)
+
+
+def test_mean_cosine_needs_two_vectors():
+    facts = describe(table_of({3: [0, 1]}))
+    assert (facts.mean_cosine, facts.largest_group) == (None, 1)
+
+
+def test_no_vector_at_all():
+    table = dataclasses.replace(table_of({1: [1, 2]}), has_vector=np.zeros(7, bool))
+    facts = describe(table)
+    assert (facts.norms, facts.mean_cosine, facts.duplicates) == (None, None, 0)
+
+
+@pytest.mark.parametrize("block_rows", [7, 1 << 20])
+@pytest.mark.parametrize("history_length", [3, 50])
+def test_coverage_equals_a_loop(impressions, monkeypatch, block_rows, history_length):
+    monkeypatch.setattr(statistics, "BLOCK_ROWS", block_rows)
+    table = table_of({item: [1.0] for item in range(5, 30, 2)}, items=40)
+    for found in coverage(table, impressions, history_length):
+        counts = [0, 0, 0]
+        for row in range(*impressions.manifest.periods[found.period]):
+            start, length = impressions.history_start[row], impressions.history_length[row]
+            latest = impressions.history_items[start : start + length][-history_length:]
+            targets = table.has_vector[impressions.item_id[row]]
+            counts = np.add(counts, [targets, len(latest), table.has_vector[latest].sum()])
+        assert [found.targets, found.slots, found.slots_with_vector] == counts.tolist()
+    periods = [found.period for found in coverage(table, impressions)]
+    assert periods == ["pretrain", "train", "valid", "test"]

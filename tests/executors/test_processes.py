@@ -1,0 +1,77 @@
+import os
+import signal
+
+import pytest
+
+from ctrbench.errors import CtrBenchError, StoreError
+from ctrbench.executors import run_tasks
+
+
+def square(task, progress):
+    progress(0.5)
+    return task * task
+
+
+def die_on_two(task, progress):
+    if task == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task
+
+
+def full_disk(task, progress):
+    raise StoreError("no space left")
+
+
+def threads(task, progress):
+    return os.environ["OMP_NUM_THREADS"]
+
+
+def always(task):
+    return True
+
+
+def test_every_task_is_done_and_tells_its_progress():
+    events = list(run_tasks([1, 2, 3], square, 2, always, []))
+    assert sorted(e.value for e in events if e.kind == "done") == [1, 4, 9]
+    assert [e.value for e in events if e.kind == "progress"] == [0.5] * 3
+
+
+def test_killed_process_is_told_and_its_siblings_go_on():
+    events = {event.task: event for event in run_tasks([1, 2, 3], die_on_two, 1, always, [])}
+    assert events[2].kind == "died"
+    assert "signal 9" in events[2].value
+    assert [events[task].kind for task in (1, 3)] == ["done", "done"]
+
+
+def test_users_mistake_in_a_process_ends_the_run_with_its_message():
+    with pytest.raises(CtrBenchError, match="no space left"):
+        list(run_tasks([1, 2], full_disk, 1, always, []))
+
+
+def test_task_that_is_not_free_waits_for_its_turn(tmp_path):
+    asked = []
+
+    def free(task):
+        asked.append(task)
+        return task != 1 or asked.count(1) > 2
+
+    done = [e.task for e in run_tasks([1, 2], square, 1, free, []) if e.kind == "done"]
+    assert done == [2, 1]
+
+
+def test_a_process_has_one_thread():
+    (event,) = run_tasks([0], threads, 1, always, [])
+    assert event.value == "1"
+
+
+def test_abandoned_run_ends_its_processes():
+    events = run_tasks([0], tell_and_wait, 1, always, [])
+    pid = int(next(events).value)
+    events.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def tell_and_wait(task, progress):
+    progress(os.getpid())
+    signal.pause()

@@ -1,0 +1,56 @@
+"""Tiny logs: built by the code under test, and looked at the slow and obvious way."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from ctrbench.impressions import Raw, build, database, open_impressions, parse_split, raw_item_ids
+from ctrbench.impressions.columns import strings
+from ctrbench.schema import PERIODS
+
+
+def build_log(workspace, rows, split="time:20/50/10/20", name="log", tables=None, **raw):
+    """Build a data set from dicts (user_id, item_id, click, ...); `tables`: items, users."""
+    with database(workspace) as connection:
+        for view, records in {"impressions": rows, **(tables or {})}.items():
+            connection.register("given", pa.Table.from_pylist(records))
+            connection.execute(f"CREATE TABLE {view} AS FROM given")
+        told = Raw(connection, "test", "click = 1", parse_split(split), **raw)
+        return build(workspace, name, told)
+
+
+def row(user, item, click, timestamp, **more):
+    return {
+        "user_id": str(user),
+        "item_id": str(item),
+        "click": click,
+        "timestamp": timestamp,
+        **more,
+    }
+
+
+def rows_of(workspace, name="log"):
+    """Every stored row in words: period, raw user, raw item, click, time, history, prior counts."""
+    log = open_impressions(workspace, name)
+    users = ["", *strings(workspace.data / name / "users.parquet", "raw_id")]
+    items = ["", *raw_item_ids(workspace, name)]
+    told = []
+    for period in PERIODS:
+        for i in range(log.rows(period).start, log.rows(period).stop):
+            start, length = int(log.history_start[i]), int(log.history_length[i])
+            history = tuple(items[item] for item in log.history_items[start : start + length])
+            time = None if log.timestamp is None else int(log.timestamp[i])
+            prior = log.prior_impressions, log.prior_clicks
+            counts = tuple(None if column is None else int(column[i]) for column in prior)
+            user, item, click = users[log.user_id[i]], items[log.item_id[i]], int(log.click[i])
+            told.append((period, user, item, click, time, history, *counts))
+    return told
+
+
+def long_log(users=6, length=10, **more):
+    """Users who click every second of their impressions; one impression a second in turn."""
+    return [
+        row(user, (user + step) % 7, step % 2, users * step + user, **more)
+        for step in range(length)
+        for user in range(users)
+    ]

@@ -1,0 +1,55 @@
+import pytest
+
+from ctrbench.errors import ConfigError, StoreError, UnknownNameError
+from ctrbench.impressions import (
+    names,
+    open_impressions,
+    raw_item_ids,
+    read_manifest,
+    remove,
+    vocabulary,
+)
+from ctrbench.workspace import Workspace
+from tests.impressions.logs import build_log, long_log
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    workspace = Workspace(tmp_path)
+    build_log(workspace, long_log())
+    return workspace
+
+
+def test_names_leave_out_what_is_half_written(workspace):
+    (workspace.data / ".partial-x").mkdir()
+    (workspace.data / ".partial-x" / "manifest.json").write_text("{}")
+    assert names(workspace) == ["log"]
+    assert raw_item_ids(workspace, "log") == list("0123456")
+
+
+def test_unknown_names(workspace):
+    with pytest.raises(UnknownNameError, match="Did you mean 'log'"):
+        read_manifest(workspace, "lag")
+    with pytest.raises(ConfigError, match="no path separators"):
+        open_impressions(workspace, "../log")
+    with pytest.raises(UnknownNameError, match="no categorical or list field 'year'"):
+        vocabulary(workspace, "log", "year")
+
+
+def test_a_damaged_record_is_told_and_can_be_removed(workspace):
+    path = workspace.data / "log" / "impressions.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(StoreError, match="missing or damaged"):
+        open_impressions(workspace, "log")
+    (workspace.data / "log" / "manifest.json").write_text("{}")
+    with pytest.raises(StoreError, match="damaged"):
+        read_manifest(workspace, "log")
+    remove(workspace, "log")
+    assert names(workspace) == []
+
+
+def test_remove_takes_what_was_derived_along(workspace):
+    open_impressions(workspace, "log")
+    remove(workspace, "log")
+    assert list(workspace.data.iterdir()) == []
+    assert list((workspace.cache / "data").iterdir()) == []

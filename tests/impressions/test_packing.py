@@ -1,0 +1,103 @@
+import numpy as np
+import torch
+
+from ctrbench.impressions.packing import Packer
+from ctrbench.seeding import stream
+from ctrbench.settings import ModelSettings
+from tests.impressions.test_slots import slow_history
+
+SETTINGS = ModelSettings(history_length=10)
+
+
+def packer(slots, **arrays):
+    return Packer(slots, SETTINGS, arrays, {})
+
+
+def test_batch_holds_each_rows_target_and_history(slots):
+    log, rows = slots.impressions, np.array([1000, 400, 777, 1001])
+    batch = packer(slots, own=np.arange(log.item_rows)).pack(rows, None)
+    item = batch.image_item["own"]  # the item id of each distinct item
+    assert len(item.unique()) == len(item)
+    assert item[batch.target].tolist() == log.item_id[rows].tolist()
+    for place, row in enumerate(rows):
+        history = item[batch.history[batch.history_row == place]]
+        assert history.tolist() == slow_history(log, row, 10)
+
+
+def test_id_unseen_in_train_becomes_unknown_but_keeps_its_image(slots):
+    log, own = slots.impressions, packer(slots, own=np.arange(slots.impressions.item_rows))
+    own.item_counts[:] = 1
+    unseen = log.item_id[1000]
+    own._known_id[unseen] = 0
+    batch = own.pack(np.array([1000]), None)
+    target = batch.target[0]
+    assert batch.item_id[target] == 0
+    assert batch.image_item["own"][target] == unseen
+
+
+def test_fields_reach_the_right_items(slots):
+    log, rows = slots.impressions, np.array([900, 950])
+    batch = packer(slots, own=np.arange(log.item_rows)).pack(rows, None)
+    item = batch.image_item["own"].numpy()
+    assert batch.item_codes["colour"].tolist() == log.item_fields["colour"][item].tolist()
+    tags, bag = log.item_fields["tags"], batch.item_codes["tags"]
+    for place, one in enumerate(item):
+        expected = tags.values[tags.offsets[one] : tags.offsets[one + 1]].tolist()
+        assert bag.codes[bag.row == place].tolist() == expected
+    ages = log.user_fields["age"][log.user_id[rows]]
+    assert batch.row_codes["age"].tolist() == ages.tolist()
+
+
+def test_numbers_are_standardised_by_train_and_gaps_marked(slots):
+    log = slots.impressions
+    batch = packer(slots, own=np.arange(log.item_rows)).pack(np.arange(240, 1200), None)
+    price = log.item_fields["price"]
+    shown = np.delete(np.arange(log.item_rows), [0, 3])
+    item = batch.image_item["own"].numpy()
+    expected = (price[item] - price[shown].mean(dtype=float)) / price[shown].std(dtype=float)
+    missing = item == 3
+    np.testing.assert_allclose(batch.item_numbers[~missing, 0], expected[~missing], rtol=1e-5)
+    assert batch.item_numbers[missing].tolist() == [[0.0, 1.0]]
+
+
+def test_history_statistics_are_length_and_share_of_earlier_clicks(slots):
+    log, train = slots.impressions, slots.impressions.rows("train")
+    batch = packer(slots).pack(np.array([1000]), None)
+    lengths = np.log1p(log.history_length[train].astype(float))
+    expected = (np.log1p(log.history_length[1000]) - lengths.mean()) / lengths.std()
+    assert batch.row_numbers[0, 0].item() == np.float32(expected)
+    with np.errstate(invalid="ignore"):
+        share = log.prior_clicks[train] / log.prior_impressions[train]
+    own = log.prior_clicks[1000] / log.prior_impressions[1000]
+    expected = (own - np.nanmean(share)) / np.nanstd(share)
+    assert abs(batch.row_numbers[0, 1].item() - expected) < 1e-6
+
+
+def test_dropout_replaces_ids_by_unknown_and_repeats_with_the_seed(slots):
+    rows = np.arange(300, 400)
+    one = packer(slots).pack(rows, (0.5, stream(1, "id_dropout")))
+    two = packer(slots).pack(rows, (0.5, stream(1, "id_dropout")))
+    full = packer(slots).pack(rows, None)
+    assert torch.equal(one.item_id, two.item_id)
+    dropped = one.item_id != full.item_id
+    assert 0 < dropped.sum() < len(dropped)
+    assert (one.item_id[dropped] == 0).all()
+
+
+def test_later_clicks_change_nothing_before(slots):
+    """A future-leak probe: the batch of an early row depends on earlier clicks alone."""
+    log = slots.impressions
+    user = log.user_id[400]
+    own = np.flatnonzero((log.user_id == user) & (log.click == 1))
+    later = [rank for rank, i in enumerate(own) if log.timestamp[i] >= log.timestamp[400]]
+    changed = log.history_items.copy()
+    changed[log.history_start[400] + np.array(later)] = 1
+    assert (changed != log.history_items).any()
+    before = packer(slots, own=np.arange(log.item_rows)).pack(np.array([400]), None)
+    original = log.history_items.copy()
+    log.history_items[:] = changed
+    after = packer(slots, own=np.arange(log.item_rows)).pack(np.array([400]), None)
+    log.history_items[:] = original
+    assert torch.equal(
+        before.image_item["own"][before.history], after.image_item["own"][after.history]
+    )

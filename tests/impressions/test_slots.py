@@ -1,0 +1,56 @@
+import numpy as np
+
+
+def slow_history(log, row, latest):
+    clicks = [
+        i
+        for i in range(len(log.item_id))
+        if log.user_id[i] == log.user_id[row]
+        and log.click[i]
+        and log.timestamp[i] < log.timestamp[row]
+    ]
+    return log.item_id[clicks][-latest:].tolist()
+
+
+def test_positions_give_the_latest_clicks_before(slots):
+    log = slots.impressions
+    rows = np.array([900, 5, 1100, 300])
+    positions, row, lengths = slots.positions(rows)
+    for place, impression in enumerate(rows):
+        expected = slow_history(log, impression, 10)
+        assert log.history_items[positions[row == place]].tolist() == expected
+        assert lengths[place] == len(expected)
+
+
+def test_pairs_walk_every_slot_from_train_on(slots):
+    log = slots.impressions
+    targets, histories = [], []
+    for where, target, history in slots.pairs():
+        assert where.stop - where.start == len(target) == len(history)
+        targets += target.tolist()
+        histories += history.tolist()
+    expected = [
+        (log.item_id[row], item)
+        for row in range(slots.first_row, len(log.item_id))
+        for item in slow_history(log, row, 10)
+    ]
+    assert list(zip(targets, histories, strict=True)) == expected
+    assert slots.total == len(expected)
+
+
+def test_slots_of_shuffled_rows_match_their_histories(slots):
+    log = slots.impressions
+    stored = np.concatenate([history for _, _, history in slots.pairs()])
+    rows = np.array([1000, 400, 777])
+    positions, _, lengths = slots.positions(rows)
+    assert stored[slots.slots(rows, lengths)].tolist() == log.history_items[positions].tolist()
+
+
+def test_item_counts_equal_a_loop(slots):
+    log = slots.impressions
+    counts = np.zeros(log.item_rows, int)
+    for row in range(*log.manifest.periods["train"]):
+        counts[log.item_id[row]] += 1
+        for item in slow_history(log, row, 10):
+            counts[item] += 1
+    assert slots.item_counts("train").tolist() == counts.tolist()

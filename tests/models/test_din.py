@@ -1,0 +1,160 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ctrbench.errors import ContractError
+from ctrbench.impressions.packing import Packer
+from ctrbench.injection import Injected, Injection, Prepared
+from ctrbench.injection.none import NoInjection
+from ctrbench.models import DIN
+from ctrbench.models._blocks import Dice, PairBlock
+from ctrbench.settings import ModelSettings
+
+ROWS = np.arange(400, 440)
+SMALL = ModelSettings(history_length=10, embedding_size=4, attention=(8, 4), top=(8, 4))
+
+
+def build(slots, mode=None, settings=SMALL, prepared=None, seed=0):
+    prepared = prepared or Prepared()
+    packer = Packer(slots, settings, prepared.item, prepared.slot)
+    probe = packer.pack(ROWS[:4], None)
+    mode = mode or NoInjection()
+    return DIN(packer.sizes, settings, mode, prepared, probe, seed), packer
+
+
+class Everywhere(Injection):
+    """Fills every part of the contract."""
+
+    wrong: str = ""
+    attends: bool = True
+
+    def prepare(self, images, slots, seed):
+        raise AssertionError
+
+    def layers(self, prepared):
+        return {"code": nn.Embedding(50, 3), "gate": nn.Linear(1, 2)}
+
+    def inject(self, layers, batch):
+        slot = torch.stack([batch.history, batch.target[batch.history_row]], dim=1).float()
+        tier = torch.stack([batch.target, 2 * batch.target, batch.target + 1], dim=1).float()
+        scale = torch.ones_like(batch.history, dtype=torch.float32)
+        parts = {
+            "item": layers["code"](batch.item_id),
+            "slot": layers["gate"](slot[:, :1]),
+            "target": tier,
+            "attention": (2 * scale, scale) if self.attends else None,
+        }
+        if self.wrong == "rows":
+            parts["slot"] = parts["slot"][:-1]
+        if self.wrong == "nan":
+            parts["target"] = parts["target"] / 0
+        return Injected(**parts)
+
+
+@pytest.mark.parametrize("weights", ["plain", "softmax"])
+@pytest.mark.parametrize("activation", ["dice", "prelu"])
+def test_logit_does_not_depend_on_the_rows_beside_it(slots, weights, activation):
+    settings = SMALL.model_copy(update={"attention_weights": weights, "activation": activation})
+    model, packer = build(slots, None, settings)
+    model.eval()
+    together = model(packer.pack(ROWS, None))
+    alone = torch.cat([model(packer.pack(ROWS[i : i + 1], None)) for i in range(len(ROWS))])
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
+
+
+def test_pair_block_equals_the_wide_input_in_value_and_gradient(slots):
+    _, packer = build(slots)
+    batch = packer.pack(ROWS, None)
+    block = PairBlock(5, 7, seed=1, name="test")
+    items = torch.randn(len(batch.item_id), 5, requires_grad=True)
+    q, k = items[batch.target][batch.history_row], items[batch.history]
+    plain = torch.cat([q, k, q - k, q * k], dim=1) @ block.weight.t()
+    folded = block(items, batch)
+    torch.testing.assert_close(folded, plain, rtol=1e-4, atol=1e-5)
+    towards = torch.randn_like(plain)
+    expected = torch.autograd.grad(plain, [items, block.weight], towards)
+    found = torch.autograd.grad(folded, [items, block.weight], towards)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_dice_is_the_papers_formula():
+    torch.manual_seed(0)
+    dice, s = Dice(3), torch.randn(50, 3)
+    nn.init.constant_(dice.alpha, 0.3)
+    p = torch.sigmoid((s - s.mean(0)) / torch.sqrt(s.var(0, unbiased=False) + 1e-8))
+    torch.testing.assert_close(dice(s), p * s + (1 - p) * 0.3 * s)
+
+
+@pytest.mark.parametrize("weights", ["plain", "softmax"])
+def test_forward_equals_a_loop_over_impressions(slots, weights):
+    """The whole baseline, one impression at a time, from the formulas."""
+    settings = SMALL.model_copy(update={"attention_weights": weights, "activation": "prelu"})
+    model, packer = build(slots, None, settings)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    batch = packer.pack(ROWS, None)
+    items = model._items(batch)
+    logits = []
+    for row in range(len(ROWS)):
+        q = items[batch.target[row]]
+        pooled, scores, keys = torch.zeros_like(q), [], []
+        for k in items[batch.history[batch.history_row == row]]:
+            hidden = model.attention_id.weight @ torch.cat([q, k, q - k, q * k])
+            scores.append(model.attention(hidden[None])[0])
+            keys.append(k)
+        if scores:
+            a = torch.stack(scores)
+            a = torch.softmax(a, 0) if weights == "softmax" else a
+            pooled = (a[:, None] * torch.stack(keys)).sum(0)
+        age = model.row_tables["age"](batch.row_codes["age"][row])
+        wide = torch.cat([age, batch.row_numbers[row], q, pooled])
+        logits.append(model.top(model.top_id(wide)[None])[0])
+    torch.testing.assert_close(model(batch), torch.stack(logits), rtol=1e-4, atol=1e-4)
+
+
+def test_image_blocks_at_zero_leave_the_baselines_logits(slots):
+    model, packer = build(slots, Everywhere(attends=False))
+    baseline, _ = build(slots)
+    for parameter in model.image.parameters():
+        nn.init.zeros_(parameter)
+    batch = packer.pack(ROWS, None)
+    assert torch.equal(model(batch), baseline(batch))
+
+
+def test_attention_scale_and_shift_act_on_the_logit(slots):
+    model, packer = build(slots, Everywhere())
+    batch = packer.pack(ROWS, None)
+    model.eval()
+    items = model._items(batch)
+    whole = model.mode.inject(model.image_layers, batch)
+    plain = Injected(item=whole.item, slot=whole.slot, target=whole.target)
+    expected = 2 * model._attention_weights(items, plain, batch) + 1
+    torch.testing.assert_close(model._attention_weights(items, whole, batch), expected)
+
+
+def test_wrong_number_of_rows_breaks_the_contract(slots):
+    with pytest.raises(ContractError, match=r"Everywhere.inject gave slot of shape .* needs"):
+        build(slots, Everywhere(wrong="rows"))
+
+
+def test_infinite_numbers_break_the_contract(slots):
+    with pytest.raises(ContractError, match="gave target that is not finite"):
+        build(slots, Everywhere(wrong="nan"))
+
+
+def test_starting_ids_fill_the_embedding(slots):
+    class Start(NoInjection):
+        def starting_ids(self, prepared, embedding_size):
+            return np.full((41, embedding_size), 0.5, np.float32)
+
+    model, _ = build(slots, Start())
+    assert (model.id_embedding.weight == 0.5).all()
+
+
+def test_histories_may_all_be_empty(slots):
+    model, packer = build(slots)
+    rows = np.flatnonzero(slots.impressions.history_length == 0)[:3]
+    assert len(rows) == 3
+    model.train()
+    assert torch.isfinite(model(packer.pack(rows, None))).all()

@@ -1,0 +1,157 @@
+import numpy as np
+import pytest
+
+from ctrbench import embeddings, impressions
+from ctrbench.embeddings.readers import Source
+from ctrbench.runner import missing_cells, run_matrix, stored_records
+from ctrbench.runner.cell import cell_lock, run_cell
+from ctrbench.store import Store
+from tests.benchmark import SMALL, matrix
+
+
+class Watcher:
+    def __init__(self):
+        self.records = []
+
+    def progress(self, cell, share):
+        assert 0 <= share <= 1
+
+    def finished(self, record):
+        self.records.append(record)
+
+
+def run(workspace, text=SMALL, retry_failed=False):
+    watcher = Watcher()
+    records = run_matrix(workspace, matrix(workspace, text), 2, retry_failed, watcher)
+    return records, watcher.records
+
+
+def train(workspace, cell):
+    record = run_cell(workspace, cell, (), {}, lambda share: None)
+    assert record is not None
+    assert record.status == "done", record.reason
+    return record
+
+
+def predictions(workspace, cell):
+    return Store(workspace).predictions(cell, "test")
+
+
+def test_run_trains_only_what_is_missing(workspace):
+    records, trained = run(workspace)
+    assert len(trained) == len(records) == 7
+    assert all(record.status == "done" for record in trained)
+    records, trained = run(workspace)
+    assert (len(records), len(trained)) == (7, 0)
+    added = SMALL.replace("[oracle, random]", "[oracle, random, noisy]")
+    records, trained = run(workspace, added)
+    assert len(records) == 10
+    assert {record.cell.version for record in trained} == {"noisy"}
+
+
+def test_record_says_everything(workspace):
+    cell = list(matrix(workspace).cells())[3]
+    record = train(workspace, cell)
+    assert record.hash == cell.hash
+    assert cell.mode == "cluster_id"
+    assert set(record.metrics) == {"valid", "test"}
+    assert {"codes_used", "coverage_items", "coverage_targets"} <= set(record.facts)
+    assert record.curve[-1].impressions == 2000
+    assert record.peak_memory_bytes > 1e8
+    assert record.parameters > 0
+    assert {"prepare", "train", "predict"} <= set(record.seconds)
+
+
+def test_a_cell_trained_twice_predicts_the_same(workspace, made_workspace, tmp_path):
+    for cell in matrix(workspace).cells():
+        train(workspace, cell)
+        first = predictions(workspace, cell)
+        Store(workspace).path(cell).unlink()
+        train(workspace, cell)
+        assert np.array_equal(first, predictions(workspace, cell)), cell.label
+
+
+def test_order_of_rows_in_the_vector_file_changes_nothing(workspace, tmp_path):
+    table = embeddings.open_version(workspace, "taste", "oracle")
+    raw = np.array(impressions.raw_item_ids(workspace, "taste"))
+    items = np.flatnonzero(table.has_vector)
+    order = np.random.default_rng(0).permutation(items)
+    manifest = impressions.read_manifest(workspace, "taste")
+    hashes = []
+    for name, chosen in (("plain", items), ("permuted", order)):
+        np.savez(tmp_path / f"{name}.npz", key=raw[chosen - 1], value=table.vectors[chosen])
+        source = Source(tmp_path / f"{name}.npz")
+        made, _ = embeddings.add(workspace, manifest, list(raw), name, source)
+        hashes.append(made.content_hash)
+    assert hashes[0] == hashes[1]
+    text = SMALL.replace("[oracle, random]", "[plain, permuted]")
+    cells = [cell for cell in matrix(workspace, text).cells() if cell.mode == "cluster_id"]
+    for cell in cells:
+        train(workspace, cell)
+    assert np.array_equal(*(predictions(workspace, cell) for cell in cells))
+
+
+def test_diverged_cell_is_stored_as_failed_and_its_siblings_go_on(workspace):
+    text = SMALL.replace("vector: {width: 4}", "vector: {learning_rate_factor: 1e38}")
+    records, trained = run(workspace, text)
+    failed = [record for record in records.values() if record.status == "failed"]
+    assert {record.cell.mode for record in failed} == {"vector"}
+    assert "lower training.learning_rate" in failed[0].reason
+    assert len(trained) == 7
+    assert run(workspace, text)[1] == []
+    assert len(run(workspace, text, retry_failed=True)[1]) == len(failed)
+
+
+def test_cell_that_another_process_holds_is_left_to_it(workspace):
+    cell = next(iter(matrix(workspace).cells()))
+    with cell_lock(workspace, cell):
+        assert run_cell(workspace, cell, (), {}, lambda share: None) is None
+    assert Store(workspace).read(cell) is None
+
+
+def test_stored_cell_is_not_trained_again(workspace):
+    cell = next(iter(matrix(workspace).cells()))
+    record = train(workspace, cell)
+    again = run_cell(workspace, cell, (), {"other": "environment"}, lambda share: None)
+    assert again == record
+
+
+def test_new_slice_is_measured_from_kept_predictions(workspace):
+    text = SMALL.replace("[oracle, random]", "[oracle]")
+    run(workspace, text)
+    sliced = text + "slices: [{history_below: 3}, {unseen_items: true}]\n"
+    records, trained = run(workspace, sliced)
+    assert trained == []
+    for record in records.values():
+        log = impressions.open_impressions(workspace, "taste")
+        short = log.history_length[log.rows("test")] < 3
+        assert record.slices["history_below=3"].impressions == short.sum()
+        assert "unseen_items" in record.slices
+
+
+def test_missing_and_stored_cells(workspace):
+    cells = list(matrix(workspace).cells())
+    train(workspace, cells[0])
+    assert missing_cells(workspace, cells) == cells[1:]
+    assert list(stored_records(workspace, cells)) == [cells[0].hash]
+
+
+def test_seed_moves_the_result_and_each_seed_has_its_own_codebook(workspace):
+    text = SMALL.replace("seeds: [0]", "seeds: [0, 1]")
+    cells = [c for c in matrix(workspace, text).cells() if c.mode in ("none", "cluster_id")]
+    for cell in cells:
+        train(workspace, cell)
+    first, second = cells[0], cells[3]
+    assert (first.seed, second.seed) == (0, 1)
+    assert not np.array_equal(predictions(workspace, first), predictions(workspace, second))
+    assert len(list((workspace.cache / "prepared").rglob("item.code.npy"))) == 4
+
+
+@pytest.mark.parametrize("mode", ["vector", "sim_score", "cluster_id"])
+def test_random_vectors_are_not_the_baseline(workspace, mode):
+    cells = {c.mode: c for c in matrix(workspace).cells() if c.version in (None, "random")}
+    train(workspace, cells["none"])
+    train(workspace, cells[mode])
+    assert not np.array_equal(
+        predictions(workspace, cells["none"]), predictions(workspace, cells[mode])
+    )

@@ -1,0 +1,67 @@
+import pytest
+
+from ctrbench.benchmark_file import read_benchmark, write_choice
+from ctrbench.errors import ConfigError
+
+GOOD = """\
+dataset: tiny
+versions: [a]
+modes:
+  vector: {}  # plain
+seeds: [0, 1]
+"""
+
+
+def read(tmp_path, text):
+    path = tmp_path / "file.yaml"
+    path.write_text(text, encoding="utf-8")
+    return read_benchmark(path)
+
+
+def test_defaults_and_scientific_numbers(tmp_path):
+    file = read(tmp_path, GOOD + "training: {learning_rate: 1e-3}\n")
+    assert file.training.learning_rate == 0.001
+    assert file.headline == "gauc"
+    assert file.seeds == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD + "sedes: [1]\n", r"line 6: sedes: no key 'sedes'; .* Did you mean 'seeds'\?"),
+        (GOOD + "model: {embeding_size: 4}\n", r"line 6: .*Did you mean 'embedding_size'\?"),
+        (GOOD + "training: {batch_size: many}\n", r"line 6: training.batch_size: .*'many'"),
+        (GOOD + "model: {attention: []}\n", r"model.attention: .*at least 1 item"),
+        (GOOD.replace("[a]", "[]"), r"line 2: versions: .*at least 1 item"),
+        (GOOD.replace("[0, 1]", "[-1]"), r"seeds.0: .*greater than or equal to 0"),
+        (GOOD + "seeds: [3]\n", r"line 6: found duplicate key \"seeds\"; keep one"),
+        (GOOD + "slices: [{history_below: 0}]\n", r"slices.0.history_below"),
+        (GOOD + "a: [\n", r"line \d+: not YAML"),
+        ("- 1\n", r"must hold keys such as dataset"),
+        ("", r"must hold keys such as dataset"),
+        (GOOD.replace("dataset: tiny\n", ""), r"dataset: missing; add it"),
+    ],
+)
+def test_mistake_is_named_with_its_place(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        read(tmp_path, text)
+
+
+def test_all_mistakes_at_once(tmp_path):
+    with pytest.raises(ConfigError, match=r"(?s)has 2 mistake\(s\):.*sedes.*headline"):
+        read(tmp_path, GOOD + "sedes: [1]\nheadline: accuracy\n")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match="no benchmark file"):
+        read_benchmark(tmp_path / "absent.yaml")
+
+
+def test_written_choice_is_read_back_and_comments_stay(tmp_path):
+    read(tmp_path, GOOD)
+    path = tmp_path / "file.yaml"
+    write_choice(path, {"learning_rate": 0.002}, {"vector": 3.0})
+    file = read_benchmark(path)
+    assert file.training.learning_rate == 0.002
+    assert file.modes["vector"] == {"learning_rate_factor": 3.0}
+    assert "# plain" in path.read_text(encoding="utf-8")

@@ -1,0 +1,120 @@
+"""Every contender found by listing honours its contract; a new one needs no new test file."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ctrbench import plugins
+from ctrbench.impressions.packing import Packer
+from ctrbench.impressions.slots import HistorySlots
+from ctrbench.injection import Images, Injection, Prepared
+from ctrbench.injection.none import NoInjection
+from ctrbench.matrix import load_mode
+from ctrbench.models import DIN
+from ctrbench.settings import ModelSettings, TrainingSettings
+from ctrbench.training import fit, predict
+
+MODES = [name for name in plugins.names("ctrbench.injection") if name != "none"]
+SETTINGS = ModelSettings(history_length=10, embedding_size=4, attention=(8,), top=(8,))
+SMALL = {"codebook_size": 7}  # settings that the tiny world needs, where a mode has them
+ROWS = np.arange(400, 500)
+
+
+def make(name: str) -> Injection:
+    known = plugins.load("ctrbench.injection", name, Injection).model_fields
+    return load_mode(name, {key: value for key, value in SMALL.items() if key in known})
+
+
+def images(slots: HistorySlots, seed: int = 0) -> Images:
+    rng = np.random.default_rng(seed)
+    has_vector = rng.random(slots.impressions.item_rows) < 0.9
+    has_vector[0] = False
+    vectors = rng.normal(size=(len(has_vector), 6)).astype(np.float32) * has_vector[:, None]
+    return Images(vectors, has_vector, has_vector)
+
+
+def build(name: str, slots: HistorySlots, seed: int = 0) -> tuple[DIN, Packer]:
+    mode = make(name) if name != "none" else NoInjection()
+    prepared = mode.prepare(images(slots), slots, seed) if name != "none" else Prepared()
+    packer = Packer(slots, SETTINGS, prepared.item, prepared.slot)
+    probe = packer.pack(ROWS[:8], None)
+    return DIN(packer.sizes, SETTINGS, mode, prepared, probe, seed), packer
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_mode_changes_the_logits(name, slots):
+    (model, packer), (baseline, _) = build(name, slots), build("none", slots)
+    batch = packer.pack(ROWS, None)
+    assert not torch.equal(model(batch), baseline(batch))
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_image_block_at_zero_gives_the_baselines_logits(name, slots):
+    (model, packer), (baseline, _) = build(name, slots), build("none", slots)
+    for parameter in model.image.parameters():
+        nn.init.zeros_(parameter)
+    batch = packer.pack(ROWS, None)
+    assert torch.equal(model(batch), baseline(batch))
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_shared_parameters_start_equal_to_the_baselines(name, slots):
+    (model, _), (baseline, _) = build(name, slots), build("none", slots)
+    own = dict(model.named_parameters())
+    for key, parameter in baseline.named_parameters():
+        assert torch.equal(own[key], parameter), key
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_logit_does_not_depend_on_the_rows_beside_it(name, slots):
+    model, packer = build(name, slots)
+    model.eval()
+    together = model(packer.pack(ROWS, None))
+    alone = torch.cat([model(packer.pack(ROWS[i : i + 1], None)) for i in range(len(ROWS))])
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_every_image_parameter_gets_a_gradient(name, slots):
+    model, packer = build(name, slots)
+    model(packer.pack(ROWS, None)).square().sum().backward()
+    for parameter in model.image_parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", ["none", *MODES])
+def test_trained_twice_the_predictions_are_identical(name, slots):
+    def trained():
+        model, packer = build(name, slots)
+        fit(model, packer, TrainingSettings(batch_size=128), 0, lambda share: None)
+        return predict(model, packer, "test", lambda share: None)
+
+    assert np.array_equal(trained(), trained())
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_preparation_is_finite_repeats_and_leaves_the_vectors_alone(name, slots):
+    given = images(slots)
+    before = given.vectors.copy()
+    one, two = (make(name).prepare(given, slots, 3) for _ in range(2))
+    assert np.array_equal(given.vectors, before)
+    for first, second in ((one.item, two.item), (one.slot, two.slot)):
+        assert first.keys() == second.keys()
+        for key, values in first.items():
+            assert np.isfinite(values).all()
+            assert np.array_equal(values, second[key])
+    assert all(len(values) == slots.impressions.item_rows for values in one.item.values())
+    assert all(len(values) == slots.total for values in one.slot.values())
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_a_vectors_length_changes_nothing(name, slots):
+    """Modes normalise: direction is what an embedding version says."""
+    given = images(slots)
+    longer = Images(given.vectors * np.float32(4), given.has_vector, given.fitting)
+    one, two = make(name).prepare(given, slots, 0), make(name).prepare(longer, slots, 0)
+    for first, second in ((one.item, two.item), (one.slot, two.slot)):
+        for key, values in first.items():
+            np.testing.assert_array_equal(values, second[key])

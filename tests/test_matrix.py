@@ -1,0 +1,100 @@
+import pytest
+
+from ctrbench import embeddings, impressions
+from ctrbench.errors import ConfigError
+from tests.benchmark import SMALL, matrix
+
+
+def test_cells_are_baselines_and_the_product_of_rows_columns_and_seeds(workspace):
+    text = SMALL.replace("[0]", "[0, 7]").replace("size: 8", "size: [4, 8]")
+    made = matrix(workspace, text + "controls: [{kind: shuffled, versions: [oracle]}]\n")
+    cells = list(made.cells())
+    assert len(cells) == 2 * (1 + 3 * 4)
+    assert len({cell.hash for cell in cells}) == len(cells)
+    assert [cell.mode for cell in cells].count("none") == 2
+    assert [row.label for row in made.rows] == ["oracle", "random", "oracle@shuffled"]
+    assert [column.label for column in made.columns][2:] == [
+        "cluster_id codebook_size=4",
+        "cluster_id codebook_size=8",
+    ]
+
+
+def test_baseline_is_the_same_cell_whatever_the_versions(workspace):
+    one = matrix(workspace)
+    two = matrix(workspace, SMALL.replace("[oracle, random]", "[noisy]"))
+    assert one.cell(None, None, 0).hash == two.cell(None, None, 0).hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("seeds: [0]", "seeds: [1]"),
+        ("batch_size: 256", "batch_size: 128"),
+        ("embedding_size: 4", "embedding_size: 8"),
+        ("attention: [8]", "attention: [8, 8]"),
+    ],
+)
+def test_whatever_changes_the_result_changes_the_hash(workspace, change):
+    before = {cell.hash for cell in matrix(workspace).cells()}
+    after = {cell.hash for cell in matrix(workspace, SMALL.replace(*change)).cells()}
+    assert not before & after
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            ("dataset: taste", "dataset: tast"),
+            r"no data set 'tast'.*Did you mean 'taste'\?.*import",
+        ),
+        (("[oracle,", "[orcle,"), r"no embedding version 'orcle'.*Did you mean 'oracle'\?.*add"),
+        (("sim_score", "simscore"), r"no injection 'simscore'.*Did you mean 'sim_score'\?"),
+        (("vector: {width", "vector: {widht"), r"no setting of vector 'widht'.*mean 'width'\?"),
+        (("vector: {width: 4", "vector: {width: wide"), r"vector.width: .*'wide'"),
+        (("size: 8", "size: []"), r"modes.cluster_id.codebook_size: an empty list"),
+        (("size: 8", "size: 5000"), r"cluster_id on version 'oracle': codebook_size 5000 exceeds"),
+        (("seeds: [0]", "seeds: [0, 0]"), r"seeds: 0 stands there 2 times"),
+        (("vector: {width: 4}", "none: {}"), r"'none' is the baseline and is added by itself"),
+        (("top: [8]", "fields: [categry]"), r"model.fields: no field 'categry'.*mean 'category'"),
+        (("seeds: [0]", "controls: [{kind: shufled}]\nseeds: [0]"), r"no controls 'shufled'"),
+        (
+            ("seeds: [0]", "controls: [{kind: shuffled, within: categry}]\nseeds: [0]"),
+            r"no categorical item field 'categry'",
+        ),
+        (
+            ("seeds: [0]", "controls: [{kind: random, within: category}]\nseeds: [0]"),
+            r"controls: 'random' takes no 'within'",
+        ),
+        (
+            ("seeds: [0]", "controls: [{kind: random, versions: [noisy]}]\nseeds: [0]"),
+            r"controls: no version 'noisy'",
+        ),
+        (
+            ("seeds: [0]", "slices: [{field: category, value: categry-1}]\nseeds: [0]"),
+            r"category-1",
+        ),
+        (("batch_size: 256", "device: abacus"), r"training.device: 'abacus' cannot be used here"),
+    ],
+)
+def test_mistake_is_found_before_anything_runs(workspace, change, message):
+    with pytest.raises(ConfigError, match=message):
+        matrix(workspace, SMALL.replace(*change))
+
+
+def test_all_mistakes_at_once(workspace):
+    text = SMALL.replace("sim_score", "simscore").replace("[oracle,", "[orcle,")
+    with pytest.raises(ConfigError, match=r"(?s)has 2 mistake\(s\):.*simscore.*orcle"):
+        matrix(workspace, text)
+
+
+def test_version_of_another_data_set_is_refused(workspace):
+    path = workspace.embeddings / "taste" / "oracle" / "manifest.json"
+    items_hash = embeddings.read_manifest(workspace, "taste", "oracle").items_hash
+    path.write_text(path.read_text().replace(items_hash, "f" * 16))
+    with pytest.raises(ConfigError, match="joined to other items"):
+        matrix(workspace)
+
+
+def test_data_hash_is_the_content_not_the_name(workspace):
+    manifest = impressions.read_manifest(workspace, "taste")
+    assert matrix(workspace).cell(None, None, 0).data_hash == manifest.content_hash

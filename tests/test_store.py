@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+
+from ctrbench.errors import StoreError
+from ctrbench.runner.cell import failed_record
+from ctrbench.store import Store
+from tests.benchmark import matrix
+
+
+@pytest.fixture
+def cell(workspace):
+    return next(iter(matrix(workspace).cells()))
+
+
+def test_predictions_come_back_in_stored_order(workspace, cell):
+    store, p_click = Store(workspace), np.random.default_rng(0).random(50, dtype=np.float32)
+    predictions = {"valid": p_click[:20], "test": p_click[20:]}
+    store.write(failed_record(cell, "", {}), predictions, {"valid": 100, "test": 120})
+    assert np.array_equal(store.predictions(cell, "test"), p_click[20:])
+    assert np.array_equal(store.predictions(cell, "valid"), p_click[:20])
+
+
+def test_record_comes_back_as_it_was(workspace, cell):
+    store, record = Store(workspace), failed_record(cell, "why", {"torch": "1"})
+    assert store.read(cell) is None
+    store.update(record)
+    assert store.read(cell) == record
+    assert list(store.records("taste")) == [record]
+
+
+def test_damaged_record_is_named(workspace, cell):
+    path = Store(workspace).path(cell)
+    path.parent.mkdir(parents=True)
+    path.write_text('{"hash": "half')
+    with pytest.raises(StoreError, match=r"none.*json is not a record .* delete it and run"):
+        Store(workspace).read(cell)
+
+
+def test_absent_predictions_are_none(workspace, cell):
+    assert Store(workspace).predictions(cell, "test") is None
