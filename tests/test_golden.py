@@ -1,0 +1,50 @@
+"""Guards PROTOCOL: the same cell gives the same numbers, whatever else was changed.
+
+`python -m tests.test_golden` remakes the values; do so together with a raised PROTOCOL.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from ctrbench.matrix import PROTOCOL
+from ctrbench.runner.cell import run_cell
+from ctrbench.workspace import Workspace
+from data_synth.world import WorldConfig
+from data_synth.writing import write_world
+from tests.benchmark import matrix
+
+GOLDEN = Path(__file__).with_name("golden.json")
+TOLERANCE = 1e-5  # processors differ in the last digits; ranks would jump, so no AUC here
+
+
+def measured(home: Path) -> dict[str, dict[str, float]]:
+    write_world(WorldConfig("taste", users=80, items=60, impressions=4000, strength=1.0), home)
+    workspace, found = Workspace(home), {}
+    for cell in matrix(workspace).cells():
+        record = run_cell(workspace, cell, (), {}, lambda share: None)
+        assert record is not None
+        metrics = record.metrics["test"]
+        key = f"{cell.version_label} {cell.mode}"
+        found[key] = {
+            "log_loss": metrics.log_loss,
+            "predicted_over_observed": metrics.predicted_over_observed,
+        }
+    return found
+
+
+def test_cells_give_the_golden_numbers(tmp_path):
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    assert golden["protocol"] == PROTOCOL
+    found = measured(tmp_path)
+    assert found.keys() == golden["cells"].keys()
+    for key, metrics in golden["cells"].items():
+        assert found[key] == pytest.approx(metrics, abs=TOLERANCE), key
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        golden = {"protocol": PROTOCOL, "cells": measured(Path(folder))}
+    GOLDEN.write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
