@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,27 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def _parents(path: Path) -> Iterator[None]:
+    """Make the folders above `path`; if the block fails, those made here go again unless used."""
+    made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):  # not empty: somebody else uses it by now
+                folder.rmdir()
+        raise
+
+
+@contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it into place when the block ends well.
 
     Raises:
         StoreError: the folder cannot be written.
     """
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(path), _parents(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix=path.suffix)
         os.close(handle)
         temporary = Path(name)
@@ -71,8 +84,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         StoreError: the parent cannot be written, or `path` appeared in the meantime.
     """
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with disk_errors(path), _parents(path):
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL))
         try:
             yield temporary

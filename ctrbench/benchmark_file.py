@@ -8,18 +8,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from ctrbench.atomic import atomic_file
-from ctrbench.errors import ConfigError, raise_all, unknown_name
+from ctrbench.errors import ConfigError, raise_all, refusal, unknown_name
 from ctrbench.schema import Control, Frozen
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.slices import Slice
 
 Seeds = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+Versions = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class ControlRequest(Control):
     """A control, and the versions it is made of."""
 
-    versions: tuple[str, ...] | None = None  # null: all versions of the matrix
+    versions: Versions | None = None  # null: all versions of the matrix
 
     @property
     def control(self) -> Control:
@@ -34,14 +35,14 @@ class TuneSettings(Frozen):
     batch_size: tuple[PositiveInt, ...] = ()  # tried for the baseline, then held for all
     learning_rate: tuple[PositiveFloat, ...] = ()  # tried for the baseline, then held for all
     learning_rate_factor: tuple[PositiveFloat, ...] = ()  # tried for every mode's image block
-    versions: tuple[str, ...] | None = None  # on which the factor is chosen; null: all
+    versions: Versions | None = None  # on which the factor is chosen; null: all
 
 
 class BenchmarkFile(Frozen):
     """The whole of a benchmark file."""
 
     dataset: str
-    versions: tuple[str, ...] = Field(min_length=1)
+    versions: Versions
     modes: dict[str, dict[str, Any] | None] = Field(
         min_length=1
     )  # name -> settings; a list is a grid
@@ -64,7 +65,8 @@ def read_benchmark(path: Path) -> BenchmarkFile:
     try:
         return BenchmarkFile.model_validate(value)
     except ValidationError as error:
-        problems = [_problem(dict(detail), lines) for detail in error.errors()]
+        details = [dict(detail) for detail in error.errors()]
+    problems = [_problem(detail, lines) for detail in details if not _follows(detail, details)]
     raise_all(problems, ConfigError, f"{path} has {len(problems)} mistake(s):")
     raise AssertionError  # raise_all has raised
 
@@ -75,6 +77,8 @@ def _read_yaml(path: Path) -> tuple[Any, dict[tuple[Any, ...], int]]:
     from ruamel.yaml.constructor import DuplicateKeyError
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; give the path of a YAML file.")
     if not path.is_file():
         raise ConfigError(f"no benchmark file {path}; give the path of a YAML file.")
     try:
@@ -88,8 +92,11 @@ def _read_yaml(path: Path) -> tuple[Any, dict[tuple[Any, ...], int]]:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise ConfigError(f"{path}, line {line}: not YAML: {error.problem}.") from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not a YAML text file: {error}.") from error
+    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
+        told = " ".join(str(error).split())
+        raise ConfigError(f"{path} is not a YAML text file in UTF-8: {told}.") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
     if not isinstance(value, dict):
         raise ConfigError(f"{path} must hold keys such as dataset, versions, modes and seeds.")
     return value, _lines(tree)
@@ -107,9 +114,19 @@ def _lines(node: Any, where: tuple[Any, ...] = ()) -> dict[tuple[Any, ...], int]
     return found
 
 
+def _follows(detail: dict[str, Any], details: list[dict[str, Any]]) -> bool:
+    """Whether a list only seems too short, because its entries were refused."""
+    where = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > len(where) and other["loc"][: len(where)] == where for other in details
+    )
+
+
 def _problem(detail: dict[str, Any], lines: dict[tuple[Any, ...], int]) -> str:
     """One validation error in words: line, key, what is wrong, what is allowed."""
-    where = tuple(part for part in detail["loc"])
+    where = detail["loc"]
+    if where[-1] == "[key]":
+        where, detail = where[:-1], detail | {"type": "invalid_key"}
     shown = ".".join(map(str, where))
     line = next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), None)
     prefix = f"line {line}: " if line else ""
@@ -117,12 +134,7 @@ def _problem(detail: dict[str, Any], lines: dict[tuple[Any, ...], int]) -> str:
         parent = _model_at(where[:-1])
         known = list(parent.model_fields) if parent else []
         return f"{prefix}{shown}: {unknown_name('key', str(where[-1]), known)}"
-    if detail["type"] == "missing":
-        return f"{prefix}{shown}: missing; add it."
-    message = detail["msg"].removeprefix("Value error, ")
-    given = detail.get("input")
-    brief = f" (given: {given!r})" if isinstance(given, str | int | float | bool | list) else ""
-    return f"{prefix}{shown}: {message}{brief}"
+    return f"{prefix}{shown}: {refusal(detail)}"
 
 
 def _model_at(where: tuple[Any, ...]) -> type[BaseModel] | None:

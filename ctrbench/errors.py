@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 
 class CtrBenchError(Exception):
@@ -44,6 +45,41 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     suggestion = f" Did you mean '{near[0]}'?" if near else ""
     return f"no {kind} '{name}'; known: {listed}.{suggestion}"
+
+
+REFUSALS = {  # what pydantic calls a mistake -> in words; {…} are the limits it names
+    "missing": "missing; add it",
+    "invalid_key": "a key must be text",
+    **dict.fromkeys(("tuple_type", "list_type"), "must be a list, such as [a, b]"),
+    **dict.fromkeys(("dict_type", "model_type"), "must hold `key: value` pairs"),
+    "too_short": "must not be empty",
+    "string_type": "must be text, in quotes if it looks like a number",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    "finite_number": "must be a finite number",
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "literal_error": "must be {expected}",
+}
+
+
+def refusal(detail: Mapping[str, Any]) -> str:
+    """One of pydantic's errors in words: what is allowed, and what was given.
+
+    >>> refusal({"type": "greater_than", "ctx": {"gt": 0}, "msg": "", "input": -1})
+    'must be above 0 (given: -1)'
+    """
+    words = REFUSALS.get(detail["type"])
+    limits = detail.get("ctx", {})
+    told = words.format_map(limits) if words else detail["msg"].removeprefix("Value error, ")
+    given = detail.get("input")
+    brief = isinstance(given, str | int | float | bool | list | None)
+    shown = "nothing" if given is None else repr(given)
+    ending = f" (given: {shown})" if brief and detail["type"] != "missing" else ""
+    return told + ending
 
 
 def raise_all(problems: list[str], kind: type[CtrBenchError], heading: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -14,7 +14,14 @@ from pydantic import ValidationError
 from ctrbench import embeddings, impressions, plugins
 from ctrbench.benchmark_file import BenchmarkFile, ControlRequest, read_benchmark
 from ctrbench.controls import NullVersion
-from ctrbench.errors import ConfigError, CtrBenchError, UnknownNameError, raise_all, unknown_name
+from ctrbench.errors import (
+    ConfigError,
+    CtrBenchError,
+    UnknownNameError,
+    raise_all,
+    refusal,
+    unknown_name,
+)
 from ctrbench.injection import Injection
 from ctrbench.schema import Cell, Control, DatasetManifest, VersionManifest
 from ctrbench.settings import TrainingSettings
@@ -69,9 +76,10 @@ class Matrix:
             vectors_hash=self.versions[row.version].content_hash if row else None,
             control=row.control if row else None,
             mode=column.mode if column else BASELINE,
-            mode_settings=settings.model_dump(mode="json"),
-            model=self.file.model.model_dump(mode="json"),
-            training=self.file.training.model_dump(mode="json"),
+            mode_revision=settings.revision,
+            mode_settings=settings.model_dump(mode="json", exclude_defaults=True),
+            model=self.file.model.model_dump(mode="json", exclude_defaults=True),
+            training=self.file.training.model_dump(mode="json", exclude_defaults=True),
             seed=seed,
             protocol=PROTOCOL,
         )
@@ -91,7 +99,7 @@ def load_mode(name: str, settings: dict[str, Any]) -> Injection:
         UnknownNameError: no mode has this name.
         ConfigError: listing every setting that is unknown or wrong.
     """
-    mode = plugins.load(INJECTION, name, Injection)
+    mode = _mode(name)
     try:
         return mode.model_validate(settings)
     except ValidationError as error:
@@ -101,8 +109,12 @@ def load_mode(name: str, settings: dict[str, Any]) -> Injection:
             if detail["type"] == "extra_forbidden":
                 problems.append(unknown_name(f"setting of {name}", key, mode.model_fields))
             else:
-                problems.append(f"{name}.{key}: {detail['msg']} (given: {detail['input']!r})")
+                problems.append(f"modes.{name}.{key}: {refusal(detail)}")
     raise ConfigError("; ".join(problems))
+
+
+def _mode(name: str) -> type[Injection]:
+    return plugins.load(INJECTION, name, Injection, "mode")
 
 
 def read_matrix(path: Path, workspace: Workspace) -> Matrix:
@@ -122,7 +134,7 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
             if found is not None:
                 versions[name] = found
     rows = _rows(file, problems)
-    problems += _repeated(file)
+    problems += _list_problems(file, rows)
     if dataset is not None:
         problems += _field_problems(file, dataset)
         if dataset.name in impressions.names(workspace):
@@ -164,7 +176,9 @@ def _version(workspace: Workspace, dataset: DatasetManifest, name: str) -> Versi
         stored = Store(workspace).read_version(dataset.name, name)
         if stored is not None and dataset.name not in impressions.names(workspace):
             return stored
-        hint = f"Add it with `ctrbench embeddings add {name} --dataset {dataset.name}`."
+        hint = (
+            f"Add it with `ctrbench embeddings add NAME --dataset {dataset.name} --vectors FILE`."
+        )
         raise UnknownNameError("embedding version", name, known, hint)
     manifest = embeddings.read_manifest(workspace, dataset.name, name)
     if manifest.items_hash != dataset.items_hash:
@@ -182,13 +196,12 @@ def _columns(file: BenchmarkFile, problems: list[str]) -> list[Column]:
         if name == BASELINE:
             problems.append("modes: 'none' is the baseline and is added by itself; leave it out")
             continue
-        mode = _collect(problems, lambda name=name: plugins.load(INJECTION, name, Injection))
+        mode = _collect(problems, lambda name=name: _mode(name))
         if mode is None:
             continue
         grid = {key: _points(mode, key, value) for key, value in (settings or {}).items()}
-        problems += [
-            f"modes.{name}.{key}: an empty list" for key, values in grid.items() if not values
-        ]
+        for key, values in grid.items():
+            problems += _grid_problems(f"modes.{name}.{key}", values)
         varying = [key for key, values in grid.items() if len(values) > 1]
         for point in product(*grid.values()):
             chosen = dict(zip(grid, point, strict=True))
@@ -197,6 +210,13 @@ def _columns(file: BenchmarkFile, problems: list[str]) -> list[Column]:
                 label = " ".join([name, *(f"{key}={chosen[key]}" for key in varying)])
                 columns.append(Column(name, made, label))
     return columns
+
+
+def _grid_problems(where: str, values: list[Any]) -> list[str]:
+    """A grid without points, or with one point twice."""
+    if not values:
+        return [f"{where}: an empty list"]
+    return _repetitions(where, values)
 
 
 def _points(mode: type[Injection], key: str, value: Any) -> list[Any]:
@@ -225,16 +245,29 @@ def _rows(file: BenchmarkFile, problems: list[str]) -> list[Row]:
 
 
 def _control(request: ControlRequest) -> type[NullVersion]:
-    return plugins.load("ctrbench.controls", request.kind, NullVersion)
+    return plugins.load("ctrbench.controls", request.kind, NullVersion, "control")
 
 
-def _repeated(file: BenchmarkFile) -> list[str]:
-    lists = {"versions": file.versions, "seeds": file.seeds}
+def _list_problems(file: BenchmarkFile, rows: list[Row]) -> list[str]:
+    """What stands in a list twice, and versions to tune on that the matrix does not have."""
+    controls = [row.label for row in rows if row.control is not None]
+    lists = {"versions": file.versions, "seeds": file.seeds, "controls": controls}
+    found = [problem for name in lists for problem in _repetitions(name, lists[name])]
+    if file.tune is not None:
+        found += [
+            f"tune.versions: {unknown_name('version', version, file.versions)}"
+            for version in file.tune.versions or ()
+            if version not in file.versions
+        ]
+    return found
+
+
+def _repetitions(where: str, values: Sequence[Any]) -> list[str]:
+    repeated = [value for row, value in enumerate(values) if values.index(value) < row]
     return [
-        f"{name}: {value!r} stands there {values.count(value)} times"
-        for name, values in lists.items()
-        for value in dict.fromkeys(values)
-        if values.count(value) > 1
+        f"{where}: {value!r} stands there {values.count(value)} times"
+        for row, value in enumerate(repeated)
+        if value not in repeated[:row]
     ]
 
 
@@ -274,7 +307,7 @@ def _data_problems(
         if items == 0:
             found.append(f"version '{name}' has no vector for any item of {log.fitting_period}")
         for column in columns:
-            problems = column.settings.problems(items, manifest.width)
+            problems = column.settings.problems(items, manifest.width, file.model)
             found += [f"{column.label} on version '{name}': {problem}" for problem in problems]
     return found
 

@@ -31,8 +31,14 @@ def names(package: str) -> list[str]:
     return sorted(own | installed.keys())
 
 
-def load(package: str, name: str, base: type[Base]) -> type[Base]:
+def load(package: str, name: str, base: type[Base], kind: str = "contender") -> type[Base]:
     """The contender's class: the one public subclass of `base` that its file defines.
+
+    Args:
+        package: the plug-in folder.
+        name: of the file, or of the entry point.
+        base: the contract.
+        kind: what people call such a contender.
 
     Raises:
         UnknownNameError: no contender has this name.
@@ -40,7 +46,7 @@ def load(package: str, name: str, base: type[Base]) -> type[Base]:
     """
     known = names(package)
     if name not in known:
-        raise UnknownNameError(package.rsplit(".", 1)[-1], name, known)
+        raise UnknownNameError(kind, name, known)
     installed = _installed(package)
     if name in installed:
         found = installed[name].load()

@@ -86,6 +86,15 @@ class VersionManifest(Frozen):
 
 
 @dataclass(frozen=True)
+class Guard:
+    """The outcome of one check of a data set or a version, with the number it rests on."""
+
+    name: str
+    outcome: Literal["ok", "warning", "error"]
+    message: str
+
+
+@dataclass(frozen=True)
 class Ragged:
     """Lists of different lengths, end to end: row i is values[offsets[i] : offsets[i + 1]]."""
 
@@ -164,7 +173,11 @@ class Control(Frozen):
 
 
 class Cell(Frozen):
-    """The smallest thing that is run and stored, and all that can change its result."""
+    """The smallest thing that is run and stored, and all that can change its result.
+
+    Settings at their default are left out, so that a setting added later keeps stored cells; a
+    default that changes raises `protocol`.
+    """
 
     dataset: str
     data_hash: str
@@ -172,7 +185,8 @@ class Cell(Frozen):
     vectors_hash: str | None
     control: Control | None
     mode: str
-    mode_settings: dict[str, Any]
+    mode_revision: int  # of the mode's own code
+    mode_settings: dict[str, Any]  # this and the next two: only what differs from the defaults
     model: dict[str, Any]
     training: dict[str, Any]
     seed: int
@@ -228,6 +242,7 @@ class CellRecord(Frozen):
 
     hash: str
     cell: Cell
+    settings: dict[str, dict[str, Any]] = {}  # model, training and mode in full, defaults filled in
     status: Literal["done", "failed"]
     reason: str = ""  # why it failed
     metrics: dict[str, Metrics] = {}  # by period: valid, test

@@ -29,7 +29,6 @@ class DatasetSummary(Frozen):
 
     manifest: DatasetManifest
     reference: Metrics | None  # test metrics of a simple rule, see runner.reference
-    unseen_test_items: int  # impressions of the test period whose item has no trained id
 
 
 class Store:

@@ -21,6 +21,7 @@ from ctrbench.seeding import stream
 from ctrbench.settings import TrainingSettings
 
 PREDICT_ROWS = 4096  # impressions per batch outside training
+CURVE_POINTS = 20  # per epoch
 
 Progress = Callable[[float], None]  # share of the work done, 0 to 1
 
@@ -76,7 +77,7 @@ def fit(
     total = settings.epochs * (rows.stop - rows.start)
     optimizer = torch.optim.Adam(_groups(model, settings))
     penalty = _MiniBatchAwareL2(model.id_embedding, packer.item_counts, settings.mba_l2)
-    curve, seen, step = _Curve(), 0, total / (settings.epochs * settings.curve_points)
+    curve, seen, step = _Curve(), 0, total / (settings.epochs * CURVE_POINTS)
     model.train()
     for epoch in range(settings.epochs):
         dropout = settings.id_dropout, stream(seed, "id_dropout", epoch)
@@ -86,7 +87,7 @@ def fit(
             loss = F.binary_cross_entropy_with_logits(logit, batch.click, batch.weight)
             if not torch.isfinite(loss):
                 raise DivergedError(
-                    f"the loss became {float(loss)} after {seen} impressions; lower "
+                    f"the loss became {float(loss.detach())} after {seen} impressions; lower "
                     "training.learning_rate or the mode's learning_rate_factor."
                 )
             optimizer.zero_grad()
@@ -134,7 +135,7 @@ def _groups(model: DIN, settings: TrainingSettings) -> list[dict[str, object]]:
 
 
 class _MiniBatchAwareL2:
-    """`lambda / 2 sum_j |w_j|^2 / n_j` over the ids of the batch only.
+    """`lambda / 2 sum_j |w_j|^2 / n_j` over the ids of the batch; unknown, 0, is no id.
 
     Source: Zhou et al. 2018, arXiv:1706.06978, section 5.1.
     """
@@ -142,6 +143,7 @@ class _MiniBatchAwareL2:
     def __init__(self, table: nn.Embedding, counts: np.ndarray, strength: float) -> None:
         self.table, self.strength = table, strength
         occurrences = torch.from_numpy(np.maximum(counts, 1).astype(np.float32))
+        occurrences[0] = torch.inf
         self.inverse_count = (1 / occurrences).to(table.weight.device)  # (V,)
 
     def __call__(self, item_id: Tensor) -> Tensor | float:

@@ -20,7 +20,7 @@ def test_file_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "deep" / "file.txt"
     with pytest.raises(RuntimeError, match="halfway"), atomic_file(path) as temporary:
         fail_after(temporary.write_text("half"))
-    assert list(path.parent.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []  # not even the folder that was made for it
     with atomic_file(path) as temporary:
         temporary.write_text("whole")
         assert not path.exists()
@@ -29,10 +29,13 @@ def test_file_appears_whole_or_not_at_all(tmp_path):
 
 
 def test_folder_appears_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "folder"
+    path = tmp_path / "a" / "b" / "folder"
     with pytest.raises(RuntimeError, match="halfway"), atomic_folder(path) as temporary:
         fail_after((temporary / "one").write_text("1"))
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RuntimeError, match="halfway"), atomic_folder(path):
+        fail_after((tmp_path / "a" / "used").write_text("1"))
+    assert [file.name for file in (tmp_path / "a").iterdir()] == ["used"]
     with atomic_folder(path) as temporary:
         (temporary / "one").write_text("1")
     assert [file.name for file in path.iterdir()] == ["one"]

@@ -31,9 +31,17 @@ def test_defaults_and_scientific_numbers(tmp_path):
         (GOOD + "sedes: [1]\n", r"line 6: sedes: no key 'sedes'; .* Did you mean 'seeds'\?"),
         (GOOD + "model: {embeding_size: 4}\n", r"line 6: .*Did you mean 'embedding_size'\?"),
         (GOOD + "training: {batch_size: many}\n", r"line 6: training.batch_size: .*'many'"),
-        (GOOD + "model: {attention: []}\n", r"model.attention: .*at least 1 item"),
-        (GOOD.replace("[a]", "[]"), r"line 2: versions: .*at least 1 item"),
-        (GOOD.replace("[0, 1]", "[-1]"), r"seeds.0: .*greater than or equal to 0"),
+        (GOOD + "model: {attention: []}\n", r"model.attention: must not be empty"),
+        (GOOD.replace("[a]", "[]"), r"line 2: versions: must not be empty"),
+        (
+            GOOD.replace("[0, 1]", "[-1]"),
+            r"(?s)1 mistake.*seeds.0: must be at least 0 \(given: -1\)$",
+        ),
+        (GOOD.replace("[0, 1]", "3"), r"line 5: seeds: must be a list, such as \[a, b\]"),
+        (GOOD + "model: 3\n", r"line 6: model: must hold `key: value` pairs \(given: 3\)"),
+        (GOOD + "controls: [{kind: random, versions: []}]\n", r"versions: must not be empty"),
+        (GOOD.replace("vector", "1"), r"line 4: modes.1: a key must be text \(given: 1\)"),
+        (GOOD + "a: " + 2000 * "[", r"is not a YAML text file"),
         (GOOD + "seeds: [3]\n", r"line 6: found duplicate key \"seeds\"; keep one"),
         (GOOD + "slices: [{history_below: 0}]\n", r"slices.0.history_below"),
         (GOOD + "a: [\n", r"line \d+: not YAML"),
@@ -55,6 +63,8 @@ def test_all_mistakes_at_once(tmp_path):
 def test_missing_file(tmp_path):
     with pytest.raises(ConfigError, match="no benchmark file"):
         read_benchmark(tmp_path / "absent.yaml")
+    with pytest.raises(ConfigError, match="is a folder; give"):
+        read_benchmark(tmp_path)
 
 
 def test_written_choice_is_read_back_and_comments_stay(tmp_path):

@@ -43,8 +43,8 @@ def test_entry_point_that_is_no_mode(monkeypatch):
 
 
 def test_unknown_name_offers_the_nearest():
-    with pytest.raises(UnknownNameError, match="Did you mean 'sim_score'"):
-        plugins.load("ctrbench.injection", "simscore", Injection)
+    with pytest.raises(UnknownNameError, match=r"no mode .simscore.; .*Did you mean .sim_score."):
+        plugins.load("ctrbench.injection", "simscore", Injection, "mode")
 
 
 def test_file_without_its_class(monkeypatch):

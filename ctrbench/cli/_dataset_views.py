@@ -10,13 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ctrbench.impressions import Guard, Summary
+from ctrbench.impressions import Summary
 from ctrbench.schema import DatasetManifest
 
 WIDE = 160  # columns where the output is no terminal and nothing should be cut
 OLDEST = 10**8  # smaller timestamps (before 1973) are taken as ordinals, not as seconds
 SCALES = ((10**11, 1), (10**14, 10**3), (10**17, 10**6))  # bound, units per second
-COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
 def console() -> Console:
@@ -103,15 +102,6 @@ def fields(manifest: DatasetManifest, summary: Summary) -> Table:
         for field in manifest.fields
     ]
     return table(("field", "of", "kind", "values", "filled"), rows, ("values", "filled"))
-
-
-def guards(found: Iterable[Guard]) -> Table:
-    """A row per guard, its outcome first."""
-    made = table(("", "", ""), (), ())
-    for guard in found:
-        outcome = Text(guard.outcome, COLOURS[guard.outcome])
-        made.add_row(outcome, Text(guard.name), Text(guard.message))
-    return made
 
 
 def _moment(timestamp: int | None) -> str:

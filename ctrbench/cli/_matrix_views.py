@@ -37,6 +37,8 @@ def comparison_table(
         for seed in seeds
     }
     summary = Store(workspace).read_summary(matrix.dataset.name)
+    same_data = summary and summary.manifest.content_hash == matrix.dataset.content_hash
+    reference = summary.reference if summary and same_data else None
     plan = Comparison(
         dataset=matrix.dataset,
         headline=matrix.file.headline,
@@ -46,7 +48,7 @@ def comparison_table(
         cells=cells,
         baseline={seed: matrix.cell(None, None, seed).hash for seed in seeds},
         slices=matrix.file.slices,
-        reference=summary.reference if summary else None,
+        reference=reference,
     )
     return compare(plan, records)
 
@@ -126,7 +128,7 @@ def print_tuning(tuning: Tuning, matrix: Matrix) -> None:
 class RunDisplay:
     """Progress of a run: a bar with the time left on a terminal, a line a cell elsewhere."""
 
-    def __init__(self, workspace: Workspace, matrix: Matrix, missing: list[Cell]) -> None:
+    def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -136,11 +138,9 @@ class RunDisplay:
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._total, self._done = len(missing), 0
+        self._total = self._done = 0
         self._shares: dict[str, float] = {}
-        self._task = self._progress.add_task("training", total=len(missing) or None)
-        stored = sum(1 for _ in matrix.cells()) - len(missing)
-        self._say(f"{matrix.dataset.name}: {stored} cells stored, {len(missing)} to train.")
+        self._task = self._progress.add_task("training", total=None)
 
     def __enter__(self) -> RunDisplay:
         self._progress.start()
@@ -154,6 +154,12 @@ class RunDisplay:
     ) -> None:
         self._progress.stop()
 
+    def begin(self, what: str, cells: int, missing: int) -> None:
+        """Say what comes, and let the bar reach for it as well."""
+        self._total += missing
+        self._progress.update(self._task, total=self._total)
+        self._say(f"{what}: {cells - missing} cells stored, {missing} to train.")
+
     def progress(self, cell: Cell, share: float) -> None:
         """Move the bar by parts of cells, so that the time left is right from the start."""
         self._shares[cell.hash] = share
@@ -164,7 +170,7 @@ class RunDisplay:
         self._shares.pop(record.hash, None)
         self._done += 1
         self._progress.update(self._task, completed=self._done + sum(self._shares.values()))
-        count = f"[{self._done}/{self._total}]" if self._total else f"[{self._done}]"
+        count = f"[{self._done}/{self._total}]"
         if record.status == "failed":
             self._say(f"{count} {record.cell.label}: failed: {record.reason.splitlines()[0]}")
         elif not self._console.is_terminal:

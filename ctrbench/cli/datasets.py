@@ -15,12 +15,12 @@ from typer.core import TyperGroup
 from ctrbench import embeddings, impressions, plugins
 from ctrbench.atomic import disk_errors
 from ctrbench.cli import _dataset_views as views
+from ctrbench.cli import _guards as guards
 from ctrbench.datasets import Importer
 from ctrbench.errors import ConfigError
 from ctrbench.workspace import Workspace, check_name
 
 PACKAGE = "ctrbench.datasets"
-CHECK_FAILED = 1  # exit code
 
 app = typer.Typer(help="Click logs: what was shown to whom, and clicked.", no_args_is_help=True)
 
@@ -43,7 +43,7 @@ class _Importers(TyperGroup):
             UnknownNameError: there is no such importer.
         """
         del ctx
-        return _command(cmd_name, plugins.load(PACKAGE, cmd_name, Importer))
+        return _command(cmd_name, plugins.load(PACKAGE, cmd_name, Importer, "importer"))
 
 
 app.add_typer(
@@ -85,10 +85,7 @@ def show(context: typer.Context, name: Name) -> None:
 @app.command()
 def check(context: typer.Context, name: Name) -> None:
     """Print each guard and its outcome; exit code 1 if one is an error."""
-    found = impressions.check(context.obj, name)
-    views.console().print(views.guards(found))
-    if any(guard.outcome == "error" for guard in found):
-        raise typer.Exit(CHECK_FAILED)
+    guards.show(impressions.check(context.obj, name))
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ctrbench import embeddings, impressions
+from ctrbench.cli import _guards as guards
 from ctrbench.errors import ConfigError, UnknownNameError
 from ctrbench.schema import Impressions, VersionManifest
 from ctrbench.workspace import Workspace
@@ -19,7 +20,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-CHECK_FAILED = 2  # exit code
 NUMBER = re.compile(r"[\d.,]+( %)?|–")
 
 Version = Annotated[str, typer.Argument(help="The version's name.", show_default=False)]
@@ -38,6 +38,10 @@ def add(
         Path | None,
         typer.Option(help="Item ids of the vectors, where their file has none: .npy, .txt, .csv."),
     ] = None,
+    column: Annotated[
+        str | None,
+        typer.Option(help="The column of vectors, where a .parquet or .csv has several lists."),
+    ] = None,
     append_to: Annotated[
         str | None, typer.Option(help="Keep this version's vectors and add the file's.")
     ] = None,
@@ -49,7 +53,7 @@ def add(
         impressions.read_manifest(workspace, dataset),
         impressions.raw_item_ids(workspace, dataset),
         version,
-        embeddings.Source(vectors, ids),
+        embeddings.Source(vectors, ids, column),
         append_to,
     )
     _announce(manifest, new)
@@ -139,19 +143,17 @@ def show(context: typer.Context, version: Version, dataset: Dataset) -> None:
 
 @app.command()
 def check(context: typer.Context, version: Version, dataset: Dataset) -> None:
-    """Print each guard and its outcome; exit code 2 if one failed."""
+    """Print each guard and its outcome; exit code 1 if one is an error."""
     workspace: Workspace = context.obj
     log = impressions.open_impressions(workspace, dataset)
     table = embeddings.open_version(workspace, dataset, version)
-    guards = embeddings.check(
+    found = embeddings.check(
         embeddings.read_manifest(workspace, dataset, version),
         table,
         embeddings.describe(table),
         embeddings.Context(log.manifest, _fitting(log), embeddings.coverage(table, log)),
     )
-    _table((guard.outcome, guard.name, guard.detail) for guard in guards)
-    if any(guard.outcome == "failed" for guard in guards):
-        raise typer.Exit(CHECK_FAILED)
+    guards.show(found)
 
 
 @app.command()

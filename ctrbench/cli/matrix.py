@@ -49,13 +49,12 @@ def run(
     from ctrbench.cli._matrix_views import RunDisplay, comparison_table
     from ctrbench.matrix import read_matrix
     from ctrbench.reports import check_format, render
-    from ctrbench.runner import missing_cells, run_matrix
+    from ctrbench.runner import run_matrix
 
     workspace: Workspace = context.obj
     check_format(format)
     matrix = read_matrix(file, workspace)
-    missing = missing_cells(workspace, matrix.cells(), retry_failed)
-    with RunDisplay(workspace, matrix, missing) as display:
+    with RunDisplay() as display:
         records = run_matrix(workspace, matrix, _jobs(jobs), retry_failed, display)
     sys.stdout.write(render(comparison_table(workspace, matrix, records), format))
 
@@ -113,7 +112,7 @@ def tune(
 
     workspace: Workspace = context.obj
     matrix = read_matrix(file, workspace)
-    with RunDisplay(workspace, matrix, []) as display:
+    with RunDisplay() as display:
         tuning = choose(workspace, matrix, _jobs(jobs), display)
     print_tuning(tuning, matrix)
     if write:

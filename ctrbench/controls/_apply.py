@@ -24,7 +24,7 @@ def apply(
     Raises:
         ConfigError: `within` with a control that is not `shuffled`, or without the field's codes.
     """
-    kind = plugins.load("ctrbench.controls", control.kind, NullVersion)
+    kind = plugins.load("ctrbench.controls", control.kind, NullVersion, "control")
     if control.within is not None and not kind.takes_groups:
         raise ConfigError(
             f"control {control.kind!r} takes no 'within' (here {control.within!r}); it goes with "

@@ -98,7 +98,7 @@ def _check_columns(log: Log) -> None:
             problems.append(
                 f"{table.path}: 'history' is text; say how to cut it: --list 'history=^'."
             )
-    if any("click" in problem for problem in problems):
+    if any("no column 'click'" in problem for problem in problems):
         problems.append("another name: --rename is_click=click; clicks alone: --negatives 4.")
     raise_all(problems, DataError, "these impressions cannot be used:")
 

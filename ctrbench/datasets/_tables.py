@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -220,8 +221,9 @@ def _first(columns: list[str] | None, made: str) -> int | None:
 
 def _told(error: Exception) -> str:
     """The lines of DuckDB's message that tell what is wrong, without its advice."""
-    lines = str(error).removeprefix("Invalid Input Error: ").splitlines()
-    told = [line for line in lines[:4] if line and not line.startswith(("Possible", "*", " "))]
+    lines = re.sub(r"^([A-Z]\w* )+Error: ", "", str(error)).splitlines()
+    advice = "Possible", "*", " ", "LINE"
+    told = [line for line in lines[:4] if line and not line.startswith(advice)]
     return "; ".join([*told[:3]]) or first_line(error)
 
 

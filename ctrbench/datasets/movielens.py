@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -22,7 +23,7 @@ from ctrbench.datasets._tables import (
     text,
 )
 from ctrbench.datasets._timestamps import timestamp_expressions
-from ctrbench.errors import DataError, raise_all
+from ctrbench.errors import ConfigError, DataError, raise_all
 from ctrbench.impressions import Progress, Raw, parse_split
 from ctrbench.impressions.database import literal, quoted
 from ctrbench.schema import Field, FieldKind, Split
@@ -59,6 +60,8 @@ class MovieLens(Importer):
 
     def read(self, connection: DuckDBPyConnection, split: Split | None, progress: Progress) -> Raw:
         """Ratings as clicks; genres, year and title of movies; users if the format has them."""
+        if not isfinite(self.threshold):
+            raise ConfigError(f"--threshold {self.threshold} will not do: give a rating, as 4.")
         progress("reading ratings")
         files = _find(connection, self.source)
         _check(connection, files)

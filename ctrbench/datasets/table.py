@@ -135,7 +135,7 @@ class TableImporter(Importer):
             *((name, everywhere) for name in _names(self.numeric) + _names(self.categorical)),
             *((name, of_items) for name in _names(self.text)),
             *((name, list(log[0].types)) for name in _names(self.user_fields)),
-            *((name, files.originals) for name in [*files.renames, *files.drops]),
+            *((name, set(files.originals)) for name in [*files.renames, *files.drops]),
         ]
         problems = [
             unknown_name("column", name, known) for name, known in named if name not in known

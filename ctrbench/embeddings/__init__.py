@@ -5,7 +5,7 @@ item_id. It is immutable under its name. Vectors are joined by item id, never by
 """
 
 from ctrbench.embeddings.deriving import Fitting, derive
-from ctrbench.embeddings.guards import LARGE_COSINE, Context, Guard, check
+from ctrbench.embeddings.guards import LARGE_COSINE, Context, check
 from ctrbench.embeddings.joining import add
 from ctrbench.embeddings.readers import Source
 from ctrbench.embeddings.statistics import Coverage, Statistics, coverage, describe
@@ -23,7 +23,6 @@ __all__ = [
     "Context",
     "Coverage",
     "Fitting",
-    "Guard",
     "Source",
     "Statistics",
     "add",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -12,19 +11,10 @@ from ctrbench.embeddings._rows import row_slices
 from ctrbench.embeddings.deriving import Fitting
 from ctrbench.embeddings.statistics import Coverage, Statistics
 from ctrbench.embeddings.versions import table_hash
-from ctrbench.schema import DatasetManifest, EmbeddingTable, VersionManifest
+from ctrbench.schema import DatasetManifest, EmbeddingTable, Guard, VersionManifest
 
 LARGE_COSINE = 0.5  # above it the vectors share a large common direction
 LARGE_GROUP = 0.05  # share of the vectors that are one and the same
-
-
-@dataclass(frozen=True)
-class Guard:
-    """One question and its outcome."""
-
-    name: str
-    outcome: Literal["ok", "warning", "failed"]
-    detail: str
 
 
 @dataclass(frozen=True)
@@ -39,7 +29,7 @@ class Context:
 def check(
     manifest: VersionManifest, table: EmbeddingTable, statistics: Statistics, context: Context
 ) -> list[Guard]:
-    """Each guard's outcome; one that failed makes the version unfit for use.
+    """Each guard's outcome; an error makes the version unfit for use.
 
     Args:
         manifest: the version's.
@@ -47,14 +37,14 @@ def check(
         statistics: of the table.
         context: the data set.
     """
-    return [*_failures(manifest, table, statistics, context), *_warnings(statistics, context)]
+    return [*_errors(manifest, table, statistics, context), *_warnings(statistics, context)]
 
 
-def _failures(
+def _errors(
     manifest: VersionManifest, table: EmbeddingTable, statistics: Statistics, context: Context
 ) -> Iterator[Guard]:
     def guard(name: str, holds: bool, good: str, bad: str) -> Guard:
-        return Guard(name, "ok" if holds else "failed", good if holds else bad)
+        return Guard(name, "ok" if holds else "error", good if holds else bad)
 
     yield guard(
         "items",

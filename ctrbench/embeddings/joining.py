@@ -75,7 +75,8 @@ def add(
 
 def _provenance(source: readers.Source) -> dict[str, Any]:
     ids = {"ids_file": source.ids.name} if source.ids else {}
-    return {"method": "file", "file": source.vectors.name, **ids}
+    column = {"column": source.column} if source.column else {}
+    return {"method": "file", "file": source.vectors.name, **ids, **column}
 
 
 @dataclass
@@ -151,7 +152,7 @@ class _Join:
         old = self.old.vectors
         if old.shape != shape:
             raise DataError(
-                f"its vectors have {shape[1]} numbers, those of the version to append to "
+                f"the file's vectors have {shape[1]} numbers, those of the version to append to "
                 f"{old.shape[1]}; the widths must agree."
             )
         table = new_table(self.path, shape, np.promote_types(old.dtype, dtype))

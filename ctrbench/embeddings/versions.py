@@ -6,7 +6,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from ctrbench.embeddings._rows import row_slices
 from ctrbench.errors import ConfigError, DataError, StoreError, UnknownNameError
 from ctrbench.identity import ContentHash
 from ctrbench.schema import DatasetManifest, EmbeddingTable, VersionManifest
-from ctrbench.workspace import Workspace
+from ctrbench.workspace import Workspace, check_name
 
 VECTORS, MASK, MANIFEST = "vectors.npy", "has_vector.npy", "manifest.json"
 
@@ -178,13 +177,8 @@ def publish(target: Path, build: Callable[[Path], VersionManifest]) -> tuple[Ver
         StoreError: the workspace cannot be written.
     """
     if not target.exists():
-        try:
-            with atomic_folder(target) as path:
-                return build(path), True
-        finally:
-            for parent in target.parents[:2]:  # <dataset>/ and embeddings/
-                with suppress(OSError):
-                    parent.rmdir()  # only if empty: a refused file leaves nothing behind
+        with atomic_folder(target) as path:
+            return build(path), True
     with (
         disk_errors(target),
         tempfile.TemporaryDirectory(dir=target.parent, prefix=PARTIAL) as aside,
@@ -230,10 +224,10 @@ def remove(workspace: Workspace, dataset: str, version: str, force: bool = False
 
 
 def _require(workspace: Workspace, dataset: str, version: str) -> None:
-    known = names(workspace, dataset)
-    if version not in known:
-        hint = f"`ctrbench embeddings add {version} --dataset {dataset} --vectors FILE` adds it."
-        raise UnknownNameError(f"embedding version of {dataset}", version, known, hint)
+    known = names(workspace, check_name("data set", dataset))
+    if check_name("embedding version", version) not in known:
+        hint = f"Looked in {workspace.embeddings / dataset}; `ctrbench embeddings add` makes one."
+        raise UnknownNameError("embedding version", version, known, hint)
 
 
 def _manifest(path: Path) -> VersionManifest:

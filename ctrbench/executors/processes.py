@@ -1,4 +1,4 @@
-"""Local processes, one per task, each of one thread: a task that dies takes no other with it."""
+"""Local processes, one per task: a task that dies takes no other with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from ctrbench.errors import CtrBenchError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, NEVER = -1, -3, 2**31 - 1  # of mallopt(3)
 POLL_S = 0.5  # how often a task that somebody else holds is looked at again
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 Work = Callable[[Any, Callable[[float], None]], Any]  # (task, progress) -> result
 
@@ -99,7 +98,7 @@ def _receive(connection: Connection, running: dict[Connection, _Running]) -> Ite
     entry = running[connection]
     try:
         kind, value = connection.recv()
-    except EOFError:
+    except (EOFError, OSError):  # a process killed while it was sending leaves half a message
         entry.process.join()
         del running[connection]
         yield Event("died", entry.task, _cause_of_death(entry.process.exitcode))
@@ -123,8 +122,7 @@ def _cause_of_death(exitcode: int) -> str:
 
 
 def _child(work: Work, task: Any, send: Connection) -> None:
-    """What a process does: one task on one thread, unless its parent dies first."""
-    os.environ.update(ONE_THREAD)  # for libraries that are loaded from here on
+    """What a process does: one task, unless its parent dies first."""
     _keep_freed_memory()
     _end_with_parent()
     try:

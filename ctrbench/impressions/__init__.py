@@ -14,12 +14,10 @@ from ctrbench.impressions.opening import (
 )
 from ctrbench.impressions.periods import items_in_period
 from ctrbench.impressions.preparing import Progress, Raw
-from ctrbench.impressions.row_guards import Guard
 from ctrbench.impressions.splits import parse_split
 from ctrbench.impressions.summary import PeriodSummary, Summary, summarise
 
 __all__ = [
-    "Guard",
     "PeriodSummary",
     "Progress",
     "Raw",

@@ -142,5 +142,5 @@ def _require_same(there: Path, new: Path) -> None:
         raise DataError(
             f"the data set {there.name!r} exists with other content ({', '.join(differing)} "
             "differ). A data set is immutable under its name: choose another --name, or remove it "
-            f"with `ctrbench datasets remove {there.name}`."
+            f"with `ctrbench datasets remove {there.name} --yes`."
         )

@@ -8,7 +8,6 @@ from ctrbench.impressions.columns import content_hash, load
 from ctrbench.impressions.opening import derived_folder, items_with_image, open_impressions
 from ctrbench.impressions.periods import count_targets, count_users, items_in_period
 from ctrbench.impressions.row_guards import (
-    Guard,
     duplicates,
     ids,
     overlap,
@@ -16,7 +15,7 @@ from ctrbench.impressions.row_guards import (
     strictly_before,
     time_order,
 )
-from ctrbench.schema import DatasetManifest, Impressions
+from ctrbench.schema import DatasetManifest, Guard, Impressions
 from ctrbench.workspace import Workspace
 
 FEW_USERS = 100  # evaluable test users below which GAUC says little

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctrbench.atomic import PARTIAL, disk_errors
-from ctrbench.errors import StoreError
+from ctrbench.errors import DataError, StoreError
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 }
 DISK_FULL = ("No space left", "Disk quota", "max_temp_directory_size", "Could not write")
 
+DAMAGED = ("Failed to read file",)  # found where rows are read, after the file was opened
+
 
 @contextmanager
 def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
@@ -30,6 +33,7 @@ def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
 
     Raises:
         StoreError: the workspace cannot be written, or the disk is full.
+        DataError: a file turned out damaged while its rows were read.
     """
     import duckdb
 
@@ -42,6 +46,8 @@ def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
             connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
             yield connection
     except duckdb.Error as error:
+        if any(sign in str(error) for sign in DAMAGED):
+            raise DataError(f"{first_line(error)}: the file is damaged; copy it again.") from error
         if not any(sign in str(error) for sign in DISK_FULL):
             raise
         raise StoreError(
@@ -99,4 +105,4 @@ def literal(text: object) -> str:
 
 def first_line(error: Exception) -> str:
     """The part of a DuckDB message that says what happened, without its advice."""
-    return str(error).splitlines()[0].removeprefix("IO Error: ").rstrip(".")
+    return re.sub(r"^([A-Z]\w* )+Error: ", "", str(error)).splitlines()[0].rstrip(".")

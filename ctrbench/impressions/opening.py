@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors
 from ctrbench.errors import StoreError, UnknownNameError
 from ctrbench.impressions.columns import derive, load, strings
+from ctrbench.locks import lock
 from ctrbench.schema import Column, DatasetManifest, FieldOwner, Impressions
 from ctrbench.workspace import Workspace, check_name
 
@@ -65,15 +66,10 @@ def open_impressions(workspace: Workspace, name: str) -> Impressions:
         UnknownNameError: there is no such data set.
         StoreError: its record is damaged, or the cache cannot be written.
     """
-    from filelock import FileLock
-
     manifest = read_manifest(workspace, name)
     arrays = derived_folder(workspace, manifest)
     if not arrays.exists():
-        locks = workspace.cache / "locks"
-        with disk_errors(locks):
-            locks.mkdir(parents=True, exist_ok=True)
-        with FileLock(locks / f"data-{manifest.content_hash}.lock"):
+        with lock(workspace.cache / "locks" / f"data-{manifest.content_hash}.lock"):
             if not arrays.exists():
                 with atomic_folder(arrays) as folder:
                     derive(workspace.data / name, folder)

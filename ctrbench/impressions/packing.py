@@ -13,6 +13,8 @@ from ctrbench.impressions.slots import HistorySlots
 from ctrbench.schema import Column, Impressions, Ragged
 from ctrbench.settings import ModelSettings
 
+ROUNDING = 1e-6  # a deviation below this, relative to the mean, is a constant
+
 
 @dataclass(frozen=True)
 class Bag:
@@ -85,6 +87,9 @@ class Packer:
         self._known_id[0] = 0
         self._inputs = _inputs(log, settings, self.item_counts > 0)
         self._statistics = _Scale.fit(_history_statistics(log, log.rows("train")))
+        self._mean_weight = (
+            1.0 if log.weight is None else float(log.weight[log.rows("train")].mean())
+        )
         self._position = np.zeros(log.item_rows, np.int64)  # scratch: item -> place in the batch
 
     @property
@@ -114,9 +119,7 @@ class Packer:
         slots = self.slots.slots(rows, lengths) if self._image_slot else None
         return Batch(
             click=_tensor(log.click[rows], np.float32),
-            weight=_tensor(
-                np.ones(len(rows)) if log.weight is None else log.weight[rows], np.float32
-            ),
+            weight=_tensor(self._weight(rows), np.float32),
             target=_tensor(index[: len(rows)]),
             history=_tensor(index[len(rows) :]),
             history_row=_tensor(history_row),
@@ -139,6 +142,11 @@ class Packer:
             image_slot={name: _tensor(values[slots]) for name, values in self._image_slot.items()},
         )
 
+    def _weight(self, rows: np.ndarray) -> np.ndarray:
+        """(B,) weights with mean 1 over the training period, so that their scale means nothing."""
+        weight = self.slots.impressions.weight
+        return np.ones(len(rows)) if weight is None else weight[rows] / self._mean_weight
+
     def _distinct(self, occurrences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distinct items and the index of each occurrence, without a sort."""
         place = np.arange(len(occurrences))
@@ -159,7 +167,9 @@ class _Scale:
     def fit(cls, numbers: np.ndarray) -> _Scale:
         present = np.ma.masked_invalid(numbers)
         deviation = present.std(axis=0).filled(0)
-        return cls(present.mean(axis=0).filled(0), np.where(deviation > 0, deviation, 1))
+        mean = present.mean(axis=0).filled(0)
+        varies = deviation > ROUNDING * np.maximum(1, np.abs(mean))
+        return cls(mean, np.where(varies, deviation, 1))
 
     def apply(self, numbers: np.ndarray) -> np.ndarray:
         return np.nan_to_num((numbers - self.mean) / self.deviation, nan=0.0)

@@ -198,7 +198,7 @@ def _place(connection: DuckDBPyConnection, raw: Raw) -> dict[str, tuple[int, int
     clicks = sum(clicked for _, clicked in counts.values())
     total = sum(rows.values())
     if clicks in (0, total):
-        cure = " (a log of clicks alone: --negatives draws some)" if clicks else ""
+        cure = " (a log of clicks alone: `import table --negatives 4` draws some)" if clicks else ""
         raise DataError(
             f"all {total} impressions are {'clicks' if clicks else 'non-clicks'}: a CTR model "
             f"needs both{cure}."
@@ -206,9 +206,10 @@ def _place(connection: DuckDBPyConnection, raw: Raw) -> dict[str, tuple[int, int
     empty = [name for name in PERIODS[1:] if not rows[name]]
     if empty:
         listed = ", ".join(f"{name} {count}" for name, count in rows.items())
+        cure = "give files for them" if raw.split.kind == "given" else "choose other shares"
         raise DataError(
             f"the split {raw.split} leaves {', '.join(empty)} without impressions ({listed}); "
-            "choose other shares."
+            f"{cure}."
         )
     periods, start = {}, 0
     for name, count in rows.items():

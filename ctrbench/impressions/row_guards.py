@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from ctrbench.impressions.periods import CHUNK, chunks, count_users
-from ctrbench.schema import Impressions
+from ctrbench.schema import Guard, Impressions
 
 LATE = "impressions are not later than all of the periods before"
-
-
-@dataclass(frozen=True)
-class Guard:
-    """The outcome of one check, with the number it rests on."""
-
-    name: str
-    outcome: Literal["ok", "warning", "error"]
-    message: str
 
 
 def ids(impressions: Impressions) -> Guard:

@@ -2,13 +2,18 @@
 
 A mode is one file with one class. Its fields are its settings; its methods are asked in this order:
 
-1. `prepare` (numpy, once per data set, version and settings; cached): image vectors in, arrays per
+1. `problems` (no data): settings that cannot work, said before anything is trained.
+2. `prepare` (numpy, once per data set, version and settings; cached): image vectors in, arrays per
    item and per history slot out. Codebooks, reduced vectors and similarities are made here.
-2. `layers` (torch, once per cell): what is learned, drawn from the cell's stream for images.
-3. `inject` (torch, every batch): rows of the prepared arrays in, `Injected` out.
+3. `layers` and `starting_ids` (torch, once per cell): what is learned, drawn from the cell's own
+   stream for images. A bare parameter is wrapped in a module.
+4. `inject` (torch, every batch; once before training, without gradient, to learn the widths): rows
+   of the prepared arrays in, `Injected` out. Integers arrive as int64, anything else as float32.
+5. `report` (torch, after training): numbers to keep.
 
-Nothing outside the mode's own file knows its name. torch is imported inside `layers` and `inject`,
-since a benchmark file is checked without it.
+Item id 0 is the unknown item; its row of every item array exists and belongs to nobody. A batch may
+have no history item at all (M = 0). Nothing outside the mode's own file knows its name. torch is
+imported inside `layers` and `inject`, since a benchmark file is checked without it.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from pydantic import PositiveFloat
 
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.schema import Frozen
+from ctrbench.settings import ModelSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -72,22 +78,36 @@ class Injected:
     target: Tensor | None = None  # (B, H) per impression: into the last MLP
     attention: tuple[Tensor, Tensor] | None = None  # (M,), (M,): logit -> scale * logit + shift
 
+    def neutral(self) -> Injected:
+        """The same parts, saying nothing: with these every model gives the baseline's logits."""
+
+        def zero(part: Tensor | None) -> Tensor | None:
+            return None if part is None else part.new_zeros(part.shape)
+
+        attention = None
+        if self.attention is not None:
+            scale, shift = self.attention
+            attention = scale.new_ones(scale.shape), shift.new_zeros(shift.shape)
+        return Injected(zero(self.item), zero(self.slot), zero(self.target), attention)
+
 
 class Injection(Frozen, ABC):
     """One way in which image vectors enter the CTR model."""
 
     seeded: ClassVar[bool] = False  # True: `prepare` draws chance, so every seed has its own
+    revision: ClassVar[int] = 1  # raised by its author when equal settings give other results
 
     learning_rate_factor: PositiveFloat = 1.0  # of the image block, relative to the model's
 
-    def problems(self, items: int, width: int) -> list[str]:
+    def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
         """Why these settings cannot work on a version; asked before any cell is trained.
 
         Args:
             items: how many items with a vector something may be fitted on.
             width: D of the vectors.
+            model: of the benchmark file; a mode may need softmax weights, say.
         """
-        del items, width
+        del items, width, model
         return []
 
     @abstractmethod
@@ -118,9 +138,9 @@ class Injection(Frozen, ABC):
                 rows (M, ...) of `Prepared.slot`; `target` and `history` index the U rows.
         """
 
-    def starting_ids(self, prepared: Prepared, embedding_size: int) -> np.ndarray | None:
-        """(V, embedding_size) starting values of the item ID embedding; None: drawn at random."""
-        del prepared, embedding_size
+    def starting_ids(self, prepared: Prepared, model: ModelSettings) -> np.ndarray | None:
+        """(V, embedding_size) float32 start of the item ID embedding; None: drawn at random."""
+        del prepared, model
         return None
 
     def report(self, layers: nn.ModuleDict) -> dict[str, float]:

@@ -10,6 +10,7 @@ from pydantic import PositiveFloat, PositiveInt
 from ctrbench.clustering import code_facts, fit_codebook, nearest_code
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
+from ctrbench.settings import ModelSettings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,7 +34,7 @@ class ClusterId(Injection):
     embedding_std: PositiveFloat = 0.01  # of its starting values
     center: bool = False  # subtract the mean vector before normalising
 
-    def problems(self, items: int, width: int) -> list[str]:
+    def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
         """More centres than items to fit them on."""
         if self.codebook_size <= items:
             return []

@@ -61,10 +61,16 @@ class DIN(nn.Module):
         width = settings.field_embedding_size
         self.id_embedding = table(sizes.item_rows, settings.embedding_size, "item_id")
         self.item_tables = nn.ModuleDict(
-            {name: table(rows, width, f"item.{name}") for name, rows in sizes.item_codes.items()}
+            {
+                _key(name): table(rows, width, f"item.{name}")
+                for name, rows in sizes.item_codes.items()
+            }
         )
         self.row_tables = nn.ModuleDict(
-            {name: table(rows, width, f"row.{name}") for name, rows in sizes.row_codes.items()}
+            {
+                _key(name): table(rows, width, f"row.{name}")
+                for name, rows in sizes.row_codes.items()
+            }
         )
         item_width = settings.embedding_size + width * len(self.item_tables) + sizes.item_numbers
         row_width = width * len(self.row_tables) + sizes.row_numbers
@@ -76,7 +82,7 @@ class DIN(nn.Module):
         with scoped_torch_seed(seed, "image"):
             self.image_layers = nn.ModuleDict(mode.layers(prepared))
         self.image = self._image_blocks(probe, seed)
-        starting_ids = mode.starting_ids(prepared, settings.embedding_size)
+        starting_ids = mode.starting_ids(prepared, settings)
         if starting_ids is not None:
             with torch.no_grad():
                 self.id_embedding.weight.copy_(torch.from_numpy(starting_ids))
@@ -92,7 +98,10 @@ class DIN(nn.Module):
             return sum_rows(weights * values, batch.history_row, rows)
 
         inputs = [
-            *(embed(table, batch.row_codes[name], rows) for name, table in self.row_tables.items()),
+            *(
+                embed(self.row_tables[_key(name)], codes, rows)
+                for name, codes in batch.row_codes.items()
+            ),
             batch.row_numbers,
             take(items, batch.target),
             pooled(take(items, batch.history)),
@@ -120,8 +129,8 @@ class DIN(nn.Module):
         """(U, E): the ID embedding and the embedded fields of each distinct item."""
         count = batch.item_id.shape[0]
         parts = [self.id_embedding(batch.item_id)]
-        for name, table in self.item_tables.items():
-            parts.append(embed(table, batch.item_codes[name], count))
+        for name, codes in batch.item_codes.items():
+            parts.append(embed(self.item_tables[_key(name)], codes, count))
         return torch.cat([*parts, batch.item_numbers], dim=1)
 
     def _attention_weights(self, items: Tensor, injected: Injected, batch: Batch) -> Tensor:
@@ -161,6 +170,11 @@ class DIN(nn.Module):
         if top_width:
             blocks["top"] = linear(top_width, top, seed, "top.image")
         return blocks
+
+
+def _key(field: str) -> str:
+    """A module's key for a field: torch refuses names such as `type`, and dots."""
+    return "of_" + field.replace(".", "·")
 
 
 def _softmax_by_row(logit: Tensor, row: Tensor, rows: int) -> Tensor:

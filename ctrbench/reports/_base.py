@@ -30,7 +30,7 @@ def render(table: ComparisonTable, format: str) -> str:
     Raises:
         UnknownNameError: no such format.
     """
-    chosen: type[Report] = plugins.load(PACKAGE, format, Report)
+    chosen: type[Report] = plugins.load(PACKAGE, format, Report, "table format")
     return chosen().render(table)
 
 

@@ -7,17 +7,17 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from ctrbench import embeddings, impressions
-from ctrbench.atomic import disk_errors
 from ctrbench.errors import CtrBenchError, StoreError
 from ctrbench.impressions.slots import HistorySlots
+from ctrbench.locks import lock
 from ctrbench.matrix import load_mode
 from ctrbench.metrics import evaluate
 from ctrbench.runner.preparation import prepare
@@ -47,16 +47,14 @@ class _Stopwatch:
             self.seconds[stage] = round(time.perf_counter() - start, 3)
 
 
-def cell_lock(workspace: Workspace, cell: Cell) -> FileLock:
-    """The lock that whoever trains the cell holds; the system frees it if the process dies.
+def cell_lock(workspace: Workspace, cell: Cell, wait: bool = False) -> AbstractContextManager[None]:
+    """Held by whoever trains the cell or changes its record.
 
     Raises:
+        filelock.Timeout: somebody holds it and `wait` is False.
         StoreError: the workspace cannot be written.
     """
-    path = workspace.cache / "locks" / f"cell-{cell.hash}.lock"
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(path, timeout=0)
+    return lock(workspace.cache / "locks" / f"cell-{cell.hash}.lock", wait)
 
 
 def run_cell(
@@ -132,7 +130,8 @@ def _run(
     progress: Progress,
 ) -> CellRecord:
     try:
-        record, predictions, first_row = _train(workspace, cell, slices, progress)
+        with _one_thread():
+            record, predictions, first_row = _train(workspace, cell, slices, progress)
         record = record.model_copy(update={"environment": environment})
         store.write(record, predictions, first_row)
         return record
@@ -170,9 +169,9 @@ def _train(
         probe = packer.pack(np.arange(PROBE_ROWS) % _length(log, "train") + slots.first_row, None)
         model = DIN(packer.sizes, settings, mode, prepared, probe, cell.seed)
         model.to(torch.device(training.device))
-    with watch("train"), _one_thread(cell.seed):
+    with watch("train"), scoped_torch_seed(cell.seed, "training"):  # for modes that draw there
         curve = fit(model, packer, training, cell.seed, lambda share: progress(0.8 * share))
-    with watch("predict"), _one_thread(cell.seed):
+    with watch("predict"):
         predictions = {
             period: predict(model, packer, period, lambda share: progress(0.8 + 0.2 * share))
             for period in MEASURED_PERIODS
@@ -191,6 +190,11 @@ def _train(
     record = CellRecord(
         hash=cell.hash,
         cell=cell,
+        settings={
+            "mode": mode.model_dump(mode="json"),
+            "model": settings.model_dump(mode="json"),
+            "training": training.model_dump(mode="json"),
+        },
         status="done",
         metrics=metrics,
         slices=by_slice,
@@ -205,14 +209,16 @@ def _train(
 
 
 @contextmanager
-def _one_thread(seed: int) -> Iterator[None]:
-    """A cell's protocol: one thread, and a stream of its own for layers that draw in training."""
+def _one_thread() -> Iterator[None]:
+    """A cell's protocol: every library computes on one thread, whatever the machine has."""
+    import faiss  # noqa: F401  # loaded before the limit, so that it holds for it as well
     import torch
+    from threadpoolctl import threadpool_limits
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with scoped_torch_seed(seed, "training"):
+        with threadpool_limits(1):
             yield
     finally:
         torch.set_num_threads(threads)

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from ctrbench import controls, embeddings, impressions
-from ctrbench.atomic import atomic_folder, disk_errors
+from ctrbench.atomic import atomic_folder
 from ctrbench.identity import hash_json
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import Images, Injection, Prepared
+from ctrbench.locks import lock
 from ctrbench.schema import Cell, Column, Ragged
 from ctrbench.workspace import Workspace
 
@@ -34,19 +34,16 @@ def prepare(workspace: Workspace, cell: Cell, mode: Injection, slots: HistorySlo
         / cell.dataset
         / cell.version_label
         / cell.mode
-        / _key(cell, mode)
+        / _key(cell, mode, slots)
     )
-    lock = workspace.cache / "locks" / f"{folder.name}.lock"
-    with disk_errors(lock):
-        lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):
+    with lock(workspace.cache / "locks" / f"{folder.name}.lock"):
         if not folder.exists():
             prepared = mode.prepare(_images(workspace, cell, slots), slots, cell.seed)
             _write(folder, prepared)
     return _read(folder)
 
 
-def _key(cell: Cell, mode: Injection) -> str:
+def _key(cell: Cell, mode: Injection, slots: HistorySlots) -> str:
     """A hash of everything the preparation depends on, and of nothing else."""
     settings = {
         key: value for key, value in cell.mode_settings.items() if key != "learning_rate_factor"
@@ -59,8 +56,9 @@ def _key(cell: Cell, mode: Injection) -> str:
             "vectors": cell.vectors_hash,
             "control": cell.control.model_dump() if cell.control else None,
             "mode": cell.mode,
+            "revision": cell.mode_revision,
             "settings": settings,
-            "history_length": cell.model["history_length"],
+            "history_length": slots.history_length,
             "seed": cell.seed if drawn else None,
         }
     )

@@ -22,27 +22,29 @@ def reference_metrics(log: Impressions) -> Metrics:
 
     train, test = log.rows("train"), log.rows("test")
     click = np.asarray(log.click[train], np.float64)
-    mean = float(click.mean())
+    weight = _weight(log, train)
+    mean = float(np.average(click, weights=weight))
     fold = stream(0, "reference_folds").integers(0, FOLDS, len(click))
     item = log.item_id[train]
     item_mean = np.empty(len(click))
     for part in range(FOLDS):
-        rates = _rates(item[fold != part], click[fold != part], log.item_rows, mean)
-        item_mean[fold == part] = rates[item[fold == part]]
+        other = fold != part
+        rates = _rates(item[other], click[other], weight[other], log.item_rows)
+        item_mean[~other] = rates[item[~other]]
     model = LogisticRegression(C=1e6)
-    model.fit(
-        np.stack([item_mean, _like_rate(log, train, mean)], axis=1), click, _weight(log, train)
-    )
-    rates = _rates(item, click, log.item_rows, mean)
+    model.fit(np.stack([item_mean, _like_rate(log, train, mean)], axis=1), click, weight)
+    rates = _rates(item, click, weight, log.item_rows)
     numbers = np.stack([rates[log.item_id[test]], _like_rate(log, test, mean)], axis=1)
     p_click = model.predict_proba(numbers)[:, 1]
-    return evaluate(log.click[test], p_click, log.user_id[test], _weight(log, test))
+    test_weight = None if log.weight is None else _weight(log, test)
+    return evaluate(log.click[test], p_click, log.user_id[test], test_weight)
 
 
-def _rates(item: np.ndarray, click: np.ndarray, rows: int, mean: float) -> np.ndarray:
+def _rates(item: np.ndarray, click: np.ndarray, weight: np.ndarray, rows: int) -> np.ndarray:
     """(V,) smoothed share of clicks of each item."""
-    shown = np.bincount(item, minlength=rows)
-    clicked = np.bincount(item, weights=click, minlength=rows)
+    shown = np.bincount(item, weights=weight, minlength=rows)
+    clicked = np.bincount(item, weights=weight * click, minlength=rows)
+    mean = clicked.sum() / shown.sum()
     return (clicked + PRIOR_IMPRESSIONS * mean) / (shown + PRIOR_IMPRESSIONS)
 
 
@@ -54,5 +56,5 @@ def _like_rate(log: Impressions, rows: slice, mean: float) -> np.ndarray:
     return prior / (log.prior_impressions[rows] + PRIOR_IMPRESSIONS)
 
 
-def _weight(log: Impressions, rows: slice) -> np.ndarray | None:
-    return None if log.weight is None else log.weight[rows]
+def _weight(log: Impressions, rows: slice) -> np.ndarray:
+    return np.ones(rows.stop - rows.start) if log.weight is None else log.weight[rows]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 from filelock import Timeout
 
 from ctrbench import impressions
@@ -22,11 +21,15 @@ from ctrbench.slices import Slice
 from ctrbench.store import DatasetSummary, Store
 from ctrbench.workspace import Workspace
 
-PRELOAD = ["ctrbench.runner.cell", "ctrbench.training"]
+PRELOAD = ["ctrbench.runner.cell", "ctrbench.training", "faiss"]
 
 
 class Observer(Protocol):
     """Is told how a run goes; the CLI shows it."""
+
+    def begin(self, what: str, cells: int, missing: int) -> None:
+        """Of these cells so many are trained now; the others are stored."""
+        ...
 
     def progress(self, cell: Cell, share: float) -> None:
         """A cell has done this share of its work."""
@@ -83,7 +86,7 @@ def run_cells(
     Raises:
         CtrBenchError: results cannot be written; what was stored stays.
     """
-    store, versions = Store(workspace), environment()
+    versions = environment()
     by_json = {cell.model_dump_json(): cell for cell in cells}
     parts = tuple(part.model_dump_json() for part in slices)
     packed = tuple(versions.items())
@@ -97,9 +100,7 @@ def run_cells(
         if event.kind == "progress":
             observer.progress(cell, event.value)
         elif event.kind == "died":
-            record = failed_record(cell, event.value, versions)
-            store.update(record)
-            observer.finished(record)
+            observer.finished(_bury(workspace, failed_record(cell, event.value, versions)))
         else:
             observer.finished(CellRecord.model_validate_json(event.value))
 
@@ -116,6 +117,7 @@ def run_matrix(
     cells = list(matrix.cells())
     slices = matrix.file.slices
     missing = missing_cells(workspace, cells, retry_failed)
+    observer.begin(matrix.dataset.name, len(cells), len(missing))
     run_cells(workspace, missing, slices, jobs, observer, retry_failed)
     return add_slices(workspace, matrix, stored_records(workspace, cells))
 
@@ -136,10 +138,14 @@ def add_slices(
     slots = HistorySlots(log, matrix.file.model.history_length)
     for record in lacking:
         p_click = store.predictions(record.cell, "test")
-        if p_click is not None:
-            found = slice_metrics(workspace, log, slots, p_click, slices)
-            records[record.hash] = record.model_copy(update={"slices": record.slices | found})
-            store.update(records[record.hash])
+        if p_click is None:
+            continue
+        found = slice_metrics(workspace, log, slots, p_click, slices)
+        with cell_lock(workspace, record.cell, wait=True):
+            newest = store.read(record.cell) or record
+            merged = newest.model_copy(update={"slices": newest.slices | found})
+            store.update(merged)
+        records[record.hash] = merged
     return records
 
 
@@ -149,14 +155,8 @@ def write_summaries(workspace: Workspace, matrix: Matrix) -> None:
     known = store.read_summary(matrix.dataset.name)
     if known is None or known.manifest != matrix.dataset:
         log = impressions.open_impressions(workspace, matrix.dataset.name)
-        slots = HistorySlots(log, matrix.file.model.history_length)
-        targets = log.item_id[log.rows("test")]
-        unseen = int(np.count_nonzero(slots.item_counts("train")[targets] == 0))
-        store.write_summary(
-            DatasetSummary(
-                manifest=matrix.dataset, reference=reference_metrics(log), unseen_test_items=unseen
-            )
-        )
+        reference = reference_metrics(log)
+        store.write_summary(DatasetSummary(manifest=matrix.dataset, reference=reference))
     for manifest in matrix.versions.values():
         store.write_version(manifest)
 
@@ -172,8 +172,19 @@ def _work(task: Task, progress: Callable[[float], None]) -> Any:
         )
         if record is not None:
             return record.model_dump_json()
-        with cell_lock(workspace, cell).acquire(timeout=-1):
+        with cell_lock(workspace, cell, wait=True):
             pass  # another run took it between our look and our start: wait for its record
+
+
+def _bury(workspace: Workspace, record: CellRecord) -> CellRecord:
+    """Store that a cell's process died, unless it had stored its result before that."""
+    store = Store(workspace)
+    with cell_lock(workspace, record.cell, wait=True):
+        stored = store.read(record.cell)
+        if stored is not None and stored.status == "done":
+            return stored
+        store.update(record)
+    return record
 
 
 def _is_free(workspace: Workspace, cell: Cell) -> bool:

@@ -58,7 +58,7 @@ def tune(workspace: Workspace, matrix: Matrix, jobs: int, observer: Observer) ->
     baseline = measured(_baseline_candidates(matrix, wanted))
     training = _best(baseline).settings
     held = _with_training(matrix, training)
-    images = measured(_factor_candidates(held, wanted))
+    images = measured(_factor_candidates(held, wanted)) if wanted.learning_rate_factor else []
     factors = {}
     for mode in dict.fromkeys(trial.what for trial in images):
         own = [trial for trial in images if trial.what == mode]
@@ -122,7 +122,10 @@ def _trials(
     observer: Observer,
 ) -> list[Trial]:
     cells = [cell for _, _, own in candidates for cell in own]
-    run_cells(workspace, missing_cells(workspace, cells), (), jobs, observer)
+    missing = missing_cells(workspace, cells)
+    kinds = ", ".join(dict.fromkeys(what for what, _, _ in candidates))
+    observer.begin(f"{len(candidates)} trials of {kinds}", len(cells), len(missing))
+    run_cells(workspace, missing, (), jobs, observer)
     records = stored_records(workspace, cells)
     trials = []
     for what, settings, own in candidates:

@@ -88,11 +88,11 @@ def test_show_names_what_stands_out(run, tmp_path):
 
 def test_check(run, raw, tmp_path):
     output = run("check", "raw", "--dataset", "tiny")
-    assert "ok       content" in output
-    assert "failed" not in output
+    assert "ok        content" in output
+    assert "error" not in output
     path = tmp_path / "home" / "embeddings" / "tiny" / "raw" / "vectors.npy"
     np.save(path, np.load(path) + 1)
-    assert "failed   content" in run("check", "raw", "--dataset", "tiny", code=2)
+    assert "error     content" in run("check", "raw", "--dataset", "tiny", code=1)
 
 
 def test_remove(run, raw):

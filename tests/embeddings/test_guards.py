@@ -9,7 +9,7 @@ ROWS = {"7": [1, 0.5], "12": [-1, 2], "a": [0.5, -2]}
 
 @pytest.fixture
 def outcomes(workspace, dataset):
-    """{guard: outcome} of a version, `failed` and `warning` only."""
+    """{guard: outcome} of a version, `error` and `warning` only."""
 
     def check(version, items_hash="i", fit=range(7), targets=9):
         table = embeddings.open_version(workspace, "tiny", version)
@@ -39,19 +39,19 @@ def test_sound_version(add, outcomes):
 
 def test_other_items(add, outcomes):
     add("raw", ROWS)
-    assert outcomes("raw", items_hash="j") == {"items": "failed"}
+    assert outcomes("raw", items_hash="j") == {"items": "error"}
 
 
 def test_changed_files(add, workspace, outcomes):
     add("raw", ROWS)
     _rewrite(workspace, "raw", "vectors.npy", lambda vectors: vectors.__setitem__((1, 0), np.nan))
-    assert outcomes("raw") == {"content": "failed", "finite": "failed"}
+    assert outcomes("raw") == {"content": "error", "finite": "error"}
 
 
 def test_row_of_an_absent_item(add, workspace, outcomes):
     add("raw", ROWS)
     _rewrite(workspace, "raw", "vectors.npy", lambda vectors: vectors.__setitem__((0, 0), 1))
-    assert outcomes("raw") == {"content": "failed", "absent rows": "failed"}
+    assert outcomes("raw") == {"content": "error", "absent rows": "error"}
 
 
 def test_derived_before_the_split_changed(add, workspace, dataset, outcomes):
@@ -59,7 +59,7 @@ def test_derived_before_the_split_changed(add, workspace, dataset, outcomes):
     fitting = Fitting("pretrain", np.ones(7, bool))
     embeddings.derive(workspace, dataset, "raw", "centred", ("center", {}), fitting)
     assert outcomes("centred") == {}
-    assert outcomes("centred", fit=[1, 2]) == {"fitted on": "failed"}
+    assert outcomes("centred", fit=[1, 2]) == {"fitted on": "error"}
 
 
 def test_warnings(add, outcomes):

@@ -226,6 +226,11 @@ def test_arrays_of_other_names(tmp_path):
         collect(Source(tmp_path / "v.npz"), tmp_path)
 
 
+def test_ids_in_another_encoding(tmp_path):
+    with pytest.raises(DataError, match="ids are no text in UTF-8"):
+        collect(_npz(tmp_path / "v.npz", [b"\xff", b"a", b"b"], VECTORS), tmp_path)
+
+
 @pytest.mark.parametrize("ids", [[7.0, 12.0, 42.0], [[7], [12], [42]], [True, False, True]])
 def test_ids_of_another_type(tmp_path, ids):
     with pytest.raises(DataError, match="expected one list of integers or strings"):
@@ -270,9 +275,12 @@ def test_missing_numbers_become_nan_and_missing_lists_are_ragged(tmp_path):
     [
         ({"movie": IDS, "a": [1.0] * 3}, "no column item_id .or key.; found movie, a"),
         ({"item_id": IDS}, "there is none"),
-        ({"item_id": IDS, "a": [1.0] * 3, "n": [1] * 3}, r"not numbers of that kind: n \(int64\)"),
+        ({"item_id": IDS, "a": [1.0] * 3, "n": [1] * 3}, r"leave out of the file: n \(int64\)"),
         ({"item_id": IDS, "a": [[1]] * 3}, r"a \(list<"),
-        ({"item_id": IDS, "a": [[1.0]] * 3, "b": [[1.0]] * 3}, r"a \(list\), b \(list\)"),
+        (
+            {"item_id": IDS, "a": [[1.0]] * 3, "b": [[1.0]] * 3},
+            r"several .* lists of numbers, a, b; say which",
+        ),
         ({"item_id": [7, None, 8], "a": [1.0] * 3}, "ids are double with 1 missing"),
         ({"item_id": ["7", None, "8"], "a": [1.0] * 3}, "with 1 missing"),
     ],
@@ -287,8 +295,9 @@ def test_parquet_columns_that_will_not_do(tmp_path, columns, message):
     ("text", "message"),
     [
         ("item_id,a,b\n7,1,2\n8,4\n", "Row #3: Expected 3 columns, got 2"),
-        ("item_id,a\n7,x\n", "Row #2.*invalid value 'x'"),
-        ("item_id,a\n7,\n", "Row #2.*invalid value ''"),
+        ("item_id,a\n7,x\n", r"beside item_id .* leave out of the file: a \(text\)"),
+        ("item_id,a\n7,1\n8,x\n", "v.csv, line 3: 'x' is no number; every column"),
+        ("item_id,a\n7,\n", "line 2: '' is no number"),
         ("item_id,a,a\n7,1,2\n", "two columns share a name"),
         ('item_id,a\n7,"[1 ... 2]"\n', "vector of item 7 is no list of numbers"),
         ("item_id,a\n7,\xff\n", "cannot be read"),
@@ -299,6 +308,22 @@ def test_csv_that_will_not_do(tmp_path, text, message):
     (tmp_path / "v.csv").write_text(text, "latin-1")
     with pytest.raises(DataError, match=message):
         collect(Source(tmp_path / "v.csv"), tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_column_chooses_among_lists(tmp_path, suffix):
+    path = tmp_path / f"v.{suffix}"
+    frame = pd.DataFrame({"item_id": IDS, "text": [[1.0]] * 3, "image": [[2.0, 3.0]] * 3})
+    (frame.to_parquet if suffix == "parquet" else frame.to_csv)(path, index=False)
+    np.testing.assert_array_equal(collect(Source(path, column="image"), tmp_path)[1], [[2, 3]] * 3)
+    with pytest.raises(DataError, match=r"no column of lists .* 'imag'; .* Did you mean 'image'"):
+        collect(Source(path, column="imag"), tmp_path)
+
+
+def test_column_of_a_file_without_columns(tmp_path):
+    source = _npz(tmp_path / "v.npz", IDS, VECTORS)
+    with pytest.raises(ConfigError, match=r"--column is for .csv and .parquet files, not for"):
+        collect(Source(source.vectors, column="a"), tmp_path)
 
 
 def test_csv_keeps_leading_zeros_and_reads_lists_of_any_style(tmp_path):

@@ -49,8 +49,10 @@ def test_unknown_version_names_the_nearest(add, workspace):
     add("raw", {"7": [1]})
     with pytest.raises(UnknownNameError, match="Did you mean 'raw'"):
         embeddings.open_version(workspace, "tiny", "row")
-    with pytest.raises(UnknownNameError, match="known: raw"):
+    with pytest.raises(ConfigError, match="embedding version name '../tiny/raw' will not do"):
         embeddings.open_version(workspace, "tiny", "../tiny/raw")
+    with pytest.raises(ConfigError, match="data set name '../x' will not do"):
+        embeddings.remove(workspace, "../x", "raw")
 
 
 @pytest.mark.parametrize("name", ["../raw", "a/b", "raw@shuffled", "", "none"])

@@ -1,7 +1,10 @@
+import dataclasses
+
 import numpy as np
 import torch
 
 from ctrbench.impressions.packing import Packer
+from ctrbench.impressions.slots import HistorySlots
 from ctrbench.seeding import stream
 from ctrbench.settings import ModelSettings
 from tests.impressions.test_slots import slow_history
@@ -101,3 +104,25 @@ def test_later_clicks_change_nothing_before(slots):
     assert torch.equal(
         before.image_item["own"][before.history], after.image_item["own"][after.history]
     )
+
+
+def test_constant_number_of_the_training_period_stays_small(slots):
+    """Rounding noise is no deviation: a later, different value must not explode."""
+    log = slots.impressions
+    length = np.full_like(log.history_length, 10)
+    length[1000:] = 3
+    constant = dataclasses.replace(log, history_length=length, history_start=0 * log.history_start)
+    batch = packer(HistorySlots(constant, 10)).pack(np.array([500, 1100]), None)
+    assert batch.row_numbers.abs().max() < 10
+
+
+def test_scale_of_the_weights_means_nothing(slots):
+    log = slots.impressions
+    weight = np.linspace(1, 3, len(log.click)).astype(np.float32)
+    one, ten = (dataclasses.replace(log, weight=factor * weight) for factor in (1, 10))
+    rows = np.arange(300, 400)
+    batches = [packer(HistorySlots(some, 10)).pack(rows, None) for some in (one, ten)]
+    torch.testing.assert_close(batches[0].weight, batches[1].weight)
+    train = log.rows("train")
+    expected = weight[rows] / weight[train].mean()
+    np.testing.assert_allclose(batches[0].weight.numpy(), expected, rtol=1e-5)

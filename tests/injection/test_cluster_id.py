@@ -2,6 +2,7 @@ import numpy as np
 
 from ctrbench.injection import Images
 from ctrbench.injection.cluster_id import ClusterId
+from ctrbench.settings import ModelSettings
 
 
 def test_items_on_three_rays_get_three_codes_and_a_missing_image_its_own(slots):
@@ -34,6 +35,6 @@ def test_centres_are_fitted_on_the_fitting_items_only(slots):
 
 
 def test_more_codes_than_items_is_a_problem():
-    assert ClusterId(codebook_size=9).problems(items=8, width=4) == [
+    assert ClusterId(codebook_size=9).problems(8, 4, ModelSettings()) == [
         "codebook_size 9 exceeds the 8 items to fit it on"
     ]

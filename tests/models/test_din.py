@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,7 @@ from torch import nn
 
 from ctrbench.errors import ContractError
 from ctrbench.impressions.packing import Packer
+from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import Injected, Injection, Prepared
 from ctrbench.injection.none import NoInjection
 from ctrbench.models import DIN
@@ -27,7 +30,6 @@ class Everywhere(Injection):
     """Fills every part of the contract."""
 
     wrong: str = ""
-    attends: bool = True
 
     def prepare(self, images, slots, seed):
         raise AssertionError
@@ -43,7 +45,7 @@ class Everywhere(Injection):
             "item": layers["code"](batch.item_id),
             "slot": layers["gate"](slot[:, :1]),
             "target": tier,
-            "attention": (2 * scale, scale) if self.attends else None,
+            "attention": (2 * scale, scale),
         }
         if self.wrong == "rows":
             parts["slot"] = parts["slot"][:-1]
@@ -113,13 +115,26 @@ def test_forward_equals_a_loop_over_impressions(slots, weights):
     torch.testing.assert_close(model(batch), torch.stack(logits), rtol=1e-4, atol=1e-4)
 
 
-def test_image_blocks_at_zero_leave_the_baselines_logits(slots):
-    model, packer = build(slots, Everywhere(attends=False))
+def test_parts_that_say_nothing_leave_the_baselines_logits(slots, monkeypatch):
+    model, packer = build(slots, Everywhere())
     baseline, _ = build(slots)
-    for parameter in model.image.parameters():
-        nn.init.zeros_(parameter)
+    own = Everywhere.inject
+    neutral = lambda mode, layers, batch: own(mode, layers, batch).neutral()  # noqa: E731
+    monkeypatch.setattr(Everywhere, "inject", neutral)
     batch = packer.pack(ROWS, None)
     assert torch.equal(model(batch), baseline(batch))
+
+
+def test_field_may_bear_any_name(slots):
+    log = slots.impressions
+    fields = [f.model_copy(update={"name": "type"}) for f in log.manifest.fields[:1]]
+    manifest = log.manifest.model_copy(update={"fields": tuple(fields)})
+    column = {"type": log.item_fields["colour"]}
+    renamed = dataclasses.replace(
+        log, manifest=manifest, item_fields=column, user_fields={}, context_fields={}
+    )
+    model, packer = build(HistorySlots(renamed, 10))
+    assert torch.isfinite(model(packer.pack(ROWS, None))).all()
 
 
 def test_attention_scale_and_shift_act_on_the_logit(slots):
@@ -145,8 +160,8 @@ def test_infinite_numbers_break_the_contract(slots):
 
 def test_starting_ids_fill_the_embedding(slots):
     class Start(NoInjection):
-        def starting_ids(self, prepared, embedding_size):
-            return np.full((41, embedding_size), 0.5, np.float32)
+        def starting_ids(self, prepared, model):
+            return np.full((41, model.embedding_size), 0.5, np.float32)
 
     model, _ = build(slots, Start())
     assert (model.id_embedding.weight == 0.5).all()

@@ -13,6 +13,9 @@ class Watcher:
     def __init__(self):
         self.records = []
 
+    def begin(self, what, cells, missing):
+        assert 0 <= missing <= cells
+
     def progress(self, cell, share):
         assert 0 <= share <= 1
 

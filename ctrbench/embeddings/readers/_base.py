@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,10 +38,13 @@ class Source:
 
     vectors: Path
     ids: Path | None = None
+    column: str | None = None  # of lists, where a table has several
 
 
 class Reader(ABC):
     """Reads files of one extension."""
+
+    has_columns: ClassVar[bool] = False  # whether a column of vectors can be named
 
     @abstractmethod
     def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
@@ -73,7 +76,10 @@ def read(source: Source, scratch: Path) -> Iterator[Block]:
         raise ConfigError(f"{source.vectors}: no reader for {suffix!r} files; known: {endings}.")
     for path in filter(None, (source.vectors, source.ids)):
         check_file(path)
-    reader = plugins.load(PACKAGE, suffix[1:], Reader)()  # pyright: ignore[reportAbstractUsage]
+    chosen = plugins.load(PACKAGE, suffix[1:], Reader, "reader")
+    if source.column is not None and not chosen.has_columns:
+        raise ConfigError(f"--column is for .csv and .parquet files, not for {source.vectors}.")
+    reader = chosen()  # pyright: ignore[reportAbstractUsage]
     return reader.blocks(source, scratch)
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ctrbench.embeddings.readers._base import NAMED
-from ctrbench.errors import DataError
+from ctrbench.errors import DataError, unknown_name
+
+NO_NUMBER = re.compile(r"Row #(\d+): CSV conversion error to double: invalid value ('.*')")
 
 
-def choose(columns: list[tuple[str, str]], path: Path) -> tuple[str, list[str], bool]:
+def choose(
+    columns: list[tuple[str, str]], path: Path, column: str | None = None
+) -> tuple[str, list[str], bool]:
     """The column of ids, the columns of vectors, and whether these are one column of lists.
 
     Args:
         columns: name and kind of each: `list`, `number`, or another type in its own words.
         path: the file, for messages.
+        column: the column of lists, where the user names one.
 
     Raises:
         DataError: no id column, or no way to tell which columns are the vector.
@@ -31,14 +37,22 @@ def choose(columns: list[tuple[str, str]], path: Path) -> tuple[str, list[str], 
         raise DataError(f"{path}: no column item_id (or key); found {_listed(names)}.")
     rest = [(name, kind) for name, kind in columns if name != key]
     lists = [name for name, kind in rest if kind == "list"]
-    others = [f"{name} ({kind})" for name, kind in rest if kind != "number"]
-    if len(lists) == 1:
-        return key, lists, True
-    if lists or others or not rest:
+    if column is not None and column not in lists:
+        told = unknown_name("column of lists of floating point numbers", column, lists)
+        raise DataError(f"{path}: {told}")
+    if column is not None or len(lists) == 1:
+        return key, [column or lists[0]], True
+    if lists:
         raise DataError(
-            f"{path}: beside {key} there must be one column of lists of floating point numbers, or "
+            f"{path}: several columns hold lists of numbers, {_listed(lists)}; say which one is "
+            f"the vector: --column {lists[0]}."
+        )
+    others = [f"{name} ({kind})" for name, kind in rest if kind != "number"]
+    if others or not rest:
+        raise DataError(
+            f"{path}: beside {key} there must be a column of lists of floating point numbers, or "
             "one floating point column per dimension and nothing else; "
-            + (f"not numbers of that kind: {_listed(others)}." if others else "there is none.")
+            + (f"leave out of the file: {_listed(others)}." if others else "there is none.")
         )
     return key, [name for name, _ in rest], False
 
@@ -63,7 +77,14 @@ def arrow_errors(path: Path) -> Iterator[None]:
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path} cannot be read: {' '.join(str(error).split())[:300]}")
+    told = " ".join(str(error).split())[:300].removeprefix("CSV parse error: ").rstrip(".")
+    conversion = NO_NUMBER.search(told)
+    if conversion:
+        return DataError(
+            f"{path}, line {conversion[1]}: {conversion[2]} is no number; every column beside the "
+            "ids must hold numbers."
+        )
+    return DataError(f"{path} cannot be read: {told}. Save or copy it again.")
 
 
 def _listed(names: list[str]) -> str:

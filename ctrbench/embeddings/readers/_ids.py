@@ -37,7 +37,7 @@ def as_text(ids: np.ndarray, where: Path) -> list[str]:
     """(n,) integers or strings as text.
 
     Raises:
-        DataError: of another type or shape.
+        DataError: of another type or shape, or no UTF-8.
     """
     if ids.ndim != 1 or ids.dtype.kind not in "iuUS":
         raise DataError(
@@ -45,7 +45,10 @@ def as_text(ids: np.ndarray, where: Path) -> list[str]:
             "strings. Convert them before saving."
         )
     if ids.dtype.kind == "S":
-        ids = np.char.decode(ids, "utf-8")
+        try:
+            ids = np.char.decode(ids, "utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{where}: ids are no text in UTF-8: {error}.") from error
     return [str(value) for value in ids.tolist()]
 
 

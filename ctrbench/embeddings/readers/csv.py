@@ -18,6 +18,8 @@ BLOCK_BYTES = 1 << 24  # of text; no line may be longer
 class Csv(Reader):
     """Blocks of lines, in the order of the file."""
 
+    has_columns = True
+
     def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
         """See `Reader`."""
         import pyarrow as pa
@@ -26,7 +28,7 @@ class Csv(Reader):
         refuse_ids(source)
         path, width = source.vectors, None
         with arrow_errors(path):
-            key, values, is_list = choose(_columns(path), path)
+            key, values, is_list = choose(_columns(path), path, source.column)
             kind = pa.string() if is_list else pa.float64()
             reader = arrow_csv.open_csv(
                 path,
@@ -52,7 +54,7 @@ class Csv(Reader):
 
 
 def _columns(path: Path) -> list[tuple[str, str]]:
-    """Names from the first line; a column is one of lists if its first value begins with '['."""
+    """Names from the first line, and what the first value of each column looks like."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file)
@@ -60,10 +62,17 @@ def _columns(path: Path) -> list[tuple[str, str]]:
     except csv.Error as error:
         raise DataError(f"{path} is not a CSV file: {error}.") from error
     cells = [*first, *[""] * len(header)]
-    return [
-        (name, "list" if cell.strip().startswith("[") else "number")
-        for name, cell in zip(header, cells, strict=False)
-    ]
+    return [(name, _kind(cell.strip())) for name, cell in zip(header, cells, strict=False)]
+
+
+def _kind(cell: str) -> str:
+    if cell.startswith("["):
+        return "list"
+    try:
+        float(cell or "nan")
+    except ValueError:
+        return "text"
+    return "number"
 
 
 def _matrix(ids: list[str], lists: list[str], width: int | None, path: Path) -> np.ndarray:

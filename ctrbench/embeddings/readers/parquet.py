@@ -18,6 +18,8 @@ BATCH_ROWS = 4096
 class Parquet(Reader):
     """Batches of rows, row group by row group."""
 
+    has_columns = True
+
     def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
         """See `Reader`."""
         import pyarrow.parquet as pq
@@ -26,7 +28,7 @@ class Parquet(Reader):
         path = source.vectors
         with arrow_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
             columns = [(field.name, _kind(field.type)) for field in file.schema_arrow]
-            key, values, is_list = choose(columns, path)
+            key, values, is_list = choose(columns, path, source.column)
             width = None
             for batch in file.iter_batches(BATCH_ROWS, columns=[key, *values]):
                 ids = _text(batch.column(key), path)

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+import torch
+
+from ctrbench.settings import TrainingSettings
+from ctrbench.training import DivergedError, _MiniBatchAwareL2, fit, predict
+from tests.test_contracts import build
+
+QUIET = {"progress": lambda share: None}
+
+
+def test_l2_is_the_papers_sum_over_known_ids():
+    table = torch.nn.Embedding(4, 3)
+    penalty = _MiniBatchAwareL2(table, np.array([7, 2, 5, 0]), strength=0.5)
+    squares = table.weight.square().sum(dim=1)
+    expected = 0.25 * (squares[1] / 2 + squares[3])
+    found = penalty(torch.tensor([1, 0, 3, 0, 0]))  # 0, unknown, is no id; 3 was never counted
+    torch.testing.assert_close(found, expected)
+
+
+def test_training_learns_what_the_click_depends_on(slots):
+    """The coin of the tiny world cannot be learned, its training loss can only stay near log 2."""
+    model, packer = build("none", slots)
+    curve = fit(model, packer, TrainingSettings(batch_size=64), 0, **QUIET)
+    assert curve[-1].impressions == 600
+    assert abs(curve[-1].loss - np.log(2)) < 0.1
+
+
+def test_curve_counts_every_impression_of_every_epoch(slots):
+    model, packer = build("none", slots)
+    curve = fit(model, packer, TrainingSettings(batch_size=100, epochs=2), 0, **QUIET)
+    seen = [point.impressions for point in curve]
+    assert seen == sorted(set(seen))
+    assert seen[-1] == 1200
+
+
+def test_diverging_loss_is_told_with_its_cure(slots):
+    model, packer = build("none", slots)
+    settings = TrainingSettings(batch_size=64, learning_rate=1e30)
+    with pytest.raises(DivergedError, match=r"after \d+ impressions; lower training.learning_rate"):
+        fit(model, packer, settings, 0, **QUIET)
+
+
+def test_infinite_prediction_is_told(slots):
+    model, packer = build("none", slots)
+    torch.nn.init.constant_(model.top.bias, float("nan"))
+    with pytest.raises(DivergedError, match="240 predictions are not finite"):
+        predict(model, packer, "test", **QUIET)
+
+
+def test_image_block_has_its_own_learning_rate(slots):
+    model, packer = build("vector", slots)
+    object.__setattr__(model.mode, "learning_rate_factor", 1e-6)
+    before = [parameter.detach().clone() for parameter in model.image_parameters()]
+    top = model.top_id.weight.detach().clone()
+    fit(model, packer, TrainingSettings(batch_size=128), 0, **QUIET)
+    assert (model.top_id.weight - top).abs().max() > 1e-4
+    for old, new in zip(before, model.image_parameters(), strict=True):
+        assert (old - new).abs().max() < 1e-6
+
+
+def test_unknown_row_is_trained_by_dropout(slots):
+    model, packer = build("none", slots)
+    before = model.id_embedding.weight[0].detach().clone()
+    fit(model, packer, TrainingSettings(batch_size=128, id_dropout=0.2), 0, **QUIET)
+    assert not torch.equal(model.id_embedding.weight[0], before)
