@@ -25,6 +25,7 @@ def caption(plan: Comparison, arms: Arms) -> tuple[str, ...]:
         _seeds(plan.seeds),
         f"Label: {data.label}. Split: {data.split}. Impressions: {_periods(data)}.",
         _test_users(arms),
+        _training(arms),
         _baseline(plan, arms.baseline),
         _reference(plan),
     ]
@@ -84,6 +85,26 @@ def _test_users(arms: Arms) -> str:
         f"Test: {metrics.impressions:,} impressions of {metrics.users:,} users; "
         f"{metrics.evaluable_users:,} evaluable users, with both a click and a non-click, "
         f"carry GAUC on {100 * share:.1f} % of the impressions."
+    )
+
+
+def _training(arms: Arms) -> str:
+    """How every cell was trained, and what was set in the modes beyond their defaults."""
+    records = [record for arm in arms.all for record in arm.done.values()]
+    if not records or "training" not in records[0].settings:
+        return ""
+    training = records[0].settings["training"]
+    epochs = training["epochs"]
+    chosen = dict.fromkeys(
+        f"{record.cell.mode} with {key} {value}"
+        for record in records
+        for key, value in record.cell.mode_settings.items()
+    )
+    return (
+        f"Trained for {'one epoch' if epochs == 1 else f'{epochs} epochs'}, batch size "
+        f"{training['batch_size']}, learning rate {training['learning_rate']:g}"
+        + "".join(f"; {text}" for text in chosen)
+        + "."
     )
 
 

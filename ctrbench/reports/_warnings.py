@@ -44,7 +44,7 @@ def _few_users(plan: Comparison, arms: Arms) -> str:
 def _coverage(plan: Comparison, arms: Arms) -> list[str]:
     """A version whose vectors miss most of what the model sees; rare items alone do not count."""
     lines = []
-    for row in plan.rows:
+    for row in (row for row in plan.rows if not row.control):  # a control covers what its row does
         records = [
             r for column in plan.columns for r in arms.cells[row.label, column].done.values()
         ]

@@ -4,7 +4,7 @@ from typer.testing import CliRunner
 
 from ctrbench import impressions as room
 from ctrbench.cli.embeddings import app
-from ctrbench.errors import ConfigError, UnknownNameError
+from ctrbench.errors import ConfigError, DataError, UnknownNameError
 from ctrbench.workspace import Workspace
 
 
@@ -50,6 +50,14 @@ def test_append(run, raw, tmp_path):
     assert "36 vectors" in output
     assert "rows that repeat a vector, merged: 1" in output
     assert "raw and new.npy, 2 rows" in run("list")
+
+
+def test_add_one_of_several_columns(run, tmp_path):
+    (tmp_path / "v.csv").write_text('item_id,a,b\ni1,"[1]","[2,3]"\n')
+    options = "--dataset", "tiny", "--vectors", "DIR/v.csv"
+    with pytest.raises(DataError, match="--column a"):
+        run("add", "b", *options)
+    assert "1 vectors of width 2" in run("add", "b", *options, "--column", "b")
 
 
 def test_derive_and_list(run, raw):

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from ctrbench.datasets.movielens import MovieLens
-from ctrbench.errors import DataError
+from ctrbench.errors import ConfigError, DataError
 from ctrbench.impressions import open_impressions, raw_item_ids, summarise, vocabulary
 from ctrbench.impressions.columns import strings
 from ctrbench.schema import Ragged
@@ -195,3 +195,8 @@ def test_the_real_ratings(workspace):
     assert (manifest.counts["users"], manifest.counts["items"]) == (2634, 14660)
     test = summarise(open_impressions(workspace, "log")).periods[-1]
     assert test.evaluable_users == 2273
+
+
+def test_threshold_that_is_no_number(workspace, latest):
+    with pytest.raises(ConfigError, match="--threshold nan will not do"):
+        run(workspace, MovieLens(latest, threshold=float("nan")))

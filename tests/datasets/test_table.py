@@ -326,3 +326,24 @@ def test_an_empty_folder(workspace, tmp_path):
 def test_negatives_need_a_log_of_clicks_alone(workspace, tmp_path):
     with pytest.raises(DataError, match="this one holds 30 non-clicks already"):
         run(workspace, importer(csv(tmp_path / "a.csv", long_log()), negatives=1))
+
+
+def test_hint_about_clicks_only_where_clicks_are_missing(workspace, tmp_path):
+    rows = [{k: v for k, v in r.items() if k != "user_id"} for r in long_log()]
+    with pytest.raises(DataError, match=r"no column 'user_id'[^\n]*$"):
+        run(workspace, importer(csv(tmp_path / "a.csv", rows)))
+    rows = [{k: v for k, v in r.items() if k != "click"} for r in long_log()]
+    with pytest.raises(DataError, match=r"(?s)no column 'click'.*--rename is_click=click"):
+        run(workspace, importer(csv(tmp_path / "a.csv", rows)))
+
+
+def test_given_period_that_is_empty(workspace, tmp_path):
+    file = csv(tmp_path / "a.csv", long_log())
+    with pytest.raises(DataError, match="leaves valid, test without .* give files for them"):
+        run(workspace, importer(f"train={file}"))
+
+
+def test_damaged_parquet_message_holds_no_sql(workspace, tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=r"^[^;]*a.parquet is damaged or no parquet file: [^;]*$"):
+        run(workspace, importer(str(tmp_path / "a.parquet")))

@@ -1,7 +1,7 @@
 import duckdb
 import pytest
 
-from ctrbench.errors import StoreError
+from ctrbench.errors import DataError, StoreError
 from ctrbench.impressions import database
 from ctrbench.impressions.database import scalar
 from ctrbench.workspace import Workspace
@@ -21,6 +21,14 @@ def test_a_full_disk_is_told(tmp_path, kind):
     ):
         raise kind("IO Error: Could not write file: No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_turns_out_damaged(tmp_path):
+    with (
+        pytest.raises(DataError, match=r'^Failed to read file "a": Snappy: the file is damaged'),
+        database(Workspace(tmp_path)),
+    ):
+        raise duckdb.InvalidInputException('Invalid Input Error: Failed to read file "a": Snappy')
 
 
 def test_our_own_mistakes_keep_their_traceback(tmp_path):

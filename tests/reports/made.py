@@ -68,6 +68,7 @@ def record(
         vectors_hash=None,
         control=SHUFFLED if control else None,
         mode=column or "none",
+        mode_revision=1,
         mode_settings={},
         model={"embedding_size": 16},
         training={"learning_rate": 0.001},
