@@ -31,7 +31,7 @@ class ClusterId(Injection):
 
     codebook_size: PositiveInt = 200  # K, cluster centres
     width: PositiveInt = 16  # of the code's embedding
-    embedding_std: PositiveFloat = 0.01  # of its starting values
+    embedding_std: PositiveFloat = 0.1  # of its starting values; rows are few and often trained
     center: bool = False  # subtract the mean vector before normalising
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:

@@ -339,7 +339,7 @@ def test_hint_about_clicks_only_where_clicks_are_missing(workspace, tmp_path):
 
 def test_given_period_that_is_empty(workspace, tmp_path):
     file = csv(tmp_path / "a.csv", long_log())
-    with pytest.raises(DataError, match="leaves valid, test without .* give files for them"):
+    with pytest.raises(DataError, match=r"leaves valid, test without .* give files for them"):
         run(workspace, importer(f"train={file}"))
 
 

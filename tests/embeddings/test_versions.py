@@ -49,9 +49,9 @@ def test_unknown_version_names_the_nearest(add, workspace):
     add("raw", {"7": [1]})
     with pytest.raises(UnknownNameError, match="Did you mean 'raw'"):
         embeddings.open_version(workspace, "tiny", "row")
-    with pytest.raises(ConfigError, match="embedding version name '../tiny/raw' will not do"):
+    with pytest.raises(ConfigError, match=r"embedding version name '../tiny/raw' will not do"):
         embeddings.open_version(workspace, "tiny", "../tiny/raw")
-    with pytest.raises(ConfigError, match="data set name '../x' will not do"):
+    with pytest.raises(ConfigError, match=r"data set name '../x' will not do"):
         embeddings.remove(workspace, "../x", "raw")
 
 

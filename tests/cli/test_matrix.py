@@ -1,0 +1,123 @@
+"""The matrix commands as a user runs them, kill -9 included."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.benchmark import SMALL, matrix, write
+
+COMMAND = [sys.executable, "-m", "ctrbench", "--home"]
+
+
+def ctrbench(workspace, *arguments, expect=0):
+    done = subprocess.run(
+        [*COMMAND, str(workspace.home), *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == expect, done.stderr
+    return done
+
+
+def records(workspace):
+    """Every record; reading fails if one is half written."""
+    paths = sorted(workspace.results.glob("*/*/*/*.json"))
+    return [json.loads(path.read_bytes()) for path in paths]
+
+
+def test_plan_run_status_tables(workspace):
+    file = str(write(workspace.home))
+    assert "7 cells: 0 stored, 7 to train." in ctrbench(workspace, "plan", file).stdout
+    done = ctrbench(workspace, "run", file, "--jobs", "2")
+    assert "[7/7]" in done.stderr
+    assert "GAUC, delta against the baseline, pp" in done.stdout
+    status = ctrbench(workspace, "status", file).stdout
+    assert "7 cells: 7 done, 0 failed, 0 missing." in status
+    table = json.loads(ctrbench(workspace, "tables", file, "--format", "json").stdout)
+    assert table["columns"] == ["vector", "sim_score", "cluster_id"]
+    path = workspace.home / "table.md"
+    ctrbench(workspace, "tables", file, "--format", "markdown", "--output", str(path))
+    assert "| oracle |" in path.read_text(encoding="utf-8")
+
+
+def test_tables_from_records_alone(workspace):
+    """A fresh clone has neither data nor vectors nor predictions."""
+    file = str(write(workspace.home))
+    before = ctrbench(workspace, "run", file).stdout
+    for folder in ("data", "embeddings", "cache"):
+        (workspace.home / folder).rename(workspace.home / f"away-{folder}")
+    for path in workspace.results.rglob("*.parquet"):
+        path.unlink()
+    assert ctrbench(workspace, "tables", file).stdout == before
+
+
+def test_mistake_exits_with_2_and_no_traceback(workspace):
+    done = ctrbench(workspace, "run", str(write(workspace.home, SMALL + "sedes: 1\n")), expect=2)
+    assert "Did you mean 'seeds'?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not workspace.results.exists()
+
+
+def test_tune_chooses_on_valid_and_writes_the_file(workspace):
+    tuned = SMALL + "tune: {learning_rate: [1e-3, 1e-2], learning_rate_factor: [1, 3]}\n"
+    file = write(workspace.home, tuned)
+    out = ctrbench(workspace, "tune", str(file), "--write").stdout
+    assert "Chosen on valid" in out
+    found = {
+        (r["cell"]["training"].get("learning_rate", 1e-3)): r["metrics"]["valid"]["gauc"]
+        for r in records(workspace)
+        if r["cell"]["mode"] == "none"
+    }
+    best = max(found, key=lambda rate: found[rate])
+    assert matrix(workspace, file.read_text()).file.training.learning_rate == best
+    per_mode = [r for r in records(workspace) if r["cell"]["mode"] != "none"]
+    assert len(per_mode) == 3 * 2 * 2  # modes, factors, versions: as many trials for each mode
+
+
+@pytest.mark.slow
+def test_killed_run_goes_on_where_it_was(workspace):
+    file = str(write(workspace.home, SMALL.replace("seeds: [0]", "seeds: [0, 1, 2, 3]")))
+    command = [*COMMAND, str(workspace.home), "run", file, "--jobs", "2"]
+    for enough in (3, 9):
+        process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        assert process.stderr is not None
+        for line in process.stderr:
+            found = re.match(r"\[(\d+)/", line)
+            if found and int(found[1]) >= enough - 2:
+                break
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+    kept = {r["hash"]: r["finished"] for r in records(workspace)}
+    assert 3 <= len(kept) < 28
+    done = ctrbench(workspace, "run", file, "--jobs", "2")
+    assert f"{len(kept)} cells stored, {28 - len(kept)} to train." in done.stderr
+    after = {r["hash"]: r["finished"] for r in records(workspace)}
+    assert len(after) == 28
+    assert {key: after[key] for key in kept} == kept
+    assert all(r["status"] == "done" for r in records(workspace))
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_train_each_cell_once(workspace):
+    file = str(write(workspace.home, SMALL.replace("seeds: [0]", "seeds: [0, 1]")))
+    command = [*COMMAND, str(workspace.home), "run", file, "--jobs", "1"]
+    started = time.time()
+    runs = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    outputs = [run.communicate() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], outputs
+    assert outputs[0][0] == outputs[1][0]
+    made = records(workspace)
+    assert len(made) == 14
+    for record in made:  # predictions and record of one training stand together
+        path = next(workspace.results.rglob(f"{record['hash']}.parquet"))
+        written = path.with_suffix(".json").stat().st_mtime
+        assert started < path.stat().st_mtime <= written < path.stat().st_mtime + 5

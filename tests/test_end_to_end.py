@@ -1,0 +1,53 @@
+"""The suite finds a planted effect in every mode, and nothing where there is nothing."""
+
+import numpy as np
+import pytest
+
+from ctrbench.matrix import read_matrix
+from ctrbench.runner import run_matrix
+from ctrbench.stats import paired_delta
+from ctrbench.store import Store
+from ctrbench.workspace import Workspace
+from data_synth.world import WorldConfig
+from data_synth.writing import write_world
+from tests.benchmark import write
+from tests.runner.test_run import Watcher
+
+BENCHMARK = """\
+dataset: taste
+versions: [oracle]
+modes:
+  vector: {}
+  sim_score: {}
+  cluster_id: {codebook_size: 50}
+seeds: [0, 1, 2, 3]
+controls: [{kind: shuffled}]
+training: {batch_size: 256, learning_rate: 2e-3}
+"""
+
+
+@pytest.mark.slow
+def test_oracle_vectors_move_every_mode_and_a_repeated_baseline_moves_nothing(tmp_path):
+    write_world(WorldConfig("taste", strength=1.0), tmp_path)
+    workspace = Workspace(tmp_path)
+    matrix = read_matrix(write(tmp_path, BENCHMARK), workspace)
+    records = run_matrix(workspace, matrix, 2, False, Watcher())
+
+    def gauc(row, column):
+        cells = {seed: matrix.cell(row, column, seed) for seed in matrix.file.seeds}
+        return {seed: records[cell.hash].metrics["test"].gauc for seed, cell in cells.items()}
+
+    oracle, shuffled = matrix.rows
+    baseline = gauc(None, None)
+    for column in matrix.columns:
+        for reference in (baseline, gauc(shuffled, column)):
+            delta = paired_delta(gauc(oracle, column), reference)
+            assert delta is not None
+            assert delta.mean_pp > 3 * delta.standard_error_pp > 0, column.label
+    store = Store(workspace)
+    cell = matrix.cell(None, None, 0)
+    first = store.predictions(cell, "test")
+    store.path(cell).unlink()
+    again = run_matrix(workspace, matrix, 1, False, Watcher())
+    assert np.array_equal(first, store.predictions(cell, "test"))
+    assert paired_delta({0: again[cell.hash].metrics["test"].gauc}, baseline).mean_pp == 0
