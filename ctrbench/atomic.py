@@ -31,6 +31,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         errno.EACCES: "permission denied; make it writable or choose another --home",
         errno.EPERM: "not permitted; make it writable or choose another --home",
         errno.ENOTDIR: "a file stands where a folder is needed; move it or choose another --home",
+        errno.EISDIR: "a folder stands where a file is needed; name a file in it",
         errno.EEXIST: "a file stands where a folder is needed; move it or choose another --home",
     }
     try:

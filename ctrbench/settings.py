@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from ctrbench.schema import Frozen
 
@@ -14,6 +14,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 class ModelSettings(Frozen):
     """Sizes and choices of the DIN; the same for the baseline and every injected sibling."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     history_length: PositiveInt = 50  # latest clicks before the impression
     embedding_size: PositiveInt = 16  # of the item id
@@ -29,6 +31,8 @@ class ModelSettings(Frozen):
 
 class TrainingSettings(Frozen):
     """How a cell is trained; the same for the baseline and every injected sibling."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     epochs: PositiveInt = 1  # more than one is a diagnostic: CTR models overfit from the second on
     batch_size: PositiveInt = 1024

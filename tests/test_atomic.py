@@ -28,6 +28,13 @@ def test_file_appears_whole_or_not_at_all(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_file_that_is_a_folder(tmp_path):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(StoreError, match="a folder stands where a file is needed; name a file"):
+        write_json(tmp_path / "there", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
 def test_folder_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "a" / "b" / "folder"
     with pytest.raises(RuntimeError, match="halfway"), atomic_folder(path) as temporary:

@@ -38,6 +38,7 @@ def test_defaults_and_scientific_numbers(tmp_path):
             r"(?s)1 mistake.*seeds.0: must be at least 0 \(given: -1\)$",
         ),
         (GOOD.replace("[0, 1]", "3"), r"line 5: seeds: must be a list, such as \[a, b\]"),
+        (GOOD + "training: {learning_rate: .inf}\n", r"learning_rate: must be a finite number"),
         (GOOD + "model: 3\n", r"line 6: model: must hold `key: value` pairs \(given: 3\)"),
         (GOOD + "controls: [{kind: random, versions: []}]\n", r"versions: must not be empty"),
         (GOOD.replace("vector", "1"), r"line 4: modes.1: a key must be text \(given: 1\)"),

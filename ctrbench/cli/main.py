@@ -15,7 +15,7 @@ from ctrbench.errors import CtrBenchError
 from ctrbench.workspace import Workspace
 
 USER_MISTAKE = 2  # exit code
-INTERRUPTED = 130
+INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
     name="ctrbench",
@@ -63,6 +63,7 @@ def main() -> None:
     except CtrBenchError as error:
         sys.stderr.write(f"ctrbench: {error}\n")
         sys.exit(USER_MISTAKE)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nctrbench: stopped; what was stored stays, run again to go on.\n")
-        sys.exit(INTERRUPTED)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            sys.stderr.write("\nctrbench: stopped; what was stored stays, run again to go on.\n")
+        raise

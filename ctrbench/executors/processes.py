@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
 
@@ -77,7 +79,22 @@ def _context(preload: list[str]) -> Any:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(preload)
+    _start_server()
     return context
+
+
+def _start_server() -> None:
+    """Start it deaf to Ctrl-C, which a terminal sends to all processes: this one ends the others.
+
+    What is ignored when a process starts stays ignored in it and in its children.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return  # only the main thread may change how signals are met
+    answer = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, answer)
 
 
 def _next_free(waiting: deque[Any], free: Callable[[Any], bool]) -> Any | None:

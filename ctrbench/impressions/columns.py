@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,21 +37,35 @@ def derive(record: Path, folder: Path) -> None:
 
     for table, first in TABLES.items():
         path = record / f"{table}.parquet"
-        try:
-            with pq.ParquetFile(path) as file:
-                for field in file.schema_arrow:
-                    stem = folder / f"{table}.{field.name}"
-                    if first and field.name in ("user_id", "item_id"):
-                        continue  # of users and items they only count the rows
-                    if pa.types.is_list(field.type):
-                        _write_lists(file, field.name, stem, first)
-                    elif pa.types.is_integer(field.type) or pa.types.is_floating(field.type):
-                        _write_numbers(file, field, stem, first)
-        except (pa.ArrowException, FileNotFoundError) as error:
-            raise StoreError(
-                f"{path} is missing or damaged ({str(error).splitlines()[0]}): remove the data set "
-                "and import it again."
-            ) from error
+        with record_errors(path), pq.ParquetFile(path) as file:
+            for field in file.schema_arrow:
+                stem = folder / f"{table}.{field.name}"
+                if first and field.name in ("user_id", "item_id"):
+                    continue  # of users and items they only count the rows
+                if pa.types.is_list(field.type):
+                    _write_lists(file, field.name, stem, first)
+                elif pa.types.is_integer(field.type) or pa.types.is_floating(field.type):
+                    _write_numbers(file, field, stem, first)
+
+
+@contextmanager
+def record_errors(path: Path) -> Iterator[None]:
+    """Turn pyarrow's complaint about a file of the record into a message.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+            raise  # the disk's trouble, not the file's
+        told = str(error).splitlines()[0].rstrip(".")
+        raise StoreError(
+            f"{path} is missing or damaged ({told}): remove the data set and import it again."
+        ) from error
 
 
 def load(folder: Path) -> dict[str, Column]:
@@ -69,7 +85,7 @@ def strings(path: Path, column: str) -> Iterator[str]:
     """A text column of a Parquet file, read a block at a time."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with record_errors(path), pq.ParquetFile(path) as file:
         for batch in file.iter_batches(BATCH, columns=[column]):
             yield from batch.column(0).to_pylist()
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors
 from ctrbench.errors import StoreError, UnknownNameError
-from ctrbench.impressions.columns import derive, load, strings
+from ctrbench.impressions.columns import derive, load, record_errors, strings
 from ctrbench.locks import lock
 from ctrbench.schema import Column, DatasetManifest, FieldOwner, Impressions
 from ctrbench.workspace import Workspace, check_name
@@ -54,8 +54,7 @@ def read_manifest(workspace: Workspace, name: str) -> DatasetManifest:
         return DatasetManifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise StoreError(
-            f"{path} is damaged ({error.error_count()} problems, the first: "
-            f"{error.errors()[0]['msg']}): remove the data set and import it again."
+            f"{path} is damaged or of another version: remove the data set and import it again."
         ) from error
 
 
@@ -98,7 +97,8 @@ def vocabulary(workspace: Workspace, name: str, field: str) -> list[str]:
     if field not in fields:
         raise UnknownNameError("categorical or list field", field, fields)
     path = record_folder(workspace, name) / "vocabularies.parquet"
-    table = pq.read_table(path, columns=["value"], filters=[("field", "=", field)])
+    with record_errors(path):
+        table = pq.read_table(path, columns=["value"], filters=[("field", "=", field)])
     return table.column("value").to_pylist()
 
 
@@ -110,7 +110,8 @@ def items_with_image(workspace: Workspace, name: str) -> np.ndarray:
     mask = np.zeros(manifest.counts["items"] + 1, bool)
     if manifest.has_images:
         path = record_folder(workspace, name) / "images.parquet"
-        mask[pq.read_table(path, columns=["item_id"]).column(0).to_numpy()] = True
+        with record_errors(path):
+            mask[pq.read_table(path, columns=["item_id"]).column(0).to_numpy()] = True
     return mask
 
 

@@ -22,10 +22,6 @@ def full_disk(task, progress):
     raise StoreError("no space left")
 
 
-def threads(task, progress):
-    return os.environ["OMP_NUM_THREADS"]
-
-
 def always(task):
     return True
 
@@ -57,11 +53,6 @@ def test_task_that_is_not_free_waits_for_its_turn(tmp_path):
 
     done = [e.task for e in run_tasks([1, 2], square, 1, free, []) if e.kind == "done"]
     assert done == [2, 1]
-
-
-def test_a_process_has_one_thread():
-    (event,) = run_tasks([0], threads, 1, always, [])
-    assert event.value == "1"
 
 
 def test_abandoned_run_ends_its_processes():

@@ -41,6 +41,9 @@ def test_a_damaged_record_is_told_and_can_be_removed(workspace):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(StoreError, match="missing or damaged"):
         open_impressions(workspace, "log")
+    (workspace.data / "log" / "items.parquet").unlink()
+    with pytest.raises(StoreError, match=r"items.parquet is missing or damaged .* import it again"):
+        raw_item_ids(workspace, "log")
     (workspace.data / "log" / "manifest.json").write_text("{}")
     with pytest.raises(StoreError, match="damaged"):
         read_manifest(workspace, "log")
