@@ -14,6 +14,9 @@ from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.slices import Slice
 
 Seeds = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+Modes = Annotated[  # name -> settings; a list spans a grid
+    dict[str, dict[str, Any] | None], Field(min_length=1)
+]
 Versions = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -43,9 +46,7 @@ class BenchmarkFile(Frozen):
 
     dataset: str
     versions: Versions
-    modes: dict[str, dict[str, Any] | None] = Field(
-        min_length=1
-    )  # name -> settings; a list is a grid
+    modes: Modes
     seeds: Seeds
     headline: Literal["gauc", "auc"] = "gauc"  # the metric a table shows first
     controls: tuple[ControlRequest, ...] = ()

@@ -20,7 +20,7 @@ from ctrbench.schema import CurvePoint
 from ctrbench.seeding import stream
 from ctrbench.settings import TrainingSettings
 
-PREDICT_ROWS = 4096  # impressions per batch outside training
+PREDICT_ROWS = 1024  # impressions per batch outside training
 CURVE_POINTS = 20  # per epoch
 
 Progress = Callable[[float], None]  # share of the work done, 0 to 1
@@ -75,7 +75,7 @@ def fit(
     device = model.id_embedding.weight.device
     rows = packer.slots.impressions.rows("train")
     total = settings.epochs * (rows.stop - rows.start)
-    optimizer = torch.optim.Adam(_groups(model, settings))
+    optimizer = torch.optim.Adam(_groups(model, settings), fused=True)
     penalty = _MiniBatchAwareL2(model.id_embedding, packer.item_counts, settings.mba_l2)
     curve, seen, step = _Curve(), 0, total / (settings.epochs * CURVE_POINTS)
     model.train()

@@ -6,11 +6,14 @@
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ctrbench.matrix import PROTOCOL
+from ctrbench import plugins
+from ctrbench.matrix import PROTOCOL, load_mode
 from ctrbench.runner.cell import run_cell
+from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.workspace import Workspace
 from data_synth.world import WorldConfig
 from data_synth.writing import write_world
@@ -35,6 +38,21 @@ def measured(home: Path) -> dict[str, dict[str, float]]:
     return found
 
 
+def defaults() -> dict[str, dict[str, Any]]:
+    """Cells are stored under what differs from these, so they belong to the protocol."""
+    settings = {"model": ModelSettings(), "training": TrainingSettings()}
+    modes = {name: load_mode(name, {}) for name in plugins.names("ctrbench.injection")}
+    return {name: value.model_dump(mode="json") for name, value in (settings | modes).items()}
+
+
+def test_defaults_belong_to_the_protocol():
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))["defaults"]
+    now = defaults()
+    for owner, settings in golden.items():
+        for name, value in settings.items():
+            assert now[owner][name] == value, f"{owner}.{name} changed: raise PROTOCOL"
+
+
 def test_cells_give_the_golden_numbers(tmp_path):
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
     assert golden["protocol"] == PROTOCOL
@@ -47,4 +65,5 @@ def test_cells_give_the_golden_numbers(tmp_path):
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         golden = {"protocol": PROTOCOL, "cells": measured(Path(folder))}
+    golden["defaults"] = defaults()
     GOLDEN.write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")

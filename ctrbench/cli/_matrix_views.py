@@ -101,7 +101,8 @@ def print_status(workspace: Workspace, matrix: Matrix) -> None:
     )
     for record in records.values():
         if record.status == "failed":
-            console.print(f"failed: {record.cell.label}: {record.reason}", highlight=False)
+            text = f"failed: {record.cell.label}: {record.reason}"
+            console.print(text, highlight=False, markup=False)
     if counts["failed"]:
         console.print("Train them again with `ctrbench run FILE --retry-failed`.")
 
