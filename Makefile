@@ -29,6 +29,7 @@ clean:
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ctrbench needs Python 3.11 or newer; try make PYTHON=python3.11 ...")'
+	@echo "setting up .venv; torch alone is a few GB, this takes some minutes"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@

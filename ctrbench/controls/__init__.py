@@ -6,6 +6,5 @@ One control, one file; the file's name is its kind. A control is the one public 
 
 from ctrbench.controls._apply import apply
 from ctrbench.controls._base import NullVersion
-from ctrbench.controls._groups import alone
 
-__all__ = ["NullVersion", "alone", "apply"]
+__all__ = ["NullVersion", "apply"]
