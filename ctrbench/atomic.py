@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from ctrbench.errors import StoreError
 
+ABANDONED_S = 24 * 3600  # after a day without a change nobody writes any more
 PARTIAL = ".partial-"  # prefix of names still being written; every listing leaves them out
 
 
@@ -125,3 +127,11 @@ def _flush(file: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def sweep(folder: Path) -> None:
+    """Delete what killed processes left half written below a folder; recent ones may still live."""
+    for path in list(folder.rglob(f"{PARTIAL}*")):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > ABANDONED_S:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

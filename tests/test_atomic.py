@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from ctrbench.atomic import atomic_file, atomic_folder, write_json
+from ctrbench.atomic import atomic_file, atomic_folder, sweep, write_json
 from ctrbench.errors import StoreError
 
 
@@ -75,3 +75,14 @@ def test_nan_is_never_written(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "record.json", {"auc": float("nan")})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sweep_takes_what_was_abandoned_and_nothing_else(tmp_path):
+    old, new, whole = (tmp_path / name for name in (".partial-old", ".partial-new", "whole"))
+    for path in (old, new, whole):
+        (path / "file").parent.mkdir()
+        (path / "file").write_text("1")
+    for path in (old, whole):
+        os.utime(path, (0, 0))
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-new", "whole"]

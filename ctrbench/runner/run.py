@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from filelock import Timeout
 
 from ctrbench import impressions
+from ctrbench.atomic import sweep
 from ctrbench.executors import run_tasks
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.matrix import Matrix
@@ -113,6 +114,8 @@ def run_matrix(
     Raises:
         CtrBenchError: the workspace lacks the data, or cannot be written.
     """
+    for folder in (workspace.results, workspace.cache):
+        sweep(folder)
     write_summaries(workspace, matrix)
     cells = list(matrix.cells())
     slices = matrix.file.slices
