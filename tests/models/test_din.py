@@ -109,7 +109,7 @@ def test_forward_equals_a_loop_over_impressions(slots, weights):
             a = torch.stack(scores)
             a = torch.softmax(a, 0) if weights == "softmax" else a
             pooled = (a[:, None] * torch.stack(keys)).sum(0)
-        age = model.row_tables["age"](batch.row_codes["age"][row])
+        age = model.row_tables["of_age"](batch.row_codes["age"][row])
         wide = torch.cat([age, batch.row_numbers[row], q, pooled])
         logits.append(model.top(model.top_id(wide)[None])[0])
     torch.testing.assert_close(model(batch), torch.stack(logits), rtol=1e-4, atol=1e-4)
