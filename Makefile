@@ -7,8 +7,10 @@ READY := .venv/.ready
 
 bench: $(READY)
 	@rm -rf .bench
-	@$(BIN)/python -m data_synth --out .bench --world taste --seed 0
+	@$(BIN)/python -m data_synth --out .bench --world taste
 	@$(BIN)/ctrbench --home .bench run benchmarks/smoke.yaml
+	@$(BIN)/python -m data_synth --out .bench --world null --users 700 --impressions 40000 --pictures 0
+	@$(BIN)/ctrbench --home .bench run benchmarks/null.yaml
 
 test: $(READY)
 	$(BIN)/pytest -q

@@ -57,6 +57,7 @@ class DatasetManifest(Frozen):
     has_timestamp: bool
     has_weight: bool
     has_images: bool
+    has_p_true: bool = False  # of a simulated log: the probability each click was drawn from
     fields: tuple[Field, ...]
     counts: dict[
         str, int
@@ -129,6 +130,7 @@ class Impressions:
     weight: np.ndarray | None  # (N,) float32, > 0
     prior_impressions: np.ndarray | None  # (N,) int32, the user's impressions strictly before
     prior_clicks: np.ndarray | None  # (N,) int32, the clicked ones among them
+    p_true: np.ndarray | None  # (N,) float32, of a simulated log; no model sees it
     user_fields: dict[str, Column]  # row = user_id, row 0 unknown
     item_fields: dict[str, Column]  # row = item_id, row 0 unknown
     context_fields: dict[str, Column]  # row = impression

@@ -29,6 +29,7 @@ class DatasetSummary(Frozen):
 
     manifest: DatasetManifest
     reference: Metrics | None  # test metrics of a simple rule, see runner.reference
+    ceiling: Metrics | None = None  # of the probability that clicks were drawn from, if known
 
 
 class Store:

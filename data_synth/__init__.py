@@ -1,6 +1,7 @@
-"""Synthetic worlds whose truth is known: a log, and image vectors of known quality."""
+"""Synthetic worlds whose truth is known: a log, pictures, and image vectors of known quality."""
 
+from data_synth.attainable import Attainable
 from data_synth.world import WorldConfig
-from data_synth.writing import Written, write_world
+from data_synth.writing import Written, plan_world, write_world
 
-__all__ = ["WorldConfig", "Written", "write_world"]
+__all__ = ["Attainable", "WorldConfig", "Written", "plan_world", "write_world"]

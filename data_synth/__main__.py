@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,6 @@ import typer
 
 from ctrbench.errors import CtrBenchError
 from data_synth.world import FEWEST_IMPRESSIONS, KINDS, WorldConfig
-from data_synth.writing import write_world
 
 USER_MISTAKE = 2  # exit code
 DEFAULT = WorldConfig()
@@ -21,7 +21,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def make(
     out: Annotated[Path, typer.Option(help="Folder that becomes a workspace of ctrbench.")],
-    world: Annotated[str, typer.Option(help=f"One of: {', '.join(KINDS)}.")] = DEFAULT.kind,
+    world: Annotated[
+        str,
+        typer.Option(help="; ".join(f"{name}: {kind.what}" for name, kind in KINDS.items()) + "."),
+    ] = DEFAULT.kind,
     users: Annotated[int, typer.Option(help="1 or more.")] = DEFAULT.users,
     items: Annotated[
         int, typer.Option(help=f"{DEFAULT.categories} or more, one for each category.")
@@ -34,16 +37,41 @@ def make(
         typer.Option(help="Weight of style in the click's logit; else the world's own."),
     ] = DEFAULT.strength,
     seed: Annotated[int, typer.Option(help="The same seed makes the same world.")] = DEFAULT.seed,
+    pictures: Annotated[
+        int, typer.Option(help="Width of the items' pictures in pixels: 64, 224; 0 draws none.")
+    ] = 64,
+    workers: Annotated[
+        int, typer.Option(help="Threads and processes; changes nothing but the time.")
+    ] = os.cpu_count() or 1,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say how large it becomes and how long it takes.")
+    ] = False,
 ) -> None:
     """Make a synthetic world: a data set named after it, and versions of its image vectors."""
+    from data_synth.writing import plan_world, write_world
+
     config = WorldConfig(world, users, items, impressions, strength, seed)
-    written = write_world(config, out.expanduser().resolve())
+    expected = plan_world(config, pictures, workers)
+    if plan:
+        typer.echo(f"world {world} in {out}: {expected}. Nothing was written.")
+        return
+    written = write_world(config, out.expanduser().resolve(), pictures, workers, _told)
     counts, versions = written.dataset.counts, ", ".join(written.versions)
     typer.echo(
         f"data set {world} in {out}: {counts['impressions']:,} impressions, {counts['clicks']:,} "
         f"clicks, {counts['users']:,} users, {counts['items']:,} items; versions {versions}.\n"
         f"Attainable in its test period: {written.attainable}."
     )
+    if written.sheet is not None:
+        typer.echo(f"Pictures at a glance: {written.sheet}")
+
+
+def _told(what: str, done: int, of: int) -> None:
+    """Progress in one line on a terminal; nothing in a pipe."""
+    if sys.stderr.isatty():
+        share = f" {done}/{of}" if of > 1 else ""
+        sys.stderr.write(f"\r\x1b[K{what}{share}" if done < of else "\r\x1b[K")
+        sys.stderr.flush()
 
 
 def main() -> None:

@@ -1,51 +1,110 @@
-"""What was shown to whom and when, its true click probability, and the click drawn from it."""
+"""The true click probability of each impression, the click drawn from it, and the log in order."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from ctrbench.seeding import stream
-from data_synth.world import World
+from data_synth.ceilings import without_style
+from data_synth.exposure import LONGEST_SESSION_S, Policy, Shown, make_policy, rhythm, show
+from data_synth.world import World, WorldConfig
+
+BLOCK = 1 << 18  # impressions drawn at a time; a law of the worlds, no setting of a run
+CALIBRATION = 1 << 16  # impressions, drawn apart, on which the mean click probability is set
 
 
 @dataclass(frozen=True)
 class Log:
-    """N impressions in order of time, at equal times of user."""
+    """Impressions in the order of a data set's record: time, user, item, click, position."""
 
-    user: np.ndarray  # (N,) row of Users
-    item: np.ndarray  # (N,) row of Items
-    time: np.ndarray  # (N,) seconds since the start; those of one user are all different
-    rest: np.ndarray  # (N,) logit of the click without its style term
-    p_true: np.ndarray  # (N,) probability of the click
+    user: np.ndarray  # (N,) int32 row of Users
+    item: np.ndarray  # (N,) int32 row of Items
+    time: np.ndarray  # (N,) int64 seconds since the start
+    position: np.ndarray  # (N,) int16 in its session, from 1
+    p_true: np.ndarray  # (N,) float32 probability of the click
+    p_without_style: np.ndarray  # (N,) float32, style integrated out, all else given
     click: np.ndarray  # (N,) int8, drawn from p_true
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def take(self, rows: np.ndarray | slice) -> Log:
+        """The log of these rows."""
+        return Log(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+@dataclass(frozen=True)
+class Law:
+    """All that a block of the log follows from."""
+
+    policy: Policy
+    intercept: float  # makes the mean click probability the world's `ctr`
+
+    @property
+    def world(self) -> World:
+        """The hidden truth."""
+        return self.policy.world
+
+
+def make_law(world: World) -> Law:
+    """The exposure policy, and the intercept; the same world gives the same law."""
+    config, policy = world.config, make_policy(world)
+    rng = stream(config.seed, "calibration")
+    shown = show(policy, CALIBRATION, (0, config.duration_s), rng)
+    logit = _rest(world, shown) + _style_term(world, shown, tastes(world, shown))
+    return Law(policy, _intercept(logit, config.ctr))
+
+
+def blocks(config: WorldConfig) -> int:
+    """How many blocks, and so parts, the log of a world has."""
+    return -(-config.impressions // BLOCK)
 
 
 def make_log(world: World) -> Log:
-    """Show items to users and draw their clicks."""
-    user, time = _visits(world)
-    item = _shown(world, user, time)
-    rest, style = _rest(world, user, item), style_term(world, user, item)
-    rest += _intercept(rest + style, world.config.ctr)
-    p_true = sigmoid(rest + style)
-    click = stream(world.config.seed, "click").random(len(user)) < p_true
-    return Log(user, item, time, rest, p_true, click.astype(np.int8))
+    """The whole log in memory."""
+    return _joined(list(log_parts(make_law(world))))
 
 
-def style_term(world: World, user: np.ndarray, item: np.ndarray) -> np.ndarray:
-    """What style adds to the click's logit: strength * <taste, style>.
+def log_parts(law: Law, first: int = 0, workers: int = 1) -> Iterator[Log]:
+    """The log in parts of about `BLOCK` impressions, the same whatever `first` and `workers` are.
+
+    Part k holds what block k shows within its window of time, and what sessions that began in an
+    earlier one still showed in it.
 
     Args:
-        world: the hidden truth.
-        user: (N,) rows of Users.
-        item: (N,) rows of Items.
-
-    Returns:
-        (N,) logits.
+        law: of the world.
+        first: the part to begin with; the later ones are the same as if begun at 0.
+        workers: threads that draw blocks ahead.
     """
-    product = np.einsum("nd,nd->n", world.users.taste[user], world.items.style[item])
-    return world.config.style_strength * product
+    config = law.world.config
+    last = blocks(config) - 1
+    lookback = int(LONGEST_SESSION_S * config.impressions / (BLOCK * config.duration_s)) + 2
+    late: list[Log] = []
+    for number, block in _ahead(law, range(max(first - lookback, 0), last + 1), workers):
+        there = _joined([*late, block])
+        after = there.time >= rhythm(np.array(_window(config, number)[1]))
+        late = [there.take(after)]
+        if number >= first:
+            yield _in_order(there if number == last else there.take(~after))
+
+
+def tastes(world: World, shown: Shown) -> np.ndarray:
+    """The tastes (sessions, d) float32 when sessions start: they turn from `taste` to `drift`."""
+    angle = np.deg2rad(world.config.drift_deg) / world.config.duration_s * shown.start
+    there, later = world.users.taste[shown.visitor], world.users.drift[shown.visitor]
+    cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+    return cos[:, None] * there + sin[:, None] * later
+
+
+def _style_term(world: World, shown: Shown, liked: np.ndarray) -> np.ndarray:
+    """What style adds to the logit (n,): strength * <taste when the session starts, style>."""
+    product = np.einsum("nd,nd->n", liked[shown.session], world.items.style[shown.item])
+    return np.float32(world.config.style_strength) * product
 
 
 def sigmoid(logit: np.ndarray) -> np.ndarray:
@@ -53,59 +112,73 @@ def sigmoid(logit: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-logit))
 
 
-def _visits(world: World) -> tuple[np.ndarray, np.ndarray]:
-    """Who came when: user rows (N,) and seconds (N,), in order of time, at equal times of user."""
-    config = world.config
-    count, span = config.impressions, 4 * config.duration_s + config.impressions
-    visits = stream(config.seed, "visits").multinomial(count, world.users.activity)
-    user = np.repeat(np.arange(config.users), visits)
-    second = stream(config.seed, "time").integers(0, config.duration_s, size=count)
-    moment = np.sort(user * span + second)  # one line of time, a stretch of `span` to each user
-    step = np.arange(count)
-    moment = np.maximum.accumulate(moment - step) + step  # an equal second becomes the next one
-    user, time = np.divmod(moment, span)
-    order = np.lexsort((user, time))
-    return user[order], time[order]
+def _window(config: WorldConfig, number: int) -> tuple[float, float]:
+    """The seconds within which sessions of a block begin, in proportion to its impressions."""
+    share = config.duration_s / config.impressions
+    return number * BLOCK * share, min((number + 1) * BLOCK, config.impressions) * share
 
 
-def _shown(world: World, user: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """The item (N,) shown at each visit: first its category is drawn, then the item in it.
-
-    Both in proportion to the popularity of the items born by then; the category's share is also
-    weighted by exp(exposure_by_category * the user's category taste).
-    """
-    config, items = world.config, world.items
-    draws = stream(config.seed, "exposure").random((2, len(user)))
-    by_birth = [
-        _sorted_by(items.birth, np.flatnonzero(items.category == category))
-        for category in range(config.categories)
-    ]
-    born = [np.searchsorted(items.birth[members], time, side="right") for members in by_birth]
-    mass = [np.concatenate([[0.0], items.popularity[members].cumsum()]) for members in by_birth]
-    available = np.stack([mass[c][born[c]] for c in range(config.categories)], axis=1)  # (N, C)
-    liking = np.exp(config.exposure_by_category * world.users.category_taste)
-    share = (available * liking[user]).cumsum(axis=1)
-    category = (share[:, :-1] <= draws[0, :, None] * share[:, -1:]).sum(axis=1)
-    item = np.empty(len(user), dtype=np.int64)
-    for c, members in enumerate(by_birth):
-        rows = np.flatnonzero(category == c)
-        point = draws[1, rows] * available[rows, c]
-        item[rows] = members[np.searchsorted(mass[c][1:], point, side="right")]
-    return item
+def _block(law: Law, number: int) -> Log:
+    """What one block shows, a pure function of the world and the block's number."""
+    world = law.world
+    count = min(BLOCK, world.config.impressions - number * BLOCK)
+    rng = stream(world.config.seed, "block", number)
+    shown = show(law.policy, count, _window(world.config, number), rng)
+    rest = np.float32(law.intercept) + _rest(world, shown)
+    liked = tastes(world, shown)
+    p_true = sigmoid(rest + _style_term(world, shown, liked))
+    category = world.items.category[shown.item]
+    blind = without_style(world, liked, shown.session, category, rest)
+    click = (rng.random(count) < p_true).astype(np.int8)
+    return Log(shown.user, shown.item, shown.time, shown.position, p_true, blind, click)
 
 
-def _sorted_by(key: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    return rows[np.argsort(key[rows], kind="stable")]
+def _ahead(law: Law, numbers: range, workers: int) -> Iterator[tuple[int, Log]]:
+    """Blocks in order, each drawn by a thread; no more of them wait than there are workers."""
+    waiting: deque[tuple[int, Future[Log]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for number in numbers:
+            waiting.append((number, pool.submit(_block, law, number)))
+            if len(waiting) > workers:
+                due, block = waiting.popleft()
+                yield due, block.result()
+        for due, block in waiting:
+            yield due, block.result()
 
 
-def _rest(world: World, user: np.ndarray, item: np.ndarray) -> np.ndarray:
-    """The click's logit (N,) without intercept and style."""
-    config, users, items = world.config, world.users, world.items
-    return (
-        config.leniency_sd * users.leniency[user]
-        + config.quality_sd * items.quality[item]
-        + config.category_sd * users.category_taste[user, items.category[item]]
+def _joined(parts: list[Log]) -> Log:
+    columns = (
+        np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Log)
     )
+    return Log(*columns)
+
+
+def _in_order(log: Log) -> Log:
+    """Sort by time and user; the few that are equal there by item, click and position."""
+    key = log.time << 31 | log.user
+    order = np.argsort(key, kind="stable")
+    same = np.diff(key[order]) == 0
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    rows = order[tied]
+    by = (log.position[rows], log.click[rows], log.item[rows], key[rows])
+    order[tied] = rows[np.lexsort(by)]
+    return log.take(order)
+
+
+def _rest(world: World, shown: Shown) -> np.ndarray:
+    """The click's logit (n,) float32 without intercept and style."""
+    config, users, items = world.config, world.users, world.items
+    visitor, session, item = shown.visitor, shown.session, shown.item
+    of_user = config.leniency_sd * users.leniency[visitor]  # (sessions,)
+    sense = config.price_sd * users.price_sense[visitor]  # (sessions,)
+    category_taste = users.category_taste[visitor]  # (sessions, C)
+    return (
+        of_user[session]
+        + config.quality_sd * items.quality[item]
+        + config.category_sd * category_taste[session, items.category[item]]
+        - sense[session] * items.price[item]
+        - config.position_weight * np.log(shown.position, dtype=np.float32)
+    ).astype(np.float32)
 
 
 def _intercept(logit: np.ndarray, ctr: float) -> float:
@@ -114,4 +187,4 @@ def _intercept(logit: np.ndarray, ctr: float) -> float:
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if sigmoid(logit + middle).mean() < ctr else (low, middle)
-    return (low + high) / 2
+    return float((low + high) / 2)

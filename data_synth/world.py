@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 
@@ -10,19 +11,40 @@ from ctrbench.errors import ConfigError, raise_all, unknown_name
 from ctrbench.seeding import stream
 
 FEWEST_IMPRESSIONS = 100  # so that every period has some, and clicks and non-clicks occur
+LARGEST = 2**31 - 2  # ids are 32-bit
+TRAITS = 8  # d: how many numbers a style has; `pictures.py` shows each of them
+DAY_S = 24 * 3600
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What sets one kind of world apart from another."""
+    """What sets one kind of world apart from another; everything else is `WorldConfig`'s."""
 
-    strength: float  # default weight of style in the click's logit
-    style_matters: bool  # to clicks and categories; else it is independent of everything
+    what: str  # in a sentence
+    strength: float = 0.35  # default weight of style in the click's logit
+    styles: Literal["leaning", "any", "own"] = "leaning"  # a category leans to some; any; one alone
+    varied: bool = True  # items of a style differ in style
+    old_items: float = 0.6  # share of items there from the start; the others arrive evenly
+    shelf_life: float = np.inf  # after its birth an item is shown for this share of the time
+    source_says: float = 0.0  # correlation of an item's source with its quality and popularity
 
 
 KINDS = {
-    "taste": Kind(strength=0.35, style_matters=True),
-    "null": Kind(strength=0.0, style_matters=False),
+    "taste": Kind("vision matters"),
+    "null": Kind("style has nothing to do with anything", strength=0.0, styles="any"),
+    "redundant": Kind(
+        "vision matters, but category and item id say it all",
+        styles="own",
+        varied=False,
+        old_items=1.0,
+    ),
+    "cold": Kind("most test impressions show new items", old_items=0.0, shelf_life=0.18),
+    "spurious": Kind(
+        "pictures tell their source, which goes with quality and popularity, but no taste",
+        strength=0.0,
+        styles="any",
+        source_says=0.7,
+    ),
 }
 
 
@@ -38,47 +60,61 @@ class WorldConfig:
     seed: int = 0
     categories: int = 12
     styles: int = 12
-    style_width: int = 8  # d, dimensions of the latent space in which styles differ
-    within_style: float = 0.5  # length of an item's own departure from its style's centre
+    sources: int = 4  # where pictures come from: each has a background of its own
+    within_style_deg: float = 27.0  # angle of an item's style to its style's centre
     popularity_exponent: float = 0.7  # the item of rank r is shown in proportion to r ** -exponent
-    born_before: float = 0.6  # share of items there from the start; the others arrive evenly
-    activity_sd: float = 0.8  # of the logarithm of a user's share of impressions
+    activity_sd: float = 0.8  # of the logarithm of a user's share of the sessions
+    session_length: float = 6.0  # mean impressions of a session
     exposure_by_category: float = 0.5  # weight of category preference in what is shown
-    leniency_sd: float = 0.5  # the next three: standard deviations of terms of the click's logit
+    drift_deg: float = 30.0  # angle by which a taste turns over the whole time
+    leniency_sd: float = 0.5  # the next four: standard deviations of terms of the click's logit
     quality_sd: float = 0.5
     category_sd: float = 0.5
+    price_sd: float = 0.3
+    position_weight: float = 0.3  # what the logarithm of the position takes off the logit
     ctr: float = 0.2  # mean click probability
-    duration_s: int = 28 * 24 * 3600
+    days: int = 28
     without_image: float = 0.03  # share of items, drawn blindly
-    vector_width: int = 48  # D, of every embedding version; at least d
-    noise_ratio: float = 0.5  # signal-to-noise ratio of version `noisy`, in energy
 
     @property
     def style_strength(self) -> float:
         """The weight of style in force."""
         return KINDS[self.kind].strength if self.strength is None else self.strength
 
+    @property
+    def duration_s(self) -> int:
+        """Seconds from the first moment to the last."""
+        return self.days * DAY_S
+
 
 @dataclass(frozen=True)
 class Items:
     """I items; row j is the item with raw id j + 1."""
 
-    category: np.ndarray  # (I,) int64, 0 .. categories - 1
-    style_id: np.ndarray  # (I,) int64, 0 .. styles - 1
-    style: np.ndarray  # (I, d) unit vectors: what an image shows
+    category: np.ndarray  # (I,) int16, 0 .. categories - 1
+    style_id: np.ndarray  # (I,) int16, 0 .. styles - 1
+    style: np.ndarray  # (I, d) float32 unit vectors: what a picture shows
+    source: np.ndarray  # (I,) int16, 0 .. sources - 1
     popularity: np.ndarray  # (I,) > 0, sums to one
-    quality: np.ndarray  # (I,) standard normal
-    birth: np.ndarray  # (I,) seconds since the start; never shown before
+    quality: np.ndarray  # (I,) float32, standard normal
+    price: np.ndarray  # (I,) float32, standard normal: the logarithm of the price, standardised
+    birth: np.ndarray  # (I,) int64 seconds since the start; never shown before
+
+    def take(self, rows: np.ndarray) -> Items:
+        """What stands in these rows."""
+        return Items(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True)
 class Users:
     """U users; row u is the user with raw id u + 1."""
 
-    taste: np.ndarray  # (U, d): <taste, style> has mean square 1 over all pairs
-    category_taste: np.ndarray  # (U, categories) standard normal
-    activity: np.ndarray  # (U,) share of the impressions, sums to one
-    leniency: np.ndarray  # (U,) standard normal
+    taste: np.ndarray  # (U, d) float32, at the start
+    drift: np.ndarray  # (U, d) float32, towards which the taste turns
+    category_taste: np.ndarray  # (U, categories) float32, standard normal
+    activity: np.ndarray  # (U,) share of the sessions, sums to one
+    leniency: np.ndarray  # (U,) float32, standard normal
+    price_sense: np.ndarray  # (U,) float32, standard normal
 
 
 @dataclass(frozen=True)
@@ -86,6 +122,8 @@ class World:
     """Everything nobody knows about a real log."""
 
     config: WorldConfig
+    centres: np.ndarray  # (styles, d) float32 unit vectors
+    style_share: np.ndarray  # (categories, styles) probability of a style in a category
     items: Items
     users: Users
 
@@ -97,9 +135,10 @@ def make_world(config: WorldConfig) -> World:
         ConfigError: a size, the strength or the kind will not do; all problems at once.
     """
     check(config)
-    centres = _unit(stream(config.seed, "style_centres").normal(size=_style_shape(config)))
-    items = _items(config, centres)
-    return World(config, items, _users(config, centres, items.style))
+    centres = _unit(stream(config.seed, "style_centres").normal(size=(config.styles, TRAITS)))
+    share = _style_share(config)
+    items = _items(config, centres, share)
+    return World(config, centres, share, items, _users(config, centres, items.style))
 
 
 def check(config: WorldConfig) -> None:
@@ -111,75 +150,121 @@ def check(config: WorldConfig) -> None:
     problems = []
     if config.kind not in KINDS:
         problems.append(unknown_name("world", config.kind, KINDS))
-    elif not KINDS[config.kind].style_matters and config.strength:
+    elif KINDS[config.kind].strength == 0 and config.strength:
         problems.append(
             f"strength is {config.strength:g}; in world {config.kind} it can only be 0."
         )
     if config.strength is not None and not 0 <= config.strength < np.inf:
         problems.append(f"strength is {config.strength:g}; use a number of 0 or more.")
-    if config.users < 1:
-        problems.append(f"users is {config.users}; use 1 or more.")
-    if config.items < config.categories:
+    if not 1 <= config.users <= LARGEST:
+        problems.append(f"users is {config.users}; use 1 or more, {LARGEST:,} at most.")
+    if not config.categories <= config.items <= LARGEST:
         problems.append(
-            f"items is {config.items}; use {config.categories} or more, one for each category."
+            f"items is {config.items}; use {config.categories} or more, one for each category, "
+            f"{LARGEST:,} at most."
         )
     if config.impressions < FEWEST_IMPRESSIONS:
         problems.append(f"impressions is {config.impressions}; use {FEWEST_IMPRESSIONS} or more.")
+    if config.seed < 0:
+        problems.append(f"seed is {config.seed}; use 0 or more.")
     raise_all(problems, ConfigError, "This world cannot be made; nothing was written:")
 
 
-def _style_shape(config: WorldConfig) -> tuple[int, int]:
-    return config.styles, config.style_width
+def _style_share(config: WorldConfig) -> np.ndarray:
+    """The probability (categories, styles) of each style in each category."""
+    shape = (config.categories, config.styles)
+    law = KINDS[config.kind].styles
+    if law == "any":
+        return np.full(shape, 1 / config.styles)
+    if law == "own":
+        return np.eye(config.styles)[np.arange(config.categories) % config.styles]
+    return stream(config.seed, "leaning").dirichlet(np.ones(config.styles), config.categories)
 
 
-def _items(config: WorldConfig, centres: np.ndarray) -> Items:
+def _items(config: WorldConfig, centres: np.ndarray, share: np.ndarray) -> Items:
     """Draw the items around the styles' centres (styles, d)."""
-    count, seed = config.items, config.seed
+    count, seed, kind = config.items, config.seed, KINDS[config.kind]
     category = stream(seed, "category").permutation(np.arange(count) % config.categories)
-    style_id = _style_ids(config, category)
-    own = _unit(stream(seed, "own_style").normal(size=(count, config.style_width)))
-    rank = stream(seed, "popularity").permutation(count) + 1
+    draw = stream(seed, "style").random(count)
+    style_id = (share.cumsum(axis=1)[category, :-1] <= draw[:, None]).sum(axis=1)
+    angle = np.deg2rad(config.within_style_deg if kind.varied else 0.0)
+    source = stream(seed, "source").integers(0, config.sources, size=count)
+    said = _standardised(source)
+
+    def with_source(name: str) -> np.ndarray:  # standard normal over items, told by the source
+        own = stream(seed, name).normal(size=count)
+        return kind.source_says * said + np.sqrt(1 - kind.source_says**2) * own
+
+    rank = np.empty(count)
+    rank[np.argsort(-with_source("popularity"), kind="stable")] = np.arange(1, count + 1)
     weight = rank**-config.popularity_exponent
-    birth = np.zeros(count, dtype=np.int64)
-    newcomers = stream(seed, "newcomers").permutation(count)[
-        int(np.ceil(count * config.born_before)) :
-    ]
-    birth[newcomers] = stream(seed, "birth").integers(0, config.duration_s, size=len(newcomers))
     return Items(
-        category=category,
-        style_id=style_id,
-        style=_unit(centres[style_id] + config.within_style * own),  # (I, d)
+        category=category.astype(np.int16),
+        style_id=style_id.astype(np.int16),
+        style=_at_angle(centres[style_id], angle, stream(seed, "own_style")).astype(np.float32),
+        source=source.astype(np.int16),
         popularity=weight / weight.sum(),
-        quality=stream(seed, "quality").normal(size=count),
-        birth=birth,
+        quality=with_source("quality").astype(np.float32),
+        price=stream(seed, "price").normal(size=count).astype(np.float32),
+        birth=_births(config),
     )
 
 
-def _style_ids(config: WorldConfig, category: np.ndarray) -> np.ndarray:
-    """Each item's style (I,), drawn with its category's weights."""
-    shape = (config.categories, config.styles)
-    weights = np.full(shape, 1 / config.styles)
-    if KINDS[config.kind].style_matters:
-        weights = stream(config.seed, "leaning").dirichlet(
-            np.ones(config.styles), config.categories
-        )
-    draw = stream(config.seed, "style").random(len(category))
-    return (weights.cumsum(axis=1)[category, :-1] < draw[:, None]).sum(axis=1)
+def _at_angle(centre: np.ndarray, angle: float, rng: np.random.Generator) -> np.ndarray:
+    """Unit vectors (I, d) at this angle to the unit vectors given, in uniformly random directions.
+
+    So the cosine to any direction has a known law; `ceilings.py` integrates over it exactly.
+    """
+    aside = rng.normal(size=centre.shape)
+    aside = _unit(aside - (aside * centre).sum(axis=1, keepdims=True) * centre)
+    return np.cos(angle) * centre + np.sin(angle) * aside
+
+
+def _births(config: WorldConfig) -> np.ndarray:
+    """Seconds (I,) since the start; with a shelf life, items were already arriving before it."""
+    kind, count = KINDS[config.kind], config.items
+    birth = np.zeros(count, dtype=np.int64)
+    late = stream(config.seed, "newcomers").permutation(count)[
+        int(np.ceil(count * kind.old_items)) :
+    ]
+    life = kind.shelf_life * config.duration_s if np.isfinite(kind.shelf_life) else 0
+    evenly = (np.arange(len(late)) + 0.5) / max(len(late), 1)
+    birth[late] = evenly * (config.duration_s + life) - life
+    return birth
 
 
 def _users(config: WorldConfig, centres: np.ndarray, style: np.ndarray) -> Users:
     """Draw the users; each likes a few of the styles with centres (styles, d)."""
     count, seed = config.users, config.seed
-    liking = stream(seed, "taste").dirichlet(np.full(config.styles, 0.2), count)  # (U, styles)
-    taste = (liking - 1 / config.styles) @ centres  # (U, d)
-    variance = np.sum((taste.T @ taste) * (style.T @ style)) / (count * len(style))
+
+    def normal(name: str, *shape: int) -> np.ndarray:
+        return stream(seed, name).normal(size=(count, *shape)).astype(np.float32)
+
     activity = stream(seed, "activity").lognormal(sigma=config.activity_sd, size=count)
     return Users(
-        taste=taste / np.sqrt(variance),
-        category_taste=stream(seed, "category_taste").normal(size=(count, config.categories)),
+        taste=_tastes(config, centres, style, "taste"),
+        drift=_tastes(config, centres, style, "drift"),
+        category_taste=normal("category_taste", config.categories),
         activity=activity / activity.sum(),
-        leniency=stream(seed, "leniency").normal(size=count),
+        leniency=normal("leniency"),
+        price_sense=normal("price_sense"),
     )
+
+
+def _tastes(config: WorldConfig, centres: np.ndarray, style: np.ndarray, name: str) -> np.ndarray:
+    """Tastes (U, d): <taste, style> has mean square 1 over all pairs of user and item."""
+    weights = np.full(config.styles, 0.2)  # few: mostly one or two styles are liked
+    liking = stream(config.seed, name).dirichlet(weights, config.users)  # (U, styles)
+    taste = (liking - 1 / config.styles) @ centres  # (U, d)
+    gram = style.astype(np.float64).T @ style
+    variance = np.sum((taste.T @ taste) * gram) / (config.users * len(style))
+    return (taste / np.sqrt(variance)).astype(np.float32)
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    """Mean 0 and variance 1; all 0 where nothing varies."""
+    deviation = values - values.mean()
+    return deviation / (deviation.std() or 1.0)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

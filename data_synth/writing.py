@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctrbench.atomic import PARTIAL, atomic_file, write_json
-from ctrbench.embeddings import add
+from ctrbench import embeddings, impressions
+from ctrbench.atomic import PARTIAL, write_json
 from ctrbench.embeddings.readers import Source
-from ctrbench.errors import ConfigError
+from ctrbench.errors import ConfigError, StoreError
 from ctrbench.impressions import Raw, build, database, parse_split, raw_item_ids
 from ctrbench.impressions.database import literal
 from ctrbench.schema import DatasetManifest, Field
 from ctrbench.workspace import Workspace
-from data_synth.ceilings import Attainable, attainable, without_style
-from data_synth.clicks import Log, make_log
-from data_synth.vectors import VERSIONS, with_image
-from data_synth.world import World, WorldConfig, check, make_world
+from data_synth.attainable import Attainable, attainable
+from data_synth.clicks import make_law
+from data_synth.pictures import SIZES, write_pictures
+from data_synth.plan import Plan, make_plan
+from data_synth.truth import ATTAINABLE, CONFIG, Progress, open_truth, write_log
+from data_synth.vectors import from_pictures, versions, with_image
+from data_synth.world import KINDS, World, WorldConfig, check, make_world
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-START = 1_700_000_000  # seconds since 1970 of a world's first moment
 SPLIT = "time:20/50/10/20"
 LABEL = "a draw from the true click probability"
+FIELDS = (
+    Field(name="category", of="item", kind="categorical"),
+    Field(name="source", of="item", kind="categorical"),
+    Field(name="price", of="item", kind="numeric"),
+    Field(name="position", of="context", kind="numeric"),
+)
 
 
 @dataclass(frozen=True)
@@ -38,118 +49,195 @@ class Written:
     dataset: DatasetManifest
     versions: tuple[str, ...]
     attainable: Attainable
+    sheet: Path | None  # a contact sheet of the pictures
 
 
-def write_world(config: WorldConfig, out: Path) -> Written:
-    """Make a world, its log and its embedding versions below `out`; made twice, nothing changes.
+def write_world(
+    config: WorldConfig,
+    out: Path,
+    pictures: int = 0,
+    workers: int = 1,
+    progress: Progress = lambda what, done, of: None,
+) -> Written:
+    """Make a world, its log, pictures and embedding versions below `out`.
+
+    Made twice, nothing changes; killed and made again, it goes on. The result does not depend on
+    the workers.
 
     Args:
         config: the world; its kind is the data set's name.
         out: the workspace.
+        pictures: their width and height in pixels, 64 or 224; 0 draws none.
+        workers: threads that draw impressions, and processes that draw pictures.
+        progress: is told what is done.
 
     Raises:
         ConfigError: the world is impossible, or `out` holds another of its kind.
         DataError: four periods with clicks and non-clicks do not come out of so few impressions.
-        StoreError: `out` cannot be written.
+        StoreError: `out` cannot be written, or its disk is too small.
     """
     check(config)
     config = replace(config, strength=config.style_strength)
+    plan = plan_world(config, pictures, workers)
     workspace = Workspace(out)
-    _refuse_another(workspace, config)
+    truth = _truth(workspace, config)
+    _require_own(workspace, truth)
+    _require_room(workspace, plan, truth)
+    open_truth(truth, config, {"pictures": pictures})
+    if (truth / ATTAINABLE).exists():  # the last file of a world
+        return _written(workspace, config, pictures)
     world = make_world(config)
-    log = make_log(world)
-    with (
-        database(workspace) as connection,
-        tempfile.TemporaryDirectory(dir=workspace.cache, prefix=PARTIAL) as scratch,
-    ):
-        dataset = build(workspace, config.kind, _raw(connection, world, log, Path(scratch)))
-        _add_versions(workspace, dataset, world, Path(scratch))
-    return Written(dataset, tuple(VERSIONS), _write_truth(workspace, world, log))
+    log = write_log(truth, make_law(world), workers, progress)
+    images = _pictures(workspace, config, pictures)
+    if images is not None and not images.exists():
+        write_pictures(images, world, with_image(world), pictures, workers, progress)
+    with _scratch(workspace) as scratch:
+        dataset = _dataset(workspace, world, log, images, scratch, progress)
+        _add_versions(workspace, dataset, world, images, scratch, progress)
+    progress("what is attainable", 0, 1)
+    reached = attainable(log, dataset.periods["test"])
+    write_json(truth / ATTAINABLE, asdict(reached))
+    return _written(workspace, config, pictures)
 
 
-def _truth(workspace: Workspace, kind: str) -> Path:
-    """The file of what nobody knows, without its ending."""
-    return workspace.home / "truth" / kind
+def _pictures(workspace: Workspace, config: WorldConfig, pictures: int) -> Path | None:
+    return workspace.home / "pictures" / f"{config.kind}.parquet" if pictures else None
 
 
-def _refuse_another(workspace: Workspace, config: WorldConfig) -> None:
-    path = _truth(workspace, config.kind).with_suffix(".json")
-    if not path.is_file():
-        return
-    there, wanted = json.loads(path.read_bytes())["config"], asdict(config)
-    differing = [
-        f"{key} is {there.get(key)}, not {value}"
-        for key, value in wanted.items()
-        if there.get(key) != value
-    ]
-    if differing:
+def _written(workspace: Workspace, config: WorldConfig, pictures: int) -> Written:
+    dataset = impressions.read_manifest(workspace, config.kind)
+    images = _pictures(workspace, config, pictures)
+    stored = json.loads((_truth(workspace, config) / ATTAINABLE).read_bytes())
+    return Written(
+        dataset,
+        tuple(embeddings.names(workspace, config.kind)),
+        Attainable(**stored),
+        images and images.with_suffix(".png"),
+    )
+
+
+def _truth(workspace: Workspace, config: WorldConfig) -> Path:
+    return workspace.home / "truth" / config.kind
+
+
+def plan_world(config: WorldConfig, pictures: int, workers: int) -> Plan:
+    """Expected size and time; refuses what cannot be made.
+
+    Raises:
+        ConfigError: the world is impossible, or pictures have no such size.
+    """
+    check(config)
+    if pictures not in (0, *SIZES):
+        known = ", ".join(map(str, SIZES))
+        raise ConfigError(f"pictures of {pictures} pixels cannot be drawn; use {known}, or 0.")
+    if workers < 1:
+        raise ConfigError(f"workers is {workers}; use 1 or more.")
+    return make_plan(config, pictures, workers)
+
+
+def _require_own(workspace: Workspace, truth: Path) -> None:
+    if truth.name in impressions.names(workspace) and not (truth / CONFIG).exists():
         raise ConfigError(
-            f"{workspace.home} holds another world {config.kind!r} ({', '.join(differing)}). "
-            "Choose another --out, or delete that folder first; nothing was changed."
+            f"{workspace.home} has a data set {truth.name!r} that is no synthetic world. Choose "
+            "another --out; nothing was changed."
         )
 
 
-def _raw(connection: DuckDBPyConnection, world: World, log: Log, scratch: Path) -> Raw:
-    """The log and the items as Parquet files, and as the views that an importer hands over."""
-    config = world.config
-    files = {"impressions": _keys(log) | {"click": log.click}, "items": _item_columns(world)}
-    for name, columns in files.items():
-        file = scratch / f"{name}.parquet"
-        _write_parquet(file, columns)
-        ids = ", ".join(f"{key}::VARCHAR AS {key}" for key in columns if key.endswith("_id"))
-        connection.execute(
-            f"CREATE VIEW {name} AS SELECT * REPLACE ({ids}) FROM read_parquet({literal(file)})"
+def _require_room(workspace: Workspace, plan: Plan, truth: Path) -> None:
+    if (truth / ATTAINABLE).exists():
+        return
+    there = next(path for path in (workspace.home, *workspace.home.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < plan.peak_disk_bytes:
+        raise StoreError(
+            f"{workspace.home} has {free / 1e9:.1f} GB free; this world needs about "
+            f"{plan.peak_disk_bytes / 1e9:.1f} GB while it is made. Choose another --out or fewer "
+            "impressions; nothing was written."
         )
+
+
+def _dataset(
+    workspace: Workspace,
+    world: World,
+    log: list[Path],
+    images: Path | None,
+    scratch: Path,
+    progress: Progress,
+) -> DatasetManifest:
+    kind = world.config.kind
+    with database(workspace) as connection:
+        raw = _raw(connection, world, log, images, scratch)
+        return build(workspace, kind, raw, lambda what: progress(f"data set: {what}", 0, 1))
+
+
+@contextmanager
+def _scratch(workspace: Workspace) -> Iterator[Path]:
+    workspace.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=workspace.cache, prefix=PARTIAL) as folder:
+        yield Path(folder)
+
+
+def _raw(
+    connection: DuckDBPyConnection,
+    world: World,
+    log: list[Path],
+    images: Path | None,
+    scratch: Path,
+) -> Raw:
+    """The log and the items as the views that an importer hands over."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    config, items = world.config, scratch / "items.parquet"
+    pq.write_table(pa.table(_item_columns(world)), items)
+    files = ", ".join(literal(path) for path in log)
+    connection.execute(
+        f"""CREATE VIEW impressions AS SELECT user_id, item_id, click, timestamp,
+        position::FLOAT AS position, p_true FROM read_parquet([{files}])"""
+    )
+    connection.execute(
+        f"""CREATE VIEW items AS SELECT item_id::INTEGER AS item_id, category, source, price
+        FROM read_parquet({literal(items)})"""
+    )
     return Raw(
         connection,
         importer="data_synth",
         label=LABEL,
         split=parse_split(SPLIT),
-        fields=(Field(name="category", of="item", kind="categorical"),),
+        fields=FIELDS,
+        images=images,
         notes=(
-            f"Synthetic world {config.kind!r}, seed {config.seed}, strength of style "
-            f"{config.style_strength:g}.",
+            f"Synthetic world {config.kind!r} ({KINDS[config.kind].what}), seed {config.seed}, "
+            f"strength of style {config.style_strength:g}.",
         ),
     )
 
 
-def _keys(log: Log) -> dict[str, np.ndarray]:
-    return {"user_id": log.user + 1, "item_id": log.item + 1, "timestamp": START + log.time}
-
-
 def _item_columns(world: World) -> dict[str, np.ndarray]:
-    category = world.items.category
+    items = world.items
     return {
-        "item_id": np.arange(1, len(category) + 1),
-        "category": np.char.add("category-", (category + 1).astype(str)),
+        "item_id": np.arange(1, len(items.category) + 1),
+        "category": np.char.add("category-", (items.category + 1).astype(str)),
+        "source": np.char.add("source-", (items.source + 1).astype(str)),
+        "price": np.round(np.exp(3 + 0.6 * items.price), 2),
     }
 
 
 def _add_versions(
-    workspace: Workspace, dataset: DatasetManifest, world: World, scratch: Path
+    workspace: Workspace,
+    dataset: DatasetManifest,
+    world: World,
+    images: Path | None,
+    scratch: Path,
+    progress: Progress,
 ) -> None:
-    raw_ids, item = raw_item_ids(workspace, dataset.name), with_image(world)
-    for version, make in VERSIONS.items():
-        file = scratch / f"{version}.npz"
-        np.savez(file, key=item + 1, value=make(world)[item].astype(np.float32))
-        add(workspace, dataset, raw_ids, version, Source(file))
-
-
-def _write_truth(workspace: Workspace, world: World, log: Log) -> Attainable:
-    """Write the true probabilities, then, as the last file of a world, its config."""
-    p_without_style = without_style(world, log)
-    reached = attainable(log, p_without_style)
-    path = _truth(workspace, world.config.kind)
-    columns = _keys(log) | {"p_true": log.p_true, "p_without_style": p_without_style}
-    with atomic_file(path.with_suffix(".parquet")) as temporary:
-        _write_parquet(temporary, columns)
-    record: dict[str, Any] = {"config": asdict(world.config), "attainable": asdict(reached)}
-    write_json(path.with_suffix(".json"), record)
-    return reached
-
-
-def _write_parquet(path: Path, columns: dict[str, np.ndarray]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    pq.write_table(pa.table(columns), path)
+    raw_ids, rows = raw_item_ids(workspace, dataset.name), with_image(world)
+    made = versions(world)
+    pictured = from_pictures(images) if images is not None else {}
+    for done, name in enumerate([*made, *pictured]):
+        progress("versions", done, len(made) + len(pictured))
+        vectors = pictured[name] if name in pictured else made[name](world)[rows]
+        file = scratch / f"{name}.npz"
+        np.savez(file, key=rows + 1, value=vectors)
+        embeddings.add(workspace, dataset, raw_ids, name, Source(file))
+        file.unlink()

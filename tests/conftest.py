@@ -83,6 +83,7 @@ def make_impressions(seed: int = 0, taste: float = 0.0, vectors: np.ndarray | No
         weight=None,
         prior_impressions=np.array(prior, np.int32),
         prior_clicks=np.array(clicked, np.int32),
+        p_true=None,
         user_fields={"age": rng.integers(0, 6, USERS + 1).astype(np.int32)},
         item_fields={
             "colour": colours,
@@ -117,6 +118,6 @@ def made_workspace(tmp_path_factory) -> Workspace:
 
 @pytest.fixture
 def workspace(made_workspace: Workspace, tmp_path: Path) -> Workspace:
-    """A workspace of one's own with the data set `taste` and versions oracle, noisy, random."""
+    """A workspace of one's own with the data set `taste` and versions of known quality."""
     shutil.copytree(made_workspace.home, tmp_path / "home")
     return Workspace(tmp_path / "home")

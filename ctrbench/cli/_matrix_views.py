@@ -38,7 +38,7 @@ def comparison_table(
     }
     summary = Store(workspace).read_summary(matrix.dataset.name)
     same_data = summary and summary.manifest.content_hash == matrix.dataset.content_hash
-    reference = summary.reference if summary and same_data else None
+    summary = summary if same_data else None
     plan = Comparison(
         dataset=matrix.dataset,
         headline=matrix.file.headline,
@@ -48,7 +48,8 @@ def comparison_table(
         cells=cells,
         baseline={seed: matrix.cell(None, None, seed).hash for seed in seeds},
         slices=matrix.file.slices,
-        reference=reference,
+        reference=summary.reference if summary else None,
+        ceiling=summary.ceiling if summary else None,
     )
     return compare(plan, records)
 

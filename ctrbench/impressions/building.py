@@ -11,7 +11,7 @@ from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors, write_json
 from ctrbench.errors import DataError, StoreError
 from ctrbench.impressions.columns import content_hash, derive, items_hash, load, strings
 from ctrbench.impressions.database import has_view, scalar
-from ctrbench.impressions.images import find_images, write_images
+from ctrbench.impressions.images import copy_images, find_images, write_images
 from ctrbench.impressions.opening import MANIFEST, names, read_manifest
 from ctrbench.impressions.preparing import Prepared, Progress, Raw, prepare
 from ctrbench.impressions.recording import write_record
@@ -66,6 +66,7 @@ def _write(
         history=prepared.history,
         has_timestamp=prepared.has_timestamp,
         has_weight=prepared.has_weight,
+        has_p_true=prepared.has_p_true,
         has_images=raw.images is not None,
         fields=prepared.fields,
         counts=counts,
@@ -105,8 +106,11 @@ def _counts(raw: Raw) -> dict[str, int]:
 def _write_images(folder: Path, raw: Raw) -> dict[str, int]:
     if raw.images is None:
         return {}
+    target = folder / "images.parquet"
+    if raw.images.is_file():
+        return copy_images(raw.connection, raw.images, target)
     found, unmatched = find_images(raw.images, list(strings(folder / "items.parquet", "raw_id")))
-    size = write_images(folder / "images.parquet", found)
+    size = write_images(target, found)
     return {"images": len(found), "image_bytes": size, "images_unmatched": unmatched}
 
 

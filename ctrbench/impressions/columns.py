@@ -68,17 +68,18 @@ def record_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def load(folder: Path) -> dict[str, Column]:
-    """The columns that `derive` wrote, memory-mapped, by `<table>.<column>`."""
-    columns: dict[str, Column] = {}
+def load(folder: Path) -> Iterator[tuple[str, Column]]:
+    """The columns that `derive` wrote, memory-mapped, sorted by `<table>.<column>`.
+
+    One after the other, so that who drops each before the next holds the pages of one alone.
+    """
     for path in sorted(folder.glob("*.npy")):
         name = path.name.removesuffix(".npy")
         if name.endswith(".offsets"):
             name = name.removesuffix(".offsets")
-            columns[name] = Ragged(_map(path), _map(folder / f"{name}.values.npy"))
+            yield name, Ragged(_map(path), _map(folder / f"{name}.values.npy"))
         elif not name.endswith(".values"):
-            columns[name] = _map(path)
-    return columns
+            yield name, _map(path)
 
 
 def strings(path: Path, column: str) -> Iterator[str]:
@@ -90,16 +91,23 @@ def strings(path: Path, column: str) -> Iterator[str]:
             yield from batch.column(0).to_pylist()
 
 
-def content_hash(record: Path, columns: dict[str, Column], manifest: DatasetManifest) -> str:
+def content_hash(
+    record: Path, columns: Iterable[tuple[str, Column]], manifest: DatasetManifest
+) -> str:
     """Hash over all that a cell can depend on: label, split, ids, numbers, codes and their values.
 
     Text fields and images are left out, and so is what else the manifest says.
+
+    Args:
+        record: the data set's folder.
+        columns: as `load` gives them.
+        manifest: of the data set.
     """
     facts = manifest.model_dump(mode="json", include={"label", "split", "periods", "history"})
     facts["fields"] = [field.model_dump() for field in manifest.fields if field.kind != "text"]
     content = ContentHash()
     content.text("facts", [canonical_json(facts)])
-    for name, column in sorted(columns.items()):
+    for name, column in columns:
         if isinstance(column, Ragged):
             content.array(f"{name}.offsets", column.offsets)
             content.array(f"{name}.values", column.values)

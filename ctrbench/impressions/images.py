@@ -1,11 +1,16 @@
-"""A folder of pictures named by item id -> one Parquet file of the record."""
+"""A folder of pictures named by item id, or a Parquet file of them -> a file of the record."""
 
 from __future__ import annotations
 
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ctrbench.errors import DataError
+from ctrbench.impressions.database import column_types, literal, one_row, scalar
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 BATCH = 256  # pictures written at a time
@@ -65,3 +70,44 @@ def write_images(target: Path, found: list[tuple[int, Path]]) -> int:
             rows = [[item_id for item_id, _ in chunk], [file.name for _, file in chunk], pictures]
             writer.write_table(pa.table(dict(zip(columns, rows, strict=True)), schema=schema))
     return total
+
+
+def copy_images(connection: DuckDBPyConnection, source: Path, target: Path) -> dict[str, int]:
+    """Write images.parquet out of Parquet with `item_id`, the raw id, and `bytes`; returns counts.
+
+    Raises:
+        DataError: a column is missing, no picture matches, two match one item, or one is empty.
+    """
+    given = f"read_parquet({literal(source)})"
+    missing = [name for name in ("item_id", "bytes") if name not in column_types(connection, given)]
+    if missing:
+        raise DataError(
+            f"{source} has no column {' and no '.join(missing)}; images as Parquet need item_id "
+            "and bytes."
+        )
+    connection.execute(
+        f"""CREATE VIEW pictures AS SELECT item_ids.item_id, pictures.item_id AS raw_id, bytes
+        FROM {given} AS pictures
+        LEFT JOIN item_ids ON item_ids.raw_id::VARCHAR = pictures.item_id::VARCHAR"""
+    )
+    images, distinct, unmatched, empty, size = one_row(
+        connection,
+        """SELECT count(item_id), count(DISTINCT item_id), count(*) - count(item_id),
+        count(*) FILTER (item_id IS NOT NULL AND coalesce(octet_length(bytes), 0) = 0),
+        coalesce(sum(octet_length(bytes)) FILTER (item_id IS NOT NULL), 0)::BIGINT FROM pictures""",
+    )
+    if not images:
+        raise DataError(f"no image in {source} belongs to an item: no item_id matches.")
+    if distinct < images:
+        twice = "SELECT any_value(raw_id) FROM pictures WHERE item_id IS NOT NULL "
+        twice += "GROUP BY item_id HAVING count(*) > 1 ORDER BY item_id LIMIT 1"
+        item = scalar(connection, twice)
+        raise DataError(f"{source}: item {item} has more than one image; keep one.")
+    if empty:
+        raise DataError(f"{source}: {empty} images are empty.")
+    connection.execute(
+        f"""COPY (SELECT item_id, raw_id || '.jpg' AS file, bytes FROM pictures
+        WHERE item_id IS NOT NULL ORDER BY item_id)
+        TO {literal(target)} (FORMAT parquet, COMPRESSION uncompressed)"""
+    )
+    return {"images": images, "image_bytes": size, "images_unmatched": unmatched}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ctrbench.impressions.database import has_view, quoted, scalar
+from ctrbench.impressions.database import column_types, has_view, quoted, scalar
 from ctrbench.schema import Field
 
 if TYPE_CHECKING:
@@ -14,8 +14,10 @@ RELATIONS = {"user": "users", "item": "items", "context": "impressions"}  # wher
 
 
 def canonical_order(connection: DuckDBPyConnection, relation: str, column: str) -> str:
-    """SQL order of a text column: by number where every value is a whole number, else by text."""
+    """SQL order of a column: by number where every value is a whole number, else by text."""
     name = quoted(column)
+    if column_types(connection, relation)[column] != "VARCHAR":
+        return name
     query = f"SELECT bool_and(regexp_full_match({name}, '[0-9]+')) FROM {relation}"
     if not scalar(connection, query):
         return name

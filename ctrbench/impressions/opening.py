@@ -72,7 +72,7 @@ def open_impressions(workspace: Workspace, name: str) -> Impressions:
             if not arrays.exists():
                 with atomic_folder(arrays) as folder:
                     derive(workspace.data / name, folder)
-    return _impressions(manifest, load(arrays))
+    return _impressions(manifest, dict(load(arrays)))
 
 
 def derived_folder(workspace: Workspace, manifest: DatasetManifest) -> Path:
@@ -154,6 +154,7 @@ def _impressions(manifest: DatasetManifest, columns: dict[str, Column]) -> Impre
         weight=arrays.get("impressions.weight"),
         prior_impressions=arrays.get("impressions.prior_impressions"),
         prior_clicks=arrays.get("impressions.prior_clicks"),
+        p_true=arrays.get("impressions.p_true"),
         user_fields=fields("user", "users"),
         item_fields=fields("item", "items"),
         context_fields=fields("context", "impressions"),

@@ -24,6 +24,7 @@ OWNERS = ("user", "item", "context")
 RESERVED = {
     *("user_id", "item_id", "click", "timestamp", "period", "weight", "history", "raw_id"),
     *("listed", "history_start", "history_length", "prior_impressions", "prior_clicks"),
+    "p_true",
 }
 
 
@@ -31,8 +32,10 @@ RESERVED = {
 class Raw:
     """What an importer hands over: views in a database, and what they mean.
 
-    - `impressions`: `user_id` and `item_id` VARCHAR, `click` 0 or 1; where there are any,
-      `timestamp` BIGINT, `period` VARCHAR, `weight` FLOAT, `history` VARCHAR[]; context fields.
+    - `impressions`: `user_id` and `item_id`, both VARCHAR or, faster, whole numbers from 0 of one
+      integer type in all views; `click` 0 or 1; where there are any,
+      `timestamp` BIGINT, `period` VARCHAR, `weight` FLOAT, `history` VARCHAR[]; context fields;
+      of a simulated log `p_true` FLOAT, the probability that the click was drawn from.
     - `items` (may be absent): `item_id` once each, and item fields. `users`: likewise.
 
     Fields are VARCHAR (categorical, text), VARCHAR[] (list) or FLOAT (numeric); NULL is missing.
@@ -44,7 +47,7 @@ class Raw:
     split: Split
     fields: tuple[Field, ...] = ()  # sizes are filled in here
     valid_share: float | None = None  # of a given train period, when there is no valid one
-    images: Path | None = None  # a folder of <item id>.jpg
+    images: Path | None = None  # a folder of <item id>.jpg, or Parquet of item_id and bytes
     notes: tuple[str, ...] = ()
     counts: dict[str, int] = dataclasses.field(default_factory=dict)  # by the importer
 
@@ -57,6 +60,7 @@ class Prepared:
     periods: dict[str, tuple[int, int]]  # half-open ranges of rows
     has_timestamp: bool
     has_weight: bool
+    has_p_true: bool
     history: Literal["derived", "given"]
 
 
@@ -98,7 +102,8 @@ def prepare(raw: Raw, progress: Progress) -> Prepared:
     progress("dividing into periods")
     periods = _place(connection, raw)
     history = "given" if has_history else "derived"
-    return Prepared(fields, periods, has_timestamp, "weight" in columns, history)
+    given = ("weight" in columns, "p_true" in columns)
+    return Prepared(fields, periods, has_timestamp, *given, history)
 
 
 def _check_fields(fields: tuple[Field, ...]) -> None:
@@ -128,6 +133,8 @@ def _encode(connection: DuckDBPyConnection, fields: tuple[Field, ...], columns: 
     chosen.append("timestamp::BIGINT AS timestamp" if "timestamp" in columns else "_line")
     if "weight" in columns:
         chosen.append("weight::FLOAT AS weight")
+    if "p_true" in columns:
+        chosen.append("p_true::FLOAT AS p_true")
     if "period" in columns:
         draw = "md5_number_lower(concat(impressions.user_id, chr(31), impressions.item_id))"
         chosen += ["period AS _period", f"{draw} AS _draw"]

@@ -40,6 +40,8 @@ def _impressions(prepared: Prepared) -> str:
         chosen += ["prior_impressions", "prior_clicks", "timestamp"]
     if prepared.has_weight:
         chosen.append("weight")
+    if prepared.has_p_true:
+        chosen.append("p_true")
     context = [quoted(field.name) for field in prepared.fields if field.of == "context"]
     key = ["_index", "timestamp", "user_id", "item_id", "click"]
     key += ["weight"] * prepared.has_weight + context + ["_history"] * given
@@ -63,7 +65,7 @@ def _entities(
 ) -> str:
     """Items or users in the order of their ids: dense id, raw id, fields."""
     ids, view = f"{owner}_ids", RELATIONS[owner]
-    chosen, joins = [f"{ids}.{owner}_id", f"{ids}.raw_id{more}"], []
+    chosen, joins = [f"{ids}.{owner}_id", f"{ids}.raw_id::VARCHAR AS raw_id{more}"], []
     if has_view(connection, view):
         joins.append(f"LEFT JOIN {view} ON {view}.{owner}_id = {ids}.raw_id")
     for index, field in enumerate(prepared.fields):

@@ -34,6 +34,7 @@ class Comparison:
     baseline: Mapping[int, str]  # seed -> hash
     slices: tuple[Slice, ...] = ()
     reference: Metrics | None = None  # test metrics of the simple rule a baseline should beat
+    ceiling: Metrics | None = None  # of the probability that clicks were drawn from, if known
 
     @property
     def metrics(self) -> tuple[Metric, Metric]:

@@ -12,7 +12,7 @@ from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure, Metric,
 from ctrbench.reports._conditions import MARK, differences
 from ctrbench.reports._warnings import warnings
 from ctrbench.schema import CellRecord
-from ctrbench.stats import Delta, paired_delta
+from ctrbench.stats import Delta, Share, paired_delta, share_of_attainable
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,16 @@ class Entry:
     delta: Delta | None  # None unless done
     marks: tuple[str, ...] = ()  # of the footnotes that explain it
     hashes: tuple[str, ...] = ()  # of its cells, in the order of seeds, run or not
+    share: Share | None = None  # of the attainable gain, in a block of shares
 
     @property
     def text(self) -> str:
-        """The place as printed, without its marks: `+0.23 ± 0.05`, `–`, `failed`."""
+        """As printed, without its marks: `+0.23 ± 0.05`, `12 % [3, 21]`, `–`, `failed`."""
+        if self.share is not None:
+            value, low, high = (
+                round(100 * share) for share in (self.share.value, self.share.low, self.share.high)
+            )
+            return f"{value} % [{low}, {high}]"
         if self.delta is None:
             return "failed" if self.status == "failed" else "–"
         mean, error = self.delta.mean_pp, self.delta.standard_error_pp
@@ -57,7 +63,7 @@ class Block:
     detail: str  # absolute value of the baseline and the impressions behind it; may be empty
     metric: Metric
     slice: str  # key; empty: the whole test period
-    comparison: Literal["baseline", "shuffled"]
+    comparison: Literal["baseline", "shuffled", "attainable"]
     lines: tuple[Line, ...]
 
     @property
@@ -102,14 +108,15 @@ def compare(plan: Comparison, records: Mapping[str, CellRecord]) -> ComparisonTa
     builder = _Builder(plan, arms, marked, numbers={})
     measures = [Measure(metric) for metric in plan.metrics]
     measures += [Measure(plan.headline, slice_) for slice_ in plan.slices]
-    blocks = tuple(block for measure in measures for block in builder.blocks(measure))
+    blocks = [block for measure in measures for block in builder.blocks(measure)]
+    blocks += [block for metric in plan.metrics for block in builder.shares(Measure(metric))]
     numbered = [Footnote(str(number), text) for text, number in builder.numbers.items()]
     return ComparisonTable(
         dataset=plan.dataset.name,
         caption=caption(plan, arms),
         columns=plan.columns,
         seeds=plan.seeds,
-        blocks=blocks,
+        blocks=tuple(blocks),
         footnotes=(*numbered, *(Footnote(MARK, sentence) for sentence in sentences)),
         warnings=warnings(plan, arms),
     )
@@ -140,6 +147,40 @@ class _Builder:
             title = f"{measure.title}, delta against the shuffled sibling, pp"
             yield Block(title, "", measure.metric, key, "shuffled", siblings)
 
+    def shares(self, measure: Measure) -> Iterator[Block]:
+        """What part of the attainable gain each cell captures, where the truth is known."""
+        ceiling = getattr(self.plan.ceiling, measure.metric, None)
+        if ceiling is None:
+            return
+        lines = []
+        for row in sorted(self.plan.rows, key=lambda row: row.control):
+            entries = [
+                self._share(self.arms.cells[row.label, column], measure, ceiling)
+                for column in self.plan.columns
+            ]
+            lines.append(Line(row.label, BASELINE, row.control, tuple(entries)))
+        yield Block(
+            f"{measure.title}, share of the attainable gain",
+            f"The probability that clicks were drawn from reaches {ceiling:.4f}; what it is above "
+            "the baseline is attainable. In brackets 95 % intervals (Fieller), over seeds only.",
+            measure.metric,
+            "",
+            "attainable",
+            tuple(lines),
+        )
+
+    def _share(self, arm: Arm, measure: Measure, ceiling: float) -> Entry:
+        baseline = self.arms.baseline.values(measure)
+        values = arm.values(measure)
+        share = share_of_attainable(values, baseline, ceiling)
+        notes = list(_failures(arm))
+        paired = len(values.keys() & baseline.keys())
+        if share is None and paired == 1:
+            notes.append("One seed has no interval.")
+        elif share is None and paired:
+            notes.append("The attainable gain is not separable from zero.")
+        return replace(self._place(arm, self.arms.baseline, notes, share is not None), share=share)
+
     def _baseline_line(self, measure: Measure) -> Line:
         arm = self.arms.baseline
         entry = self._entry(arm, arm, measure)
@@ -168,14 +209,17 @@ class _Builder:
     def _entry(self, arm: Arm, reference: Arm, measure: Measure) -> Entry:
         delta = paired_delta(arm.values(measure), reference.values(measure))
         notes = [*_failures(arm), *_limits(arm, reference, measure, delta, self.plan.seeds)]
+        place = self._place(arm, reference, notes, delta is not None)
+        return replace(place, delta=delta)
+
+    def _place(self, arm: Arm, reference: Arm, notes: list[str], told: bool) -> Entry:
+        """An entry without its number: whether it has one, its marks, its cells."""
         marks = [str(self.numbers.setdefault(note, len(self.numbers) + 1)) for note in notes]
-        if delta is not None and {arm.label, reference.label} & self.marked:
+        if told and {arm.label, reference.label} & self.marked:
             marks.append(MARK)
         hashes = tuple(arm.hashes[seed] for seed in self.plan.seeds if seed in arm.hashes)
-        if delta is not None:
-            return Entry("done", delta, tuple(marks), hashes)
-        failed = arm.failed and not arm.done
-        return Entry("failed" if failed else "missing", None, tuple(marks), hashes)
+        status = "done" if told else "failed" if arm.failed and not arm.done else "missing"
+        return Entry(status, None, tuple(marks), hashes)
 
 
 def _failures(arm: Arm) -> Iterator[str]:

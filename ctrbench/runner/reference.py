@@ -1,4 +1,4 @@
-"""A simple rule that any CTR model has to beat: item mean and running like-rate."""
+"""Below and above a CTR model: a simple rule it has to beat, and what no model can surpass."""
 
 from __future__ import annotations
 
@@ -38,6 +38,15 @@ def reference_metrics(log: Impressions) -> Metrics:
     p_click = model.predict_proba(numbers)[:, 1]
     test_weight = None if log.weight is None else _weight(log, test)
     return evaluate(log.click[test], p_click, log.user_id[test], test_weight)
+
+
+def ceiling_metrics(log: Impressions) -> Metrics | None:
+    """Test metrics of the probability that clicks were drawn from; None of a real log."""
+    if log.p_true is None:
+        return None
+    test = log.rows("test")
+    weight = None if log.weight is None else _weight(log, test)
+    return evaluate(log.click[test], log.p_true[test], log.user_id[test], weight)
 
 
 def _rates(item: np.ndarray, click: np.ndarray, weight: np.ndarray, rows: int) -> np.ndarray:

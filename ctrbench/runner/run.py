@@ -16,7 +16,7 @@ from ctrbench.impressions.slots import HistorySlots
 from ctrbench.matrix import Matrix
 from ctrbench.runner.cell import cell_lock, failed_record, run_cell, slice_metrics
 from ctrbench.runner.environment import environment
-from ctrbench.runner.reference import reference_metrics
+from ctrbench.runner.reference import ceiling_metrics, reference_metrics
 from ctrbench.schema import Cell, CellRecord
 from ctrbench.slices import Slice
 from ctrbench.store import DatasetSummary, Store
@@ -159,7 +159,10 @@ def write_summaries(workspace: Workspace, matrix: Matrix) -> None:
     if known is None or known.manifest != matrix.dataset:
         log = impressions.open_impressions(workspace, matrix.dataset.name)
         reference = reference_metrics(log)
-        store.write_summary(DatasetSummary(manifest=matrix.dataset, reference=reference))
+        ceiling = ceiling_metrics(log)
+        store.write_summary(
+            DatasetSummary(manifest=matrix.dataset, reference=reference, ceiling=ceiling)
+        )
     for manifest in matrix.versions.values():
         store.write_version(manifest)
 

@@ -3,42 +3,58 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from data_synth.clicks import Log, make_log, style_term
+from data_synth import clicks
+from data_synth.clicks import Log, log_parts, make_law, make_log
+from data_synth.exposure import Shown
 from data_synth.world import World, WorldConfig, make_world
 
 
+def _equal(one: Log, other: Log) -> bool:
+    names = [field.name for field in fields(Log)]
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in names)
+
+
 def test_same_seed_same_log(taste, taste_log):
-    again = make_log(make_world(taste.config))
-    for field in fields(Log):
-        np.testing.assert_array_equal(getattr(taste_log, field.name), getattr(again, field.name))
+    assert _equal(taste_log, make_log(make_world(taste.config)))
 
 
 def test_rows_are_in_order_of_time(taste, taste_log):
-    assert len(taste_log.time) == taste.config.impressions
-    assert np.all(np.diff(taste_log.time) >= 0)
+    assert len(taste_log) == taste.config.impressions
+    assert (np.diff(taste_log.time) >= 0).all()
 
 
-def test_a_user_sees_one_thing_at_a_time_but_users_share_seconds(taste_log):
-    pairs = np.stack([taste_log.user, taste_log.time])
-    assert np.unique(pairs, axis=1).shape == pairs.shape
-    assert len(np.unique(taste_log.time)) < len(taste_log.time)
+@pytest.fixture
+def many_blocks(monkeypatch) -> World:
+    """A world of 13 blocks whose sessions outlast their block's window of time."""
+    monkeypatch.setattr(clicks, "BLOCK", 1 << 8)
+    return make_world(WorldConfig(users=100, items=50, impressions=3_300, days=1))
 
 
-def test_crowded_seconds_are_pulled_apart():
-    log = make_log(make_world(WorldConfig(users=1, items=12, impressions=100, duration_s=10)))
-    assert np.diff(log.time).min() > 0
+def test_parts_are_the_same_from_wherever_one_begins(many_blocks):
+    law = make_law(many_blocks)
+    whole = list(log_parts(law))
+    assert len(whole) == clicks.blocks(many_blocks.config) == 13
+    for first in (1, 6, 12):
+        again = list(log_parts(law, first))
+        assert len(again) == 13 - first
+        assert all(map(_equal, whole[first:], again))
 
 
-def test_nothing_is_shown_before_its_birth(taste, taste_log):
-    age = taste_log.time - taste.items.birth[taste_log.item]
-    assert age.min() >= 0
-    late = taste.items.birth[taste_log.item] > 0
-    assert late.mean() > 0.1
+def test_parts_are_the_same_whatever_the_workers(many_blocks):
+    law = make_law(many_blocks)
+    assert all(map(_equal, log_parts(law), log_parts(law, workers=3)))
+
+
+def test_parts_hold_every_impression_once_in_order(many_blocks):
+    log = make_log(many_blocks)
+    assert len(log) == 3_300
+    assert (np.diff(log.time) >= 0).all()
 
 
 def test_ctr_is_the_promised_one(taste_log):
-    assert taste_log.p_true.mean() == pytest.approx(0.2, abs=1e-9)
-    assert taste_log.click.mean() == pytest.approx(0.2, abs=4 * np.sqrt(0.16 / 120_000))
+    assert taste_log.p_true.mean() == pytest.approx(0.2, abs=0.005)
+    error = np.sqrt((taste_log.p_true * (1 - taste_log.p_true)).sum()) / 120_000
+    assert abs(taste_log.click.mean() - taste_log.p_true.mean()) < 4 * error
 
 
 def test_clicks_follow_p_true_in_every_tenth(taste_log):
@@ -48,32 +64,61 @@ def test_clicks_follow_p_true_in_every_tenth(taste_log):
         assert abs(taste_log.click[part].mean() - p.mean()) < 4 * error
 
 
-def test_popularity_exponent_shows_in_the_log(taste, taste_log):
-    there = taste.items.birth == 0
-    shown = np.sort(np.bincount(taste_log.item, minlength=1000)[there])[::-1]
-    rank = np.arange(1, 601)
-    popular = slice(4, 300)
-    slope = np.polyfit(np.log(rank[popular]), np.log(shown[popular]), 1)[0]
-    assert slope == pytest.approx(-taste.config.popularity_exponent, abs=0.07)
-
-
-def test_users_are_shown_the_categories_they_like(taste, taste_log):
-    taken = taste.users.category_taste[taste_log.user, taste.items.category[taste_log.item]]
-    assert taken.mean() == pytest.approx(0.5, abs=0.1)  # exp(w h) tilts a normal's mean by w
-
-
 def test_p_true_is_the_written_equation(taste, taste_log):
-    users, items = taste.users, taste.items
-    logit = [
-        0.5 * users.leniency[user]
-        + 0.5 * items.quality[item]
-        + 0.5 * users.category_taste[user, items.category[item]]
-        + 1.0 * users.taste[user] @ items.style[item]
-        for user, item in zip(taste_log.user[:500], taste_log.item[:500], strict=True)
-    ]
-    p = taste_log.p_true[:500]
+    """At position 1, where the session starts."""
+    users, items, logit = taste.users, taste.items, []
+    first = np.flatnonzero(taste_log.position == 1)[:500]
+    for row in first:
+        user, item = taste_log.user[row], taste_log.item[row]
+        turned = np.deg2rad(30) * taste_log.time[row] / (28 * 86_400)
+        liked = np.cos(turned) * users.taste[user] + np.sin(turned) * users.drift[user]
+        logit.append(
+            0.5 * users.leniency[user]
+            + 0.5 * items.quality[item]
+            + 0.5 * users.category_taste[user, items.category[item]]
+            - 0.3 * users.price_sense[user] * items.price[item]
+            + 1.0 * liked @ items.style[item]
+        )
+    p = taste_log.p_true[first].astype(np.float64)
     intercept = np.log(p / (1 - p)) - logit
-    np.testing.assert_allclose(intercept, intercept[0])
+    np.testing.assert_allclose(intercept, intercept[0], atol=1e-4)
+
+
+def test_later_positions_are_clicked_less(taste):
+    """Two sessions alike but for the order of one item: 0.3 ln 4 of logit apart."""
+    law = make_law(taste)
+    item, session = np.full(4, 5, np.int32), np.zeros(4, int)
+    time, position = np.arange(4) + 9**7, np.arange(1, 5, dtype=np.int16)
+    start = np.array([9.0**7])
+    shown = Shown(np.array([3], np.int32), start, session, item, time, position)
+    rest = clicks._rest(law.world, shown)
+    assert rest[0] - rest[3] == pytest.approx(0.3 * np.log(4), abs=1e-6)
+
+
+def test_taste_turns_by_the_stated_angle(taste):
+    none = np.zeros(0, int)
+
+    def tastes_at(moment: float) -> np.ndarray:
+        visitor, start = np.arange(100, dtype=np.int32), np.full(100, moment)
+        return clicks.tastes(taste, Shown(visitor, start, none, none, none, none))
+
+    np.testing.assert_allclose(tastes_at(0), taste.users.taste[:100])
+    expected = np.cos(np.pi / 6) * taste.users.taste[:100] + 0.5 * taste.users.drift[:100]
+    np.testing.assert_allclose(tastes_at(taste.config.duration_s), expected, atol=1e-5)
+
+
+def test_equal_moments_are_put_in_the_order_of_the_record():
+    columns = {
+        "time": [5, 5, 5, 5, 4],
+        "user": [1, 1, 1, 0, 9],
+        "item": [3, 2, 2, 7, 1],
+        "click": [0, 1, 0, 1, 0],
+        "position": [1, 1, 2, 1, 1],
+    }
+    arrays = {name: np.array(values) for name, values in columns.items()}
+    p = np.arange(5) / 10
+    log = clicks._in_order(Log(p_true=p, p_without_style=p, **arrays))
+    assert log.p_true.tolist() == [0.4, 0.3, 0.2, 0.1, 0.0]
 
 
 def _correlation_of_clicks_and_style(world: World, log: Log) -> float:
@@ -92,5 +137,5 @@ def test_taste_clicks_depend_on_style(taste, taste_log):
 def test_strength_zero_removes_the_style_effect():
     world = make_world(WorldConfig(strength=0.0))
     log = make_log(world)
-    np.testing.assert_array_equal(style_term(world, log.user, log.item), 0)
+    np.testing.assert_allclose(log.p_true, log.p_without_style, rtol=1e-5)
     assert abs(_correlation_of_clicks_and_style(world, log)) < 4 / np.sqrt(120_000)

@@ -12,13 +12,27 @@ def _run(monkeypatch, *arguments: str) -> int:
     return stopped.value.code or 0
 
 
+SIZES = ["--users", "20", "--items", "12", "--impressions", "500"]
+
+
 def test_command_makes_a_world_and_says_what_is_attainable(monkeypatch, capsys, tmp_path):
-    sizes = ["--users", "20", "--items", "12", "--impressions", "500", "--strength", "1"]
-    assert _run(monkeypatch, "--out", str(tmp_path), *sizes) == 0
+    assert _run(monkeypatch, "--out", str(tmp_path), *SIZES, "--strength", "1") == 0
     said = capsys.readouterr().out
     assert "500 impressions" in said
-    assert "versions oracle, noisy, random" in said
+    assert "histogram" in said
+    assert "oracle" in said
     assert "Attainable in its test period: GAUC" in said
+    assert f"Pictures at a glance: {tmp_path}/pictures/taste.png" in said
+
+
+def test_plan_says_sizes_and_writes_nothing(monkeypatch, capsys, tmp_path):
+    out = tmp_path / "new"
+    sizes = ["--users", "1000000", "--items", "100000", "--impressions", "100000000"]
+    assert _run(monkeypatch, "--out", str(out), *sizes, "--pictures", "0", "--plan") == 0
+    said = capsys.readouterr().out
+    assert "GB on the disk" in said
+    assert "Nothing was written" in said
+    assert not out.exists()
 
 
 def test_mistake_is_one_message_and_exit_code_two(monkeypatch, capsys, tmp_path):

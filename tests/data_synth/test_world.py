@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import normalized_mutual_info_score
 
 from ctrbench.errors import ConfigError
-from data_synth.world import World, WorldConfig, make_world
+from data_synth.world import KINDS, World, WorldConfig, make_world
 
 
 @pytest.mark.parametrize("part", ["items", "users"])
@@ -31,26 +31,35 @@ def test_popularity_is_a_power_law_of_its_rank(taste):
 
 
 def test_new_items_keep_arriving(taste):
-    birth = taste.items.birth
-    week = taste.config.duration_s / 4
-    assert (birth == 0).mean() == pytest.approx(0.6, abs=0.01)
-    arrived = np.histogram(birth[birth > 0], bins=np.arange(5) * week)[0]
-    assert np.all(abs(arrived - 100) < 4 * np.sqrt(100 * 0.75))
+    birth, week = taste.items.birth, taste.config.duration_s / 4
+    assert (birth == 0).sum() == 600
+    assert np.histogram(birth[birth > 0], bins=np.arange(5) * week)[0].tolist() == [100] * 4
 
 
-def test_style_varies_within_a_style(taste):
+def test_cold_items_were_arriving_before_the_start():
+    config = WorldConfig(kind="cold")
+    birth, life = make_world(config).items.birth, KINDS["cold"].shelf_life * config.duration_s
+    assert -life < birth.min() < -0.9 * life
+    assert np.diff(np.sort(birth)).max() == pytest.approx((config.duration_s + life) / 1000, abs=2)
+
+
+def test_every_item_lies_at_the_stated_angle_to_its_style(taste):
     items = taste.items
-    cosine = items.style @ items.style.T
-    same = items.style_id[:, None] == items.style_id[None, :]
-    np.testing.assert_allclose(np.diag(cosine), 1)
-    off_diagonal = ~np.eye(1000, dtype=bool)
-    assert 0.7 < cosine[same & off_diagonal].mean() < 0.9
-    assert abs(cosine[~same].mean()) < 0.2
+    cosine = np.einsum("id,id->i", items.style, taste.centres[items.style_id])
+    np.testing.assert_allclose(cosine, np.cos(np.deg2rad(27)), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(items.style, axis=1), 1, atol=1e-6)
 
 
-def test_taste_times_style_has_unit_variance(taste):
-    product = taste.users.taste @ taste.items.style.T
-    assert (product**2).mean() == pytest.approx(1)
+def test_items_depart_from_their_style_in_every_direction_alike(taste):
+    items, centre = taste.items, taste.centres[taste.items.style_id]
+    aside = (items.style - np.cos(np.deg2rad(27)) * centre) / np.sin(np.deg2rad(27))
+    assert np.abs(aside.mean(axis=0)).max() < 4 / np.sqrt(8 * 1000)
+
+
+@pytest.mark.parametrize("name", ["taste", "drift"])
+def test_taste_times_style_has_unit_variance(taste, name):
+    product = getattr(taste.users, name) @ taste.items.style.T
+    assert (product**2).mean() == pytest.approx(1, rel=1e-4)
     assert abs(product.mean()) < 0.05
 
 
@@ -68,23 +77,42 @@ def test_categories_have_their_styles_in_taste_but_not_in_null(taste, null):
     assert _dependence(taste) > 2 * max(chance)
 
 
-def test_null_style_is_independent_of_quality_and_popularity(null):
-    items = null.items
-    for trait in (items.quality, np.log(items.popularity), items.birth):
+def test_redundant_category_says_the_whole_style():
+    world = make_world(WorldConfig(kind="redundant"))
+    for category in range(12):
+        own = world.items.style[world.items.category == category]
+        np.testing.assert_allclose(own, np.broadcast_to(own[0], own.shape), atol=1e-6)
+    assert (world.items.birth == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["null", "spurious"])
+def test_style_is_independent_of_quality_and_popularity(kind):
+    items = make_world(WorldConfig(kind=kind, seed=3)).items
+    for trait in (items.quality, np.log(items.popularity), items.birth, items.price):
         correlation = np.corrcoef(items.style.T, trait)[-1, :-1]
         assert np.abs(correlation).max() < 4 / np.sqrt(1000)
+
+
+@pytest.mark.parametrize(("kind", "low", "high"), [("spurious", 0.6, 0.8), ("taste", -0.1, 0.1)])
+def test_source_tells_quality_in_spurious_only(kind, low, high):
+    items = make_world(WorldConfig(kind=kind)).items
+    popularity = -np.argsort(np.argsort(-items.popularity))
+    for trait in (items.quality, popularity):
+        assert low < np.corrcoef(items.source, trait)[0, 1] < high
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"users": 0}, "users is 0; use 1 or more"),
+        ({"users": 2**31}, "2,147,483,646 at most"),
         ({"items": 11}, "items is 11; use 12 or more, one for each category"),
         ({"impressions": 99}, "impressions is 99; use 100 or more"),
+        ({"seed": -1}, "seed is -1; use 0 or more"),
         ({"strength": -0.1}, "strength is -0.1; use a number of 0 or more"),
         ({"strength": float("nan")}, "strength is nan"),
         ({"strength": float("inf")}, "strength is inf"),
-        ({"kind": "tast"}, "no world 'tast'; known: null, taste. Did you mean 'taste'"),
+        ({"kind": "tast"}, "no world 'tast'; known: .*taste. Did you mean 'taste'"),
         ({"kind": "null", "strength": 1.0}, "strength is 1; in world null it can only be 0"),
     ],
 )

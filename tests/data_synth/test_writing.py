@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,28 +9,41 @@ import pytest
 
 from ctrbench.embeddings import open_version
 from ctrbench.errors import ConfigError, StoreError
-from ctrbench.impressions import open_impressions, raw_item_ids
+from ctrbench.impressions import items_with_image, open_impressions, raw_item_ids
 from ctrbench.workspace import Workspace
-from data_synth import WorldConfig, write_world
+from data_synth import WorldConfig, clicks, write_world, writing
+from data_synth.plan import Plan
 from data_synth.vectors import oracle, with_image
-from data_synth.world import make_world
+from data_synth.world import KINDS, make_world
 
 SMALL = WorldConfig(users=50, items=40, impressions=3_000, seed=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_blocks():
+    """Twelve parts instead of one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clicks, "BLOCK", 1 << 8)
+        yield
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("worlds")
-    write_world(SMALL, folder)
+    write_world(SMALL, folder, pictures=64)
     return folder
 
 
 def _tree(folder: Path) -> dict[str, str]:
-    return {
-        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
-    }
+    """Every file by its bytes; manifests without the moment they were made."""
+    found = {}
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = file.read_bytes()
+        if file.name == "manifest.json":
+            facts = json.loads(content)
+            content = json.dumps({k: v for k, v in facts.items() if k != "created"}).encode()
+        found[str(file.relative_to(folder))] = hashlib.sha256(content).hexdigest()
+    return found
 
 
 def test_a_world_is_a_workspace(home):
@@ -37,23 +51,29 @@ def test_a_world_is_a_workspace(home):
     assert len(data.click) == 3_000
     assert list(data.manifest.periods) == ["pretrain", "train", "valid", "test"]
     assert data.manifest.counts["items"] == 40
-    assert [field.name for field in data.manifest.fields] == ["category"]
+    assert {field.name for field in data.manifest.fields} == {
+        *("category", "source", "price", "position")
+    }
     assert "strength of style 0.35" in data.manifest.notes[0]
+    assert items_with_image(Workspace(home), "taste").sum() == len(with_image(make_world(SMALL)))
 
 
 def test_truth_has_the_record_s_rows_and_order(home):
     data = open_impressions(Workspace(home), "taste")
-    truth = pq.read_table(home / "truth" / "taste.parquet")
+    parts = sorted((home / "truth/taste").glob("log-*.parquet"))
+    truth = pq.read_table(parts)
+    assert len(parts) == 12
     np.testing.assert_array_equal(truth["timestamp"], data.timestamp)
     np.testing.assert_array_equal(truth["item_id"], data.item_id)
-    p_true = truth["p_true"].to_numpy()
-    assert abs(data.click.mean() - p_true.mean()) < 4 * np.sqrt(0.16 / 3_000)
-    assert p_true[data.click == 1].mean() > p_true[data.click == 0].mean()
+    np.testing.assert_array_equal(truth["click"], data.click)
+    np.testing.assert_array_equal(truth["p_true"], data.p_true)
+    users = np.unique(truth["user_id"])
+    np.testing.assert_array_equal(truth["user_id"], users[data.user_id - 1])
 
 
 def test_probabilities_are_no_model_fields(home):
     data = open_impressions(Workspace(home), "taste")
-    assert not data.context_fields
+    assert list(data.context_fields) == ["position"]
     assert not data.user_fields
 
 
@@ -63,35 +83,105 @@ def test_versions_are_joined_to_their_items(home):
     rows = [int(raw) - 1 for raw in raw_item_ids(workspace, "taste")]
     has_image = np.isin(rows, with_image(world))
     np.testing.assert_array_equal(table.has_vector[1:], has_image)
-    expected = oracle(world)[rows].astype(np.float32) * has_image[:, None]
+    expected = oracle(world)[rows] * has_image[:, None]
     np.testing.assert_array_equal(table.vectors[1:], expected)
 
 
-def test_written_twice_nothing_but_derived_files_changes(home, tmp_path):
-    before = _tree(home / "data") | _tree(home / "embeddings") | _tree(home / "truth")
-    write_world(SMALL, home)
-    assert before == _tree(home / "data") | _tree(home / "embeddings") | _tree(home / "truth")
-    write_world(SMALL, tmp_path)
-    assert _tree(tmp_path / "truth") == _tree(home / "truth")
+def test_versions_from_pictures_are_joined_to_their_items(home):
+    from data_synth.vectors import from_pictures
+
+    table = open_version(Workspace(home), "taste", "histogram")
+    expected = from_pictures(home / "pictures/taste.parquet")["histogram"]
+    np.testing.assert_array_equal(table.vectors[with_image(make_world(SMALL)) + 1], expected)
 
 
-def test_two_kinds_of_world_stand_side_by_side(tmp_path):
-    write_world(SMALL, tmp_path)
-    written = write_world(WorldConfig("null", 50, 40, 3_000), tmp_path)
-    assert written.dataset.name == "null"
-    assert json.loads((tmp_path / "truth/null.json").read_bytes())["config"]["strength"] == 0
+def test_workers_change_no_byte(home, tmp_path):
+    write_world(SMALL, tmp_path, pictures=64, workers=3)
+    for part in ("truth", "data", "embeddings", "pictures"):
+        assert _tree(tmp_path / part) == _tree(home / part)
 
 
-def test_another_world_of_the_same_kind_is_refused(home):
+def test_made_twice_nothing_changes(home):
     before = _tree(home)
-    with pytest.raises(ConfigError, match=r"another world 'taste' \(seed is 1, not 2\)"):
-        write_world(WorldConfig(users=50, items=40, impressions=3_000, seed=2), home)
+    write_world(SMALL, home, pictures=64)
     assert _tree(home) == before
 
 
-def test_impossible_world_writes_nothing(tmp_path):
-    with pytest.raises(ConfigError, match="users is 0"):
-        write_world(WorldConfig(users=0), tmp_path / "new")
+@pytest.mark.parametrize("last", ["pictures", "data set: dividing into periods", "versions"])
+def test_broken_off_and_made_again_it_goes_on(home, tmp_path, last):
+    class BrokenOffError(Exception):
+        pass
+
+    def stop(what: str, done: int, of: int) -> None:
+        if what == last:
+            raise BrokenOffError
+
+    with pytest.raises(BrokenOffError):
+        write_world(SMALL, tmp_path, pictures=64, progress=stop)
+    write_world(SMALL, tmp_path, pictures=64)
+    for part in ("truth", "data", "embeddings", "pictures"):
+        assert _tree(tmp_path / part) == _tree(home / part)
+
+
+def test_a_lost_part_of_the_log_is_made_again(home, tmp_path):
+    shutil.copytree(home / "truth", tmp_path / "truth")
+    for name in ("log-00004.parquet", "log-00009.parquet", "attainable.json"):
+        (tmp_path / "truth/taste" / name).unlink()
+    write_world(SMALL, tmp_path, pictures=64)
+    assert _tree(tmp_path / "truth") == _tree(home / "truth")
+
+
+def test_every_kind_of_world_stands_beside_the_others(tmp_path):
+    for kind in KINDS:
+        written = write_world(WorldConfig(kind, 50, 40, 3_000), tmp_path)
+        assert written.dataset.name == kind
+        assert ("source" in written.versions) == (kind == "spurious")
+    config = json.loads((tmp_path / "truth/null/world.json").read_bytes())
+    assert config["strength"] == 0
+
+
+@pytest.mark.parametrize(
+    ("other", "pictures", "message"),
+    [
+        (WorldConfig(users=50, items=40, impressions=3_000, seed=2), 64, "seed is 1, not 2"),
+        (SMALL, 0, "pictures is 64, not 0"),
+    ],
+)
+def test_another_world_of_the_same_kind_is_refused(home, other, pictures, message):
+    before = _tree(home)
+    with pytest.raises(ConfigError, match=rf"another world 'taste' \({message}\)"):
+        write_world(other, home, pictures)
+    assert _tree(home) == before
+
+
+def test_a_data_set_of_that_name_is_kept(home, tmp_path):
+    write_world(WorldConfig("null", 50, 40, 3_000), tmp_path)
+    (tmp_path / "data/null").rename(tmp_path / "data/taste")
+    before = _tree(tmp_path)
+    with pytest.raises(ConfigError, match="a data set 'taste' that is no synthetic world"):
+        write_world(SMALL, tmp_path)
+    assert _tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("config", "pictures", "workers", "message"),
+    [
+        (WorldConfig(users=0), 0, 1, "users is 0"),
+        (SMALL, 100, 1, "pictures of 100 pixels cannot be drawn; use 64, 224, or 0"),
+        (SMALL, 0, 0, "workers is 0; use 1 or more"),
+    ],
+)
+def test_impossible_world_writes_nothing(tmp_path, config, pictures, workers, message):
+    with pytest.raises(ConfigError, match=message):
+        write_world(config, tmp_path / "new", pictures, workers)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_too_small_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    huge = Plan(disk_bytes=1e18, peak_disk_bytes=1e18, memory_bytes=0, seconds=0)
+    monkeypatch.setattr(writing, "make_plan", lambda *_: huge)
+    with pytest.raises(StoreError, match=r"GB free; this world needs about 1000000000.0 GB"):
+        write_world(SMALL, tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -46,10 +46,10 @@ def test_run_trains_only_what_is_missing(workspace):
     assert all(record.status == "done" for record in trained)
     records, trained = run(workspace)
     assert (len(records), len(trained)) == (7, 0)
-    added = SMALL.replace("[oracle, random]", "[oracle, random, noisy]")
+    added = SMALL.replace("[oracle, random]", "[oracle, random, noisy_0.5]")
     records, trained = run(workspace, added)
     assert len(records) == 10
-    assert {record.cell.version for record in trained} == {"noisy"}
+    assert {record.cell.version for record in trained} == {"noisy_0.5"}
 
 
 def test_record_says_everything(workspace):

@@ -1,0 +1,111 @@
+"""Is a planted effect found, and nothing where there is nothing? Over ten fresh worlds each.
+
+`python benchmarks/worlds.py --home DIR` makes worlds `taste` and `null` with seeds 10 to 19, trains
+every mode on oracle, noisy and random vectors with three seeds each, and writes what came out to
+results/tables/worlds.md. A cell that is stored below DIR is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean, stdev
+
+WORLD_SEEDS = range(10, 20)  # none of them was ever looked at before
+VERSIONS = ("oracle", "noisy_0.5", "random")
+MODES = ("vector", "sim_score", "cluster_id")
+QUANTILE = 4.303  # of Student's t with 2 degrees of freedom: 95 % of three seeds' means
+BENCHMARK = """\
+dataset: "{kind}"
+versions: [{versions}]
+modes: {{vector: {{}}, sim_score: {{}}, cluster_id: {{codebook_size: 50}}}}
+seeds: [0, 1, 2]
+training: {{batch_size: 256, learning_rate: 2e-3}}
+"""
+
+
+def main() -> None:
+    """Make, train, count, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path, required=True, help="folder for the worlds")
+    parser.add_argument("--output", type=Path, default=Path("results/tables/worlds.md"))
+    given = parser.parse_args()
+    found = {
+        kind: [_table(given.home / f"{kind}-{seed}", kind, seed) for seed in WORLD_SEEDS]
+        for kind in ("taste", "null")
+    }
+    given.output.write_text("\n".join(_report(found)) + "\n", encoding="utf-8")
+    print(f"wrote {given.output}")
+
+
+def _table(home: Path, kind: str, seed: int) -> list[dict]:
+    """The rows of one world's comparison table."""
+    world = ["--out", str(home), "--world", kind, "--seed", str(seed), "--pictures", "0"]
+    subprocess.run([sys.executable, "-m", "data_synth", *world], check=True)
+    versions = VERSIONS if kind == "taste" else VERSIONS[:1]
+    file = home / f"{kind}.yaml"
+    file.write_text(BENCHMARK.format(kind=kind, versions=", ".join(versions)), encoding="utf-8")
+    command = [sys.executable, "-m", "ctrbench", "--home", str(home)]
+    subprocess.run([*command, "run", str(file)], check=True, stdout=subprocess.DEVNULL)
+    text = subprocess.check_output([*command, "tables", str(file), "--format", "json"], text=True)
+    return json.loads(text)["rows"]
+
+
+def _pick(rows: list[dict], version: str, mode: str, comparison: str = "baseline") -> dict:
+    """The headline's place: GAUC on the whole test period."""
+    wanted = {"metric": "gauc", "slice": "", "comparison": comparison, "row": version}
+    return next(
+        row
+        for row in rows
+        if row["column"].startswith(mode)
+        and all(row[key] == value for key, value in wanted.items())
+    )
+
+
+def _report(found: dict[str, list[list[dict]]]) -> Iterator[str]:
+    worlds = len(WORLD_SEEDS)
+    yield (
+        f"GAUC deltas in percentage points, {worlds} worlds each (seeds {WORLD_SEEDS[0]} to "
+        f"{WORLD_SEEDS[-1]}), every delta the mean of three training seeds. Made by "
+        "`python benchmarks/worlds.py`; do not edit."
+    )
+    yield "\n**`taste`**: mean ± standard deviation over worlds, and how often the order came out\n"
+    head = [*VERSIONS, "oracle > noisy > random", "oracle > random", "share of attainable, oracle"]
+    yield _row(["", *head])
+    yield _row(["---", *["---:"] * len(head)])
+    for mode in MODES:
+        deltas = [
+            [_pick(rows, version, mode)["delta_pp"] for version in VERSIONS]
+            for rows in found["taste"]
+        ]
+        spread = [_spread(values) for values in zip(*deltas, strict=True)]
+        ordered = sum(oracle > noisy > random for oracle, noisy, random in deltas)
+        above = sum(oracle > random for oracle, _, random in deltas)
+        shares = [_pick(rows, "oracle", mode, "attainable")["share"] for rows in found["taste"]]
+        told = [100 * share for share in shares if share is not None]
+        share = f"{fmean(told):.1f} % ({len(told)} worlds)" if told else "–"
+        yield _row([mode, *spread, f"{ordered} of {worlds}", f"{above} of {worlds}", share])
+    yield "\n**`null`**: oracle vectors of a style that nothing depends on\n"
+    yield _row(["", "mean ± standard deviation", "beyond the 95 % interval of its three seeds"])
+    yield _row(["---", "---:", "---:"])
+    for mode in MODES:
+        entries = [_pick(rows, "oracle", mode) for rows in found["null"]]
+        alarms = sum(abs(e["delta_pp"]) > QUANTILE * e["standard_error_pp"] for e in entries)
+        spread = _spread([entry["delta_pp"] for entry in entries])
+        yield _row([mode, spread, f"{alarms} of {worlds}"])
+
+
+def _spread(values: list[float] | tuple[float, ...]) -> str:
+    return f"{fmean(values):+.2f} ± {stdev(values):.2f}"
+
+
+def _row(places: list[str]) -> str:
+    return f"| {' | '.join(places)} |"
+
+
+if __name__ == "__main__":
+    main()

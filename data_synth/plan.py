@@ -1,0 +1,56 @@
+"""How large a world becomes and how long it takes, before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from data_synth.vectors import BINS, NOISE_RATIOS, PIXELS, WIDTH
+from data_synth.world import WorldConfig
+
+# Measured; benchmarks/speed/data_synth.py measures them again.
+TRUTH_BYTES = 16  # of an impression in the truth folder
+RECORD_BYTES = 20  # of an impression in the data set
+WORK_BYTES = 70  # of an impression while the data set is built
+DRAWN_PER_S = 300_000  # impressions a worker draws and writes
+BUILT_PER_S = 400_000  # impressions the data set takes in
+PICTURE_BYTES = {64: 2_100, 224: 11_000}
+PICTURES_PER_S = {64: 200, 224: 20}  # of a worker
+USER_BYTES, ITEM_BYTES = 400, 900  # held in memory
+BLOCK_BYTES = 120e6  # held for each block that is being drawn
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Expected sizes and time; within a factor of two on a machine of two cores."""
+
+    disk_bytes: float  # when all is done
+    peak_disk_bytes: float  # while it is made
+    memory_bytes: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{_size(self.disk_bytes)} on the disk ({_size(self.peak_disk_bytes)} while it is "
+            f"made), {_size(self.memory_bytes)} of memory, {_time(self.seconds)}"
+        )
+
+
+def make_plan(config: WorldConfig, pictures: int, workers: int) -> Plan:
+    """The plan of a world that `check` let pass."""
+    rows, items = config.impressions, config.items
+    widths = WIDTH * (4 + len(NOISE_RATIOS)) + (BINS**3 + 3 * PIXELS**2 if pictures else 0)
+    kept = rows * (TRUTH_BYTES + RECORD_BYTES) + items * 4 * widths
+    seconds = 1 + rows / (DRAWN_PER_S * workers) + rows / BUILT_PER_S
+    if pictures:
+        kept += 2 * items * PICTURE_BYTES[pictures]
+        seconds += items / (PICTURES_PER_S[pictures] * workers)
+    memory = 0.3e9 + config.users * USER_BYTES + items * ITEM_BYTES + workers * BLOCK_BYTES
+    return Plan(kept, kept + rows * WORK_BYTES, memory + min(2e9, rows * 100), seconds)
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"

@@ -1,0 +1,96 @@
+"""The truth folder: what nobody knows of a real log, in parts that are whole or not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctrbench.atomic import atomic_file, write_json
+from ctrbench.errors import ConfigError
+from data_synth.clicks import Law, Log, blocks, log_parts
+from data_synth.world import WorldConfig
+
+START = 1_700_000_000  # seconds since 1970 of a world's first moment
+CONFIG, ATTAINABLE = "world.json", "attainable.json"
+
+Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+
+
+def open_truth(folder: Path, config: WorldConfig, extra: dict[str, Any]) -> None:
+    """Claim the folder for one world: its config is the first file, so that a killed run goes on.
+
+    Raises:
+        ConfigError: the folder holds another world.
+        StoreError: it cannot be written.
+    """
+    wanted = json.loads(json.dumps(asdict(config) | extra))
+    path = folder / CONFIG
+    if not path.is_file():
+        write_json(path, wanted)
+        return
+    there = json.loads(path.read_bytes())
+    differing = [
+        f"{key} is {there.get(key)}, not {value}"
+        for key, value in wanted.items()
+        if there.get(key) != value
+    ]
+    if differing:
+        raise ConfigError(
+            f"{folder} holds another world {config.kind!r} ({', '.join(differing)}). "
+            "Choose another --out, or delete that one first; nothing was changed."
+        )
+
+
+def write_log(folder: Path, law: Law, workers: int, progress: Progress) -> list[Path]:
+    """Write the parts of the log that are missing, in order; returns all of them."""
+    paths = parts(folder, law.world.config)
+    first = next((number for number, path in enumerate(paths) if not path.exists()), len(paths))
+    if first < len(paths):
+        for number, log in enumerate(log_parts(law, first, workers), start=first):
+            if not paths[number].exists():
+                _write_part(paths[number], log)
+            progress("impressions", number + 1, len(paths))
+    return paths
+
+
+def parts(folder: Path, config: WorldConfig) -> list[Path]:
+    """Where the parts of a world's log stand, in order of time."""
+    return [folder / f"log-{number:05d}.parquet" for number in range(blocks(config))]
+
+
+def columns_of(paths: list[Path], names: list[str]) -> Iterator[dict[str, np.ndarray]]:
+    """Columns of the log, a part at a time."""
+    import pyarrow.parquet as pq
+
+    for path in paths:
+        table = pq.read_table(path, columns=names)
+        yield {name: table.column(name).to_numpy() for name in names}
+
+
+def _write_part(path: Path, log: Log) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {
+        "user_id": log.user + np.int32(1),
+        "item_id": log.item + np.int32(1),
+        "timestamp": START + log.time,
+        "position": log.position,
+        "click": log.click,
+        "p_true": log.p_true,
+        "p_without_style": log.p_without_style,
+    }
+    delta = {"timestamp": "DELTA_BINARY_PACKED"}  # ascending: a byte or so each
+    with atomic_file(path) as temporary:
+        pq.write_table(
+            pa.table(columns),
+            temporary,
+            compression="zstd",
+            use_dictionary=False,
+            column_encoding=delta,
+        )
