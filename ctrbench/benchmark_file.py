@@ -5,19 +5,39 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 
 from ctrbench.atomic import atomic_file
 from ctrbench.errors import ConfigError, raise_all, refusal, unknown_name
 from ctrbench.schema import Control, Frozen
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.slices import Slice
+from ctrbench.stats import parse_points
 
 Seeds = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
 Modes = Annotated[  # name -> settings; a list spans a grid
     dict[str, dict[str, Any] | None], Field(min_length=1)
 ]
 Versions = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+def _points(text: str) -> str:
+    try:
+        parse_points(text, "margin")
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+Points = Annotated[str, AfterValidator(_points)]  # 0.05pp
 
 
 class ControlRequest(Control):
@@ -48,7 +68,8 @@ class BenchmarkFile(Frozen):
     versions: Versions
     modes: Modes
     seeds: Seeds
-    headline: Literal["gauc", "auc"] = "gauc"  # the metric a table shows first
+    headline: Literal["gauc", "auc"] = "gauc"  # the metric a table shows first, and judges by
+    margin: Points = "0.05pp"  # a loss below it does not matter
     controls: tuple[ControlRequest, ...] = ()
     slices: tuple[Slice, ...] = ()
     model: ModelSettings = ModelSettings()

@@ -68,19 +68,27 @@ class GroupedAuc:
         Raises:
             DataError: no user has both a click and a non-click, or no such weighting.
         """
-        weights = {
-            "impressions": self.weight,
-            "clicks": self.click_weight,
-            "users": np.ones(len(self.auc)),
-        }
-        if weighting not in weights:
-            raise DataError(f"no GAUC weighting {weighting!r}; known: {', '.join(weights)}.")
-        used = self.evaluable
+        weights, used = self.weights(weighting), self.evaluable
         if not used.any():
             raise DataError(
                 f"GAUC is not defined: none of {len(used)} users has both a click and a non-click."
             )
-        return float(np.average(self.auc[used], weights=weights[weighting][used]))
+        return float(np.average(self.auc[used], weights=weights[used]))
+
+    def weights(self, weighting: Weighting) -> np.ndarray:
+        """(G,) what each user weighs in a weighting of GAUC.
+
+        Raises:
+            DataError: no such weighting.
+        """
+        known = {
+            "impressions": self.weight,
+            "clicks": self.click_weight,
+            "users": np.ones(len(self.auc)),
+        }
+        if weighting not in known:
+            raise DataError(f"no GAUC weighting {weighting!r}; known: {', '.join(known)}.")
+        return known[weighting]
 
 
 def auc(click: ArrayLike, p_click: ArrayLike, weight: ArrayLike | None = None) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 from pydantic import ValidationError
@@ -62,24 +63,52 @@ class Store:
         record: CellRecord,
         predictions: Mapping[str, np.ndarray],
         first_row: Mapping[str, int],
+        influence: Mapping[str, np.ndarray],
     ) -> None:
-        """Store predictions first, then the record that vouches for them.
+        """Store predictions and influence values first, then the record that vouches for them.
 
         Args:
             record: of the cell.
             predictions: (n,) float32 p_click by period; empty for a failed cell.
             first_row: row number of each period's first impression.
+            influence: (G,) values per test user, by slice and metric; see runner.measure.
 
         Raises:
             StoreError: the folder cannot be written; nothing is stored then.
         """
         if predictions:
             self._write_predictions(record.cell, predictions, first_row)
+        self.update(record, influence)
+
+    def update(self, record: CellRecord, influence: Mapping[str, np.ndarray] | None = None) -> None:
+        """Replace a stored record by one with further metrics of the same predictions."""
+        if influence:
+            with atomic_file(self._influence_path(record.cell)) as temporary:
+                arrays: Any = {key: v.astype(np.float32) for key, v in influence.items()}
+                np.savez_compressed(temporary, **arrays)
         write_json(self.path(record.cell), record.model_dump(mode="json"))
 
-    def update(self, record: CellRecord) -> None:
-        """Replace a stored record by one with further metrics of the same predictions."""
-        write_json(self.path(record.cell), record.model_dump(mode="json"))
+    def influence(self, cell: Cell) -> dict[str, np.ndarray]:
+        """(G,) float32 by slice and metric; empty where none was kept.
+
+        Raises:
+            StoreError: the file is there but damaged.
+        """
+        path = self._influence_path(cell)
+        if not path.exists():
+            return {}
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, EOFError, BadZipFile, KeyError) as error:
+            raise StoreError(
+                f"{path} is damaged ({error}): delete it and run the matrix again; it is made "
+                "from the predictions where these were kept."
+            ) from error
+
+    def measured(self, cell: Cell) -> set[str]:
+        """The slices, and `test`, for which influence values are stored."""
+        return {key.rpartition("/")[0] for key in self.influence(cell)}
 
     def predictions(self, cell: Cell, period: str) -> np.ndarray | None:
         """(n,) float32 p_click of a period in stored order; None where only the record was kept."""
@@ -111,6 +140,9 @@ class Store:
         """The manifest kept by the last run, if any."""
         path = self._version_path(dataset, version)
         return _read(path, VersionManifest) if path.exists() else None
+
+    def _influence_path(self, cell: Cell) -> Path:
+        return self.path(cell).with_suffix(".users.npz")
 
     def _summary_path(self, dataset: str) -> Path:
         return self.root / dataset / "dataset.json"

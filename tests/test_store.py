@@ -15,7 +15,7 @@ def cell(workspace):
 def test_predictions_come_back_in_stored_order(workspace, cell):
     store, p_click = Store(workspace), np.random.default_rng(0).random(50, dtype=np.float32)
     predictions = {"valid": p_click[:20], "test": p_click[20:]}
-    store.write(failed_record(cell, "", {}), predictions, {"valid": 100, "test": 120})
+    store.write(failed_record(cell, "", {}), predictions, {"valid": 100, "test": 120}, {})
     assert np.array_equal(store.predictions(cell, "test"), p_click[20:])
     assert np.array_equal(store.predictions(cell, "valid"), p_click[:20])
 
@@ -34,6 +34,25 @@ def test_damaged_record_is_named(workspace, cell):
     path.write_text('{"hash": "half')
     with pytest.raises(StoreError, match=r"none.*json is not a record .* delete it and run"):
         Store(workspace).read(cell)
+
+
+def test_influence_values_come_back_rounded_to_float32(workspace, cell):
+    store, values = Store(workspace), np.random.default_rng(0).normal(size=30)
+    assert store.influence(cell) == {}
+    store.update(failed_record(cell, "", {}), {"test/auc": values, "unseen_items/gauc": values})
+    found = store.influence(cell)
+    assert found.keys() == {"test/auc", "unseen_items/gauc"}
+    np.testing.assert_array_equal(found["test/auc"], values.astype(np.float32))
+    assert store.measured(cell) == {"test", "unseen_items"}
+
+
+def test_damaged_influence_values_are_named(workspace, cell):
+    store = Store(workspace)
+    store.update(failed_record(cell, "", {}), {"test/auc": np.ones(30)})
+    path = store.path(cell).with_suffix(".users.npz")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(StoreError, match=r"users.npz is damaged .* delete it and run"):
+        store.influence(cell)
 
 
 def test_absent_predictions_are_none(workspace, cell):

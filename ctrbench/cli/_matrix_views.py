@@ -16,6 +16,7 @@ from ctrbench.reports import Row as TableRow
 from ctrbench.runner import missing_cells, stored_records
 from ctrbench.runner.tune import Tuning
 from ctrbench.schema import Cell, CellRecord
+from ctrbench.stats import parse_points
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
@@ -50,8 +51,11 @@ def comparison_table(
         slices=matrix.file.slices,
         reference=summary.reference if summary else None,
         ceiling=summary.ceiling if summary else None,
+        margin=parse_points(matrix.file.margin, "margin"),
     )
-    return compare(plan, records)
+    store = Store(workspace)
+    influences = {key: store.influence(record.cell) for key, record in records.items()}
+    return compare(plan, records, influences)
 
 
 def _table_row(row: Row, rows: tuple[Row, ...]) -> TableRow:

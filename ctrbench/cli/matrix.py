@@ -79,12 +79,12 @@ def tables(
     from ctrbench.cli._matrix_views import comparison_table
     from ctrbench.matrix import read_matrix
     from ctrbench.reports import check_format, render
-    from ctrbench.runner import add_slices, stored_records
+    from ctrbench.runner import complete, stored_records
 
     workspace: Workspace = context.obj
     check_format(format)
     matrix = read_matrix(file, workspace)
-    records = add_slices(workspace, matrix, stored_records(workspace, matrix.cells()))
+    records = complete(workspace, matrix, stored_records(workspace, matrix.cells()))
     text = render(comparison_table(workspace, matrix, records), format)
     if output is None:
         sys.stdout.write(text)

@@ -52,7 +52,9 @@ class MovieLens(Importer):
     default_name: ClassVar[str | None] = "movielens"
 
     source: Annotated[Path, typer.Option(help="The unpacked folder.")]
-    images: Annotated[Path | None, typer.Option(help="Folder of posters, <movieId>.jpg.")] = None
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of <movieId>.jpg, or Parquet of item_id, bytes.")
+    ] = None
     threshold: Annotated[float, typer.Option(help="A rating of at least this is a click.")] = 4.0
     item_fields: Annotated[
         Path | None, typer.Option(help="CSV or Parquet by movieId that adds fields of movies.")

@@ -47,7 +47,9 @@ class TableImporter(Importer):
     ]
     items: Annotated[Path | None, typer.Option(help="Fields of items, by item_id.")] = None
     users: Annotated[Path | None, typer.Option(help="Fields of users, by user_id.")] = None
-    images: Annotated[Path | None, typer.Option(help="Folder of pictures, <item_id>.jpg.")] = None
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of <item_id>.jpg, or Parquet of item_id, bytes.")
+    ] = None
     rename: Annotated[
         list[str] | None, typer.Option(metavar="OLD=NEW", help="is_click=click; may be repeated.")
     ] = None

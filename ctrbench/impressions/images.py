@@ -76,10 +76,20 @@ def copy_images(connection: DuckDBPyConnection, source: Path, target: Path) -> d
     """Write images.parquet out of Parquet with `item_id`, the raw id, and `bytes`; returns counts.
 
     Raises:
-        DataError: a column is missing, no picture matches, two match one item, or one is empty.
+        DataError: no Parquet, a column is missing, no picture matches, two match one item, or one
+            is empty.
     """
+    import duckdb
+
     given = f"read_parquet({literal(source)})"
-    missing = [name for name in ("item_id", "bytes") if name not in column_types(connection, given)]
+    try:
+        columns = column_types(connection, given)
+    except duckdb.Error as error:
+        raise DataError(
+            f"{source} is no Parquet file, or a damaged one; --images takes a folder of "
+            "<item id>.jpg, or Parquet of item_id and bytes."
+        ) from error
+    missing = [name for name in ("item_id", "bytes") if name not in columns]
     if missing:
         raise DataError(
             f"{source} has no column {' and no '.join(missing)}; images as Parquet need item_id "

@@ -16,13 +16,13 @@ NAMES = {
 }
 
 
-def caption(plan: Comparison, arms: Arms) -> tuple[str, ...]:
-    """The caption's sentences."""
+def caption(plan: Comparison, arms: Arms, family: int) -> tuple[str, ...]:
+    """The caption's sentences; `family` comparisons share simultaneous intervals."""
     data = plan.dataset
     sentences = [
         f"Deltas on the test period of {data.name} in percentage points (pp), each cell minus the "
         "baseline of the same seed; GAUC is weighted by impressions.",
-        _seeds(plan.seeds),
+        _seeds(plan.seeds, family),
         f"Label: {data.label}. Split: {data.split}. Impressions: {_periods(data)}.",
         _test_users(arms),
         _training(arms),
@@ -57,8 +57,15 @@ def mean_metric(arm: Arm, name: str) -> float | None:
     return fmean(defined) if defined else None
 
 
-def _seeds(seeds: tuple[int, ...]) -> str:
+def _seeds(seeds: tuple[int, ...], family: int) -> str:
     listed = ", ".join(map(str, seeds))
+    if family:
+        over = f"{len(seeds)} seeds ({listed})" if len(seeds) > 1 else f"one seed ({listed})"
+        return (
+            f"Mean over {over} with a 95 % interval for other users and other seeds, simultaneous "
+            f"over the {family} headline comparisons that are no control; all other intervals "
+            "stand alone and are exploratory. Bold, or *: the interval leaves zero out."
+        )
     if len(seeds) == 1:
         return f"One seed ({listed}), hence no standard error."
     return (

@@ -36,10 +36,18 @@ class Comparison:
     reference: Metrics | None = None  # test metrics of the simple rule a baseline should beat
     ceiling: Metrics | None = None  # of the probability that clicks were drawn from, if known
 
+    margin: float = 0.0005  # a fraction: a loss below it does not matter
+
     @property
     def metrics(self) -> tuple[Metric, Metric]:
         """Both metrics, the headline first."""
         return ("gauc", "auc") if self.headline == "gauc" else ("auc", "gauc")
+
+    @property
+    def measures(self) -> list[Measure]:
+        """What the table shows: both metrics, then the headline on every slice."""
+        whole = [Measure(metric) for metric in self.metrics]
+        return whole + [Measure(self.headline, slice_) for slice_ in self.slices]
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,11 @@ class Measure:
 
     metric: Metric
     slice: Slice | None = None
+
+    @property
+    def key(self) -> str:
+        """As influence values are stored: the slice, or `test`, and the metric."""
+        return f"{self.slice.key if self.slice else 'test'}/{self.metric}"
 
     @property
     def title(self) -> str:

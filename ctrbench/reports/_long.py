@@ -5,6 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from ctrbench.reports._table import ComparisonTable
+from ctrbench.stats import Inference
+
+
+def _inferred(inference: Inference | None) -> dict[str, float | None]:
+    """What is known of a delta; None where influence values are not stored."""
+    if inference is None:
+        names = ("low_pp", "high_pp", "p_value", "p_adjusted", "p_holm", "p_bh")
+        more = ("smallest_effect_pp", "variance_users", "variance_seeds", "degrees")
+        return dict.fromkeys((*names, *more))
+    return {
+        "low_pp": 100 * inference.low,
+        "high_pp": 100 * inference.high,
+        "p_value": inference.p_value,
+        "p_adjusted": inference.p_adjusted,
+        "p_holm": inference.p_holm,
+        "p_bh": inference.p_bh,
+        "smallest_effect_pp": 100 * inference.smallest_effect,
+        "variance_users": inference.variance.users,
+        "variance_seeds": inference.variance.seeds,
+        "degrees": inference.variance.degrees,
+    }
 
 
 def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:
@@ -23,6 +44,7 @@ def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:
             "status": entry.status,
             "delta_pp": entry.delta.mean_pp if entry.delta else None,
             "standard_error_pp": entry.delta.standard_error_pp if entry.delta else None,
+            **_inferred(entry.inference),
             "share": entry.share.value if entry.share else None,
             "share_low": entry.share.low if entry.share else None,
             "share_high": entry.share.high if entry.share else None,

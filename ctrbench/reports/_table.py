@@ -10,9 +10,11 @@ from typing import Literal
 from ctrbench.reports._caption import caption
 from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure, Metric, gather
 from ctrbench.reports._conditions import MARK, differences
+from ctrbench.reports._judging import Influences, Judged, judge
+from ctrbench.reports._verdicts import verdicts
 from ctrbench.reports._warnings import warnings
 from ctrbench.schema import CellRecord
-from ctrbench.stats import Delta, Share, paired_delta, share_of_attainable
+from ctrbench.stats import Delta, Inference, Share, paired_delta, share_of_attainable
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,19 @@ class Entry:
     marks: tuple[str, ...] = ()  # of the footnotes that explain it
     hashes: tuple[str, ...] = ()  # of its cells, in the order of seeds, run or not
     share: Share | None = None  # of the attainable gain, in a block of shares
+    inference: Inference | None = None  # None where influence values are not stored
+
+    @property
+    def separable(self) -> bool:
+        """Whether the interval leaves zero out."""
+        return self.inference is not None and not self.inference.low <= 0 <= self.inference.high
 
     @property
     def text(self) -> str:
-        """As printed, without its marks: `+0.23 ± 0.05`, `12 % [3, 21]`, `–`, `failed`."""
+        """As printed, without its marks: `+0.23 [+0.05, +0.41]`, `12 % [3, 21]`, `–`, `failed`.
+
+        Without influence values `+0.23 ± 0.05`, the standard error over seeds alone.
+        """
         if self.share is not None:
             value, low, high = (
                 round(100 * share) for share in (self.share.value, self.share.low, self.share.high)
@@ -36,7 +47,10 @@ class Entry:
         if self.delta is None:
             return "failed" if self.status == "failed" else "–"
         mean, error = self.delta.mean_pp, self.delta.standard_error_pp
-        shown = f"{mean:+.2f}" if abs(mean) >= 0.005 else "0.00"
+        shown = _signed(mean)
+        if self.inference is not None:
+            low, high = 100 * self.inference.low, 100 * self.inference.high
+            return f"{shown} [{_signed(low)}, {_signed(high)}]"
         return shown if error is None else f"{shown} ± {error:.2f}"
 
 
@@ -89,6 +103,7 @@ class ComparisonTable:
     columns: tuple[str, ...]
     seeds: tuple[int, ...]
     blocks: tuple[Block, ...]
+    verdicts: tuple[str, ...]  # a sentence per judged comparison
     footnotes: tuple[Footnote, ...]
     warnings: tuple[str, ...]
 
@@ -96,27 +111,34 @@ class ComparisonTable:
 BASELINE = "Baseline"
 
 
-def compare(plan: Comparison, records: Mapping[str, CellRecord]) -> ComparisonTable:
+def _signed(points: float) -> str:
+    return f"{points:+.2f}" if abs(points) >= 0.005 else "0.00"
+
+
+def compare(
+    plan: Comparison, records: Mapping[str, CellRecord], influences: Influences | None = None
+) -> ComparisonTable:
     """The table of a matrix from whatever of it is stored.
 
     Args:
         plan: which cell belongs where.
         records: by cell hash; a hash that is not in it was not run.
+        influences: of each cell, by slice and metric; without them no interval can be given.
     """
     arms = gather(plan, records)
+    judged = judge(plan, arms, influences or {})
     sentences, marked = differences(arms)
-    builder = _Builder(plan, arms, marked, numbers={})
-    measures = [Measure(metric) for metric in plan.metrics]
-    measures += [Measure(plan.headline, slice_) for slice_ in plan.slices]
-    blocks = [block for measure in measures for block in builder.blocks(measure)]
+    builder = _Builder(plan, arms, judged, marked, numbers={})
+    blocks = [block for measure in plan.measures for block in builder.blocks(measure)]
     blocks += [block for metric in plan.metrics for block in builder.shares(Measure(metric))]
     numbered = [Footnote(str(number), text) for text, number in builder.numbers.items()]
     return ComparisonTable(
         dataset=plan.dataset.name,
-        caption=caption(plan, arms),
+        caption=caption(plan, arms, judged.family),
         columns=plan.columns,
         seeds=plan.seeds,
         blocks=tuple(blocks),
+        verdicts=verdicts(plan, arms, judged),
         footnotes=(*numbered, *(Footnote(MARK, sentence) for sentence in sentences)),
         warnings=warnings(plan, arms),
     )
@@ -128,14 +150,16 @@ class _Builder:
 
     plan: Comparison
     arms: Arms
+    judged: Judged
     marked: set[str]  # labels of arms trained under other conditions
     numbers: dict[str, int]  # footnote text -> number
 
     def blocks(self, measure: Measure) -> Iterator[Block]:
         """The delta against the baseline; that against shuffled siblings where there are any."""
         key = measure.slice.key if measure.slice else ""
+        exploratory = " (exploratory)" if measure.slice else ""
         yield Block(
-            f"{measure.title}, delta against the baseline, pp",
+            f"{measure.title}, delta against the baseline, pp{exploratory}",
             _detail(measure, self.arms),
             measure.metric,
             key,
@@ -144,7 +168,7 @@ class _Builder:
         )
         siblings = tuple(self._sibling_lines(measure))
         if siblings:
-            title = f"{measure.title}, delta against the shuffled sibling, pp"
+            title = f"{measure.title}, delta against the shuffled sibling, pp{exploratory}"
             yield Block(title, "", measure.metric, key, "shuffled", siblings)
 
     def shares(self, measure: Measure) -> Iterator[Block]:
@@ -185,7 +209,7 @@ class _Builder:
         arm = self.arms.baseline
         entry = self._entry(arm, arm, measure)
         if entry.delta is not None:  # zero by definition, so without an error
-            entry = replace(entry, delta=replace(entry.delta, standard_error_pp=None))
+            entry = replace(entry, delta=replace(entry.delta, standard_error_pp=None), marks=())
         return Line(BASELINE, BASELINE, False, (entry,) * len(self.plan.columns))
 
     def _lines(self, measure: Measure) -> Iterator[Line]:
@@ -210,7 +234,7 @@ class _Builder:
         delta = paired_delta(arm.values(measure), reference.values(measure))
         notes = [*_failures(arm), *_limits(arm, reference, measure, delta, self.plan.seeds)]
         place = self._place(arm, reference, notes, delta is not None)
-        return replace(place, delta=delta)
+        return replace(place, delta=delta, inference=self.judged.get(arm, reference, measure))
 
     def _place(self, arm: Arm, reference: Arm, notes: list[str], told: bool) -> Entry:
         """An entry without its number: whether it has one, its marks, its cells."""
@@ -239,7 +263,7 @@ def _limits(
         if len(delta.seeds) < len(seeds):
             yield f"{len(delta.seeds)} of {len(seeds)} seeds: {_listed(delta.seeds)}."
         if len(delta.seeds) == 1 and arm is not reference:
-            yield "One seed has no standard error."
+            yield "One seed: how much the difference varies from seed to seed is not known."
     elif not arm.done or not (reference.run or reference.label == BASELINE):
         return  # one of the two was not run: the dash says so
     elif arm.values(measure):

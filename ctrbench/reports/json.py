@@ -21,6 +21,7 @@ class Json(Report):
             "seeds": table.seeds,
             "columns": table.columns,
             "rows": long_rows(table),
+            "verdicts": table.verdicts,
             "footnotes": [asdict(note) for note in table.footnotes],
             "warnings": table.warnings,
         }

@@ -49,6 +49,7 @@ def _table(block: Block, table: ComparisonTable, first: bool) -> str:
     says = [block.title + ".", block.detail, *(table.caption if first else ())]
     notes = [note for note in table.footnotes if note.mark in block.marks]
     under = [f"${_superscript((note.mark,))}$ {escape(note.text)}" for note in notes]
+    under += [escape(verdict) for verdict in table.verdicts if first]
     under += [f"Warning: {escape(warning)}" for warning in table.warnings if first]
     lines = [
         r"\begin{table}[htbp]",
@@ -85,7 +86,9 @@ def _shown(entry: Entry) -> str:
     marks = _superscript(entry.marks)
     if entry.delta is None:
         return escape(entry.text) + (f"${marks}$" if marks else "")
-    return f"${entry.text.replace('±', PLUS_MINUS)}{marks}$"
+    number = entry.text.replace("±", PLUS_MINUS)
+    number = rf"\mathbf{{{number}}}" if entry.separable else number
+    return f"${number}{marks}$"
 
 
 def _superscript(marks: Sequence[str]) -> str:

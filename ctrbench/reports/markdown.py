@@ -15,10 +15,12 @@ class Markdown(Report):
     """Headings, tables and lists."""
 
     def render(self, table: ComparisonTable) -> str:
-        """Caption, blocks, footnotes and warnings, a blank line between them."""
+        """Caption, blocks, verdicts, footnotes and warnings, a blank line between them."""
         parts = [escape(" ".join(table.caption))]
         for block in table.blocks:
             parts += [f"**{escape(block.title)}**", escape(block.detail), _grid(block, table)]
+        said = [f"- {escape(verdict)}" for verdict in table.verdicts]
+        parts += ["**Verdicts**", "\n".join(said)] if said else []
         notes = [f"- {_superscript((n.mark,))} {escape(n.text)}" for n in table.footnotes]
         alarms = [f"- **Warning.** {escape(warning)}" for warning in table.warnings]
         parts += ["\n".join(notes), "\n".join(alarms)]
@@ -51,7 +53,8 @@ def _row(places: Sequence[str]) -> str:
 
 
 def _shown(entry: Entry) -> str:
-    return entry.text + _superscript(entry.marks)
+    text = escape(entry.text)
+    return (f"**{text}**" if entry.separable else text) + _superscript(entry.marks)
 
 
 def _superscript(marks: Sequence[str]) -> str:

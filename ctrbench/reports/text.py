@@ -1,4 +1,4 @@
-"""Plain text of at most 80 columns, for a terminal, a pipe or a mail; printed as it is."""
+"""Plain text of at most 100 columns, for a terminal, a pipe or a mail; printed as it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from textwrap import wrap
 from ctrbench.reports._base import Report
 from ctrbench.reports._table import Block, ComparisonTable, Entry
 
-WIDTH = 80
+WIDTH = 100
 LABEL_WIDTH = 30  # of the first column at most; a longer label goes over several lines
 GAP = "  "
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -18,9 +18,11 @@ class Text(Report):
     """Aligned columns; columns that do not fit stand in a further part below."""
 
     def render(self, table: ComparisonTable) -> str:
-        """Caption, blocks, footnotes and warnings, a blank line between them."""
+        """Caption, blocks, verdicts, footnotes and warnings, a blank line between them."""
         parts = ["\n".join(_wrapped(" ".join(table.caption)))]
         parts += ["\n".join(_block(block, table.columns)) for block in table.blocks]
+        said = [line for verdict in table.verdicts for line in _wrapped(verdict, "- ")]
+        parts += ["\n".join(["Verdicts", *said])] if said else []
         notes = [_wrapped(note.text, _superscript((note.mark,)) + " ") for note in table.footnotes]
         alarms = [_wrapped(warning, "Warning: ") for warning in table.warnings]
         parts += ["\n".join(line for note in group for line in note) for group in (notes, alarms)]
@@ -62,8 +64,8 @@ Column = tuple[list[str], list[str]]  # lines of the header, one place per row; 
 def _column(name: str, entries: Sequence[Entry]) -> Column:
     """Numbers end at one position, their marks stand behind it."""
     number = max(len(entry.text) for entry in entries)
-    mark = max(len(_superscript(entry.marks)) for entry in entries)
-    cells = [e.text.rjust(number) + _superscript(e.marks).ljust(mark) for e in entries]
+    mark = max(len(_marks(entry)) for entry in entries)
+    cells = [entry.text.rjust(number) + _marks(entry).ljust(mark) for entry in entries]
     words = name.split(" ")
     width = max([number + mark, *map(len, words)])
     header = wrap(name, width, break_long_words=False, break_on_hyphens=False)
@@ -88,6 +90,10 @@ def _parts(columns: Sequence[Column], room: int) -> Iterator[list[Column]]:
 def _line(label: str, label_width: int, places: Sequence[str], part: Sequence[Column]) -> str:
     cells = [place.rjust(_width(column)) for place, column in zip(places, part, strict=True)]
     return GAP.join([label.ljust(label_width), *cells]).rstrip()
+
+
+def _marks(entry: Entry) -> str:
+    return "*" * entry.separable + _superscript(entry.marks)
 
 
 def _superscript(marks: Sequence[str]) -> str:

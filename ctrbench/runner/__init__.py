@@ -2,7 +2,7 @@
 
 from ctrbench.runner.run import (
     Observer,
-    add_slices,
+    complete,
     missing_cells,
     run_cells,
     run_matrix,
@@ -11,7 +11,7 @@ from ctrbench.runner.run import (
 
 __all__ = [
     "Observer",
-    "add_slices",
+    "complete",
     "missing_cells",
     "run_cells",
     "run_matrix",

@@ -19,12 +19,12 @@ from ctrbench.errors import CtrBenchError, StoreError
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.locks import lock
 from ctrbench.matrix import load_mode
-from ctrbench.metrics import evaluate
+from ctrbench.runner.measure import evaluate_period, slice_metrics, user_influences
 from ctrbench.runner.preparation import prepare
-from ctrbench.schema import Cell, CellRecord, Impressions, Metrics
+from ctrbench.schema import Cell, CellRecord, Impressions
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.settings import ModelSettings, TrainingSettings
-from ctrbench.slices import Slice, mask
+from ctrbench.slices import Slice
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
@@ -95,32 +95,6 @@ def failed_record(cell: Cell, reason: str, environment: dict[str, str]) -> CellR
     )
 
 
-def slice_metrics(
-    workspace: Workspace,
-    log: Impressions,
-    slots: HistorySlots,
-    p_click: np.ndarray,
-    wanted: tuple[Slice, ...],
-) -> dict[str, Metrics]:
-    """Metrics of test predictions on each slice, by its key."""
-    known = slots.item_counts("train") > 0 if wanted else np.empty(0, bool)
-    rows = log.rows("test")
-    found = {}
-    for part in wanted:
-        chosen = mask(
-            part,
-            log,
-            "test",
-            lambda name: impressions.vocabulary(workspace, log.manifest.name, name),
-            known,
-        )
-        weight = None if log.weight is None else log.weight[rows][chosen]
-        found[part.key] = evaluate(
-            log.click[rows][chosen], p_click[chosen], log.user_id[rows][chosen], weight
-        )
-    return found
-
-
 def _run(
     workspace: Workspace,
     store: Store,
@@ -131,9 +105,9 @@ def _run(
 ) -> CellRecord:
     try:
         with _one_thread():
-            record, predictions, first_row = _train(workspace, cell, slices, progress)
+            record, predictions, first_row, influence = _train(workspace, cell, slices, progress)
         record = record.model_copy(update={"environment": environment})
-        store.write(record, predictions, first_row)
+        store.write(record, predictions, first_row, influence)
         return record
     except StoreError:
         raise
@@ -150,7 +124,7 @@ def _run(
 
 def _train(
     workspace: Workspace, cell: Cell, slices: tuple[Slice, ...], progress: Progress
-) -> tuple[CellRecord, dict[str, np.ndarray], dict[str, int]]:
+) -> tuple[CellRecord, dict[str, np.ndarray], dict[str, int], dict[str, np.ndarray]]:
     import torch
 
     from ctrbench.impressions.packing import Packer
@@ -178,15 +152,10 @@ def _train(
         }
     with watch("measure"):
         metrics = {
-            period: evaluate(
-                log.click[log.rows(period)],
-                p_click,
-                log.user_id[log.rows(period)],
-                None if log.weight is None else log.weight[log.rows(period)],
-            )
-            for period, p_click in predictions.items()
+            period: evaluate_period(log, period, p_click) for period, p_click in predictions.items()
         }
-        by_slice = slice_metrics(workspace, log, slots, predictions["test"], slices)
+        by_slice = slice_metrics(workspace, slots, predictions["test"], slices)
+        influence = user_influences(workspace, slots, predictions["test"], slices)
     record = CellRecord(
         hash=cell.hash,
         cell=cell,
@@ -205,7 +174,8 @@ def _train(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         finished=_now(),
     )
-    return record, predictions, {period: log.rows(period).start for period in predictions}
+    first_row = {period: log.rows(period).start for period in predictions}
+    return record, predictions, first_row, influence
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from ctrbench.atomic import sweep
 from ctrbench.executors import run_tasks
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.matrix import Matrix
-from ctrbench.runner.cell import cell_lock, failed_record, run_cell, slice_metrics
+from ctrbench.runner.cell import cell_lock, failed_record, run_cell
 from ctrbench.runner.environment import environment
+from ctrbench.runner.measure import WHOLE, slice_metrics, user_influences
 from ctrbench.runner.reference import ceiling_metrics, reference_metrics
 from ctrbench.schema import Cell, CellRecord
 from ctrbench.slices import Slice
@@ -122,18 +123,25 @@ def run_matrix(
     missing = missing_cells(workspace, cells, retry_failed)
     observer.begin(matrix.dataset.name, len(cells), len(missing))
     run_cells(workspace, missing, slices, jobs, observer, retry_failed)
-    return add_slices(workspace, matrix, stored_records(workspace, cells))
+    return complete(workspace, matrix, stored_records(workspace, cells))
 
 
-def add_slices(
+def complete(
     workspace: Workspace, matrix: Matrix, records: dict[str, CellRecord]
 ) -> dict[str, CellRecord]:
-    """Measure slices that a stored cell lacks, from its predictions where they were kept."""
+    """Measure what stored cells lack, from their predictions where these were kept.
+
+    That is a slice new in the file, or the influence values of a cell from before there were any.
+    """
     store, slices = Store(workspace), matrix.file.slices
     lacking = [
         record
         for record in records.values()
-        if record.status == "done" and any(part.key not in record.slices for part in slices)
+        if record.status == "done"
+        and (
+            any(part.key not in record.slices for part in slices)
+            or not {WHOLE, *(part.key for part in slices)} <= store.measured(record.cell)
+        )
     ]
     if not lacking or matrix.dataset.name not in impressions.names(workspace):
         return records
@@ -143,11 +151,12 @@ def add_slices(
         p_click = store.predictions(record.cell, "test")
         if p_click is None:
             continue
-        found = slice_metrics(workspace, log, slots, p_click, slices)
+        found = slice_metrics(workspace, slots, p_click, slices)
+        influence = user_influences(workspace, slots, p_click, slices)
         with cell_lock(workspace, record.cell, wait=True):
             newest = store.read(record.cell) or record
             merged = newest.model_copy(update={"slices": newest.slices | found})
-            store.update(merged)
+            store.update(merged, store.influence(record.cell) | influence)
         records[record.hash] = merged
     return records
 

@@ -1,15 +1,26 @@
-"""What a difference between two arms is worth: paired, in percentage points."""
+"""What a difference between two arms is worth: paired, with all that moves it by chance."""
 
+from ctrbench.stats.contrast import Contrast, Variance, pair
+from ctrbench.stats.family import Inference, Verdict, infer
 from ctrbench.stats.fieller import Share, share_of_attainable
-from ctrbench.stats.influence import Influence, influences, standard_error
+from ctrbench.stats.influence import METRICS, Influence, influences, standard_error
+from ctrbench.stats.points import parse_points
 from ctrbench.stats.seeds import Delta, paired_delta
 
 __all__ = [
+    "METRICS",
+    "Contrast",
     "Delta",
+    "Inference",
     "Influence",
     "Share",
+    "Variance",
+    "Verdict",
+    "infer",
     "influences",
+    "pair",
     "paired_delta",
+    "parse_points",
     "share_of_attainable",
     "standard_error",
 ]

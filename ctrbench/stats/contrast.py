@@ -20,6 +20,7 @@ class Contrast:
     seeds: tuple[int, ...]
     delta: np.ndarray  # (S,) one difference per seed
     influence: np.ndarray  # (S, G) what each user adds to it; each row sums to 0
+    reference: str = ""  # what the arm is set against; contrasts with one share its noise
 
     @property
     def estimate(self) -> float:
@@ -37,6 +38,7 @@ def pair(
     influence: Mapping[int, np.ndarray],
     reference_values: Mapping[int, float],
     reference_influence: Mapping[int, np.ndarray],
+    reference: str = "",
 ) -> Contrast | None:
     """Arm minus reference on the seeds that both have; None if they share none.
 
@@ -45,13 +47,14 @@ def pair(
         influence: seed -> (G,) its influence values, users in one order everywhere.
         reference_values: seed -> metric of what it is set against.
         reference_influence: seed -> (G,).
+        reference: the name of what it is set against.
     """
     seeds = tuple(sorted(influence.keys() & reference_influence.keys()))
     if not seeds:
         return None
     delta = np.array([values[seed] - reference_values[seed] for seed in seeds])
     moved = np.stack([influence[seed] - reference_influence[seed] for seed in seeds])
-    return Contrast(seeds, delta, moved)
+    return Contrast(seeds, delta, moved, reference)
 
 
 @dataclass(frozen=True)
@@ -113,15 +116,15 @@ def own_seeds(contrast: Contrast) -> Seeds | None:
 def pooled_seeds(contrasts: Sequence[Contrast]) -> list[Seeds | None]:
     """Each contrast's seed variance, pooled over those of the family that may share one.
 
-    Pooled are contrasts over the same seeds if their variances pass Bartlett's test at 1 %.
-    Contrasts share their reference, so their variances do too: m of them with mean correlation r
-    have (S - 1) / (1 / m + (1 - 1 / m) r^2) degrees of freedom, not m (S - 1).
+    Pooled are contrasts with one reference over the same seeds, if their variances pass Bartlett's
+    test at 1 %. Sharing the reference they share its noise: m of them with mean correlation r have
+    (S - 1) / (1 / m + (1 - 1 / m) r^2) degrees of freedom, not m (S - 1).
     """
     found: list[Seeds | None] = [own_seeds(contrast) for contrast in contrasts]
-    groups: dict[tuple[int, ...], list[int]] = {}
+    groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
     for place, contrast in enumerate(contrasts):
-        groups.setdefault(contrast.seeds, []).append(place)
-    for seeds, places in groups.items():
+        groups.setdefault((contrast.reference, contrast.seeds), []).append(place)
+    for (_, seeds), places in groups.items():
         if len(seeds) < 2 or len(places) < 2:
             continue
         deltas = np.stack([contrasts[place].delta for place in places])  # (m, S)

@@ -141,14 +141,14 @@ def _p_value(estimate: float, spread: Variance) -> float:
 def _correlation(contrasts: Sequence[Contrast], variances: Sequence[Variance]) -> np.ndarray:
     """(m, m) correlation of the estimates: of users by influence values, of seeds by deltas.
 
-    Two comparisons over the same seeds share what their deltas share, averaged over the family:
-    single pairs of a handful of seeds say little.
+    Two comparisons with one reference over the same seeds share what such deltas share, averaged
+    over the family: single pairs of a handful of seeds say little.
     """
     moved = np.stack([contrast.mean_influence for contrast in contrasts])  # (m, G)
     users = moved.shape[1]
     covariance = users / max(users - 1, 1) * moved @ moved.T
     spread = np.sqrt([part.seeds for part in variances])
-    same = np.array([[a.seeds == b.seeds for b in contrasts] for a in contrasts])
+    same = np.array([[_related(one, other) for other in contrasts] for one in contrasts])
     shared = _mean_correlation(contrasts) * same
     np.fill_diagonal(shared, 1.0)
     covariance += shared * np.outer(spread, spread)
@@ -160,15 +160,19 @@ def _correlation(contrasts: Sequence[Contrast], variances: Sequence[Variance]) -
 
 
 def _mean_correlation(contrasts: Sequence[Contrast]) -> float:
-    """Of the deltas of comparisons that have the same two seeds or more; 0 if there are none."""
+    """Of the deltas of related comparisons with two seeds or more; 0 if there are none."""
     found = []
     for place, one in enumerate(contrasts):
         for other in contrasts[:place]:
-            if one.seeds == other.seeds and len(one.seeds) > 1:
+            if _related(one, other) and len(one.seeds) > 1:
                 together = np.stack([one.delta, other.delta])
                 if together.std(axis=1).min() > 0:
                     found.append(np.corrcoef(together)[0, 1])
     return float(np.clip(np.mean(found), 0.0, 1.0)) if found else 0.0
+
+
+def _related(one: Contrast, other: Contrast) -> bool:
+    return one.seeds == other.seeds and one.reference == other.reference
 
 
 def _smallest_p(correlation: np.ndarray) -> np.ndarray:

@@ -14,7 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ctrbench.metrics import SMALLEST_P, grouped_auc
+from ctrbench.metrics import SMALLEST_P, Weighting, grouped_auc
+
+GAUC_WEIGHTINGS: dict[str, Weighting] = {
+    "gauc": "impressions",
+    "gauc_clicks": "clicks",
+    "gauc_users": "users",
+}
+METRICS = ("auc", *GAUC_WEIGHTINGS, "log_loss")
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ def standard_error(per_user: np.ndarray) -> float:
 def influences(
     click: ArrayLike, p_click: ArrayLike, user_id: ArrayLike, weight: ArrayLike | None = None
 ) -> Mapping[str, Influence]:
-    """Influence values of `auc`, `gauc` and `log_loss`, users ascending by id.
+    """Influence values of every metric of `METRICS`, users ascending by id.
 
     A metric that is not defined, for want of a click or a non-click, is left out. A user with one
     class only moves GAUC by 0.
@@ -71,9 +78,10 @@ def influences(
     if 0 < clicks.sum() < len(clicks):
         found["auc"] = _auc(clicks, p, weights, user, users)
     if grouped.evaluable_users:
-        value, share = grouped.gauc(), grouped.weight * grouped.evaluable
-        deviation = np.where(grouped.evaluable, grouped.auc - value, 0.0)
-        found["gauc"] = Influence(value, share / share.sum() * deviation)
+        for name, weighting in GAUC_WEIGHTINGS.items():
+            value, share = grouped.gauc(weighting), grouped.weights(weighting) * grouped.evaluable
+            deviation = np.where(grouped.evaluable, grouped.auc - value, 0.0)
+            found[name] = Influence(value, share / share.sum() * deviation)
     if len(p):
         clipped = np.clip(p.astype(np.float64), SMALLEST_P, 1 - SMALLEST_P)
         loss = -np.log(np.where(clicks, clipped, 1 - clipped))

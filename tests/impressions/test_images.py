@@ -1,3 +1,4 @@
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -41,3 +42,47 @@ def test_unsuitable_folders(tmp_path, folder, change, message):
     change(folder)
     with pytest.raises(DataError, match=message):
         build_log(Workspace(tmp_path / "home"), long_log(), images=folder)
+
+
+def _parquet(path, item_ids, pictures):
+    pq.write_table(pa.table({"item_id": item_ids, "bytes": pictures}), path)
+    return path
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_images_as_one_file(tmp_path, as_text):
+    ids = ["3", "99", "1"] if as_text else [3, 99, 1]
+    file = _parquet(tmp_path / "images.parquet", ids, [b"three", b"other", b"one"])
+    workspace = Workspace(tmp_path / "home")
+    manifest = build_log(workspace, long_log(), images=file)
+    table = pq.read_table(workspace.data / "log" / "images.parquet").to_pydict()
+    assert table == {"item_id": [2, 4], "file": ["1.jpg", "3.jpg"], "bytes": [b"one", b"three"]}
+    counts = {key: manifest.counts[key] for key in ("images", "image_bytes", "images_unmatched")}
+    assert counts == {"images": 2, "image_bytes": 8, "images_unmatched": 1}
+
+
+@pytest.mark.parametrize(
+    ("item_ids", "pictures", "message"),
+    [
+        (["98", "99"], [b"x", b"y"], "no item_id matches"),
+        (["1", "1"], [b"x", b"y"], "item 1 has more than one image; keep one"),
+        (["1", "2"], [b"x", b""], "1 images are empty"),
+    ],
+)
+def test_unsuitable_files(tmp_path, item_ids, pictures, message):
+    file = _parquet(tmp_path / "images.parquet", item_ids, pictures)
+    with pytest.raises(DataError, match=message):
+        build_log(Workspace(tmp_path / "home"), long_log(), images=file)
+    assert not (tmp_path / "home" / "data").exists()
+
+
+def test_a_file_of_images_needs_its_columns(tmp_path):
+    pq.write_table(pa.table({"item_id": ["1"]}), tmp_path / "images.parquet")
+    with pytest.raises(DataError, match=r"has no column bytes; images as Parquet need item_id"):
+        build_log(Workspace(tmp_path / "home"), long_log(), images=tmp_path / "images.parquet")
+
+
+def test_a_file_that_is_no_parquet(tmp_path):
+    (tmp_path / "images.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"images.zip is no Parquet file"):
+        build_log(Workspace(tmp_path / "home"), long_log(), images=tmp_path / "images.zip")

@@ -86,7 +86,9 @@ def test_one_seed_has_no_standard_error():
     table = compare(plan(seeds=(0,)), {**baseline(), **arm("raw / vector", (0.25,))})
     place = entry(table, "raw", VECTOR)
     assert place.text == "+0.25"
-    assert notes(table, place) == ["One seed has no standard error."]
+    assert notes(table, place) == [
+        "One seed: how much the difference varies from seed to seed is not known."
+    ]
     assert "One seed (0), hence no standard error." in table.caption
 
 
@@ -112,8 +114,8 @@ def test_blocks_are_headline_then_other_metric_then_slices_with_both_deltas():
         "GAUC, delta against the shuffled sibling, pp",
         "AUC, delta against the baseline, pp",
         "AUC, delta against the shuffled sibling, pp",
-        "GAUC on genres = Drama, delta against the baseline, pp",
-        "GAUC on genres = Drama, delta against the shuffled sibling, pp",
+        "GAUC on genres = Drama, delta against the baseline, pp (exploratory)",
+        "GAUC on genres = Drama, delta against the shuffled sibling, pp (exploratory)",
     ]
 
 

@@ -1,0 +1,71 @@
+"""Which comparisons are judged together, and what comes out for each place of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure
+from ctrbench.stats import Contrast, Inference, infer, pair
+
+Influences = Mapping[str, Mapping[str, np.ndarray]]  # cell hash -> measure's key -> (G,)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Inferences by place; a place that lacks influence values has none."""
+
+    family: int  # comparisons that share simultaneous intervals
+    found: Mapping[tuple[str, str, str], Inference]  # (arm, what it is set against, measure's key)
+
+    def get(self, arm: Arm, reference: Arm, measure: Measure) -> Inference | None:
+        """What one place says."""
+        return self.found.get((arm.label, reference.label, measure.key))
+
+
+def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
+    """Judge the headline of all that is no control together; every other place by itself."""
+    headline = Measure(plan.headline)
+    together, alone = {}, {}
+    for arm, reference, control in _pairs(plan, arms):
+        for measure in plan.measures:
+            contrast = _contrast(arm, reference, measure, influences)
+            if contrast is not None:
+                place = (arm.label, reference.label, measure.key)
+                judged_together = measure == headline and not control
+                (together if judged_together else alone)[place] = contrast
+    found = dict(zip(together, infer(list(together.values())), strict=True))
+    found |= {place: infer([contrast])[0] for place, contrast in alone.items()}
+    return Judged(len(together), found)
+
+
+def _pairs(plan: Comparison, arms: Arms) -> Iterable[tuple[Arm, Arm, bool]]:
+    """Every arm with what it is set against, and whether it is a control."""
+    for row in plan.rows:
+        for column in plan.columns:
+            arm = arms.cells[row.label, column]
+            yield arm, arms.baseline, row.control
+            for sibling in arms.siblings(row):
+                yield arm, arms.cells[sibling, column], row.control
+
+
+def _contrast(
+    arm: Arm, reference: Arm, measure: Measure, influences: Influences
+) -> Contrast | None:
+    values, moved = _measured(arm, measure, influences)
+    reference_values, reference_moved = _measured(reference, measure, influences)
+    return pair(values, moved, reference_values, reference_moved, reference.label)
+
+
+def _measured(
+    arm: Arm, measure: Measure, influences: Influences
+) -> tuple[dict[int, float], dict[int, np.ndarray]]:
+    """By seed the measure and its influence values, where both are there."""
+    values, moved = arm.values(measure), {}
+    for seed in values:
+        found = influences.get(arm.hashes[seed], {}).get(measure.key)
+        if found is not None:
+            moved[seed] = np.asarray(found, np.float64)
+    return values, moved

@@ -1,0 +1,100 @@
+import re
+
+import numpy as np
+import pytest
+
+from ctrbench.reports import compare, render
+from ctrbench.stats import infer, pair
+from tests.reports.made import DRAMA, arm, baseline, plan
+
+USERS = 400
+
+
+def moved(records, seed: int = 0, spread: float = 1e-4):
+    """Influence values for every cell: its own noise on noise that all cells share."""
+    rng = np.random.default_rng(seed)
+    shared, found = rng.normal(0, 1e-3, USERS), {}
+    for key in records:
+        values = {}
+        for name in ("test/gauc", "test/auc", f"{DRAMA.key}/gauc"):
+            noise = shared + rng.normal(0, spread, USERS)
+            values[name] = (noise - noise.mean()).astype(np.float32)
+        found[key] = values
+    return found
+
+
+@pytest.fixture
+def records():
+    return {
+        **baseline(),
+        **arm("raw / vector", (1.0, 1.1, 0.9)),
+        **arm("raw@shuffled / vector", (0.0, 0.1, -0.1)),
+        **arm("pca_64 / vector", (-0.1, 0.2, 0.0)),
+    }
+
+
+def test_headline_intervals_are_those_of_the_family_without_controls(records):
+    influences = moved(records)
+    table = compare(plan(), records, influences)
+
+    def contrast(label, reference):
+        values = {s: records[f"{label}#{s}"].metrics["test"].gauc for s in range(3)}
+        other = {s: records[f"{reference}#{s}"].metrics["test"].gauc for s in range(3)}
+        own = {s: np.float64(influences[f"{label}#{s}"]["test/gauc"]) for s in range(3)}
+        theirs = {s: np.float64(influences[f"{reference}#{s}"]["test/gauc"]) for s in range(3)}
+        return pair(values, own, other, theirs, reference)
+
+    family = [
+        contrast("raw / vector", "Baseline"),
+        contrast("raw / vector", "raw@shuffled / vector"),
+        contrast("pca_64 / vector", "Baseline"),
+    ]
+    expected = infer(family)
+    lines = {line.title: line.entries[0].inference for line in table.blocks[0].lines}
+    lines |= {line.title: line.entries[0].inference for line in table.blocks[1].lines}
+    assert lines["raw"] == expected[0]
+    assert lines["raw vs raw@shuffled"] == expected[1]
+    assert lines["pca_64"] == expected[2]
+    alone = infer([contrast("raw@shuffled / vector", "Baseline")])[0]
+    assert lines["raw@shuffled"] == alone
+    assert "over the 3 headline comparisons that are no control" in " ".join(table.caption)
+
+
+def test_verdicts_say_it_in_words_the_best_first(records):
+    said = compare(plan(), records, moved(records)).verdicts
+    assert said[0].startswith("raw / vector against the baseline: better. +1.00 pp GAUC, between +")
+    assert re.search(r"\(p [\d.e-]+, Holm [\d.e-]+, Benjamini-Hochberg [\d.e-]+\)\.$", said[0])
+    assert said[1].startswith("raw / vector against its raw@shuffled: better.")
+    assert said[2].startswith("pca_64 / vector against the baseline: not decided. +0.03 pp GAUC")
+    assert "can hide here" in said[2]
+    assert said[3].startswith("Of the variance of these differences")
+
+
+def test_margin_decides_what_is_no_worse(records):
+    said = compare(plan(margin=0.05), records, moved(records)).verdicts
+    assert "against the baseline: no worse by more than 5 pp." in said[2]
+
+
+def test_bold_is_what_leaves_zero_out(records):
+    table = compare(plan(), records, moved(records))
+    assert "+1.00 [" in render(table, "text")
+    assert "]*" in render(table, "text")
+    assert "**+1.00 \\[" in render(table, "markdown")
+    assert "\\mathbf{+1.00 [" in render(table, "latex")
+    assert '"p_holm": 0.' in render(table, "json")
+    assert "smallest_effect_pp" in render(table, "csv").splitlines()[0]
+
+
+def test_a_cell_without_influence_values_keeps_the_error_over_seeds(records):
+    influences = {key: v for key, v in moved(records).items() if not key.startswith("pca_64")}
+    lines = compare(plan(), records, influences).blocks[0].lines
+    shown = {line.label: line.entries[0].text for line in lines}
+    assert shown["pca_64"] == "+0.03 ± 0.09"
+    assert shown["raw"].startswith("+1.00 [")
+
+
+def test_slices_are_judged_alone(records):
+    table = compare(plan(slices=(DRAMA,)), records, moved(records))
+    sliced = [block for block in table.blocks if block.slice]
+    assert all("(exploratory)" in block.title for block in sliced)
+    assert sliced[0].lines[1].entries[0].inference is not None

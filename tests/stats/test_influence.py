@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss, roc_auc_score
+
+from ctrbench.metrics import auc, gauc
+from ctrbench.stats import METRICS, influences, standard_error
+
+
+def _log(seed: int, users: int = 150, rows: int = 3_000):
+    """Users of very different sizes, with tastes of their own; predictions with ties; weights."""
+    rng = np.random.default_rng(seed)
+    user = rng.choice(users, rows, p=rng.dirichlet(np.full(users, 1.5))) * 7 + 3
+    taste = rng.normal(size=users * 7 + 4)
+    logit = rng.normal(size=rows) + taste[user]
+    click = (rng.random(rows) < 1 / (1 + np.exp(-logit))).astype(int)
+    p = np.round(1 / (1 + np.exp(-logit - rng.normal(size=rows))), 2)
+    return click, p, user, rng.uniform(0.5, 3, rows)
+
+
+def _without(user: np.ndarray, one: int) -> np.ndarray:
+    return user != one
+
+
+def _metric(name: str, click, p, user, weight=None) -> float:
+    if name == "auc":
+        return roc_auc_score(click, p, sample_weight=weight)
+    if name == "log_loss":
+        return log_loss(click, np.clip(p, 2.0**-24, 1 - 2.0**-24), sample_weight=weight)
+    of_user, share = [], []
+    for one in np.unique(user):
+        own = user == one
+        if 0 < click[own].sum() < own.sum():
+            w = None if weight is None else weight[own]
+            of_user.append(roc_auc_score(click[own], p[own], sample_weight=w))
+            w = np.ones(own.sum()) if w is None else w
+            clicks = (w * click[own]).sum()
+            share.append({"gauc": w.sum(), "gauc_clicks": clicks, "gauc_users": 1.0}[name])
+    return float(np.average(of_user, weights=share))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", METRICS)
+def test_value_and_error_against_leaving_out_one_user_at_a_time(name, weighted):
+    click, p, user, weight = _log(0, users=60, rows=1_200)
+    weight = weight if weighted else None
+    found = influences(click, p, user, weight)[name]
+    assert found.value == pytest.approx(_metric(name, click, p, user, weight), abs=1e-12)
+    assert found.per_user.sum() == pytest.approx(0, abs=1e-12)
+    left = []
+    for one in np.unique(user):
+        rest = _without(user, one)
+        w = None if weight is None else weight[rest]
+        left.append(_metric(name, click[rest], p[rest], user[rest], w))
+    count = len(left)
+    jackknife = np.sqrt((count - 1) / count * np.sum((np.array(left) - np.mean(left)) ** 2))
+    assert found.standard_error == pytest.approx(jackknife, rel=0.06)
+
+
+def test_auc_by_placement_values_of_all_pairs():
+    click, p, user, weight = _log(1, users=20, rows=200)
+    value = auc(click, p, weight)
+    expected = dict.fromkeys(np.unique(user).tolist(), 0.0)
+    yes, no = np.flatnonzero(click == 1), np.flatnonzero(click == 0)
+    for i in range(len(p)):
+        others = no if click[i] else yes
+        wins = (p[i] > p[others]) if click[i] else (p[others] > p[i])
+        place = np.average(wins + 0.5 * (p[others] == p[i]), weights=weight[others])
+        total = weight[yes if click[i] else no].sum()
+        expected[int(user[i])] += weight[i] * (place - value) / total
+    found = influences(click, p, user, weight)["auc"]
+    np.testing.assert_allclose(found.per_user, list(expected.values()), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_error_of_a_paired_difference_against_a_bootstrap_of_users(name):
+    click, p, user, _ = _log(2, users=120, rows=2_400)
+    other = np.clip(p + np.random.default_rng(9).normal(0, 0.05, len(p)), 0.01, 0.99)
+    one, two = influences(click, p, user)[name], influences(click, other, user)[name]
+    rows_of = [np.flatnonzero(user == u) for u in np.unique(user)]
+    rng, drawn = np.random.default_rng(0), []
+    for _ in range(300):
+        chosen = rng.integers(0, len(rows_of), len(rows_of))
+        rows = np.concatenate([rows_of[u] for u in chosen])
+        names = np.repeat(np.arange(len(chosen)), [len(rows_of[u]) for u in chosen])
+        values = [influences(click[rows], x[rows], names)[name].value for x in (p, other)]
+        drawn.append(values[0] - values[1])
+    assert standard_error(one.per_user - two.per_user) == pytest.approx(np.std(drawn), rel=0.15)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_impression_twice_changes_no_error(name):
+    click, p, user, weight = _log(3)
+    once = influences(click, p, user, weight)[name]
+    twice = influences(*(np.tile(column, 2) for column in (click, p, user, weight)))[name]
+    np.testing.assert_allclose(twice.per_user, once.per_user, atol=1e-12)
+
+
+def test_a_user_with_one_class_moves_gauc_by_nothing():
+    found = influences([1, 0, 1, 0, 0], [0.9, 0.1, 0.2, 0.8, 0.5], [1, 1, 2, 2, 3])
+    assert found["gauc"].per_user[2] == 0
+    # users 1 and 2 have AUC 1 and 0, two impressions each: 1/2 * (1 - 1/2) and its negative
+    assert found["gauc"].per_user[:2].tolist() == [0.25, -0.25]
+
+
+def test_what_is_not_defined_is_left_out():
+    assert influences([0, 0], [0.1, 0.2], [1, 2]).keys() == {"log_loss"}
+    assert influences([0, 1], [0.1, 0.2], [1, 2]).keys() == {"auc", "log_loss"}
+    assert influences(np.zeros(0, int), np.zeros(0), np.zeros(0, int)) == {}
+
+
+def test_a_single_user_has_no_error():
+    found = influences([0, 1], [0.1, 0.2], [5, 5])
+    assert np.isnan(found["gauc"].standard_error)
+    assert found["gauc"].value == gauc([0, 1], [0.1, 0.2], [5, 5]) == 1
