@@ -1,8 +1,8 @@
 """Is a planted effect found, and nothing where there is nothing? Over ten fresh worlds each.
 
 `python benchmarks/worlds.py --home DIR` makes worlds `taste` and `null` with seeds 10 to 19, trains
-every mode on oracle, noisy and random vectors with three seeds each, and writes what came out to
-results/tables/worlds.md. A cell that is stored below DIR is not trained again.
+every mode with three seeds each (settings chosen on `valid` of world 0, see smoke.yaml), and writes
+what came out to results/tables/worlds.md. A cell that is stored below DIR is not trained again.
 """
 
 from __future__ import annotations
@@ -16,15 +16,19 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 WORLD_SEEDS = range(10, 20)  # none of them was ever looked at before
-VERSIONS = ("oracle", "noisy_0.5", "random")
 MODES = ("vector", "sim_score", "cluster_id")
-QUANTILE = 4.303  # of Student's t with 2 degrees of freedom: 95 % of three seeds' means
+VERSIONS_OF = {"taste": ("oracle", "noisy_0.5", "random"), "null": ("oracle",)}
+CONTROLS_OF = {"taste": "[]", "null": "[{kind: shuffled}]"}
 BENCHMARK = """\
 dataset: "{kind}"
 versions: [{versions}]
-modes: {{vector: {{}}, sim_score: {{}}, cluster_id: {{codebook_size: 50}}}}
+modes:
+  vector: {{learning_rate_factor: 1.0}}
+  sim_score: {{learning_rate_factor: 0.3}}
+  cluster_id: {{codebook_size: 50, learning_rate_factor: 0.3}}
 seeds: [0, 1, 2]
-training: {{batch_size: 256, learning_rate: 2e-3}}
+controls: {controls}
+training: {{batch_size: 256, learning_rate: 1e-3}}
 """
 
 
@@ -46,9 +50,9 @@ def _table(home: Path, kind: str, seed: int) -> list[dict]:
     """The rows of one world's comparison table."""
     world = ["--out", str(home), "--world", kind, "--seed", str(seed), "--pictures", "0"]
     subprocess.run([sys.executable, "-m", "data_synth", *world], check=True)
-    versions = VERSIONS if kind == "taste" else VERSIONS[:1]
-    file = home / f"{kind}.yaml"
-    file.write_text(BENCHMARK.format(kind=kind, versions=", ".join(versions)), encoding="utf-8")
+    file, versions = home / f"{kind}.yaml", ", ".join(VERSIONS_OF[kind])
+    text = BENCHMARK.format(kind=kind, versions=versions, controls=CONTROLS_OF[kind])
+    file.write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "ctrbench", "--home", str(home)]
     subprocess.run([*command, "run", str(file)], check=True, stdout=subprocess.DEVNULL)
     text = subprocess.check_output([*command, "tables", str(file), "--format", "json"], text=True)
@@ -74,12 +78,13 @@ def _report(found: dict[str, list[list[dict]]]) -> Iterator[str]:
         "`python benchmarks/worlds.py`; do not edit."
     )
     yield "\n**`taste`**: mean ± standard deviation over worlds, and how often the order came out\n"
-    head = [*VERSIONS, "oracle > noisy > random", "oracle > random", "share of attainable, oracle"]
+    versions = VERSIONS_OF["taste"]
+    head = [*versions, "oracle > noisy > random", "oracle > random", "share of attainable, oracle"]
     yield _row(["", *head])
     yield _row(["---", *["---:"] * len(head)])
     for mode in MODES:
         deltas = [
-            [_pick(rows, version, mode)["delta_pp"] for version in VERSIONS]
+            [_pick(rows, version, mode)["delta_pp"] for version in versions]
             for rows in found["taste"]
         ]
         spread = [_spread(values) for values in zip(*deltas, strict=True)]
@@ -90,13 +95,19 @@ def _report(found: dict[str, list[list[dict]]]) -> Iterator[str]:
         share = f"{fmean(told):.1f} % ({len(told)} worlds)" if told else "–"
         yield _row([mode, *spread, f"{ordered} of {worlds}", f"{above} of {worlds}", share])
     yield "\n**`null`**: oracle vectors of a style that nothing depends on\n"
-    yield _row(["", "mean ± standard deviation", "beyond the 95 % interval of its three seeds"])
-    yield _row(["---", "---:", "---:"])
+    head = ["against the baseline", "better", "worse", "against shuffled", "better", "worse"]
+    yield _row(["", *head])
+    yield _row(["---", *["---:"] * len(head)])
     for mode in MODES:
-        entries = [_pick(rows, "oracle", mode) for rows in found["null"]]
-        alarms = sum(abs(e["delta_pp"]) > QUANTILE * e["standard_error_pp"] for e in entries)
-        spread = _spread([entry["delta_pp"] for entry in entries])
-        yield _row([mode, spread, f"{alarms} of {worlds}"])
+        places = []
+        for comparison in ("baseline", "shuffled"):
+            entries = [_pick(rows, "oracle", mode, comparison) for rows in found["null"]]
+            better = sum(entry["low_pp"] > 0 for entry in entries)
+            worse = sum(entry["high_pp"] < 0 for entry in entries)
+            spread = _spread([entry["delta_pp"] for entry in entries])
+            places += [spread, f"{better} of {worlds}", f"{worse} of {worlds}"]
+        yield _row([mode, *places])
+    yield "\nBetter, worse: by the 95 % intervals, simultaneous over the six comparisons of a world."
 
 
 def _spread(values: list[float] | tuple[float, ...]) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ctrbench import __version__
-from ctrbench.cli import datasets, embeddings, listing, matrix
+from ctrbench.cli import datasets, embeddings, judging, listing, matrix
 from ctrbench.errors import CtrBenchError
 from ctrbench.workspace import Workspace
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(embeddings.app, name="embeddings")
 matrix.register(app)
+judging.register(app)
 listing.register(app)
 
 

@@ -37,6 +37,7 @@ class Comparison:
     ceiling: Metrics | None = None  # of the probability that clicks were drawn from, if known
 
     margin: float = 0.0005  # a fraction: a loss below it does not matter
+    looks: int = 1  # how often the family is judged while seeds are added
 
     @property
     def metrics(self) -> tuple[Metric, Metric]:

@@ -36,7 +36,7 @@ def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
                 place = (arm.label, reference.label, measure.key)
                 judged_together = measure == headline and not control
                 (together if judged_together else alone)[place] = contrast
-    found = dict(zip(together, infer(list(together.values())), strict=True))
+    found = dict(zip(together, infer(list(together.values()), plan.looks), strict=True))
     found |= {place: infer([contrast])[0] for place, contrast in alone.items()}
     return Judged(len(together), found)
 

@@ -5,6 +5,8 @@ from ctrbench.stats.family import Inference, Verdict, infer
 from ctrbench.stats.fieller import Share, share_of_attainable
 from ctrbench.stats.influence import METRICS, Influence, influences, standard_error
 from ctrbench.stats.points import parse_points
+from ctrbench.stats.power import Need, need
+from ctrbench.stats.predictions import compare_predictions
 from ctrbench.stats.seeds import Delta, paired_delta
 
 __all__ = [
@@ -13,11 +15,14 @@ __all__ = [
     "Delta",
     "Inference",
     "Influence",
+    "Need",
     "Share",
     "Variance",
     "Verdict",
+    "compare_predictions",
     "infer",
     "influences",
+    "need",
     "pair",
     "paired_delta",
     "parse_points",

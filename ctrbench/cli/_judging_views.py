@@ -1,0 +1,233 @@
+"""Stored arms set against each other, and what it takes to tell them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ctrbench.cli._matrix_views import comparison_table
+from ctrbench.errors import ConfigError, DataError, UnknownNameError, unknown_name
+from ctrbench.identity import canonical_json
+from ctrbench.matrix import BASELINE, Matrix, read_matrix
+from ctrbench.runner import complete, stored_records
+from ctrbench.schema import CellRecord, Metrics
+from ctrbench.stats import METRICS, Inference, infer, need, pair
+from ctrbench.store import Store
+from ctrbench.workspace import Workspace
+
+LESS_IS_BETTER = ("log_loss",)
+SAME = ("data_hash", "protocol")  # without which two arms cannot be compared
+CONDITIONS = ("model", "training")  # in which two arms should not differ
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two arms on the same impressions; a positive estimate says that A is the better one."""
+
+    a: str
+    b: str
+    metric: str
+    test: Metrics  # of one of the cells: its counts hold for all
+    inference: Inference
+    differing: tuple[str, ...]  # conditions in which the arms were not alike
+
+
+def comparison(workspace: Workspace, a: str, b: str, file: Path | None, metric: str) -> Compared:
+    """Read both arms and set them against each other.
+
+    Raises:
+        ConfigError: no such metric, or an arm that is not told clearly.
+        UnknownNameError: nothing is stored under the name.
+        DataError: the arms are not of the same test impressions and protocol, share no seed, or
+            the metric is not defined on them.
+    """
+    if metric not in METRICS:
+        raise ConfigError(unknown_name("metric", metric, METRICS))
+    if file is not None:
+        matrix = read_matrix(file, workspace)
+        arms = [_of_matrix(workspace, matrix, name) for name in (a, b)]
+    else:
+        arms = [_of_store(workspace, name) for name in (a, b)]
+    ours, theirs = arms
+    one, other = next(iter(ours.values())), next(iter(theirs.values()))
+    _require_same(a, b, one, other)
+    store, key = Store(workspace), f"test/{metric}"
+    sides = [_measured(store, arm, metric, key) for arm in arms]
+    contrast = pair(*sides[0], *sides[1])
+    if contrast is None:
+        raise DataError(_why_not(a, b, ours, theirs, sides, metric))
+    if metric in LESS_IS_BETTER:
+        contrast = type(contrast)(contrast.seeds, -contrast.delta, -contrast.influence)
+    differing = tuple(
+        f"{name} {_shown(one, name)} and {_shown(other, name)}"
+        for name in CONDITIONS
+        if getattr(one.cell, name) != getattr(other.cell, name)
+    )
+    test = one.metrics["test"]
+    return Compared(a, b, metric, test, infer([contrast])[0], differing)
+
+
+def describe(found: Compared, margin: float) -> str:
+    """The comparison in words, for a person and for a log."""
+    inference, seeds = found.inference, found.inference.seeds
+    low, high = 100 * inference.low, 100 * inference.high
+    verdict = {
+        "better": f"{found.a} is better.",
+        "worse": f"{found.a} is worse.",
+        "no worse": f"{found.a} is no worse by more than {100 * margin:g} pp.",
+        "inconclusive": "Not decided.",
+    }[inference.verdict(margin)]
+    sign = " (turned round: less is better)" if found.metric in LESS_IS_BETTER else ""
+    lines = [
+        f"{found.a} against {found.b}: {len(seeds)} seed(s), {found.test.impressions:,} test "
+        f"impressions, {found.test.evaluable_users:,} of {found.test.users:,} users evaluable.",
+        f"{found.metric}{sign} {100 * inference.estimate:+.3f} pp, 95 % interval {low:+.3f} to "
+        f"{high:+.3f} (p {inference.p_value:.2g}). {verdict}",
+    ]
+    if inference.low <= 0 <= inference.high:
+        smallest = 100 * inference.smallest_effect
+        lines.append(f"An effect below {smallest:.2f} pp can hide here.")
+    if len(seeds) == 1:
+        lines.append(
+            "One seed: the interval knows of other users alone; how much the difference varies "
+            "when both models are trained again is not in it."
+        )
+    lines += [f"Not trained alike: {text}." for text in found.differing]
+    return "\n".join(lines)
+
+
+def power_table(workspace: Workspace, matrix: Matrix, effect: float) -> str:
+    """Per comparison with the baseline, the seeds and users it takes to see the effect."""
+    records = complete(workspace, matrix, stored_records(workspace, matrix.cells()))
+    table = comparison_table(workspace, matrix, records)
+    block = table.blocks[0]
+    judged = [
+        (f"{line.label} / {column}", entry.inference)
+        for line in block.lines[1:]
+        for column, entry in zip(table.columns, line.entries, strict=True)
+        if not line.control and entry.inference is not None and len(entry.inference.seeds) > 1
+    ]
+    if not judged:
+        raise DataError(
+            "power needs two stored seeds or more of the baseline and of a cell; run the matrix "
+            "first."
+        )
+    told = [f"To see {100 * effect:g} pp of {block.metric.upper()} four times in five:"]
+    for label, inference in judged:
+        wanted = need(inference, effect, len(judged))
+        if wanted.seeds is None:
+            told.append(
+                f"- {label}: not with these test users, whatever the number of seeds; "
+                f"{wanted.users:.1f} times as many would do (now {100 * wanted.smallest_effect:.2f}"
+                " pp at best)."
+            )
+        else:
+            told.append(
+                f"- {label}: {wanted.seeds} seeds (stored: {len(inference.seeds)}); at best "
+                f"{100 * wanted.smallest_effect:.2f} pp can be seen with these users."
+            )
+    return "\n".join(told)
+
+
+def _of_matrix(workspace: Workspace, matrix: Matrix, name: str) -> dict[int, CellRecord]:
+    """The stored seeds of one place of a matrix: `VERSION/MODE`, or `none`."""
+    places = {f"{row.label}/{c.label}": (row, c) for row in matrix.rows for c in matrix.columns}
+    if name in (BASELINE, f"{BASELINE}/{BASELINE}"):
+        place = (None, None)
+    elif name in places:
+        place = places[name]
+    else:
+        raise UnknownNameError("place of the matrix", name, [BASELINE, *places])
+    cells = [matrix.cell(*place, seed) for seed in matrix.file.seeds]
+    records = complete(workspace, matrix, stored_records(workspace, cells))
+    return _finished(name, list(records.values()))
+
+
+def _of_store(workspace: Workspace, name: str) -> dict[int, CellRecord]:
+    """The stored seeds of `DATASET/VERSION/MODE`, which must be of one kind of settings."""
+    dataset, _, place = name.partition("/")
+    version, _, mode = place.partition("/")
+    if not version:
+        raise ConfigError(
+            f"{name!r} names no arm: give DATASET/VERSION/MODE, or --file and VERSION/MODE."
+        )
+    mode = mode or (BASELINE if version == BASELINE else "")
+    records = [record for record in Store(workspace).records(dataset)]
+    known = sorted(
+        {f"{dataset}/{record.cell.version_label}/{record.cell.mode}" for record in records}
+    )
+    own = [r for r in records if (r.cell.version_label, r.cell.mode) == (version, mode)]
+    if not own:
+        raise UnknownNameError("stored arm", name, known, f"Looked in {workspace.results}.")
+    groups: dict[str, list[CellRecord]] = {}
+    for record in own:
+        cell = record.cell.model_dump(mode="json", exclude={"seed"})
+        groups.setdefault(canonical_json(cell), []).append(record)
+    if len(groups) > 1:
+        told = "; ".join(_settings(group[0]) for group in groups.values())
+        raise ConfigError(
+            f"{name} is stored under {len(groups)} kinds of settings ({told}): say which with "
+            "--file FILE, a benchmark file."
+        )
+    return _finished(name, own)
+
+
+def _settings(record: CellRecord) -> str:
+    cell = record.cell
+    parts = {**cell.mode_settings, **cell.training, **cell.model}
+    return ", ".join(f"{key} {value}" for key, value in parts.items()) or "all at their default"
+
+
+def _finished(name: str, records: list[CellRecord]) -> dict[int, CellRecord]:
+    done = {record.cell.seed: record for record in records if record.status == "done"}
+    if not done:
+        raise DataError(f"{name} has no finished cell; run its matrix first.")
+    return done
+
+
+def _require_same(a: str, b: str, one: CellRecord, other: CellRecord) -> None:
+    differing = [
+        f"{field} {getattr(one.cell, field)} and {getattr(other.cell, field)}"
+        for field in ("dataset", *SAME)
+        if getattr(one.cell, field) != getattr(other.cell, field)
+    ]
+    if differing:
+        raise DataError(
+            f"{a} and {b} cannot be compared: {'; '.join(differing)} differ. data_hash stands for "
+            "the log, its label rule and its split: both arms need the same test impressions."
+        )
+
+
+def _measured(
+    store: Store, arm: Mapping[int, CellRecord], metric: str, key: str
+) -> tuple[dict[int, float], dict[int, np.ndarray]]:
+    values, moved = {}, {}
+    for seed, record in arm.items():
+        value, influence = getattr(record.metrics["test"], metric), store.influence(record.cell)
+        if value is not None and key in influence:
+            values[seed], moved[seed] = value, influence[key].astype(np.float64)
+    return values, moved
+
+
+def _why_not(
+    a: str,
+    b: str,
+    ours: Mapping[int, CellRecord],
+    theirs: Mapping[int, CellRecord],
+    sides: list[tuple[dict[int, float], dict[int, np.ndarray]]],
+    metric: str,
+) -> str:
+    for name, arm, (_, moved) in zip((a, b), (ours, theirs), sides, strict=True):
+        if not moved and all(getattr(r.metrics["test"], metric) is None for r in arm.values()):
+            return f"{metric} of {name} is not defined: no user has a click and a non-click."
+        if not moved:
+            return f"{name} has no influence values and no predictions to make them from."
+    listed = ", ".join(map(str, sorted(ours))), ", ".join(map(str, sorted(theirs)))
+    return f"{a} (seeds {listed[0]}) and {b} (seeds {listed[1]}) share no seed."
+
+
+def _shown(record: CellRecord, name: str) -> str:
+    return canonical_json(getattr(record.cell, name))

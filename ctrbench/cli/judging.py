@@ -1,0 +1,71 @@
+"""`ctrbench compare A B` and `ctrbench power FILE`: what stored cells decide, and what it takes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ctrbench.workspace import Workspace
+
+GATE_FAILED = 1  # exit code
+
+ArmArgument = Annotated[
+    str,
+    typer.Argument(help="DATASET/VERSION/MODE as below results/, or with --file VERSION/MODE."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the root."""
+    app.command()(compare)
+    app.command()(power)
+
+
+def compare(
+    context: typer.Context,
+    a: ArmArgument,
+    b: Annotated[str, typer.Argument(help="What A is set against; `none` is the baseline.")],
+    file: Annotated[
+        Path | None, typer.Option(help="A benchmark file that says which settings are meant.")
+    ] = None,
+    metric: Annotated[
+        str, typer.Option(help="gauc, auc, gauc_clicks, gauc_users or log_loss (less is better).")
+    ] = "gauc",
+    margin: Annotated[str, typer.Option(help="A loss below it does not matter.")] = "0.05pp",
+    fail_on: Annotated[
+        Literal["worse", "not-better"] | None,
+        typer.Option(help="End with exit code 1 if A is worse, or is not shown to be better."),
+    ] = None,
+) -> None:
+    """Set the stored seeds of A against those of B, on the same test impressions."""
+    from ctrbench.cli._judging_views import comparison, describe
+    from ctrbench.stats import parse_points
+
+    workspace: Workspace = context.obj
+    loss = parse_points(margin, "--margin")
+    found = comparison(workspace, a, b, file, metric)
+    verdict = found.inference.verdict(loss)
+    typer.echo(describe(found, loss))
+    failed = verdict == "worse" if fail_on == "worse" else verdict != "better"
+    if fail_on is not None:
+        typer.echo(f"Gate --fail-on {fail_on}: {'failed' if failed else 'passed'}.")
+        if failed:
+            sys.exit(GATE_FAILED)
+
+
+def power(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The benchmark file (YAML).")],
+    effect: Annotated[str, typer.Option(help="The difference that should be seen.")] = "0.1pp",
+) -> None:
+    """How many seeds, or how many more test users, it takes to see an effect in FILE's matrix."""
+    from ctrbench.cli._judging_views import power_table
+    from ctrbench.matrix import read_matrix
+    from ctrbench.stats import parse_points
+
+    workspace: Workspace = context.obj
+    wanted = parse_points(effect, "--effect")
+    typer.echo(power_table(workspace, read_matrix(file, workspace), wanted))

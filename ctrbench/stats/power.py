@@ -1,0 +1,44 @@
+"""How many seeds, or how many test users, it takes to see an effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ctrbench.stats.family import LEVEL, POWER, Inference
+
+MOST_SEEDS = 1000  # beyond, nobody trains
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one comparison would take to be told from zero four times in five."""
+
+    seeds: int | None  # None: no number of seeds is enough with these test users
+    users: float  # times as many test users as now that would do with any number of seeds
+    smallest_effect: float  # that these test users can show at any number of seeds
+
+
+def need(inference: Inference, effect: float, comparisons: int = 1) -> Need:
+    """Seeds and users for an effect, from the variance that stored seeds have shown.
+
+    Args:
+        inference: of at least two seeds.
+        effect: > 0, a fraction.
+        comparisons: judged together; Bonferroni's bound stands in for their joint distribution.
+    """
+    from scipy.stats import norm, t
+
+    spread, count = inference.variance, len(inference.seeds)
+    one_seed = spread.seeds * count  # variance of a single seed's difference
+    alpha = (1 - LEVEL) / comparisons
+    infinite = norm.ppf(1 - alpha / 2) + norm.ppf(POWER)
+    smallest = infinite * spread.users**0.5
+    seeds = None
+    for tried in range(2, MOST_SEEDS + 1) if smallest < effect else ():
+        total = spread.users + one_seed / tried
+        degrees = total**2 / ((one_seed / tried) ** 2 / (tried - 1) or 1e-300)
+        reach = t.ppf(1 - alpha / 2, degrees) + t.ppf(POWER, degrees)
+        if reach * total**0.5 <= effect:
+            seeds = tried
+            break
+    return Need(seeds, (smallest / effect) ** 2, smallest)

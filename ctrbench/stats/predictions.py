@@ -1,0 +1,71 @@
+"""Two models on the same impressions, from nothing but their predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ctrbench.errors import DataError, raise_all
+from ctrbench.stats.contrast import Contrast
+from ctrbench.stats.family import Inference, infer
+from ctrbench.stats.influence import METRICS, influences
+
+
+def compare_predictions(
+    click: ArrayLike,
+    user_id: ArrayLike,
+    p_click: ArrayLike,
+    p_reference: ArrayLike,
+    metric: str = "gauc",
+    weight: ArrayLike | None = None,
+) -> Inference:
+    """The difference of a metric between two models, with its interval.
+
+    Of one seed each, only the sampling of users is known: the interval says nothing of how the
+    difference varies when the models are trained again.
+
+    Args:
+        click: (N,) 0 or 1.
+        user_id: (N,) who saw the impression: any integers.
+        p_click: (N,), or (S, N) of S seeds.
+        p_reference: the same of what it is set against; row s is of the same seed as above.
+        metric: one of `ctrbench.stats.METRICS`; of log_loss more is worse.
+        weight: (N,) > 0.
+
+    Raises:
+        DataError: shapes differ, predictions are constant or no probabilities, no such metric, or
+            the metric is not defined.
+
+    >>> click, user = [1, 0, 1, 0, 0, 1], [1, 1, 2, 2, 3, 3]
+    >>> found = compare_predictions(click, user, [.9, .1, .8, .2, .1, .7], [.9, .1, .2, .8, .1, .7])
+    >>> round(found.estimate, 4)
+    0.3333
+    """
+    clicks, users = np.asarray(click), np.asarray(user_id)
+    ours, theirs = (np.atleast_2d(np.asarray(p)) for p in (p_click, p_reference))
+    problems = []
+    if metric not in METRICS:
+        problems.append(f"no metric {metric!r}; known: {', '.join(METRICS)}")
+    if ours.shape != theirs.shape:
+        problems.append(f"p_click has shape {ours.shape}, p_reference {theirs.shape}")
+    if ours.shape[-1:] != clicks.shape or clicks.shape != users.shape:
+        problems.append(
+            f"there are {ours.shape[-1]} predictions, {len(clicks)} clicks, {len(users)} users"
+        )
+    for name, predictions in (("p_click", ours), ("p_reference", theirs)):
+        for seed, row in enumerate(predictions):
+            if row.size and np.all(row == row[0]):
+                problems.append(f"{name} of seed {seed} is constant ({row[0]:g})")
+    raise_all(problems, DataError, "these predictions cannot be compared:")
+    pairs = [
+        [influences(clicks, p, users, weight).get(metric) for p in both]
+        for both in zip(ours, theirs, strict=True)
+    ]
+    deltas, moved = [], []
+    for one, other in pairs:
+        if one is None or other is None:
+            raise DataError(f"{metric} is not defined here: no user has a click and a non-click.")
+        deltas.append(one.value - other.value)
+        moved.append(one.per_user - other.per_user)
+    contrast = Contrast(tuple(range(len(deltas))), np.array(deltas), np.stack(moved))
+    return infer([contrast])[0]
