@@ -107,7 +107,7 @@ def _report(found: dict[str, list[list[dict]]]) -> Iterator[str]:
             spread = _spread([entry["delta_pp"] for entry in entries])
             places += [spread, f"{better} of {worlds}", f"{worse} of {worlds}"]
         yield _row([mode, *places])
-    yield "\nBetter, worse: by the 95 % intervals, simultaneous over the six comparisons of a world."
+    yield "\nBetter, worse: by 95 % intervals, simultaneous over the six comparisons of a world."
 
 
 def _spread(values: list[float] | tuple[float, ...]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ctrbench.cli._matrix_views import comparison_table
+from ctrbench.cli._matrix_views import judged
 from ctrbench.errors import ConfigError, DataError, UnknownNameError, unknown_name
 from ctrbench.identity import canonical_json
 from ctrbench.matrix import BASELINE, Matrix, read_matrix
@@ -100,24 +100,21 @@ def describe(found: Compared, margin: float) -> str:
 
 
 def power_table(workspace: Workspace, matrix: Matrix, effect: float) -> str:
-    """Per comparison with the baseline, the seeds and users it takes to see the effect."""
+    """Per comparison the seeds and users it takes to see the effect."""
     records = complete(workspace, matrix, stored_records(workspace, matrix.cells()))
-    table = comparison_table(workspace, matrix, records)
-    block = table.blocks[0]
-    judged = [
-        (f"{line.label} / {column}", entry.inference)
-        for line in block.lines[1:]
-        for column, entry in zip(table.columns, line.entries, strict=True)
-        if not line.control and entry.inference is not None and len(entry.inference.seeds) > 1
-    ]
-    if not judged:
+    found = {
+        name: inference
+        for name, inference in judged(workspace, matrix, records).items()
+        if len(inference.seeds) > 1
+    }
+    if not found:
         raise DataError(
             "power needs two stored seeds or more of the baseline and of a cell; run the matrix "
             "first."
         )
-    told = [f"To see {100 * effect:g} pp of {block.metric.upper()} four times in five:"]
-    for label, inference in judged:
-        wanted = need(inference, effect, len(judged))
+    told = [f"To see {100 * effect:g} pp of {matrix.file.headline.upper()} four times in five:"]
+    for label, inference in found.items():
+        wanted = need(inference, effect, len(found))
         if wanted.seeds is None:
             told.append(
                 f"- {label}: not with these test users, whatever the number of seeds; "
@@ -155,7 +152,7 @@ def _of_store(workspace: Workspace, name: str) -> dict[int, CellRecord]:
             f"{name!r} names no arm: give DATASET/VERSION/MODE, or --file and VERSION/MODE."
         )
     mode = mode or (BASELINE if version == BASELINE else "")
-    records = [record for record in Store(workspace).records(dataset)]
+    records = list(Store(workspace).records(dataset))
     known = sorted(
         {f"{dataset}/{record.cell.version_label}/{record.cell.mode}" for record in records}
     )

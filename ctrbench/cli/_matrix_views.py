@@ -14,9 +14,10 @@ from ctrbench.matrix import BASELINE, Matrix, Row
 from ctrbench.reports import Comparison, ComparisonTable, compare
 from ctrbench.reports import Row as TableRow
 from ctrbench.runner import missing_cells, stored_records
+from ctrbench.runner.sequential import Outcome
 from ctrbench.runner.tune import Tuning
 from ctrbench.schema import Cell, CellRecord
-from ctrbench.stats import parse_points
+from ctrbench.stats import Inference, parse_points
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
@@ -27,9 +28,9 @@ BYTES_PER_PARAMETER = 16  # weight, gradient, two moments of Adam
 
 
 def comparison_table(
-    workspace: Workspace, matrix: Matrix, records: dict[str, CellRecord]
+    workspace: Workspace, matrix: Matrix, records: dict[str, CellRecord], looks: int = 1
 ) -> ComparisonTable:
-    """The matrix as a table, filled with what is stored."""
+    """The matrix as a table, filled with what is stored; judged `looks` times in all."""
     seeds = matrix.file.seeds
     cells = {
         (row.label, column.label, seed): matrix.cell(row, column, seed).hash
@@ -52,10 +53,36 @@ def comparison_table(
         reference=summary.reference if summary else None,
         ceiling=summary.ceiling if summary else None,
         margin=parse_points(matrix.file.margin, "margin"),
+        looks=looks,
     )
     store = Store(workspace)
     influences = {key: store.influence(record.cell) for key, record in records.items()}
     return compare(plan, records, influences)
+
+
+def judged(
+    workspace: Workspace, matrix: Matrix, records: dict[str, CellRecord], looks: int = 1
+) -> dict[str, Inference]:
+    """What the headline says of every comparison that is no control."""
+    table = comparison_table(workspace, matrix, records, looks)
+    return {
+        f"{line.label} / {column} against {line.against}": entry.inference
+        for block in table.blocks
+        if block.metric == matrix.file.headline and not block.slice
+        for line in block.lines
+        for column, entry in zip(table.columns, line.entries, strict=True)
+        if entry.inference is not None and not line.control and line.label != line.against
+    }
+
+
+def print_states(outcome: Outcome, effect: float) -> None:
+    """How each comparison of a sequential run ended."""
+    seeds = outcome.matrix.file.seeds
+    console = Console()
+    told = f"After {len(seeds)} seeds, judged at most {outcome.looks} times, for an effect of "
+    console.print(f"{told}{100 * effect:g} pp:", highlight=False)
+    for name, state in outcome.states.items():
+        console.print(f"- {name}: {state}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _table_row(row: Row, rows: tuple[Row, ...]) -> TableRow:

@@ -44,19 +44,45 @@ def run(
     jobs: JobsOption = "auto",
     retry_failed: Annotated[bool, typer.Option(help="Train failed cells again.")] = False,
     format: FormatOption = "text",
+    until_decided: Annotated[
+        bool, typer.Option(help="Add seeds until every comparison is decided, or cannot be.")
+    ] = False,
+    most_seeds: Annotated[int, typer.Option(help="The budget of --until-decided.")] = 20,
+    effect: Annotated[
+        str, typer.Option(help="The smallest effect that --until-decided has to decide.")
+    ] = "0.1pp",
 ) -> None:
     """Train the cells of FILE that are not stored yet, then print the comparison table."""
-    from ctrbench.cli._matrix_views import RunDisplay, comparison_table
+    from ctrbench.cli._matrix_views import RunDisplay, comparison_table, judged, print_states
     from ctrbench.matrix import read_matrix
     from ctrbench.reports import check_format, render
     from ctrbench.runner import run_matrix
+    from ctrbench.runner.sequential import run_until_decided
+    from ctrbench.stats import parse_points
 
     workspace: Workspace = context.obj
     check_format(format)
+    wanted = parse_points(effect, "--effect")
     matrix = read_matrix(file, workspace)
+    if not until_decided:
+        with RunDisplay() as display:
+            records = run_matrix(workspace, matrix, _jobs(jobs), retry_failed, display)
+        sys.stdout.write(render(comparison_table(workspace, matrix, records), format))
+        return
     with RunDisplay() as display:
-        records = run_matrix(workspace, matrix, _jobs(jobs), retry_failed, display)
-    sys.stdout.write(render(comparison_table(workspace, matrix, records), format))
+        outcome = run_until_decided(
+            workspace,
+            matrix,
+            _jobs(jobs),
+            retry_failed,
+            display,
+            most_seeds,
+            wanted,
+            lambda matrix, records, looks: judged(workspace, matrix, records, looks),
+        )
+    table = comparison_table(workspace, outcome.matrix, outcome.records, outcome.looks)
+    sys.stdout.write(render(table, format))
+    print_states(outcome, wanted)
 
 
 def status(context: typer.Context, file: BenchmarkArgument) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -65,7 +66,7 @@ def infer(contrasts: Sequence[Contrast], looks: int = 1) -> list[Inference]:
         looks: how often the family is judged while seeds are added. Each look spends the same part
             of the 5 % (Bonferroni; the looks are related, so this is on the safe side).
     """
-    from scipy.stats import t
+    from scipy.special import ndtr, ndtri, stdtrit
 
     if not contrasts:
         return []
@@ -77,18 +78,18 @@ def infer(contrasts: Sequence[Contrast], looks: int = 1) -> list[Inference]:
         _p_value(contrast.estimate, spread)
         for contrast, spread in zip(contrasts, variances, strict=True)
     ]
-    smallest = _smallest_p(_correlation(contrasts, variances))
     spent = (1 - LEVEL) / looks
-    level = float(np.quantile(smallest, spent)) if len(contrasts) > 1 else spent
+    largest = None if len(contrasts) == 1 else _largest(_correlation(contrasts, variances))
+    level = spent if largest is None else 2 * float(ndtr(-np.quantile(largest, 1 - spent)))
     found = []
     adjusted = zip(holm(p_values), benjamini_hochberg(p_values), strict=True)
     for contrast, spread, p, (p_holm, p_bh) in zip(
         contrasts, variances, p_values, adjusted, strict=True
     ):
-        critical = float(t.ppf(1 - level / 2, spread.degrees))
+        critical = float(stdtrit(spread.degrees, 1 - level / 2))
         reach = critical * spread.standard_error
-        seen = reach + float(t.ppf(POWER, spread.degrees)) * spread.standard_error
-        joint = float(np.mean(smallest <= p)) if len(contrasts) > 1 else p
+        seen = reach + float(stdtrit(spread.degrees, POWER)) * spread.standard_error
+        joint = p if largest is None else float(np.mean(largest >= -ndtri(p / 2)))
         found.append(
             Inference(
                 contrast.seeds,
@@ -137,11 +138,11 @@ def _placed(stepped: np.ndarray, order: np.ndarray) -> list[float]:
 
 
 def _p_value(estimate: float, spread: Variance) -> float:
-    from scipy.stats import t
+    from scipy.special import stdtr
 
     if spread.total == 0:
         return 1.0 if estimate == 0 else 0.0
-    return 2 * float(t.sf(abs(estimate) / math.sqrt(spread.total), spread.degrees))
+    return 2 * float(stdtr(spread.degrees, -abs(estimate) / math.sqrt(spread.total)))
 
 
 def _correlation(contrasts: Sequence[Contrast], variances: Sequence[Variance]) -> np.ndarray:
@@ -181,12 +182,14 @@ def _related(one: Contrast, other: Contrast) -> bool:
     return one.seeds == other.seeds and one.reference == other.reference
 
 
-def _smallest_p(correlation: np.ndarray) -> np.ndarray:
-    """(DRAWS,) the smallest p-value of the family where nothing is different."""
-    from scipy.stats import norm
-
+def _largest(correlation: np.ndarray) -> np.ndarray:
+    """(DRAWS,) the largest |z| of the family where nothing is different."""
     values, vectors = np.linalg.eigh(correlation)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    normal = stream(0, "smallest_p").standard_normal((DRAWS, len(correlation)))
-    largest = np.abs(normal @ root.T).max(axis=1)
-    return 2 * norm.sf(largest)
+    return np.abs(_normal(len(correlation)) @ root.T).max(axis=1)
+
+
+@lru_cache(maxsize=2)
+def _normal(count: int) -> np.ndarray:
+    """(DRAWS, count) standard normal, always the same."""
+    return stream(0, "family").standard_normal((DRAWS, count))

@@ -26,18 +26,18 @@ def need(inference: Inference, effect: float, comparisons: int = 1) -> Need:
         effect: > 0, a fraction.
         comparisons: judged together; Bonferroni's bound stands in for their joint distribution.
     """
-    from scipy.stats import norm, t
+    from scipy.special import ndtri, stdtrit
 
     spread, count = inference.variance, len(inference.seeds)
     one_seed = spread.seeds * count  # variance of a single seed's difference
     alpha = (1 - LEVEL) / comparisons
-    infinite = norm.ppf(1 - alpha / 2) + norm.ppf(POWER)
+    infinite = float(ndtri(1 - alpha / 2) + ndtri(POWER))
     smallest = infinite * spread.users**0.5
     seeds = None
     for tried in range(2, MOST_SEEDS + 1) if smallest < effect else ():
         total = spread.users + one_seed / tried
         degrees = total**2 / ((one_seed / tried) ** 2 / (tried - 1) or 1e-300)
-        reach = t.ppf(1 - alpha / 2, degrees) + t.ppf(POWER, degrees)
+        reach = float(stdtrit(degrees, 1 - alpha / 2) + stdtrit(degrees, POWER))
         if reach * total**0.5 <= effect:
             seeds = tried
             break
