@@ -21,7 +21,6 @@ from data_synth.garments import GARMENTS, Outline, Point
 from data_synth.truth import Progress
 from data_synth.world import TRAITS, Items, World
 
-SIZES = (64, 224)  # pixels
 OVERSAMPLING = 2  # drawn larger, then shrunk, so that edges are smooth
 CHUNK = 128  # pictures drawn and written at a time
 SHEET_COLUMNS = 12

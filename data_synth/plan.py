@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from data_synth.vectors import BINS, NOISE_RATIOS, PIXELS, WIDTH
 from data_synth.world import WorldConfig
 
-# Measured; benchmarks/speed/data_synth.py measures them again.
-TRUTH_BYTES = 16  # of an impression in the truth folder
-RECORD_BYTES = 20  # of an impression in the data set
+# Measured on two cores of a 2.25 GHz server processor, as benchmarks/speed/data_synth.py does.
+TRUTH_BYTES = 14  # of an impression in the truth folder
+RECORD_BYTES = 16  # of an impression in the data set
 WORK_BYTES = 70  # of an impression while the data set is built
-DRAWN_PER_S = 300_000  # impressions a worker draws and writes
-BUILT_PER_S = 400_000  # impressions the data set takes in
-PICTURE_BYTES = {64: 2_100, 224: 11_000}
+DRAWN_PER_S = 600_000  # impressions a worker draws and writes
+BUILT_PER_S = 550_000  # impressions the data set takes in
+PICTURE_BYTES = {64: 2_100, 224: 11_000}  # by width in pixels: the sizes there are
 PICTURES_PER_S = {64: 200, 224: 20}  # of a worker
 USER_BYTES, ITEM_BYTES = 400, 900  # held in memory
 BLOCK_BYTES = 120e6  # held for each block that is being drawn

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,7 @@ from ctrbench.schema import DatasetManifest, Field
 from ctrbench.workspace import Workspace
 from data_synth.attainable import Attainable, attainable
 from data_synth.clicks import make_law
-from data_synth.pictures import SIZES, write_pictures
-from data_synth.plan import Plan, make_plan
+from data_synth.plan import PICTURE_BYTES, Plan, make_plan
 from data_synth.truth import ATTAINABLE, CONFIG, Progress, open_truth, write_log
 from data_synth.vectors import from_pictures, versions, with_image
 from data_synth.world import KINDS, World, WorldConfig, check, make_world
@@ -90,6 +90,8 @@ def write_world(
     log = write_log(truth, make_law(world), workers, progress)
     images = _pictures(workspace, config, pictures)
     if images is not None and not images.exists():
+        from data_synth.pictures import write_pictures
+
         write_pictures(images, world, with_image(world), pictures, workers, progress)
     with _scratch(workspace) as scratch:
         dataset = _dataset(workspace, world, log, images, scratch, progress)
@@ -127,9 +129,14 @@ def plan_world(config: WorldConfig, pictures: int, workers: int) -> Plan:
         ConfigError: the world is impossible, or pictures have no such size.
     """
     check(config)
-    if pictures not in (0, *SIZES):
-        known = ", ".join(map(str, SIZES))
+    if pictures not in (0, *PICTURE_BYTES):
+        known = ", ".join(map(str, PICTURE_BYTES))
         raise ConfigError(f"pictures of {pictures} pixels cannot be drawn; use {known}, or 0.")
+    if pictures and find_spec("PIL") is None:
+        raise ConfigError(
+            "pictures are drawn by Pillow, which is not installed: `pip install "
+            "'ctrbench[pictures]'`, or make the world without them (--pictures 0)."
+        )
     if workers < 1:
         raise ConfigError(f"workers is {workers}; use 1 or more.")
     return make_plan(config, pictures, workers)
