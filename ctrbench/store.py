@@ -83,9 +83,7 @@ class Store:
     def update(self, record: CellRecord, influence: Mapping[str, np.ndarray] | None = None) -> None:
         """Replace a stored record by one with further metrics of the same predictions."""
         if influence:
-            with atomic_file(self._influence_path(record.cell)) as temporary:
-                arrays: Any = {key: v.astype(np.float32) for key, v in influence.items()}
-                np.savez_compressed(temporary, **arrays)
+            _write_arrays(self._influence_path(record.cell), influence)
         write_json(self.path(record.cell), record.model_dump(mode="json"))
 
     def influence(self, cell: Cell) -> dict[str, np.ndarray]:
@@ -94,17 +92,15 @@ class Store:
         Raises:
             StoreError: the file is there but damaged.
         """
-        path = self._influence_path(cell)
-        if not path.exists():
-            return {}
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, EOFError, BadZipFile, KeyError) as error:
-            raise StoreError(
-                f"{path} is damaged ({error}): delete it and run the matrix again; it is made "
-                "from the predictions where these were kept."
-            ) from error
+        return _read_arrays(self._influence_path(cell))
+
+    def ceiling_influence(self, dataset: str) -> dict[str, np.ndarray]:
+        """(G,) float32 of the probability that clicks were drawn from; empty of a real log.
+
+        Raises:
+            StoreError: the file is there but damaged.
+        """
+        return _read_arrays(self._ceiling_path(dataset))
 
     def measured(self, cell: Cell) -> set[str]:
         """The slices, and `test`, for which influence values are stored."""
@@ -121,8 +117,12 @@ class Store:
         order = np.argsort(table["row"].to_numpy(), kind="stable")
         return table["p_click"].to_numpy()[order]
 
-    def write_summary(self, summary: DatasetSummary) -> None:
-        """Keep a data set's description beside its records."""
+    def write_summary(
+        self, summary: DatasetSummary, ceiling: Mapping[str, np.ndarray] | None = None
+    ) -> None:
+        """Keep a data set's description beside its records, and the ceiling's influence values."""
+        if ceiling:
+            _write_arrays(self._ceiling_path(summary.manifest.name), ceiling)
         write_json(self._summary_path(summary.manifest.name), summary.model_dump(mode="json"))
 
     def read_summary(self, dataset: str) -> DatasetSummary | None:
@@ -143,6 +143,9 @@ class Store:
 
     def _influence_path(self, cell: Cell) -> Path:
         return self.path(cell).with_suffix(".users.npz")
+
+    def _ceiling_path(self, dataset: str) -> Path:
+        return self.root / dataset / "ceiling.users.npz"
 
     def _summary_path(self, dataset: str) -> Path:
         return self.root / dataset / "dataset.json"
@@ -176,4 +179,24 @@ def _read(path: Path, kind: type[Kind]) -> Kind:
         raise StoreError(
             f"{path} is not a record this version can read: {error.errors()[0]['msg']}. "
             "Restore it, or delete it and run the matrix again."
+        ) from error
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    with atomic_file(path) as temporary:
+        short: Any = {key: values.astype(np.float32) for key, values in arrays.items()}
+        np.savez_compressed(temporary, **short)
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Empty if there is no such file."""
+    if not path.exists():
+        return {}
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, BadZipFile, KeyError) as error:
+        raise StoreError(
+            f"{path} is damaged ({error}): delete it and run the matrix again; it is made "
+            "from the predictions where these were kept."
         ) from error

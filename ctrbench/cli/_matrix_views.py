@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ctrbench.matrix import BASELINE, Matrix, Row
-from ctrbench.reports import Comparison, ComparisonTable, compare
+from ctrbench.reports import CEILING, Comparison, ComparisonTable, compare
 from ctrbench.reports import Row as TableRow
 from ctrbench.runner import missing_cells, stored_records
 from ctrbench.runner.sequential import Outcome
@@ -57,6 +57,7 @@ def comparison_table(
     )
     store = Store(workspace)
     influences = {key: store.influence(record.cell) for key, record in records.items()}
+    influences[CEILING] = store.ceiling_influence(matrix.dataset.name)
     return compare(plan, records, influences)
 
 

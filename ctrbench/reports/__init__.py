@@ -7,9 +7,11 @@ in the table already.
 
 from ctrbench.reports._base import Report, check_format, formats, render
 from ctrbench.reports._comparison import Comparison, Row
+from ctrbench.reports._judging import CEILING
 from ctrbench.reports._table import ComparisonTable, compare
 
 __all__ = [
+    "CEILING",
     "Comparison",
     "ComparisonTable",
     "Report",

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure
-from ctrbench.stats import Contrast, Inference, infer, pair
+from ctrbench.stats import Contrast, Inference, Share, infer, pair, share_of_attainable
 
+CEILING = "ceiling"  # key, in place of a cell's hash, of the true click probability
 Influences = Mapping[str, Mapping[str, np.ndarray]]  # cell hash -> measure's key -> (G,)
 
 
@@ -19,6 +20,7 @@ class Judged:
 
     family: int  # comparisons that share simultaneous intervals
     found: Mapping[tuple[str, str, str], Inference]  # (arm, what it is set against, measure's key)
+    shares: Mapping[tuple[str, str], Share]  # of the attainable gain: (arm, measure's key)
 
     def get(self, arm: Arm, reference: Arm, measure: Measure) -> Inference | None:
         """What one place says."""
@@ -38,7 +40,28 @@ def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
                 (together if judged_together else alone)[place] = contrast
     found = dict(zip(together, infer(list(together.values()), plan.looks), strict=True))
     found |= {place: infer([contrast])[0] for place, contrast in alone.items()}
-    return Judged(len(together), found)
+    return Judged(len(together), found, _shares(plan, arms, influences))
+
+
+def _shares(plan: Comparison, arms: Arms, influences: Influences) -> dict[tuple[str, str], Share]:
+    """What part of the attainable gain each arm captures, where the truth is known."""
+    found = {}
+    for measure in map(Measure, plan.metrics):
+        value = getattr(plan.ceiling, measure.metric, None)
+        moved = influences.get(CEILING, {}).get(measure.key)
+        if value is None or moved is None:
+            continue
+        for arm in arms.cells.values():
+            model = _contrast(arm, arms.baseline, measure, influences)
+            if model is None:
+                continue
+            values = dict.fromkeys(model.seeds, float(value))
+            known = dict.fromkeys(model.seeds, np.asarray(moved, np.float64))
+            ceiling = pair(values, known, *_measured(arms.baseline, measure, influences))
+            share = None if ceiling is None else share_of_attainable(model, ceiling)
+            if share is not None:
+                found[arm.label, measure.key] = share
+    return found
 
 
 def _pairs(plan: Comparison, arms: Arms) -> Iterable[tuple[Arm, Arm, bool]]:

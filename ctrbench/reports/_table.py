@@ -14,7 +14,7 @@ from ctrbench.reports._judging import Influences, Judged, judge
 from ctrbench.reports._verdicts import verdicts
 from ctrbench.reports._warnings import warnings
 from ctrbench.schema import CellRecord
-from ctrbench.stats import Delta, Inference, Share, paired_delta, share_of_attainable
+from ctrbench.stats import Delta, Inference, Share, paired_delta
 
 
 @dataclass(frozen=True)
@@ -179,26 +179,24 @@ class _Builder:
         lines = []
         for row in sorted(self.plan.rows, key=lambda row: row.control):
             entries = [
-                self._share(self.arms.cells[row.label, column], measure, ceiling)
+                self._share(self.arms.cells[row.label, column], measure)
                 for column in self.plan.columns
             ]
             lines.append(Line(row.label, BASELINE, row.control, tuple(entries)))
         yield Block(
             f"{measure.title}, share of the attainable gain",
             f"The probability that clicks were drawn from reaches {ceiling:.4f}; what it is above "
-            "the baseline is attainable. In brackets 95 % intervals (Fieller), over seeds only.",
+            "the baseline is attainable. In brackets 95 % intervals (Fieller), each by itself.",
             measure.metric,
             "",
             "attainable",
             tuple(lines),
         )
 
-    def _share(self, arm: Arm, measure: Measure, ceiling: float) -> Entry:
-        baseline = self.arms.baseline.values(measure)
-        values = arm.values(measure)
-        share = share_of_attainable(values, baseline, ceiling)
+    def _share(self, arm: Arm, measure: Measure) -> Entry:
+        share = self.judged.shares.get((arm.label, measure.key))
         notes = list(_failures(arm))
-        paired = len(values.keys() & baseline.keys())
+        paired = len(arm.done.keys() & self.arms.baseline.done.keys())
         if share is None and paired == 1:
             notes.append("One seed has no interval.")
         elif share is None and paired:

@@ -168,10 +168,14 @@ def write_summaries(workspace: Workspace, matrix: Matrix) -> None:
     if known is None or known.manifest != matrix.dataset:
         log = impressions.open_impressions(workspace, matrix.dataset.name)
         reference = reference_metrics(log)
-        ceiling = ceiling_metrics(log)
-        store.write_summary(
-            DatasetSummary(manifest=matrix.dataset, reference=reference, ceiling=ceiling)
+        summary = DatasetSummary(
+            manifest=matrix.dataset, reference=reference, ceiling=ceiling_metrics(log)
         )
+        slots = HistorySlots(log, matrix.file.model.history_length)
+        moved = {}
+        if log.p_true is not None:
+            moved = user_influences(workspace, slots, log.p_true[log.rows("test")], ())
+        store.write_summary(summary, moved)
     for manifest in matrix.versions.values():
         store.write_version(manifest)
 

@@ -1,12 +1,13 @@
-"""A ratio of two means that vary together, with the interval that stays honest near zero."""
+"""A ratio of two differences that vary together, with the interval that stays honest near zero."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+from ctrbench.stats.contrast import Contrast
 
 
 @dataclass(frozen=True)
@@ -16,44 +17,66 @@ class Share:
     value: float  # a fraction; below 0: worse than the baseline
     low: float
     high: float
-    seeds: tuple[int, ...]  # those that all arms have
+    seeds: tuple[int, ...]
 
 
-def share_of_attainable(
-    values: Mapping[int, float], baseline: Mapping[int, float], ceiling: float
-) -> Share | None:
-    """(model - baseline) / (ceiling - baseline) over seeds; None if it cannot be told.
+def share_of_attainable(model: Contrast, ceiling: Contrast) -> Share | None:
+    """(model - baseline) / (ceiling - baseline); None if it cannot be told.
 
     It cannot with fewer than two seeds, or where the denominator is not separable from zero, or
-    below it. The interval is over seeds only: it holds for this test set.
+    below it. The interval is for other users and other seeds.
 
     Args:
-        values: seed -> metric of the model, a fraction.
-        baseline: seed -> the same metric of the baseline.
-        ceiling: the same metric of the probability that the clicks were drawn from.
+        model: the model against the baseline.
+        ceiling: the probability that clicks were drawn from, against the baseline of the same
+            seeds.
 
     Source: Fieller 1954, J. R. Stat. Soc. B 16, 175-185.
     """
-    seeds = tuple(sorted(values.keys() & baseline.keys()))
-    if len(seeds) < 2:
+    if len(model.seeds) < 2 or model.seeds != ceiling.seeds or ceiling.estimate <= 0:
         return None
-    start = np.array([baseline[seed] for seed in seeds])
-    gain = np.array([values[seed] for seed in seeds]) - start
-    return fieller(gain, ceiling - start, seeds)
-
-
-def fieller(top: np.ndarray, bottom: np.ndarray, seeds: tuple[int, ...]) -> Share | None:
-    """The ratio of the means of paired draws (S,), S > 1; None if the lower one is not above 0."""
-    from scipy.stats import t
-
-    count = len(top)
-    (top_top, top_bottom), (_, bottom_bottom) = np.cov(top, bottom) / count
-    quantile = float(t.ppf(0.975, count - 1)) ** 2
-    above, below = float(top.mean()), float(bottom.mean())
-    a = below**2 - quantile * bottom_bottom
-    if a <= 0 or below <= 0:
+    limits = _limits(model, ceiling)
+    if limits is None:
         return None
-    b = above * below - quantile * top_bottom
-    c = above**2 - quantile * top_top
+    return Share(model.estimate / ceiling.estimate, *limits, model.seeds)
+
+
+def _limits(model: Contrast, ceiling: Contrast) -> tuple[float, float] | None:
+    """The ratios at which model - ratio * ceiling is not told from zero at 5 %.
+
+    Both parts of the covariance count the interaction of users and seeds, which is on the safe
+    side and keeps the covariance a covariance.
+    """
+    seeds, users = model.influence.shape
+    moved = np.stack([model.mean_influence, ceiling.mean_influence])
+    of_users = users / (users - 1) * moved @ moved.T
+    of_seeds = np.cov(model.delta, ceiling.delta) / seeds
+    ratio = np.array([1.0, -model.estimate / ceiling.estimate])
+    parts = ratio @ of_users @ ratio, ratio @ of_seeds @ ratio
+    spread = parts[0] ** 2 / (users - 1) + parts[1] ** 2 / (seeds - 1)
+    degrees = sum(parts) ** 2 / spread if spread else users - 1
+    return fieller(model.estimate, ceiling.estimate, of_users + of_seeds, float(degrees))
+
+
+def fieller(
+    top: float, bottom: float, covariance: np.ndarray, degrees: float
+) -> tuple[float, float] | None:
+    """The 95 % limits of top / bottom; None if the lower one is not separable from zero or below.
+
+    Args:
+        top: an estimate.
+        bottom: another.
+        covariance: (2, 2) of the two.
+        degrees: of freedom with which it is known.
+    """
+    from scipy.special import stdtrit
+
+    quantile = float(stdtrit(degrees, 0.975)) ** 2
+    (top_top, both), (_, bottom_bottom) = covariance
+    a = bottom**2 - quantile * bottom_bottom
+    if a <= 0 or bottom <= 0:
+        return None
+    b = top * bottom - quantile * both
+    c = top**2 - quantile * top_top
     root = math.sqrt(max(b * b - a * c, 0.0))
-    return Share(above / below, (b - root) / a, (b + root) / a, seeds)
+    return (b - root) / a, (b + root) / a

@@ -3,9 +3,9 @@ import re
 import numpy as np
 import pytest
 
-from ctrbench.reports import compare, render
+from ctrbench.reports import CEILING, compare, render
 from ctrbench.stats import infer, pair
-from tests.reports.made import DRAMA, arm, baseline, plan
+from tests.reports.made import DRAMA, arm, baseline, metrics, plan
 
 USERS = 400
 
@@ -98,3 +98,39 @@ def test_slices_are_judged_alone(records):
     sliced = [block for block in table.blocks if block.slice]
     assert all("(exploratory)" in block.title for block in sliced)
     assert sliced[0].lines[1].entries[0].inference is not None
+
+
+def _ceiling(records):
+    """The truth is 2 pp above the baseline's mean; its influence values are what all cells share."""
+    influences = moved(records)
+    influences[CEILING] = influences["Baseline#0"]
+    return plan(ceiling=metrics(0.62)), influences
+
+
+def test_share_of_the_attainable_gain(records):
+    known, influences = _ceiling(records)
+    table = compare(known, records, influences)
+    block = table.blocks[-2]
+    assert block.title == "GAUC, share of the attainable gain"
+    assert "reaches 0.6200" in block.detail
+    share = block.lines[0].entries[0].share
+    assert share is not None
+    assert share.value == pytest.approx(0.5)  # 1.0 of 2.0 pp
+    assert block.lines[0].entries[0].text.startswith("50 % [")
+    assert block.lines[0].entries[1].text == "–"
+    assert '"share_low": 0.' in render(table, "json")
+
+
+def test_a_gain_that_is_not_there_has_no_shares(records):
+    _, influences = _ceiling(records)
+    table = compare(plan(ceiling=metrics(0.6)), records, influences)
+    entry = table.blocks[-2].lines[0].entries[0]
+    assert entry.text == "–"
+    notes = [note.text for note in table.footnotes if note.mark in entry.marks]
+    assert notes == ["The attainable gain is not separable from zero."]
+
+
+def test_no_block_of_shares_on_a_real_log(records):
+    assert all(
+        b.comparison != "attainable" for b in compare(plan(), records, moved(records)).blocks
+    )
