@@ -101,7 +101,7 @@ def test_slices_are_judged_alone(records):
 
 
 def _ceiling(records):
-    """The truth is 2 pp above the baseline's mean; its influence values are what all cells share."""
+    """The truth is 2 pp above the baseline; its users move it as they move one of the baselines."""
     influences = moved(records)
     influences[CEILING] = influences["Baseline#0"]
     return plan(ceiling=metrics(0.62)), influences
