@@ -19,7 +19,7 @@ versions: [oracle]
 modes:
   vector: {}
   sim_score: {}
-  cluster_id: {codebook_size: 50}
+  cluster_id: {codebook_size: 12}  # as many codes as the world has styles
 seeds: [0, 1, 2, 3]
 controls: [{kind: shuffled}]
 training: {batch_size: 256, learning_rate: 2e-3}

@@ -65,6 +65,7 @@ def log() -> Impressions:
         history_items=np.ones(6, np.int32),
         timestamp=None,
         weight=None,
+        p_true=None,
         prior_impressions=None,
         prior_clicks=None,
         user_fields={"country": np.array([0, 1, 2], np.int32)},
