@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctrbench import embeddings, impressions
-from ctrbench.atomic import PARTIAL, write_json
+from ctrbench.atomic import PARTIAL, sweep, write_json
 from ctrbench.embeddings.readers import Source
 from ctrbench.errors import ConfigError, StoreError
 from ctrbench.impressions import Raw, build, database, parse_split, raw_item_ids
@@ -86,6 +86,8 @@ def write_world(
     open_truth(truth, config, {"pictures": pictures})
     if (truth / ATTAINABLE).exists():  # the last file of a world
         return _written(workspace, config, pictures)
+    for folder in (truth, workspace.home / "pictures"):
+        sweep(folder)
     world = make_world(config)
     log = write_log(truth, make_law(world), workers, progress)
     images = _pictures(workspace, config, pictures)
