@@ -1,4 +1,4 @@
-"""The simulation's own fast measurement equals ctrbench.stats.influences."""
+"""The simulation measures as the suite does, draws what it says, and counts."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "benchmarks" / "calibration"
 @pytest.fixture
 def simulate(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("simulate", "logs"):
+    for name in ("simulate", "logs", "tables"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     import simulate
 
@@ -22,21 +22,51 @@ def simulate(monkeypatch):
 
 
 def test_fast_measurement_equals_the_suite_s(simulate):
-    from logs import draw_log, draw_predictions, measured
+    from logs import draw_arm, draw_log, measure
 
     for design in simulate.DESIGNS:
         rng = np.random.default_rng(0)
         log = draw_log(design, rng)
-        p = draw_predictions(design, log, 0.0, rng)
-        user = np.repeat(np.arange(len(p)), p.shape[1])
-        expected = influences(log.click.ravel(), p.ravel(), user, log.weight.ravel())
-        for metric, found in measured(log, p).items():
-            assert found.value == pytest.approx(expected[metric].value, abs=1e-12)
-            np.testing.assert_allclose(found.per_user, expected[metric].per_user, atol=1e-12)
+        p = draw_arm(design, log, rng)
+        user = np.repeat(np.arange(design.users), design.rows)
+        found = measure(log, p)
+        for seed, of_seed in enumerate(p):
+            told = 1 / (1 + np.exp(-of_seed.ravel()))
+            expected = influences(log.click.ravel(), told, user, log.weight.ravel())
+            for metric, one in found.items():
+                assert one.value[seed] == pytest.approx(expected[metric].value, abs=1e-12)
+                np.testing.assert_allclose(
+                    one.per_user[seed], expected[metric].per_user, atol=1e-12
+                )
 
 
 def test_a_design_is_counted(simulate):
-    counted = simulate.simulate(simulate.DESIGNS[0], 40)["gauc"]
-    assert counted.replicates == 40
-    assert counted.coverage > 0.8
-    assert counted.false_alarms < 0.2
+    gauc, auc = simulate.simulate(simulate.DESIGNS[0], 40)
+    assert (gauc.metric, auc.metric) == ("gauc", "auc")
+    for row in (gauc, auc):
+        assert row.false_alarms.count == row.family.count == row.coverage.count == 40
+        assert row.false_alarms.percent < 20
+        assert row.coverage.percent > 80
+
+
+def test_arms_of_one_law_differ_by_nothing_and_a_better_one_by_something(simulate):
+    from logs import Design, draw_arm, draw_log, measure
+
+    rng, design = np.random.default_rng(0), Design("large", users=2_000, seeds=4)
+    log = draw_log(design, rng)
+    one, other, better = (measure(log, draw_arm(design, log, rng, q)) for q in (0.0, 0.0, 0.5))
+    for metric in ("gauc", "auc"):
+        assert one[metric].value.mean() == pytest.approx(other[metric].value.mean(), abs=0.02)
+        assert better[metric].value.mean() > one[metric].value.mean() + 0.03
+
+
+def test_both_parts_of_the_table_are_kept(simulate, tmp_path):
+    from tables import Row, share, write
+
+    row = Row(
+        "plain", "gauc", share([True] * 7 + [False] * 93), None, share([True] * 95 + [False] * 5)
+    )
+    write("simulated", [row], tmp_path)
+    write("trained", [row], tmp_path)
+    told = (tmp_path / "calibration.md").read_text()
+    assert told.count("| plain | gauc | **7.0 ± 2.5** | – | 95.0 ± 2.2 | 100 |") == 2

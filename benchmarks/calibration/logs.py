@@ -1,25 +1,28 @@
-"""A log with users of different taste, and models of it that err by seed and by user."""
+"""A log with users of different taste, and models of it that err by arm, by seed and by user."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
-from ctrbench.stats import Influence
 
+@dataclass(frozen=True)
+class Design:
+    """What is hard about a log or its models."""
 
-class Hardness(Protocol):
-    """What a design says of logs and models."""
-
-    users: int
-    rows: int
-    ctr: float
-    values: int
-    seed_sd: float
-    mixed_sd: float
-    weighted: bool
+    name: str
+    users: int = 100
+    rows: int = 20  # impressions of each user
+    seeds: int = 5
+    ctr: float = 0.25
+    values: int = 0  # distinct predictions; 0: no ties
+    seed_sd: float = 0.3  # of the quality of a trained model, from seed to seed
+    mixed_sd: float = 0.5  # of what a model gets wrong about one user, from seed to seed
+    arm_sd: float = 1.4  # of what all seeds of an arm get wrong, by impression
+    noisy_mode: float = 1.0  # times as much seed noise in one of two modes
+    weighted: bool = False
+    family: bool = False  # six comparisons of four arms and two siblings, judged together
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,15 @@ class Log:
     weight: np.ndarray  # (U, n)
 
 
-def draw_log(design: Hardness, rng: np.random.Generator) -> Log:
+@dataclass(frozen=True)
+class Measured:
+    """A metric of S models, with what each user adds to it: Influence, S at once."""
+
+    value: np.ndarray  # (S,)
+    per_user: np.ndarray  # (S, U)
+
+
+def draw_log(design: Design, rng: np.random.Generator) -> Log:
     """Users with leniency of their own see items of every quality."""
     shape = (design.users, design.rows)
     logit = rng.normal(0, 0.7, (design.users, 1)) + rng.normal(0, 1, shape)
@@ -41,48 +52,81 @@ def draw_log(design: Hardness, rng: np.random.Generator) -> Log:
     return Log(logit, click, weight)
 
 
-def draw_predictions(
-    design: Hardness, log: Log, quality: float, rng: np.random.Generator
+def draw_arm(
+    design: Design, log: Log, rng: np.random.Generator, quality: float = 0.0, noise: float = 1.0
 ) -> np.ndarray:
-    """What one trained model predicts (U, n): the truth, scaled by the model's quality, and noise.
+    """What the S trained models of an arm predict (S, U, n).
 
-    Quality moves with the seed; what is wrong about a user moves with user and seed.
+    The truth, scaled by a quality that moves with the seed, under an error that all seeds of the
+    arm share, one that each seed has about each user, and noise.
     """
     users, rows = log.logit.shape
-    scale = 1 + quality + design.seed_sd * rng.normal()
-    bent = design.mixed_sd * rng.normal(size=(users, 1)) * rng.normal(size=(users, rows))
-    score = scale * (log.logit - log.logit.mean()) + bent + rng.normal(0, 2, (users, rows))
+    shape = (design.seeds, users, rows)
+    scale = 1 + quality + noise * design.seed_sd * rng.normal(size=(design.seeds, 1, 1))
+    score = scale * (log.logit - log.logit.mean()) + rng.normal(0, 1.4, shape)
+    score += rng.normal(0, design.arm_sd, (users, rows))
+    if design.mixed_sd:
+        of_user = rng.normal(0, design.mixed_sd, (design.seeds, users, 1))
+        score += of_user * rng.normal(size=(users, rows))
+    if not design.values:
+        return score  # only the order matters to AUC and GAUC
     p = 1 / (1 + np.exp(-score / 3))
-    return np.ceil(p * design.values) / design.values if design.values else p
+    return np.ceil(p * design.values) / design.values
 
 
-def measured(log: Log, p: np.ndarray) -> dict[str, Influence]:
-    """AUC and GAUC with influence values: ctrbench.stats.influences, fast for users of one size."""
+def measure(log: Log, p: np.ndarray) -> dict[str, Measured]:
+    """AUC and GAUC of S models: ctrbench.stats.influences, fast for users of one size.
+
+    Args:
+        log: of U users with n impressions each.
+        p: (S, U, n) predictions; only their order matters.
+    """
     yes, no = log.weight * log.click, log.weight * ~log.click
     if not (yes.any() and no.any()):
         return {}
     found = {"auc": _auc(yes, no, p)}
     evaluable = log.click.any(axis=1) & ~log.click.all(axis=1)
     if evaluable.any():
-        above = (p[:, :, None] > p[:, None, :]) + 0.5 * (p[:, :, None] == p[:, None, :])
-        area = (yes[:, None, :] @ above @ no[:, :, None]).ravel()
-        pairs = np.where(evaluable, yes.sum(axis=1) * no.sum(axis=1), 1)
-        share = evaluable * log.weight.sum(axis=1)
-        value = float(np.average(area / pairs, weights=share))
-        found["gauc"] = Influence(value, share / share.sum() * (area / pairs - value))
+        yes, no, p = yes[evaluable], no[evaluable], p[:, evaluable]
+        (below,) = _below(p, no)
+        area = (yes * below).sum(axis=2) / (yes.sum(axis=1) * no.sum(axis=1))  # (S, U)
+        share = log.weight[evaluable].sum(axis=1) / log.weight[evaluable].sum()
+        value = area @ share
+        per_user = np.zeros((len(p), len(evaluable)))
+        per_user[:, evaluable] = share * (area - value[:, None])
+        found["gauc"] = Measured(value, per_user)
     return found
 
 
-def _auc(yes: np.ndarray, no: np.ndarray, p: np.ndarray) -> Influence:
-    place = np.where(yes > 0, _below(p, no), 1 - _below(p, yes))  # ties count one half either way
-    value = float(np.sum(yes * place) / yes.sum())
-    per_row = (place - value) * (yes / yes.sum() + no / no.sum())
-    return Influence(value, per_row.sum(axis=1))
+def _auc(yes: np.ndarray, no: np.ndarray, p: np.ndarray) -> Measured:
+    flat = p.reshape(len(p), -1)
+    no_below, yes_below = (
+        below.reshape(p.shape) for below in _below(flat, no.ravel(), yes.ravel())
+    )
+    place = np.where(yes > 0, no_below / no.sum(), 1 - yes_below / yes.sum())
+    value = (yes * place).sum(axis=(1, 2)) / yes.sum()
+    per_row = (place - value[:, None, None]) * (yes / yes.sum() + no / no.sum())
+    return Measured(value, per_row.sum(axis=2))
 
 
-def _below(p: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """The share of a class's weight that lies below each prediction, ties one half."""
-    order = np.argsort(p, axis=None)
-    ordered, mass = p.ravel()[order], np.concatenate([[0.0], weight.ravel()[order].cumsum()])
-    low, high = (np.searchsorted(ordered, p, side=side) for side in ("left", "right"))
-    return (mass[low] + mass[high]) / (2 * mass[-1])
+def _below(p: np.ndarray, *weights: np.ndarray) -> list[np.ndarray]:
+    """Of each kind of weight, how much lies below each prediction of its row; ties one half."""
+    order = np.argsort(p, axis=-1)
+    ordered = np.take_along_axis(p, order, axis=-1)
+    places = np.arange(p.shape[-1])
+    new = np.ones(p.shape, bool)
+    new[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
+    first = np.maximum.accumulate(np.where(new, places, 0), axis=-1)
+    last = np.roll(new, -1, axis=-1)  # of its tie: the next one is new
+    following = np.where(last, places + 1, p.shape[-1])[..., ::-1]
+    after = np.minimum.accumulate(following, axis=-1)[..., ::-1]
+    found = []
+    for weight in weights:
+        mass = np.zeros((*p.shape[:-1], p.shape[-1] + 1))
+        ranked = np.take_along_axis(np.broadcast_to(weight, p.shape), order, axis=-1)
+        np.cumsum(ranked, axis=-1, out=mass[..., 1:])
+        middle = np.take_along_axis(mass, first, axis=-1) + np.take_along_axis(mass, after, axis=-1)
+        below = np.empty_like(middle)
+        np.put_along_axis(below, order, middle / 2, axis=-1)
+        found.append(below)
+    return found

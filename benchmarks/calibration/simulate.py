@@ -1,8 +1,8 @@
 """Do 95 % intervals hold the truth 95 times in a hundred? Over logs and models drawn anew.
 
 `python benchmarks/calibration/simulate.py` judges, for every design below, 10,000 comparisons of
-two models that differ by nothing (false alarms) and 10,000 of two that differ by a known amount
-(coverage), and writes results/tables/calibration.md. README.md says what is drawn.
+two arms that differ by nothing (false alarms) and 10,000 of two that differ by a known amount
+(coverage), and writes results/tables/calibration.md and .json. README.md says what is drawn.
 """
 
 from __future__ import annotations
@@ -10,63 +10,50 @@ from __future__ import annotations
 import argparse
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
-from logs import Log, draw_log, draw_predictions, measured
+from logs import Design, Measured, draw_arm, draw_log, measure
+from tables import FOLDER, Row, share, write
+from threadpoolctl import threadpool_limits
 
 from ctrbench.seeding import stream
 from ctrbench.stats import Contrast, infer
 
 METRICS = ("gauc", "auc")
-
-
-@dataclass(frozen=True)
-class Design:
-    """What is hard about a log or its models."""
-
-    name: str
-    users: int = 100
-    rows: int = 20  # impressions of each user
-    seeds: int = 5
-    ctr: float = 0.25
-    values: int = 0  # distinct predictions; 0: no ties
-    seed_sd: float = 0.3  # of the quality of a trained model, from seed to seed
-    mixed_sd: float = 0.5  # of what a model gets wrong about one user, from seed to seed
-    weighted: bool = False
-    arms: int = 1  # that share a baseline and are judged together
-
+BETTER = 0.5  # quality of the arm that is better; the others' is 0
 
 DESIGNS = (
-    *(Design(f"plain, {seeds} seeds", seeds=seeds) for seeds in (3, 5, 10)),
-    Design("few users, many impressions", users=25, rows=80),
-    Design("many users, few impressions", users=500, rows=4),
-    Design("heavy ties", values=4),
-    Design("click rate 0.5 %", users=200, rows=40, ctr=0.005),
+    *(Design(f"plain, {seeds} seeds", seeds=seeds, family=True) for seeds in (3, 5, 10)),
     *(
-        Design(f"strong seed noise, {seeds} seeds", seeds=seeds, seed_sd=1.5)
+        Design(f"strong seed noise, {seeds} seeds", seeds=seeds, seed_sd=1, family=seeds < 10)
         for seeds in (3, 5, 10)
     ),
     *(
         Design(f"no seed noise, {seeds} seeds", seeds=seeds, seed_sd=0, mixed_sd=0)
+        for seeds in (3, 5, 10)
+    ),
+    *(
+        Design(f"seeds differ by user, {seeds} seeds", seeds=seeds, mixed_sd=2.5)
+        for seeds in (3, 5, 10)
+    ),
+    *(
+        Design(f"seeds differ in nothing else, {seeds} seeds", seeds=seeds, arm_sd=0, seed_sd=0)
+        for seeds in (3, 5, 10)
+    ),
+    *(
+        Design(f"one mode is noisier, {seeds} seeds", seeds=seeds, noisy_mode=3, family=True)
         for seeds in (3, 5)
     ),
-    *(Design(f"seeds differ by user, {seeds} seeds", seeds=seeds, mixed_sd=2) for seeds in (3, 5)),
+    Design("200 users, 20 impressions each", users=200, rows=20),
+    Design("30 users, 100 impressions each", users=30, rows=100),
+    Design("1,000 users, 4 impressions each", users=1_000, rows=4),
+    Design("heavy ties", values=5),
+    Design("click rate 0.5 %, 8,000 impressions", users=200, rows=40, ctr=0.005, family=True),
+    Design("click rate 0.5 %, 2,000 impressions", ctr=0.005),
     Design("sample weights", weighted=True),
-    Design("six arms, one baseline, 3 seeds", seeds=3, arms=6),
-    Design("six arms, one baseline, 5 seeds", arms=6),
 )
-
-
-@dataclass(frozen=True)
-class Counted:
-    """Of the replicates of one design and metric."""
-
-    replicates: int
-    false_alarms: (
-        float  # share of replicates in which any interval of two equal models leaves 0 out
-    )
-    coverage: float  # share in which the interval of two unequal models holds their true difference
 
 
 def main() -> None:
@@ -74,79 +61,84 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=10_000)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=Path("results/tables/calibration.md"))
+    parser.add_argument("--output", type=Path, default=FOLDER)
     given = parser.parse_args()
-    with ProcessPoolExecutor(given.jobs) as pool:
-        found = list(pool.map(simulate, DESIGNS, [given.replicates] * len(DESIGNS)))
-    lines = [
-        "| design | metric | false alarms, % (nominal 5) | coverage, % (nominal 95) |",
-        "| --- | --- | ---: | ---: |",
-        *(
-            f"| {design.name} | {metric} | {_percent(counted.false_alarms, counted.replicates)} | "
-            f"{_percent(counted.coverage, counted.replicates)} |"
-            for design, counts in zip(DESIGNS, found, strict=True)
-            for metric, counted in counts.items()
-        ),
-    ]
-    told = (
-        f"{given.replicates:,} comparisons of each kind per design, ± standard error. Made by "
-        "`python benchmarks/calibration/simulate.py`; do not edit.\n"
-    )
-    given.output.write_text("\n".join([told, *lines]) + "\n", encoding="utf-8")
-    print(f"wrote {given.output}")
+    order = sorted(DESIGNS, key=lambda design: -design.family)  # the long ones first
+    with ProcessPoolExecutor(given.jobs, initializer=threadpool_limits, initargs=(1,)) as pool:
+        found = dict(zip(order, pool.map(simulate, order, repeat(given.replicates)), strict=True))
+    write("simulated", [row for design in DESIGNS for row in found[design]], given.output)
 
 
-def simulate(design: Design, replicates: int) -> dict[str, Counted]:
-    """All replicates of a design."""
-    alarms = dict.fromkeys(METRICS, 0)
-    kept: dict[str, list[tuple[float, float, float]]] = {metric: [] for metric in METRICS}
-    used = dict.fromkeys(METRICS, 0)
-    for replicate in range(replicates):
-        rng = stream(replicate, "calibration", design.name)
-        log = draw_log(design, rng)
-        baseline, equal, better = _arms(design, log, rng)
-        for metric in METRICS:
-            if metric not in baseline[0]:
-                continue  # a log without a click: nothing to compare
-            used[metric] += 1
-            family = [_contrast(arm, baseline, metric) for arm in equal]
-            alarms[metric] += any(not one.low <= 0 <= one.high for one in infer(family))
-            found = infer([_contrast(better, baseline, metric)])[0]
-            kept[metric].append((found.estimate, found.low, found.high))
-    return {
-        metric: Counted(used[metric], alarms[metric] / used[metric], _coverage(kept[metric]))
-        for metric in METRICS
-    }
+def simulate(design: Design, replicates: int) -> list[Row]:
+    """All replicates of a design: one row for each metric."""
+    rng = stream(0, "calibration", design.name)
+    drawn = [_replicate(design, rng) for _ in range(replicates)]
+    return [_counted(design.name, metric, drawn) for metric in METRICS]
 
 
-def _arms(design: Design, log: Log, rng: np.random.Generator) -> tuple[list, list[list], list]:
-    """Influence values per seed of the baseline, of its equals, and of a better model."""
-    baseline, *equal = (
-        [measured(log, draw_predictions(design, log, 0.0, rng)) for _ in range(design.seeds)]
-        for _ in range(1 + design.arms)
-    )
-    better = [measured(log, draw_predictions(design, log, 0.5, rng)) for _ in range(design.seeds)]
-    return baseline, equal, better
+@dataclass(frozen=True)
+class Judged:
+    """What one replicate says of one metric."""
+
+    alarm: bool  # the interval of one comparison of equals leaves 0 out
+    family: bool | None  # any of the simultaneous intervals does; None: only one comparison
+    known: tuple[float, float, float]  # estimate, low, high of unequal arms
 
 
-def _contrast(arm: list, baseline: list, metric: str) -> Contrast:
-    pairs = [(one[metric], other[metric]) for one, other in zip(arm, baseline, strict=True)]
-    return Contrast(
-        tuple(range(len(pairs))),
-        np.array([one.value - other.value for one, other in pairs]),
-        np.stack([one.per_user - other.per_user for one, other in pairs]),
-    )
+def _replicate(design: Design, rng: np.random.Generator) -> dict[str, Judged]:
+    """By metric; one that is not defined on the log is left out."""
+    log = draw_log(design, rng)
+
+    def arm(quality: float = 0.0, noise: float = 1.0) -> dict[str, Measured]:
+        return measure(log, draw_arm(design, log, rng, quality, noise))
+
+    baseline, better = arm(), arm(BETTER)
+    noise = [design.noisy_mode, 1.0, design.noisy_mode, 1.0]  # of two modes with two versions each
+    arms = [arm(noise=of_mode) for of_mode in (noise if design.family else noise[:1])]
+    siblings = [arm(noise=of_mode) for of_mode in (noise[:2] if design.family else [])]
+    judged = {}
+    for metric in baseline:
+        equal = [_contrast(metric, baseline, "baseline", arms, i) for i in range(len(arms))]
+        equal += [
+            _contrast(metric, sibling, f"sibling {i}", arms, i)
+            for i, sibling in enumerate(siblings)
+        ]
+        known = infer([_contrast(metric, baseline, "baseline", [better], 0)])[0]
+        judged[metric] = Judged(
+            alarm=_alarm(equal[:1]),
+            family=_alarm(equal) if design.family else None,
+            known=(known.estimate, known.low, known.high),
+        )
+    return judged
 
 
-def _coverage(kept: list[tuple[float, float, float]]) -> float:
+def _contrast(
+    metric: str, reference: dict[str, Measured], name: str, arms: list[dict[str, Measured]], i: int
+) -> Contrast:
+    """Arms 0 and 2 are versions of one mode, 1 and 3 of another."""
+    ours, theirs = arms[i][metric], reference[metric]
+    delta = ours.value - theirs.value
+    moved = ours.per_user - theirs.per_user
+    return Contrast(tuple(range(len(delta))), delta, moved, f"arm {i}", name, f"mode {i % 2}")
+
+
+def _alarm(contrasts: list[Contrast]) -> bool:
+    return any(not found.low <= 0 <= found.high for found in infer(contrasts))
+
+
+def _counted(design: str, metric: str, drawn: list[dict[str, Judged]]) -> Row:
     """The truth is the mean estimate: its own error is a hundredth of a single one's."""
-    estimate, low, high = np.array(kept).T
-    truth = estimate.mean()
-    return float(np.mean((low <= truth) & (truth <= high)))
-
-
-def _percent(share: float, count: int) -> str:
-    return f"{100 * share:.1f} ± {100 * np.sqrt(share * (1 - share) / count):.1f}"
+    found = [judged[metric] for judged in drawn if metric in judged]
+    families = [one.family for one in found if one.family is not None]
+    estimate, low, high = np.array([one.known for one in found]).T
+    held = (low <= estimate.mean()) & (estimate.mean() <= high)
+    return Row(
+        design,
+        metric,
+        share([one.alarm for one in found]),
+        share(families) if families else None,
+        share(held),
+    )
 
 
 if __name__ == "__main__":

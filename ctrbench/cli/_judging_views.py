@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from ctrbench.identity import canonical_json
 from ctrbench.matrix import BASELINE, Matrix, read_matrix
 from ctrbench.runner import complete, stored_records
 from ctrbench.schema import CellRecord, Metrics
-from ctrbench.stats import METRICS, Inference, infer, need, pair
+from ctrbench.stats import METRICS, Inference, Measured, infer, need, pair
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
@@ -55,12 +55,14 @@ def comparison(workspace: Workspace, a: str, b: str, file: Path | None, metric: 
     one, other = next(iter(ours.values())), next(iter(theirs.values()))
     _require_same(a, b, one, other)
     store, key = Store(workspace), f"test/{metric}"
-    sides = [_measured(store, arm, metric, key) for arm in arms]
-    contrast = pair(*sides[0], *sides[1])
+    sides = [
+        _measured(store, name, arm, metric, key) for name, arm in zip((a, b), arms, strict=True)
+    ]
+    contrast = pair(sides[0], sides[1])
     if contrast is None:
         raise DataError(_why_not(a, b, ours, theirs, sides, metric))
     if metric in LESS_IS_BETTER:
-        contrast = type(contrast)(contrast.seeds, -contrast.delta, -contrast.influence)
+        contrast = contrast.reversed()
     differing = tuple(
         f"{name} {_shown(one, name)} and {_shown(other, name)}"
         for name in CONDITIONS
@@ -199,14 +201,14 @@ def _require_same(a: str, b: str, one: CellRecord, other: CellRecord) -> None:
 
 
 def _measured(
-    store: Store, arm: Mapping[int, CellRecord], metric: str, key: str
-) -> tuple[dict[int, float], dict[int, np.ndarray]]:
+    store: Store, name: str, arm: Mapping[int, CellRecord], metric: str, key: str
+) -> Measured:
     values, moved = {}, {}
     for seed, record in arm.items():
         value, influence = getattr(record.metrics["test"], metric), store.influence(record.cell)
         if value is not None and key in influence:
             values[seed], moved[seed] = value, influence[key].astype(np.float64)
-    return values, moved
+    return Measured(name, values, moved)
 
 
 def _why_not(
@@ -214,13 +216,15 @@ def _why_not(
     b: str,
     ours: Mapping[int, CellRecord],
     theirs: Mapping[int, CellRecord],
-    sides: list[tuple[dict[int, float], dict[int, np.ndarray]]],
+    sides: Sequence[Measured],
     metric: str,
 ) -> str:
-    for name, arm, (_, moved) in zip((a, b), (ours, theirs), sides, strict=True):
-        if not moved and all(getattr(r.metrics["test"], metric) is None for r in arm.values()):
+    for name, arm, side in zip((a, b), (ours, theirs), sides, strict=True):
+        if not side.influence and all(
+            getattr(r.metrics["test"], metric) is None for r in arm.values()
+        ):
             return f"{metric} of {name} is not defined: no user has a click and a non-click."
-        if not moved:
+        if not side.influence:
             return f"{name} has no influence values and no predictions to make them from."
     listed = ", ".join(map(str, sorted(ours))), ", ".join(map(str, sorted(theirs)))
     return f"{a} (seeds {listed[0]}) and {b} (seeds {listed[1]}) share no seed."

@@ -85,6 +85,7 @@ class Arm:
     """The cells of one place in the table, one per seed."""
 
     label: str
+    column: str  # empty: the baseline
     hashes: Mapping[int, str]  # by seed, run or not
     done: Mapping[int, CellRecord]
     failed: Mapping[int, CellRecord]
@@ -125,14 +126,17 @@ def gather(plan: Comparison, records: Mapping[str, CellRecord]) -> Arms:
         for column in plan.columns:
             places = {seed: plan.cells.get((row.label, column, seed)) for seed in plan.seeds}
             hashes = {seed: hash for seed, hash in places.items() if hash is not None}
-            cells[row.label, column] = _arm(f"{row.label} / {column}", hashes, records)
-    return Arms(_arm("Baseline", plan.baseline, records), cells)
+            cells[row.label, column] = _arm(f"{row.label} / {column}", column, hashes, records)
+    return Arms(_arm("Baseline", "", plan.baseline, records), cells)
 
 
-def _arm(label: str, hashes: Mapping[int, str], records: Mapping[str, CellRecord]) -> Arm:
+def _arm(
+    label: str, column: str, hashes: Mapping[int, str], records: Mapping[str, CellRecord]
+) -> Arm:
     run = {seed: records[hash] for seed, hash in hashes.items() if hash in records}
     return Arm(
         label,
+        column,
         hashes,
         done={seed: record for seed, record in run.items() if record.status == "done"},
         failed={seed: record for seed, record in run.items() if record.status == "failed"},

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure
-from ctrbench.stats import Contrast, Inference, Share, infer, pair, share_of_attainable
+from ctrbench.stats import (
+    Contrast,
+    Inference,
+    Measured,
+    Share,
+    infer,
+    pair,
+    share_of_attainable,
+)
 
 CEILING = "ceiling"  # key, in place of a cell's hash, of the true click probability
 Influences = Mapping[str, Mapping[str, np.ndarray]]  # cell hash -> measure's key -> (G,)
@@ -57,7 +65,8 @@ def _shares(plan: Comparison, arms: Arms, influences: Influences) -> dict[tuple[
                 continue
             values = dict.fromkeys(model.seeds, float(value))
             known = dict.fromkeys(model.seeds, np.asarray(moved, np.float64))
-            ceiling = pair(values, known, *_measured(arms.baseline, measure, influences))
+            truth = Measured(CEILING, values, known)
+            ceiling = pair(truth, _measured(arms.baseline, measure, influences))
             share = None if ceiling is None else share_of_attainable(model, ceiling)
             if share is not None:
                 found[arm.label, measure.key] = share
@@ -77,18 +86,16 @@ def _pairs(plan: Comparison, arms: Arms) -> Iterable[tuple[Arm, Arm, bool]]:
 def _contrast(
     arm: Arm, reference: Arm, measure: Measure, influences: Influences
 ) -> Contrast | None:
-    values, moved = _measured(arm, measure, influences)
-    reference_values, reference_moved = _measured(reference, measure, influences)
-    return pair(values, moved, reference_values, reference_moved, reference.label)
+    """A mode with its settings is a kind: its seeds vary alike whatever the version."""
+    both = (_measured(one, measure, influences) for one in (arm, reference))
+    return pair(*both, kind=f"{arm.column} {measure.key}")
 
 
-def _measured(
-    arm: Arm, measure: Measure, influences: Influences
-) -> tuple[dict[int, float], dict[int, np.ndarray]]:
+def _measured(arm: Arm, measure: Measure, influences: Influences) -> Measured:
     """By seed the measure and its influence values, where both are there."""
     values, moved = arm.values(measure), {}
     for seed in values:
         found = influences.get(arm.hashes[seed], {}).get(measure.key)
         if found is not None:
             moved[seed] = np.asarray(found, np.float64)
-    return values, moved
+    return Measured(arm.label, values, moved)

@@ -1,6 +1,6 @@
 """What a difference between two arms is worth: paired, with all that moves it by chance."""
 
-from ctrbench.stats.contrast import Contrast, Variance, pair
+from ctrbench.stats.contrast import Contrast, Measured, Variance, pair
 from ctrbench.stats.family import Inference, Verdict, infer
 from ctrbench.stats.fieller import Share, share_of_attainable
 from ctrbench.stats.influence import METRICS, Influence, influences, standard_error
@@ -15,6 +15,7 @@ __all__ = [
     "Delta",
     "Inference",
     "Influence",
+    "Measured",
     "Need",
     "Share",
     "Variance",

@@ -1,4 +1,4 @@
-"""A paired difference of two arms over seeds and users, and how far it can be trusted.
+"""A paired difference of two arms over seeds and users, and its variance.
 
 Users and seeds are crossed: the same users judge every seed's pair of models. The variance of the
 mean difference has a part that only more users shrink and one that only more seeds do.
@@ -7,7 +7,7 @@ mean difference has a part that only more users shrink and one that only more se
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,9 @@ class Contrast:
     seeds: tuple[int, ...]
     delta: np.ndarray  # (S,) one difference per seed
     influence: np.ndarray  # (S, G) what each user adds to it; each row sums to 0
-    reference: str = ""  # what the arm is set against; contrasts with one share its noise
+    arm: str = ""
+    reference: str = ""  # what the arm is set against
+    kind: str = ""  # comparisons of one kind may vary alike over seeds; empty: like no other
 
     @property
     def estimate(self) -> float:
@@ -32,47 +34,40 @@ class Contrast:
         """(G,) averaged over seeds."""
         return self.influence.mean(axis=0)
 
-
-def pair(
-    values: Mapping[int, float],
-    influence: Mapping[int, np.ndarray],
-    reference_values: Mapping[int, float],
-    reference_influence: Mapping[int, np.ndarray],
-    reference: str = "",
-) -> Contrast | None:
-    """Arm minus reference on the seeds that both have; None if they share none.
-
-    Args:
-        values: seed -> metric of the arm.
-        influence: seed -> (G,) its influence values, users in one order everywhere.
-        reference_values: seed -> metric of what it is set against.
-        reference_influence: seed -> (G,).
-        reference: the name of what it is set against.
-    """
-    seeds = tuple(sorted(influence.keys() & reference_influence.keys()))
-    if not seeds:
-        return None
-    delta = np.array([values[seed] - reference_values[seed] for seed in seeds])
-    moved = np.stack([influence[seed] - reference_influence[seed] for seed in seeds])
-    return Contrast(seeds, delta, moved, reference)
+    def reversed(self) -> Contrast:
+        """Reference minus arm."""
+        return Contrast(
+            self.seeds, -self.delta, -self.influence, self.reference, self.arm, self.kind
+        )
 
 
 @dataclass(frozen=True)
-class Seeds:
-    """What is known of how much a difference varies from seed to seed."""
+class Measured:
+    """A metric of one arm, by seed."""
 
-    variance: float  # of one seed's difference, the sampling of users included
-    degrees: float  # of freedom with which it is known
-    pooled: bool  # over the comparisons of a family
+    name: str
+    values: Mapping[int, float]  # seed -> metric
+    influence: Mapping[int, np.ndarray]  # seed -> (G,), users in one order everywhere
+
+
+def pair(arm: Measured, reference: Measured, kind: str = "") -> Contrast | None:
+    """Arm minus reference on the seeds that both have; None if they share none."""
+    seeds = tuple(sorted(arm.influence.keys() & reference.influence.keys()))
+    if not seeds:
+        return None
+    delta = np.array([arm.values[seed] - reference.values[seed] for seed in seeds])
+    moved = np.stack([arm.influence[seed] - reference.influence[seed] for seed in seeds])
+    return Contrast(seeds, delta, moved, arm.name, reference.name, kind)
 
 
 @dataclass(frozen=True)
 class Variance:
-    """Of a mean difference, split by where it comes from."""
+    """Of a mean difference, split by what would shrink it, and how well each part is known."""
 
     users: float  # shrinks with test users alone
-    seeds: float  # shrinks with seeds alone
-    degrees: float  # Satterthwaite's
+    user_degrees: float  # of freedom with which it is known
+    seeds: float  # shrinks with more seeds; what users and seeds make together is in here
+    seed_degrees: float  # 0: not known at all, for want of a second seed
 
     @property
     def total(self) -> float:
@@ -83,6 +78,13 @@ class Variance:
     def standard_error(self) -> float:
         """Root of the total."""
         return math.sqrt(self.total)
+
+    @property
+    def degrees(self) -> float:
+        """Of the total, by Satterthwaite 1946 (Biometrics Bulletin 2); for the record only."""
+        parts = ((self.users, self.user_degrees), (self.seeds, self.seed_degrees))
+        spread = sum(part**2 / degrees for part, degrees in parts if part)
+        return self.total**2 / spread if spread else self.user_degrees
 
 
 def user_variance(contrast: Contrast) -> float:
@@ -96,6 +98,19 @@ def user_variance(contrast: Contrast) -> float:
     return users / (users - 1) * float(np.sum(contrast.mean_influence**2))
 
 
+def user_degrees(contrast: Contrast) -> float:
+    """Of freedom of the user variance: few where few users carry the difference.
+
+    Twice its square over its own variance, that one from fourth moments; G - 1 at most, G being
+    the users that move the difference at all.
+    """
+    squares = contrast.mean_influence**2
+    most = max(int(np.count_nonzero(squares)) - 1, 1)
+    fourth = float(np.sum(squares**2))
+    effective = 3 * float(squares.sum()) ** 2 / fourth - 1 if fourth else most
+    return float(min(most, effective))
+
+
 def interaction_variance(contrast: Contrast) -> float:
     """Of one seed's difference: the part that user and seed make together; 0 with one seed."""
     seeds, users = contrast.influence.shape
@@ -103,69 +118,3 @@ def interaction_variance(contrast: Contrast) -> float:
         return 0.0
     spread = contrast.influence.var(axis=0, ddof=1)
     return users / (users - 1) * float(spread.sum())
-
-
-def own_seeds(contrast: Contrast) -> Seeds | None:
-    """How the difference varies over its own seeds; None with one seed."""
-    count = len(contrast.seeds)
-    if count < 2:
-        return None
-    return Seeds(float(contrast.delta.var(ddof=1)), count - 1, pooled=False)
-
-
-def pooled_seeds(contrasts: Sequence[Contrast]) -> list[Seeds | None]:
-    """Each contrast's seed variance, pooled over those of the family that may share one.
-
-    Pooled are contrasts with one reference over the same seeds, if their variances pass Bartlett's
-    test at 1 %. Sharing the reference they share its noise: m of them with mean correlation r have
-    (S - 1) / (1 / m + (1 - 1 / m) r^2) degrees of freedom, not m (S - 1).
-    """
-    found: list[Seeds | None] = [own_seeds(contrast) for contrast in contrasts]
-    groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
-    for place, contrast in enumerate(contrasts):
-        groups.setdefault((contrast.reference, contrast.seeds), []).append(place)
-    for (_, seeds), places in groups.items():
-        if len(seeds) < 2 or len(places) < 2:
-            continue
-        deltas = np.stack([contrasts[place].delta for place in places])  # (m, S)
-        if not _homogeneous(deltas):
-            continue
-        shared = _shared(deltas)
-        for place in places:
-            found[place] = shared
-    return found
-
-
-def variance(contrast: Contrast, seeds: Seeds | None) -> Variance:
-    """Of the mean difference; with one seed the seeds' part is unknown and left out.
-
-    The interaction of users and seeds stands in both parts and is taken out of the second. Degrees
-    of freedom by Satterthwaite 1946 (Biometrics Bulletin 2) over the two estimates.
-    """
-    users, count = user_variance(contrast), len(contrast.seeds)
-    degrees = contrast.influence.shape[1] - 1
-    if seeds is None:
-        return Variance(users, 0.0, degrees)
-    over_seeds = max(seeds.variance - interaction_variance(contrast), 0.0) / count
-    total = users + over_seeds
-    spread = users**2 / degrees + (seeds.variance / count) ** 2 / seeds.degrees
-    return Variance(users, over_seeds, total**2 / spread if spread else degrees)
-
-
-def _homogeneous(deltas: np.ndarray) -> bool:
-    from scipy.stats import bartlett
-
-    spread = deltas.var(axis=1)
-    if not (spread > 0).all():
-        return False
-    return bool(bartlett(*deltas).pvalue > 0.01)
-
-
-def _shared(deltas: np.ndarray) -> Seeds:
-    count, seeds = deltas.shape
-    covariance = np.cov(deltas)
-    mean = float(np.diag(covariance).mean())
-    between = (covariance.sum() - np.trace(covariance)) / (count * (count - 1))
-    correlation = float(np.clip(between / mean, 0.0, 1.0))
-    degrees = (seeds - 1) / (1 / count + (1 - 1 / count) * correlation**2)
-    return Seeds(mean, degrees, pooled=True)

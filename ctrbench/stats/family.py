@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +10,9 @@ from typing import Literal
 import numpy as np
 
 from ctrbench.seeding import stream
-from ctrbench.stats.contrast import Contrast, Variance, pooled_seeds, variance
+from ctrbench.stats.contrast import Contrast, Variance
+from ctrbench.stats.pooling import seed_correlation, variances
+from ctrbench.stats.student import p_value, reach
 
 LEVEL = 0.95
 POWER = 0.8  # with which the smallest effect would have been seen
@@ -70,38 +71,31 @@ def infer(contrasts: Sequence[Contrast], looks: int = 1) -> list[Inference]:
 
     if not contrasts:
         return []
-    variances = [
-        variance(contrast, seeds)
-        for contrast, seeds in zip(contrasts, pooled_seeds(contrasts), strict=True)
-    ]
-    p_values = [
-        _p_value(contrast.estimate, spread)
-        for contrast, spread in zip(contrasts, variances, strict=True)
-    ]
+    spreads = variances(contrasts)
+    p_values = [p_value(one.estimate, of) for one, of in zip(contrasts, spreads, strict=True)]
     spent = (1 - LEVEL) / looks
-    largest = None if len(contrasts) == 1 else _largest(_correlation(contrasts, variances))
+    largest = None if len(contrasts) == 1 else _largest(_correlation(contrasts, spreads))
     level = spent if largest is None else 2 * float(ndtr(-np.quantile(largest, 1 - spent)))
     found = []
     adjusted = zip(holm(p_values), benjamini_hochberg(p_values), strict=True)
     for contrast, spread, p, (p_holm, p_bh) in zip(
-        contrasts, variances, p_values, adjusted, strict=True
+        contrasts, spreads, p_values, adjusted, strict=True
     ):
-        critical = float(stdtrit(spread.degrees, 1 - level / 2))
-        reach = critical * spread.standard_error
-        seen = reach + float(stdtrit(spread.degrees, POWER)) * spread.standard_error
+        half = reach(level, spread)
         joint = p if largest is None else float(np.mean(largest >= -ndtri(p / 2)))
         found.append(
             Inference(
-                contrast.seeds,
-                contrast.estimate,
-                spread,
-                contrast.estimate - reach,
-                contrast.estimate + reach,
-                p,
-                max(joint, p),
-                p_holm,
-                p_bh,
-                seen,
+                seeds=contrast.seeds,
+                estimate=contrast.estimate,
+                variance=spread,
+                low=contrast.estimate - half,
+                high=contrast.estimate + half,
+                p_value=p,
+                p_adjusted=max(joint, p),
+                p_holm=p_holm,
+                p_bh=p_bh,
+                smallest_effect=half
+                + float(stdtrit(spread.degrees, POWER)) * spread.standard_error,
             )
         )
     return found
@@ -137,28 +131,18 @@ def _placed(stepped: np.ndarray, order: np.ndarray) -> list[float]:
     return found.tolist()
 
 
-def _p_value(estimate: float, spread: Variance) -> float:
-    from scipy.special import stdtr
-
-    if spread.total == 0:
-        return 1.0 if estimate == 0 else 0.0
-    return 2 * float(stdtr(spread.degrees, -abs(estimate) / math.sqrt(spread.total)))
-
-
-def _correlation(contrasts: Sequence[Contrast], variances: Sequence[Variance]) -> np.ndarray:
-    """(m, m) correlation of the estimates: of users by influence values, of seeds by deltas.
-
-    Two comparisons with one reference over the same seeds share what such deltas share, averaged
-    over the family: single pairs of a handful of seeds say little.
-    """
+def _correlation(contrasts: Sequence[Contrast], spreads: Sequence[Variance]) -> np.ndarray:
+    """(m, m) correlation of the estimates: of users by influence values, of seeds by deltas."""
     moved = np.stack([contrast.mean_influence for contrast in contrasts])  # (m, G)
-    users = moved.shape[1]
-    covariance = users / max(users - 1, 1) * moved @ moved.T
-    spread = np.sqrt([part.seeds for part in variances])
-    same = np.array([[_related(one, other) for other in contrasts] for one in contrasts])
-    shared = _mean_correlation(contrasts) * same
-    np.fill_diagonal(shared, 1.0)
-    covariance += shared * np.outer(spread, spread)
+    of_users, of_seeds = (
+        np.sqrt([getattr(spread, name) for spread in spreads]) for name in ("users", "seeds")
+    )
+    covariance = _scaled(moved @ moved.T) * np.outer(of_users, of_users)
+    return _scaled(covariance + seed_correlation(contrasts) * np.outer(of_seeds, of_seeds))
+
+
+def _scaled(covariance: np.ndarray) -> np.ndarray:
+    """To ones on the diagonal."""
     scale = np.sqrt(np.diag(covariance))
     scale[scale == 0] = 1.0
     correlation = covariance / np.outer(scale, scale)
@@ -166,30 +150,14 @@ def _correlation(contrasts: Sequence[Contrast], variances: Sequence[Variance]) -
     return correlation
 
 
-def _mean_correlation(contrasts: Sequence[Contrast]) -> float:
-    """Of the deltas of related comparisons with two seeds or more; 0 if there are none."""
-    found = []
-    for place, one in enumerate(contrasts):
-        for other in contrasts[:place]:
-            if _related(one, other) and len(one.seeds) > 1:
-                together = np.stack([one.delta, other.delta])
-                if together.std(axis=1).min() > 0:
-                    found.append(np.corrcoef(together)[0, 1])
-    return float(np.clip(np.mean(found), 0.0, 1.0)) if found else 0.0
-
-
-def _related(one: Contrast, other: Contrast) -> bool:
-    return one.seeds == other.seeds and one.reference == other.reference
-
-
 def _largest(correlation: np.ndarray) -> np.ndarray:
     """(DRAWS,) the largest |z| of the family where nothing is different."""
     values, vectors = np.linalg.eigh(correlation)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    return np.abs(_normal(len(correlation)) @ root.T).max(axis=1)
+    return np.abs(root @ _normal(len(correlation))).max(axis=0)
 
 
 @lru_cache(maxsize=2)
 def _normal(count: int) -> np.ndarray:
-    """(DRAWS, count) standard normal, always the same."""
-    return stream(0, "family").standard_normal((DRAWS, count))
+    """(count, DRAWS) standard normal, always the same."""
+    return stream(0, "family").standard_normal((count, DRAWS))

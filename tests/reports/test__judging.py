@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctrbench.reports import CEILING, compare, render
-from ctrbench.stats import infer, pair
+from ctrbench.stats import Measured, infer, pair
 from tests.reports.made import DRAMA, arm, baseline, metrics, plan
 
 USERS = 400
@@ -42,7 +42,8 @@ def test_headline_intervals_are_those_of_the_family_without_controls(records):
         other = {s: records[f"{reference}#{s}"].metrics["test"].gauc for s in range(3)}
         own = {s: np.float64(influences[f"{label}#{s}"]["test/gauc"]) for s in range(3)}
         theirs = {s: np.float64(influences[f"{reference}#{s}"]["test/gauc"]) for s in range(3)}
-        return pair(values, own, other, theirs, reference)
+        arms = Measured(label, values, own), Measured(reference, other, theirs)
+        return pair(*arms, kind="vector test/gauc")
 
     family = [
         contrast("raw / vector", "Baseline"),

@@ -1,0 +1,123 @@
+"""Train arms over many seeds and keep what they predict with the last and with averaged weights."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ctrbench import impressions
+from ctrbench.impressions.slots import HistorySlots
+from ctrbench.matrix import load_mode, read_matrix
+from ctrbench.runner.preparation import prepare
+from ctrbench.schema import Cell
+from ctrbench.settings import ModelSettings, TrainingSettings
+from ctrbench.workspace import Workspace
+
+AVERAGED = (0.1, 0.25, 0.5)  # of the end of the epoch, in 2, 5 and 10 snapshots
+LAST = 0.0
+PROBE_ROWS = 16
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What every seed of every arm predicts of the test period."""
+
+    click: np.ndarray  # (N,)
+    user_id: np.ndarray  # (N,)
+    p_click: dict[str, dict[float, np.ndarray]]  # arm -> share averaged -> (S, N)
+
+
+def train(workspace: Workspace, file: Path, seeds: int, jobs: int) -> Trained:
+    """The baseline and each mode on the file's first version; what is stored is not made again."""
+    matrix = read_matrix(file, workspace)
+    row = matrix.rows[0]
+    places = {"baseline": (None, None)} | {c.label: (row, c) for c in matrix.columns}
+    folder = workspace.home / "noise"
+    folder.mkdir(exist_ok=True)
+    tasks = [
+        (workspace.home, matrix.cell(*place, seed), folder)
+        for seed in range(seeds)
+        for place in places.values()
+    ]
+    with ProcessPoolExecutor(jobs) as pool:
+        found = list(pool.map(_predictions, *zip(*tasks, strict=True)))
+    log = impressions.open_impressions(workspace, matrix.dataset.name)
+    test = log.rows("test")
+    p_click = {
+        arm: {
+            share: np.stack([one[f"{share}"] for one in found[place :: len(places)]])
+            for share in (LAST, *AVERAGED)
+        }
+        for place, arm in enumerate(places)
+    }
+    return Trained(np.asarray(log.click[test]), np.asarray(log.user_id[test]), p_click)
+
+
+def _predictions(home: Path, cell: Cell, folder: Path) -> dict[str, np.ndarray]:
+    """By share averaged; trained as a cell of the matrix is, but for the averages."""
+    kept = folder / f"{cell.hash}.npz"
+    if not kept.exists():
+        np.savez(kept.with_suffix(".part.npz"), **_train(Workspace(home), cell))
+        kept.with_suffix(".part.npz").rename(kept)
+        print(cell.label, flush=True)
+    with np.load(kept) as arrays:
+        return dict(arrays)
+
+
+def _train(workspace: Workspace, cell: Cell) -> dict[str, np.ndarray]:
+    import torch
+
+    from ctrbench.impressions.packing import Packer
+    from ctrbench.models import DIN
+    from ctrbench.seeding import scoped_torch_seed
+    from ctrbench.training import fit, predict
+
+    torch.set_num_threads(1)
+    settings = ModelSettings.model_validate(cell.model)
+    training = TrainingSettings.model_validate(cell.training)
+    mode = load_mode(cell.mode, cell.mode_settings)
+    slots = HistorySlots(
+        impressions.open_impressions(workspace, cell.dataset), settings.history_length
+    )
+    prepared = prepare(workspace, cell, mode, slots)
+    packer = Packer(slots, settings, prepared.item, prepared.slot)
+    model = DIN(
+        packer.sizes,
+        settings,
+        mode,
+        prepared,
+        packer.pack(np.arange(PROBE_ROWS) + slots.first_row, None),
+        cell.seed,
+    )
+    averages = {share: _Average() for share in AVERAGED}
+
+    def snapshot(seen: float) -> None:  # called at twenty points of the epoch
+        for share, average in averages.items():
+            if seen > 1 - share + 1e-9:
+                average.add(model)
+
+    with scoped_torch_seed(cell.seed, "training"):
+        fit(model, packer, training, cell.seed, snapshot)
+    found = {f"{LAST}": predict(model, packer, "test", lambda _: None)}
+    for share, average in averages.items():
+        model.load_state_dict(average.state())
+        found[f"{share}"] = predict(model, packer, "test", lambda _: None)
+    return found
+
+
+class _Average:
+    """The running mean of a model's weights."""
+
+    def __init__(self) -> None:
+        self._count, self._sum = 0, {}
+
+    def add(self, model) -> None:
+        self._count += 1
+        for name, value in model.state_dict().items():
+            self._sum[name] = self._sum.get(name, 0) + value.detach().double()
+
+    def state(self) -> dict:
+        return {name: (value / self._count).float() for name, value in self._sum.items()}

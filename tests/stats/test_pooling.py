@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+
+from ctrbench.stats import Contrast
+from ctrbench.stats.contrast import interaction_variance, user_variance
+from ctrbench.stats.pooling import pooled_seeds, seed_correlation, variances
+
+
+def _many(kinds: list[str], scale: list[float], reference: str = "base") -> list[Contrast]:
+    rng = np.random.default_rng(3)
+    shared = rng.normal(0, 1, 5)
+    deltas = [s * (shared + rng.normal(0, 1, 5)) for s in scale]
+    return [
+        Contrast(tuple(range(5)), delta, np.zeros((5, 9)), f"arm {n}", reference, kind)
+        for n, (delta, kind) in enumerate(zip(deltas, kinds, strict=True))
+    ]
+
+
+def test_pooled_variance_is_the_mean_with_fewer_degrees_than_independent_ones():
+    contrasts = _many(["vector"] * 6, [1.0] * 6)
+    mean = np.mean([contrast.delta.var(ddof=1) for contrast in contrasts])
+    for seeds in pooled_seeds(contrasts):
+        assert seeds.pooled == 6
+        assert seeds.variance == pytest.approx(mean)
+        assert 4 < seeds.degrees < 24
+
+
+@pytest.mark.parametrize(
+    ("kinds", "scale"),
+    [
+        (["vector"] * 3, [1.0, 1.0, 100.0]),
+        (["vector", "sim_score", ""], [1.0, 1.0, 1.0]),
+        (["", "", ""], [1.0, 1.0, 1.0]),
+    ],
+)
+def test_unlike_variances_and_other_kinds_are_not_pooled(kinds, scale):
+    contrasts = _many(kinds, scale)
+    for contrast, seeds in zip(contrasts, pooled_seeds(contrasts), strict=True):
+        assert (seeds.variance, seeds.degrees) == (contrast.delta.var(ddof=1), 4)
+
+
+def test_degrees_of_a_pooled_variance_by_simulation():
+    """Four differences that share a baseline: the spread of their mean variance tells."""
+    rng, runs = np.random.default_rng(0), 4_000
+    found, told = [], []
+    for _ in range(runs):
+        shared = rng.normal(size=5)
+        contrasts = [
+            Contrast(
+                tuple(range(5)), rng.normal(size=5) - shared, np.zeros((5, 2)), f"{n}", "b", "k"
+            )
+            for n in range(4)
+        ]
+        seeds = pooled_seeds(contrasts)[0]
+        if seeds.pooled == 4:
+            found.append(seeds.variance)
+            told.append(seeds.degrees)
+    expected = 2 * np.mean(found) ** 2 / np.var(found)
+    assert np.mean(told) == pytest.approx(expected, rel=0.2)
+
+
+def test_correlation_knows_common_references_and_common_arms():
+    rng = np.random.default_rng(1)
+    seeds, count = tuple(range(2_000)), 2_000
+    base, sibling, one, two = rng.normal(size=(4, count))
+    none = np.zeros((count, 1))
+    contrasts = [
+        Contrast(seeds, one - base, none, "one", "base"),
+        Contrast(seeds, two - base, none, "two", "base"),
+        Contrast(seeds, one - sibling, none, "one", "sibling"),
+        Contrast(seeds[:-1], two[:-1] - base[:-1], none[:-1], "two", "base"),
+    ]
+    expected = [[1, 0.5, 0.5, 0], [0.5, 1, 0, 0], [0.5, 0, 1, 0], [0, 0, 0, 1]]
+    np.testing.assert_allclose(seed_correlation(contrasts), expected, atol=0.05)
+
+
+def test_the_interaction_is_taken_out_of_the_users_part():
+    rng = np.random.default_rng(0)
+    influence = rng.normal(0, 0.01, 50) + rng.normal(0, 0.005, (4, 50))
+    influence -= influence.mean(axis=1, keepdims=True)
+    contrast = Contrast((0, 1, 2, 3), np.array([0.0, 0.4, 0.8, 1.2]), influence)
+    (found,) = variances([contrast])
+    whole, mixed = user_variance(contrast), interaction_variance(contrast) / 4
+    assert found.users == pytest.approx(whole - mixed)
+    assert found.seeds == pytest.approx(np.var([0.0, 0.4, 0.8, 1.2], ddof=1) / 4)
+    # known as exactly as before: the same squared error on a smaller number
+    assert found.users**2 / found.user_degrees == pytest.approx(whole**2 / 49, rel=0.4)
+
+
+def test_one_seed_leaves_the_users_alone():
+    contrast = Contrast((0,), np.array([0.1]), np.array([[0.2, -0.1, -0.1]]))
+    (found,) = variances([contrast])
+    assert (found.seeds, found.seed_degrees) == (0, 0)
+    assert found.users == user_variance(contrast)
