@@ -31,7 +31,7 @@ Versions = Annotated[tuple[str, ...], Field(min_length=1)]
 
 def _points(text: str) -> str:
     try:
-        parse_points(text, "margin")
+        parse_points(text, "a difference")
     except ConfigError as error:
         raise ValueError(str(error)) from error
     return text
@@ -70,6 +70,8 @@ class BenchmarkFile(Frozen):
     seeds: Seeds
     headline: Literal["gauc", "auc"] = "gauc"  # the metric a table shows first, and judges by
     margin: Points = "0.05pp"  # a loss below it does not matter
+    effect: Points | None = None  # the smallest gain worth knowing of; tables say if it can hide
+    repeat_baseline: bool = True  # A/A: train the first seed's baseline twice; nothing may differ
     controls: tuple[ControlRequest, ...] = ()
     slices: tuple[Slice, ...] = ()
     model: ModelSettings = ModelSettings()

@@ -84,12 +84,21 @@ class Matrix:
             protocol=PROTOCOL,
         )
 
+    def repeated(self) -> Cell | None:
+        """The A/A arm: the first seed's baseline once more; None if the file forgoes it."""
+        if not self.file.repeat_baseline:
+            return None
+        return self.cell(None, None, self.file.seeds[0]).model_copy(update={"repeat": 1})
+
     def cells(self) -> Iterator[Cell]:
-        """Every cell, seed by seed, the baseline of a seed before its siblings."""
+        """Every cell, seed by seed, the baseline before its siblings; the A/A arm at last."""
         for seed in self.file.seeds:
             yield self.cell(None, None, seed)
             for row, column in product(self.rows, self.columns):
                 yield self.cell(row, column, seed)
+        again = self.repeated()
+        if again is not None:
+            yield again
 
 
 def load_mode(name: str, settings: dict[str, Any]) -> Injection:

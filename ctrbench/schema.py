@@ -193,11 +193,13 @@ class Cell(Frozen):
     training: dict[str, Any]
     seed: int
     protocol: int  # raised by hand when the same cell would give another result
+    repeat: int = 0  # 1: the A/A arm, the same cell trained a second time
 
     @property
     def hash(self) -> str:
         """The identity under which the cell is stored."""
-        return hash_json(self.model_dump(mode="json"))
+        left_out = None if self.repeat else {"repeat"}
+        return hash_json(self.model_dump(mode="json", exclude=left_out))
 
     @property
     def version_label(self) -> str:
@@ -212,7 +214,8 @@ class Cell(Frozen):
     @property
     def label(self) -> str:
         """The cell in words, for messages and progress."""
-        return f"{self.dataset} / {self.version_label} / {self.mode} / seed {self.seed}"
+        again = ", again" if self.repeat else ""
+        return f"{self.dataset} / {self.version_label} / {self.mode} / seed {self.seed}{again}"
 
 
 class Metrics(Frozen):

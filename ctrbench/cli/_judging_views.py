@@ -158,7 +158,12 @@ def _of_store(workspace: Workspace, name: str) -> dict[int, CellRecord]:
     known = sorted(
         {f"{dataset}/{record.cell.version_label}/{record.cell.mode}" for record in records}
     )
-    own = [r for r in records if (r.cell.version_label, r.cell.mode) == (version, mode)]
+    own = [
+        record
+        for record in records
+        if (record.cell.version_label, record.cell.mode) == (version, mode)
+        and not record.cell.repeat
+    ]
     if not own:
         raise UnknownNameError("stored arm", name, known, f"Looked in {workspace.results}.")
     groups: dict[str, list[CellRecord]] = {}

@@ -52,7 +52,9 @@ def comparison_table(
         slices=matrix.file.slices,
         reference=summary.reference if summary else None,
         ceiling=summary.ceiling if summary else None,
+        repeated=again.hash if (again := matrix.repeated()) else None,
         margin=parse_points(matrix.file.margin, "margin"),
+        effect=parse_points(matrix.file.effect, "effect") if matrix.file.effect else None,
         looks=looks,
     )
     store = Store(workspace)

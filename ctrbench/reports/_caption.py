@@ -28,6 +28,7 @@ def caption(plan: Comparison, arms: Arms, family: int) -> tuple[str, ...]:
         _training(arms),
         _baseline(plan, arms.baseline),
         _reference(plan),
+        _repeated(plan, arms),
     ]
     if any(arms.siblings(row) for row in plan.rows):
         sentences.append(
@@ -71,6 +72,30 @@ def _seeds(seeds: tuple[int, ...], family: int) -> str:
     return (
         f"Mean ± standard error over {len(seeds)} seeds ({listed}); the standard error is over "
         "seeds only, the sampling of users is not in it."
+    )
+
+
+def repeat_differences(plan: Comparison, arms: Arms) -> dict[str, float]:
+    """By metric what the A/A arm differs by from the baseline of its seed; empty: by nothing."""
+    first, again = arms.baseline.done.get(plan.seeds[0]), arms.repeated
+    if first is None or again is None or again.status != "done":
+        return {}
+    one, other = again.metrics["test"], first.metrics["test"]
+    differing = {}
+    for name in NAMES:
+        new, old = getattr(one, name), getattr(other, name)
+        if new != old:
+            differing[name] = (new or 0.0) - (old or 0.0)
+    return differing
+
+
+def _repeated(plan: Comparison, arms: Arms) -> str:
+    done = arms.repeated is not None and arms.repeated.status == "done"
+    if not done or plan.seeds[0] not in arms.baseline.done or repeat_differences(plan, arms):
+        return ""
+    return (
+        f"A/A: the baseline of seed {plan.seeds[0]}, trained twice, differs from itself by exactly "
+        "0 in every metric."
     )
 
 

@@ -36,7 +36,9 @@ class Comparison:
     reference: Metrics | None = None  # test metrics of the simple rule a baseline should beat
     ceiling: Metrics | None = None  # of the probability that clicks were drawn from, if known
 
+    repeated: str | None = None  # hash of the A/A arm: the first seed's baseline once more
     margin: float = 0.0005  # a fraction: a loss below it does not matter
+    effect: float | None = None  # a fraction: the smallest gain worth knowing of, if any was named
     looks: int = 1  # how often the family is judged while seeds are added
 
     @property
@@ -107,6 +109,7 @@ class Arms:
 
     baseline: Arm
     cells: Mapping[tuple[str, str], Arm]  # (row label, column label)
+    repeated: CellRecord | None = None  # the A/A arm, if it was run
 
     @property
     def all(self) -> list[Arm]:
@@ -127,7 +130,8 @@ def gather(plan: Comparison, records: Mapping[str, CellRecord]) -> Arms:
             places = {seed: plan.cells.get((row.label, column, seed)) for seed in plan.seeds}
             hashes = {seed: hash for seed, hash in places.items() if hash is not None}
             cells[row.label, column] = _arm(f"{row.label} / {column}", column, hashes, records)
-    return Arms(_arm("Baseline", "", plan.baseline, records), cells)
+    repeated = records.get(plan.repeated) if plan.repeated else None
+    return Arms(_arm("Baseline", "", plan.baseline, records), cells, repeated)
 
 
 def _arm(

@@ -8,11 +8,12 @@ from ctrbench.reports._table import ComparisonTable
 from ctrbench.stats import Inference
 
 
-def _inferred(inference: Inference | None) -> dict[str, float | None]:
+def inferred(inference: Inference | None) -> dict[str, float | None]:
     """What is known of a delta; None where influence values are not stored."""
     if inference is None:
         names = ("low_pp", "high_pp", "p_value", "p_adjusted", "p_holm", "p_bh")
-        more = ("smallest_effect_pp", "variance_users", "variance_seeds", "degrees")
+        more = ("smallest_effect_pp", "variance_users", "variance_seeds", "degrees_users")
+        more = (*more, "degrees_seeds")
         return dict.fromkeys((*names, *more))
     return {
         "low_pp": 100 * inference.low,
@@ -24,7 +25,8 @@ def _inferred(inference: Inference | None) -> dict[str, float | None]:
         "smallest_effect_pp": 100 * inference.smallest_effect,
         "variance_users": inference.variance.users,
         "variance_seeds": inference.variance.seeds,
-        "degrees": inference.variance.degrees,
+        "degrees_users": inference.variance.user_degrees,
+        "degrees_seeds": inference.variance.seed_degrees,
     }
 
 
@@ -44,7 +46,7 @@ def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:
             "status": entry.status,
             "delta_pp": entry.delta.mean_pp if entry.delta else None,
             "standard_error_pp": entry.delta.standard_error_pp if entry.delta else None,
-            **_inferred(entry.inference),
+            **inferred(entry.inference),
             "share": entry.share.value if entry.share else None,
             "share_low": entry.share.low if entry.share else None,
             "share_high": entry.share.high if entry.share else None,

@@ -11,7 +11,7 @@ from ctrbench.reports._caption import caption
 from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure, Metric, gather
 from ctrbench.reports._conditions import MARK, differences
 from ctrbench.reports._judging import Influences, Judged, judge
-from ctrbench.reports._verdicts import verdicts
+from ctrbench.reports._verdicts import Verdicts, verdicts
 from ctrbench.reports._warnings import warnings
 from ctrbench.schema import CellRecord
 from ctrbench.stats import Delta, Inference, Share, paired_delta
@@ -103,7 +103,7 @@ class ComparisonTable:
     columns: tuple[str, ...]
     seeds: tuple[int, ...]
     blocks: tuple[Block, ...]
-    verdicts: tuple[str, ...]  # a sentence per judged comparison
+    verdicts: Verdicts | None  # None: nothing could be judged
     footnotes: tuple[Footnote, ...]
     warnings: tuple[str, ...]
 
@@ -140,7 +140,7 @@ def compare(
         blocks=tuple(blocks),
         verdicts=verdicts(plan, arms, judged),
         footnotes=(*numbered, *(Footnote(MARK, sentence) for sentence in sentences)),
-        warnings=warnings(plan, arms),
+        warnings=warnings(plan, arms, judged),
     )
 
 

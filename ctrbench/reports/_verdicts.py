@@ -1,30 +1,85 @@
-"""What each comparison says, in a sentence for who has to decide."""
+"""What each comparison says, for who has to decide, and the numbers that stand behind it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ctrbench.reports._caption import NAMES
 from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure
 from ctrbench.reports._judging import Judged
 from ctrbench.stats import Inference
 
+HEAD = (
+    "comparison",
+    "verdict",
+    "can hide, pp",
+    "p",
+    "p Holm",
+    "p BH",
+    "% users",
+)
 
-def verdicts(plan: Comparison, arms: Arms, judged: Judged) -> tuple[str, ...]:
-    """A sentence for every judged comparison of what is no control, the best first, and one more.
 
-    The last says what would make the intervals narrower.
-    """
+@dataclass(frozen=True)
+class VerdictLine:
+    """One judged comparison; `inference` holds the numbers at full precision."""
+
+    subject: str  # `centred / sim_score against the baseline`
+    verdict: str  # `not decided: between -0.15 and +0.99 pp`
+    inference: Inference
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """As printed, in the order of `HEAD`."""
+        spread = self.inference.variance
+        within = self.inference.low <= 0 <= self.inference.high
+        hidden = f"{100 * self.inference.smallest_effect:.2f}" if within else "–"
+        known = len(self.inference.seeds) > 1 and spread.total > 0
+        users = f"{100 * spread.users / spread.total:.0f}" if known else "–"
+        p = (self.inference.p_value, self.inference.p_holm, self.inference.p_bh)
+        return (self.subject, self.verdict, hidden, *map(_shown, p), users)
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """All judged comparisons of what is no control, the best first, and how to read them."""
+
+    title: str
+    lines: tuple[VerdictLine, ...]
+    reading: tuple[str, ...]  # sentences
+
+
+def verdicts(plan: Comparison, arms: Arms, judged: Judged) -> Verdicts | None:
+    """The headline's verdicts; None if nothing could be judged."""
     headline, metric = Measure(plan.headline), NAMES[plan.headline]
-    told: list[tuple[Inference, str]] = []
+    lines = []
     for arm, reference, name in _pairs(plan, arms):
         inference = judged.get(arm, reference, headline)
         if inference is not None:
-            subject = f"{arm.label} against {name}"
-            told.append((inference, f"{subject}: {_said(inference, metric, plan.margin)}"))
-    told.sort(key=lambda pair: -pair[0].estimate)
-    sentences = [sentence for _, sentence in told]
-    return (*sentences, *_narrower([inference for inference, _ in told]))
+            verdict = phrase(inference, plan.margin)
+            lines.append(VerdictLine(f"{arm.label} against {name}", verdict, inference))
+    if not lines:
+        return None
+    lines.sort(key=lambda line: -line.inference.estimate)
+    inferences = [line.inference for line in lines]
+    return Verdicts(
+        f"Verdicts on {metric}",
+        tuple(lines),
+        tuple(sentence for sentence in (_reading(plan), *_narrower(inferences)) if sentence),
+    )
+
+
+def phrase(inference: Inference, margin: float) -> str:
+    """What can be said, and how far the truth may lie; the range holds for all lines together."""
+    low, high = 100 * inference.low, 100 * inference.high
+    told = {
+        "better": "better",
+        "worse": "worse",
+        "no worse": f"no worse by more than {100 * margin:g} pp",
+        "inconclusive": "not decided",
+    }[inference.verdict(margin)]
+    return f"{told}: between {low:+.2f} and {high:+.2f} pp"
 
 
 def _pairs(plan: Comparison, arms: Arms) -> Iterator[tuple[Arm, Arm, str]]:
@@ -35,27 +90,18 @@ def _pairs(plan: Comparison, arms: Arms) -> Iterator[tuple[Arm, Arm, str]]:
                 yield arms.cells[row.label, column], arms.cells[sibling, column], f"its {sibling}"
 
 
-def _said(inference: Inference, metric: str, margin: float) -> str:
-    low, high = 100 * inference.low, 100 * inference.high
-    told = {
-        "better": "better.",
-        "worse": "worse.",
-        "no worse": f"no worse by more than {100 * margin:g} pp.",
-        "inconclusive": "not decided.",
-    }[inference.verdict(margin)]
-    range_ = f"{100 * inference.estimate:+.2f} pp {metric}, between {low:+.2f} and {high:+.2f}"
-    hidden = ""
-    if low <= 0 <= high:
-        hidden = f"; an effect below {100 * inference.smallest_effect:.2f} pp can hide here"
-    p_values = (
-        f"p {inference.p_value:.2g}, Holm {inference.p_holm:.2g}, Benjamini-Hochberg "
-        f"{inference.p_bh:.2g}"
+def _reading(plan: Comparison) -> str:
+    return (
+        f"Better or worse: zero lies outside the range. No worse: a loss of {100 * plan.margin:g} "
+        "pp or more does. Can hide: a smaller effect would be missed more than once in five "
+        "times. p: of the line alone; Holm and BH (Benjamini-Hochberg): corrected for all lines. "
+        "% users: of the variance, what only more test users would shrink; the rest shrinks with "
+        "more seeds."
     )
-    return f"{told} {range_}{hidden} ({p_values})."
 
 
 def _narrower(inferences: list[Inference]) -> list[str]:
-    """Where the uncertainty comes from, if it comes from somewhere."""
+    """What would make the intervals narrower, if seeds tell."""
     parts = [
         one.variance.users / one.variance.total
         for one in inferences
@@ -63,10 +109,9 @@ def _narrower(inferences: list[Inference]) -> list[str]:
     ]
     if not parts:
         return []
-    least, most = 100 * min(parts), 100 * max(parts)
-    share = f"{least:.0f} to {most:.0f} %" if round(least) < round(most) else f"{most:.0f} %"
-    cure = "only more test users make" if min(parts) > 0.8 else "more seeds make"
-    return [
-        f"Of the variance of these differences {share} comes from the sampling of users, the rest "
-        f"from seeds: {cure} the intervals narrower."
-    ]
+    cure = "Only more test users" if min(parts) > 0.8 else "More seeds"
+    return [f"{cure} would make these ranges narrower; `ctrbench power FILE` says how many."]
+
+
+def _shown(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else "<.001"

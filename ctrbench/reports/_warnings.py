@@ -2,18 +2,153 @@
 
 from __future__ import annotations
 
-from ctrbench.reports._caption import NAMES, REFERENCE, mean_metric
-from ctrbench.reports._comparison import Arms, Comparison, Measure
+from collections.abc import Iterator
+from statistics import fmean
+
+from ctrbench.reports._caption import NAMES, REFERENCE, mean_metric, repeat_differences
+from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure
+from ctrbench.reports._judging import Judged
+from ctrbench.stats import Inference
 
 FEWEST_USERS = 100  # evaluable; below, a few people decide
 LOWEST_COVERAGE = 0.5  # of what the model sees: targets and history slots
 CALIBRATED = (0.8, 1.25)  # predicted over observed CTR
+LARGE_GAIN = 0.02  # the largest gain that published image embeddings had is 0.016
+BETTER_THAN_TRAINING = 0.02  # AUC on test above that on training impressions not yet learned
+CURVE_TAIL = 5  # points, a quarter of an epoch
+LEVEL = 0.05
 
 
-def warnings(plan: Comparison, arms: Arms) -> tuple[str, ...]:
+def warnings(plan: Comparison, arms: Arms, judged: Judged) -> tuple[str, ...]:
     """The lines under a table; none if nothing is amiss."""
-    found = [_weak_baseline(plan, arms), _few_users(plan, arms), *_coverage(plan, arms)]
-    return tuple(line for line in (*found, _calibration(arms)) if line)
+    found = [
+        _repeat(plan, arms),
+        _weak_baseline(plan, arms),
+        _few_users(plan, arms),
+        *_coverage(plan, arms),
+        _controls(plan, arms, judged),
+        _wide(plan, arms, judged),
+        _two_seeds(plan, arms),
+        *_leaks(plan, arms, judged),
+        _calibration(arms),
+    ]
+    return tuple(line for line in found if line)
+
+
+def _repeat(plan: Comparison, arms: Arms) -> str:
+    """The A/A arm, where anything differs."""
+    differing = repeat_differences(plan, arms)
+    if not differing:
+        return ""
+    told = ", ".join(f"{NAMES[name]} {100 * value:+.3f} pp" for name, value in differing.items())
+    return (
+        f"A/A: the baseline of seed {plan.seeds[0]}, trained twice, differs from itself ({told}). "
+        "Training is not reproducible here, and every delta carries that on top."
+    )
+
+
+def _controls(plan: Comparison, arms: Arms, judged: Judged) -> str:
+    """Null versions that beat the baseline: what helps there is no information in images."""
+    found = [
+        (arm, inference)
+        for arm, inference in _against_baseline(plan, arms, judged, control=True)
+        if inference.estimate > 0
+    ]
+    asked = sum(row.control for row in plan.rows) * len(plan.columns)
+    told = [
+        f"{arm.label} {100 * inference.estimate:+.2f} pp (p {inference.p_value:.2g})"
+        for arm, inference in found
+        if inference.p_value < LEVEL / asked
+    ]
+    if not told:
+        return ""
+    return (
+        f"Controls that beat the baseline on {NAMES[plan.headline]}: {', '.join(told)}. They hold "
+        "no information of images, so read the real versions against their shuffled siblings."
+    )
+
+
+def _wide(plan: Comparison, arms: Arms, judged: Judged) -> str:
+    """Comparisons in which the effect that the file asks for could hide."""
+    if plan.effect is None:
+        return ""
+    found = list(_against_baseline(plan, arms, judged, control=False))
+    hidden = [one.smallest_effect for _, one in found if one.smallest_effect > plan.effect]
+    if not hidden:
+        return ""
+    return (
+        f"The effect asked for, {100 * plan.effect:g} pp of {NAMES[plan.headline]}, can hide in "
+        f"{len(hidden)} of {len(found)} comparisons with the baseline: what would be seen four "
+        f"times in five is {100 * min(hidden):.2f} to {100 * max(hidden):.2f} pp."
+    )
+
+
+def _two_seeds(plan: Comparison, arms: Arms) -> str:
+    if len(arms.baseline.done) != 2 or len(plan.seeds) != 2:
+        return ""
+    return (
+        "Two seeds say next to nothing of how deltas vary from seed to seed: the intervals are "
+        "wider than they need be. A third seed narrows them the most."
+    )
+
+
+def _leaks(plan: Comparison, arms: Arms, judged: Judged) -> Iterator[str]:
+    """What hardly comes about without outcomes of the test period in the input."""
+    large = [
+        f"{arm.label} {100 * inference.estimate:+.2f} pp"
+        for arm, inference in _against_baseline(plan, arms, judged, control=False)
+        if inference.low > LARGE_GAIN
+    ]
+    if large:
+        yield (
+            f"Suspiciously good: {', '.join(large)} of {NAMES[plan.headline]}; published image "
+            "embeddings gain up to 1.6 pp. Were the vectors trained on clicks after pretrain?"
+        )
+    key = Measure(plan.headline).key
+    above = [
+        f"{arm.label} {100 * share.value:.0f} %"
+        for arm in arms.cells.values()
+        if (share := judged.shares.get((arm.label, key))) is not None and share.low > 1
+    ]
+    if above:
+        yield (
+            f"More than can be attained: {', '.join(above)} of the attainable gain. The input "
+            "must hold outcomes of the test period."
+        )
+    better = [
+        f"{arm.label} {test:.4f} after {training:.4f}"
+        for arm in arms.all
+        if (training := _training_auc(arm)) is not None
+        and (test := mean_metric(arm, "auc")) is not None
+        and test > training + BETTER_THAN_TRAINING
+    ]
+    if better:
+        yield (
+            "AUC is higher on test than on training impressions before they were learned: "
+            f"{', '.join(better)}. Look for outcomes of the test period in the input."
+        )
+
+
+def _training_auc(arm: Arm) -> float | None:
+    """Mean over seeds of the last quarter epoch's, each impression predicted before learned."""
+    tails = [
+        fmean(auc for point in record.curve[-CURVE_TAIL:] if (auc := point.auc) is not None)
+        for record in arm.done.values()
+        if any(point.auc is not None for point in record.curve[-CURVE_TAIL:])
+    ]
+    return fmean(tails) if tails else None
+
+
+def _against_baseline(
+    plan: Comparison, arms: Arms, judged: Judged, control: bool
+) -> Iterator[tuple[Arm, Inference]]:
+    """The headline of every control, or of everything else."""
+    for row in plan.rows:
+        for column in plan.columns if row.control == control else ():
+            arm = arms.cells[row.label, column]
+            inference = judged.get(arm, arms.baseline, Measure(plan.headline))
+            if inference is not None:
+                yield arm, inference
 
 
 def _weak_baseline(plan: Comparison, arms: Arms) -> str:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 from ctrbench.reports._base import Report
-from ctrbench.reports._long import long_rows
+from ctrbench.reports._long import inferred, long_rows
 from ctrbench.reports._table import ComparisonTable
+
+
+def _verdicts(table: ComparisonTable) -> list[dict[str, Any]]:
+    lines = table.verdicts.lines if table.verdicts else ()
+    return [
+        {"comparison": line.subject, "verdict": line.verdict, **inferred(line.inference)}
+        for line in lines
+    ]
 
 
 class Json(Report):
@@ -21,7 +30,7 @@ class Json(Report):
             "seeds": table.seeds,
             "columns": table.columns,
             "rows": long_rows(table),
-            "verdicts": table.verdicts,
+            "verdicts": _verdicts(table),
             "footnotes": [asdict(note) for note in table.footnotes],
             "warnings": table.warnings,
         }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ctrbench.reports._base import Report
 from ctrbench.reports._table import Block, ComparisonTable, Entry, Line
+from ctrbench.reports._verdicts import HEAD, Verdicts
 
 PLUS_MINUS = r"\pm"
 _MEANING = {
@@ -33,6 +34,7 @@ class Latex(Report):
     def render(self, table: ComparisonTable) -> str:
         """All tables, a blank line between them."""
         tables = [_table(block, table, first=not n) for n, block in enumerate(table.blocks)]
+        tables += [_verdicts(table.verdicts)] if table.verdicts else []
         return "% needs \\usepackage{booktabs}\n" + "\n\n".join(tables) + "\n"
 
 
@@ -49,7 +51,6 @@ def _table(block: Block, table: ComparisonTable, first: bool) -> str:
     says = [block.title + ".", block.detail, *(table.caption if first else ())]
     notes = [note for note in table.footnotes if note.mark in block.marks]
     under = [f"${_superscript((note.mark,))}$ {escape(note.text)}" for note in notes]
-    under += [escape(verdict) for verdict in table.verdicts if first]
     under += [f"Warning: {escape(warning)}" for warning in table.warnings if first]
     lines = [
         r"\begin{table}[htbp]",
@@ -63,6 +64,24 @@ def _table(block: Block, table: ComparisonTable, first: bool) -> str:
         r"\bottomrule",
         r"\end{tabular}",
         *(rf"\par\smallskip{{\footnotesize {line}}}" for line in under),
+        r"\end{table}",
+    ]
+    return "\n".join(lines)
+
+
+def _verdicts(verdicts: Verdicts) -> str:
+    says = f"{verdicts.title}. {' '.join(verdicts.reading)}"
+    lines = [
+        r"\begin{table}[htbp]",
+        r"\centering\footnotesize",
+        rf"\caption{{{escape(says)}}}",
+        rf"\begin{{tabular}}{{p{{.25\linewidth}}p{{.3\linewidth}}{'r' * len(HEAD[2:])}}}",
+        r"\toprule",
+        _row([escape(name) for name in HEAD]),
+        r"\midrule",
+        *(_row([escape(place) for place in line.places]) for line in verdicts.lines),
+        r"\bottomrule",
+        r"\end{tabular}",
         r"\end{table}",
     ]
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ctrbench.reports._base import Report
 from ctrbench.reports._table import Block, ComparisonTable, Entry
+from ctrbench.reports._verdicts import HEAD, Verdicts
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$])")
 
@@ -19,8 +20,7 @@ class Markdown(Report):
         parts = [escape(" ".join(table.caption))]
         for block in table.blocks:
             parts += [f"**{escape(block.title)}**", escape(block.detail), _grid(block, table)]
-        said = [f"- {escape(verdict)}" for verdict in table.verdicts]
-        parts += ["**Verdicts**", "\n".join(said)] if said else []
+        parts += _verdicts(table.verdicts) if table.verdicts else []
         notes = [f"- {_superscript((n.mark,))} {escape(n.text)}" for n in table.footnotes]
         alarms = [f"- **Warning.** {escape(warning)}" for warning in table.warnings]
         parts += ["\n".join(notes), "\n".join(alarms)]
@@ -46,6 +46,12 @@ def _grid(block: Block, table: ComparisonTable) -> str:
             controls_follow = False
         rows.append(_row([escape(line.title), *(_shown(entry) for entry in line.entries)]))
     return "\n".join(rows)
+
+
+def _verdicts(verdicts: Verdicts) -> list[str]:
+    rows = [_row(HEAD), _row(["---", "---", *("---:" for _ in HEAD[2:])])]
+    rows += [_row([escape(place) for place in line.places]) for line in verdicts.lines]
+    return [f"**{escape(verdicts.title)}**", "\n".join(rows), escape(" ".join(verdicts.reading))]
 
 
 def _row(places: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from textwrap import wrap
 
 from ctrbench.reports._base import Report
 from ctrbench.reports._table import Block, ComparisonTable, Entry
+from ctrbench.reports._verdicts import HEAD, Verdicts
 
 WIDTH = 100
 LABEL_WIDTH = 30  # of the first column at most; a longer label goes over several lines
@@ -21,8 +22,7 @@ class Text(Report):
         """Caption, blocks, verdicts, footnotes and warnings, a blank line between them."""
         parts = ["\n".join(_wrapped(" ".join(table.caption)))]
         parts += ["\n".join(_block(block, table.columns)) for block in table.blocks]
-        said = [line for verdict in table.verdicts for line in _wrapped(verdict, "- ")]
-        parts += ["\n".join(["Verdicts", *said])] if said else []
+        parts += ["\n".join(_verdicts(table.verdicts))] if table.verdicts else []
         notes = [_wrapped(note.text, _superscript((note.mark,)) + " ") for note in table.footnotes]
         alarms = [_wrapped(warning, "Warning: ") for warning in table.warnings]
         parts += ["\n".join(line for note in group for line in note) for group in (notes, alarms)]
@@ -56,6 +56,30 @@ def _block(block: Block, columns: Sequence[str]) -> Iterator[str]:
                 in_controls = True
             yield _line(label[0], label_width, [cells[row] for _, cells in part], part)
             yield from label[1:]
+
+
+def _verdicts(verdicts: Verdicts) -> Iterator[str]:
+    """Both columns of words are wrapped, the numbers stand on a line's first row."""
+    yield verdicts.title
+    numbers = [line.places[2:] for line in verdicts.lines]
+    widths = [max(map(len, column)) for column in zip(HEAD[2:], *numbers, strict=True)]
+    words = WIDTH - sum(len(GAP) + width for width in widths) - len(GAP)
+    subject_width = min(max(len(line.subject) for line in verdicts.lines), words // 2)
+    verdict_width = min(max(len(line.verdict) for line in verdicts.lines), words - subject_width)
+    for places in (HEAD, *(line.places for line in verdicts.lines)):
+        subject = wrap(places[0], subject_width)
+        verdict = wrap(places[1], verdict_width)
+        right = [place.rjust(width) for place, width in zip(places[2:], widths, strict=True)]
+        for row in range(max(len(subject), len(verdict))):
+            parts = [
+                (subject[row] if row < len(subject) else "").ljust(subject_width),
+                (verdict[row] if row < len(verdict) else "").ljust(verdict_width),
+                *(right if row == 0 else ()),
+            ]
+            yield GAP.join(parts).rstrip()
+        if places is HEAD:
+            yield "─" * (subject_width + verdict_width + len(GAP) + WIDTH - words - len(GAP))
+    yield from _wrapped(" ".join(verdicts.reading))
 
 
 Column = tuple[list[str], list[str]]  # lines of the header, one place per row; all equally wide

@@ -63,17 +63,38 @@ def test_headline_intervals_are_those_of_the_family_without_controls(records):
 
 def test_verdicts_say_it_in_words_the_best_first(records):
     said = compare(plan(), records, moved(records)).verdicts
-    assert said[0].startswith("raw / vector against the baseline: better. +1.00 pp GAUC, between +")
-    assert re.search(r"\(p [\d.e-]+, Holm [\d.e-]+, Benjamini-Hochberg [\d.e-]+\)\.$", said[0])
-    assert said[1].startswith("raw / vector against its raw@shuffled: better.")
-    assert said[2].startswith("pca_64 / vector against the baseline: not decided. +0.03 pp GAUC")
-    assert "can hide here" in said[2]
-    assert said[3].startswith("Of the variance of these differences")
+    assert said is not None
+    assert said.title == "Verdicts on GAUC"
+    assert [line.subject for line in said.lines] == [
+        "raw / vector against the baseline",
+        "raw / vector against its raw@shuffled",
+        "pca_64 / vector against the baseline",
+    ]
+    first, _, last = said.lines
+    assert re.fullmatch(r"better: between \+0\.\d\d and \+1\.\d\d pp", first.verdict)
+    assert first.places[2] == "–"  # nothing can hide where the interval leaves zero out
+    assert last.verdict.startswith("not decided: between -")
+    assert float(last.places[2]) == pytest.approx(100 * last.inference.smallest_effect, abs=0.005)
+    assert last.places[3:6] == tuple(
+        f"{p:.3f}" for p in (last.inference.p_value, last.inference.p_holm, last.inference.p_bh)
+    )
+    assert "a loss of 0.05 pp" in said.reading[0]
+    assert said.reading[1].startswith("More seeds would make these ranges narrower")
 
 
 def test_margin_decides_what_is_no_worse(records):
     said = compare(plan(margin=0.05), records, moved(records)).verdicts
-    assert "against the baseline: no worse by more than 5 pp." in said[2]
+    assert said is not None
+    assert said.lines[2].verdict.startswith("no worse by more than 5 pp: between ")
+
+
+def test_verdicts_stand_in_every_format_with_their_p_values(records):
+    table = compare(plan(), records, moved(records))
+    for name in ("text", "markdown", "latex"):
+        assert "p Holm" in render(table, name)
+        assert "not decided" in render(table, name)
+    assert '"verdict": "better: between' in render(table, "json")
+    assert max(map(len, render(table, "text").splitlines())) <= 100
 
 
 def test_bold_is_what_leaves_zero_out(records):

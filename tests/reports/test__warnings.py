@@ -1,5 +1,7 @@
-from ctrbench.reports import compare
+from ctrbench.reports import CEILING, compare
+from ctrbench.schema import CurvePoint
 from tests.reports.made import BASELINE, DRAMA, arm, baseline, by_hash, metrics, plan, record
+from tests.reports.test__judging import moved
 
 
 def test_a_sound_run_warns_of_nothing():
@@ -45,3 +47,72 @@ def test_predictions_far_from_the_observed_rate():
     assert compare(plan(), records).warnings == (
         "Predicted over observed CTR lies outside 0.8 to 1.25: Baseline 1.30.",
     )
+
+
+def _judged(records, spread: float = 1e-4, **changes):
+    return compare(plan(**changes), records, moved(records, spread=spread))
+
+
+def test_baseline_trained_twice_differs_by_nothing_or_is_named():
+    same = record("Baseline", 0, 0.6)
+    other = record("Baseline", 0, 0.6003)
+    for again, warned in ((same, False), (other, True)):
+        records = {**baseline(), "again": again}
+        table = compare(plan(repeated="again"), records)
+        said = [line for line in table.warnings if line.startswith("A/A: the baseline of seed 0")]
+        assert bool(said) == warned
+        assert ("differs from itself by exactly 0" in " ".join(table.caption)) != warned
+    assert "GAUC +0.030 pp, AUC +0.030 pp" in said[0]
+
+
+def test_baseline_not_trained_twice_says_nothing():
+    table = compare(plan(repeated="again"), baseline())
+    assert "A/A" not in " ".join((*table.caption, *table.warnings))
+
+
+def test_control_that_beats_the_baseline():
+    good = {**baseline(), **arm("raw@shuffled / vector", (1.0, 1.1, 0.9))}
+    [line] = _judged(good).warnings
+    assert line.startswith("Controls that beat the baseline on GAUC: raw@shuffled / vector +1.00")
+    bad = {**baseline(), **arm("raw@shuffled / vector", (-1.0, -1.1, -0.9))}
+    assert _judged(bad).warnings == ()
+
+
+def test_effect_asked_for_that_can_hide():
+    records = {**baseline(), **arm("raw / vector", (0.1, 0.4, -0.2))}
+    [line] = _judged(records, effect=0.001).warnings
+    assert line.startswith("The effect asked for, 0.1 pp of GAUC, can hide in 1 of 1 comparisons")
+    assert _judged(records, effect=0.5).warnings == ()
+    assert _judged(records).warnings == ()
+
+
+def test_two_seeds():
+    records = {**baseline(), **arm("raw / vector", (0.1, 0.2))}
+    [line] = compare(
+        plan(seeds=(0, 1), baseline={0: "Baseline#0", 1: "Baseline#1"}), records
+    ).warnings
+    assert line.startswith("Two seeds say next to nothing")
+
+
+def test_gain_that_is_too_good():
+    [line] = _judged({**baseline(), **arm("raw / vector", (6.0, 6.1, 5.9))}).warnings
+    assert line.startswith("Suspiciously good: raw / vector +6.00 pp of GAUC")
+
+
+def test_more_than_can_be_attained():
+    records = {**baseline(), **arm("raw / vector", (18, 19, 17))}
+    influences = moved(records)
+    influences[CEILING] = influences["Baseline#0"]
+    _, line = compare(plan(ceiling=metrics(0.66)), records, influences).warnings
+    assert line.startswith("More than can be attained: raw / vector 300 % of the attainable gain")
+
+
+def test_test_period_easier_than_training():
+    def curve(auc):
+        return (CurvePoint(impressions=10, loss=0.5, auc=auc),)
+
+    easy = arm("raw / vector", (0, 0, 0), curve=curve(0.65))  # its AUC on test is 0.7
+    [line] = compare(plan(), {**baseline(curve=curve(0.69)), **easy}).warnings
+    assert line.startswith("AUC is higher on test than on training impressions before they were")
+    assert line.count(" after ") == 1
+    assert "raw / vector 0.7000 after 0.6500" in line

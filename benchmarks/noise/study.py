@@ -1,0 +1,193 @@
+"""What makes the difference of two models less noisy, and how many seeds is it worth?
+
+`python benchmarks/noise/study.py NAME HOME FILE [NAME HOME FILE ...]` trains the baseline and every
+mode of each benchmark file with many seeds, measures by how much each way of lowering the noise
+shrinks the variance of a delta, and writes results/tables/noise.md. README.md says what is tried.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from train import AVERAGED, LAST, Trained, train
+
+from ctrbench.metrics import auc, gauc
+from ctrbench.seeding import stream
+from ctrbench.stats import Contrast, influences
+from ctrbench.stats.contrast import interaction_variance, user_variance
+from ctrbench.workspace import Workspace
+
+METRICS = ("gauc", "auc")
+ENSEMBLE = 5  # seeds whose predictions are averaged
+SPLITS = 40  # random pairs of disjoint ensembles
+MORE_BASELINES = 3  # times as many seeds of the baseline as of the arm
+FOLDER = Path(__file__).resolve().parents[2] / "results" / "tables"
+
+Values = dict[str, np.ndarray]  # arm -> (S,) metric by seed
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to lower the noise of one arm's delta."""
+
+    name: str
+    variance: float  # of the delta, of seeds; as a multiple of the usual one
+    shift: float | None  # what it moves the mean delta by, pp; None: nothing by construction
+
+
+def main() -> None:
+    """Train, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("studies", nargs="+", help="NAME HOME FILE, as often as wanted")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=2)
+    given = parser.parse_args()
+    if len(given.studies) % 3:
+        parser.error("give NAME HOME FILE for every study")
+    told = [
+        "Variance over seeds of a delta, as a multiple of the usual: one seed each, draws and data "
+        "order shared with the baseline, the last weights. In brackets what it moves the mean "
+        "delta by, pp. Worth: so many of the usual seeds. Made by `benchmarks/noise/study.py`; do "
+        "not edit."
+    ]
+    for name, home, file in zip(*(given.studies[part::3] for part in range(3)), strict=True):
+        trained = train(Workspace(Path(home)), Path(file), given.seeds, given.jobs)
+        told += ["", *report(name, trained)]
+    path = FOLDER / "noise.md"
+    path.write_text("\n".join(told) + "\n", encoding="utf-8")
+    print(f"wrote {path}")
+
+
+def report(name: str, trained: Trained) -> list[str]:
+    """One table: a row for each way, a column for each mode and metric."""
+    found = {metric: _ways(trained, metric) for metric in METRICS}
+    arms = [arm for arm in trained.p_click if arm != "baseline"]
+    places = [(metric, arm) for metric in METRICS for arm in arms]
+    seeds = len(trained.p_click["baseline"][LAST])
+    lines = [
+        f"**{name}**, {seeds} seeds, {len(trained.click):,} test impressions",
+        "",
+        "| | "
+        + " | ".join(f"{metric.upper()} {arm}" for metric, arm in places)
+        + " | mean | worth |",
+        "|---|" + "---:|" * (len(places) + 2),
+    ]
+    for row in range(len(found["gauc"][arms[0]])):
+        ways = [found[metric][arm][row] for metric, arm in places]
+        mean = float(np.exp(np.mean(np.log([max(way.variance, 1e-6) for way in ways]))))
+        told = " | ".join(_shown(way) for way in ways)
+        lines.append(f"| {ways[0].name} | {told} | {mean:.2f} | {1 / mean:.1f} |")
+    for metric in METRICS:
+        lines += ["", _split(trained, metric, arms)]
+    return lines
+
+
+def _ways(trained: Trained, metric: str) -> dict[str, list[Way]]:
+    measure = _measure(trained, metric)
+    arms = [arm for arm in trained.p_click if arm != "baseline"]
+    values: dict[float, Values] = {
+        share: {arm: _by_seed(measure, of[share]) for arm, of in trained.p_click.items()}
+        for share in (LAST, *AVERAGED)
+    }
+    found = {}
+    for arm in arms:
+        one, base = values[LAST][arm], values[LAST]["baseline"]
+        usual, delta = np.var(one - base, ddof=1), one - base
+        ways = [
+            Way("usual", 1.0, None),
+            Way(
+                "draws and data order not shared",
+                (np.var(one, ddof=1) + np.var(base, ddof=1)) / usual,
+                None,
+            ),
+        ]
+        for share in AVERAGED:
+            averaged = values[share][arm] - values[share]["baseline"]
+            name = f"weights averaged over the last {100 * share:g} % of the epoch"
+            moved = 100 * (averaged.mean() - delta.mean())
+            ways.append(Way(name, np.var(averaged, ddof=1) / usual, moved))
+        variance, moved = _ensembles(trained, measure, arm, delta)
+        ways.append(Way(f"predictions of {ENSEMBLE} seeds averaged", variance / usual, moved))
+        ways.append(Way(f"the mean of {ENSEMBLE} seeds", 1 / ENSEMBLE, None))
+        control = _control_variate(one, base) / usual
+        name = f"baseline as control variate, {MORE_BASELINES} x as many of its seeds"
+        ways.append(Way(name, control, None))
+        found[arm] = ways
+    return found
+
+
+def _ensembles(
+    trained: Trained, measure: Callable[[np.ndarray], float], arm: str, delta: np.ndarray
+) -> tuple[float, float]:
+    """Variance of an ensemble's delta, from pairs of disjoint ones, and its shift in pp."""
+    ours, theirs = (trained.p_click[name][LAST] for name in (arm, "baseline"))
+    squares, means = [], []
+    for split in range(SPLITS):
+        order = stream(split, "noise", "ensembles").permutation(len(ours))[: 2 * ENSEMBLE]
+        one, other = (
+            measure(ours[part].mean(axis=0)) - measure(theirs[part].mean(axis=0))
+            for part in (order[:ENSEMBLE], order[ENSEMBLE:])
+        )
+        squares.append((one - other) ** 2 / 2)
+        means += [one, other]
+    return float(np.mean(squares)), 100 * float(np.mean(means) - delta.mean())
+
+
+def _control_variate(arm: np.ndarray, base: np.ndarray) -> float:
+    """Variance of one seed's arm - b * baseline - (1 - b) * mean of more baselines, at the best b.
+
+    The mean is over other seeds, MORE_BASELINES for each of the arm's.
+    """
+    (aa, ab), (_, bb) = np.cov(arm, base)
+    slopes = np.linspace(0, 1, 101)
+    return float(
+        np.min(aa - 2 * slopes * ab + slopes**2 * bb + (1 - slopes) ** 2 * bb / MORE_BASELINES)
+    )
+
+
+def _split(trained: Trained, metric: str, arms: list[str]) -> str:
+    """How large the seeds' part is beside the users', which none of the ways can shrink."""
+    told = []
+    for arm in arms:
+        ours, theirs = (
+            [
+                influences(trained.click, p, trained.user_id)[metric]
+                for p in trained.p_click[name][LAST]
+            ]
+            for name in (arm, "baseline")
+        )
+        pairs = list(zip(ours, theirs, strict=True))
+        delta = np.array([one.value - other.value for one, other in pairs])
+        moved = np.stack([one.per_user - other.per_user for one, other in pairs])
+        contrast = Contrast(tuple(range(len(pairs))), delta, moved)
+        users = user_variance(contrast) - interaction_variance(contrast) / len(pairs)
+        base = np.mean([one.per_user for one in theirs], axis=0)
+        kept = 1 - np.corrcoef(contrast.mean_influence, base)[0, 1] ** 2
+        told.append(
+            f"{arm} {100 * max(users, 0.0) ** 0.5:.2f} of users, {100 * delta.std(ddof=1):.2f} of "
+            f"one seed (the baseline's influence values explain {100 * (1 - kept):.0f} % of the "
+            "users' part)"
+        )
+    return f"Standard errors of a {metric.upper()} delta, pp: {'; '.join(told)}."
+
+
+def _measure(trained: Trained, metric: str) -> Callable[[np.ndarray], float]:
+    if metric == "auc":
+        return lambda p: auc(trained.click, p)
+    return lambda p: gauc(trained.click, p, trained.user_id)
+
+
+def _by_seed(measure: Callable[[np.ndarray], float], predictions: np.ndarray) -> np.ndarray:
+    return np.array([measure(p) for p in predictions])
+
+
+def _shown(way: Way) -> str:
+    return f"{way.variance:.2f}" + ("" if way.shift is None else f" [{way.shift:+.2f}]")
+
+
+if __name__ == "__main__":
+    main()
