@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from ctrbench.cli._matrix_views import judged
+from ctrbench.cli._prediction_files import compare_files, is_file
 from ctrbench.errors import ConfigError, DataError, UnknownNameError, unknown_name
 from ctrbench.identity import canonical_json
 from ctrbench.matrix import BASELINE, Matrix, read_matrix
 from ctrbench.runner import complete, stored_records
-from ctrbench.schema import CellRecord, Metrics
+from ctrbench.schema import Cell, CellRecord, Metrics
 from ctrbench.stats import METRICS, Inference, Measured, infer, need, pair
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
 LESS_IS_BETTER = ("log_loss",)
-SAME = ("data_hash", "protocol")  # without which two arms cannot be compared
-CONDITIONS = ("model", "training")  # in which two arms should not differ
+CONDITIONS = ("model", "training")  # in which two arms must not differ unless it is asked for
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,33 @@ class Compared:
     differing: tuple[str, ...]  # conditions in which the arms were not alike
 
 
-def comparison(workspace: Workspace, a: str, b: str, file: Path | None, metric: str) -> Compared:
+def comparison(
+    workspace: Workspace, a: str, b: str, file: Path | None, metric: str, any_settings: bool
+) -> Compared:
     """Read both arms and set them against each other.
 
+    Args:
+        workspace: that holds the results.
+        a: the arm that may be shipped.
+        b: what it is set against.
+        file: a benchmark file that says which settings are meant; None: those stored.
+        metric: one of `ctrbench.stats.METRICS`.
+        any_settings: compare arms of unlike model or training settings as well.
+
     Raises:
-        ConfigError: no such metric, or an arm that is not told clearly.
+        ConfigError: no such metric, an arm that is not told clearly, or unlike settings.
         UnknownNameError: nothing is stored under the name.
         DataError: the arms are not of the same test impressions and protocol, share no seed, or
             the metric is not defined on them.
     """
     if metric not in METRICS:
         raise ConfigError(unknown_name("metric", metric, METRICS))
+    if is_file(a) or is_file(b):
+        if not (is_file(a) and is_file(b)):
+            raise ConfigError(f"{a} and {b}: give two files of predictions, or two stored arms.")
+        inference, test = compare_files(a, b, metric)
+        inference = inference.reversed() if metric in LESS_IS_BETTER else inference
+        return Compared(a, b, metric, test, inference, ())
     if file is not None:
         matrix = read_matrix(file, workspace)
         arms = [_of_matrix(workspace, matrix, name) for name in (a, b)]
@@ -53,7 +69,17 @@ def comparison(workspace: Workspace, a: str, b: str, file: Path | None, metric: 
         arms = [_of_store(workspace, name) for name in (a, b)]
     ours, theirs = arms
     one, other = next(iter(ours.values())), next(iter(theirs.values()))
-    _require_same(a, b, one, other)
+    _require_same(workspace, a, b, one, other)
+    differing = tuple(
+        f"{name} {_shown(one, name)} and {_shown(other, name)}"
+        for name in CONDITIONS
+        if getattr(one.cell, name) != getattr(other.cell, name)
+    )
+    if differing and not any_settings:
+        raise ConfigError(
+            f"{a} and {b} were not trained alike: {'; '.join(differing)} (beyond the defaults). "
+            "What differs could be the settings' doing; --any-settings compares them all the same."
+        )
     store, key = Store(workspace), f"test/{metric}"
     sides = [
         _measured(store, name, arm, metric, key) for name, arm in zip((a, b), arms, strict=True)
@@ -63,11 +89,6 @@ def comparison(workspace: Workspace, a: str, b: str, file: Path | None, metric: 
         raise DataError(_why_not(a, b, ours, theirs, sides, metric))
     if metric in LESS_IS_BETTER:
         contrast = contrast.reversed()
-    differing = tuple(
-        f"{name} {_shown(one, name)} and {_shown(other, name)}"
-        for name in CONDITIONS
-        if getattr(one.cell, name) != getattr(other.cell, name)
-    )
     test = one.metrics["test"]
     return Compared(a, b, metric, test, infer([contrast])[0], differing)
 
@@ -80,7 +101,8 @@ def describe(found: Compared, margin: float) -> str:
         "better": f"{found.a} is better.",
         "worse": f"{found.a} is worse.",
         "no worse": f"{found.a} is no worse by more than {100 * margin:g} pp.",
-        "inconclusive": "Not decided.",
+        "inconclusive": "Not decided: it may be better, or worse by more than "
+        f"{100 * margin:g} pp.",
     }[inference.verdict(margin)]
     sign = " (turned round: less is better)" if found.metric in LESS_IS_BETTER else ""
     lines = [
@@ -192,17 +214,39 @@ def _finished(name: str, records: list[CellRecord]) -> dict[int, CellRecord]:
     return done
 
 
-def _require_same(a: str, b: str, one: CellRecord, other: CellRecord) -> None:
-    differing = [
-        f"{field} {getattr(one.cell, field)} and {getattr(other.cell, field)}"
-        for field in ("dataset", *SAME)
-        if getattr(one.cell, field) != getattr(other.cell, field)
-    ]
+def _require_same(workspace: Workspace, a: str, b: str, one: CellRecord, other: CellRecord) -> None:
+    """The same test impressions, label rule and protocol, else say what differs."""
+    differing = []
+    if one.cell.protocol != other.cell.protocol:
+        differing.append(f"protocol {one.cell.protocol} and {other.cell.protocol}")
+    if one.cell.data_hash != other.cell.data_hash:
+        differing += _data_differences(workspace, one.cell, other.cell)
     if differing:
         raise DataError(
-            f"{a} and {b} cannot be compared: {'; '.join(differing)} differ. data_hash stands for "
-            "the log, its label rule and its split: both arms need the same test impressions."
+            f"{a} and {b} cannot be compared, for these differ: {'; '.join(differing)}. Both arms "
+            "need the same test impressions, label rule and protocol."
         )
+
+
+def _data_differences(workspace: Workspace, one: Cell, other: Cell) -> list[str]:
+    """In words where both data sets are described, else by their hashes."""
+    found = []
+    if one.dataset != other.dataset:
+        found.append(f"data set {one.dataset} and {other.dataset}")
+    store = Store(workspace)
+    summaries = [store.read_summary(cell.dataset) for cell in (one, other)]
+    known = [summary.manifest for summary in summaries if summary is not None]
+    if [manifest.content_hash for manifest in known] == [one.data_hash, other.data_hash]:
+        for name, tell in (
+            ("label", lambda m: repr(m.label)),
+            ("split", lambda m: str(m.split)),
+            ("test impressions", lambda m: "{} to {}".format(*m.periods.get("test", (0, 0)))),
+            ("users", lambda m: str(m.counts["users"])),
+        ):
+            told = [tell(manifest) for manifest in known]
+            if told[0] != told[1]:
+                found.append(f"{name} {told[0]} and {told[1]}")
+    return [*found, f"content {one.data_hash} and {other.data_hash}"]
 
 
 def _measured(

@@ -1,4 +1,4 @@
-"""`ctrbench compare A B` and `ctrbench power FILE`: what stored cells decide, and what it takes."""
+"""`ctrbench compare | power | ranks`: what stored cells decide, and what it would take."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ GATE_FAILED = 1  # exit code
 
 ArmArgument = Annotated[
     str,
-    typer.Argument(help="DATASET/VERSION/MODE as below results/, or with --file VERSION/MODE."),
+    typer.Argument(
+        help="DATASET/VERSION/MODE as below results/, with --file VERSION/MODE, or a Parquet or "
+        "CSV file of predictions (user_id, click, p_click; perhaps weight, seed)."
+    ),
 ]
 
 
@@ -22,6 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the root."""
     app.command()(compare)
     app.command()(power)
+    app.command()(ranks)
 
 
 def compare(
@@ -39,14 +43,17 @@ def compare(
         Literal["worse", "not-better"] | None,
         typer.Option(help="End with exit code 1 if A is worse, or is not shown to be better."),
     ] = None,
+    any_settings: Annotated[
+        bool, typer.Option("--any-settings", help="Compare arms that were not trained alike, too.")
+    ] = False,
 ) -> None:
-    """Set the stored seeds of A against those of B, on the same test impressions."""
+    """Set A against B, seed by seed, on the same test impressions."""
     from ctrbench.cli._judging_views import comparison, describe
     from ctrbench.stats import parse_points
 
     workspace: Workspace = context.obj
     loss = parse_points(margin, "--margin")
-    found = comparison(workspace, a, b, file, metric)
+    found = comparison(workspace, a, b, file, metric, any_settings)
     verdict = found.inference.verdict(loss)
     typer.echo(describe(found, loss))
     failed = verdict == "worse" if fail_on == "worse" else verdict != "better"
@@ -59,7 +66,10 @@ def compare(
 def power(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The benchmark file (YAML).")],
-    effect: Annotated[str, typer.Option(help="The difference that should be seen.")] = "0.1pp",
+    effect: Annotated[
+        str | None,
+        typer.Option(help="The difference that should be seen; else the file's, else 0.1pp."),
+    ] = None,
 ) -> None:
     """How many seeds, or how many more test users, it takes to see an effect in FILE's matrix."""
     from ctrbench.cli._judging_views import power_table
@@ -67,5 +77,21 @@ def power(
     from ctrbench.stats import parse_points
 
     workspace: Workspace = context.obj
-    wanted = parse_points(effect, "--effect")
-    typer.echo(power_table(workspace, read_matrix(file, workspace), wanted))
+    given = None if effect is None else parse_points(effect, "--effect")
+    matrix = read_matrix(file, workspace)
+    wanted = given or parse_points(matrix.file.effect or "0.1pp", "effect")
+    typer.echo(power_table(workspace, matrix, wanted))
+
+
+def ranks(
+    context: typer.Context,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Benchmark files, a data set each.")
+    ],
+) -> None:
+    """Rank modes and versions over the data sets of several FILEs; say if it could be chance."""
+    from ctrbench.cli._ranking_views import ranking
+    from ctrbench.matrix import read_matrix
+
+    workspace: Workspace = context.obj
+    typer.echo(ranking(workspace, [read_matrix(file, workspace) for file in files]))

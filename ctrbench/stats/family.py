@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -40,6 +40,10 @@ class Inference:
     def standard_error(self) -> float:
         """Of the mean difference."""
         return self.variance.standard_error
+
+    def reversed(self) -> Inference:
+        """The same of reference minus arm."""
+        return replace(self, estimate=-self.estimate, low=-self.high, high=-self.low)
 
     def verdict(self, margin: float) -> Verdict:
         """What can be said at 95 %, the family taken together.

@@ -33,8 +33,8 @@ def compare_predictions(
         weight: (N,) > 0.
 
     Raises:
-        DataError: shapes differ, predictions are constant or no probabilities, no such metric, or
-            the metric is not defined.
+        DataError: shapes differ, predictions are constant, NaN or, for log_loss, no probabilities,
+            there is no such metric, or it is not defined.
 
     >>> click, user = [1, 0, 1, 0, 0, 1], [1, 1, 2, 2, 3, 3]
     >>> found = compare_predictions(click, user, [.9, .1, .8, .2, .1, .7], [.9, .1, .2, .8, .1, .7])
@@ -56,6 +56,12 @@ def compare_predictions(
         for seed, row in enumerate(predictions):
             if row.size and np.all(row == row[0]):
                 problems.append(f"{name} of seed {seed} is constant ({row[0]:g})")
+            outside = int(((row < 0) | (row > 1)).sum())
+            if outside and metric == "log_loss":
+                problems.append(
+                    f"{name} of seed {seed} leaves [0, 1] in {outside} rows: log_loss needs "
+                    "probabilities"
+                )
     raise_all(problems, DataError, "these predictions cannot be compared:")
     pairs = [
         [influences(clicks, p, users, weight).get(metric) for p in both]

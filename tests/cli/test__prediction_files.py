@@ -1,0 +1,111 @@
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from ctrbench.cli._prediction_files import compare_files
+from ctrbench.cli.main import app
+from ctrbench.errors import ConfigError, DataError
+from ctrbench.stats import compare_predictions
+
+
+def _frame(seed: int = 0, rows: int = 400, **changes) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    log = np.random.default_rng(9)
+    columns = {
+        "user_id": log.integers(0, 40, rows),
+        "click": log.integers(0, 2, rows),
+        "p_click": rng.uniform(0.01, 0.99, rows),
+    }
+    return pd.DataFrame({**columns, **changes})
+
+
+@pytest.fixture
+def write(tmp_path):
+    def go(name: str, frame: pd.DataFrame) -> str:
+        path = tmp_path / name
+        if name.endswith(".csv"):
+            frame.to_csv(path, index=False)
+        else:
+            frame.to_parquet(path)
+        return str(path)
+
+    return go
+
+
+def test_files_give_what_arrays_give(write):
+    one, other = _frame(1), _frame(2)
+    found, test = compare_files(write("a.csv", one), write("b.parquet", other), "gauc")
+    expected = compare_predictions(one["click"], one["user_id"], one["p_click"], other["p_click"])
+    assert (found.estimate, found.low) == pytest.approx((expected.estimate, expected.low))
+    assert test.impressions == 400
+
+
+def test_seeds_are_paired(write):
+    ours, theirs = ([_frame(10 * side + s).assign(seed=s) for s in range(3)] for side in (1, 2))
+    found, _ = compare_files(
+        write("a.parquet", pd.concat(ours)), write("b.parquet", pd.concat(theirs)), "auc"
+    )
+    assert found.seeds == (0, 1, 2)
+
+
+def test_gate_on_files(write):
+    click = _frame()["click"]
+    good = write("good.parquet", _frame(p_click=0.3 + 0.4 * click + 0.1 * _frame(1)["p_click"]))
+    bad = write("bad.parquet", _frame(2))
+    runner = CliRunner()
+    for metric in ("gauc", "log_loss"):
+        better = ["compare", good, bad, "--metric", metric, "--fail-on", "not-better"]
+        assert runner.invoke(app, better).exit_code == 0
+        worse = ["compare", bad, good, "--metric", metric, "--fail-on", "worse"]
+        found = runner.invoke(app, worse)
+        assert found.exit_code == 1
+        assert "is worse" in found.output
+        assert "One seed: the interval knows of other users alone" in found.output
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (lambda f: f.iloc[:-1], "they hold 400 and 399 impressions"),
+        (lambda f: f.iloc[::-1], r"user_id differs in \d+ rows \(row 0: .*; sort both alike"),
+        (lambda f: f.assign(user_id=f["user_id"] + 1), "user_id differs in 400 rows"),
+        (lambda f: f.assign(click=1 - f["click"]), "click differs in 400 rows"),
+        (lambda f: f.assign(weight=2.0), "only one of them has the column weight"),
+        (lambda f: f.assign(seed=3), r"their seeds are \[0\] and \[3\]"),
+        (lambda f: f.assign(p_click=0.5), "p_reference of seed 0 is constant"),
+        (lambda f: f.assign(p_click=np.nan), "p_click must be finite"),
+        (
+            lambda f: f.assign(p_click=2 * f["p_click"]),
+            r"leaves \[0, 1\] in \d+ rows: log_loss needs",
+        ),
+        (lambda f: f.iloc[:0], "holds no row"),
+    ],
+)
+def test_files_that_do_not_fit(write, changed, message):
+    with pytest.raises(DataError, match=message):
+        compare_files(
+            write("a.parquet", _frame()), write("b.parquet", changed(_frame(1))), "log_loss"
+        )
+
+
+def test_files_that_cannot_be_read(write, tmp_path):
+    good = write("a.parquet", _frame())
+    with pytest.raises(ConfigError, match=r"lacks the column\(s\) p_click; it has user_id, click"):
+        compare_files(good, write("b.csv", _frame().drop(columns="p_click")), "gauc")
+    with pytest.raises(ConfigError, match="there is no file"):
+        compare_files(good, str(tmp_path / "none.csv"), "gauc")
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(b"PAR1")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        compare_files(good, str(broken), "gauc")
+
+
+def test_no_evaluable_user(write):
+    alone = _frame(user_id=np.arange(400))
+    with pytest.raises(DataError, match="gauc is not defined here"):
+        compare_files(
+            write("a.parquet", alone),
+            write("b.parquet", alone.assign(p_click=_frame(3)["p_click"])),
+            "gauc",
+        )

@@ -1,0 +1,67 @@
+from dataclasses import replace
+
+import pytest
+
+from ctrbench.cli import _ranking_views
+from ctrbench.cli._ranking_views import ranking
+from ctrbench.errors import ConfigError, DataError
+from tests.benchmark import matrix
+
+
+@pytest.fixture
+def told(workspace, monkeypatch):
+    """Ranks made-up deltas, one dict a data set."""
+
+    def go(*deltas):
+        small = matrix(workspace)
+        names = [f"log {n}" for n in range(len(deltas))]
+        matrices = [
+            replace(small, dataset=small.dataset.model_copy(update={"name": name}))
+            for name in names
+        ]
+        by_name = dict(zip(names, deltas, strict=True))
+        monkeypatch.setattr(_ranking_views, "_deltas", lambda _, m: by_name[m.dataset.name])
+        return ranking(workspace, matrices)
+
+    return go
+
+
+def _deltas(vector: float, cluster_id: float):
+    return {("v1", "vector"): vector, ("v1", "cluster_id"): cluster_id}
+
+
+def test_few_data_sets_cannot_tell_and_it_is_said(told):
+    said = told(_deltas(0.2, -0.1), _deltas(0.3, -0.2))
+    assert "GAUC deltas on 2 data sets: log 0, log 1. Over 2 pairs" in said
+    modes, versions = said.split("Mean rank of versions")
+    assert modes.index("1.00  vector") < modes.index("2.00  none") < modes.index("3.00  cluster_id")
+    assert "No two can be told apart." in modes
+    assert "2 data sets cannot do it: one that wins on every single one has p 0.5" in modes
+    assert "1.50" not in versions
+
+
+def test_many_data_sets_can(told):
+    said = told(*(_deltas(0.2 + n / 100, -0.1 - n / 100) for n in range(9)))
+    assert "vector is above cluster_id on 9 of 9 data sets (signed ranks, Holm: p 0.012)." in said
+    assert "none is above cluster_id on 9 of 9" in said
+    assert "cannot do it" not in said.split("Mean rank of versions")[0]
+
+
+def test_only_what_all_files_have_is_ranked(told):
+    more = {**_deltas(0.2, 0.1), ("v2", "vector"): 9.0}
+    assert "Over 2 pairs of version and mode" in told(more, _deltas(0.1, 0.2))
+    with pytest.raises(DataError, match="no version and mode has finished cells on all of log 0"):
+        told({("v1", "vector"): 1.0}, {("v2", "vector"): 1.0})
+
+
+def test_one_data_set_twice(workspace):
+    small = matrix(workspace)
+    with pytest.raises(ConfigError, match="data set taste is in 2 files"):
+        ranking(workspace, [small, small])
+
+
+def test_nothing_trained(workspace):
+    small = matrix(workspace)
+    other = replace(small, dataset=small.dataset.model_copy(update={"name": "other"}))
+    with pytest.raises(DataError, match="has finished cells on all of taste, other"):
+        ranking(workspace, [small, other])
