@@ -22,6 +22,7 @@ class Design:
     arm_sd: float = 1.4  # of what all seeds of an arm get wrong, by impression
     noisy_mode: float = 1.0  # times as much seed noise in one of two modes
     weighted: bool = False
+    looks: tuple[int, ...] = ()  # numbers of seeds at which all is judged; empty: once, at the end
     family: bool = False  # six comparisons of four arms and two siblings, judged together
 
 

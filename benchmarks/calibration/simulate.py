@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 
@@ -46,6 +46,8 @@ DESIGNS = (
         Design(f"one mode is noisier, {seeds} seeds", seeds=seeds, noisy_mode=3, family=True)
         for seeds in (3, 5)
     ),
+    Design("two seeds", seeds=2),
+    Design("looked at with 3, 6 and 12 seeds", seeds=12, looks=(3, 6, 12), family=True),
     Design("200 users, 20 impressions each", users=200, rows=20),
     Design("30 users, 100 impressions each", users=30, rows=100),
     Design("1,000 users, 4 impressions each", users=1_000, rows=4),
@@ -105,8 +107,8 @@ def _replicate(design: Design, rng: np.random.Generator) -> dict[str, Judged]:
         ]
         known = infer([_contrast(metric, baseline, "baseline", [better], 0)])[0]
         judged[metric] = Judged(
-            alarm=_alarm(equal[:1]),
-            family=_alarm(equal) if design.family else None,
+            alarm=_alarm(equal[:1], design.looks),
+            family=_alarm(equal, design.looks) if design.family else None,
             known=(known.estimate, known.low, known.high),
         )
     return judged
@@ -122,8 +124,23 @@ def _contrast(
     return Contrast(tuple(range(len(delta))), delta, moved, f"arm {i}", name, f"mode {i % 2}")
 
 
-def _alarm(contrasts: list[Contrast]) -> bool:
-    return any(not found.low <= 0 <= found.high for found in infer(contrasts))
+def _alarm(contrasts: list[Contrast], looks: tuple[int, ...]) -> bool:
+    """Whether any interval leaves zero out, at any look."""
+    last = len(contrasts[0].seeds)
+    return any(
+        not found.low <= 0 <= found.high
+        for seeds in looks or (last,)
+        for found in infer([_cut(one, seeds) for one in contrasts], len(looks) or 1)
+    )
+
+
+def _cut(contrast: Contrast, seeds: int) -> Contrast:
+    return replace(
+        contrast,
+        seeds=contrast.seeds[:seeds],
+        delta=contrast.delta[:seeds],
+        influence=contrast.influence[:seeds],
+    )
 
 
 def _counted(design: str, metric: str, drawn: list[dict[str, Judged]]) -> Row:

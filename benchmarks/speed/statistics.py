@@ -1,0 +1,114 @@
+"""How fast a matrix is judged: from predictions to intervals and verdicts.
+
+`python benchmarks/speed/statistics.py` draws a log of 1 M test impressions of 50,000 users and what
+a baseline and 50 cells predict of it with 5 seeds each, then times, on two processes of one thread,
+all metrics and influence values of every prediction, their way through a file, and the inference of
+every metric over the whole family. It adds a row to results/tables/speed_statistics.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from ctrbench.seeding import stream
+from ctrbench.stats import METRICS, Measured, infer, influences, pair
+
+TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_statistics.md"
+HEAD = (
+    "| impressions | users | cells | seeds | processes | influence values, s | inference, s | "
+    "peak memory of a process, GB | load before |\n"
+    "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+)
+
+
+def main() -> None:
+    """Draw, time, write the row."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--impressions", type=int, default=1_000_000)
+    parser.add_argument("--users", type=int, default=50_000)
+    parser.add_argument("--cells", type=int, default=50)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=2)
+    given = parser.parse_args()
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        print(f"The machine is busy (load {load:.1f}): the figures will be too high.")
+    places = [(cell, seed) for cell in range(given.cells + 1) for seed in range(given.seeds)]
+    with tempfile.TemporaryDirectory() as folder:
+        sizes = (given.impressions, given.users, Path(folder))
+        start = time.monotonic()
+        with ProcessPoolExecutor(given.jobs, initializer=_log, initargs=sizes) as pool:
+            values = dict(zip(places, pool.map(_influences, places), strict=True))
+        measured = time.monotonic() - start
+        start = time.monotonic()
+        told = _judge(values, Path(folder), given.cells, given.seeds)
+        judged = time.monotonic() - start
+    print(f"GAUC: {told} of {given.cells} cells told from the baseline; every other one is better.")
+    peak = max(
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    row = (
+        f"| {given.impressions:,} | {given.users:,} | {given.cells} | {given.seeds} | {given.jobs} "
+        f"| {measured:.0f} | {judged:.0f} | {peak / 1e6:.2f} | {load:.1f} |\n"
+    )
+    there = TABLE.read_text(encoding="utf-8") if TABLE.exists() else HEAD
+    TABLE.write_text(there + row, encoding="utf-8")
+    print(row)
+
+
+def _log(impressions: int, users: int, folder: Path) -> None:
+    """The log, once a process; drawing it and the predictions is timed as well."""
+    global _state
+    threadpool_limits(1)
+    rng = stream(0, "speed")
+    user = np.sort(rng.integers(0, users, impressions))
+    logit = rng.standard_normal(impressions, np.float32) - 3
+    click = rng.random(impressions, np.float32) < 1 / (1 + np.exp(-logit))
+    _state = user, click, logit, folder
+
+
+def _influences(place: tuple[int, int]) -> dict[str, float]:
+    """Metrics of one set of predictions; their influence values go into a file, as the store's."""
+    user, click, logit, folder = _state
+    cell, seed = place
+    noise = stream(seed, "speed", str(cell)).standard_normal(len(logit), np.float32)
+    score = (1 + 0.02 * (cell % 2)) * logit + noise
+    found = influences(click, 1 / (1 + np.exp(-score)), user)
+    short = {name: one.per_user.astype(np.float32) for name, one in found.items()}
+    np.savez_compressed(folder / f"{cell}-{seed}.npz", **short)
+    return {name: one.value for name, one in found.items()}
+
+
+def _judge(
+    values: dict[tuple[int, int], dict[str, float]], folder: Path, cells: int, seeds: int
+) -> int:
+    """How many GAUC intervals of the family leave zero out; every metric is judged."""
+    told = 0
+    for metric in METRICS:
+        arms = []
+        for cell in range(cells + 1):
+            moved = {}
+            for seed in range(seeds):
+                with np.load(folder / f"{cell}-{seed}.npz") as arrays:
+                    moved[seed] = arrays[metric].astype(np.float64)
+            of_cell = {seed: values[cell, seed][metric] for seed in range(seeds)}
+            arms.append(Measured(f"cell {cell}", of_cell, moved))
+        contrasts = [pair(arm, arms[0], f"mode {n % 3}") for n, arm in enumerate(arms[1:])]
+        found = infer([contrast for contrast in contrasts if contrast is not None])
+        if metric == "gauc":
+            told = sum(not one.low <= 0 <= one.high for one in found)
+    return told
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""The same numbers from regressions with errors clustered by user, and from its corrections."""
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from statsmodels.stats.multitest import multipletests
+
+from ctrbench.metrics import grouped_auc
+from ctrbench.stats import compare_predictions, influences, standard_error
+from ctrbench.stats.family import benjamini_hochberg, holm
+
+
+@pytest.fixture
+def log():
+    rng = np.random.default_rng(0)
+    user = np.sort(rng.choice(70, 900, p=rng.dirichlet(np.full(70, 1.5))))
+    click = rng.integers(0, 2, 900)
+    ours, theirs = rng.uniform(0.02, 0.98, (2, 900))
+    return user, click, np.clip(ours + 0.2 * click, 0.01, 0.99), theirs, rng.uniform(0.5, 2, 900)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_log_loss_difference_is_a_clustered_regression_on_a_constant(log, weighted):
+    user, click, ours, theirs, weight = log
+    loss = [-np.log(np.where(click, p, 1 - p)) for p in (ours, theirs)]
+    used = weight if weighted else np.ones(len(user))
+    fitted = sm.WLS(loss[0] - loss[1], np.ones(len(user)), weights=used).fit(
+        cov_type="cluster", cov_kwds={"groups": user, "use_correction": False}
+    )
+    one, two = (influences(click, p, user, used)["log_loss"] for p in (ours, theirs))
+    assert one.value - two.value == pytest.approx(fitted.params[0])
+    users = len(np.unique(user))
+    expected = fitted.bse[0] * np.sqrt(users / (users - 1))
+    assert standard_error(one.per_user - two.per_user) == pytest.approx(expected)
+
+
+def test_gauc_difference_is_a_regression_of_user_aucs_with_robust_errors(log):
+    user, click, ours, theirs, _ = log
+    one, two = (grouped_auc(click, p, user) for p in (ours, theirs))
+    used = one.evaluable
+    fitted = sm.WLS(
+        (one.auc - two.auc)[used], np.ones(used.sum()), weights=one.impressions[used]
+    ).fit(cov_type="HC0")
+    found = compare_predictions(click, user, ours, theirs)
+    assert found.estimate == pytest.approx(fitted.params[0])
+    users = len(used)
+    assert found.standard_error == pytest.approx(fitted.bse[0] * np.sqrt(users / (users - 1)))
+
+
+def test_corrections_of_p_values():
+    p = np.random.default_rng(1).beta(0.4, 2, 30)
+    np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1])
+    np.testing.assert_allclose(benjamini_hochberg(p), multipletests(p, method="fdr_bh")[1])
