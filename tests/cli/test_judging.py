@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from ctrbench.cli.main import app
 from ctrbench.errors import CtrBenchError
 from ctrbench.runner import run_matrix
+from ctrbench.schema import Cell
 from ctrbench.workspace import Workspace
 from tests.benchmark import SMALL, matrix, write
 from tests.runner.test_run import Watcher
@@ -128,3 +129,80 @@ def test_power_names_seeds_or_users(run, trained):
     code, said = run("power", file, "--effect", "0.001pp")
     assert "not with these test users, whatever the number of seeds" in said
     assert run("power", file, "--effect", "1")[0] == 2
+
+
+def _stored(trained, place: str, name: str = "taste", **changes):
+    """Copies of an arm's records under another data set, with changed cells."""
+    target = trained.results / name / place
+    target.mkdir(parents=True, exist_ok=True)
+    for file in (trained.results / "taste" / place).glob("*.json"):
+        record = json.loads(file.read_bytes())
+        record["cell"].update({"dataset": name, **changes})
+        name_of_cell = Cell.model_validate(record["cell"]).hash
+        (target / f"{name_of_cell}.json").write_text(json.dumps(record))
+        shutil.copy(file.with_suffix(".users.npz"), target / f"{name_of_cell}.users.npz")
+    return target.parents[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"protocol": 7}, "protocol 1 and 7"),
+        ({"data_hash": "f" * 16}, "data set taste and other"),
+    ],
+)
+def test_arms_of_other_tests_or_protocols_are_refused(run, trained, changes, message):
+    folder = _stored(trained, "none/none", "other", **changes)
+    try:
+        code, said = run("compare", "taste/oracle/sim_score", "other/none")
+    finally:
+        shutil.rmtree(folder)
+    assert code == 2
+    assert message in said
+
+
+def test_difference_of_two_described_data_sets_is_named(run, trained):
+    folder = _stored(trained, "none/none", "other", data_hash="f" * 16)
+    summary = json.loads((trained.results / "taste/dataset.json").read_bytes())
+    summary["manifest"].update(name="other", label="rating >= 5", content_hash="f" * 16)
+    (folder / "dataset.json").write_text(json.dumps(summary))
+    try:
+        code, said = run("compare", "taste/oracle/sim_score", "other/none")
+    finally:
+        shutil.rmtree(folder)
+    assert code == 2
+    assert "label 'a draw from the true click probability' and 'rating >= 5'" in said
+    assert "split" not in said.split("these differ")[1].split("Both arms")[0]
+
+
+def test_arms_not_trained_alike_need_consent(run, trained):
+    folder = _stored(trained, "none/none", "other", training={"learning_rate": 0.5})
+    arms = ("compare", "taste/oracle/sim_score", "other/none")
+    try:
+        refused, told = run(*arms)
+        allowed, said = run(*arms, "--any-settings")
+    finally:
+        shutil.rmtree(folder)
+    assert (refused, allowed) == (2, 0)
+    assert "were not trained alike: training" in told
+    assert "Not trained alike: training" in said
+
+
+def test_a_file_and_a_stored_arm_do_not_go_together(run):
+    code, said = run("compare", "taste/none", "new.parquet")
+    assert code == 2
+    assert "give two files of predictions, or two stored arms" in said
+
+
+def test_power_takes_the_effect_of_the_file(run, trained):
+    file = write(trained.home, THREE + "effect: 50pp\n")
+    try:
+        assert "To see 50 pp of GAUC" in run("power", str(file))[1]
+    finally:
+        write(trained.home, THREE)
+
+
+def test_ranks_of_one_file_are_refused(run, trained):
+    code, said = run("ranks", str(trained.home / "benchmark.yaml"))
+    assert code == 2
+    assert "ranks need two data sets" in said

@@ -52,6 +52,19 @@ def test_run_trains_only_what_is_missing(workspace):
     assert {record.cell.version for record in trained} == {"noisy_0.5"}
 
 
+def test_baseline_trained_a_second_time_differs_by_nothing(workspace):
+    text = SMALL.replace("repeat_baseline: false\n", "")
+    again = matrix(workspace, text).repeated()
+    assert again is not None
+    first = again.model_copy(update={"repeat": 0})
+    assert again.hash != first.hash
+    assert [cell.hash for cell in matrix(workspace, text).cells()][-1] == again.hash
+    records = [train(workspace, cell) for cell in (first, again)]
+    assert records[0].metrics == records[1].metrics
+    assert np.array_equal(predictions(workspace, first), predictions(workspace, again))
+    assert matrix(workspace).repeated() is None
+
+
 def test_record_says_everything(workspace):
     cell = list(matrix(workspace).cells())[3]
     record = train(workspace, cell)

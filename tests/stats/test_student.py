@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import norm, t
+from scipy.stats import chi2, norm, t
 
 from ctrbench.stats import Variance
 from ctrbench.stats.student import p_value, reach
@@ -36,15 +36,26 @@ def test_integral_against_draws():
     assert p_value(2.2, Variance(users, 1e9, seeds, known)) == pytest.approx(expected, rel=0.01)
 
 
-@pytest.mark.parametrize("of_seeds", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize(("seeds", "within"), [(3, 0.012), (5, 0.008), (10, 0.007)])
-def test_five_in_a_hundred_whatever_the_seeds_share(seeds, within, of_seeds):
-    rng, runs = np.random.default_rng(int(10 * of_seeds)), 4_000
-    estimate = rng.normal(size=runs)
-    known = seeds - 1
-    found = of_seeds * rng.chisquare(known, runs) / known
-    alarms = [
-        p_value(one, Variance(1 - of_seeds, 200, spread, known)) < 0.05
-        for one, spread in zip(estimate, found, strict=True)
-    ]
-    assert np.mean(alarms) == pytest.approx(0.05, abs=within + 0.002)
+def _false_alarms(half_width, of_seeds: float, known: int) -> float:
+    """Exact, in percent: the estimate is normal, the seeds' variance known on `known` degrees."""
+    found = of_seeds * chi2.ppf((np.arange(400) + 0.5) / 400, known) / known
+    spreads = [Variance(1 - of_seeds, 1e9, of_this, known) for of_this in found]
+    return 100 * float(np.mean([2 * norm.sf(half_width(spread)) for spread in spreads]))
+
+
+@pytest.mark.parametrize("of_seeds", [0.05, 0.2, 0.5, 0.8, 0.9, 0.97])
+@pytest.mark.parametrize("known", [2, 4, 9])
+def test_five_in_a_hundred_whatever_the_seeds_share(known, of_seeds):
+    within = {2: (4.1, 5.7), 4: (4.7, 5.3), 9: (4.9, 5.1)}[known]
+    assert within[0] < _false_alarms(lambda s: reach(0.05, s), of_seeds, known) < within[1]
+
+
+def test_satterthwaite_s_degrees_would_let_more_through():
+    def reach_of_t(spread: Variance) -> float:
+        return t.ppf(0.975, spread.degrees) * spread.standard_error
+
+    assert 7.5 < _false_alarms(reach_of_t, 0.9, 2) < 8
+
+
+def test_two_seeds_are_on_the_safe_side():
+    assert all(_false_alarms(lambda s: reach(0.05, s), share, 1) < 5 for share in (0.1, 0.5, 0.9))
