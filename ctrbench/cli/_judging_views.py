@@ -20,7 +20,10 @@ from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
 LESS_IS_BETTER = ("log_loss",)
+SAME = ("data_hash", "protocol")  # without which two arms cannot be compared
 CONDITIONS = ("model", "training")  # in which two arms must not differ unless it is asked for
+
+Seeds = dict[int, CellRecord]  # the finished cells of an arm
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def comparison(
         matrix = read_matrix(file, workspace)
         arms = [_of_matrix(workspace, matrix, name) for name in (a, b)]
     else:
-        arms = [_of_store(workspace, name) for name in (a, b)]
+        arms = _alike((a, b), [_of_store(workspace, name) for name in (a, b)])
     ours, theirs = arms
     one, other = next(iter(ours.values())), next(iter(theirs.values()))
     _require_same(workspace, a, b, one, other)
@@ -120,6 +123,11 @@ def describe(found: Compared, margin: float) -> str:
             "when both models are trained again is not in it."
         )
     lines += [f"Not trained alike: {text}." for text in found.differing]
+    if not is_file(found.a):
+        lines.append(
+            "Judged by itself: if it was picked as the best of several, the table's verdict, which "
+            "holds for all of them together, is the one to go by."
+        )
     return "\n".join(lines)
 
 
@@ -142,18 +150,20 @@ def power_table(workspace: Workspace, matrix: Matrix, effect: float) -> str:
         if wanted.seeds is None:
             told.append(
                 f"- {label}: not with these test users, whatever the number of seeds; "
-                f"{wanted.users:.1f} times as many would do (now {100 * wanted.smallest_effect:.2f}"
-                " pp at best)."
+                f"{wanted.users:.2f} times as many would do (now "
+                f"{100 * wanted.smallest_effect:.2f} pp at best)."
             )
         else:
+            limit = f"at best {100 * wanted.smallest_effect:.2f} pp can be seen with these users"
+            if not inference.variance.users:
+                limit = "these users set no limit that the stored seeds could tell"
             told.append(
-                f"- {label}: {wanted.seeds} seeds (stored: {len(inference.seeds)}); at best "
-                f"{100 * wanted.smallest_effect:.2f} pp can be seen with these users."
+                f"- {label}: {wanted.seeds} seeds (stored: {len(inference.seeds)}); {limit}."
             )
     return "\n".join(told)
 
 
-def _of_matrix(workspace: Workspace, matrix: Matrix, name: str) -> dict[int, CellRecord]:
+def _of_matrix(workspace: Workspace, matrix: Matrix, name: str) -> Seeds:
     """The stored seeds of one place of a matrix: `VERSION/MODE`, or `none`."""
     places = {f"{row.label}/{c.label}": (row, c) for row in matrix.rows for c in matrix.columns}
     if name in (BASELINE, f"{BASELINE}/{BASELINE}"):
@@ -167,8 +177,8 @@ def _of_matrix(workspace: Workspace, matrix: Matrix, name: str) -> dict[int, Cel
     return _finished(name, list(records.values()))
 
 
-def _of_store(workspace: Workspace, name: str) -> dict[int, CellRecord]:
-    """The stored seeds of `DATASET/VERSION/MODE`, which must be of one kind of settings."""
+def _of_store(workspace: Workspace, name: str) -> list[list[CellRecord]]:
+    """The stored cells of `DATASET/VERSION/MODE`, those of one kind of settings together."""
     dataset, _, place = name.partition("/")
     version, _, mode = place.partition("/")
     if not version:
@@ -180,25 +190,35 @@ def _of_store(workspace: Workspace, name: str) -> dict[int, CellRecord]:
     known = sorted(
         {f"{dataset}/{record.cell.version_label}/{record.cell.mode}" for record in records}
     )
-    own = [
-        record
-        for record in records
-        if (record.cell.version_label, record.cell.mode) == (version, mode)
-        and not record.cell.repeat
-    ]
-    if not own:
-        raise UnknownNameError("stored arm", name, known, f"Looked in {workspace.results}.")
     groups: dict[str, list[CellRecord]] = {}
-    for record in own:
-        cell = record.cell.model_dump(mode="json", exclude={"seed"})
-        groups.setdefault(canonical_json(cell), []).append(record)
-    if len(groups) > 1:
-        told = "; ".join(_settings(group[0]) for group in groups.values())
-        raise ConfigError(
-            f"{name} is stored under {len(groups)} kinds of settings ({told}): say which with "
-            "--file FILE, a benchmark file."
-        )
-    return _finished(name, own)
+    for record in records:
+        cell = record.cell
+        if (cell.version_label, cell.mode) == (version, mode) and not cell.repeat:
+            kind = canonical_json(cell.model_dump(mode="json", exclude={"seed"}))
+            groups.setdefault(kind, []).append(record)
+    if not groups:
+        raise UnknownNameError("stored arm", name, known, f"Looked in {workspace.results}.")
+    return list(groups.values())
+
+
+def _alike(names: tuple[str, str], kinds: list[list[list[CellRecord]]]) -> list[Seeds]:
+    """Of each arm the kind of settings that is meant: the only one, or the only pair alike."""
+    pairs = [
+        (ours, theirs)
+        for ours in kinds[0]
+        for theirs in kinds[1]
+        if all(getattr(ours[0].cell, x) == getattr(theirs[0].cell, x) for x in (*SAME, *CONDITIONS))
+    ]
+    if len(pairs) != 1:
+        for name, groups in zip(names, kinds, strict=True):
+            if len(groups) > 1:
+                told = "; ".join(_settings(group[0]) for group in groups)
+                raise ConfigError(
+                    f"{name} is stored under {len(groups)} kinds of settings ({told}): say which "
+                    "with --file FILE, a benchmark file."
+                )
+        pairs = [(kinds[0][0], kinds[1][0])]
+    return [_finished(name, arm) for name, arm in zip(names, pairs[0], strict=True)]
 
 
 def _settings(record: CellRecord) -> str:
@@ -207,7 +227,7 @@ def _settings(record: CellRecord) -> str:
     return ", ".join(f"{key} {value}" for key, value in parts.items()) or "all at their default"
 
 
-def _finished(name: str, records: list[CellRecord]) -> dict[int, CellRecord]:
+def _finished(name: str, records: list[CellRecord]) -> Seeds:
     done = {record.cell.seed: record for record in records if record.status == "done"}
     if not done:
         raise DataError(f"{name} has no finished cell; run its matrix first.")

@@ -17,6 +17,7 @@ LARGE_GAIN = 0.02  # the largest gain that published image embeddings had is 0.0
 BETTER_THAN_TRAINING = 0.02  # AUC on test above that on training impressions not yet learned
 CURVE_TAIL = 5  # points, a quarter of an epoch
 LEVEL = 0.05
+ROUNDING = 1e-7  # of metrics: what another processor's last digits come to
 
 
 def warnings(plan: Comparison, arms: Arms, judged: Judged) -> tuple[str, ...]:
@@ -37,7 +38,11 @@ def warnings(plan: Comparison, arms: Arms, judged: Judged) -> tuple[str, ...]:
 
 def _repeat(plan: Comparison, arms: Arms) -> str:
     """The A/A arm, where anything differs."""
-    differing = repeat_differences(plan, arms)
+    differing = {
+        name: value
+        for name, value in repeat_differences(plan, arms).items()
+        if abs(value) > ROUNDING
+    }
     if not differing:
         return ""
     told = ", ".join(f"{NAMES[name]} {100 * value:+.3f} pp" for name, value in differing.items())

@@ -75,11 +75,14 @@ def _verdicts(verdicts: Verdicts) -> str:
         r"\begin{table}[htbp]",
         r"\centering\footnotesize",
         rf"\caption{{{escape(says)}}}",
-        rf"\begin{{tabular}}{{p{{.25\linewidth}}p{{.3\linewidth}}{'r' * len(HEAD[2:])}}}",
+        rf"\begin{{tabular}}{{p{{.25\linewidth}}p{{.28\linewidth}}{'r' * len(HEAD[2:])}}}",
         r"\toprule",
         _row([escape(name) for name in HEAD]),
         r"\midrule",
-        *(_row([escape(place) for place in line.places]) for line in verdicts.lines),
+        *(
+            _row([r"\raggedright " + escape(line.subject), *map(escape, line.places[1:])])
+            for line in verdicts.lines
+        ),
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",
@@ -105,7 +108,7 @@ def _shown(entry: Entry) -> str:
     marks = _superscript(entry.marks)
     if entry.delta is None:
         return escape(entry.text) + (f"${marks}$" if marks else "")
-    number = entry.text.replace("±", PLUS_MINUS)
+    number = entry.text.replace("±", PLUS_MINUS).replace(" [", r"\;[")
     number = rf"\mathbf{{{number}}}" if entry.separable else number
     return f"${number}{marks}$"
 

@@ -105,20 +105,29 @@ def test_mistakes(run, arguments, message):
     assert message in said
 
 
-def test_arms_of_several_settings_have_to_be_told_apart(run, trained):
-    folder = trained.results / "taste/oracle/sim_score"
-    first = sorted(folder.glob("*.json"))[0]
+def _beside(trained, run, changes):
+    """`compare` while a cell of other settings is stored beside an arm's."""
+    first = sorted((trained.results / "taste/oracle/sim_score").glob("*.json"))[0]
     record = json.loads(first.read_bytes())
-    record["cell"]["training"]["learning_rate"] = 0.5
+    record["cell"].update(changes)
     other = first.with_name("0" * 16 + ".json")
     other.write_text(json.dumps(record))
     try:
-        code, said = run("compare", "taste/oracle/sim_score", "taste/none")
+        return run("compare", "taste/oracle/sim_score", "taste/none")
     finally:
         other.unlink()
+
+
+def test_arms_of_several_settings_have_to_be_told_apart(run, trained):
+    code, said = _beside(trained, run, {"mode_settings": {"learning_rate_factor": 0.5}})
     assert code == 2
     assert "stored under 2 kinds of settings" in said
-    assert "learning_rate 0.5" in said
+    assert "learning_rate_factor 0.5" in said
+
+
+def test_arms_trained_alike_are_taken_from_several_settings(run, trained):
+    alone = run("compare", "taste/oracle/sim_score", "taste/none")
+    assert _beside(trained, run, {"training": {"learning_rate": 0.5}}) == alone
 
 
 def test_power_names_seeds_or_users(run, trained):

@@ -102,7 +102,7 @@ def test_bold_is_what_leaves_zero_out(records):
     assert "+1.00 [" in render(table, "text")
     assert "]*" in render(table, "text")
     assert "**+1.00 \\[" in render(table, "markdown")
-    assert "\\mathbf{+1.00 [" in render(table, "latex")
+    assert "\\mathbf{+1.00\\;[" in render(table, "latex")
     assert '"p_holm": 0.' in render(table, "json")
     assert "smallest_effect_pp" in render(table, "csv").splitlines()[0]
 
