@@ -39,4 +39,5 @@ class TrainingSettings(Frozen):
     learning_rate: PositiveFloat = 1e-3
     mba_l2: NonNegativeFloat = 0.01  # mini-batch-aware L2 of the id embedding, DIN section 5.1
     id_dropout: Share = 0.02  # of ids replaced by unknown, so that its row is trained
+    weight_averaging: Share = 0.0  # of the training's end, whose weights are averaged; 0: the last
     device: str = "cpu"  # any torch device; predictions of different devices differ in last digits

@@ -64,3 +64,19 @@ def test_unknown_row_is_trained_by_dropout(slots):
     before = model.id_embedding.weight[0].detach().clone()
     fit(model, packer, TrainingSettings(batch_size=128, id_dropout=0.2), 0, **QUIET)
     assert not torch.equal(model.id_embedding.weight[0], before)
+
+
+def test_averaged_weights_are_the_mean_over_the_end_of_training(slots):
+    model, packer = build("vector", slots)
+    kept = []
+
+    def snapshot(share):
+        if share > 0.75:
+            kept.append({name: value.clone() for name, value in model.state_dict().items()})
+
+    fit(model, packer, TrainingSettings(batch_size=30, weight_averaging=0.25), 0, snapshot)
+    assert len(kept) == 5
+    for name, value in model.state_dict().items():
+        mean = torch.stack([state[name] for state in kept]).mean(dim=0)
+        torch.testing.assert_close(value, mean, rtol=1e-5, atol=1e-7)
+    assert not torch.equal(model.id_embedding.weight, kept[-1]["id_embedding.weight"])

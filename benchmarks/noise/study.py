@@ -1,8 +1,9 @@
 """What makes the difference of two models less noisy, and how many seeds is it worth?
 
-`python benchmarks/noise/study.py NAME HOME FILE [NAME HOME FILE ...]` trains the baseline and every
-mode of each benchmark file with many seeds, measures by how much each way of lowering the noise
-shrinks the variance of a delta, and writes results/tables/noise.md. README.md says what is tried.
+`python benchmarks/noise/study.py HOME FILE VERSION SEEDS [HOME FILE VERSION SEEDS ...]` trains the
+baseline and every mode of each benchmark file with many seeds, measures by how much each way of
+lowering the noise shrinks the variance of a delta, and writes results/tables/noise.md. README.md
+says what is tried.
 """
 
 from __future__ import annotations
@@ -42,21 +43,21 @@ class Way:
 def main() -> None:
     """Train, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("studies", nargs="+", help="NAME HOME FILE, as often as wanted")
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("studies", nargs="+", help="HOME FILE VERSION SEEDS, as often as wanted")
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
-    if len(given.studies) % 3:
-        parser.error("give NAME HOME FILE for every study")
+    if len(given.studies) % 4:
+        parser.error("give HOME FILE VERSION SEEDS for every study")
     told = [
         "Variance over seeds of a delta, as a multiple of the usual: one seed each, draws and data "
         "order shared with the baseline, the last weights. In brackets what it moves the mean "
         "delta by, pp. Worth: so many of the usual seeds. Made by `benchmarks/noise/study.py`; do "
         "not edit."
     ]
-    for name, home, file in zip(*(given.studies[part::3] for part in range(3)), strict=True):
-        trained = train(Workspace(Path(home)), Path(file), given.seeds, given.jobs)
-        told += ["", *report(name, trained)]
+    for start in range(0, len(given.studies), 4):
+        home, file, version, seeds = given.studies[start : start + 4]
+        trained = train(Workspace(Path(home)), Path(file), version, int(seeds), given.jobs)
+        told += ["", *report(f"{Path(file).stem}, {version}", trained)]
     path = FOLDER / "noise.md"
     path.write_text("\n".join(told) + "\n", encoding="utf-8")
     print(f"wrote {path}")

@@ -30,10 +30,10 @@ class Trained:
     p_click: dict[str, dict[float, np.ndarray]]  # arm -> share averaged -> (S, N)
 
 
-def train(workspace: Workspace, file: Path, seeds: int, jobs: int) -> Trained:
-    """The baseline and each mode on the file's first version; what is stored is not made again."""
+def train(workspace: Workspace, file: Path, version: str, seeds: int, jobs: int) -> Trained:
+    """The baseline and each mode of the file on one version; what is stored is not made again."""
     matrix = read_matrix(file, workspace)
-    row = matrix.rows[0]
+    row = next(row for row in matrix.rows if row.label == version)
     places = {"baseline": (None, None)} | {c.label: (row, c) for c in matrix.columns}
     folder = workspace.home / "noise"
     folder.mkdir(exist_ok=True)
