@@ -37,7 +37,7 @@ class Way:
 
     name: str
     variance: float  # of the delta, of seeds; as a multiple of the usual one
-    shift: float | None  # what it moves the mean delta by, pp; None: nothing by construction
+    shift: str = ""  # what it moves the mean delta by, pp; empty: nothing by construction
 
 
 def main() -> None:
@@ -83,7 +83,7 @@ def report(name: str, trained: Trained) -> list[str]:
         told = " | ".join(_shown(way) for way in ways)
         lines.append(f"| {ways[0].name} | {told} | {mean:.2f} | {1 / mean:.1f} |")
     for metric in METRICS:
-        lines += ["", _split(trained, metric, arms)]
+        lines += ["", _split(trained, metric, arms), "", _levels(trained, metric)]
     return lines
 
 
@@ -99,24 +99,23 @@ def _ways(trained: Trained, metric: str) -> dict[str, list[Way]]:
         one, base = values[LAST][arm], values[LAST]["baseline"]
         usual, delta = np.var(one - base, ddof=1), one - base
         ways = [
-            Way("usual", 1.0, None),
+            Way("usual", 1.0),
             Way(
                 "draws and data order not shared",
                 (np.var(one, ddof=1) + np.var(base, ddof=1)) / usual,
-                None,
             ),
         ]
         for share in AVERAGED:
             averaged = values[share][arm] - values[share]["baseline"]
             name = f"weights averaged over the last {100 * share:g} % of the epoch"
-            moved = 100 * (averaged.mean() - delta.mean())
-            ways.append(Way(name, np.var(averaged, ddof=1) / usual, moved))
+            ways.append(Way(name, np.var(averaged, ddof=1) / usual, _shift(averaged - delta)))
         variance, moved = _ensembles(trained, measure, arm, delta)
-        ways.append(Way(f"predictions of {ENSEMBLE} seeds averaged", variance / usual, moved))
-        ways.append(Way(f"the mean of {ENSEMBLE} seeds", 1 / ENSEMBLE, None))
+        name = f"predictions of {ENSEMBLE} seeds averaged"
+        ways.append(Way(name, variance / usual, f"{moved:+.2f}"))
+        ways.append(Way(f"the mean of {ENSEMBLE} seeds", 1 / ENSEMBLE))
         control = _control_variate(one, base) / usual
         name = f"baseline as control variate, {MORE_BASELINES} x as many of its seeds"
-        ways.append(Way(name, control, None))
+        ways.append(Way(name, control))
         found[arm] = ways
     return found
 
@@ -148,6 +147,23 @@ def _control_variate(arm: np.ndarray, base: np.ndarray) -> float:
     return float(
         np.min(aa - 2 * slopes * ab + slopes**2 * bb + (1 - slopes) ** 2 * bb / MORE_BASELINES)
     )
+
+
+def _shift(moved: np.ndarray) -> str:
+    """Mean over seeds and its standard error, in pp."""
+    error = moved.std(ddof=1) / len(moved) ** 0.5
+    return f"{100 * moved.mean():+.2f} ± {100 * error:.2f}"
+
+
+def _levels(trained: Trained, metric: str) -> str:
+    """What averaged weights do to the baseline itself."""
+    measure, of_baseline = _measure(trained, metric), trained.p_click["baseline"]
+    last = _by_seed(measure, of_baseline[LAST])
+    told = [
+        f"{_shift(_by_seed(measure, of_baseline[share]) - last)} ({100 * share:g} %)"
+        for share in AVERAGED
+    ]
+    return f"Averaged weights move the baseline's {metric.upper()}, pp, by {', '.join(told)}."
 
 
 def _split(trained: Trained, metric: str, arms: list[str]) -> str:
@@ -187,7 +203,7 @@ def _by_seed(measure: Callable[[np.ndarray], float], predictions: np.ndarray) ->
 
 
 def _shown(way: Way) -> str:
-    return f"{way.variance:.2f}" + ("" if way.shift is None else f" [{way.shift:+.2f}]")
+    return f"{way.variance:.2f}" + (f" [{way.shift}]" if way.shift else "")
 
 
 if __name__ == "__main__":
