@@ -23,9 +23,7 @@ def test_control_variate_by_hand(study):
     """Independent arms: b^2 + (1 - b)^2 / 3 is least at b = 1/4; shared noise: b = 1 is best."""
     rng = np.random.default_rng(0)
     arm, base = rng.normal(size=(2, 4_000))
-    expected = (
-        np.var(arm, ddof=1) + np.var(base, ddof=1) / 4
-    )  # b = 1/4 minimises b^2 + (1 - b)^2 / 3
+    expected = np.var(arm, ddof=1) + np.var(base, ddof=1) / 4
     assert study._control_variate(arm, base) == pytest.approx(expected, rel=0.02)
     assert study._control_variate(base + 0.1, base) == pytest.approx(0, abs=1e-9)
 

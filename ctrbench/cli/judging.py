@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ctrbench.cli.matrix import effect_of
 from ctrbench.workspace import Workspace
 
 GATE_FAILED = 1  # exit code
@@ -74,13 +75,10 @@ def power(
     """How many seeds, or how many more test users, it takes to see an effect in FILE's matrix."""
     from ctrbench.cli._judging_views import power_table
     from ctrbench.matrix import read_matrix
-    from ctrbench.stats import parse_points
 
     workspace: Workspace = context.obj
-    given = None if effect is None else parse_points(effect, "--effect")
     matrix = read_matrix(file, workspace)
-    wanted = given or parse_points(matrix.file.effect or "0.1pp", "effect")
-    typer.echo(power_table(workspace, matrix, wanted))
+    typer.echo(power_table(workspace, matrix, effect_of(effect, matrix.file.effect)))
 
 
 def ranks(

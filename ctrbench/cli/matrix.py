@@ -12,6 +12,8 @@ import typer
 from ctrbench.errors import ConfigError
 from ctrbench.workspace import Workspace
 
+DEFAULT_EFFECT = "0.1pp"  # what a team looks for, where neither it nor its file says
+
 BenchmarkArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="The benchmark file (YAML).")
 ]
@@ -49,8 +51,12 @@ def run(
     ] = False,
     most_seeds: Annotated[int, typer.Option(help="The budget of --until-decided.")] = 20,
     effect: Annotated[
-        str, typer.Option(help="The smallest effect that --until-decided has to decide.")
-    ] = "0.1pp",
+        str | None,
+        typer.Option(
+            help="The smallest effect that --until-decided has to decide; else the file's, else "
+            "0.1pp."
+        ),
+    ] = None,
 ) -> None:
     """Train the cells of FILE that are not stored yet, then print the comparison table."""
     from ctrbench.cli._matrix_views import RunDisplay, comparison_table, judged, print_states
@@ -58,12 +64,11 @@ def run(
     from ctrbench.reports import check_format, render
     from ctrbench.runner import run_matrix
     from ctrbench.runner.sequential import run_until_decided
-    from ctrbench.stats import parse_points
 
     workspace: Workspace = context.obj
     check_format(format)
-    wanted = parse_points(effect, "--effect")
     matrix = read_matrix(file, workspace)
+    wanted = effect_of(effect, matrix.file.effect)
     if not until_decided:
         with RunDisplay() as display:
             records = run_matrix(workspace, matrix, _jobs(jobs), retry_failed, display)
@@ -144,6 +149,21 @@ def tune(
     if write:
         write_choice(file, tuning.training, tuning.factors)
         typer.echo(f"wrote the choice into {file}")
+
+
+def effect_of(option: str | None, of_file: str | None) -> float:
+    """The effect asked for, a fraction: the option's, else the file's, else the default.
+
+    Raises:
+        ConfigError: it has no unit, or is 0.
+    """
+    from ctrbench.stats import parse_points
+
+    text = option or of_file or DEFAULT_EFFECT
+    points = parse_points(text, "--effect" if option else "effect")
+    if points == 0:
+        raise ConfigError(f"effect {text} will not do: no number of seeds shows a difference of 0.")
+    return points
 
 
 def _jobs(text: str) -> int:

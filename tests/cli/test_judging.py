@@ -138,6 +138,9 @@ def test_power_names_seeds_or_users(run, trained):
     code, said = run("power", file, "--effect", "0.001pp")
     assert "not with these test users, whatever the number of seeds" in said
     assert run("power", file, "--effect", "1")[0] == 2
+    code, said = run("power", file, "--effect", "0pp")
+    assert code == 2
+    assert "no number of seeds shows a difference of 0" in said
 
 
 def _stored(trained, place: str, name: str = "taste", **changes):
