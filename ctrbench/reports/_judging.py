@@ -86,9 +86,13 @@ def _pairs(plan: Comparison, arms: Arms) -> Iterable[tuple[Arm, Arm, bool]]:
 def _contrast(
     arm: Arm, reference: Arm, measure: Measure, influences: Influences
 ) -> Contrast | None:
-    """A mode with its settings is a kind: its seeds vary alike whatever the version."""
-    both = (_measured(one, measure, influences) for one in (arm, reference))
-    return pair(*both, kind=f"{arm.column} {measure.key}")
+    """A mode with its settings is a kind: its seeds vary alike whatever the version.
+
+    Against a sibling, which has the mode's own draws in common, they vary in a way of their own.
+    """
+    ours, theirs = (_measured(one, measure, influences) for one in (arm, reference))
+    against = "sibling" if reference.column else "baseline"
+    return pair(ours, theirs, kind=f"{arm.column} against {against}")
 
 
 def _measured(arm: Arm, measure: Measure, influences: Influences) -> Measured:

@@ -52,8 +52,9 @@ def pooled_seeds(contrasts: Sequence[Contrast]) -> list[Seeds]:
     """Each contrast's variance over seeds, pooled over those of its kind that vary alike.
 
     Alike are contrasts of one kind over the same seeds that pass Bartlett's test. Kinds are kept
-    apart without a test: in a matrix these are the modes, a handful of seeds cannot tell a
-    variance from its fourfold, and a noisy mode pooled with quiet ones had 12 % false alarms.
+    apart without a test: in a matrix these are the modes, against the baseline and against
+    siblings. A handful of seeds cannot tell a variance from its fourfold, and a noisy mode pooled
+    with quiet ones had 12 % false alarms.
     """
     found = [_own(contrast) for contrast in contrasts]
     groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}

@@ -37,17 +37,17 @@ def test_headline_intervals_are_those_of_the_family_without_controls(records):
     influences = moved(records)
     table = compare(plan(), records, influences)
 
-    def contrast(label, reference):
+    def contrast(label, reference, kind="baseline"):
         values = {s: records[f"{label}#{s}"].metrics["test"].gauc for s in range(3)}
         other = {s: records[f"{reference}#{s}"].metrics["test"].gauc for s in range(3)}
         own = {s: np.float64(influences[f"{label}#{s}"]["test/gauc"]) for s in range(3)}
         theirs = {s: np.float64(influences[f"{reference}#{s}"]["test/gauc"]) for s in range(3)}
         arms = Measured(label, values, own), Measured(reference, other, theirs)
-        return pair(*arms, kind="vector test/gauc")
+        return pair(*arms, kind=f"vector against {kind}")
 
     family = [
         contrast("raw / vector", "Baseline"),
-        contrast("raw / vector", "raw@shuffled / vector"),
+        contrast("raw / vector", "raw@shuffled / vector", "sibling"),
         contrast("pca_64 / vector", "Baseline"),
     ]
     expected = infer(family)
