@@ -88,32 +88,40 @@ class Variance:
 
 
 def user_variance(contrast: Contrast) -> float:
-    """Of the seed-averaged difference, users being sampled; NaN for a single user.
+    """Of the seed-averaged difference, users being sampled.
 
-    It holds the users' own part and, divided by S, that of the interaction of users and seeds.
+    It holds the users' own part and, divided by S, that of the interaction of users and seeds. NaN
+    where a single user carries the difference, or one seed is all there is and no user differs.
     """
-    users = contrast.influence.shape[1]
-    if users < 2:
+    users = carrying_users(contrast)
+    if users < 2 and not (users == 0 and (contrast.estimate == 0 or len(contrast.seeds) > 1)):
         return math.nan
-    return users / (users - 1) * float(np.sum(contrast.mean_influence**2))
+    return users / max(users - 1, 1) * float(np.sum(contrast.mean_influence**2))
+
+
+def carrying_users(contrast: Contrast) -> int:
+    """Users that move the difference with any seed; a user of one class does not move GAUC."""
+    return int(np.count_nonzero(contrast.influence.any(axis=0)))
 
 
 def user_degrees(contrast: Contrast) -> float:
     """Of freedom of the user variance: few where few users carry the difference.
 
-    Twice its square over its own variance, that one from fourth moments; G - 1 at most, G being
-    the users that move the difference at all.
+    The users that normal influence values of this sum and this sum of squares would be of, less
+    one; G - 1 at most, G being the users that move the difference. Fourth moments, as in
+    Satterthwaite's own argument, are too large a thing to ask of a few users: two that carry it all
+    would have five degrees.
     """
-    squares = contrast.mean_influence**2
-    most = max(int(np.count_nonzero(squares)) - 1, 1)
-    fourth = float(np.sum(squares**2))
-    effective = 3 * float(squares.sum()) ** 2 / fourth - 1 if fourth else most
-    return float(min(most, effective))
+    moved = np.abs(contrast.mean_influence)
+    squares = float(np.sum(moved**2))
+    most = max(int(np.count_nonzero(moved)) - 1, 1)
+    effective = math.pi / 2 * float(moved.sum()) ** 2 / squares - 1 if squares else most
+    return float(min(most, max(effective, 1.0)))
 
 
 def interaction_variance(contrast: Contrast) -> float:
     """Of one seed's difference: the part that user and seed make together; 0 with one seed."""
-    seeds, users = contrast.influence.shape
+    seeds, users = len(contrast.seeds), carrying_users(contrast)
     if seeds < 2 or users < 2:
         return 0.0
     spread = contrast.influence.var(axis=0, ddof=1)

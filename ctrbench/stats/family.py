@@ -95,9 +95,9 @@ def infer(contrasts: Sequence[Contrast], looks: int = 1) -> list[Inference]:
                 low=contrast.estimate - half,
                 high=contrast.estimate + half,
                 p_value=p,
-                p_adjusted=max(joint, p),
-                p_holm=p_holm,
-                p_bh=p_bh,
+                p_adjusted=min(1.0, looks * max(joint, p)),
+                p_holm=min(1.0, looks * p_holm),
+                p_bh=min(1.0, looks * p_bh),
                 smallest_effect=half
                 + float(stdtrit(spread.degrees, POWER)) * spread.standard_error,
             )

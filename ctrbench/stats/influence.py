@@ -57,8 +57,9 @@ def influences(
 ) -> Mapping[str, Influence]:
     """Influence values of every metric of `METRICS`, users ascending by id.
 
-    A metric that is not defined, for want of a click or a non-click, is left out. A user with one
-    class only moves GAUC by 0.
+    A metric that is not defined, for want of a click or a non-click, is left out, and so is AUC
+    where all clicks, or all others, are one user's: how it varies over users cannot be told then.
+    A user with one class only moves GAUC by 0.
 
     Args:
         click: (N,) 0 or 1.
@@ -75,7 +76,7 @@ def influences(
     user = np.searchsorted(grouped.user_id, np.asarray(user_id))  # (N,)
     users = len(grouped.user_id)
     found = {}
-    if 0 < clicks.sum() < len(clicks):
+    if min(len(np.unique(user[clicks])), len(np.unique(user[~clicks]))) > 1:
         found["auc"] = _auc(clicks, p, weights, user, users)
     if grouped.evaluable_users:
         for name, weighting in GAUC_WEIGHTINGS.items():
@@ -94,7 +95,12 @@ def influences(
 def _auc(
     clicks: np.ndarray, p: np.ndarray, weights: np.ndarray, user: np.ndarray, users: int
 ) -> Influence:
-    """Each click's share of non-clicks below it, and each non-click's of clicks above it."""
+    """Each click's share of non-clicks below it, and each non-click's of clicks above it.
+
+    Both classes are centred on a mean of their own, so each has its own n / (n - 1) in Obuchowski's
+    variance, n being the users with such an impression. They are put into the values here, where
+    the classes can still be told apart; `standard_error` multiplies by G / (G - 1) for all alike.
+    """
     order = np.argsort(p, kind="stable")
     sorted_p = p[order]
     new = np.concatenate([[True], sorted_p[1:] != sorted_p[:-1]])
@@ -106,5 +112,11 @@ def _auc(
     place = np.empty(len(p))
     place[order] = np.where(clicks[order], no_below[tie] / no.sum(), yes_above[tie] / yes.sum())
     value = float(np.sum(yes * place) / yes.sum())
-    of_class = np.where(clicks, yes.sum(), no.sum())
-    return Influence(value, np.bincount(user, weights * (place - value) / of_class, users))
+    per_user = np.zeros(users)
+    for of_class in (clicks, ~clicks):
+        own = user[of_class]
+        moved = weights[of_class] * (place[of_class] - value) / weights[of_class].sum()
+        having = len(np.unique(own))
+        factor = math.sqrt(having / (having - 1) * (users - 1) / users)
+        per_user += factor * np.bincount(own, moved, users)
+    return Influence(value, per_user)

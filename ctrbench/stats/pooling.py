@@ -51,7 +51,8 @@ def variances(contrasts: Sequence[Contrast]) -> list[Variance]:
 def pooled_seeds(contrasts: Sequence[Contrast]) -> list[Seeds]:
     """Each contrast's variance over seeds, pooled over those of its kind that vary alike.
 
-    Alike are contrasts of one kind over the same seeds that pass Bartlett's test. Kinds are kept
+    Alike are contrasts of one kind over the same seeds that pass Bartlett's test; one of a single
+    seed borrows what its kind says. Kinds are kept
     apart without a test: in a matrix these are the modes, against the baseline and against
     siblings. A handful of seeds cannot tell a variance from its fourfold, and a noisy mode pooled
     with quiet ones had 12 % false alarms.
@@ -67,7 +68,20 @@ def pooled_seeds(contrasts: Sequence[Contrast]) -> list[Seeds]:
             if _alike(together):
                 for place in places:
                     found[place] = _shared(together)
-    return found
+    return [
+        _borrowed(one, contrasts, found) if not own.degrees else own
+        for one, own in zip(contrasts, found, strict=True)
+    ]
+
+
+def _borrowed(contrast: Contrast, contrasts: Sequence[Contrast], found: Sequence[Seeds]) -> Seeds:
+    """What its kind says of one seed's difference, for a contrast that has no more than one."""
+    kind = [
+        seeds
+        for other, seeds in zip(contrasts, found, strict=True)
+        if contrast.kind and other.kind == contrast.kind
+    ]
+    return max(kind, key=lambda seeds: seeds.degrees, default=_own(contrast))
 
 
 def seed_correlation(contrasts: Sequence[Contrast]) -> np.ndarray:

@@ -43,7 +43,7 @@ def test_gauc_difference_is_a_regression_of_user_aucs_with_robust_errors(log):
     ).fit(cov_type="HC0")
     found = compare_predictions(click, user, ours, theirs)
     assert found.estimate == pytest.approx(fitted.params[0])
-    users = len(used)
+    users = used.sum()
     assert found.standard_error == pytest.approx(fitted.bse[0] * np.sqrt(users / (users - 1)))
 
 

@@ -42,3 +42,19 @@ def test_satterthwaite_s_degrees_by_hand():
     spread = Variance(users=1.0, user_degrees=50, seeds=3.0, seed_degrees=4)
     assert spread.total == 4
     assert spread.degrees == pytest.approx(16 / (1 / 50 + 9 / 4))
+
+
+def test_one_user_alone_or_all_alike_says_nothing():
+    one = Contrast((0, 1), np.array([0.1, 0.2]), np.array([[0.1, 0.0], [0.2, 0.0]]))
+    alike = Contrast((0,), np.array([0.1]), np.zeros((1, 9)))
+    assert np.isnan(user_variance(one))
+    assert np.isnan(user_variance(alike))
+    assert user_variance(Contrast((0,), np.zeros(1), np.zeros((1, 9)))) == 0
+
+
+def test_users_who_move_nothing_do_not_count():
+    moved = np.array([[0.3, -0.1, -0.2]])
+    few = Contrast((0,), np.array([0.1]), moved)
+    many = Contrast((0,), np.array([0.1]), np.pad(moved, ((0, 0), (0, 100))))
+    assert user_variance(many) == user_variance(few) == pytest.approx(3 / 2 * 0.14)
+    assert user_degrees(many) == user_degrees(few)

@@ -57,16 +57,23 @@ def test_value_and_error_against_leaving_out_one_user_at_a_time(name, weighted):
 
 
 def test_auc_by_placement_values_of_all_pairs():
+    """Obuchowski's: each class has an n / (n - 1), n the users with an impression of that class."""
     click, p, user, weight = _log(1, users=20, rows=200)
+    click[user <= 30] = 0  # users without a click
+    users = np.unique(user)
     value = auc(click, p, weight)
-    expected = dict.fromkeys(np.unique(user).tolist(), 0.0)
+    expected = dict.fromkeys(users.tolist(), 0.0)
+    having = [len(np.unique(user[click == of_class])) for of_class in (0, 1)]
+    assert having[1] < having[0]
     yes, no = np.flatnonzero(click == 1), np.flatnonzero(click == 0)
     for i in range(len(p)):
         others = no if click[i] else yes
         wins = (p[i] > p[others]) if click[i] else (p[others] > p[i])
         place = np.average(wins + 0.5 * (p[others] == p[i]), weights=weight[others])
         total = weight[yes if click[i] else no].sum()
-        expected[int(user[i])] += weight[i] * (place - value) / total
+        n, all_users = having[click[i]], len(users)
+        factor = np.sqrt(n / (n - 1) * (all_users - 1) / all_users)
+        expected[int(user[i])] += factor * weight[i] * (place - value) / total
     found = influences(click, p, user, weight)["auc"]
     np.testing.assert_allclose(found.per_user, list(expected.values()), atol=1e-12)
 
@@ -104,7 +111,8 @@ def test_a_user_with_one_class_moves_gauc_by_nothing():
 
 def test_what_is_not_defined_is_left_out():
     assert influences([0, 0], [0.1, 0.2], [1, 2]).keys() == {"log_loss"}
-    assert influences([0, 1], [0.1, 0.2], [1, 2]).keys() == {"auc", "log_loss"}
+    assert influences([0, 1], [0.1, 0.2], [1, 2]).keys() == {"log_loss"}  # one user has all clicks
+    assert influences([0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4], [1, 2, 2, 1]).keys() == set(METRICS)
     assert influences(np.zeros(0, int), np.zeros(0), np.zeros(0, int)) == {}
 
 

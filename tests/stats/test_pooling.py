@@ -92,3 +92,13 @@ def test_one_seed_leaves_the_users_alone():
     (found,) = variances([contrast])
     assert (found.seeds, found.seed_degrees) == (0, 0)
     assert found.users == user_variance(contrast)
+
+
+def test_one_seed_borrows_what_its_kind_says():
+    contrasts = _many(["vector"] * 3, [1.0] * 3)
+    lone = Contrast((0,), np.array([0.1]), np.zeros((1, 9)), "late", "base", "vector")
+    *others, found = pooled_seeds([*contrasts, lone])
+    assert found == others[0]
+    (spread,) = variances([*contrasts, lone])[-1:]
+    assert spread.seeds == pytest.approx(others[0].variance)  # of one seed
+    assert pooled_seeds([lone])[0].degrees == 0
