@@ -22,6 +22,7 @@ class Design:
     arm_sd: float = 1.4  # of what all seeds of an arm get wrong, by impression
     noisy_mode: float = 1.0  # times as much seed noise in one of two modes
     weighted: bool = False
+    uneven: float = 0.0  # standard deviation of the logarithm of what a user weighs
     looks: tuple[int, ...] = ()  # numbers of seeds at which all is judged; empty: once, at the end
     family: bool = False  # six comparisons of four arms and two siblings, judged together
 
@@ -50,6 +51,8 @@ def draw_log(design: Design, rng: np.random.Generator) -> Log:
     logit += np.log(design.ctr / (1 - design.ctr))
     click = rng.random(shape) < 1 / (1 + np.exp(-logit))
     weight = rng.lognormal(0, 0.7, shape) if design.weighted else np.ones(shape)
+    if design.uneven:
+        weight = weight * rng.lognormal(0, design.uneven, (design.users, 1))
     return Log(logit, click, weight)
 
 
@@ -83,18 +86,18 @@ def measure(log: Log, p: np.ndarray) -> dict[str, Measured]:
         p: (S, U, n) predictions; only their order matters.
     """
     yes, no = log.weight * log.click, log.weight * ~log.click
-    if not (yes.any() and no.any()):
-        return {}
-    found = {"auc": _auc(yes, no, p)}
+    found = {}
+    if min((mass.any(axis=1)).sum() for mass in (yes, no)) > 1:
+        found["auc"] = _auc(yes, no, p)
     evaluable = log.click.any(axis=1) & ~log.click.all(axis=1)
-    if evaluable.any():
+    if evaluable.sum() > 1:
         yes, no, p = yes[evaluable], no[evaluable], p[:, evaluable]
         (below,) = _below(p, no)
         area = (yes * below).sum(axis=2) / (yes.sum(axis=1) * no.sum(axis=1))  # (S, U)
         share = log.weight[evaluable].sum(axis=1) / log.weight[evaluable].sum()
         value = area @ share
         per_user = np.zeros((len(p), len(evaluable)))
-        per_user[:, evaluable] = share * (area - value[:, None])
+        per_user[:, evaluable] = _leverage(share) * share * (area - value[:, None])
         found["gauc"] = Measured(value, per_user)
     return found
 
@@ -106,8 +109,17 @@ def _auc(yes: np.ndarray, no: np.ndarray, p: np.ndarray) -> Measured:
     )
     place = np.where(yes > 0, no_below / no.sum(), 1 - yes_below / yes.sum())
     value = (yes * place).sum(axis=(1, 2)) / yes.sum()
-    per_row = (place - value[:, None, None]) * (yes / yes.sum() + no / no.sum())
-    return Measured(value, per_row.sum(axis=2))
+    per_user = np.zeros(p.shape[:2])
+    for mass in (yes, no):
+        moved = ((place - value[:, None, None]) * mass / mass.sum()).sum(axis=2)
+        per_user += _leverage(mass.sum(axis=1) / mass.sum(), len(yes)) * moved
+    return Measured(value, per_user)
+
+
+def _leverage(part: np.ndarray, users: int | None = None) -> np.ndarray:
+    """As in ctrbench.stats.influence."""
+    count = np.count_nonzero(part) if users is None else users
+    return np.sqrt((count - 1) / count / np.where(part < 1, 1 - part, 1.0))
 
 
 def _below(p: np.ndarray, *weights: np.ndarray) -> list[np.ndarray]:

@@ -51,6 +51,8 @@ DESIGNS = (
     Design("200 users, 20 impressions each", users=200, rows=20),
     Design("30 users, 100 impressions each", users=30, rows=100),
     Design("1,000 users, 4 impressions each", users=1_000, rows=4),
+    Design("users of uneven weight", uneven=1),
+    Design("users of very uneven weight", uneven=2),
     Design("heavy ties", values=5),
     Design("click rate 0.5 %, 8,000 impressions", users=200, rows=40, ctr=0.005, family=True),
     Design("click rate 0.5 %, 2,000 impressions", ctr=0.005),

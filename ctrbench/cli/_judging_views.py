@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,13 @@ from ctrbench.matrix import BASELINE, Matrix, read_matrix
 from ctrbench.runner import complete, stored_records
 from ctrbench.schema import Cell, CellRecord, Metrics
 from ctrbench.stats import METRICS, Inference, Measured, infer, need, pair
+from ctrbench.stats.power import MOST_SEEDS
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
 LESS_IS_BETTER = ("log_loss",)
 SAME = ("data_hash", "protocol")  # without which two arms cannot be compared
+FEWEST_USERS = 100  # evaluable; below, a few people decide
 CONDITIONS = ("model", "training")  # in which two arms must not differ unless it is asked for
 
 Seeds = dict[int, CellRecord]  # the finished cells of an arm
@@ -60,8 +63,10 @@ def comparison(
     if metric not in METRICS:
         raise ConfigError(unknown_name("metric", metric, METRICS))
     if is_file(a) or is_file(b):
-        if not (is_file(a) and is_file(b)):
-            raise ConfigError(f"{a} and {b}: give two files of predictions, or two stored arms.")
+        if not (is_file(a) and is_file(b)) or file is not None:
+            raise ConfigError(
+                f"{a} and {b}: give two files of predictions and no --file, or two stored arms."
+            )
         inference, test = compare_files(a, b, metric)
         inference = inference.reversed() if metric in LESS_IS_BETTER else inference
         return Compared(a, b, metric, test, inference, ())
@@ -92,8 +97,10 @@ def comparison(
         raise DataError(_why_not(a, b, ours, theirs, sides, metric))
     if metric in LESS_IS_BETTER:
         contrast = contrast.reversed()
-    test = one.metrics["test"]
-    return Compared(a, b, metric, test, infer([contrast])[0], differing)
+    (inference,) = infer([contrast])
+    if math.isnan(inference.low):
+        raise DataError(f"{metric} rests on a single user here: there is no interval over users.")
+    return Compared(a, b, metric, one.metrics["test"], inference, differing)
 
 
 def describe(found: Compared, margin: float) -> str:
@@ -102,7 +109,8 @@ def describe(found: Compared, margin: float) -> str:
     low, high = 100 * inference.low, 100 * inference.high
     verdict = {
         "better": f"{found.a} is better.",
-        "worse": f"{found.a} is worse.",
+        "worse": f"{found.a} is worse"
+        + (f", but by less than {100 * margin:g} pp." if inference.low > -margin else "."),
         "no worse": f"{found.a} is no worse by more than {100 * margin:g} pp.",
         "inconclusive": "Not decided: it may be better, or worse by more than "
         f"{100 * margin:g} pp.",
@@ -114,6 +122,11 @@ def describe(found: Compared, margin: float) -> str:
         f"{found.metric}{sign} {100 * inference.estimate:+.3f} pp, 95 % interval {low:+.3f} to "
         f"{high:+.3f} (p {inference.p_value:.2g}). {verdict}",
     ]
+    if found.test.evaluable_users < FEWEST_USERS:
+        lines.append(
+            f"Only {found.test.evaluable_users} users have both a click and a non-click; with "
+            f"fewer than {FEWEST_USERS} a few people decide."
+        )
     if inference.low <= 0 <= inference.high:
         smallest = 100 * inference.smallest_effect
         lines.append(f"An effect below {smallest:.2f} pp can hide here.")
@@ -147,12 +160,14 @@ def power_table(workspace: Workspace, matrix: Matrix, effect: float) -> str:
     told = [f"To see {100 * effect:g} pp of {matrix.file.headline.upper()} four times in five:"]
     for label, inference in found.items():
         wanted = need(inference, effect, len(found))
-        if wanted.seeds is None:
+        if wanted.hidden:
             told.append(
-                f"- {label}: not with these test users, whatever the number of seeds; "
-                f"{wanted.users:.2f} times as many would do (now "
-                f"{100 * wanted.smallest_effect:.2f} pp at best)."
+                f"- {label}: not with these test users, whatever the number of seeds (at best "
+                f"{100 * wanted.smallest_effect:.2f} pp); it takes more than {wanted.users:.2f} "
+                "times as many users."
             )
+        elif wanted.seeds is None:
+            told.append(f"- {label}: more than {MOST_SEEDS:,} seeds, or more test users.")
         else:
             limit = f"at best {100 * wanted.smallest_effect:.2f} pp can be seen with these users"
             if not inference.variance.users:
@@ -181,7 +196,7 @@ def _of_store(workspace: Workspace, name: str) -> list[list[CellRecord]]:
     """The stored cells of `DATASET/VERSION/MODE`, those of one kind of settings together."""
     dataset, _, place = name.partition("/")
     version, _, mode = place.partition("/")
-    if not version:
+    if not version or not dataset or {".", ".."} & set(name.split("/")):
         raise ConfigError(
             f"{name!r} names no arm: give DATASET/VERSION/MODE, or --file and VERSION/MODE."
         )
@@ -209,7 +224,12 @@ def _alike(names: tuple[str, str], kinds: list[list[list[CellRecord]]]) -> list[
         for theirs in kinds[1]
         if all(getattr(ours[0].cell, x) == getattr(theirs[0].cell, x) for x in (*SAME, *CONDITIONS))
     ]
-    if len(pairs) != 1:
+    same_data = any(
+        all(getattr(ours[0].cell, x) == getattr(theirs[0].cell, x) for x in SAME)
+        for ours in kinds[0]
+        for theirs in kinds[1]
+    )
+    if len(pairs) != 1 and same_data:
         for name, groups in zip(names, kinds, strict=True):
             if len(groups) > 1:
                 told = "; ".join(_settings(group[0]) for group in groups)
@@ -217,6 +237,7 @@ def _alike(names: tuple[str, str], kinds: list[list[list[CellRecord]]]) -> list[
                     f"{name} is stored under {len(groups)} kinds of settings ({told}): say which "
                     "with --file FILE, a benchmark file."
                 )
+    if len(pairs) != 1:  # other data or protocol: whoever asks is told so next
         pairs = [(kinds[0][0], kinds[1][0])]
     return [_finished(name, arm) for name, arm in zip(names, pairs[0], strict=True)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from ctrbench.errors import ConfigError, DataError, raise_all
 from ctrbench.metrics import evaluate
 from ctrbench.schema import Metrics
 from ctrbench.stats import Inference, compare_predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ENDINGS = (".parquet", ".csv")
 NEEDED = ("user_id", "click", "p_click")
@@ -72,13 +76,15 @@ def read_predictions(path: Path) -> Predictions:
         )
     if table.empty:
         raise DataError(f"{path} holds no row.")
+    raise_all(_unfit(table), DataError, f"{path} cannot be used:")
     parts = {0: table}
     if "seed" in table:
         parts = {int(seed): part for seed, part in table.groupby("seed", sort=True)}  # pyright: ignore
     first = next(iter(parts.values()))
+    columns = [name for name in ("user_id", "click", "weight") if name in table]
     for seed, part in parts.items():
         same = len(part) == len(first) and all(
-            (part[name].to_numpy() == first[name].to_numpy()).all() for name in ("user_id", "click")
+            (part[name].to_numpy() == first[name].to_numpy()).all() for name in columns
         )
         if not same:
             raise DataError(f"{path}: seed {seed} is not of the same impressions as the first.")
@@ -89,6 +95,27 @@ def read_predictions(path: Path) -> Predictions:
         weight=first["weight"].to_numpy(np.float64) if "weight" in first else None,
         seeds=tuple(parts),
     )
+
+
+def _unfit(table: pd.DataFrame) -> list[str]:
+    """What is wrong with single columns, a phrase each."""
+    import pandas as pd
+
+    found = []
+    for name in (*NEEDED, "weight", "seed"):
+        if name not in table:
+            continue
+        column = table[name]
+        missing = np.flatnonzero(column.isna())
+        if len(missing):
+            found.append(f"{name} is missing in {len(missing)} rows (row {missing[0]})")
+        elif name != "user_id" and not pd.api.types.is_numeric_dtype(column):
+            found.append(
+                f"{name} must be numbers; it is {column.dtype} (row 0: {column.iloc[0]!r})"
+            )
+        elif name == "seed" and np.any(column.to_numpy() % 1):
+            found.append("seed must be whole numbers")
+    return found
 
 
 def _differences(one: Predictions, other: Predictions) -> list[str]:

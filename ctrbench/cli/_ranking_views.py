@@ -31,7 +31,10 @@ def ranking(workspace: Workspace, matrices: list[Matrix]) -> str:
         raise ConfigError(f"the files judge by different metrics: {', '.join(sorted(headlines))}.")
     (headline,) = headlines
     found = [_deltas(workspace, matrix) for matrix in matrices]
-    common = sorted(set(found[0]).intersection(*found[1:]))
+    shared = set(found[0]).intersection(*found[1:])
+    modes = {mode for _, mode in shared}
+    common = sorted(place for place in shared if all((place[0], m) in shared for m in modes))
+    left_out = sorted({version for version, _ in shared} - {version for version, _ in common})
     if not common:
         raise DataError(
             f"no version and mode has finished cells on all of {', '.join(datasets)}; ranks need "
@@ -41,6 +44,8 @@ def ranking(workspace: Workspace, matrices: list[Matrix]) -> str:
         f"{headline.upper()} deltas on {len(datasets)} data sets: {', '.join(datasets)}. Over "
         f"{len(common)} pairs of version and mode that all of them have."
     ]
+    if left_out:
+        told.append(f"Left out, for want of a mode somewhere: {', '.join(left_out)}.")
     for axis, what in ((1, "modes"), (0, "versions")):
         told += ["", *_described(what, _ranked(found, common, axis))]
     return "\n".join(told)
@@ -78,8 +83,8 @@ def _described(what: str, ranking: Ranking) -> list[str]:
     apart = [pair for pair in ranking.pairs if pair.p_holm <= LEVEL]
     for pair in apart:
         better, worse, wins = pair.one, pair.other, pair.wins
-        if wins < ranking.datasets / 2:
-            better, worse, wins = pair.other, pair.one, ranking.datasets - wins
+        if pair.wins < pair.losses:
+            better, worse, wins = pair.other, pair.one, pair.losses
         told.append(
             f"{better} is above {worse} on {wins} of {ranking.datasets} data sets (signed ranks, "
             f"Holm: p {pair.p_holm:.2g})."

@@ -42,7 +42,10 @@ def compare(
     margin: Annotated[str, typer.Option(help="A loss below it does not matter.")] = "0.05pp",
     fail_on: Annotated[
         Literal["worse", "not-better"] | None,
-        typer.Option(help="End with exit code 1 if A is worse, or is not shown to be better."),
+        typer.Option(
+            help="End with exit code 1 if A is worse, and not surely by less than the margin; or "
+            "if it is not shown to be better."
+        ),
     ] = None,
     any_settings: Annotated[
         bool, typer.Option("--any-settings", help="Compare arms that were not trained alike, too.")
@@ -55,9 +58,11 @@ def compare(
     workspace: Workspace = context.obj
     loss = parse_points(margin, "--margin")
     found = comparison(workspace, a, b, file, metric, any_settings)
-    verdict = found.inference.verdict(loss)
     typer.echo(describe(found, loss))
-    failed = verdict == "worse" if fail_on == "worse" else verdict != "better"
+    if fail_on == "worse":  # a loss that is surely below the margin does not matter
+        failed = found.inference.high < 0 and found.inference.low <= -loss
+    else:
+        failed = found.inference.low <= 0
     if fail_on is not None:
         typer.echo(f"Gate --fail-on {fail_on}: {'failed' if failed else 'passed'}.")
         if failed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from ctrbench.errors import CtrBenchError
 from ctrbench.workspace import Workspace
 
 USER_MISTAKE = 2  # exit code
+CRASH = 70  # of sysexits.h, so that 1 is the gate's alone
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
@@ -68,3 +70,6 @@ def main() -> None:
         if end.code == INTERRUPTED:
             sys.stderr.write("\nctrbench: stopped; what was stored stays, run again to go on.\n")
         raise
+    except Exception:
+        traceback.print_exc()
+        sys.exit(CRASH)

@@ -12,6 +12,7 @@ import typer
 from ctrbench.errors import ConfigError
 from ctrbench.workspace import Workspace
 
+MOST_SEEDS = 20  # of --until-decided
 DEFAULT_EFFECT = "0.1pp"  # what a team looks for, where neither it nor its file says
 
 BenchmarkArgument = Annotated[
@@ -49,7 +50,9 @@ def run(
     until_decided: Annotated[
         bool, typer.Option(help="Add seeds until every comparison is decided, or cannot be.")
     ] = False,
-    most_seeds: Annotated[int, typer.Option(help="The budget of --until-decided.")] = 20,
+    most_seeds: Annotated[
+        int | None, typer.Option(help="The budget of --until-decided; 20 unless said.")
+    ] = None,
     effect: Annotated[
         str | None,
         typer.Option(
@@ -67,6 +70,8 @@ def run(
 
     workspace: Workspace = context.obj
     check_format(format)
+    if not until_decided and (most_seeds is not None or effect is not None):
+        raise ConfigError("--most-seeds and --effect belong to --until-decided; add it.")
     matrix = read_matrix(file, workspace)
     wanted = effect_of(effect, matrix.file.effect)
     if not until_decided:
@@ -81,7 +86,7 @@ def run(
             _jobs(jobs),
             retry_failed,
             display,
-            most_seeds,
+            MOST_SEEDS if most_seeds is None else most_seeds,
             wanted,
             lambda matrix, records, looks: judged(workspace, matrix, records, looks),
         )

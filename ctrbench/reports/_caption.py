@@ -61,9 +61,15 @@ def mean_metric(arm: Arm, name: str) -> float | None:
 def _seeds(seeds: tuple[int, ...], family: int) -> str:
     listed = ", ".join(map(str, seeds))
     if family:
-        over = f"{len(seeds)} seeds ({listed})" if len(seeds) > 1 else f"one seed ({listed})"
+        if len(seeds) == 1:
+            return (
+                f"One seed ({listed}) with a 95 % interval for other users alone, simultaneous "
+                f"over the {family} headline comparisons that are no control: how much a delta "
+                "varies when models are trained again is not in it, and nothing is set in bold."
+            )
         return (
-            f"Mean over {over} with a 95 % interval for other users and other seeds, simultaneous "
+            f"Mean over {len(seeds)} seeds ({listed}) with a 95 % interval for other users and "
+            "other seeds, simultaneous "
             f"over the {family} headline comparisons that are no control; all other intervals "
             "stand alone and are exploratory. Bold, or *: the interval leaves zero out."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from ctrbench.stats import (
     pair,
     share_of_attainable,
 )
+from ctrbench.stats.contrast import user_variance
 
 CEILING = "ceiling"  # key, in place of a cell's hash, of the true click probability
 Influences = Mapping[str, Mapping[str, np.ndarray]]  # cell hash -> measure's key -> (G,)
@@ -42,7 +44,7 @@ def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
     for arm, reference, control in _pairs(plan, arms):
         for measure in plan.measures:
             contrast = _contrast(arm, reference, measure, influences)
-            if contrast is not None:
+            if contrast is not None and not math.isnan(user_variance(contrast)):
                 place = (arm.label, reference.label, measure.key)
                 judged_together = measure == headline and not control
                 (together if judged_together else alone)[place] = contrast

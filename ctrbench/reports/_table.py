@@ -30,8 +30,11 @@ class Entry:
 
     @property
     def separable(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.inference is not None and not self.inference.low <= 0 <= self.inference.high
+        """Whether the interval leaves zero out, that of other seeds included."""
+        found = self.inference
+        if found is None or not found.variance.seed_degrees:
+            return False
+        return not found.low <= 0 <= found.high
 
     @property
     def text(self) -> str:

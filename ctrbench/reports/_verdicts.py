@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import median
 
 from ctrbench.reports._caption import NAMES
 from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure
@@ -26,7 +27,7 @@ class VerdictLine:
     """One judged comparison; `inference` holds the numbers at full precision."""
 
     subject: str  # `centred / sim_score against the baseline`
-    verdict: str  # `not decided: between -0.15 and +0.99 pp`
+    verdict: str  # `not decided: +0.42 pp, between -0.15 and +0.99`
     inference: Inference
 
     @property
@@ -79,7 +80,9 @@ def phrase(inference: Inference, margin: float) -> str:
         "no worse": f"no worse by more than {100 * margin:g} pp",
         "inconclusive": "not decided",
     }[inference.verdict(margin)]
-    return f"{told}: between {low:+.2f} and {high:+.2f} pp"
+    if not inference.variance.seed_degrees:
+        told += " on this seed"
+    return f"{told}: {100 * inference.estimate:+.2f} pp, between {low:+.2f} and {high:+.2f}"
 
 
 def _pairs(plan: Comparison, arms: Arms) -> Iterator[tuple[Arm, Arm, str]]:
@@ -109,8 +112,8 @@ def _narrower(inferences: list[Inference]) -> list[str]:
     ]
     if not parts:
         return []
-    cure = "Only more test users" if min(parts) > 0.8 else "More seeds"
-    return [f"{cure} would make these ranges narrower; `ctrbench power FILE` says how many."]
+    cure = "Only more test users" if median(parts) > 0.8 else "More seeds"
+    return [f"{cure} would make most ranges narrower; `ctrbench power FILE` says how many."]
 
 
 def _shown(p: float) -> str:

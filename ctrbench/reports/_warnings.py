@@ -17,6 +17,7 @@ LARGE_GAIN = 0.02  # the largest gain that published image embeddings had is 0.0
 BETTER_THAN_TRAINING = 0.02  # AUC on test above that on training impressions not yet learned
 CURVE_TAIL = 5  # points, a quarter of an epoch
 LEVEL = 0.05
+FEWEST_DEGREES = 20  # of the users' variance
 ROUNDING = 1e-7  # of metrics: what another processor's last digits come to
 
 
@@ -26,6 +27,7 @@ def warnings(plan: Comparison, arms: Arms, judged: Judged) -> tuple[str, ...]:
         _repeat(plan, arms),
         _weak_baseline(plan, arms),
         _few_users(plan, arms),
+        _heavy_users(plan, arms, judged),
         *_coverage(plan, arms),
         _controls(plan, arms, judged),
         _wide(plan, arms, judged),
@@ -179,6 +181,23 @@ def _few_users(plan: Comparison, arms: Arms) -> str:
     if not few:
         return ""
     return f"Fewer than {FEWEST_USERS} evaluable users carry GAUC on {'; '.join(few)}."
+
+
+def _heavy_users(plan: Comparison, arms: Arms, judged: Judged) -> str:
+    """Intervals that rest on a few users with most of the impressions."""
+    known = {
+        arm.label: inference.variance.user_degrees
+        for arm, inference in _against_baseline(plan, arms, judged, control=False)
+        if inference.variance.users and inference.variance.users > inference.variance.seeds
+    }
+    few = {label: degrees for label, degrees in known.items() if degrees < FEWEST_DEGREES}
+    if not few:
+        return ""
+    label = min(few, key=lambda name: few[name])
+    return (
+        f"A few users carry the difference: as uncertain as among {few[label] + 1:.0f} users alike "
+        f"({label}). Such intervals are too narrow by up to a half."
+    )
 
 
 def _coverage(plan: Comparison, arms: Arms) -> list[str]:

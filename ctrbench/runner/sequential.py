@@ -11,10 +11,11 @@ from ctrbench.errors import ConfigError
 from ctrbench.matrix import Matrix
 from ctrbench.runner.run import Observer, run_matrix
 from ctrbench.schema import CellRecord
-from ctrbench.stats import Inference, need
+from ctrbench.stats import Inference, Verdict, need, parse_points
 from ctrbench.workspace import Workspace
 
-State = Literal["decided", "undecidable on this test set", "out of budget"]
+State = Verdict | Literal["undecidable on this test set", "out of budget"]
+FEWEST_SEEDS = 3  # of the first look; one seed says nothing of seeds, two next to nothing
 Judge = Callable[[Matrix, dict[str, CellRecord], int], Mapping[str, Inference]]
 
 
@@ -52,13 +53,13 @@ def run_until_decided(
 ) -> Outcome:
     """Train look by look; the looks are fixed beforehand and share the 5 % evenly.
 
-    A comparison is decided by its interval: better, worse, or no worse than the margin. It is
-    undecidable where an effect of this size would be missed at any number of seeds, because the
+    A comparison is decided by its interval: better, worse, or no worse than the file's margin. It
+    is undecidable where an effect of this size would be missed at any number of seeds, because the
     sampling of the test users alone hides it.
 
     Args:
         workspace: of the data.
-        matrix: its own seeds are the first look.
+        matrix: its own seeds are the first look, or three if it has fewer.
         jobs: cells at once.
         retry_failed: train failed cells again.
         observer: is told how it goes.
@@ -72,9 +73,12 @@ def run_until_decided(
     Source: group-sequential testing with equal Bonferroni shares, as the simplest of the rules in
     Jennison and Turnbull 1999, chapter 2; its error is bounded whatever the looks share.
     """
-    first = len(matrix.file.seeds)
+    given = len(matrix.file.seeds)
+    first = max(given, FEWEST_SEEDS)
     if most_seeds < first:
-        raise ConfigError(f"--most-seeds {most_seeds}: the file has {first} seeds already.")
+        told = f"the file has {given} seeds already" if given == first else "it starts with three"
+        raise ConfigError(f"--most-seeds {most_seeds}: {told}.")
+    margin = parse_points(matrix.file.margin, "margin")
     planned = looks(first, most_seeds)
     records: dict[str, CellRecord] = {}
     states: dict[str, State] = {}
@@ -82,15 +86,16 @@ def run_until_decided(
         matrix = _with_seeds(matrix, seeds)
         records = run_matrix(workspace, matrix, jobs, retry_failed, observer)
         found = judge(matrix, records, len(planned))
-        states = {name: _state(one, effect, len(found)) for name, one in found.items()}
+        states = {name: _state(one, effect, margin, len(found)) for name, one in found.items()}
         if states and all(state != "out of budget" for state in states.values()):
             break
     return Outcome(matrix, records, len(planned), states)
 
 
-def _state(inference: Inference, effect: float, comparisons: int) -> State:
-    if inference.verdict(effect) != "inconclusive":
-        return "decided"
+def _state(inference: Inference, effect: float, margin: float, comparisons: int) -> State:
+    verdict = inference.verdict(margin)
+    if verdict != "inconclusive":
+        return verdict
     hidden = need(inference, effect, comparisons).smallest_effect > effect
     return "undecidable on this test set" if hidden else "out of budget"
 

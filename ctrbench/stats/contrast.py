@@ -19,7 +19,7 @@ class Contrast:
 
     seeds: tuple[int, ...]
     delta: np.ndarray  # (S,) one difference per seed
-    influence: np.ndarray  # (S, G) what each user adds to it; each row sums to 0
+    influence: np.ndarray  # (S, G) what each user adds to it
     arm: str = ""
     reference: str = ""  # what the arm is set against
     kind: str = ""  # comparisons of one kind may vary alike over seeds; empty: like no other

@@ -26,7 +26,7 @@ METRICS = ("auc", *GAUC_WEIGHTINGS, "log_loss")
 
 @dataclass(frozen=True)
 class Influence:
-    """A metric and what each of its G users adds to its deviation; the sum over users is 0."""
+    """A metric and what each of its G users adds to its deviation; `_leverage` is in the values."""
 
     value: float
     per_user: np.ndarray  # (G,)
@@ -82,13 +82,15 @@ def influences(
         for name, weighting in GAUC_WEIGHTINGS.items():
             value, share = grouped.gauc(weighting), grouped.weights(weighting) * grouped.evaluable
             deviation = np.where(grouped.evaluable, grouped.auc - value, 0.0)
-            found[name] = Influence(value, share / share.sum() * deviation)
+            part = share / share.sum()
+            found[name] = Influence(value, _leverage(part) * part * deviation)
     if len(p):
         clipped = np.clip(p.astype(np.float64), SMALLEST_P, 1 - SMALLEST_P)
         loss = -np.log(np.where(clicks, clipped, 1 - clipped))
         value, total = float(np.average(loss, weights=weights)), weights.sum()
+        part = np.bincount(user, weights, users) / total
         per_user = np.bincount(user, weights * (loss - value) / total, users)
-        found["log_loss"] = Influence(value, per_user)
+        found["log_loss"] = Influence(value, _leverage(part) * per_user)
     return found
 
 
@@ -97,9 +99,8 @@ def _auc(
 ) -> Influence:
     """Each click's share of non-clicks below it, and each non-click's of clicks above it.
 
-    Both classes are centred on a mean of their own, so each has its own n / (n - 1) in Obuchowski's
-    variance, n being the users with such an impression. They are put into the values here, where
-    the classes can still be told apart; `standard_error` multiplies by G / (G - 1) for all alike.
+    Both classes are centred on a mean of their own. For users alike their leverages are the
+    n / (n - 1) of Obuchowski's variance, n being the users with an impression of the class.
     """
     order = np.argsort(p, kind="stable")
     sorted_p = p[order]
@@ -114,9 +115,24 @@ def _auc(
     value = float(np.sum(yes * place) / yes.sum())
     per_user = np.zeros(users)
     for of_class in (clicks, ~clicks):
-        own = user[of_class]
-        moved = weights[of_class] * (place[of_class] - value) / weights[of_class].sum()
-        having = len(np.unique(own))
-        factor = math.sqrt(having / (having - 1) * (users - 1) / users)
-        per_user += factor * np.bincount(own, moved, users)
+        own, mass = user[of_class], weights[of_class]
+        part = np.bincount(own, mass, users) / mass.sum()
+        moved = np.bincount(own, mass * (place[of_class] - value) / mass.sum(), users)
+        per_user += _leverage(part, users) * moved
     return Influence(value, per_user)
+
+
+def _leverage(part: np.ndarray, users: int | None = None) -> np.ndarray:
+    """(G,) how much users that weigh a lot pull a mean to themselves, and so seem closer to it.
+
+    `1 / sqrt(1 - part)` makes the expected square right for users of one variance (CR2 of Bell and
+    McCaffrey 2002, Survey Methodology 28; HC2 where a user is one number). What `standard_error`
+    does for all users alike, G / (G - 1), is divided out.
+
+    Args:
+        part: (G,) share of each user in the weights of the mean.
+        users: G of the divisor; None: those that weigh anything.
+    """
+    count = np.count_nonzero(part) if users is None else users
+    free = np.where(part < 1, 1 - part, 1.0)  # a single user is all of it, and deviates by nothing
+    return np.sqrt((count - 1) / count / free)

@@ -13,9 +13,14 @@ MOST_SEEDS = 1000  # beyond, nobody trains
 class Need:
     """What one comparison would take to be told from zero four times in five."""
 
-    seeds: int | None  # None: no number of seeds is enough with these test users
-    users: float  # times as many test users as now that would do with any number of seeds
+    seeds: int | None  # None: not even MOST_SEEDS are enough with these test users
+    users: float  # times as many test users as now, below which no number of seeds is enough
     smallest_effect: float  # that these test users can show at any number of seeds
+
+    @property
+    def hidden(self) -> bool:
+        """Whether no number of seeds shows the effect on these test users."""
+        return self.users > 1
 
 
 def need(inference: Inference, effect: float, comparisons: int = 1) -> Need:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -70,8 +72,16 @@ def compare_predictions(
     deltas, moved = [], []
     for one, other in pairs:
         if one is None or other is None:
-            raise DataError(f"{metric} is not defined here: no user has a click and a non-click.")
+            told = "no user has a click and a non-click"
+            if metric == "auc":
+                told = "all clicks, or all other impressions, are one user's"
+            raise DataError(f"{metric} is not defined here, or has no interval: {told}.")
         deltas.append(one.value - other.value)
         moved.append(one.per_user - other.per_user)
     contrast = Contrast(tuple(range(len(deltas))), np.array(deltas), np.stack(moved))
-    return infer([contrast])[0]
+    (found,) = infer([contrast])
+    if math.isnan(found.low):
+        raise DataError(
+            f"{metric} rests on a single user, or no user differs: there is no interval over users."
+        )
+    return found

@@ -23,6 +23,7 @@ class Pair:
     one: str
     other: str
     wins: int  # data sets on which `one` is the better; a tie is nobody's
+    losses: int
     p_value: float  # two-sided
     p_holm: float  # over all pairs
 
@@ -79,7 +80,14 @@ def rank(scores: ArrayLike, contenders: Sequence[str]) -> Ranking:
     places = list(combinations(range(len(contenders)), 2))
     p_values = [_signed_rank(values[:, i] - values[:, j]) for i, j in places]
     pairs = [
-        Pair(contenders[i], contenders[j], int((values[:, i] > values[:, j]).sum()), p, p_holm)
+        Pair(
+            contenders[i],
+            contenders[j],
+            int((values[:, i] > values[:, j]).sum()),
+            int((values[:, i] < values[:, j]).sum()),
+            p,
+            p_holm,
+        )
         for (i, j), p, p_holm in zip(places, p_values, holm(p_values), strict=True)
     ]
     order = np.argsort(ranks.mean(axis=0), kind="stable")

@@ -74,7 +74,12 @@ def test_gate_on_files(write):
         (lambda f: f.assign(weight=2.0), "only one of them has the column weight"),
         (lambda f: f.assign(seed=3), r"their seeds are \[0\] and \[3\]"),
         (lambda f: f.assign(p_click=0.5), "p_reference of seed 0 is constant"),
-        (lambda f: f.assign(p_click=np.nan), "p_click must be finite"),
+        (lambda f: f.assign(p_click=np.nan), "p_click is missing in 400 rows"),
+        (lambda f: f.assign(p_click=np.inf), "p_click must be finite|constant"),
+        (lambda f: f.assign(p_click=f["p_click"].astype(str)), "p_click must be numbers"),
+        (lambda f: f.assign(seed="s1"), "seed must be numbers"),
+        (lambda f: f.assign(seed=0.5), "seed must be whole numbers"),
+        (lambda f: f.assign(click=f["click"].where(f.index > 3)), "click is missing in 4 rows"),
         (
             lambda f: f.assign(p_click=2 * f["p_click"]),
             r"leaves \[0, 1\] in \d+ rows: log_loss needs",
@@ -109,3 +114,22 @@ def test_no_evaluable_user(write):
             write("b.parquet", alone.assign(p_click=_frame(3)["p_click"])),
             "gauc",
         )
+
+
+def test_a_single_evaluable_user_gives_no_interval(write):
+    alone = _frame(user_id=np.where(np.arange(400) < 20, 0, np.arange(400)))
+    other = alone.assign(p_click=_frame(3)["p_click"])
+    with pytest.raises(DataError, match="gauc rests on a single user"):
+        compare_files(write("a.parquet", alone), write("b.parquet", other), "gauc")
+
+
+def test_a_loss_surely_below_the_margin_passes_the_gate(write):
+    click = _frame()["click"]
+    good = write("good.parquet", _frame(p_click=0.3 + 0.4 * click + 0.1 * _frame(1)["p_click"]))
+    bad = write("bad.parquet", _frame(2))
+    runner = CliRunner()
+    for margin, code in (("0.05pp", 1), ("90pp", 0)):
+        options = ["--fail-on", "worse", "--margin", margin]
+        found = runner.invoke(app, ["compare", bad, good, *options])
+        assert found.exit_code == code, found.output
+    assert "is worse, but by less than 90 pp." in found.output

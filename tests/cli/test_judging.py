@@ -203,7 +203,7 @@ def test_arms_not_trained_alike_need_consent(run, trained):
 def test_a_file_and_a_stored_arm_do_not_go_together(run):
     code, said = run("compare", "taste/none", "new.parquet")
     assert code == 2
-    assert "give two files of predictions, or two stored arms" in said
+    assert "give two files of predictions and no --file" in said
 
 
 def test_power_takes_the_effect_of_the_file(run, trained):

@@ -71,21 +71,21 @@ def test_verdicts_say_it_in_words_the_best_first(records):
         "pca_64 / vector against the baseline",
     ]
     first, _, last = said.lines
-    assert re.fullmatch(r"better: between \+0\.\d\d and \+1\.\d\d pp", first.verdict)
+    assert re.fullmatch(r"better: \+1\.00 pp, between \+0\.\d\d and \+1\.\d\d", first.verdict)
     assert first.places[2] == "–"  # nothing can hide where the interval leaves zero out
-    assert last.verdict.startswith("not decided: between -")
+    assert last.verdict.startswith("not decided: +0.03 pp, between -")
     assert float(last.places[2]) == pytest.approx(100 * last.inference.smallest_effect, abs=0.005)
     assert last.places[3:6] == tuple(
         f"{p:.3f}" for p in (last.inference.p_value, last.inference.p_holm, last.inference.p_bh)
     )
     assert "a loss of 0.05 pp" in said.reading[0]
-    assert said.reading[1].startswith("More seeds would make these ranges narrower")
+    assert said.reading[1].startswith("More seeds would make most ranges narrower")
 
 
 def test_margin_decides_what_is_no_worse(records):
     said = compare(plan(margin=0.05), records, moved(records)).verdicts
     assert said is not None
-    assert said.lines[2].verdict.startswith("no worse by more than 5 pp: between ")
+    assert said.lines[2].verdict.startswith("no worse by more than 5 pp: +0.03 pp, between ")
 
 
 def test_verdicts_stand_in_every_format_with_their_p_values(records):
@@ -93,7 +93,7 @@ def test_verdicts_stand_in_every_format_with_their_p_values(records):
     for name in ("text", "markdown", "latex"):
         assert "p Holm" in render(table, name)
         assert "not decided" in render(table, name)
-    assert '"verdict": "better: between' in render(table, "json")
+    assert '"verdict": "better: +1.00 pp, between' in render(table, "json")
     assert max(map(len, render(table, "text").splitlines())) <= 100
 
 

@@ -48,7 +48,7 @@ def test_seeds_are_added_until_all_is_decided(run):
 
     outcome, seeds = run(judge)
     assert seeds == [(0, 5, 1), (0, 5, 1, 2, 3, 4)]
-    assert outcome.states == {"a": "decided"}
+    assert outcome.states == {"a": "better"}
     assert outcome.matrix.file.seeds == seeds[-1]
 
 
