@@ -196,7 +196,7 @@ def _heavy_users(plan: Comparison, arms: Arms, judged: Judged) -> str:
     label = min(few, key=lambda name: few[name])
     return (
         f"A few users carry the difference: as uncertain as among {few[label] + 1:.0f} users alike "
-        f"({label}). Such intervals are too narrow by up to a half."
+        f"({label}). Such intervals are rougher than others: see benchmarks/calibration."
     )
 
 

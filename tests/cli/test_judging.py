@@ -5,7 +5,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ctrbench.cli.main import app
+from ctrbench.cli.main import app, main
 from ctrbench.errors import CtrBenchError
 from ctrbench.runner import run_matrix
 from ctrbench.schema import Cell
@@ -218,3 +218,27 @@ def test_ranks_of_one_file_are_refused(run, trained):
     code, said = run("ranks", str(trained.home / "benchmark.yaml"))
     assert code == 2
     assert "ranks need two data sets" in said
+
+
+@pytest.mark.parametrize("name", ["/taste/none", "../taste/none", "taste/../none"])
+def test_names_that_are_paths_are_refused(run, name):
+    code, said = run("compare", name, "taste/none")
+    assert code == 2
+    assert "names no arm: give DATASET/VERSION/MODE" in said
+
+
+def test_options_of_until_decided_need_it(run, trained):
+    code, said = run("run", str(trained.home / "benchmark.yaml"), "--most-seeds", "9")
+    assert code == 2
+    assert "--most-seeds and --effect belong to --until-decided" in said
+
+
+def test_a_crash_has_an_exit_code_of_its_own(monkeypatch, capsys):
+    def crash():
+        raise ZeroDivisionError("our bug")
+
+    monkeypatch.setitem(main.__globals__, "app", crash)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 70
+    assert "ZeroDivisionError: our bug" in capsys.readouterr().err

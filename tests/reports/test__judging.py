@@ -123,10 +123,10 @@ def test_slices_are_judged_alone(records):
 
 
 def _ceiling(records):
-    """The truth is 2 pp above the baseline; its users move it as they move one of the baselines."""
+    """The truth is 3 pp above the baseline; its users move it as they move one of the baselines."""
     influences = moved(records)
     influences[CEILING] = influences["Baseline#0"]
-    return plan(ceiling=metrics(0.62)), influences
+    return plan(ceiling=metrics(0.63)), influences
 
 
 def test_share_of_the_attainable_gain(records):
@@ -134,11 +134,11 @@ def test_share_of_the_attainable_gain(records):
     table = compare(known, records, influences)
     block = table.blocks[-2]
     assert block.title == "GAUC, share of the attainable gain"
-    assert "reaches 0.6200" in block.detail
+    assert "reaches 0.6300" in block.detail
     share = block.lines[0].entries[0].share
     assert share is not None
-    assert share.value == pytest.approx(0.5)  # 1.0 of 2.0 pp
-    assert block.lines[0].entries[0].text.startswith("50 % [")
+    assert share.value == pytest.approx(1 / 3)  # 1.0 of 3.0 pp
+    assert block.lines[0].entries[0].text.startswith("33 % [")
     assert block.lines[0].entries[1].text == "–"
     assert '"share_low": 0.' in render(table, "json")
 

@@ -1,3 +1,5 @@
+import numpy as np
+
 from ctrbench.reports import CEILING, compare
 from ctrbench.schema import CurvePoint
 from tests.reports.made import BASELINE, DRAMA, arm, baseline, by_hash, metrics, plan, record
@@ -120,3 +122,25 @@ def test_test_period_easier_than_training():
     assert line.startswith("AUC is higher on test than on training impressions before they were")
     assert line.count(" after ") == 1
     assert "raw / vector 0.7000 after 0.6500" in line
+
+
+def test_a_few_heavy_users():
+    """One seed, so that all is of users; ten of four hundred move the metric."""
+    records = {**baseline(), **arm("raw / vector", (0.1,))}
+    influences = moved(records)
+    heavy = np.zeros(400, np.float32)
+    heavy[:10] = np.random.default_rng(0).normal(0, 1e-3, 10)
+    influences["raw / vector#0"] = {
+        key: value + heavy for key, value in influences["Baseline#0"].items()
+    }
+    [line] = compare(plan(), records, influences).warnings
+    assert line.startswith("A few users carry the difference: as uncertain as among")
+
+
+def test_one_seed_is_said_and_not_set_in_bold():
+    records = {**baseline(), **arm("raw / vector", (1.0,))}
+    table = compare(plan(seeds=(0,), baseline={0: "Baseline#0"}), records, moved(records))
+    assert "for other users alone" in " ".join(table.caption)
+    assert not any(e.separable for b in table.blocks for li in b.lines for e in li.entries)
+    assert table.verdicts is not None
+    assert table.verdicts.lines[0].verdict.startswith("better on this seed: +1.00 pp")

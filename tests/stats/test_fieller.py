@@ -3,25 +3,31 @@ import pytest
 from scipy.stats import t
 
 from ctrbench.stats import Contrast, share_of_attainable
-from ctrbench.stats.fieller import fieller
 
 
 def test_limits_are_where_the_t_test_of_the_ratio_turns():
+    """Where users do not vary: by the closed form of a quadratic, and by the t test itself."""
     rng = np.random.default_rng(0)
     top, bottom = rng.normal(0.3, 0.2, 8), rng.normal(1.0, 0.3, 8)
-    limits = fieller(top.mean(), bottom.mean(), np.cov(top, bottom) / 8, 7)
-    assert limits is not None
-    low, high = limits
+    share = share_of_attainable(_contrast(top), _contrast(bottom))
+    assert share is not None
     for ratio, inside in (
-        (low + 1e-6, True),
-        (low - 1e-6, False),
-        (low - 0.1, False),
-        (high - 1e-6, True),
-        (high + 1e-6, False),
+        (share.low + 1e-6, True),
+        (share.low - 1e-6, False),
+        (share.low - 0.1, False),
+        (share.high - 1e-6, True),
+        (share.high + 1e-6, False),
     ):
         rest = top - ratio * bottom
         statistic = abs(rest.mean()) / (rest.std(ddof=1) / np.sqrt(8))
         assert (statistic <= t.ppf(0.975, 7)) == inside
+    (tt, tb), (_, bb) = np.cov(top, bottom) / 8
+    q = t.ppf(0.975, 7) ** 2
+    mean_top, mean_bottom = top.mean(), bottom.mean()
+    roots = np.roots(
+        [mean_bottom**2 - q * bb, -2 * (mean_top * mean_bottom - q * tb), mean_top**2 - q * tt]
+    )
+    assert sorted(roots) == pytest.approx([share.low, share.high])
 
 
 def _contrast(delta, of_users=None, users: int = 1_000) -> Contrast:

@@ -78,3 +78,8 @@ def test_equal_everywhere():
 def test_mistakes(scores, message):
     with pytest.raises(DataError, match=message):
         rank(scores, ["a", "b"])
+
+
+def test_ties_are_nobody_s_win():
+    pair = rank([[1, 0]] * 3 + [[0, 0]] * 5 + [[0, 1]], ["a", "b"]).pairs[0]
+    assert (pair.wins, pair.losses) == (3, 1)
