@@ -1,9 +1,9 @@
 """How fast a matrix is judged: from predictions to intervals and verdicts.
 
-`python benchmarks/speed/statistics.py` draws a log of 1 M test impressions of 50,000 users and what
+`python benchmarks/speed/inference.py` draws a log of 1 M test impressions of 50,000 users and what
 a baseline and 50 cells predict of it with 5 seeds each, then times, on two processes of one thread,
 all metrics and influence values of every prediction, their way through a file, and the inference of
-every metric over the whole family. It adds a row to results/tables/speed_statistics.md.
+every metric over the whole family. It adds a row to results/tables/speed_inference.md.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from ctrbench.seeding import stream
 from ctrbench.stats import METRICS, Measured, infer, influences, pair
 
-TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_statistics.md"
+TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_inference.md"
 HEAD = (
     "| impressions | users | cells | seeds | processes | influence values, s | inference, s | "
     "peak memory of a process, GB | load before |\n"
