@@ -52,7 +52,7 @@ def main() -> None:
         start = time.monotonic()
         told = _judge(values, Path(folder), given.cells, given.seeds)
         judged = time.monotonic() - start
-    print(f"GAUC: {told} of {given.cells} cells told from the baseline; every other one is better.")
+    print(f"GAUC: {told} of {given.cells} cells told from the baseline; half of them are better.")
     peak = max(
         resource.getrusage(who).ru_maxrss
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
