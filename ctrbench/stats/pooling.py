@@ -32,7 +32,7 @@ def variances(contrasts: Sequence[Contrast]) -> list[Variance]:
 
     The interaction of users and seeds stands in both estimates. It is taken out of the users',
     which many users make precise, and the rest is cut off at 0: the seeds' is known from a handful
-    of seeds, and cut off there 1.6 % false alarms were left of 5 (Hillis 2007, Statistics in
+    of seeds, and cut off there it would mostly err to one side (Hillis 2007, Statistics in
     Medicine 26, of readers and cases: our seeds and users).
     """
     found = []
@@ -52,10 +52,9 @@ def pooled_seeds(contrasts: Sequence[Contrast]) -> list[Seeds]:
     """Each contrast's variance over seeds, pooled over those of its kind that vary alike.
 
     Alike are contrasts of one kind over the same seeds that pass Bartlett's test; one of a single
-    seed borrows what its kind says. Kinds are kept
-    apart without a test: in a matrix these are the modes, against the baseline and against
-    siblings. A handful of seeds cannot tell a variance from its fourfold, and a noisy mode pooled
-    with quiet ones had 12 % false alarms.
+    seed borrows what its kind says. Kinds are kept apart without a test: in a matrix these are the
+    modes, against the baseline and against siblings. A handful of seeds cannot tell a variance from
+    its fourfold, and a noisy mode pooled with quiet ones raises far too many false alarms.
     """
     found = [_own(contrast) for contrast in contrasts]
     groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}

@@ -70,7 +70,7 @@ class _Mixture:
             weights, over_seeds = np.ones(1), np.full(1, seeds)
         else:
             # Differs from Ghosh and Kim: a is shrunk by (d - 1) / d, since the order of their match
-            # leaves up to 6.4 % at d = 2; at d = 1 what remains is Behrens and Fisher's own.
+            # leaves too much at d = 2; at d = 1 what remains is Behrens and Fisher's own.
             users_weight = users * (known - 1) / known
             one, two = (_over_chi_squared(known + more) for more in (0, 2))
             share = users_weight / (users_weight + seeds)
