@@ -296,6 +296,19 @@ def _order(p: np.ndarray) -> np.ndarray:
     return np.where(bits & sign, ~bits, bits | sign).astype(np.uint64)
 
 
+def ascending(p: np.ndarray) -> np.ndarray:
+    """(N,) rows in the order of p, ties in the order of rows: a stable argsort.
+
+    Args:
+        p: (N,) finite float32, twice as fast, or float64; N below 2^32.
+    """
+    if p.dtype != np.float32:
+        return np.argsort(p, kind="stable")
+    key = _order(p) << np.uint64(32) | np.arange(len(p), dtype=np.uint64)
+    key.sort()
+    return (key & np.uint64((1 << 32) - 1)).astype(np.int64)
+
+
 def _starts(values: np.ndarray) -> np.ndarray:
     """Positions at which a sorted array takes a new value."""
     return np.flatnonzero(

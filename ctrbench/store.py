@@ -104,7 +104,8 @@ class Store:
 
     def measured(self, cell: Cell) -> set[str]:
         """The slices, and `test`, for which influence values are stored."""
-        return {key.rpartition("/")[0] for key in self.influence(cell)}
+        counts = (key for key in self.influence(cell) if key.endswith("/impressions"))
+        return {key.removesuffix("/impressions") for key in counts}
 
     def predictions(self, cell: Cell, period: str) -> np.ndarray | None:
         """(n,) float32 p_click of a period in stored order; None where only the record was kept."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ctrbench.stats.influence import worth_of
+
 
 @dataclass(frozen=True)
 class Design:
@@ -23,6 +25,8 @@ class Design:
     noisy_mode: float = 1.0  # times as much seed noise in one of two modes
     weighted: bool = False
     uneven: float = 0.0  # standard deviation of the logarithm of what a user weighs
+    pareto: float = 0.0  # exponent of what a user weighs; 0: all the same
+    clicking: int = 0  # users that click at all; 0: whoever likes
     looks: tuple[int, ...] = ()  # numbers of seeds at which all is judged; empty: once, at the end
     family: bool = False  # six comparisons of four arms and two siblings, judged together
 
@@ -42,6 +46,7 @@ class Measured:
 
     value: np.ndarray  # (S,)
     per_user: np.ndarray  # (S, U)
+    worth: float  # users of equal weight that would say as much
 
 
 def draw_log(design: Design, rng: np.random.Generator) -> Log:
@@ -53,6 +58,10 @@ def draw_log(design: Design, rng: np.random.Generator) -> Log:
     weight = rng.lognormal(0, 0.7, shape) if design.weighted else np.ones(shape)
     if design.uneven:
         weight = weight * rng.lognormal(0, design.uneven, (design.users, 1))
+    if design.pareto:
+        weight = weight * (1 + rng.pareto(design.pareto, (design.users, 1)))
+    if design.clicking:
+        click[design.clicking :] = False
     return Log(logit, click, weight)
 
 
@@ -98,7 +107,7 @@ def measure(log: Log, p: np.ndarray) -> dict[str, Measured]:
         value = area @ share
         per_user = np.zeros((len(p), len(evaluable)))
         per_user[:, evaluable] = _leverage(share) * share * (area - value[:, None])
-        found["gauc"] = Measured(value, per_user)
+        found["gauc"] = Measured(value, per_user, worth_of(share))
     return found
 
 
@@ -110,16 +119,18 @@ def _auc(yes: np.ndarray, no: np.ndarray, p: np.ndarray) -> Measured:
     place = np.where(yes > 0, no_below / no.sum(), 1 - yes_below / yes.sum())
     value = (yes * place).sum(axis=(1, 2)) / yes.sum()
     per_user = np.zeros(p.shape[:2])
-    for mass in (yes, no):
+    parts = [mass.sum(axis=1) / mass.sum() for mass in (yes, no)]
+    for mass, part in zip((yes, no), parts, strict=True):
         moved = ((place - value[:, None, None]) * mass / mass.sum()).sum(axis=2)
-        per_user += _leverage(mass.sum(axis=1) / mass.sum(), len(yes)) * moved
-    return Measured(value, per_user)
+        per_user += _leverage(part, len(yes)) * moved
+    return Measured(value, per_user, min(map(worth_of, parts)))
 
 
 def _leverage(part: np.ndarray, users: int | None = None) -> np.ndarray:
     """As in ctrbench.stats.influence."""
     count = np.count_nonzero(part) if users is None else users
-    return np.sqrt((count - 1) / count / np.where(part < 1, 1 - part, 1.0))
+    free = 1 - 2 * part + np.sum(np.square(part))
+    return np.sqrt((count - 1) / count / np.where(part < 1, free, 1.0))
 
 
 def _below(p: np.ndarray, *weights: np.ndarray) -> list[np.ndarray]:

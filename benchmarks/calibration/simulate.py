@@ -53,6 +53,9 @@ DESIGNS = (
     Design("1,000 users, 4 impressions each", users=1_000, rows=4),
     Design("users of uneven weight", uneven=1),
     Design("users of very uneven weight", uneven=2),
+    Design("60 users, a few hold most", users=60, pareto=0.8),
+    Design("five users have all clicks", users=200, clicking=5),
+    Design("two users have all clicks", users=200, clicking=2),
     Design("heavy ties", values=5),
     Design("click rate 0.5 %, 8,000 impressions", users=200, rows=40, ctr=0.005, family=True),
     Design("click rate 0.5 %, 2,000 impressions", ctr=0.005),
@@ -123,7 +126,9 @@ def _contrast(
     ours, theirs = arms[i][metric], reference[metric]
     delta = ours.value - theirs.value
     moved = ours.per_user - theirs.per_user
-    return Contrast(tuple(range(len(delta))), delta, moved, f"arm {i}", name, f"mode {i % 2}")
+    kind = f"mode {i % 2} against {name.split()[0]}"
+    seeds = tuple(range(len(delta)))
+    return Contrast(seeds, delta, moved, f"arm {i}", name, kind, ours.worth)
 
 
 def _alarm(contrasts: list[Contrast], looks: tuple[int, ...]) -> bool:

@@ -129,7 +129,8 @@ def _alarm(ours: list[Influence], theirs: list[Influence]) -> bool:
     pairs = list(zip(ours, theirs, strict=True))
     delta = np.array([one.value - other.value for one, other in pairs])
     moved = np.stack([one.per_user - other.per_user for one, other in pairs])
-    (found,) = infer([Contrast(tuple(range(len(pairs))), delta, moved)])
+    contrast = Contrast(tuple(range(len(pairs))), delta, moved, worth=ours[0].worth)
+    (found,) = infer([contrast])
     return not found.low <= 0 <= found.high
 
 

@@ -7,23 +7,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ctrbench.cli._matrix_views import judged
 from ctrbench.cli._prediction_files import compare_files, is_file
 from ctrbench.errors import ConfigError, DataError, UnknownNameError, unknown_name
 from ctrbench.identity import canonical_json
 from ctrbench.matrix import BASELINE, Matrix, read_matrix
+from ctrbench.reports import measured
 from ctrbench.runner import complete, stored_records
 from ctrbench.schema import Cell, CellRecord, Metrics
-from ctrbench.stats import METRICS, Inference, Measured, infer, need, pair
+from ctrbench.stats import (
+    FEWEST_USERS,
+    FEWEST_WORTH,
+    METRICS,
+    Inference,
+    Measured,
+    infer,
+    need,
+    pair,
+)
 from ctrbench.stats.power import MOST_SEEDS
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
 LESS_IS_BETTER = ("log_loss",)
 SAME = ("data_hash", "protocol")  # without which two arms cannot be compared
-FEWEST_USERS = 100  # evaluable; below, a few people decide
 CONDITIONS = ("model", "training")  # in which two arms must not differ unless it is asked for
 
 Seeds = dict[int, CellRecord]  # the finished cells of an arm
@@ -126,6 +133,11 @@ def describe(found: Compared, margin: float) -> str:
         lines.append(
             f"Only {found.test.evaluable_users} users have both a click and a non-click; with "
             f"fewer than {FEWEST_USERS} a few people decide."
+        )
+    if inference.worth < FEWEST_WORTH:
+        lines.append(
+            f"A few users weigh so much that all are worth {inference.worth:.1f} of equal weight: "
+            "the interval is wider than need be, and below 3 too narrow."
         )
     if inference.low <= 0 <= inference.high:
         smallest = 100 * inference.smallest_effect
@@ -293,12 +305,16 @@ def _data_differences(workspace: Workspace, one: Cell, other: Cell) -> list[str]
 def _measured(
     store: Store, name: str, arm: Mapping[int, CellRecord], metric: str, key: str
 ) -> Measured:
-    values, moved = {}, {}
-    for seed, record in arm.items():
-        value, influence = getattr(record.metrics["test"], metric), store.influence(record.cell)
-        if value is not None and key in influence:
-            values[seed], moved[seed] = value, influence[key].astype(np.float64)
-    return Measured(name, values, moved)
+    values = {seed: getattr(record.metrics["test"], metric) for seed, record in arm.items()}
+    return measured(
+        name,
+        key,
+        {
+            seed: (value, store.influence(arm[seed].cell))
+            for seed, value in values.items()
+            if value is not None
+        },
+    )
 
 
 def _why_not(

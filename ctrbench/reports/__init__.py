@@ -7,7 +7,7 @@ in the table already.
 
 from ctrbench.reports._base import Report, check_format, formats, render
 from ctrbench.reports._comparison import Comparison, Row
-from ctrbench.reports._judging import CEILING
+from ctrbench.reports._judging import CEILING, measured
 from ctrbench.reports._table import ComparisonTable, compare
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "check_format",
     "compare",
     "formats",
+    "measured",
     "render",
 ]

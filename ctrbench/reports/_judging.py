@@ -99,9 +99,32 @@ def _contrast(
 
 def _measured(arm: Arm, measure: Measure, influences: Influences) -> Measured:
     """By seed the measure and its influence values, where both are there."""
-    values, moved = arm.values(measure), {}
-    for seed in values:
-        found = influences.get(arm.hashes[seed], {}).get(measure.key)
-        if found is not None:
-            moved[seed] = np.asarray(found, np.float64)
-    return Measured(arm.label, values, moved)
+    return measured(
+        arm.label,
+        measure.key,
+        {
+            seed: (value, influences.get(arm.hashes[seed], {}))
+            for seed, value in arm.values(measure).items()
+        },
+    )
+
+
+def measured(
+    name: str, key: str, seeds: Mapping[int, tuple[float, Mapping[str, np.ndarray]]]
+) -> Measured:
+    """A measure of an arm as it is stored.
+
+    Args:
+        name: of the arm.
+        key: of the measure, see `Measure.key`.
+        seeds: the value of each, and all that `Store.influence` holds of it; seeds that it lacks
+            the measure for are left out.
+    """
+    known = {seed: stored for seed, (_, stored) in seeds.items() if key in stored}
+    worth = (stored.get(f"{key}/worth") for stored in known.values())
+    return Measured(
+        name,
+        {seed: seeds[seed][0] for seed in known},
+        {seed: np.asarray(stored[key], np.float64) for seed, stored in known.items()},
+        min((float(one[0]) for one in worth if one is not None), default=math.inf),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ctrbench.reports._table import ComparisonTable
@@ -13,7 +14,7 @@ def inferred(inference: Inference | None) -> dict[str, float | None]:
     if inference is None:
         names = ("low_pp", "high_pp", "p_value", "p_adjusted", "p_holm", "p_bh")
         more = ("smallest_effect_pp", "variance_users", "variance_seeds", "degrees_users")
-        more = (*more, "degrees_seeds")
+        more = (*more, "degrees_seeds", "worth_users")
         return dict.fromkeys((*names, *more))
     return {
         "low_pp": 100 * inference.low,
@@ -27,6 +28,7 @@ def inferred(inference: Inference | None) -> dict[str, float | None]:
         "variance_seeds": inference.variance.seeds,
         "degrees_users": inference.variance.user_degrees,
         "degrees_seeds": inference.variance.seed_degrees,
+        "worth_users": inference.worth if math.isfinite(inference.worth) else None,
     }
 
 

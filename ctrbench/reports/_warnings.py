@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from statistics import fmean
 
 from ctrbench.reports._caption import NAMES, REFERENCE, mean_metric, repeat_differences
 from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure
 from ctrbench.reports._judging import Judged
-from ctrbench.stats import Inference
+from ctrbench.stats import FEWEST_USERS, FEWEST_WORTH, Inference
 
-FEWEST_USERS = 100  # evaluable; below, a few people decide
 LOWEST_COVERAGE = 0.5  # of what the model sees: targets and history slots
 CALIBRATED = (0.8, 1.25)  # predicted over observed CTR
 LARGE_GAIN = 0.02  # the largest gain that published image embeddings had is 0.016
@@ -26,6 +26,7 @@ def warnings(plan: Comparison, arms: Arms, judged: Judged) -> tuple[str, ...]:
         _repeat(plan, arms),
         _weak_baseline(plan, arms),
         _few_users(plan, arms),
+        _heavy_users(plan, arms, judged),
         *_coverage(plan, arms),
         _controls(plan, arms, judged),
         _wide(plan, arms, judged),
@@ -186,6 +187,24 @@ def _few_users(plan: Comparison, arms: Arms) -> str:
     if not few:
         return ""
     return f"Fewer than {FEWEST_USERS} evaluable users carry GAUC on {'; '.join(few)}."
+
+
+def _heavy_users(plan: Comparison, arms: Arms, judged: Judged) -> str:
+    """Measures that a handful of users decide, however many there are."""
+    heavy = []
+    for measure in plan.measures:
+        found = (judged.get(arm, arms.baseline, measure) for arm in arms.cells.values())
+        worth = next((one.worth for one in found if one is not None), math.inf)
+        if worth < FEWEST_WORTH:
+            where = measure.slice.title if measure.slice else "the test period"
+            heavy.append(f"{NAMES[measure.metric]} on {where} ({worth:.1f})")
+    if not heavy:
+        return ""
+    return (
+        f"A few users weigh so much that all are worth fewer than {FEWEST_WORTH:g} of equal "
+        f"weight: {'; '.join(heavy)}. Intervals are wider than need be there, and below 3 too "
+        "narrow."
+    )
 
 
 def _coverage(plan: Comparison, arms: Arms) -> list[str]:

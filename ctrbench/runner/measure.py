@@ -44,8 +44,9 @@ def user_influences(
 
     Returns:
         (G,) arrays by `<slice key>/<metric>`, the whole period under `test/`; G users of the
-        test period, ascending by id; 0 for who is not in the slice. Beside them, under
-        `<slice key>/impressions`, how many impressions were measured.
+        test period, ascending by id; 0 for who is not in the slice. Beside them single numbers:
+        under `<slice key>/<metric>/worth` the users of equal weight that would say as much, under
+        `<slice key>/impressions` how many impressions were measured.
     """
     log = slots.impressions
     test = log.rows("test")
@@ -61,6 +62,7 @@ def user_influences(
         for metric, influence in values.items():
             found[f"{key}/{metric}"] = np.zeros(len(users))
             found[f"{key}/{metric}"][place] = influence.per_user
+            found[f"{key}/{metric}/worth"] = np.array([influence.worth])
     return found
 
 

@@ -3,13 +3,22 @@
 from ctrbench.stats.contrast import Contrast, Measured, Variance, pair
 from ctrbench.stats.family import Inference, Verdict, infer
 from ctrbench.stats.fieller import Share, share_of_attainable
-from ctrbench.stats.influence import METRICS, Influence, influences, standard_error
+from ctrbench.stats.influence import (
+    FEWEST_USERS,
+    FEWEST_WORTH,
+    METRICS,
+    Influence,
+    influences,
+    standard_error,
+)
 from ctrbench.stats.points import parse_points
 from ctrbench.stats.power import Need, need
 from ctrbench.stats.predictions import compare_predictions
 from ctrbench.stats.seeds import Delta, paired_delta
 
 __all__ = [
+    "FEWEST_USERS",
+    "FEWEST_WORTH",
     "METRICS",
     "Contrast",
     "Delta",

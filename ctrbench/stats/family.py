@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -35,6 +36,7 @@ class Inference:
     p_holm: float
     p_bh: float  # Benjamini-Hochberg
     smallest_effect: float  # that would have been told from zero four times in five
+    worth: float = math.inf  # users of equal weight that the test users are worth
 
     @property
     def standard_error(self) -> float:
@@ -100,6 +102,7 @@ def infer(contrasts: Sequence[Contrast], looks: int = 1) -> list[Inference]:
                 p_bh=min(1.0, looks * p_bh),
                 smallest_effect=half
                 + float(stdtrit(spread.degrees, POWER)) * spread.standard_error,
+                worth=contrast.worth,
             )
         )
     return found

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ctrbench.errors import DataError, raise_all
-from ctrbench.stats.contrast import Contrast
+from ctrbench.stats.contrast import Measured, pair
 from ctrbench.stats.family import Inference, infer
-from ctrbench.stats.influence import METRICS, influences
+from ctrbench.stats.influence import METRICS, Influence, influences
 
 
 def compare_predictions(
@@ -65,23 +65,32 @@ def compare_predictions(
                     "probabilities"
                 )
     raise_all(problems, DataError, "these predictions cannot be compared:")
-    pairs = [
-        [influences(clicks, p, users, weight).get(metric) for p in both]
-        for both in zip(ours, theirs, strict=True)
+    sides = [
+        [influences(clicks, p, users, weight).get(metric) for p in arm] for arm in (ours, theirs)
     ]
-    deltas, moved = [], []
-    for one, other in pairs:
-        if one is None or other is None:
-            told = "no user has a click and a non-click"
-            if metric == "auc":
-                told = "all clicks, or all other impressions, are one user's"
-            raise DataError(f"{metric} is not defined here, or has no interval: {told}.")
-        deltas.append(one.value - other.value)
-        moved.append(one.per_user - other.per_user)
-    contrast = Contrast(tuple(range(len(deltas))), np.array(deltas), np.stack(moved))
+    arm, reference = (_measured(side) for side in sides)
+    contrast = arm and reference and pair(arm, reference)
+    if not contrast:
+        told = "no user has a click and a non-click"
+        if metric == "auc":
+            told = "all clicks, or all other impressions, are one user's"
+        raise DataError(f"{metric} is not defined here, or has no interval: {told}.")
     (found,) = infer([contrast])
     if math.isnan(found.low):
         raise DataError(
             f"{metric} rests on a single user, or no user differs: there is no interval over users."
         )
     return found
+
+
+def _measured(seeds: list[Influence | None]) -> Measured | None:
+    """None if the metric is not defined, which does not depend on the seed."""
+    found = {seed: one for seed, one in enumerate(seeds) if one is not None}
+    if not found:
+        return None
+    return Measured(
+        name="",
+        values={seed: one.value for seed, one in found.items()},
+        influence={seed: one.per_user for seed, one in found.items()},
+        worth=found[0].worth,
+    )

@@ -1,3 +1,5 @@
+import numpy as np
+
 from ctrbench.reports import CEILING, compare
 from ctrbench.schema import CurvePoint
 from tests.reports.made import BASELINE, DRAMA, arm, baseline, by_hash, metrics, plan, record
@@ -131,3 +133,15 @@ def test_one_seed_is_said_and_not_set_in_bold():
     assert not any(e.separable for b in table.blocks for li in b.lines for e in li.entries)
     assert table.verdicts is not None
     assert table.verdicts.lines[0].verdict.startswith("better on this seed: +1.00 pp")
+
+
+def test_users_that_weigh_most_are_named_with_what_all_are_worth():
+    records = {**baseline(), **arm("raw / vector", (1, 1, 1))}
+    influences = moved(records)
+    for key, worth, fires in (("test/gauc", 9.9, True), ("test/gauc", 10.0, False)):
+        for values in influences.values():
+            values[f"{key}/worth"] = np.array([worth])
+        found = [line for line in compare(plan(), records, influences).warnings if "weigh" in line]
+        assert len(found) == fires
+        if fires:
+            assert "GAUC on the test period (9.9)" in found[0]

@@ -33,6 +33,13 @@ def test_influence_values_stand_in_the_order_of_all_test_users(workspace, slots,
     found = user_influences(workspace, slots, p_click, (SHORT, NONE))
     expected = influences(log.click[rows], p_click, log.user_id[rows])["gauc"].per_user
     np.testing.assert_array_equal(found["test/gauc"], expected)
+    evaluable = [
+        len(own)
+        for u in users
+        if len(set((own := log.click[rows][log.user_id[rows] == u]).tolist())) == 2
+    ]
+    worth = sum(evaluable) ** 2 / sum(n**2 for n in evaluable)
+    assert found["test/gauc/worth"] == pytest.approx(worth)
     chosen = log.history_length[rows] < 20
     assert found["history_below=20/impressions"].tolist() == [chosen.sum()]
     absent = ~np.isin(users, log.user_id[rows][chosen])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,12 @@ def test_degrees_of_equal_users_are_their_number_less_one_and_of_one_heavy_user_
     assert user_degrees(even) == 99
     heavy = Contrast((0,), np.zeros(1), np.array([[10.0, -10.0, *np.tile([0.1, -0.1], 49)]]))
     assert 1 <= user_degrees(heavy) < 6
+
+
+def test_degrees_are_no_more_than_the_weights_are_worth():
+    even = Contrast((0,), np.zeros(1), np.tile([1.0, -1.0], 50)[None], worth=7.5)
+    assert user_degrees(even) == 6.5
+    assert user_degrees(replace(even, worth=1.2)) == 1
 
 
 def test_satterthwaite_s_degrees_by_hand():

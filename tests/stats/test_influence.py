@@ -4,6 +4,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from ctrbench.metrics import auc, gauc
 from ctrbench.stats import METRICS, influences, standard_error
+from ctrbench.stats.influence import _leverage
 
 
 def _log(seed: int, users: int = 150, rows: int = 3_000):
@@ -66,7 +67,9 @@ def test_auc_by_placement_values_of_all_pairs():
         wins = (p[i] > p[others]) if click[i] else (p[others] > p[i])
         place = np.average(wins + 0.5 * (p[others] == p[i]), weights=weight[others])
         part = weight[own & (user == user[i])].sum() / weight[own].sum()
-        factor = np.sqrt((len(users) - 1) / len(users) / (1 - part))
+        parts = [weight[own & (user == u)].sum() / weight[own].sum() for u in users]
+        free = 1 - 2 * part + np.dot(parts, parts)
+        factor = np.sqrt((len(users) - 1) / len(users) / free)
         expected[int(user[i])] += factor * weight[i] * (place - value) / weight[own].sum()
     found = influences(click, p, user, weight)["auc"]
     np.testing.assert_allclose(found.per_user, list(expected.values()), atol=1e-12)
@@ -128,6 +131,28 @@ def test_equal_users_have_obuchowski_s_factors():
         own = user == u
         clicked[u] = sum((x > no).mean() - value for x in p[own & (click == 1)]) / len(yes)
         others[u] = sum((yes > x).mean() - value for x in p[own & (click == 0)]) / len(no)
-    assert 8 / 7 * (found[:3] - np.sqrt(7 / 8) * others[:3] / np.sqrt(1 - 3 / 29)) @ (
-        found[:3] - np.sqrt(7 / 8) * others[:3] / np.sqrt(1 - 3 / 29)
-    ) == pytest.approx(3 / 2 * clicked @ clicked)
+    free = 1 - 2 * 3 / 29 + (3 * 3**2 + 5 * 4**2) / 29**2  # of those with 3 of the 29 others
+    yes_part = found[:3] - np.sqrt(7 / 8) * others[:3] / np.sqrt(free)
+    assert 8 / 7 * yes_part @ yes_part == pytest.approx(3 / 2 * clicked @ clicked)
+
+
+def test_a_heavy_user_s_error_is_expected_to_be_the_true_one():
+    """Users of one variance, the first as heavy as 30 others: an exact mean over the draws."""
+    weight = np.array([30.0, *np.ones(30)])
+    part, drawn = weight / weight.sum(), np.random.default_rng(0).normal(size=(4_000, 31))
+    values = np.array([np.average(x, weights=weight) for x in drawn])
+    told = [
+        standard_error(_leverage(part) * part * (x - v)) ** 2
+        for x, v in zip(drawn, values, strict=True)
+    ]
+    assert np.mean(told) == pytest.approx(np.sum(part**2), rel=0.05)
+
+
+def test_worth_counts_users_of_the_rarer_class():
+    click, p, user, weight = _log(4)
+    heavy = np.where(user == user[0], 50.0, weight)
+    for name, found in influences(click, p, user, heavy).items():
+        assert found.worth < influences(click, p, user, weight)[name].worth or name == "gauc_users"
+    few = (user <= np.unique(user)[2]) & (click == 1)  # three users click
+    assert influences(few.astype(int), p, user)["auc"].worth <= 3
+    assert influences(few.astype(int), p, user)["log_loss"].worth > 5
