@@ -5,6 +5,8 @@ Shapes: B impressions, U distinct items, M history items, E item width, H hidden
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -52,6 +54,15 @@ def embed(table: nn.Module, codes: Codes, rows: int) -> Tensor:
     return total / count.clamp(min=1)
 
 
+@dataclass(frozen=True)
+class PairParts:
+    """What each part of a pair is multiplied with, (E, H) each."""
+
+    query: Tensor
+    item: Tensor
+    product: Tensor
+
+
 class PairBlock(nn.Module):
     """`[q, k, q-k, q*k] W` for every history item, without building the wide input.
 
@@ -64,15 +75,21 @@ class PairBlock(nn.Module):
         self.width = width
         self.weight = linear(4 * width, hidden, seed, name).weight  # (H, 4E)
 
+    def parts(self) -> PairParts:
+        """W as it is applied."""
+        of_q, of_k, of_difference, of_product = self.weight.t().split(self.width)
+        return PairParts(of_q + of_difference, of_k - of_difference, of_product)
+
     def forward(self, items: Tensor, batch: Batch) -> Tensor:
         """(U, E) -> (M, H)."""
-        of_q, of_k, of_difference, of_product = self.weight.t().split(self.width)  # (E, H) each
+        parts = self.parts()
         query = take(items, batch.target)  # (B, E)
-        per_row = query @ (of_q + of_difference)  # (B, H)
-        per_item = items @ (of_k - of_difference)  # (U, H)
+        per_row, per_item = query @ parts.query, items @ parts.item  # (B, H), (U, H)
         product = take(query, batch.history_row) * take(items, batch.history)  # (M, E)
         return torch.addmm(
-            take(per_row, batch.history_row) + take(per_item, batch.history), product, of_product
+            take(per_row, batch.history_row) + take(per_item, batch.history),
+            product,
+            parts.product,
         )
 
 
@@ -118,6 +135,11 @@ class HiddenLayers(nn.Module):
             self.rest.append(linear(width_in, width_out, seed, f"{name}.{level}", bias=True))
             self.rest.append(activation(settings.activation, width_out))
         self.rest.append(linear(sizes[-1], 1, seed, f"{name}.out", bias=True))
+
+    def levels(self) -> Iterator[tuple[nn.Module, nn.Linear]]:
+        """Each activation with the layer that follows it."""
+        layers = [self.first, *self.rest]
+        yield from zip(layers[::2], layers[1::2], strict=True)  # pyright: ignore[reportReturnType]
 
     def forward(self, summed: Tensor) -> Tensor:
         """(n, H) sum of the first layer's blocks -> (n,)."""

@@ -19,6 +19,7 @@ from ctrbench.models._blocks import (
     sum_rows,
     take,
 )
+from ctrbench.models._fused import attention_logits, weighted_sum
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.settings import ModelSettings
 
@@ -54,6 +55,7 @@ class DIN(nn.Module):
         """
         super().__init__()
         self.mode, self.settings = mode, settings
+        self.fused = True  # False: the plain way even where the fast one can be gone
 
         def table(rows: int, width: int, name: str) -> nn.Embedding:
             return embedding(rows, width, settings.embedding_std, seed, name)
@@ -92,10 +94,16 @@ class DIN(nn.Module):
         rows = batch.target.shape[0]
         items = self._items(batch)  # (U, E)
         injected = self.mode.inject(self.image_layers, batch)
-        weights = self._attention_weights(items, injected, batch)[:, None]  # (M, 1)
+        weights = self._attention_weights(items, injected, batch)  # (M,)
 
         def pooled(values: Tensor) -> Tensor:
-            return sum_rows(weights * values, batch.history_row, rows)
+            """Of distinct items (U, E)."""
+            if self._fused(batch):
+                return weighted_sum(values, weights, batch)
+            return pooled_slots(take(values, batch.history))
+
+        def pooled_slots(values: Tensor) -> Tensor:
+            return sum_rows(weights[:, None] * values, batch.history_row, rows)
 
         inputs = [
             *(
@@ -104,17 +112,17 @@ class DIN(nn.Module):
             ),
             batch.row_numbers,
             take(items, batch.target),
-            pooled(take(items, batch.history)),
+            pooled(items),
         ]
         hidden = self.top_id(torch.cat(inputs, dim=1))  # (B, H)
         image_inputs: list[Tensor] = []
         if injected.item is not None:
             image_inputs += [
                 take(injected.item, batch.target),
-                pooled(take(injected.item, batch.history)),
+                pooled(injected.item),
             ]
         if injected.slot is not None:
-            image_inputs.append(pooled(injected.slot))
+            image_inputs.append(pooled_slots(injected.slot))
         if injected.target is not None:
             image_inputs.append(injected.target)
         if image_inputs:
@@ -135,18 +143,35 @@ class DIN(nn.Module):
 
     def _attention_weights(self, items: Tensor, injected: Injected, batch: Batch) -> Tensor:
         """(M,): how much each clicked item counts for the target."""
-        hidden = self.attention_id(items, batch)  # (M, H)
+        blocks = [(self.attention_id, items)]
         if injected.item is not None:
-            hidden = hidden + self.image["attention_item"](injected.item, batch)
-        if injected.slot is not None:
-            hidden = hidden + self.image["attention_slot"](injected.slot)
-        logit = self.attention(hidden)
+            blocks.append((self.image["attention_item"], injected.item))  # pyright: ignore
+        slot = None if injected.slot is None else (self.image["attention_slot"], injected.slot)
+        if self._fused(batch):
+            of_slot = slot and (slot[0].weight, slot[1])
+            logit = attention_logits(blocks, of_slot, self.attention, batch)
+        else:
+            hidden = sum(block(values, batch) for block, values in blocks)  # (M, H)
+            logit = self.attention(hidden if slot is None else hidden + slot[0](slot[1]))
         if injected.attention is not None:
             scale, shift = injected.attention
             logit = scale * logit + shift
         if self.settings.attention_weights == "softmax":
             return _softmax_by_row(logit, batch.history_row, batch.target.shape[0])
         return logit
+
+    def _fused(self, batch: Batch) -> bool:
+        """Whether the fast way can be gone: on a CPU, with Dice, with anything to do, to compute.
+
+        An export needs the plain way, whose operations a graph can hold.
+        """
+        return (
+            self.fused
+            and self.settings.activation == "dice"
+            and batch.history.device.type == "cpu"
+            and not torch.compiler.is_compiling()
+            and len(batch.history) > 0
+        )
 
     def _image_blocks(self, probe: Batch, seed: int) -> nn.ModuleDict:
         """Input blocks of the widths that the mode injects."""

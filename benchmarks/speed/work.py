@@ -1,0 +1,90 @@
+"""The work that every library is timed on: one log in files, the same for all of them.
+
+Users of a few tastes see items of 100 categories; the histories they come with follow their taste,
+and so do their clicks, so that a model has something to learn. Vectors of the items know of the
+taste what pictures would.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+TASTES, FACTORS, CATEGORIES = 400, 8, 100
+MEASURED = 0.05  # of the training impressions there are this many more in valid, and in test
+
+
+@dataclass(frozen=True)
+class Work:
+    """How much there is to do."""
+
+    impressions: int = 1_000_000  # to train on
+    items: int = 20_000
+    users: int = 50_000
+    history: float = 20.0  # mean length
+    longest: int = 50
+    width: int = 128  # of the vectors
+    seed: int = 0
+
+
+def make_log(work: Work, folder: Path) -> None:
+    """Write `{train,valid,test}.parquet` (with a list `history`), items.parquet, vectors.npz."""
+    rng = np.random.default_rng(work.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    tastes = rng.normal(size=(TASTES, FACTORS))
+    items = rng.normal(size=(work.items, FACTORS))
+    quality = rng.normal(0, 0.5, work.items)
+    popularity = rng.pareto(1.5, work.items) + 1
+    category = np.argmax(items @ rng.normal(size=(FACTORS, CATEGORIES)), axis=1)
+    affinity = tastes @ items.T / np.sqrt(FACTORS)  # (TASTES, items)
+    liked = popularity * np.exp(1.5 * affinity)
+    reach = np.cumsum(liked / liked.sum(axis=1, keepdims=True), axis=1)
+    taste_of = rng.integers(TASTES, size=work.users)
+    for period, rows in (
+        ("train", work.impressions),
+        ("valid", int(MEASURED * work.impressions)),
+        ("test", int(MEASURED * work.impressions)),
+    ):
+        user = rng.integers(work.users, size=rows)
+        taste = taste_of[user]
+        item = np.where(
+            rng.random(rows) < 0.5,
+            _drawn(reach, taste, rng),
+            rng.choice(work.items, rows, p=popularity / popularity.sum()),
+        )
+        logit = 1.2 * affinity[taste, item] + quality[item] - 1.5
+        click = rng.random(rows) < 1 / (1 + np.exp(-logit))
+        share = work.history / work.longest
+        length = np.rint(work.longest * rng.beta(3 * share, 3 * (1 - share), rows)).astype(int)
+        offsets = np.concatenate([[0], np.cumsum(length)])
+        history = _drawn(reach, np.repeat(taste, length), rng)
+        table = {
+            "user_id": user,
+            "item_id": item + 1,  # libraries keep 0 for padding
+            "click": click.astype(np.int8),
+            "history": pa.ListArray.from_arrays(offsets.astype(np.int32), pa.array(history + 1)),
+        }
+        pq.write_table(pa.table(table), folder / f"{period}.parquet")
+    ids = np.arange(1, work.items + 1)
+    pd.DataFrame({"item_id": ids, "category": category}).to_parquet(folder / "items.parquet")
+    vectors = items @ rng.normal(size=(FACTORS, work.width)) + rng.normal(
+        size=(work.items, work.width)
+    )
+    np.savez(folder / "vectors.npz", key=ids, value=vectors.astype(np.float32))
+
+
+def _drawn(reach: np.ndarray, taste: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """An item for every taste, liked ones more often."""
+    found = np.empty(len(taste), np.int64)
+    order = np.argsort(taste, kind="stable")
+    bounds = np.searchsorted(taste[order], np.arange(len(reach) + 1))
+    for one in range(len(reach)):
+        rows = order[bounds[one] : bounds[one + 1]]
+        drawn = np.searchsorted(reach[one], rng.random(len(rows)))
+        found[rows] = np.minimum(drawn, reach.shape[1] - 1)
+    return found
