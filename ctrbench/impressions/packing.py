@@ -36,9 +36,6 @@ class Batch:
     target: Tensor  # (B,) int64, index into the distinct items
     history: Tensor  # (M,) int64, index into the distinct items; oldest first
     history_row: Tensor  # (M,) int64, index of the impression, ascending
-    history_start: Tensor  # (B + 1,) int64: b owns history[history_start[b]:history_start[b + 1]]
-    by_item: Tensor  # (M,) int64, history items in the order of the distinct items
-    item_start: Tensor  # (U + 1,) int64: by_item[item_start[u]:item_start[u + 1]] are of item u
     item_id: Tensor  # (U,) int64, 0 where the id is unknown to the training period
     item_codes: dict[str, Codes]  # fields of the distinct items (U)
     item_numbers: Tensor  # (U, n) float32, standardised
@@ -120,16 +117,12 @@ class Packer:
         items, index = self._distinct(occurrences)
         inputs, user_id = self._inputs, log.user_id[rows]
         slots = self.slots.slots(rows, lengths) if self._image_slot else None
-        history = index[len(rows) :]
         return Batch(
             click=_tensor(log.click[rows], np.float32),
             weight=_tensor(self._weight(rows), np.float32),
             target=_tensor(index[: len(rows)]),
-            history=_tensor(history),
+            history=_tensor(index[len(rows) :]),
             history_row=_tensor(history_row),
-            history_start=_tensor(_starts(lengths)),
-            by_item=_tensor(_sorted_places(history, len(items))),
-            item_start=_tensor(_starts(np.bincount(history, minlength=len(items)))),
             item_id=_tensor(_drop(self._known_id[items], dropout)),
             item_codes=inputs.item.codes(items, dropout),
             item_numbers=_tensor(inputs.item.numbers(items), np.float32),
@@ -310,16 +303,6 @@ def _history_statistics(log: Impressions, rows: np.ndarray | slice) -> np.ndarra
         before = log.prior_impressions[rows]
         share = np.where(before > 0, log.prior_clicks[rows] / np.maximum(before, 1), np.nan)
     return np.stack([length, share], axis=1)
-
-
-def _starts(lengths: np.ndarray) -> np.ndarray:
-    """(n + 1,) where each of n runs begins, and the last ends."""
-    return np.concatenate([[0], np.cumsum(lengths)])
-
-
-def _sorted_places(values: np.ndarray, size: int) -> np.ndarray:
-    """A stable argsort of integers below `size`: numpy sorts 16 bits by radix."""
-    return np.argsort(values.astype(np.uint16) if size <= 1 << 16 else values, kind="stable")
 
 
 def _stack(columns: list[np.ndarray], length: int) -> np.ndarray:

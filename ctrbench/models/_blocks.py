@@ -5,8 +5,7 @@ Shapes: B impressions, U distinct items, M history items, E item width, H hidden
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -14,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ctrbench.impressions.packing import Bag, Batch, Codes
+from ctrbench.models._fused import DICE_EPS, DiceLayers, PairSum, WeightedSum
+from ctrbench.models._kernels import usable
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.settings import ModelSettings
-
-DICE_EPS = 1e-8  # DIN section 5.3
 
 
 def linear(width_in: int, width_out: int, seed: int, name: str, bias: bool = False) -> nn.Linear:
@@ -54,15 +53,6 @@ def embed(table: nn.Module, codes: Codes, rows: int) -> Tensor:
     return total / count.clamp(min=1)
 
 
-@dataclass(frozen=True)
-class PairParts:
-    """What each part of a pair is multiplied with, (E, H) each."""
-
-    query: Tensor
-    item: Tensor
-    product: Tensor
-
-
 class PairBlock(nn.Module):
     """`[q, k, q-k, q*k] W` for every history item, without building the wide input.
 
@@ -75,22 +65,41 @@ class PairBlock(nn.Module):
         self.width = width
         self.weight = linear(4 * width, hidden, seed, name).weight  # (H, 4E)
 
-    def parts(self) -> PairParts:
-        """W as it is applied."""
+    def parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What q, k and q*k are multiplied with, (E, H) each."""
         of_q, of_k, of_difference, of_product = self.weight.t().split(self.width)
-        return PairParts(of_q + of_difference, of_k - of_difference, of_product)
+        return of_q + of_difference, of_k - of_difference, of_product
 
     def forward(self, items: Tensor, batch: Batch) -> Tensor:
         """(U, E) -> (M, H)."""
-        parts = self.parts()
+        of_q, of_k, of_product = self.parts()
         query = take(items, batch.target)  # (B, E)
-        per_row, per_item = query @ parts.query, items @ parts.item  # (B, H), (U, H)
+        per_row, per_item = query @ of_q, items @ of_k  # (B, H), (U, H)
         product = take(query, batch.history_row) * take(items, batch.history)  # (M, E)
         return torch.addmm(
-            take(per_row, batch.history_row) + take(per_item, batch.history),
-            product,
-            parts.product,
+            take(per_row, batch.history_row) + take(per_item, batch.history), product, of_product
         )
+
+
+def pair_sum(pairs: Sequence[tuple[PairBlock, Tensor]], batch: Batch) -> Tensor:
+    """Sum of several blocks, each on (U, E) items of its own: (M, H)."""
+    _, first = pairs[0]
+    if not usable(first) or not len(batch.history):
+        return torch.stack([block(items, batch) for block, items in pairs]).sum(dim=0)
+    items = torch.cat([items for _, items in pairs], dim=1)
+    parts = zip(*(block.parts() for block, _ in pairs), strict=True)
+    of_q, of_k, of_product = (torch.cat(part) for part in parts)
+    query = take(items, batch.target)
+    places = batch.history_row, batch.history
+    return PairSum.apply(*places, query, items, query @ of_q, items @ of_k, of_product)
+
+
+def weighted_sum(values: Tensor, weights: Tensor, batch: Batch) -> Tensor:
+    """Each impression's history, (U, E) values weighted by (M,) and summed: (B, E)."""
+    rows = len(batch.target)
+    if usable(values) and len(weights):
+        return WeightedSum.apply(batch.history_row, batch.history, values, weights, rows)
+    return sum_rows(weights[:, None] * take(values, batch.history), batch.history_row, rows)
 
 
 class Dice(nn.Module):
@@ -136,11 +145,15 @@ class HiddenLayers(nn.Module):
             self.rest.append(activation(settings.activation, width_out))
         self.rest.append(linear(sizes[-1], 1, seed, f"{name}.out", bias=True))
 
-    def levels(self) -> Iterator[tuple[nn.Module, nn.Linear]]:
-        """Each activation with the layer that follows it."""
-        layers = [self.first, *self.rest]
-        yield from zip(layers[::2], layers[1::2], strict=True)  # pyright: ignore[reportReturnType]
-
     def forward(self, summed: Tensor) -> Tensor:
         """(n, H) sum of the first layer's blocks -> (n,)."""
-        return self.rest(self.first(summed + self.bias)).squeeze(1)
+        layers = [self.first, *self.rest]
+        dices = [layer for layer in layers[::2] if isinstance(layer, Dice)]
+        if not dices or not usable(summed):
+            return self.rest(self.first(summed + self.bias)).squeeze(1)
+        parameters = [
+            parameter
+            for dice, linear in zip(dices, layers[1::2], strict=True)
+            for parameter in (dice.alpha, linear.weight, linear.bias)
+        ]
+        return DiceLayers.apply(dices, summed + self.bias, *parameters).squeeze(1)

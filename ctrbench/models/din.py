@@ -16,10 +16,11 @@ from ctrbench.models._blocks import (
     embed,
     embedding,
     linear,
+    pair_sum,
     sum_rows,
     take,
+    weighted_sum,
 )
-from ctrbench.models._fused import attention_logits, weighted_sum
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.settings import ModelSettings
 
@@ -55,7 +56,6 @@ class DIN(nn.Module):
         """
         super().__init__()
         self.mode, self.settings = mode, settings
-        self.fused = True  # False: the plain way even where the fast one can be gone
 
         def table(rows: int, width: int, name: str) -> nn.Embedding:
             return embedding(rows, width, settings.embedding_std, seed, name)
@@ -95,16 +95,6 @@ class DIN(nn.Module):
         items = self._items(batch)  # (U, E)
         injected = self.mode.inject(self.image_layers, batch)
         weights = self._attention_weights(items, injected, batch)  # (M,)
-
-        def pooled(values: Tensor) -> Tensor:
-            """Of distinct items (U, E)."""
-            if self._fused(batch):
-                return weighted_sum(values, weights, batch)
-            return pooled_slots(take(values, batch.history))
-
-        def pooled_slots(values: Tensor) -> Tensor:
-            return sum_rows(weights[:, None] * values, batch.history_row, rows)
-
         inputs = [
             *(
                 embed(self.row_tables[_key(name)], codes, rows)
@@ -112,17 +102,18 @@ class DIN(nn.Module):
             ),
             batch.row_numbers,
             take(items, batch.target),
-            pooled(items),
+            weighted_sum(items, weights, batch),
         ]
         hidden = self.top_id(torch.cat(inputs, dim=1))  # (B, H)
         image_inputs: list[Tensor] = []
         if injected.item is not None:
             image_inputs += [
                 take(injected.item, batch.target),
-                pooled(injected.item),
+                weighted_sum(injected.item, weights, batch),
             ]
         if injected.slot is not None:
-            image_inputs.append(pooled_slots(injected.slot))
+            weighted = weights[:, None] * injected.slot
+            image_inputs.append(sum_rows(weighted, batch.history_row, rows))
         if injected.target is not None:
             image_inputs.append(injected.target)
         if image_inputs:
@@ -143,35 +134,19 @@ class DIN(nn.Module):
 
     def _attention_weights(self, items: Tensor, injected: Injected, batch: Batch) -> Tensor:
         """(M,): how much each clicked item counts for the target."""
-        blocks = [(self.attention_id, items)]
+        pairs = [(self.attention_id, items)]
         if injected.item is not None:
-            blocks.append((self.image["attention_item"], injected.item))  # pyright: ignore
-        slot = None if injected.slot is None else (self.image["attention_slot"], injected.slot)
-        if self._fused(batch):
-            of_slot = slot and (slot[0].weight, slot[1])
-            logit = attention_logits(blocks, of_slot, self.attention, batch)
-        else:
-            hidden = sum(block(values, batch) for block, values in blocks)  # (M, H)
-            logit = self.attention(hidden if slot is None else hidden + slot[0](slot[1]))
+            pairs.append((self.image["attention_item"], injected.item))  # pyright: ignore
+        hidden = pair_sum(pairs, batch)  # (M, H)
+        if injected.slot is not None:
+            hidden = hidden + self.image["attention_slot"](injected.slot)
+        logit = self.attention(hidden)
         if injected.attention is not None:
             scale, shift = injected.attention
             logit = scale * logit + shift
         if self.settings.attention_weights == "softmax":
             return _softmax_by_row(logit, batch.history_row, batch.target.shape[0])
         return logit
-
-    def _fused(self, batch: Batch) -> bool:
-        """Whether the fast way can be gone: on a CPU, with Dice, with anything to do, to compute.
-
-        An export needs the plain way, whose operations a graph can hold.
-        """
-        return (
-            self.fused
-            and self.settings.activation == "dice"
-            and batch.history.device.type == "cpu"
-            and not torch.compiler.is_compiling()
-            and len(batch.history) > 0
-        )
 
     def _image_blocks(self, probe: Batch, seed: int) -> nn.ModuleDict:
         """Input blocks of the widths that the mode injects."""
