@@ -17,12 +17,15 @@ from ctrbench.errors import CtrBenchError
 from ctrbench.impressions.order import sequential_batches, shuffled_batches
 from ctrbench.impressions.packing import Batch, Packer
 from ctrbench.models import DIN
+from ctrbench.models._blocks import take
+from ctrbench.optimizers import LazyAdam, RowwiseAdagrad
 from ctrbench.schema import CurvePoint
 from ctrbench.seeding import stream
 from ctrbench.settings import TrainingSettings
 
 PREDICT_ROWS = 1024  # impressions per batch outside training
 CURVE_POINTS = 20  # per epoch
+SMALL_TABLE = 1000  # rows; all of them are moved at every step whatever the optimiser
 
 Progress = Callable[[float], None]  # share of the work done, 0 to 1
 
@@ -79,7 +82,7 @@ def fit(
     device = model.id_embedding.weight.device
     rows = packer.slots.impressions.rows("train")
     total = settings.epochs * (rows.stop - rows.start)
-    optimizer = torch.optim.Adam(_groups(model, settings), fused=True)
+    optimizers = _optimizers(model, settings)
     penalty = _MiniBatchAwareL2(model.id_embedding, packer.item_counts, settings.mba_l2)
     curve, seen, step = _Curve(), 0, total / (settings.epochs * CURVE_POINTS)
     averaged: AveragedModel | None = None
@@ -95,9 +98,11 @@ def fit(
                     f"the loss became {float(loss.detach())} after {seen} impressions; lower "
                     "training.learning_rate or the mode's learning_rate_factor."
                 )
-            optimizer.zero_grad()
-            (loss + penalty(batch.item_id)).backward()
-            optimizer.step()
+            model.zero_grad()
+            loss.backward()
+            penalty.add_gradient(batch.item_id)
+            for optimizer in optimizers:
+                optimizer.step()
             curve.add(loss.detach(), logit.detach(), batch)
             seen += len(batch_rows)
             if seen >= step * (len(curve.points) + 1) or seen == total:
@@ -132,16 +137,23 @@ def predict(model: DIN, packer: Packer, period: str, progress: Progress) -> np.n
     return p_click
 
 
-def _groups(model: DIN, settings: TrainingSettings) -> list[dict[str, object]]:
-    """Parameter groups: the image block has its own learning-rate factor."""
-    image = model.image_parameters()
-    ids = {id(parameter) for parameter in image}
-    shared = [parameter for parameter in model.parameters() if id(parameter) not in ids]
-    groups: list[dict[str, object]] = [{"params": shared, "lr": settings.learning_rate}]
+def _optimizers(model: DIN, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
+    """Of embedding tables, and of the rest; the image block has its own learning-rate factor."""
+    image, rate, of_tables = model.image_parameters(), settings.learning_rate, []
+    for table in model.tables():
+        table.sparse = settings.table_optimizer != "adam" and table.num_embeddings > SMALL_TABLE
+        if table.sparse:
+            of_tables.append(table.weight)
+    apart = {id(parameter) for parameter in (*image, *of_tables)}
+    shared = [parameter for parameter in model.parameters() if id(parameter) not in apart]
+    groups: list[dict[str, object]] = [{"params": shared, "lr": rate}]
     if image:
-        rate = settings.learning_rate * model.mode.learning_rate_factor
-        groups.append({"params": image, "lr": rate})
-    return groups
+        groups.append({"params": image, "lr": rate * model.mode.learning_rate_factor})
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.Adam(groups, fused=True)]
+    if of_tables:
+        kinds = {"lazy_adam": LazyAdam, "rowwise_adagrad": RowwiseAdagrad}
+        optimizers.append(kinds[settings.table_optimizer](of_tables, lr=rate))
+    return optimizers
 
 
 class _MiniBatchAwareL2:
@@ -154,10 +166,19 @@ class _MiniBatchAwareL2:
         self.table, self.strength = table, strength
         occurrences = torch.from_numpy(np.maximum(counts, 1).astype(np.float32))
         occurrences[0] = torch.inf
-        self.inverse_count = (1 / occurrences).to(table.weight.device)  # (V,)
+        self.factor = (strength / occurrences).to(table.weight.device)  # (V,)
 
-    def __call__(self, item_id: Tensor) -> Tensor | float:
-        if self.strength == 0:
-            return 0.0
-        squares = self.table(item_id).square().sum(dim=1)  # (U,)
-        return 0.5 * self.strength * (squares * self.inverse_count[item_id]).sum()
+    @torch.no_grad()
+    def add_gradient(self, item_id: Tensor) -> None:
+        """To the table's gradient; the (U,) ids are distinct but for the unknown one."""
+        weight, gradient = self.table.weight, self.table.weight.grad
+        if self.strength == 0 or gradient is None:
+            return
+        if gradient.is_sparse:
+            gradient = gradient.coalesce()
+            item_id, weight.grad = gradient.indices()[0], gradient
+        penalty = take(weight, item_id).mul_(take(self.factor, item_id)[:, None])
+        if gradient.is_sparse:
+            gradient.values().add_(penalty)
+        else:
+            gradient.index_add_(0, item_id, penalty)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from ctrbench import training
 from ctrbench.settings import TrainingSettings
 from ctrbench.training import DivergedError, _MiniBatchAwareL2, fit, predict
 from tests.test_contracts import build
@@ -9,13 +10,40 @@ from tests.test_contracts import build
 QUIET = {"progress": lambda share: None}
 
 
-def test_l2_is_the_papers_sum_over_known_ids():
-    table = torch.nn.Embedding(4, 3)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_l2_is_the_papers_sum_over_known_ids(sparse):
+    table = torch.nn.Embedding(4, 3, sparse=sparse)
+    item_id = torch.tensor([1, 0, 3, 0, 0])  # 0, unknown, is no id; 3 was never counted
     penalty = _MiniBatchAwareL2(table, np.array([7, 2, 5, 0]), strength=0.5)
-    squares = table.weight.square().sum(dim=1)
-    expected = 0.25 * (squares[1] / 2 + squares[3])
-    found = penalty(torch.tensor([1, 0, 3, 0, 0]))  # 0, unknown, is no id; 3 was never counted
-    torch.testing.assert_close(found, expected)
+    (3 * table(item_id)).sum().backward()
+    penalty.add_gradient(item_id)
+    weight = table.weight.detach().clone().requires_grad_()
+    squares = weight.square().sum(dim=1)
+    (3 * weight[item_id].sum() + 0.25 * (squares[1] / 2 + squares[3])).backward()
+    torch.testing.assert_close(table.weight.grad.to_dense(), weight.grad)
+
+
+@pytest.mark.parametrize("kind", ["adam", "lazy_adam", "rowwise_adagrad"])
+def test_every_parameter_is_trained_by_one_optimizer(slots, monkeypatch, kind):
+    monkeypatch.setattr(training, "SMALL_TABLE", 20)
+    model, _ = build("vector", slots)
+    optimizers = training._optimizers(model, TrainingSettings(table_optimizer=kind))
+    trained = [p for o in optimizers for group in o.param_groups for p in group["params"]]
+    assert sorted(map(id, trained)) == sorted(map(id, model.parameters()))
+    by_row = [table for table in model.tables() if table.sparse]
+    assert len(optimizers) == 1 + bool(by_row)
+    assert bool(by_row) == (kind != "adam")
+    assert all(table.num_embeddings > 20 for table in by_row)
+
+
+def test_rows_that_no_batch_holds_stay_where_they_are(slots, monkeypatch):
+    monkeypatch.setattr(training, "SMALL_TABLE", 0)
+    model, packer = build("none", slots)
+    before = model.id_embedding.weight.detach().clone()
+    settings = TrainingSettings(batch_size=64, table_optimizer="lazy_adam", id_dropout=0)
+    fit(model, packer, settings, 0, **QUIET)
+    moved = (model.id_embedding.weight != before).any(dim=1)
+    np.testing.assert_array_equal(moved[1:].numpy(), packer.item_counts[1:] > 0)
 
 
 def test_training_learns_what_the_click_depends_on(slots):

@@ -120,6 +120,11 @@ class DIN(nn.Module):
             hidden = hidden + self.image["top"](torch.cat(image_inputs, dim=1))
         return self.top(hidden)
 
+    def tables(self) -> list[nn.Embedding]:
+        """The embedding tables of ids and fields."""
+        found = [self.id_embedding, *self.item_tables.values(), *self.row_tables.values()]
+        return [table for table in found if isinstance(table, nn.Embedding)]
+
     def image_parameters(self) -> list[nn.Parameter]:
         """Everything a baseline does not have: the mode's layers and its input blocks."""
         return [*self.image_layers.parameters(), *self.image.parameters()]
