@@ -113,7 +113,37 @@ def auc(click: ArrayLike, p_click: ArrayLike, weight: ArrayLike | None = None) -
         raise DataError(
             f"AUC needs a click and a non-click; {clicks.sum()} of {len(clicks)} rows are clicks."
         )
-    return float(_grouped(clicks, p, np.zeros(len(p), np.uint8), weights).auc[0])
+    if weights is not None:
+        return RankedAuc(clicks, p).auc(weights)
+    yes, no = np.sort(p[clicks]), np.sort(p[~clicks])
+    few, many = (yes, no) if len(yes) < len(no) else (no, yes)
+    below = (np.searchsorted(many, few, side).sum(dtype=np.int64) for side in ("left", "right"))
+    share = sum(map(int, below)) / (2 * len(few) * len(many))
+    return share if few is yes else 1 - share
+
+
+class RankedAuc:
+    """Predictions sorted once, for their AUC under any weights: those of a resampling, say.
+
+    >>> ranked = RankedAuc(np.array([True, False, True, False]), np.array([.9, .1, .4, .4]))
+    >>> ranked.auc(np.ones(4)), ranked.auc(np.array([1., 0., 1., 2.]))
+    (0.875, 0.75)
+    """
+
+    def __init__(self, click: np.ndarray, p_click: np.ndarray) -> None:
+        """Sort (N,) clicks by (N,) float32 or float64 predictions."""
+        self._order = ascending(p_click)
+        self._clicked = click[self._order]
+        self._tie = _starts(p_click[self._order])
+
+    def auc(self, weight: np.ndarray) -> float:
+        """AUC with (N,) weights >= 0, in the order of the impressions; NaN without both classes."""
+        weights = weight[self._order]
+        yes = _sums(weights * self._clicked, self._tie)
+        no = _sums(weights * ~self._clicked, self._tie)
+        area = np.sum(yes * (_sums_before(no, np.zeros(1, np.int64)) + no / 2))
+        total = yes.sum() * no.sum()
+        return float(area / total) if total else math.nan
 
 
 def gauc(
@@ -248,27 +278,27 @@ def _grouped(
     key = code << np.uint64(33) | _order(p) << np.uint64(1) | clicks  # 31, 32 and 1 bits
     if weights is None:  # sorting the keys alone is several times faster than an argsort
         key.sort()
-        weights = np.ones(len(key), np.int64)
     else:
         order = np.argsort(key)
         key, weights = key[order], weights[order]
-    clicked = (key & np.uint64(1)).astype(bool)
+    clicked = (key & np.uint64(1)).astype(np.int64)
     first = _starts(key >> np.uint64(33))  # (G,) rows where a user begins
     tie = _starts(key >> np.uint64(1))  # rows where a user's next value of p_click begins
     first_tie = np.searchsorted(tie, first)  # (G,)
 
-    yes = _sums(weights * clicked, tie)
-    no = _sums(weights * ~clicked, tie)
+    yes = _sums(clicked if weights is None else weights * clicked, tie)
+    no = (np.diff(tie, append=len(key)) if weights is None else _sums(weights, tie)) - yes
     area = _sums(yes * (_sums_before(no, first_tie) + no / 2), first_tie)
     click_weight = _sums(yes, first_tie)
+    impressions = np.diff(first, append=len(key))
     with np.errstate(invalid="ignore"):  # 0 / 0: one class only
         user_auc = area / (click_weight * _sums(no, first_tie))
     return GroupedAuc(
         user_id=name((key[first] >> np.uint64(33)).astype(np.int64)),
         auc=user_auc,
-        impressions=np.diff(first, append=len(key)),
-        clicks=_sums(clicked.astype(np.int64), first),
-        weight=_sums(weights, first).astype(np.float64),
+        impressions=impressions,
+        clicks=click_weight if weights is None else _sums(clicked, first),
+        weight=np.float64(impressions) if weights is None else _sums(weights, first),
         click_weight=click_weight.astype(np.float64),
     )
 

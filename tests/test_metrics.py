@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from ctrbench.errors import DataError
 from ctrbench.metrics import (
+    RankedAuc,
     auc,
     evaluate,
     gauc,
@@ -330,3 +331,15 @@ def test_running_click_rate_has_a_gauc_below_one_half_on_coin_flips():
     user_id = np.repeat(np.arange(users), test)
     assert abs(auc(click, rate) - 0.5) < 0.01
     assert 0.2 < gauc(click, rate, user_id) < 0.24
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_ranked_auc_of_a_resampling_is_that_of_its_rows(dtype):
+    rng = np.random.default_rng(5)
+    click, p = rng.random(400) < 0.3, np.round(rng.random(400), 2).astype(dtype)
+    ranked = RankedAuc(click, p)
+    for _ in range(5):
+        times = rng.multinomial(400, np.full(400, 1 / 400))
+        rows = np.repeat(np.arange(400), times)
+        assert ranked.auc(times) == pytest.approx(roc_auc_score(click[rows], p[rows]), **EXACT)
+    assert np.isnan(ranked.auc(click.astype(float)))

@@ -1,0 +1,140 @@
+"""What every run has in common: arguments, preparation kept for the next run, clock, report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from _log import read_period
+from _metrics import auc, gauc
+from torch import nn
+
+BATCH, LEARNING_RATE = 1024, 1e-3
+WIDTH, ATTENTION, TOP = 16, [64, 32], [200, 80]
+EMBEDDING_STD = 0.01
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run, as asked for on the command line."""
+
+    library: str  # its name as a distribution
+    log: Path
+    work: Path
+    seed: int
+    threads: int
+    arm: str
+    rows: int | None  # training impressions; None: all
+
+    @property
+    def name(self) -> str:
+        """Of the run's files below `work`; without the seed, which no preparation depends on."""
+        return f"{self.library}-{self.arm}-{self.rows or 'all'}"
+
+
+def task_from_arguments(library: str, arms: tuple[str, ...] = ("none",)) -> Task:
+    """Read the command line, and hold torch to the threads asked for."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--log", type=Path, required=True, help="folder that work.py filled")
+    parser.add_argument("--work", type=Path, required=True, help="for what is prepared and found")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--arm", choices=arms, default="none", help="image information")
+    parser.add_argument("--rows", type=int, help="training impressions; all, if left out")
+    task = Task(library=library, **vars(parser.parse_args()))
+    torch.set_num_threads(task.threads)
+    return task
+
+
+def prepared(
+    task: Task, clock: Clock, prepare: Callable[[Task, Path], None]
+) -> tuple[Path, float]:
+    """The folder that `prepare` fills, and the seconds it took when it did.
+
+    It runs in a process of its own, so that its memory and its time are not the training's.
+    """
+    folder = task.work / task.name
+    seconds = folder / "prepare_s.json"
+    if not seconds.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        begin = time.perf_counter()
+        process = multiprocessing.get_context("spawn").Process(target=prepare, args=(task, folder))
+        process.start()
+        process.join()
+        if process.exitcode != 0:
+            raise SystemExit(f"the preparation of {task.name} failed: exit code {process.exitcode}")
+        clock.aside_s = time.perf_counter() - begin
+        seconds.write_text(json.dumps(clock.aside_s))
+    return folder, json.loads(seconds.read_text())
+
+
+@dataclass
+class Clock:
+    """Seconds since the process began, what is set aside left out."""
+
+    aside_s: float = 0.0
+    marks: dict[str, float] = field(default_factory=dict)
+
+    def mark(self, name: str) -> None:
+        """Note the time."""
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        begin = ticks / os.sysconf("SC_CLK_TCK")
+        self.marks[name] = time.clock_gettime(time.CLOCK_BOOTTIME) - begin - self.aside_s
+
+    def mark_first_batch(self, module: nn.Module) -> None:
+        """Note the time when a module is called for the first time."""
+
+        def first(*_: object) -> None:
+            self.mark("first batch")
+            handle.remove()
+
+        handle = module.register_forward_pre_hook(first)
+
+
+def report(
+    task: Task, clock: Clock, prepare_s: float, model: nn.Module, p_click: np.ndarray
+) -> None:
+    """Store the predictions and print what was measured, as JSON on the last line."""
+    stored = task.work / f"{task.name}-seed{task.seed}-threads{task.threads}.npy"
+    np.save(stored, p_click)
+    clock.mark("stored")
+    peak_bytes = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start_s, trained_s, total_s = (clock.marks[at] for at in ("first batch", "trained", "stored"))
+    test = read_period(task.log, "test")
+    rows = min(task.rows or sys.maxsize, pq.read_metadata(task.log / "train.parquet").num_rows)
+    trained = (weight.numel() for weight in model.parameters() if weight.requires_grad)
+    measured = {
+        "library": task.library,
+        "version": version(task.library),
+        "torch": torch.__version__,
+        "arm": task.arm,
+        "rows": rows,
+        "threads": task.threads,
+        "seed": task.seed,
+        "prepare_s": prepare_s,
+        "start_s": start_s,
+        "train_s": trained_s - start_s,
+        "samples_per_s": rows / (trained_s - start_s),
+        "predict_s": total_s - trained_s,
+        "total_s": total_s,
+        "auc": auc(test.click, p_click),
+        "gauc": gauc(test.click, p_click, test.user_id),
+        "parameters": sum(trained),
+        "peak_memory_mb": peak_bytes / 2**20,
+        "predictions": str(stored),
+    }
+    print(json.dumps(measured), flush=True)
