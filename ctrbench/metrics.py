@@ -298,7 +298,7 @@ def _grouped(
         auc=user_auc,
         impressions=impressions,
         clicks=click_weight if weights is None else _sums(clicked, first),
-        weight=np.float64(impressions) if weights is None else _sums(weights, first),
+        weight=impressions.astype(np.float64) if weights is None else _sums(weights, first),
         click_weight=click_weight.astype(np.float64),
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import requests
 import torch
+import torch._dynamo  # before TensorFlow, which the library imports: after it, a segmentation fault
 from _log import LONGEST, read_categories, read_period
 from _run import (
     ATTENTION,
