@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -9,9 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ctrbench.impressions.periods import chunks, count_users
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.schema import Column, Impressions, Ragged
 from ctrbench.settings import ModelSettings
+
+Seen = Callable[[], Iterable[np.ndarray]]  # rows of the training period, part by part
 
 ROUNDING = 1e-6  # a deviation below this, relative to the mean, is a constant
 
@@ -86,7 +90,9 @@ class Packer:
         self._known_id = np.where(self.item_counts > 0, np.arange(log.item_rows), 0)
         self._known_id[0] = 0
         self._inputs = _inputs(log, settings, self.item_counts > 0)
-        self._statistics = _Scale.fit(_history_statistics(log, log.rows("train")))
+        self._statistics = _Scale.fit(
+            _history_statistics(log, part) for part in chunks(log.rows("train"))
+        )
         self._mean_weight = (
             1.0 if log.weight is None else float(log.weight[log.rows("train")].mean())
         )
@@ -164,10 +170,19 @@ class _Scale:
     deviation: np.ndarray  # (n,)
 
     @classmethod
-    def fit(cls, numbers: np.ndarray) -> _Scale:
-        present = np.ma.masked_invalid(numbers)
-        deviation = present.std(axis=0).filled(0)
-        mean = present.mean(axis=0).filled(0)
+    def fit(cls, parts: Iterable[np.ndarray]) -> _Scale:
+        """From (rows, n) parts, by the update of Chan, Golub and LeVeque 1983."""
+        count = mean = squares = np.zeros(1)
+        for numbers in parts:
+            present = ~np.isnan(numbers)
+            own = present.sum(axis=0)
+            own_mean = np.nansum(numbers, axis=0) / np.maximum(own, 1)
+            apart, together = own_mean - mean, np.maximum(count + own, 1)
+            mean = mean + apart * own / together
+            own_squares = np.nansum((numbers - own_mean) ** 2, axis=0)
+            squares = squares + own_squares + apart**2 * count * own / together
+            count = count + own
+        deviation = np.sqrt(squares / np.maximum(count, 1))
         varies = deviation > ROUNDING * np.maximum(1, np.abs(mean))
         return cls(mean, np.where(varies, deviation, 1))
 
@@ -216,33 +231,34 @@ class _Inputs:
 
 def _inputs(log: Impressions, settings: ModelSettings, item_seen: np.ndarray) -> _Inputs:
     train = log.rows("train")
-    user_seen = np.zeros(log.user_rows, bool)
-    user_seen[log.user_id[train]] = True
+    user_seen = count_users(log, train)[0] > 0
     users = dict(log.user_fields)
     if settings.user_id:
         users["user_id"] = np.arange(log.user_rows, dtype=np.int32)
     sizes = {field.name: field.size + 1 for field in log.manifest.fields} | {
         "user_id": log.user_rows
     }
-    in_train = np.zeros(len(log.item_id), bool)
-    in_train[train] = True
 
-    def chosen(columns: dict[str, Column], seen: np.ndarray) -> _Fields:
+    def chosen(columns: dict[str, Column], seen: Seen) -> _Fields:
         wanted = {
             name: column
             for name, column in columns.items()
             if settings.fields is None or name in settings.fields or name == "user_id"
         }
-        return _fields(wanted, sizes, np.flatnonzero(seen))
+        return _fields(wanted, sizes, seen)
 
     return _Inputs(
-        item=chosen(log.item_fields, item_seen),
-        user=chosen(users, user_seen),
-        context=chosen(log.context_fields, in_train),
+        item=chosen(log.item_fields, lambda: [np.flatnonzero(item_seen)]),
+        user=chosen(users, lambda: [np.flatnonzero(user_seen)]),
+        context=chosen(
+            log.context_fields,
+            lambda: (np.arange(part.start, part.stop) for part in chunks(train)),
+        ),
     )
 
 
-def _fields(columns: dict[str, Column], sizes: dict[str, int], seen: np.ndarray) -> _Fields:
+def _fields(columns: dict[str, Column], sizes: dict[str, int], seen: Seen) -> _Fields:
+    """What the rows that were seen, part by part, tell of the columns."""
     coded: dict[str, Column] = {}
     numeric: dict[str, np.ndarray] = {}
     for name, column in columns.items():
@@ -252,17 +268,23 @@ def _fields(columns: dict[str, Column], sizes: dict[str, int], seen: np.ndarray)
             coded[name] = column
     known = {}
     for name, column in coded.items():
-        values = _gather(column, seen)[0] if isinstance(column, Ragged) else column[seen]
         present = np.zeros(sizes[name], bool)
-        present[values] = True
+        for rows in seen():
+            present[_gather(column, rows)[0] if isinstance(column, Ragged) else column[rows]] = True
         present[0] = False
         known[name] = np.where(present, np.arange(sizes[name]), 0)
     return _Fields(
         columns=coded,
         known=known,
         numeric=numeric,
-        scale=_Scale.fit(_stack([column[seen] for column in numeric.values()], len(seen))),
-        gaps=tuple(name for name, column in numeric.items() if np.isnan(column[seen]).any()),
+        scale=_Scale.fit(
+            _stack([column[rows] for column in numeric.values()], len(rows)) for rows in seen()
+        ),
+        gaps=tuple(
+            name
+            for name, column in numeric.items()
+            if any(np.isnan(column[rows]).any() for rows in seen())
+        ),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ctrbench.schema import Impressions
 
-CHUNK = 1 << 22  # rows held in memory at a time
+CHUNK = 1 << 22  # rows held in memory at a time; a multiple of slots.COARSE
 
 
 def chunks(rows: slice) -> Iterator[slice]:

@@ -8,8 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
+from ctrbench.impressions.periods import chunks, count_targets
 from ctrbench.schema import Impressions
 
+COARSE = 32  # impressions whose slots have one start that is kept; the others' are summed up
 BLOCK_SLOTS = 1 << 15  # with 1,280 wide vectors, two gathers of 160 MB
 
 
@@ -29,18 +31,10 @@ class HistorySlots:
         """The first impression that has slots; `pretrain` impressions are never trained on."""
         return self.impressions.rows("train").start
 
-    @cached_property
-    def offsets(self) -> np.ndarray:
-        """(n + 1,) int64: impression first_row + i owns slots offsets[i] to offsets[i + 1]."""
-        lengths = np.minimum(self.impressions.history_length[self.first_row :], self.history_length)
-        offsets = np.zeros(len(lengths) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        return offsets
-
     @property
     def total(self) -> int:
         """The number of slots."""
-        return int(self.offsets[-1])
+        return int(self._coarse[-1])
 
     def positions(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Where the history of some impressions stands.
@@ -60,16 +54,40 @@ class HistorySlots:
 
     def slots(self, rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """(M,) int64 positions of the rows' slots in a slot array."""
-        return _ranges(self.offsets[rows - self.first_row], lengths)
+        return _ranges(self.starts(rows), lengths)
+
+    def starts(self, rows: np.ndarray) -> np.ndarray:
+        """(B,) int64 position of each row's first slot in a slot array."""
+        block = (rows - self.first_row) // COARSE
+        before = self.first_row + block[:, None] * COARSE + np.arange(COARSE - 1)  # (B, COARSE - 1)
+        lengths = self._lengths(np.minimum(before, len(self.impressions.item_id) - 1))
+        return self._coarse[block] + np.sum(lengths, axis=1, where=before < rows[:, None])
+
+    @cached_property
+    def _coarse(self) -> np.ndarray:
+        """(blocks + 1,) int64: where the slots of every COARSE-th impression start, and the end.
+
+        Not of every one: a log may have more impressions than would fit into memory.
+        """
+        rows = slice(self.first_row, len(self.impressions.item_id))
+        sums = [
+            np.add.reduceat(lengths, np.arange(0, len(lengths), COARSE), dtype=np.int64)
+            for lengths in map(self._lengths, chunks(rows))
+        ]
+        return np.concatenate([[0], np.cumsum(np.concatenate(sums))])
+
+    def _lengths(self, rows: np.ndarray | slice) -> np.ndarray:
+        """How many slots each row has."""
+        return np.minimum(self.impressions.history_length[rows], self.history_length)
 
     def pairs(self) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         """Blocks of (slots, target item of each, history item of each), in order."""
-        step = max(1, BLOCK_SLOTS // self.history_length)
-        for start in range(0, len(self.offsets) - 1, step):
-            stop = min(start + step, len(self.offsets) - 1)
-            rows = self.first_row + np.arange(start, stop)
+        step, end = max(1, BLOCK_SLOTS // self.history_length), 0
+        for start in range(self.first_row, len(self.impressions.item_id), step):
+            rows = np.arange(start, min(start + step, len(self.impressions.item_id)))
             positions, row, _ = self.positions(rows)
-            where = slice(int(self.offsets[start]), int(self.offsets[stop]))
+            where = slice(end, end + len(positions))
+            end = where.stop
             target = self.impressions.item_id[rows][row]
             yield where, target, self.impressions.history_items[positions]
 
@@ -80,17 +98,14 @@ class HistorySlots:
             (V,) int64; 0 means that a model trained on the period never sees the item's id.
         """
         log, rows = self.impressions, self.impressions.rows(period)
-        counts = np.bincount(log.item_id[rows], minlength=log.item_rows)
-        full = log.history_length[rows].astype(np.int64)
-        stop = log.history_start[rows] + full
-        start = stop - np.minimum(full, self.history_length)
-        # Each impression covers a range of positions: +1 at its start, -1 behind its end.
-        size = len(log.history_items) + 1
-        covered = np.cumsum(np.bincount(start, minlength=size) - np.bincount(stop, minlength=size))[
-            :-1
-        ]
+        edges = np.zeros(len(log.history_items) + 1, np.int64)
+        for part in chunks(rows):  # +1 where an impression's slots begin, -1 where they end
+            stop = log.history_start[part] + log.history_length[part]
+            np.add.at(edges, stop - self._lengths(part), 1)
+            np.add.at(edges, stop, -1)
+        covered = np.cumsum(edges[:-1])
         slots = np.bincount(log.history_items, weights=covered, minlength=log.item_rows)
-        return counts + slots.astype(np.int64)
+        return count_targets(log, rows) + slots.astype(np.int64)
 
 
 def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -1,9 +1,11 @@
 import dataclasses
 
 import numpy as np
+import pytest
 import torch
 
-from ctrbench.impressions.packing import Packer
+from ctrbench.impressions import periods
+from ctrbench.impressions.packing import Packer, _history_statistics
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.seeding import stream
 from ctrbench.settings import ModelSettings
@@ -126,3 +128,15 @@ def test_scale_of_the_weights_means_nothing(slots):
     train = log.rows("train")
     expected = weight[rows] / weight[train].mean()
     np.testing.assert_allclose(batches[0].weight.numpy(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("chunk", [32, 1 << 22])
+def test_what_is_learned_of_the_training_period_does_not_depend_on_its_parts(
+    slots, monkeypatch, chunk
+):
+    monkeypatch.setattr(periods, "CHUNK", chunk)
+    log = slots.impressions
+    scale = Packer(slots, ModelSettings(), {}, {})._statistics
+    numbers = _history_statistics(log, log.rows("train"))
+    np.testing.assert_allclose(scale.mean, np.nanmean(numbers, axis=0), rtol=1e-12)
+    np.testing.assert_allclose(scale.deviation, np.nanstd(numbers, axis=0), rtol=1e-12)

@@ -1,4 +1,8 @@
 import numpy as np
+import pytest
+
+from ctrbench.impressions import periods
+from ctrbench.impressions.slots import COARSE, HistorySlots
 
 
 def slow_history(log, row, latest):
@@ -54,3 +58,21 @@ def test_item_counts_equal_a_loop(slots):
         for item in slow_history(log, row, 10):
             counts[item] += 1
     assert slots.item_counts("train").tolist() == counts.tolist()
+
+
+@pytest.mark.parametrize("chunk", [32, 96, 1 << 22])
+def test_starts_are_the_running_sum_of_lengths_whatever_is_held_at_a_time(
+    slots, monkeypatch, chunk
+):
+    monkeypatch.setattr(periods, "CHUNK", chunk)
+    log = slots.impressions
+    rows = np.arange(slots.first_row, len(log.item_id))
+    lengths = np.minimum(log.history_length[rows], slots.history_length)
+    fresh = HistorySlots(log, slots.history_length)
+    np.testing.assert_array_equal(fresh.starts(rows), np.cumsum(lengths) - lengths)
+    assert fresh.total == lengths.sum()
+    np.testing.assert_array_equal(fresh.item_counts("train"), slots.item_counts("train"))
+
+
+def test_a_chunk_ends_where_a_coarse_start_stands():
+    assert periods.CHUNK % COARSE == 0
