@@ -39,6 +39,7 @@ class TrainingSettings(Frozen):
     batch_size: PositiveInt = 1024
     learning_rate: PositiveFloat = 1e-3
     table_optimizer: TableOptimizer = "adam"  # of tables above 1,000 rows; Adam trains the rest
+    table_learning_rate_factor: PositiveFloat = 1.0  # of these tables: Adagrad wants about 30
     mba_l2: NonNegativeFloat = 0.01  # mini-batch-aware L2 of the id embedding, DIN section 5.1
     id_dropout: Share = 0.02  # of ids replaced by unknown, so that its row is trained
     weight_averaging: Share = 0.0  # of the training's end, whose weights are averaged; 0: the last

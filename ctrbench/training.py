@@ -152,6 +152,7 @@ def _optimizers(model: DIN, settings: TrainingSettings) -> list[torch.optim.Opti
     optimizers: list[torch.optim.Optimizer] = [torch.optim.Adam(groups, fused=True)]
     if of_tables:
         kinds = {"lazy_adam": LazyAdam, "rowwise_adagrad": RowwiseAdagrad}
+        rate *= settings.table_learning_rate_factor
         optimizers.append(kinds[settings.table_optimizer](of_tables, lr=rate))
     return optimizers
 

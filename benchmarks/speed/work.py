@@ -88,3 +88,39 @@ def _drawn(reach: np.ndarray, taste: np.ndarray, rng: np.random.Generator) -> np
         drawn = np.searchsorted(reach[one], rng.random(len(rows)))
         found[rows] = np.minimum(drawn, reach.shape[1] - 1)
     return found
+
+
+def import_log(work: Work, home: Path, name: str) -> None:
+    """Make the log below `home` and import it, with its vectors as version `v1`."""
+    folder = home / f"{name}.log"
+    make_log(work, folder)
+    files = [
+        part
+        for period in PERIODS
+        for part in ("--impressions", f"{period}={folder / period}.parquet")
+    ]
+    items = ["--items", str(folder / "items.parquet"), "--label", "click"]
+    vectors = ["--dataset", name, "--vectors", str(folder / "vectors.npz")]
+    command = [sys.executable, "-m", "ctrbench", "--home", str(home)]
+    given = ["--name", name, "--split", "given"]
+    for more in (
+        ["datasets", "import", "table", *files, *items, *given],
+        ["embeddings", "add", "v1", *vectors],
+    ):
+        subprocess.run([*command, *more], check=True)
+
+
+def main() -> None:
+    """Make a log of another size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path, required=True, help="a workspace")
+    parser.add_argument("--name", default="work")
+    parser.add_argument("--items", type=int, default=Work.items)
+    parser.add_argument("--impressions", type=int, default=Work.impressions)
+    given = parser.parse_args()
+    given.home.mkdir(parents=True, exist_ok=True)
+    import_log(Work(given.impressions, given.items), given.home, given.name)
+
+
+if __name__ == "__main__":
+    main()
