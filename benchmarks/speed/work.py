@@ -1,5 +1,7 @@
 """The work that every library is timed on: one log in files, the same for all of them.
 
+`python benchmarks/speed/work.py --home DIR` imports it as the data set `work`.
+
 Users of a few tastes see items of 100 categories; the histories they come with follow their taste,
 and so do their clicks, so that a model has something to learn. Vectors of the items know of the
 taste what pictures would.
@@ -7,6 +9,9 @@ taste what pictures would.
 
 from __future__ import annotations
 
+import argparse
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+PERIODS = ("train", "valid", "test")
 TASTES, FACTORS, CATEGORIES = 400, 8, 100
 MEASURED = 0.05  # of the training impressions there are this many more in valid, and in test
 
@@ -45,11 +51,8 @@ def make_log(work: Work, folder: Path) -> None:
     liked = popularity * np.exp(1.5 * affinity)
     reach = np.cumsum(liked / liked.sum(axis=1, keepdims=True), axis=1)
     taste_of = rng.integers(TASTES, size=work.users)
-    for period, rows in (
-        ("train", work.impressions),
-        ("valid", int(MEASURED * work.impressions)),
-        ("test", int(MEASURED * work.impressions)),
-    ):
+    measured = int(MEASURED * work.impressions)
+    for period, rows in zip(PERIODS, (work.impressions, measured, measured), strict=True):
         user = rng.integers(work.users, size=rows)
         taste = taste_of[user]
         item = np.where(
