@@ -32,7 +32,7 @@ def make_entities(
         GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT 5"""
     ).fetchall()
     if rows:
-        ids = ", ".join(raw_id for raw_id, _ in rows)
+        ids = ", ".join(str(raw_id) for raw_id, _ in rows)
         raise DataError(
             f"{told}: {rows[0][1]} {key}(s) have several rows that differ, such as {ids}; keep "
             "one row each."

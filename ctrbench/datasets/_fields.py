@@ -57,8 +57,15 @@ def read_fields(
     return fields, [[_value(table, f, wishes) for f in fields] for table in tables]
 
 
-def list_value(table: Table, column: str, wishes: Wishes) -> str:
-    """SQL for a list of texts, a text cut at its separator; blanks and the pad are dropped."""
+def list_value(table: Table, column: str, wishes: Wishes, whole: bool = False) -> str:
+    """SQL for a list of texts, a text cut at its separator; blanks and the pad are dropped.
+
+    Where the values are whole numbers already, `whole`, a list of numbers.
+    """
+    if whole:
+        pad = f"AND v::VARCHAR <> {literal(wishes.pad)}" if wishes.pad is not None else ""
+        values = f"{quoted(column)}::BIGINT[]"
+        return f"list_filter({values}, lambda v: v IS NOT NULL {pad})"
     values = f"{quoted(column)}::VARCHAR[]"
     if not table.types[column].endswith("]"):
         separator = literal(wishes.separators.get(column, "|"))

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from ctrbench.datasets._fields import Wishes, list_value, read_fields
 from ctrbench.datasets._tables import (
+    WHOLE,
     Rule,
     Table,
     broken_rules,
+    id_value,
     missing,
     missing_columns,
     number,
@@ -35,6 +37,7 @@ class Log:
     clicks_only: bool  # every row is a click, so that there need not be a column that says so
     ignore_period: bool  # another split was asked for
     wishes: Wishes
+    whole: frozenset[str] = frozenset()  # of user_id and item_id, those that are whole numbers
 
     @property
     def columns(self) -> dict[str, str]:
@@ -75,7 +78,7 @@ def make_impressions(
     connection.execute(f"CREATE {kind} impressions AS {_union(log, selects)}")
     if users:
         selects = [
-            [f"{text(table, 'user_id')} AS user_id", *_named(users, row)]
+            [f"{_id(log, table, 'user_id')} AS user_id", *_named(users, row)]
             for table, row in zip(log.tables, user_values, strict=True)
         ]
         connection.execute(f"CREATE VIEW users_of_log AS {_union(log, selects)}")
@@ -106,9 +109,9 @@ def _check_columns(log: Log) -> None:
 def _rules(log: Log, table: Table) -> list[Rule]:
     rules = [missing(table, "user_id"), missing(table, "item_id")]
     if "click" in table.types:
-        there = f"{text(table, 'click')} IS NOT NULL"
-        rules.append(missing(table, "click"))
-        wrong = f"{there} AND NOT coalesce({_click(table)} IN (0, 1), false)"
+        empty = missing(table, "click")
+        rules.append(empty)
+        wrong = f"NOT ({empty.wrong}) AND NOT coalesce({_click(table)} IN (0, 1), false)"
         rules.append(Rule("click", wrong, "are neither 0 nor 1"))
     if "weight" in table.types:
         wrong = f"NOT coalesce({number(table, 'weight')} > 0, false)"
@@ -120,8 +123,14 @@ def _rules(log: Log, table: Table) -> list[Rule]:
     return rules
 
 
+def _id(log: Log, table: Table, column: str) -> str:
+    return id_value(table, column, column in log.whole)
+
+
 def _click(table: Table) -> str:
     """SQL for the label as a number; pandas writes True and False."""
+    if table.types["click"] in WHOLE:
+        return quoted("click")
     value = f"lower({text(table, 'click')})"
     words = f"CASE {value} WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
     return f"coalesce({words}, TRY_CAST({value} AS DOUBLE))"
@@ -132,7 +141,7 @@ def _typed(connection: DuckDBPyConnection, log: Log) -> tuple[list[list[str]], t
     rows, notes = [], ()
     for table, period in zip(log.tables, log.periods, strict=True):
         click = f"({_click(table)})::TINYINT" if "click" in table.types else "1::TINYINT"
-        row = [f"{text(table, column)} AS {column}" for column in ("user_id", "item_id")]
+        row = [f"{_id(log, table, column)} AS {column}" for column in ("user_id", "item_id")]
         row.append(f"{click} AS click")
         if log.has_periods and not log.ignore_period:
             value = text(table, "period") if period is None else literal(period)
@@ -140,7 +149,8 @@ def _typed(connection: DuckDBPyConnection, log: Log) -> tuple[list[list[str]], t
         if "weight" in table.types:
             row.append(f"({number(table, 'weight')})::FLOAT AS weight")
         if "history" in table.types:
-            row.append(f"{list_value(table, 'history', log.wishes)} AS history")
+            history = list_value(table, "history", log.wishes, "item_id" in log.whole)
+            row.append(f"{history} AS history")
         rows.append(row)
     if "timestamp" in log.columns:
         times, notes = timestamp_expressions(connection, log.tables)

@@ -14,13 +14,15 @@ from ctrbench.datasets._fields import Wishes, read_fields
 from ctrbench.datasets._log import Log, make_impressions
 from ctrbench.datasets._negatives import Popularity, add_negatives
 from ctrbench.datasets._tables import (
+    WHOLE,
     Table,
     broken_rules,
+    id_value,
     missing,
     missing_columns,
     read_table,
     renamed,
-    text,
+    whole_ids,
 )
 from ctrbench.errors import ConfigError, DataError, raise_all, unknown_name
 from ctrbench.impressions import Progress, Raw, parse_split
@@ -89,11 +91,12 @@ class TableImporter(Importer):
         wishes = self._wishes()
         self._check_names(files, tables, items)
         split, ignore_period = _split(split, Log(tables, periods, False, False, wishes))
-        log = Log(tables, periods, self.negatives > 0, ignore_period, wishes)
+        whole = self._whole(connection, tables, items, users)
+        log = Log(tables, periods, self.negatives > 0, ignore_period, wishes, whole)
         progress("checking the log")
         fields, notes = make_impressions(connection, log, _names(self.user_fields))
-        fields += _make_items(connection, items, wishes)
-        fields += _make_users(connection, users, wishes, bool(_names(self.user_fields)))
+        fields += _make_items(connection, items, wishes, whole)
+        fields += _make_users(connection, users, wishes, bool(_names(self.user_fields)), whole)
         counts = {}
         if self.negatives:
             progress("drawing non-clicks")
@@ -111,6 +114,24 @@ class TableImporter(Importer):
             notes=notes,
             counts=counts,
         )
+
+    def _whole(
+        self,
+        connection: DuckDBPyConnection,
+        log: list[Table],
+        items: Table | None,
+        users: Table | None,
+    ) -> frozenset[str]:
+        """The id columns that hold whole numbers everywhere; drawn non-clicks go by text."""
+        if self.negatives:
+            return frozenset()
+        history = [kind for table in log if (kind := table.types.get("history"))]
+        found = {
+            "user_id": whole_ids(connection, [*log, *([users] if users else [])], "user_id"),
+            "item_id": whole_ids(connection, [*log, *([items] if items else [])], "item_id")
+            and all(kind.removesuffix("[]") in WHOLE for kind in history),
+        }
+        return frozenset(name for name, is_whole in found.items() if is_whole)
 
     def _wishes(self) -> Wishes:
         kinds: dict[str, FieldKind] = {}
@@ -218,17 +239,24 @@ def _split(split: Split | None, log: Log) -> tuple[Split, bool]:
     return split, split.kind != "given"
 
 
-def _make_items(connection: DuckDBPyConnection, table: Table | None, wishes: Wishes) -> list[Field]:
-    return _make(connection, "items", "item", table, wishes) if table else []
+def _make_items(
+    connection: DuckDBPyConnection, table: Table | None, wishes: Wishes, whole: frozenset[str]
+) -> list[Field]:
+    return _make(connection, "items", "item", table, wishes, whole) if table else []
 
 
 def _make_users(
-    connection: DuckDBPyConnection, table: Table | None, wishes: Wishes, of_log: bool
+    connection: DuckDBPyConnection,
+    table: Table | None,
+    wishes: Wishes,
+    of_log: bool,
+    whole: frozenset[str],
 ) -> list[Field]:
     """Users of their own file, of the log's columns, or of both."""
     fields: list[Field] = []
     if table:
-        fields = _make(connection, "users_of_file" if of_log else "users", "user", table, wishes)
+        view = "users_of_file" if of_log else "users"
+        fields = _make(connection, view, "user", table, wishes, whole)
     if of_log:
         both = "(FROM users_of_log) FULL JOIN users_of_file USING (user_id)"
         source = f"SELECT * FROM {both}" if table else "FROM users_of_log"
@@ -237,7 +265,12 @@ def _make_users(
 
 
 def _make(
-    connection: DuckDBPyConnection, view: str, of: FieldOwner, table: Table, wishes: Wishes
+    connection: DuckDBPyConnection,
+    view: str,
+    of: FieldOwner,
+    table: Table,
+    wishes: Wishes,
+    whole: frozenset[str],
 ) -> list[Field]:
     """Make the table of items or users from its file."""
     key = f"{of}_id"
@@ -246,7 +279,7 @@ def _make(
     raise_all(problems, DataError, f"the {of}s cannot be used:")
     columns = [column for column in table.types if column != key]
     fields, (values,) = read_fields(connection, [table], columns, of, wishes)
-    chosen = [f"{text(table, key)} AS {key}"]
+    chosen = [f"{id_value(table, key, key in whole)} AS {key}"]
     chosen += [f"{value} AS {quoted(f.name)}" for f, value in zip(fields, values, strict=True)]
     query = f"SELECT {', '.join(chosen)} FROM {table.relation}"
     make_entities(connection, view, key, query, str(table.path))

@@ -1,0 +1,175 @@
+"""Training against the peers, in alternation, each in its best layout: two processes of one thread.
+
+`python benchmarks/speed/training.py --root DIR` makes the log, imports it, sets up every peer in an
+environment of its own below DIR, and then, `--repeats` times over, has one library after the other
+train two seeds at once. It writes results/tables/speed_training.md and .json: samples/s of training
+summed over the two, seconds from the start of the processes to stored predictions, and the ratios
+to ctrbench, repeat by repeat.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from work import Work, import_log
+
+HERE = Path(__file__).resolve().parent
+TABLES = HERE.parents[1] / "results" / "tables"
+PEERS = {"fuxictr": "run_fuxictr.py", "deepctr-torch": "run_deepctr_torch.py"}
+PEERS |= {"recbole": "run_recbole.py"}
+ARMS_OF = {"fuxictr": ("none", "vector", "cluster_id")}  # the others: the baseline alone
+AT_ONCE = 2  # processes, of one thread each
+BUSY = 0.5  # load before the first run above which the figures say little
+
+
+@dataclass(frozen=True)
+class Run:
+    """Two processes of one library, side by side."""
+
+    library: str
+    arm: str
+    repeat: int
+    measured: tuple[dict[str, Any], ...]  # what each printed
+
+    @property
+    def samples_per_s(self) -> float:
+        """Of training alone, summed."""
+        return sum(one["samples_per_s"] for one in self.measured)
+
+    @property
+    def whole_per_s(self) -> float:
+        """Samples by the seconds from the start of the processes to stored predictions."""
+        total_s = max(one["total_s"] for one in self.measured)
+        return sum(one["rows"] for one in self.measured) / total_s
+
+
+def main() -> None:
+    """Prepare, alternate, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="folder of everything")
+    parser.add_argument("--impressions", type=int, default=Work.impressions)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--libraries", default=",".join(PEERS), help="those to run against")
+    parser.add_argument("--arms", default="none,vector,sim_score,cluster_id")
+    given = parser.parse_args()
+    root, libraries, load = given.root.resolve(), given.libraries.split(","), os.getloadavg()[0]
+    if load > BUSY:
+        print(f"The machine is busy (load {load:.1f}): these figures will say little.")
+    name = f"work_{given.impressions}"
+    if not (root / "data" / name).exists():
+        root.mkdir(parents=True, exist_ok=True)
+        import_log(Work(impressions=given.impressions), root, name)
+    environments = [sys.executable, str(HERE / "peers" / "environments.py")]
+    subprocess.run([*environments, "--root", str(root / "environments")], check=True)
+    runs = []
+    for arm in given.arms.split(","):
+        sides = ["ctrbench", *(one for one in libraries if arm in ARMS_OF.get(one, ("none",)))]
+        for side in sides:  # what is prepared once is prepared before the clock starts
+            _pair(side, arm, root, name, seed=0)
+        for repeat in range(given.repeats):
+            for side in sides:
+                measured = _pair(side, arm, root, name, seed=AT_ONCE * repeat)
+                runs.append(Run(side, arm, repeat, measured))
+                print(f"{arm}, {side}, {repeat}: {runs[-1].samples_per_s:,.0f}/s", flush=True)
+    _write(runs, load, given.impressions)
+
+
+def _pair(library: str, arm: str, root: Path, name: str, seed: int) -> tuple[dict[str, Any], ...]:
+    """Two seeds at once."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        commands = [_command(library, arm, root, name, seed + i) for i in range(AT_ONCE)]
+        return tuple(pool.map(_run, commands))
+
+
+def _command(library: str, arm: str, root: Path, name: str, seed: int) -> list[str]:
+    asked = ["--arm", arm, "--seed", str(seed)]
+    if library == "ctrbench":
+        ours = [sys.executable, str(HERE / "ours.py"), "--home", str(root)]
+        return [*ours, "--dataset", name, *asked]
+    python = root / "environments" / library / "bin" / "python"
+    folders = ["--log", str(root / f"{name}.log"), "--work", str(root / "peers" / name)]
+    return [str(python), str(HERE / "peers" / PEERS[library]), *folders, "--threads", "1", *asked]
+
+
+def _run(command: list[str]) -> dict[str, Any]:
+    """The JSON of the last line; one thread for every library that reads the environment."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
+    done = subprocess.run(
+        command, env=os.environ | threads, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _write(runs: list[Run], load: float, impressions: int) -> None:
+    lines = [
+        f"{impressions:,} training impressions, one epoch; {AT_ONCE} processes of one thread, each "
+        f"with a seed of its own, summed. Median of {max(run.repeat for run in runs) + 1} "
+        "alternating repeats, in brackets the range. Whole: from the start of the processes to "
+        "stored predictions, what is prepared once set aside. Ratio: ctrbench over the library, "
+        "repeat by repeat.",
+        "",
+        f"{date.today()}, {_machine()}, load before the first run {load:.1f}. Made by "
+        "`benchmarks/speed/training.py`; do not edit.",
+        "",
+        "| image information | library | samples/s training | ratio | samples/s whole | ratio | "
+        "AUC | GAUC | peak memory, MB | prepared once, s |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for arm in dict.fromkeys(run.arm for run in runs):
+        ours = [run for run in runs if (run.arm, run.library) == (arm, "ctrbench")]
+        for library in dict.fromkeys(run.library for run in runs if run.arm == arm):
+            own = [run for run in runs if (run.arm, run.library) == (arm, library)]
+            lines.append(_row(arm, library, own, ours))
+    text = "\n".join(lines) + "\n"
+    (TABLES / "speed_training.md").write_text(text, encoding="utf-8")
+    kept = [vars(run) for run in runs]
+    (TABLES / "speed_training.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    print(text)
+
+
+def _row(arm: str, library: str, own: list[Run], ours: list[Run]) -> str:
+    first = own[0].measured[0]
+    everything = [one for run in own for one in run.measured]
+    cells = [arm, f"{library} {first['version']}, torch {first['torch']}"]
+    for name in ("samples_per_s", "whole_per_s"):
+        speeds = [getattr(run, name) for run in own]
+        cells.append(_range(speeds, "{:,.0f}"))
+        ratios = [getattr(a, name) / getattr(b, name) for a, b in zip(ours, own, strict=True)]
+        cells.append("" if library == "ctrbench" else _range(ratios, "{:.1f}"))
+    for name in ("auc", "gauc"):
+        cells.append(f"{sum(one[name] for one in everything) / len(everything):.4f}")
+    cells.append(f"{max(one['peak_memory_mb'] for one in everything):,.0f}")
+    cells.append(f"{first['prepare_s']:.0f}")
+    return f"| {' | '.join(cells)} |"
+
+
+def _range(values: list[float], form: str) -> str:
+    low, middle, high = (form.format(f(values)) for f in (min, median, max))
+    return f"{middle} ({low} to {high})"
+
+
+def _machine() -> str:
+    info = Path("/proc/cpuinfo")
+    names = [
+        line.partition(":")[2].strip()
+        for line in (info.read_text().splitlines() if info.exists() else [])
+        if line.startswith("model name")
+    ]
+    return f"{os.cpu_count()} cores ({names[0] if names else platform.processor()})"
+
+
+if __name__ == "__main__":
+    main()
