@@ -82,7 +82,7 @@ def fit(
     device = model.id_embedding.weight.device
     rows = packer.slots.impressions.rows("train")
     total = settings.epochs * (rows.stop - rows.start)
-    optimizers = _optimizers(model, settings)
+    chosen = optimizers(model, settings)
     penalty = _MiniBatchAwareL2(model.id_embedding, packer.item_counts, settings.mba_l2)
     curve, seen, step = _Curve(), 0, total / (settings.epochs * CURVE_POINTS)
     averaged: AveragedModel | None = None
@@ -101,7 +101,7 @@ def fit(
             model.zero_grad()
             loss.backward()
             penalty.add_gradient(batch.item_id)
-            for optimizer in optimizers:
+            for optimizer in chosen:
                 optimizer.step()
             curve.add(loss.detach(), logit.detach(), batch)
             seen += len(batch_rows)
@@ -137,7 +137,7 @@ def predict(model: DIN, packer: Packer, period: str, progress: Progress) -> np.n
     return p_click
 
 
-def _optimizers(model: DIN, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
+def optimizers(model: DIN, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
     """Of embedding tables, and of the rest; the image block has its own learning-rate factor."""
     image, rate, of_tables = model.image_parameters(), settings.learning_rate, []
     for table in model.tables():
@@ -149,12 +149,12 @@ def _optimizers(model: DIN, settings: TrainingSettings) -> list[torch.optim.Opti
     groups: list[dict[str, object]] = [{"params": shared, "lr": rate}]
     if image:
         groups.append({"params": image, "lr": rate * model.mode.learning_rate_factor})
-    optimizers: list[torch.optim.Optimizer] = [torch.optim.Adam(groups, fused=True)]
+    found: list[torch.optim.Optimizer] = [torch.optim.Adam(groups, fused=True)]
     if of_tables:
         kinds = {"lazy_adam": LazyAdam, "rowwise_adagrad": RowwiseAdagrad}
         rate *= settings.table_learning_rate_factor
-        optimizers.append(kinds[settings.table_optimizer](of_tables, lr=rate))
-    return optimizers
+        found.append(kinds[settings.table_optimizer](of_tables, lr=rate))
+    return found
 
 
 class _MiniBatchAwareL2:

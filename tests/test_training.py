@@ -27,11 +27,11 @@ def test_l2_is_the_papers_sum_over_known_ids(sparse):
 def test_every_parameter_is_trained_by_one_optimizer(slots, monkeypatch, kind):
     monkeypatch.setattr(training, "SMALL_TABLE", 20)
     model, _ = build("vector", slots)
-    optimizers = training._optimizers(model, TrainingSettings(table_optimizer=kind))
-    trained = [p for o in optimizers for group in o.param_groups for p in group["params"]]
+    found = training.optimizers(model, TrainingSettings(table_optimizer=kind))
+    trained = [p for o in found for group in o.param_groups for p in group["params"]]
     assert sorted(map(id, trained)) == sorted(map(id, model.parameters()))
     by_row = [table for table in model.tables() if table.sparse]
-    assert len(optimizers) == 1 + bool(by_row)
+    assert len(found) == 1 + bool(by_row)
     assert bool(by_row) == (kind != "adam")
     assert all(table.num_embeddings > 20 for table in by_row)
 

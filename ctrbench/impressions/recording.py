@@ -24,7 +24,8 @@ def write_record(connection: DuckDBPyConnection, prepared: Prepared, folder: Pat
     }
     for name, query in queries.items():
         path = literal(folder / f"{name}.parquet")
-        connection.execute(f"COPY ({query}) TO {path} (FORMAT parquet, COMPRESSION zstd)")
+        written = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
+        connection.execute(f"COPY ({query}) TO {path} ({written})")
 
 
 def _impressions(prepared: Prepared) -> str:
