@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
+
+from watching import machine, watched
 
 HEAD = (
     "| impressions | users | items | workers | seconds | impressions/s | peak memory, GB | "
@@ -40,42 +39,19 @@ def main() -> None:
     command += ["--workers", str(given.workers)]
     for name, value in sizes.items():
         command += [f"--{name}", str(value)]
-    seconds, resident, anonymous = _watched(command)
+    seen = watched(command)
+    seconds = seen.seconds
     disk = sum(file.stat().st_size for file in given.home.rglob("*") if file.is_file())
     shutil.rmtree(given.home)
+    resident, anonymous = seen.resident_kb / 1e6, seen.anonymous_kb / 1e6
     row = (
         f"| {given.impressions:,} | {users:,} | {items:,} | {given.workers} | {seconds:.0f} | "
-        f"{given.impressions / seconds:,.0f} | {resident / 1e6:.2f} | {anonymous / 1e6:.2f} | "
-        f"{disk / 1e9:.2f} | {load:.1f} | {_machine()} |\n"
+        f"{given.impressions / seconds:,.0f} | {resident:.2f} | {anonymous:.2f} | "
+        f"{disk / 1e9:.2f} | {load:.1f} | {machine()} |\n"
     )
     there = given.output.read_text(encoding="utf-8") if given.output.exists() else HEAD
     given.output.write_text(there + row, encoding="utf-8")
     print(row)
-
-
-def _watched(command: list[str]) -> tuple[float, int, int]:
-    """Seconds, and the largest resident and anonymous memory in kB."""
-    start, resident, anonymous = time.monotonic(), 0, 0
-    with subprocess.Popen(command) as process:
-        while process.poll() is None:
-            told = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
-            sizes = dict(line.split(":", 1) for line in told.splitlines())
-            resident = max(resident, _kb(sizes.get("VmRSS")))
-            anonymous = max(anonymous, _kb(sizes.get("RssAnon")))
-            time.sleep(0.2)
-    if process.returncode:
-        sys.exit(process.returncode)
-    return time.monotonic() - start, resident, anonymous
-
-
-def _kb(text: str | None) -> int:
-    return int(text.split()[0]) if text else 0
-
-
-def _machine() -> str:
-    info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    names = [line.split(":")[1].strip() for line in info.splitlines() if "model name" in line]
-    return f"{len(names)} x {names[0]}" if names else platform.processor()
 
 
 if __name__ == "__main__":

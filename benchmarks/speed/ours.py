@@ -27,7 +27,7 @@ from ctrbench.workspace import Workspace
 ARMS = ("none", "vector", "sim_score", "cluster_id")
 FILE = """\
 dataset: {dataset}
-versions: [v1]
+versions: [{version}]
 modes:
   vector: {{}}
   sim_score: {{}}
@@ -44,6 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--dataset", default="work")
+    parser.add_argument("--version", default="v1")
     parser.add_argument("--arm", choices=ARMS, default="none")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--training", default="{}", help="settings, as YAML")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from statistics import median
 import numpy as np
 import torch
 import torch.nn.functional as F
+from watching import load
 
 from ctrbench.executors import keep_freed_memory
 from ctrbench.impressions.packing import Batch, InputSizes
@@ -84,9 +84,7 @@ def main() -> None:
     """Time every step and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.parse_args()
-    load = os.getloadavg()[0]
-    if load > 0.5:
-        print(f"The machine is busy (load {load:.1f}): the figures will be too low.")
+    before = load()
     context = multiprocessing.get_context("spawn")
     timed = []
     for step in STEPS_TIMED:
@@ -96,7 +94,7 @@ def main() -> None:
     head = (
         f"One process; median of {STEPS} steps, packing aside. Ceiling: were there nothing but the "
         "step's own matrix products, at the speed that these reach alone on this machine. Load "
-        f"before: {load:.1f}. Made by `benchmarks/speed/scaling.py`; do not edit.\n\n"
+        f"before: {before:.1f}. Made by `benchmarks/speed/scaling.py`; do not edit.\n\n"
         "| varied | batch | mean history | items | tables by | threads | ms a step | samples/s | "
         "Mflop a sample | Gflop/s alone | ceiling, samples/s | of it |\n"
         "|---|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|\n"

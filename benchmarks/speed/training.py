@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from watching import load, machine
 from work import Work, import_log
 
 HERE = Path(__file__).resolve().parent
@@ -30,7 +30,6 @@ PEERS = {"fuxictr": "run_fuxictr.py", "deepctr-torch": "run_deepctr_torch.py"}
 PEERS |= {"recbole": "run_recbole.py"}
 ARMS_OF = {"fuxictr": ("none", "vector", "cluster_id")}  # the others: the baseline alone
 AT_ONCE = 2  # processes, of one thread each
-BUSY = 0.5  # load before the first run above which the figures say little
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,7 @@ def main() -> None:
     parser.add_argument("--libraries", default=",".join(PEERS), help="those to run against")
     parser.add_argument("--arms", default="none,vector,sim_score,cluster_id")
     given = parser.parse_args()
-    root, libraries, load = given.root.resolve(), given.libraries.split(","), os.getloadavg()[0]
-    if load > BUSY:
-        print(f"The machine is busy (load {load:.1f}): these figures will say little.")
+    root, libraries, before = given.root.resolve(), given.libraries.split(","), load()
     name = f"work_{given.impressions}"
     if not (root / "data" / name).exists():
         root.mkdir(parents=True, exist_ok=True)
@@ -82,7 +79,7 @@ def main() -> None:
                 measured = _pair(side, arm, root, name, seed=AT_ONCE * repeat)
                 runs.append(Run(side, arm, repeat, measured))
                 print(f"{arm}, {side}, {repeat}: {runs[-1].samples_per_s:,.0f}/s", flush=True)
-    _write(runs, load, given.impressions)
+    _write(runs, before, given.impressions)
 
 
 def _pair(library: str, arm: str, root: Path, name: str, seed: int) -> tuple[dict[str, Any], ...]:
@@ -113,7 +110,7 @@ def _run(command: list[str]) -> dict[str, Any]:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def _write(runs: list[Run], load: float, impressions: int) -> None:
+def _write(runs: list[Run], before: float, impressions: int) -> None:
     lines = [
         f"{impressions:,} training impressions, one epoch; {AT_ONCE} processes of one thread, each "
         f"with a seed of its own, summed. Median of {max(run.repeat for run in runs) + 1} "
@@ -121,7 +118,7 @@ def _write(runs: list[Run], load: float, impressions: int) -> None:
         "stored predictions, what is prepared once set aside. Ratio: ctrbench over the library, "
         "repeat by repeat.",
         "",
-        f"{date.today()}, {_machine()}, load before the first run {load:.1f}. Made by "
+        f"{date.today()}, {machine()}, load before the first run {before:.1f}. Made by "
         "`benchmarks/speed/training.py`; do not edit.",
         "",
         "| image information | library | samples/s training | ratio | samples/s whole | ratio | "
@@ -159,16 +156,6 @@ def _row(arm: str, library: str, own: list[Run], ours: list[Run]) -> str:
 def _range(values: list[float], form: str) -> str:
     low, middle, high = (form.format(f(values)) for f in (min, median, max))
     return f"{middle} ({low} to {high})"
-
-
-def _machine() -> str:
-    info = Path("/proc/cpuinfo")
-    names = [
-        line.partition(":")[2].strip()
-        for line in (info.read_text().splitlines() if info.exists() else [])
-        if line.startswith("model name")
-    ]
-    return f"{os.cpu_count()} cores ({names[0] if names else platform.processor()})"
 
 
 if __name__ == "__main__":

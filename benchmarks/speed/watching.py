@@ -1,0 +1,59 @@
+"""A process seen from outside, and the machine it ran on. Needs Linux, whose /proc tells."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+BUSY = 0.5  # load above which figures say little
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a process took."""
+
+    seconds: float
+    resident_kb: int  # at most
+    anonymous_kb: int  # at most: what is no file and no memory map of one
+    printed: str
+
+
+def watched(command: list[str]) -> Seen:
+    """Run a command to its end; ends with its exit code if it fails."""
+    start, resident, anonymous = time.monotonic(), 0, 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            told = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+            sizes = dict(line.split(":", 1) for line in told.splitlines())
+            resident = max(resident, _kb(sizes.get("VmRSS")))
+            anonymous = max(anonymous, _kb(sizes.get("RssAnon")))
+            time.sleep(0.2)
+        assert process.stdout is not None
+        printed = process.stdout.read()
+    if process.returncode:
+        sys.exit(process.returncode)
+    return Seen(time.monotonic() - start, resident, anonymous, printed)
+
+
+def machine() -> str:
+    """Its cores."""
+    info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    names = [line.split(":")[1].strip() for line in info.splitlines() if "model name" in line]
+    return f"{len(names)} x {names[0]}" if names else platform.processor()
+
+
+def load() -> float:
+    """What else the machine does, said aloud where it is too much."""
+    found = os.getloadavg()[0]
+    if found > BUSY:
+        print(f"The machine is busy (load {found:.1f}): the figures will say little.")
+    return found
+
+
+def _kb(text: str | None) -> int:
+    return int(text.split()[0]) if text else 0
