@@ -29,7 +29,7 @@ fix: $(READY)
 clean:
 	rm -rf .venv .bench
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt ctrbench/models/kernels.c
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ctrbench needs Python 3.11 or newer; try make PYTHON=python3.11 ...")'
 	@echo "setting up .venv; torch alone is a few GB, this takes some minutes"
 	$(PYTHON) -m venv .venv

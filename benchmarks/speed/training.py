@@ -85,18 +85,25 @@ def main() -> None:
 def _pair(library: str, arm: str, root: Path, name: str, seed: int) -> tuple[dict[str, Any], ...]:
     """Two seeds at once."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        commands = [_command(library, arm, root, name, seed + i) for i in range(AT_ONCE)]
-        return tuple(pool.map(_run, commands))
+        seeds = range(seed, seed + AT_ONCE)
+        return tuple(pool.map(lambda one: _run_one(library, arm, root, name, one), seeds))
 
 
-def _command(library: str, arm: str, root: Path, name: str, seed: int) -> list[str]:
-    asked = ["--arm", arm, "--seed", str(seed)]
-    if library == "ctrbench":
-        ours = [sys.executable, str(HERE / "ours.py"), "--home", str(root)]
-        return [*ours, "--dataset", name, *asked]
-    python = root / "environments" / library / "bin" / "python"
-    folders = ["--log", str(root / f"{name}.log"), "--work", str(root / "peers" / name)]
-    return [str(python), str(HERE / "peers" / PEERS[library]), *folders, "--threads", "1", *asked]
+def _run_one(library: str, arm: str, root: Path, name: str, seed: int) -> dict[str, Any]:
+    if library != "ctrbench":
+        return run_peer(library, arm, root, root / f"{name}.log", root / "peers" / name, seed)
+    ours = [sys.executable, str(HERE / "ours.py"), "--home", str(root), "--dataset", name]
+    return _run([*ours, "--arm", arm, "--seed", str(seed)])
+
+
+def run_peer(
+    library: str, arm: str, root: Path, log: Path, work: Path, seed: int
+) -> dict[str, Any]:
+    """What a peer's adapter measured; on one thread, in its environment below root."""
+    python = str(root / "environments" / library / "bin" / "python")
+    folders = ["--log", str(log), "--work", str(work), "--threads", "1"]
+    adapter = str(HERE / "peers" / PEERS[library])
+    return _run([python, adapter, *folders, "--arm", arm, "--seed", str(seed)])
 
 
 def _run(command: list[str]) -> dict[str, Any]:

@@ -1,0 +1,124 @@
+"""A whole matrix against the same trainings through FuxiCTR's own pipeline.
+
+`python benchmarks/speed/matrix.py --root DIR` times `ctrbench run` on a baseline and three versions
+in three modes, five seeds each (50 cells: preparation, training, metrics, statistics, table), and
+then as many trainings with FuxiCTR, two processes at a time, each version prepared once. FuxiCTR has
+no similarity scores; its baseline, which is faster, stands in for them. It writes
+results/tables/speed_matrix.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from training import AT_ONCE, run_peer
+from watching import load, machine
+from work import PERIODS, Work, import_log
+
+HERE = Path(__file__).resolve().parent
+TABLE = HERE.parents[1] / "results" / "tables" / "speed_matrix.md"
+VERSIONS, SEEDS = 3, 5
+STAND_IN = {"vector": "vector", "sim_score": "none", "cluster_id": "cluster_id"}
+FILE = """\
+dataset: {name}
+versions: [v1, v2, v3]
+modes:
+  vector: {{}}
+  sim_score: {{}}
+  cluster_id: {{}}
+seeds: [0, 1, 2, 3, 4]
+model: {{field_embedding_size: 16}}
+repeat_baseline: false
+"""
+
+
+def main() -> None:
+    """Prepare, time both, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="folder of everything")
+    parser.add_argument("--impressions", type=int, default=Work.impressions)
+    given = parser.parse_args()
+    root, name, before = given.root.resolve(), f"matrix_{given.impressions}", load()
+    if not (root / "data" / name).exists():
+        root.mkdir(parents=True, exist_ok=True)
+        import_log(Work(impressions=given.impressions), root, name)
+        for version in range(2, VERSIONS + 1):
+            _add_version(root, name, version)
+    ours_s = _ours(root, name)
+    print(f"ctrbench: {ours_s:.0f} s", flush=True)
+    theirs_s, prepared_s = _theirs(root, name)
+    cells = SEEDS * (1 + VERSIONS * len(STAND_IN))
+    TABLE.write_text(
+        f"{cells} cells of {given.impressions:,} training impressions, {AT_ONCE} processes of one "
+        f"thread. {machine()}, load before {before:.1f}. Made by `benchmarks/speed/matrix.py`; do "
+        "not edit.\n\n| | seconds | of it preparing, s | ratio |\n|---|---:|---:|---:|\n"
+        f"| ctrbench run, to the printed table | {ours_s:,.0f} | | |\n"
+        f"| FuxiCTR, to stored predictions | {theirs_s:,.0f} | {prepared_s:,.0f} | "
+        f"{theirs_s / ours_s:.1f} |\n",
+        encoding="utf-8",
+    )
+    print(TABLE.read_text(encoding="utf-8"))
+
+
+def _ours(root: Path, name: str) -> float:
+    """From nothing but the imported data to the table."""
+    for made in (root / "results" / name, root / "cache" / "prepared" / name):
+        shutil.rmtree(made, ignore_errors=True)
+    file = root / f"{name}.yaml"
+    file.write_text(FILE.format(name=name), encoding="utf-8")
+    command = [sys.executable, "-m", "ctrbench", "--home", str(root), "run", str(file)]
+    start = time.monotonic()
+    subprocess.run(command, check=True)
+    return time.monotonic() - start
+
+
+def _theirs(root: Path, name: str) -> tuple[float, float]:
+    """Seconds of all, and of preparing; each version's files are prepared once."""
+    work = root / "peers" / name
+    shutil.rmtree(work, ignore_errors=True)
+    start, prepared_s = time.monotonic(), 0.0
+    cells = [(1, "none", seed) for seed in range(SEEDS)]
+    cells += [
+        (version, arm, seed)
+        for version in range(1, VERSIONS + 1)
+        for arm in STAND_IN.values()
+        for seed in range(SEEDS)
+    ]
+    first = {(version, arm): (version, arm, seed) for version, arm, seed in reversed(cells)}
+
+    def train(cell: tuple[int, str, int]) -> float:
+        version, arm, seed = cell
+        log = root / (f"{name}.log" if version == 1 else f"{name}.v{version}.log")
+        told = run_peer("fuxictr", arm, root, log, work / f"v{version}", seed)
+        return told["prepare_s"] if cell in first.values() else 0.0
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # those that prepare first, so that none waits
+        ordered = [*first.values(), *(cell for cell in cells if cell not in first.values())]
+        prepared_s = sum(pool.map(train, ordered))
+    return time.monotonic() - start, prepared_s
+
+
+def _add_version(root: Path, name: str, version: int) -> None:
+    """The vectors under noise: for ctrbench a version, for FuxiCTR a log with other vectors."""
+    log, other = root / f"{name}.log", root / f"{name}.v{version}.log"
+    other.mkdir()
+    for file in (*(f"{period}.parquet" for period in PERIODS), "items.parquet"):
+        (other / file).symlink_to(log / file)
+    with np.load(log / "vectors.npz") as arrays:
+        key, value = arrays["key"], arrays["value"]
+    noise = np.random.default_rng(version).normal(0, version, value.shape)
+    np.savez(other / "vectors.npz", key=key, value=(value + noise).astype(np.float32))
+    command = [sys.executable, "-m", "ctrbench", "--home", str(root), "embeddings", "add"]
+    given = ["--dataset", name, "--vectors", str(other / "vectors.npz")]
+    subprocess.run([*command, f"v{version}", *given], check=True)
+
+
+if __name__ == "__main__":
+    main()

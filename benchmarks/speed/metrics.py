@@ -1,0 +1,110 @@
+"""AUC, GAUC and the import of a log: how long they take, beside what is usually done.
+
+`python benchmarks/speed/metrics.py` writes results/tables/speed_metrics.md. The usual GAUC, a loop
+over users with scikit-learn, is timed on a part of the users and told for all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+from watching import load, machine
+
+from ctrbench.metrics import RankedAuc, auc, gauc
+
+TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_metrics.md"
+REPEATS, USERS, LOOPED = 5, 50_000, 1_000
+DAYS, DAY_S = 60, 86_400
+
+
+def main() -> None:
+    """Time and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--imported", type=int, default=10_000_000, help="impressions")
+    given = parser.parse_args()
+    before, rng = load(), np.random.default_rng(0)
+    rows = []
+    click, p, user = _log(10_000_000, rng)
+    rows.append(("AUC of 10 M impressions", _seconds(lambda: auc(click, p))))
+    rows.append(("the same by scikit-learn", _seconds(lambda: roc_auc_score(click, p))))
+    ranked, weight = RankedAuc(click, p), rng.integers(0, 3, len(click))
+    rows.append(
+        ("AUC of a resampling of 10 M, sorted before", _seconds(lambda: ranked.auc(weight)))
+    )
+    click, p, user = _log(1_000_000, rng)
+    rows.append((f"GAUC of 1 M over {USERS:,} users", _seconds(lambda: gauc(click, p, user))))
+    looped = USERS / LOOPED * _seconds(lambda: _looped(click, p, user), repeats=1)
+    rows.append(("the same by a loop with scikit-learn", looped))
+    seconds = _imported(given.imported, rng)
+    told = f"import of {given.imported / 1e6:g} M impressions from Parquet"
+    rows.append((told, seconds))
+    lines = [
+        f"Median of {REPEATS}, one process; CTR 10 %; the import once, as a command. {machine()}, load "
+        f"before {before:.1f}. Made by `benchmarks/speed/metrics.py`; do not edit.",
+        "",
+        "| | seconds |",
+        "|---|---:|",
+        *(f"| {name} | {taken:.2f} |" for name, taken in rows),
+        "",
+        f"Imported: {given.imported / seconds:,.0f} impressions/s.",
+    ]
+    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(TABLE.read_text(encoding="utf-8"))
+
+
+def _log(rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    click = rng.random(rows) < 0.1
+    p = (1 / (1 + np.exp(-rng.normal(size=rows) - click))).astype(np.float32)
+    return click, p, rng.integers(0, USERS, rows)
+
+
+def _seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
+    taken = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - start)
+    return median(taken)
+
+
+def _looped(click: np.ndarray, p: np.ndarray, user: np.ndarray) -> float:
+    """GAUC of the first users, as it is usually written."""
+    found, weights = [], []
+    for one in range(LOOPED):
+        own = user == one
+        if 0 < click[own].sum() < own.sum():
+            found.append(roc_auc_score(click[own], p[own]))
+            weights.append(own.sum())
+    return float(np.average(found, weights=weights))
+
+
+def _imported(rows: int, rng: np.random.Generator) -> float:
+    """Seconds of `ctrbench datasets import table` for a log of whole-number ids and times."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log.parquet"
+        columns = {
+            "user_id": rng.integers(0, rows // 50, rows),
+            "item_id": (200 * rng.pareto(1.2, rows)).astype(np.int64) % (rows // 100),
+            "click": (rng.random(rows) < 0.1).astype(np.int8),
+            "timestamp": np.sort(rng.integers(0, DAYS * DAY_S, rows)) + 1_600_000_000,
+        }
+        pd.DataFrame(columns).to_parquet(log)
+        command = [sys.executable, "-m", "ctrbench", "--home", folder, "datasets", "import"]
+        command += ["table", "--impressions", str(log), "--name", "log", "--label", "click"]
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
