@@ -2,8 +2,8 @@
 
 `python benchmarks/speed/matrix.py --root DIR` times `ctrbench run` on a baseline and three versions
 in three modes, five seeds each (50 cells: preparation, training, metrics, statistics, table), and
-then as many trainings with FuxiCTR, two processes at a time, each version prepared once. FuxiCTR has
-no similarity scores; its baseline, which is faster, stands in for them. It writes
+then as many trainings with FuxiCTR, two processes at a time, each version prepared once. FuxiCTR
+has no similarity scores; its baseline, which is faster, stands in for them. It writes
 results/tables/speed_matrix.md.
 """
 

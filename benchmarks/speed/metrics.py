@@ -49,8 +49,8 @@ def main() -> None:
     told = f"import of {given.imported / 1e6:g} M impressions from Parquet"
     rows.append((told, seconds))
     lines = [
-        f"Median of {REPEATS}, one process; CTR 10 %; the import once, as a command. {machine()}, load "
-        f"before {before:.1f}. Made by `benchmarks/speed/metrics.py`; do not edit.",
+        f"Median of {REPEATS}, one process; CTR 10 %; the import once, as a command. {machine()}, "
+        f"load before {before:.1f}. Made by `benchmarks/speed/metrics.py`; do not edit.",
         "",
         "| | seconds |",
         "|---|---:|",
