@@ -31,7 +31,7 @@ def reference_metrics(log: Impressions) -> Metrics:
         other = fold != part
         rates = _rates(item[other], click[other], weight[other], log.item_rows)
         item_mean[~other] = rates[item[~other]]
-    model = LogisticRegression(C=1e6)
+    model = LogisticRegression(C=1e6, solver="newton-cholesky")  # few numbers, many rows
     model.fit(np.stack([item_mean, _like_rate(log, train, mean)], axis=1), click, weight)
     rates = _rates(item, click, weight, log.item_rows)
     numbers = np.stack([rates[log.item_id[test]], _like_rate(log, test, mean)], axis=1)

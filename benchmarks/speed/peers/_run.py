@@ -48,8 +48,8 @@ class Task:
 def task_from_arguments(library: str, arms: tuple[str, ...] = ("none",)) -> Task:
     """Read the command line, and hold torch to the threads asked for."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--log", type=Path, required=True, help="folder that work.py filled")
-    parser.add_argument("--work", type=Path, required=True, help="for what is prepared and found")
+    parser.add_argument("--log", type=_path, required=True, help="folder that work.py filled")
+    parser.add_argument("--work", type=_path, required=True, help="for what is prepared and found")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--arm", choices=arms, default="none", help="image information")
@@ -59,27 +59,35 @@ def task_from_arguments(library: str, arms: tuple[str, ...] = ("none",)) -> Task
     return task
 
 
-def prepared(
-    task: Task, clock: Clock, prepare: Callable[[Task, Path], None]
-) -> tuple[Path, float]:
+def prepared(task: Task, clock: Clock, prepare: Callable[[Task, Path], None]) -> tuple[Path, float]:
     """The folder that `prepare` fills, and the seconds it took when it did.
 
     It runs in a process of its own, so that its memory and its time are not the training's.
     """
     folder = task.work / task.name
-    seconds = folder / "prepare_s.json"
-    if not seconds.exists():
+    known = folder / "prepared.json"
+    if not known.exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         begin = time.perf_counter()
-        process = multiprocessing.get_context("spawn").Process(target=prepare, args=(task, folder))
+        spawned = multiprocessing.get_context("spawn")
+        process = spawned.Process(target=_prepare, args=(task, folder, known, prepare))
         process.start()
         process.join()
+        clock.aside_s = time.perf_counter() - begin
         if process.exitcode != 0:
             raise SystemExit(f"the preparation of {task.name} failed: exit code {process.exitcode}")
-        clock.aside_s = time.perf_counter() - begin
-        seconds.write_text(json.dumps(clock.aside_s))
-    return folder, json.loads(seconds.read_text())
+    facts = json.loads(known.read_text())
+    if facts["log"] != str(task.log):
+        raise SystemExit(f"{folder} is of the log {facts['log']}; give another --work.")
+    return folder, facts["prepare_s"]
+
+
+def _prepare(task: Task, folder: Path, known: Path, prepare: Callable[[Task, Path], None]) -> None:
+    begin = time.perf_counter()
+    prepare(task, folder)
+    facts = {"log": str(task.log), "prepare_s": time.perf_counter() - begin}
+    known.write_text(json.dumps(facts))
 
 
 @dataclass
@@ -138,3 +146,7 @@ def report(
         "predictions": str(stored),
     }
     print(json.dumps(measured), flush=True)
+
+
+def _path(text: str) -> Path:
+    return Path(text).resolve()  # a library may change the current folder

@@ -27,8 +27,8 @@ from _run import (
 )
 from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
-from recbole.data.dataset import SequentialDataset
 from recbole.data.dataloader import AbstractDataLoader
+from recbole.data.dataset import SequentialDataset
 from recbole.model.layers import MLPLayers, SequenceAttLayer
 from recbole.model.sequential_recommender.din import DIN
 from recbole.trainer import Trainer
