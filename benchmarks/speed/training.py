@@ -26,8 +26,7 @@ from work import Work, import_log
 
 HERE = Path(__file__).resolve().parent
 TABLES = HERE.parents[1] / "results" / "tables"
-PEERS = {"fuxictr": "run_fuxictr.py", "deepctr-torch": "run_deepctr_torch.py"}
-PEERS |= {"recbole": "run_recbole.py"}
+PEERS = ("fuxictr", "deepctr_torch", "recbole")
 ARMS_OF = {"fuxictr": ("none", "vector", "cluster_id")}  # the others: the baseline alone
 AT_ONCE = 2  # processes, of one thread each
 
@@ -102,7 +101,7 @@ def run_peer(
     """What a peer's adapter measured; on one thread, in its environment below root."""
     python = str(root / "environments" / library / "bin" / "python")
     folders = ["--log", str(log), "--work", str(work), "--threads", "1"]
-    adapter = str(HERE / "peers" / PEERS[library])
+    adapter = str(HERE / "peers" / f"run_{library}.py")
     return _run([python, adapter, *folders, "--arm", arm, "--seed", str(seed)])
 
 
