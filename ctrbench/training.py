@@ -17,7 +17,6 @@ from ctrbench.errors import CtrBenchError
 from ctrbench.impressions.order import sequential_batches, shuffled_batches
 from ctrbench.impressions.packing import Batch, Packer
 from ctrbench.models import DIN
-from ctrbench.models._blocks import take
 from ctrbench.optimizers import LazyAdam, RowwiseAdagrad
 from ctrbench.schema import CurvePoint
 from ctrbench.seeding import stream
@@ -178,7 +177,8 @@ class _MiniBatchAwareL2:
         if gradient.is_sparse:
             gradient = gradient.coalesce()
             item_id, weight.grad = gradient.indices()[0], gradient
-        penalty = take(weight, item_id).mul_(take(self.factor, item_id)[:, None])
+        penalty = weight.index_select(0, item_id)
+        penalty.mul_(self.factor.index_select(0, item_id)[:, None])
         if gradient.is_sparse:
             gradient.values().add_(penalty)
         else:
