@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from logs import Design, Measured, draw_arm, draw_log, measure
-from tables import FOLDER, Row, share, write
+from tables import FOLDER, Row, share, stored, write
 from threadpoolctl import threadpool_limits
 
 from ctrbench.seeding import stream
@@ -69,11 +69,16 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=10_000)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, default=FOLDER)
+    parser.add_argument("--only", nargs="+", default=[""], help="designs with this in their name")
     given = parser.parse_args()
-    order = sorted(DESIGNS, key=lambda design: -design.family)  # the long ones first
+    chosen = [one for one in DESIGNS if any(text in one.name for text in given.only)]
+    order = sorted(chosen, key=lambda design: -design.family)  # the long ones first
     with ProcessPoolExecutor(given.jobs, initializer=threadpool_limits, initargs=(1,)) as pool:
         found = dict(zip(order, pool.map(simulate, order, repeat(given.replicates)), strict=True))
-    write("simulated", [row for design in DESIGNS for row in found[design]], given.output)
+    kept = {} if len(chosen) == len(DESIGNS) else stored("simulated", given.output)
+    fresh = {design.name: found[design] for design in chosen}
+    rows = [row for design in DESIGNS for row in (kept | fresh).get(design.name, [])]
+    write("simulated", rows, given.output)
 
 
 def simulate(design: Design, replicates: int) -> list[Row]:

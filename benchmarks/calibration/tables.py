@@ -64,6 +64,19 @@ def write(part: str, rows: list[Row], folder: Path = FOLDER) -> None:
     print(f"wrote {path} and {path.with_suffix('.md').name}")
 
 
+def stored(part: str, folder: Path = FOLDER) -> dict[str, list[Row]]:
+    """The rows of one part as they were written, by design."""
+    path, found = folder / "calibration.json", dict[str, list[Row]]()
+    parts = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    for row in parts.get(part, []):
+        shares = {
+            name: row[name] and Share(**row[name])
+            for name in ("false_alarms", "family", "coverage")
+        }
+        found.setdefault(row["design"], []).append(Row(row["design"], row["metric"], **shares))
+    return found
+
+
 def _table(rows: list[dict]) -> list[str]:
     head = ("false alarms", "any false alarm of six", "coverage")
     lines = [
