@@ -1,0 +1,47 @@
+"""Make a virtual environment for every peer, which no single one could hold together.
+
+    python benchmarks/speed/peers/environments.py --root DIR
+
+Prints `peer interpreter` lines. What is there with the same requirements is left as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+PEERS = ("fuxictr", "deepctr_torch", "recbole")
+
+
+def main() -> None:
+    """Make the environments that are missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=Path, required=True, help="folder of the environments")
+    root = parser.parse_args().root.resolve()
+    if sys.version_info[:2] != (3, 11):
+        raise SystemExit("the requirements are pinned for Python 3.11; run this with python3.11.")
+    for peer in PEERS:
+        print(peer, environment(peer, root), flush=True)
+
+
+def environment(peer: str, root: Path) -> Path:
+    """The interpreter that runs `run_<peer>.py`; its environment is made if it is missing."""
+    requirements = Path(__file__).parent / f"requirements_{peer}.txt"
+    interpreter = root / peer / "bin" / "python"
+    installed = root / peer / "requirements.txt"  # written last: an install cut short is resumed
+    if not installed.exists() or installed.read_text() != requirements.read_text():
+        venv.create(root / peer, symlinks=True, with_pip=True)
+        subprocess.run(
+            [interpreter, "-m", "pip", "install", "--quiet", "-r", requirements],
+            check=True,
+            stdout=sys.stderr,
+        )
+        installed.write_text(requirements.read_text())
+    return interpreter
+
+
+if __name__ == "__main__":
+    main()
