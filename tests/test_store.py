@@ -39,9 +39,12 @@ def test_damaged_record_is_named(workspace, cell):
 def test_influence_values_come_back_rounded_to_float32(workspace, cell):
     store, values = Store(workspace), np.random.default_rng(0).normal(size=30)
     assert store.influence(cell) == {}
-    store.update(failed_record(cell, "", {}), {"test/auc": values, "unseen_items/gauc": values})
+    count = np.array([7])
+    counts = {"test/impressions": count, "unseen_items/impressions": count}
+    given = counts | {"test/auc": values, "test/auc/worth": np.array([12.5])}
+    store.update(failed_record(cell, "", {}), given)
     found = store.influence(cell)
-    assert found.keys() == {"test/auc", "unseen_items/gauc"}
+    assert found.keys() == given.keys()
     np.testing.assert_array_equal(found["test/auc"], values.astype(np.float32))
     assert store.measured(cell) == {"test", "unseen_items"}
 

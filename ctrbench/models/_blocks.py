@@ -96,7 +96,7 @@ def pair_sum(pairs: Sequence[tuple[PairBlock, Tensor]], batch: Batch) -> Tensor:
 
 def weighted_sum(values: Tensor, weights: Tensor, batch: Batch) -> Tensor:
     """Each impression's history, (U, E) values weighted by (M,) and summed: (B, E)."""
-    rows = len(batch.target)
+    rows = batch.target.shape[0]
     if usable(values) and len(weights):
         return WeightedSum.apply(batch.history_row, batch.history, values, weights, rows)
     return sum_rows(weights[:, None] * take(values, batch.history), batch.history_row, rows)

@@ -23,10 +23,10 @@ def usable(values: Tensor) -> bool:
     """Whether the loops can work on a tensor; a graph that is exported cannot hold them."""
     return (
         library is not None
+        and not torch.compiler.is_compiling()
         and values.device.type == "cpu"
         and values.dtype == torch.float32
         and len(values) > 0
-        and not torch.compiler.is_compiling()
     )
 
 
