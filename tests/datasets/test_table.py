@@ -59,6 +59,18 @@ def test_csv_and_parquet_give_the_same(workspace, tmp_path):
     assert str(manifests[0].split) == "time 20/50/10/20 %"
 
 
+def test_given_histories_of_numbers_and_of_texts_are_the_same(workspace, tmp_path):
+    rows = [r | {"history": [i % 3, 1, 2] if i % 4 else []} for i, r in enumerate(long_log())]
+    numbers = [r | {"user_id": int(r["user_id"]), "item_id": int(r["item_id"])} for r in rows]
+    texts = [r | {"history": list(map(str, r["history"]))} for r in rows]
+    manifests = [
+        run(workspace, importer(parquet(tmp_path / f"{name}.parquet", log), pad="0"), name=name)
+        for name, log in (("numbers", numbers), ("texts", texts))
+    ]
+    assert manifests[0].history == "given"
+    assert manifests[0].content_hash == manifests[1].content_hash
+
+
 def test_ids_keep_their_zeros_and_any_range(workspace, tmp_path):
     ids = ["007", "7", "99999999999999999999999"]
     rows = [r | {"item_id": ids[i % 3]} for i, r in enumerate(long_log())]
