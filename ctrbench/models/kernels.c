@@ -15,7 +15,9 @@
 #define EVERY_CPU
 #endif
 
-/* 1 / (1 + e^-x), 4e-7 of its value off at most: e^-x = 2^k e^r with |r| <= ln 2 / 2, and seven terms of e^r. */
+/* 1 / (1 + e^-x), 4e-7 of its value off at most: e^-x = 2^k e^r with |r| <= ln 2 / 2, and seven
+ * terms of e^r.
+ */
 static inline float sigmoid(float x)
 {
     x = x > 80 ? 80 : x < -80 ? -80 : x;
