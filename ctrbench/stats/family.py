@@ -43,6 +43,11 @@ class Inference:
         """Of the mean difference."""
         return self.variance.standard_error
 
+    @property
+    def seed_share(self) -> float:
+        """What part of the variance comes from the seeds; in [0, 1]."""
+        return self.variance.seeds / self.variance.total if self.variance.total else 0.0
+
     def reversed(self) -> Inference:
         """The same of reference minus arm."""
         return replace(self, estimate=-self.estimate, low=-self.high, high=-self.low)
