@@ -61,28 +61,38 @@ def main() -> None:
     parser.add_argument("--libraries", default=",".join(PEERS), help="those to run against")
     parser.add_argument("--arms", default="none,vector,sim_score,cluster_id")
     given = parser.parse_args()
-    root, libraries, before = given.root.resolve(), given.libraries.split(","), load()
-    name = f"work_{given.impressions}"
-    if not (root / "data" / name).exists():
-        root.mkdir(parents=True, exist_ok=True)
-        import_log(Work(impressions=given.impressions), root, name)
-    environments = [sys.executable, str(HERE / "peers" / "environments.py")]
-    subprocess.run([*environments, "--root", str(root / "environments")], check=True)
+    libraries, before = given.libraries.split(","), load()
+    root, name = prepared_root(given.root, Work(impressions=given.impressions))
     runs = []
     for arm in given.arms.split(","):
         sides = ["ctrbench", *(one for one in libraries if arm in ARMS_OF.get(one, ("none",)))]
         for side in sides:  # what is prepared once is prepared before the clock starts
-            _pair(side, arm, root, name, seed=0)
+            train_at_once(side, arm, root, name, seed=0)
         for repeat in range(given.repeats):
             for side in sides:
-                measured = _pair(side, arm, root, name, seed=AT_ONCE * repeat)
+                measured = train_at_once(side, arm, root, name, seed=AT_ONCE * repeat)
                 runs.append(Run(side, arm, repeat, measured))
                 print(f"{arm}, {side}, {repeat}: {runs[-1].samples_per_s:,.0f}/s", flush=True)
     _write(runs, before, given.impressions)
 
 
-def _pair(library: str, arm: str, root: Path, name: str, seed: int) -> tuple[dict[str, Any], ...]:
-    """Two seeds at once."""
+def prepared_root(root: Path, work: Work) -> tuple[Path, str]:
+    """The folder with the log imported and every peer's environment, and the data set's name."""
+    root, name = root.resolve(), f"work_{work.impressions}"
+    if work.items != Work.items:
+        name += f"_{work.items}"
+    if not (root / "data" / name).exists():
+        root.mkdir(parents=True, exist_ok=True)
+        import_log(work, root, name)
+    environments = [sys.executable, str(HERE / "peers" / "environments.py")]
+    subprocess.run([*environments, "--root", str(root / "environments")], check=True)
+    return root, name
+
+
+def train_at_once(
+    library: str, arm: str, root: Path, name: str, seed: int
+) -> tuple[dict[str, Any], ...]:
+    """What two processes measured: `seed` and the next."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         seeds = range(seed, seed + AT_ONCE)
         return tuple(pool.map(lambda one: _run_one(library, arm, root, name, one), seeds))
