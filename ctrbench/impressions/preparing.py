@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ctrbench.errors import DataError, raise_all
-from ctrbench.impressions.database import column_types
+from ctrbench.impressions.database import column_types, quoted
+from ctrbench.impressions.earlier import make_earlier
 from ctrbench.impressions.numbering import encoded, number_ids, number_values
 from ctrbench.impressions.splits import period_expression
 from ctrbench.schema import PERIODS, Field, Split
@@ -62,6 +63,8 @@ class Prepared:
     has_weight: bool
     has_p_true: bool
     history: Literal["derived", "given"]
+    order: tuple[str, ...]  # columns of `placed`: the order of the record's rows
+    in_order: bool  # whether the rows of `placed` stand in it
 
 
 def prepare(raw: Raw, progress: Progress) -> Prepared:
@@ -94,7 +97,8 @@ def prepare(raw: Raw, progress: Progress) -> Prepared:
         for index, field in enumerate(ordered)
     )
     progress("numbering impressions")
-    _encode(connection, fields, set(columns))
+    order = _order(fields, set(columns))
+    _encode(connection, fields, set(columns), order)
     progress("looking back in time")
     _count_earlier(connection, has_timestamp)
     if has_history:
@@ -103,7 +107,8 @@ def prepare(raw: Raw, progress: Progress) -> Prepared:
     periods = _place(connection, raw)
     history = "given" if has_history else "derived"
     given = ("weight" in columns, "p_true" in columns)
-    return Prepared(fields, periods, has_timestamp, *given, history)
+    in_order = has_timestamp and raw.split.kind == "time"
+    return Prepared(fields, periods, has_timestamp, *given, history, ("_index", *order), in_order)
 
 
 def _check_fields(fields: tuple[Field, ...]) -> None:
@@ -123,8 +128,22 @@ def _check_fields(fields: tuple[Field, ...]) -> None:
     raise_all(problems, DataError, "these fields cannot be stored:")
 
 
-def _encode(connection: DuckDBPyConnection, fields: tuple[Field, ...], columns: set[str]) -> None:
-    """Make `encoded`: the impressions as numbers; columns of ours start with '_'."""
+def _order(fields: tuple[Field, ...], columns: set[str]) -> tuple[str, ...]:
+    """Rows in the order of time and everything else; without times, of the files."""
+    if "timestamp" not in columns:
+        return ("_line",)
+    context = [quoted(field.name) for field in fields if field.of == "context"]
+    key = ["timestamp", "user_id", "item_id", "click", *(["weight"] * ("weight" in columns))]
+    return (*key, *context, *(["_history"] * ("history" in columns)))
+
+
+def _encode(
+    connection: DuckDBPyConnection,
+    fields: tuple[Field, ...],
+    columns: set[str],
+    order: tuple[str, ...],
+) -> None:
+    """Make `encoded`: the impressions as numbers, in order; columns of ours start with '_'."""
     chosen = ["user_ids.user_id", "item_ids.item_id", "click::TINYINT AS click"]
     joins = [
         "JOIN user_ids ON user_ids.raw_id = impressions.user_id",
@@ -147,9 +166,8 @@ def _encode(connection: DuckDBPyConnection, fields: tuple[Field, ...], columns: 
             joins.append(join)
     rows = "(SELECT *, row_number() OVER () AS _line FROM impressions)"
     source = "impressions" if "timestamp" in columns else f"{rows} AS impressions"
-    connection.execute(
-        f"CREATE TABLE encoded AS SELECT {', '.join(chosen)} FROM {source} {' '.join(joins)}"
-    )
+    rows = f"SELECT {', '.join(chosen)} FROM {source} {' '.join(joins)}"
+    connection.execute(f"CREATE TABLE encoded AS FROM ({rows}) ORDER BY {', '.join(order)}")
 
 
 def _history_key(history: str) -> str:
@@ -164,20 +182,8 @@ def _count_earlier(connection: DuckDBPyConnection, has_timestamp: bool) -> None:
             "CREATE VIEW counted AS SELECT *, NULL::BIGINT AS timestamp FROM encoded"
         )
         return
-    connection.execute(
-        """CREATE TABLE counted AS
-        WITH users AS (
-            SELECT user_id, count(*) AS n, sum(click) AS clicks FROM encoded GROUP BY user_id)
-        SELECT encoded.*, _user_impressions, _user_start,
-            (rank() OVER (PARTITION BY user_id ORDER BY timestamp) - 1)::INTEGER
-                AS prior_impressions,
-            coalesce(sum(click) OVER (PARTITION BY user_id ORDER BY timestamp
-                RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)::INTEGER AS prior_clicks
-        FROM encoded JOIN (
-            SELECT user_id, n AS _user_impressions,
-                (sum(clicks) OVER (ORDER BY user_id) - clicks)::BIGINT AS _user_start FROM users
-        ) USING (user_id)"""
-    )
+    make_earlier(connection)
+    connection.execute("CREATE VIEW counted AS FROM encoded POSITIONAL JOIN earlier")
 
 
 def _number_histories(connection: DuckDBPyConnection, has_timestamp: bool) -> None:

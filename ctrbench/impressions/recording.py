@@ -29,7 +29,7 @@ def write_record(connection: DuckDBPyConnection, prepared: Prepared, folder: Pat
 
 
 def _impressions(prepared: Prepared) -> str:
-    """Rows in the order of period, time and everything else; without times, of the files."""
+    """Rows in the order of the record; a join could change it, all else keeps it."""
     given = prepared.history == "given"
     chosen = ["user_id", "item_id", "click"]
     if given:
@@ -43,12 +43,10 @@ def _impressions(prepared: Prepared) -> str:
         chosen.append("weight")
     if prepared.has_p_true:
         chosen.append("p_true")
-    context = [quoted(field.name) for field in prepared.fields if field.of == "context"]
-    key = ["_index", "timestamp", "user_id", "item_id", "click"]
-    key += ["weight"] * prepared.has_weight + context + ["_history"] * given
-    order = key if prepared.has_timestamp else ["_index", "_line"]
+    chosen += [quoted(field.name) for field in prepared.fields if field.of == "context"]
     join = "LEFT JOIN history_lists USING (_history)" if given else ""
-    return f"SELECT {', '.join(chosen + context)} FROM placed {join} ORDER BY {', '.join(order)}"
+    order = "" if prepared.in_order and not join else f"ORDER BY {', '.join(prepared.order)}"
+    return f"SELECT {', '.join(chosen)} FROM placed {join} {order}"
 
 
 def _history(prepared: Prepared) -> str:
