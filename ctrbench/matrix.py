@@ -31,7 +31,7 @@ from ctrbench.workspace import Workspace
 
 INJECTION = "ctrbench.injection"
 BASELINE = "none"
-PROTOCOL = 1  # raised when the same cell would give another result; guarded by a golden test
+PROTOCOL = 2  # raised when the same cell would give another result; guarded by a golden test
 
 
 @dataclass(frozen=True)

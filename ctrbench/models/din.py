@@ -80,6 +80,7 @@ class DIN(nn.Module):
         self.top_id = linear(row_width + 2 * item_width, settings.top[0], seed, "top.id")
         self.attention = HiddenLayers(settings.attention, settings, seed, "attention")
         self.top = HiddenLayers(settings.top, settings, seed, "top")
+        self._silence_numbers(sizes, row_width, item_width)
 
         with scoped_torch_seed(seed, "image"):
             self.image_layers = nn.ModuleDict(mode.layers(prepared))
@@ -128,6 +129,18 @@ class DIN(nn.Module):
     def image_parameters(self) -> list[nn.Parameter]:
         """Everything a baseline does not have: the mode's layers and its input blocks."""
         return [*self.image_layers.parameters(), *self.image.parameters()]
+
+    @torch.no_grad()
+    def _silence_numbers(self, sizes: InputSizes, row_width: int, item_width: int) -> None:
+        """Let the weights of all numbers start at zero.
+
+        Numbers have variance 1 and embeddings start at 0.01: drawn like the rest, they would drown
+        the ids while these are learned, and cost the more AUC the less they say.
+        """
+        of_rows = torch.arange(row_width) >= row_width - sizes.row_numbers
+        of_items = torch.arange(item_width) >= item_width - sizes.item_numbers
+        self.top_id.weight[:, torch.cat([of_rows, of_items, of_items])] = 0
+        self.attention_id.weight[:, of_items.repeat(4)] = 0
 
     def _items(self, batch: Batch) -> Tensor:
         """(U, E): the ID embedding and the embedded fields of each distinct item."""

@@ -173,3 +173,19 @@ def test_histories_may_all_be_empty(slots):
     assert len(rows) == 3
     model.train()
     assert torch.isfinite(model(packer.pack(rows, None))).all()
+
+
+def test_numbers_are_silent_at_the_start_and_learned_from_then_on(slots):
+    model, packer = build(slots)
+    batch = packer.pack(ROWS, None)
+    assert batch.row_numbers.shape[1] and batch.item_numbers.shape[1]
+    louder = {name: getattr(batch, name) + 1 for name in ("row_numbers", "item_numbers")}
+    model.eval()
+    for name, numbers in louder.items():
+        moved = model(dataclasses.replace(batch, **{name: numbers}))
+        # the numbers of clicked items are pooled, and pooled numbers have no weight either
+        torch.testing.assert_close(moved, model(batch), rtol=0, atol=1e-6)
+    model(batch).sum().backward()
+    for weight in (model.top_id.weight, model.attention_id.weight):
+        silent = (weight == 0).all(dim=0)
+        assert silent.any() and (weight.grad[:, silent] != 0).any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import multiprocessing
 import os
@@ -66,17 +67,20 @@ def prepared(task: Task, clock: Clock, prepare: Callable[[Task, Path], None]) ->
     """
     folder = task.work / task.name
     known = folder / "prepared.json"
-    if not known.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        begin = time.perf_counter()
-        spawned = multiprocessing.get_context("spawn")
-        process = spawned.Process(target=_prepare, args=(task, folder, known, prepare))
-        process.start()
-        process.join()
-        clock.aside_s = time.perf_counter() - begin
-        if process.exitcode != 0:
-            raise SystemExit(f"the preparation of {task.name} failed: exit code {process.exitcode}")
+    task.work.mkdir(parents=True, exist_ok=True)
+    begin = time.perf_counter()
+    with (task.work / f"{task.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the first prepares, the others wait
+        if not known.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            spawned = multiprocessing.get_context("spawn")
+            process = spawned.Process(target=_prepare, args=(task, folder, known, prepare))
+            process.start()
+            process.join()
+            if process.exitcode != 0:
+                raise SystemExit(f"preparing {task.name} failed: exit code {process.exitcode}")
+    clock.aside_s = time.perf_counter() - begin
     facts = json.loads(known.read_text())
     if facts["log"] != str(task.log):
         raise SystemExit(f"{folder} is of the log {facts['log']}; give another --work.")
