@@ -23,7 +23,7 @@ BENCHMARK = """\
 dataset: "{kind}"
 versions: [{versions}]
 modes:
-  vector: {{learning_rate_factor: 1.0}}
+  vector: {{learning_rate_factor: 3.0}}
   sim_score: {{learning_rate_factor: 0.3}}
   cluster_id: {{codebook_size: 50, learning_rate_factor: 0.3}}
 seeds: [0, 1, 2]

@@ -28,6 +28,7 @@ from fuxictr.features import FeatureMap
 from fuxictr.preprocess import FeatureProcessor, build_dataset
 from fuxictr.pytorch.dataloaders.npz_dataloader import NpzDataLoader
 from fuxictr.pytorch.layers import DIN_Attention, FeatureEmbeddingDict, MLP_Block
+from fuxictr.pytorch.layers.activations import Dice
 from fuxictr.pytorch.models import BaseModel
 from fuxictr.pytorch.torch_utils import seed_everything
 
@@ -65,7 +66,7 @@ class DIN(BaseModel):
         self.top = MLP_Block(
             2 * items,
             TOP,
-            hidden_activations="ReLU",
+            hidden_activations=[Dice(units) for units in TOP],
             output_dim=1,
             output_activation=self.output_activation,
         )
