@@ -21,6 +21,7 @@ from ctrbench.schema import Control, Frozen
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.slices import Slice
 from ctrbench.stats import parse_points
+from ctrbench.yaml_file import Lines, read_yaml
 
 Seeds = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
 Modes = Annotated[  # name -> settings; a list spans a grid
@@ -85,7 +86,7 @@ def read_benchmark(path: Path) -> BenchmarkFile:
     Raises:
         ConfigError: listing every problem with its line.
     """
-    value, lines = _read_yaml(path)
+    value, lines = read_yaml(path, "benchmark file", "dataset, versions, modes and seeds")
     try:
         return BenchmarkFile.model_validate(value)
     except ValidationError as error:
@@ -93,49 +94,6 @@ def read_benchmark(path: Path) -> BenchmarkFile:
     problems = [_problem(detail, lines) for detail in details if not _follows(detail, details)]
     raise_all(problems, ConfigError, f"{path} has {len(problems)} mistake(s):")
     raise AssertionError  # raise_all has raised
-
-
-def _read_yaml(path: Path) -> tuple[Any, dict[tuple[Any, ...], int]]:
-    """The file's plain value, and the line of every key and list entry."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.constructor import DuplicateKeyError
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder; give the path of a YAML file.")
-    if not path.is_file():
-        raise ConfigError(f"no benchmark file {path}; give the path of a YAML file.")
-    try:
-        text = path.read_text(encoding="utf-8")
-        value = YAML(typ="safe", pure=True).load(text)
-        tree = YAML(typ="rt").load(text)
-    except DuplicateKeyError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        what = str(error.problem).split(" with value")[0]
-        raise ConfigError(f"{path}, line {line}: {what}; keep one of the two.") from error
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise ConfigError(f"{path}, line {line}: not YAML: {error.problem}.") from error
-    except (YAMLError, UnicodeDecodeError, RecursionError) as error:
-        told = " ".join(str(error).split())
-        raise ConfigError(f"{path} is not a YAML text file in UTF-8: {told}.") from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path} must hold keys such as dataset, versions, modes and seeds.")
-    return value, _lines(tree)
-
-
-def _lines(node: Any, where: tuple[Any, ...] = ()) -> dict[tuple[Any, ...], int]:
-    if not isinstance(node, dict | list):
-        return {}
-    found: dict[tuple[Any, ...], int] = {}
-    positions: dict[Any, Any] = getattr(node, "lc").data or {}  # noqa: B009
-    for key, child in node.items() if isinstance(node, dict) else enumerate(node):
-        if key in positions:
-            found[*where, key] = positions[key][0] + 1
-        found |= _lines(child, (*where, key))
-    return found
 
 
 def _follows(detail: dict[str, Any], details: list[dict[str, Any]]) -> bool:
@@ -146,7 +104,7 @@ def _follows(detail: dict[str, Any], details: list[dict[str, Any]]) -> bool:
     )
 
 
-def _problem(detail: dict[str, Any], lines: dict[tuple[Any, ...], int]) -> str:
+def _problem(detail: dict[str, Any], lines: Lines) -> str:
     """One validation error in words: line, key, what is wrong, what is allowed."""
     where = detail["loc"]
     if where[-1] == "[key]":

@@ -9,11 +9,19 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from importlib.metadata import EntryPoint, entry_points
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from ctrbench.errors import ContractError, UnknownNameError
+from pydantic import BaseModel, ValidationError
+
+from ctrbench.errors import (
+    ConfigError,
+    ContractError,
+    UnknownNameError,
+    refusal,
+)
 
 Base = TypeVar("Base")
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 def names(package: str) -> list[str]:
@@ -70,6 +78,38 @@ def load(package: str, name: str, base: type[Base], kind: str = "contender") -> 
             f"it defines {len(classes)}."
         )
     return classes[0]
+
+
+def configured(
+    package: str, name: str, base: type[Settings], kind: str, settings: dict[str, Any]
+) -> Settings:
+    """A contender whose fields are its settings, with these settings.
+
+    Raises:
+        UnknownNameError: no contender has this name.
+        ConfigError: a setting is unknown or out of range.
+    """
+    found = load(package, name, base, kind)
+    unknown = settings.keys() - found.model_fields.keys()
+    if unknown:
+        known = ", ".join(found.model_fields) or "none"
+        raise ConfigError(
+            f"{kind} {name} has no setting {', '.join(sorted(unknown))}; its settings: {known}."
+        )
+    return checked(found, settings, f"{kind} {name}")
+
+
+def checked(model: type[Settings], settings: dict[str, Any], what: str) -> Settings:
+    """The settings as their class has them.
+
+    Raises:
+        ConfigError: naming each that is out of range.
+    """
+    try:
+        return model.model_validate(settings)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc']))}: {refusal(dict(e))}" for e in error.errors()]
+        raise ConfigError(f"{what}: {'; '.join(problems)}.") from error
 
 
 def _own(package: str) -> set[str]:

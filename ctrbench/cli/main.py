@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ctrbench import __version__
-from ctrbench.cli import datasets, embeddings, judging, listing, matrix
+from ctrbench.cli import datasets, embeddings, judging, listing, matrix, pretraining
 from ctrbench.errors import CtrBenchError
 from ctrbench.workspace import Workspace
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(embeddings.app, name="embeddings")
 matrix.register(app)
+pretraining.register(app)
 judging.register(app)
 listing.register(app)
 

@@ -8,6 +8,7 @@ from ctrbench.embeddings.deriving import Fitting, derive
 from ctrbench.embeddings.guards import LARGE_COSINE, Context, check
 from ctrbench.embeddings.joining import add
 from ctrbench.embeddings.readers import Source
+from ctrbench.embeddings.registering import register, registered
 from ctrbench.embeddings.statistics import Coverage, Statistics, coverage, describe
 from ctrbench.embeddings.versions import (
     datasets,
@@ -34,6 +35,8 @@ __all__ = [
     "names",
     "open_version",
     "read_manifest",
+    "register",
+    "registered",
     "remove",
     "stored_records",
 ]

@@ -4,6 +4,7 @@ from ctrbench.impressions.building import build
 from ctrbench.impressions.checking import check
 from ctrbench.impressions.database import database
 from ctrbench.impressions.opening import (
+    item_texts,
     items_with_image,
     names,
     open_impressions,
@@ -25,6 +26,7 @@ __all__ = [
     "build",
     "check",
     "database",
+    "item_texts",
     "items_in_period",
     "items_with_image",
     "names",

@@ -85,6 +85,18 @@ def raw_item_ids(workspace: Workspace, name: str) -> list[str]:
     return list(strings(record_folder(workspace, name) / "items.parquet", "raw_id"))
 
 
+def item_texts(workspace: Workspace, name: str, field: str) -> list[str | None]:
+    """A text field of item_id 1, 2, ...; None where it is missing.
+
+    Raises:
+        UnknownNameError: the items have no such text field.
+    """
+    fields = [f.name for f in read_manifest(workspace, name).fields if f.kind == "text"]
+    if field not in fields:
+        raise UnknownNameError("text field", field, fields)
+    return list(strings(record_folder(workspace, name) / "items.parquet", field))
+
+
 def vocabulary(workspace: Workspace, name: str, field: str) -> list[str]:
     """The values of a categorical or list field: entry i belongs to code i + 1.
 

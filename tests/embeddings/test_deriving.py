@@ -78,7 +78,7 @@ def test_mistakes(derive, workspace):
         derive("pca", "x", parent="row")
     with pytest.raises(ConfigError, match="center has no setting width; its settings: none"):
         derive("center", "x", width=3)
-    with pytest.raises(ConfigError, match=r"settings of pca: width: must be above 0"):
+    with pytest.raises(ConfigError, match=r"derivation pca: width: must be above 0"):
         derive("pca", "x", width=0)
     with pytest.raises(ConfigError, match=r"choose --width 3 or less"):
         derive("pca", "x", width=4)

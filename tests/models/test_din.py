@@ -178,7 +178,8 @@ def test_histories_may_all_be_empty(slots):
 def test_numbers_are_silent_at_the_start_and_learned_from_then_on(slots):
     model, packer = build(slots)
     batch = packer.pack(ROWS, None)
-    assert batch.row_numbers.shape[1] and batch.item_numbers.shape[1]
+    assert batch.row_numbers.shape[1]
+    assert batch.item_numbers.shape[1]
     louder = {name: getattr(batch, name) + 1 for name in ("row_numbers", "item_numbers")}
     model.eval()
     for name, numbers in louder.items():
@@ -188,4 +189,5 @@ def test_numbers_are_silent_at_the_start_and_learned_from_then_on(slots):
     model(batch).sum().backward()
     for weight in (model.top_id.weight, model.attention_id.weight):
         silent = (weight == 0).all(dim=0)
-        assert silent.any() and (weight.grad[:, silent] != 0).any()
+        assert silent.any()
+        assert (weight.grad[:, silent] != 0).any()

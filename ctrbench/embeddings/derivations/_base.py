@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from ctrbench import plugins
 from ctrbench.embeddings._rows import Rows
-from ctrbench.errors import ConfigError, refusal
 from ctrbench.schema import Frozen
 
 PACKAGE = "ctrbench.embeddings.derivations"
@@ -47,13 +45,4 @@ def configured(method: str, settings: dict[str, Any]) -> Derivation:
         UnknownNameError: no derivation has this name.
         ConfigError: a setting is unknown or out of range.
     """
-    kind = plugins.load(PACKAGE, method, Derivation, "derivation")
-    known = ", ".join(kind.model_fields) or "none"
-    unknown = ", ".join(settings.keys() - kind.model_fields.keys())
-    if unknown:
-        raise ConfigError(f"{method} has no setting {unknown}; its settings: {known}.")
-    try:
-        return kind.model_validate(settings)
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc']))}: {refusal(dict(e))}" for e in error.errors()]
-        raise ConfigError(f"settings of {method}: {'; '.join(problems)}.") from error
+    return plugins.configured(PACKAGE, method, Derivation, "derivation", settings)

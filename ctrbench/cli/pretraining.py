@@ -1,0 +1,140 @@
+"""`ctrbench pretrain`: train an image encoder and register what it makes of every image."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ctrbench import embeddings, impressions
+from ctrbench.errors import ConfigError
+from ctrbench.schema import Impressions
+from ctrbench.workspace import Workspace
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command()(pretrain)
+
+
+def pretrain(
+    context: typer.Context,
+    method: Annotated[str, typer.Argument(help="Such as courier, simclr.", show_default=False)],
+    dataset: Annotated[str, typer.Option(help="An imported data set.", show_default=False)],
+    version: Annotated[str, typer.Option(help="The new version's name.", show_default=False)],
+    images: Annotated[
+        bool, typer.Option("--images", help="Train on the pictures' pixels.")
+    ] = False,
+    from_version: Annotated[
+        str | None, typer.Option(help="Train a layer on top of this version's vectors.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML with method:, training:, encoder:; lists: a grid.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="One setting, such as training.epochs=5; wins over the file."),
+    ] = None,
+    allow_collapsed: Annotated[
+        bool, typer.Option("--allow-collapsed", help="Register vectors that all look alike.")
+    ] = False,
+) -> None:
+    """Train an encoder on the pretrain period, encode every item, register the version.
+
+    Killed, it goes on from its last checkpoint when it is called again. Under torchrun every
+    process takes its share of each batch.
+    """
+    if images == (from_version is not None):
+        raise ConfigError("say either --images or --from-version OLD.")
+    from ctrbench.pretraining import Job, variants
+    from ctrbench.pretraining import pretrain as run
+
+    workspace: Workspace = context.obj
+    found = variants(method, version, config, changes or [])
+    log = impressions.open_impressions(workspace, dataset)
+    with _processes():
+        for one in found:
+            source = _source(workspace, log, from_version, one)
+            job = Job(dataset, one.version, method, one.method, one.training)
+            with _told(one.version) as told:
+                made = run(workspace, job, source, told, allow_collapsed)
+            if made is not None:
+                manifest, new = made
+                facts = manifest.provenance
+                what = "added" if new else "already there, made by the same settings:"
+                typer.echo(
+                    f"{what} {manifest.name} of {dataset}: {manifest.items_with_vector:,} vectors "
+                    f"of width {manifest.width}, {facts['effective_rank']:.0f} dimensions in use; "
+                    f"trained {facts['seconds']:,.0f} s on {facts['fit_items']:,} items of the "
+                    f"{facts['fit_period']} period"
+                )
+
+
+def _source(workspace: Workspace, log: Impressions, from_version: str | None, one: Any) -> Any:
+    """The pictures, or a version's vectors."""
+    from ctrbench.pretraining import FrozenVectors, Pixels, open_pictures
+
+    if from_version is None:
+        pictures = open_pictures(workspace, log.manifest)
+        if pictures.unusable:
+            listed = list(pictures.unusable.items())[:5]
+            told = "; ".join(f"{name}: {problem}" for name, problem in listed)
+            more = ", …" if len(pictures.unusable) > len(listed) else ""
+            typer.echo(f"{len(pictures.unusable)} images left out ({told}{more})", err=True)
+        return Pixels(pictures, one.encoder, one.encoder_name)
+    if one.method.augmented:
+        raise ConfigError(
+            "this method looks at random views of pictures, and vectors have none: use --images."
+        )
+    table = embeddings.open_version(workspace, log.manifest.name, from_version)
+    manifest = embeddings.read_manifest(workspace, log.manifest.name, from_version)
+    fitting = impressions.items_in_period(log, log.fitting_period)
+    return FrozenVectors(table, from_version, manifest.content_hash, fitting)
+
+
+@contextmanager
+def _processes() -> Iterator[None]:
+    """Join the processes that torchrun started, if it did."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    import torch.distributed as dist
+
+    dist.init_process_group("cpu:gloo,cuda:nccl" if dist.is_nccl_available() else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+@contextmanager
+def _told(version: str) -> Iterator[Any]:
+    """A bar with the time left on a terminal, a line every tenth of the work elsewhere."""
+    if not sys.stderr.isatty():
+        last = [-1]
+
+        def line(done: int, total: int, loss: float) -> None:
+            tenth = 10 * done // total
+            if tenth > last[0]:
+                last[0] = tenth
+                typer.echo(f"{version}: step {done:,} of {total:,}, loss {loss:.4f}", err=True)
+
+        yield line
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(version, total=None, loss=float("nan"))
+        yield lambda done, total, loss: bar.update(task, completed=done, total=total, loss=loss)

@@ -1,0 +1,47 @@
+"""`small`: a convolutional network for pictures of 64 px, fast enough for a CPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import PositiveInt
+
+from ctrbench.encoders._base import Encoder
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Small(Encoder):
+    """Four 3 x 3 convolutions, each halving height and width and doubling the channels.
+
+    About 30 MFLOP a picture of 64 px forward with 32 channels. Group normalisation: of a picture by
+    itself.
+    """
+
+    channels: PositiveInt = 32  # of the first layer; a multiple of 8
+
+    def build(self, width: int) -> nn.Module:
+        """See `Encoder`."""
+        from torch import nn
+
+        from ctrbench.encoders._weights import load_weights
+        from ctrbench.errors import ConfigError
+
+        if self.channels % 8:
+            raise ConfigError(f"encoder small: channels {self.channels} is no multiple of 8.")
+        layers: list[nn.Module] = []
+        width_in = 3
+        for level in range(4):
+            width_out = self.channels << level
+            layers += [
+                nn.Conv2d(width_in, width_out, 3, stride=2, padding=1, bias=False),
+                nn.GroupNorm(8, width_out),
+                nn.ReLU(inplace=True),
+            ]
+            width_in = width_out
+        layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width_in, width)]
+        network = nn.Sequential(*layers)
+        if self.weights is not None:
+            load_weights(network, self.weights, apart=(f"{len(layers) - 1}.",))
+        return network

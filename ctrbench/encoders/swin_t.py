@@ -1,0 +1,69 @@
+"""`swin_t`: the Swin transformer of torchvision with a new linear layer at its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import PositiveInt
+
+from ctrbench.encoders._base import Encoder
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class SwinT(Encoder):
+    """As COURIER and the methods it was compared with use it.
+
+    Source: Liu et al. 2021, arXiv:2103.14030; COURIER (arXiv:2306.05001), appendix 4.1.
+    """
+
+    size: PositiveInt = 224
+    download: bool = False  # start from torchvision's ImageNet weights; needs a network
+    checkpointing: bool = True  # attention is computed again in the backward pass: less memory
+
+    def build(self, width: int) -> nn.Module:
+        """See `Encoder`."""
+        from torch import nn
+
+        from ctrbench.encoders._weights import load_weights
+        from ctrbench.errors import ConfigError
+
+        try:
+            from torchvision.models import Swin_T_Weights, swin_t
+        except ImportError as error:
+            raise ConfigError("encoder swin_t needs `pip install ctrbench[pixels]`.") from error
+        if self.download and self.weights is not None:
+            raise ConfigError("encoder swin_t: give weights or download, not both.")
+        try:
+            network = swin_t(weights=Swin_T_Weights.DEFAULT if self.download else None)
+        except OSError as error:
+            raise ConfigError(
+                f"the weights of swin_t cannot be downloaded ({error}); give them as a file."
+            ) from error
+        if self.weights is not None:
+            load_weights(network, self.weights, apart=("head.",))
+        network.head = nn.Linear(network.head.in_features, width)
+        if self.checkpointing:
+            for module in network.modules():
+                if hasattr(module, "attn"):
+                    module.attn = _computed_again(module.attn)
+        return network
+
+
+def _computed_again(attention: Any) -> nn.Module:
+    """The same layer, which keeps its input alone (Chen et al. 2016, arXiv:1604.06174)."""
+    from torch import nn
+    from torch.utils.checkpoint import checkpoint
+
+    class Checkpointed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = attention
+
+        def forward(self, values: Tensor) -> Any:
+            if not self.training:
+                return self.layer(values)
+            return checkpoint(self.layer, values, use_reentrant=False)
+
+    return Checkpointed()

@@ -1,0 +1,99 @@
+"""Titles as vectors: a bag of words that is trained, or a language model from a folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import torch
+from torch import Tensor, nn
+
+from ctrbench.errors import ConfigError
+
+BUCKETS = 1 << 15  # rows of the table that words and their parts share
+PART = 3  # letters; parts let unlike forms of a word, and languages without spaces, share
+LONGEST = 64  # tokens of a title that a language model reads
+
+
+class BagOfWords(nn.Module):
+    """The mean over a title's words and letter triples, each a row of a table, then linear.
+
+    Source: Joulin et al. 2017, arXiv:1607.01759, with parts of words hashed into buckets.
+    """
+
+    def __init__(self, titles: list[str], width: int) -> None:
+        super().__init__()
+        rows = [_tokens(title) for title in titles]
+        lengths = torch.tensor([0, *map(len, rows)])
+        self.register_buffer("tokens", torch.tensor([one for row in rows for one in row]).long())
+        self.register_buffer("start", lengths.cumsum(0))
+        self.table = nn.EmbeddingBag(BUCKETS, width, mode="mean")
+        self.out = nn.Linear(width, width)
+
+    def forward(self, item: Tensor) -> Tensor:
+        """(n,) item ids -> (n, D)."""
+        start, tokens = self.get_buffer("start"), self.get_buffer("tokens")
+        lengths = start[item + 1] - start[item]
+        row = torch.repeat_interleave(torch.arange(len(item), device=item.device), lengths)
+        offsets = lengths.cumsum(0) - lengths
+        within = torch.arange(len(row), device=item.device) - offsets[row]
+        return self.out(self.table(tokens[start[item][row] + within], offsets))
+
+
+class LanguageModel(nn.Module):
+    """The mean over the last states of a Hugging Face encoder, then linear; trained along."""
+
+    def __init__(self, titles: list[str], width: int, folder: Path) -> None:
+        """Load it, and split the titles into its tokens.
+
+        Raises:
+            ConfigError: transformers is not installed, or the folder holds no such model.
+        """
+        super().__init__()
+        try:
+            from transformers import AutoModel, AutoTokenizer
+        except ImportError as error:
+            raise ConfigError("text_model needs `pip install ctrbench[text]`.") from error
+        local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(str(folder), **local)
+            self.model = AutoModel.from_pretrained(str(folder), use_safetensors=True, **local)
+        except (OSError, ValueError) as error:
+            told = str(error).splitlines()[0]
+            raise ConfigError(
+                f"text_model {folder} holds no encoder with its tokenizer as safetensors: {told}"
+            ) from error
+        split = tokenizer(
+            titles, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
+        )
+        self.register_buffer("tokens", split["input_ids"])
+        self.register_buffer("mask", split["attention_mask"])
+        self.out = nn.Linear(self.model.config.hidden_size, width)
+
+    def forward(self, item: Tensor) -> Tensor:
+        """(n,) item ids -> (n, D)."""
+        mask = self.get_buffer("mask")[item]
+        longest = int(mask.sum(dim=1).max())
+        mask, tokens = mask[:, :longest], self.get_buffer("tokens")[item, :longest]
+        states = self.model(input_ids=tokens, attention_mask=mask).last_hidden_state
+        weight = mask[..., None].to(states.dtype)
+        return self.out((states * weight).sum(dim=1) / weight.sum(dim=1))
+
+
+def _tokens(title: str) -> list[int]:
+    """Buckets of the words and of their letter triples.
+
+    >>> len(_tokens("Red dress"))
+    7
+    """
+    words = re.findall(r"\w+", title.lower())
+    parts = [
+        marked[place : place + PART]
+        for word in words
+        for marked in [f"<{word}>"]
+        for place in range(len(marked) - PART + 1)
+        if len(marked) > PART
+    ]
+    return [crc32(token.encode()) % BUCKETS for token in [*words, *parts]]

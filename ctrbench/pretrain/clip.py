@@ -1,0 +1,51 @@
+"""`clip`: an image is to find its title among all titles, and the title its image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import PositiveFloat
+
+from ctrbench.pretrain._base import ItemBatch, PretrainMethod
+from ctrbench.pretrain._processes import Processes
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Clip(PretrainMethod):
+    """Contrast of images and titles.
+
+    Source: Radford et al. 2021, arXiv:2103.00020, figure 3; the temperature is set, not learned, as
+    in COURIER's comparison. Items with the same title are all told apart, as there.
+    """
+
+    titled: ClassVar[bool] = True
+
+    temperature: PositiveFloat = 0.1
+    text_model: Path | None = None  # folder of a Hugging Face encoder; null: a bag of words
+
+    def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
+        """See `PretrainMethod`."""
+        from ctrbench.pretrain._titles import BagOfWords, LanguageModel
+
+        assert titles is not None
+        if self.text_model is None:
+            return {"text": BagOfWords(titles, width)}
+        return {"text": LanguageModel(titles, width, self.text_model)}
+
+    def loss(
+        self, layers: nn.ModuleDict, vectors: Tensor, batch: ItemBatch, across: Processes
+    ) -> dict[str, Tensor]:
+        """See `PretrainMethod`."""
+        import torch
+
+        from ctrbench.pretrain._losses import info_nce
+
+        (images,) = vectors
+        item = torch.from_numpy(batch.item_id).to(images.device)
+        texts, own = layers["text"](item), torch.arange(len(item), device=images.device)
+        to_text = info_nce(images, texts, item, own, self.temperature, across)
+        to_image = info_nce(texts, images, item, own, self.temperature, across)
+        return {"to text": to_text / 2, "to image": to_image / 2}

@@ -1,0 +1,99 @@
+"""`courier`: the shown image is reconstructed from the clicked ones, and has to be recognised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import NonNegativeFloat, PositiveFloat
+
+from ctrbench.pretrain._base import LineBatch, PretrainMethod
+from ctrbench.pretrain._processes import Processes
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Courier(PretrainMethod):
+    """Contrastive user intention reconstruction.
+
+    Three terms: the reconstruction of a clicked image is to be nearest to that image among all that
+    were shown (`contrast`); image and reconstruction are to tell clicks from non-clicks
+    (`prediction`); each click is to be reconstructed from those before it, among all clicks
+    (`sequence`).
+
+    Source: Yang et al. 2023, arXiv:2306.05001, section 3 and appendix. Departs from the released
+    code, which divides the sequence term's cosines by 20 instead of 0.05, attends to padding and
+    keeps it among the negatives.
+    """
+
+    samples: ClassVar[Literal["lines", "items"]] = "lines"
+
+    temperature: PositiveFloat = 0.05
+    contrast: NonNegativeFloat = 1.0  # weight of the term
+    prediction: NonNegativeFloat = 1.0
+    sequence: NonNegativeFloat = 1.0
+    negatives: bool = True  # False: reconstructions are only drawn to their images, and collapse
+    query: Literal["target", "token"] = "target"  # token: self-attention, blind to the target
+    projection: bool = False  # losses see an MLP's output, which is not kept
+
+    def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
+        """See `PretrainMethod`."""
+        from ctrbench.pretrain._heads import mlp
+        from ctrbench.pretrain._reconstruction import Reconstruction
+
+        found: dict[str, nn.Module] = {"reconstruction": Reconstruction(width, self.query)}
+        if self.prediction:
+            found["click"] = mlp(2 * width, width, 1)
+        if self.projection:
+            found["projection"] = mlp(width, width, width)
+        return found
+
+    def loss(
+        self, layers: nn.ModuleDict, vectors: Tensor, batch: LineBatch, across: Processes
+    ) -> dict[str, Tensor]:
+        """See `PretrainMethod`."""
+        import torch
+        import torch.nn.functional as F
+
+        from ctrbench.pretrain._losses import mean_over_all
+
+        (vectors,) = vectors
+        if self.projection:
+            vectors = layers["projection"](vectors)
+        item = torch.from_numpy(batch.item_id).to(vectors.device)
+        there = batch.shown >= 0
+        place, click = batch.shown[there], batch.click[there]  # (N,)
+        shown = vectors[place]
+        made = layers["reconstruction"](vectors, batch.shown, batch.history)[there]
+        terms = {}
+        if self.contrast:
+            clicked = click.nonzero()[:, 0]
+            terms["contrast"] = self.contrast * self._recognised(
+                made[clicked], shown, item[place], clicked, across
+            )
+        if self.prediction:
+            logit = layers["click"](torch.cat([made, shown], dim=1))[:, 0]
+            each = F.binary_cross_entropy_with_logits(logit, click.float(), reduction="none")
+            terms["prediction"] = self.prediction * mean_over_all(each, across)
+        if self.sequence:
+            made = layers["reconstruction"](vectors, batch.target[:, None], batch.earlier)[:, 0]
+            terms["sequence"] = self.sequence * self._recognised(
+                made,
+                vectors[batch.target],
+                item[batch.target],
+                torch.arange(len(made), device=made.device),
+                across,
+            )
+        return terms
+
+    def _recognised(
+        self, made: Tensor, images: Tensor, item: Tensor, own: Tensor, across: Processes
+    ) -> Tensor:
+        """How well reconstructions (M, D) find their own among the images (N, D)."""
+        from torch.nn.functional import cosine_similarity
+
+        from ctrbench.pretrain._losses import info_nce, mean_over_all
+
+        if self.negatives:
+            return info_nce(made, images, item, own, self.temperature, across)
+        return mean_over_all(1 - cosine_similarity(made, images[own]), across)

@@ -1,0 +1,40 @@
+"""`simclr`: two random views of an image are to find each other among all others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import PositiveFloat
+
+from ctrbench.pretrain._base import ItemBatch, PretrainMethod
+from ctrbench.pretrain._processes import Processes
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class SimClr(PretrainMethod):
+    """Contrast of views, on a projection that is not kept.
+
+    Source: Chen et al. 2020, arXiv:2002.05709.
+    """
+
+    augmented: ClassVar[bool] = True
+
+    temperature: PositiveFloat = 0.2
+    projection: bool = True
+
+    def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
+        """See `PretrainMethod`."""
+        from ctrbench.pretrain._heads import mlp
+
+        return {"projection": mlp(width, width, width)} if self.projection else {}
+
+    def loss(
+        self, layers: nn.ModuleDict, vectors: Tensor, batch: ItemBatch, across: Processes
+    ) -> dict[str, Tensor]:
+        """See `PretrainMethod`."""
+        from ctrbench.pretrain._losses import nt_xent
+
+        one, two = (layers["projection"](view) for view in vectors) if self.projection else vectors
+        return {"contrast": nt_xent(one, two, self.temperature, across)}

@@ -1,0 +1,53 @@
+"""`simsiam`: each view of an image predicts the other; no negatives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import PositiveInt
+
+from ctrbench.pretrain._base import ItemBatch, PretrainMethod
+from ctrbench.pretrain._processes import Processes
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class SimSiam(PretrainMethod):
+    """A predictor on one side, no gradient on the other: that alone keeps it from collapsing.
+
+    Source: Chen and He 2021, arXiv:2011.10566, algorithm 1 and section 3 (baseline settings); the
+    projection's last layer is normalised without scale and shift.
+    """
+
+    augmented: ClassVar[bool] = True
+
+    bottleneck: PositiveInt = 64  # of the predictor
+    stop_gradient: bool = True  # False: it collapses
+
+    def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
+        """See `PretrainMethod`."""
+        from ctrbench.pretrain._heads import mlp
+        from ctrbench.pretrain._processes import BatchNorm
+
+        projection = mlp(width, width, width, width, normalised=True)
+        projection.append(BatchNorm(width, affine=False))
+        found: dict[str, nn.Module] = {"projection": projection}
+        found["predictor"] = mlp(width, self.bottleneck, width, normalised=True)
+        return found
+
+    def loss(
+        self, layers: nn.ModuleDict, vectors: Tensor, batch: ItemBatch, across: Processes
+    ) -> dict[str, Tensor]:
+        """See `PretrainMethod`."""
+        from torch.nn.functional import cosine_similarity
+
+        from ctrbench.pretrain._losses import mean_over_all
+
+        seen = [layers["projection"](view) for view in vectors]
+        terms = []
+        for own, other in (seen, reversed(seen)):
+            towards = other.detach() if self.stop_gradient else other
+            terms.append(-cosine_similarity(layers["predictor"](own), towards) / 2)
+        one, two = (mean_over_all(term, across) for term in terms)
+        return {"similarity": one + two}

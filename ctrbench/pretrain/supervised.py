@@ -1,0 +1,44 @@
+"""`supervised`: predict clicks through the image encoder, the naive reference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from ctrbench.pretrain._base import LineBatch, PretrainMethod
+from ctrbench.pretrain._processes import Processes
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Supervised(PretrainMethod):
+    """An MLP on the shown image, the mean of the clicked ones, and their product."""
+
+    samples: ClassVar[Literal["lines", "items"]] = "lines"
+
+    def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
+        """See `PretrainMethod`."""
+        from ctrbench.pretrain._heads import mlp
+
+        return {"click": mlp(3 * width, width, 1)}
+
+    def loss(
+        self, layers: nn.ModuleDict, vectors: Tensor, batch: LineBatch, across: Processes
+    ) -> dict[str, Tensor]:
+        """See `PretrainMethod`."""
+        import torch
+        import torch.nn.functional as F
+
+        from ctrbench.pretrain._losses import mean_over_all
+
+        (vectors,) = vectors
+        filled = (batch.history >= 0).to(vectors.dtype)[..., None]  # (L, H, 1)
+        clicked = vectors[batch.history.clamp(min=0)] * filled
+        mean = clicked.sum(dim=1) / filled.sum(dim=1)  # (L, D)
+        there = batch.shown >= 0
+        shown = vectors[batch.shown[there]]  # (N, D)
+        line = there.nonzero()[:, 0]
+        logit = layers["click"](torch.cat([shown, mean[line], shown * mean[line]], dim=1))[:, 0]
+        click = batch.click[there].float()
+        each = F.binary_cross_entropy_with_logits(logit, click, reduction="none")
+        return {"prediction": mean_over_all(each, across)}

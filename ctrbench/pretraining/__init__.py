@@ -1,0 +1,19 @@
+"""Train an image encoder on the `pretrain` period and register what it makes of every image."""
+
+from ctrbench.pretraining.configuring import Variant, variants
+from ctrbench.pretraining.pictures import Pictures, open_pictures
+from ctrbench.pretraining.running import Job, pretrain
+from ctrbench.pretraining.settings import PretrainSettings
+from ctrbench.pretraining.sources import FrozenVectors, Pixels
+
+__all__ = [
+    "FrozenVectors",
+    "Job",
+    "Pictures",
+    "Pixels",
+    "PretrainSettings",
+    "Variant",
+    "open_pictures",
+    "pretrain",
+    "variants",
+]

@@ -1,0 +1,165 @@
+"""Pictures of a data set: one file of bytes on the disk, decoded when a batch asks for them."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctrbench.atomic import atomic_folder, write_json
+from ctrbench.errors import ConfigError, DataError
+from ctrbench.identity import ContentHash
+from ctrbench.impressions.columns import record_errors
+from ctrbench.locks import lock
+from ctrbench.schema import DatasetManifest
+from ctrbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+LARGEST = 100_000_000  # pixels; a picture with more is not opened
+MARGIN = 256 / 224  # a picture is scaled to this many times the size before the middle is cut out
+WRITTEN_AT_A_TIME = 64
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The usable pictures of a data set, by item."""
+
+    start: np.ndarray  # (V + 1,) int64: item's bytes are [start[item], start[item + 1])
+    data: np.ndarray  # uint8, a memory map
+    usable: np.ndarray  # (V,) bool: there, and could be decoded
+    unusable: dict[str, str]  # raw file name -> what is wrong with it
+    content_hash: str
+
+    def pixels(self, item_id: np.ndarray, size: int) -> np.ndarray:
+        """(n, size, size, 3) uint8, on as many threads as the machine has cores."""
+        with ThreadPoolExecutor() as pool:
+            return np.stack(list(pool.map(lambda item: self._decoded(item, size), item_id)))
+
+    def _decoded(self, item: int, size: int) -> np.ndarray:
+        return cropped(decode(self.data[self.start[item] : self.start[item + 1]].tobytes()), size)
+
+
+def decode(data: bytes) -> Image.Image:
+    """A picture in red, green and blue: on white where transparent, the first of many frames.
+
+    Raises:
+        ValueError: the bytes are no picture, or a broken or too large one.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # our limit is lower than what it warns of
+        try:
+            image = Image.open(io.BytesIO(data))
+            if image.width * image.height > LARGEST:
+                raise ValueError(f"{image.width} x {image.height} pixels are too many")
+            image.load()
+        except UnidentifiedImageError as error:
+            raise ValueError("no picture") from error
+        except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            raise ValueError(str(error).splitlines()[0] if str(error) else "damaged") from error
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def cropped(image: Image.Image, size: int) -> np.ndarray:
+    """(size, size, 3) uint8: scaled by the shorter side, the middle cut out."""
+    from PIL import Image
+
+    if image.size == (size, size):
+        return np.asarray(image)
+    scale = MARGIN * size / min(image.size)
+    width, height = (max(size, round(side * scale)) for side in image.size)
+    image = image.resize((width, height), Image.Resampling.BILINEAR)
+    left, top = (width - size) // 2, (height - size) // 2
+    return np.asarray(image.crop((left, top, left + size, top + size)))
+
+
+def open_pictures(workspace: Workspace, manifest: DatasetManifest) -> Pictures:
+    """All pictures of a data set; each is decoded once to see whether it can be.
+
+    Raises:
+        ConfigError: Pillow is not installed.
+        DataError: the data set has no images, or none that can be decoded.
+        StoreError: the record is damaged, or the cache cannot be written.
+    """
+    try:
+        import PIL  # noqa: F401  # said before anything is read
+    except ImportError as error:
+        raise ConfigError("pictures need `pip install ctrbench[pixels]`.") from error
+    if not manifest.has_images:
+        raise DataError(
+            f"data set {manifest.name!r} has no images: import it with --images, or train on a "
+            "registered version with --from-version."
+        )
+    record = workspace.data / manifest.name / "images.parquet"
+    stamp = f"{manifest.content_hash}-{manifest.created.replace(':', '')}"
+    target = workspace.cache / "pictures" / stamp
+    if not target.exists():
+        with lock(workspace.cache / "locks" / f"pictures-{stamp}.lock"):
+            if not target.exists():
+                with atomic_folder(target) as folder:
+                    _flatten(record, folder, manifest.counts["items"] + 1)
+    return _open(target, manifest.name)
+
+
+def _flatten(record: Path, folder: Path, items: int) -> None:
+    """Write the bytes of usable pictures one after the other, and where each begins."""
+    length, unusable, content = np.zeros(items, np.int64), {}, ContentHash()
+    with (folder / "pictures.bin").open("wb") as file, ThreadPoolExecutor() as pool:
+        for item_id, name, data in _stored(record, pool):
+            if isinstance(data, str):
+                unusable[name] = data
+                continue
+            file.write(data)
+            length[item_id] = len(data)
+            content.array(str(item_id), np.frombuffer(data, np.uint8))
+    np.save(folder / "start.npy", np.concatenate([[0], np.cumsum(length)]))
+    write_json(
+        folder / "pictures.json", {"unusable": unusable, "content_hash": content.hexdigest()}
+    )
+
+
+def _stored(record: Path, pool: ThreadPoolExecutor) -> Iterator[tuple[int, str, bytes | str]]:
+    """Item, file name, and the bytes, or what is wrong with them; in the order of items."""
+    import pyarrow.parquet as pq
+
+    def tried(data: bytes) -> bytes | str:
+        try:
+            decode(data)
+        except ValueError as error:
+            return str(error)
+        return data
+
+    with record_errors(record), pq.ParquetFile(record) as parquet:
+        for batch in parquet.iter_batches(WRITTEN_AT_A_TIME):
+            columns = batch.to_pydict()
+            yield from zip(
+                columns["item_id"], columns["file"], pool.map(tried, columns["bytes"]), strict=True
+            )
+
+
+def _open(folder: Path, dataset: str) -> Pictures:
+    import json
+
+    told = json.loads((folder / "pictures.json").read_text(encoding="utf-8"))
+    start = np.load(folder / "start.npy")
+    usable = np.diff(start) > 0
+    if not usable.any():
+        raise DataError(
+            f"none of the {len(told['unusable'])} images of {dataset!r} can be decoded."
+        )
+    data = np.memmap(folder / "pictures.bin", np.uint8, mode="r")
+    return Pictures(start, data, usable, told["unusable"], told["content_hash"])

@@ -1,0 +1,217 @@
+"""Train an encoder with a method, encode every item, register the version."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ctrbench import embeddings, impressions
+from ctrbench.errors import DataError
+from ctrbench.identity import hash_json
+from ctrbench.pretrain import PretrainMethod, Processes
+from ctrbench.pretraining.fitting import Progress, Trained, fit
+from ctrbench.pretraining.lines import Lines, make_lines, masked, redundancy
+from ctrbench.pretraining.settings import PretrainSettings
+from ctrbench.pretraining.sources import Source
+from ctrbench.schema import Impressions, VersionManifest
+from ctrbench.seeding import stream
+from ctrbench.workspace import Workspace
+
+COLLAPSED_RANK = 3.0  # effective dimensions at most
+COLLAPSED_COSINE = 0.99  # of two items at random, at least
+
+
+@dataclass(frozen=True)
+class Job:
+    """One version to be made."""
+
+    dataset: str
+    version: str
+    method_name: str
+    method: PretrainMethod
+    settings: PretrainSettings
+
+    def recipe(self, log: Impressions, source: Source) -> dict[str, Any]:
+        """All that the vectors depend on."""
+        period = log.fitting_period
+        fitting = embeddings.Fitting(period, impressions.items_in_period(log, period))
+        left_out = {"checkpoint_s"}
+        return {
+            "method": self.method_name,
+            "settings": self.method.model_dump(mode="json"),
+            "training": self.settings.model_dump(mode="json", exclude=left_out),
+            "data_hash": log.manifest.content_hash,
+            "fit_period": period,
+            "fit_hash": fitting.hash,
+            **source.recipe,
+        }
+
+
+def pretrain(
+    workspace: Workspace,
+    job: Job,
+    source: Source,
+    progress: Progress,
+    allow_collapsed: bool = False,
+) -> tuple[VersionManifest, bool] | None:
+    """Make the version, or find that it is there.
+
+    Args:
+        workspace: of the data set.
+        job: what is to be made.
+        source: what is encoded, and by what.
+        progress: told after every step.
+        allow_collapsed: register a version in which all items look alike.
+
+    Returns:
+        The manifest, and whether the version is new; None in all processes but the first.
+
+    Raises:
+        ConfigError: the name will not do, or stands for other content.
+        DataError: the `pretrain` period is empty or holds nothing to learn from, the items have no
+            titles where the method needs them, or the vectors collapsed.
+        DivergedError: the loss became infinite or NaN.
+        StoreError: the workspace cannot be written.
+    """
+    log = impressions.open_impressions(workspace, job.dataset)
+    recipe = job.recipe(log, source)
+    stored = embeddings.registered(workspace, log.manifest, job.version, recipe)
+    if stored is not None:
+        return stored, False
+    titles = _titles(workspace, log) if job.method.titled else None
+    samples = _samples(log, source, job, titles)
+    folder = workspace.cache / "pretraining" / hash_json(recipe)
+    trained = fit(job.method, source, samples, titles, job.settings, folder, progress)
+    if Processes().rank:
+        return None
+    spread = _Spread(job.settings.width)
+
+    def told() -> dict[str, Any]:
+        end = {"curve": trained.curve, "seconds": round(trained.seconds, 1)}
+        return recipe | _facts(job, samples) | spread.checked(allow_collapsed) | end
+
+    blocks = spread.seen(_encoded(trained, source, job.settings))
+    made = embeddings.register(
+        workspace, log.manifest, job.version, job.settings.width, blocks, told
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    return made
+
+
+def _samples(
+    log: Impressions, source: Source, job: Job, titles: list[str] | None
+) -> Lines | np.ndarray:
+    if log.fitting_period != "pretrain":
+        raise DataError(
+            f"data set {job.dataset!r} has no pretrain period. Vectors fitted on the clicks that "
+            "the CTR model trains on would look better in training than they are: import it with "
+            "a split of four shares, such as time:20/50/10/20."
+        )
+    if job.method.samples == "lines":
+        lines = make_lines(log, source.usable, job.settings.shown, job.settings.history)
+        if not len(lines) or not lines.click.any():
+            raise DataError(
+                f"the pretrain period of {job.dataset!r} holds no click after another one on items "
+                "with an image: there is nothing to learn from."
+            )
+        return lines
+    items = source.usable & impressions.items_in_period(log, "pretrain")
+    if titles is not None:
+        items &= np.array([bool(title.strip()) for title in titles])
+    if items.sum() < 2:
+        raise DataError(
+            f"{int(items.sum())} items of the pretrain period of {job.dataset!r} have an image"
+            f"{' and a title' if titles is not None else ''}; at least two are needed."
+        )
+    return np.flatnonzero(items)
+
+
+def _titles(workspace: Workspace, log: Impressions) -> list[str]:
+    """The items' text fields, one after the other; "" for item 0."""
+    fields = [f.name for f in log.manifest.fields if f.of == "item" and f.kind == "text"]
+    if not fields:
+        raise DataError(
+            f"data set {log.manifest.name!r} has no titles: import it with a text field of the "
+            "items, such as --text title."
+        )
+    columns = [impressions.item_texts(workspace, log.manifest.name, name) for name in fields]
+    return ["", *(" ".join(filter(None, texts)) for texts in zip(*columns, strict=True))]
+
+
+@torch.no_grad()
+def _encoded(
+    trained: Trained, source: Source, settings: PretrainSettings
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Every item that can be encoded, a block at a time."""
+    trained.network.eval()
+    items = np.flatnonzero(source.usable)
+    for start in range(0, len(items), settings.images_at_once):
+        block = items[start : start + settings.images_at_once]
+        vectors = trained.network(source.inputs(block).to(settings.device))
+        yield block, vectors.float().cpu().numpy()
+
+
+def _facts(job: Job, samples: Lines | np.ndarray) -> dict[str, Any]:
+    if not isinstance(samples, Lines):
+        return {"fit_items": len(samples)}
+    seen = masked(samples, stream(job.settings.seed, "pretrain", "mask", 0))
+    told = redundancy(seen if job.settings.random_mask else samples)
+    items = np.unique(np.concatenate([samples.shown.ravel(), samples.history.ravel()]))
+    return {
+        "fit_items": int((items > 0).sum()),
+        "lines": len(samples),
+        "clicks": int(samples.click.sum()),
+        "sequence_targets": len(samples.target),
+        **told,
+    }
+
+
+class _Spread:
+    """How many dimensions the unit vectors use, counted as they pass."""
+
+    def __init__(self, width: int) -> None:
+        self._count, self._sum, self._products = 0, np.zeros(width), np.zeros((width, width))
+
+    def seen(
+        self, blocks: Iterator[tuple[np.ndarray, np.ndarray]]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The same blocks.
+
+        Raises:
+            DataError: a vector is not finite.
+        """
+        for item_id, block in blocks:
+            vectors = block.astype(np.float64)
+            if not np.isfinite(vectors).all():
+                raise DataError("some vectors are not finite; nothing was registered.")
+            unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+            self._count += len(unit)
+            self._sum += unit.sum(axis=0)
+            self._products += unit.T @ unit
+            yield item_id, block
+
+    def checked(self, allow_collapsed: bool) -> dict[str, float]:
+        """The exponential of the spectrum's entropy, and the mean cosine of two items.
+
+        Source: of the effective rank, Roy and Vetterli 2007 (EUSIPCO).
+
+        Raises:
+            DataError: all items look alike, and that is not allowed.
+        """
+        mean = self._sum / self._count
+        spectrum = np.linalg.eigvalsh(self._products / self._count - np.outer(mean, mean))
+        share = spectrum.clip(min=0) / max(spectrum.clip(min=0).sum(), 1e-300)
+        rank = float(np.exp(-(share[share > 0] * np.log(share[share > 0])).sum()))
+        cosine = float(mean @ mean)
+        if not allow_collapsed and (rank < COLLAPSED_RANK or cosine > COLLAPSED_COSINE):
+            raise DataError(
+                f"the vectors collapsed: they use {rank:.1f} dimensions, and two items at random "
+                f"have a cosine of {cosine:.3f}. Nothing was registered; --allow-collapsed does it "
+                "anyway."
+            )
+        return {"effective_rank": rank, "mean_cosine": cosine}

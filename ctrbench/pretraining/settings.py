@@ -1,0 +1,29 @@
+"""How an encoder is trained, whatever the method: the `training:` of a pre-training file."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from ctrbench.schema import Frozen
+
+
+class PretrainSettings(Frozen):
+    """Sizes and choices; the defaults are COURIER's, but for those a single CPU cannot pay."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    epochs: PositiveInt = 10
+    batch_size: PositiveInt = 256  # lines, or items, over all processes; COURIER has 3,072 lines
+    images_at_once: PositiveInt = 512  # encoded together; more go in parts, to the same gradient
+    learning_rate: PositiveFloat = 1e-4
+    weight_decay: NonNegativeFloat = 1e-6
+    width: PositiveInt = 256  # D of the vectors; a multiple of 4
+    shown: PositiveInt = 5  # impressions of a line at most
+    history: PositiveInt = 5  # clicks before them at most
+    random_mask: bool = False  # a random click of a line is its target, not the last
+    seed: int = 0
+    precision: Literal["float32", "float16"] = "float32"  # float16: of a GPU, with scaled losses
+    device: str = "cpu"  # any torch device
+    checkpoint_s: PositiveFloat = 60.0  # seconds between checkpoints

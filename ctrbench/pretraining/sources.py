@@ -1,0 +1,135 @@
+"""What an encoder sees of an item: its picture, or the vector of a registered version."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ctrbench.encoders import Encoder
+from ctrbench.errors import ConfigError
+from ctrbench.pretraining.pictures import Pictures
+from ctrbench.schema import EmbeddingTable
+from ctrbench.seeding import scoped_torch_seed
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pictures
+
+View = tuple[int, tuple[str | int, ...]] | None  # seed and name of a random view's stream
+
+
+class Source(ABC):
+    """What is encoded, and by what."""
+
+    usable: np.ndarray  # (V,) bool: items that can be encoded
+
+    @abstractmethod
+    def network(self, width: int) -> nn.Module:
+        """(n, ...) inputs -> (n, width)."""
+
+    @abstractmethod
+    def inputs(self, item_id: np.ndarray, view: View = None) -> Tensor:
+        """(n, ...) what the network is given for some items; equal views are equal pixels."""
+
+    @property
+    @abstractmethod
+    def recipe(self) -> dict[str, Any]:
+        """What of it the vectors depend on."""
+
+
+class FrozenVectors(Source):
+    """A registered version as the frozen backbone; one linear layer on top is trained."""
+
+    def __init__(
+        self, table: EmbeddingTable, name: str, content_hash: str, fitting: np.ndarray
+    ) -> None:
+        """Learn the mean and the scale of the vectors.
+
+        Args:
+            table: of the version.
+            name: of the version.
+            content_hash: of the version.
+            fitting: (V,) bool, items of the pretrain period.
+        """
+        self.table, self.name, self.content_hash = table, name, content_hash
+        self.usable = np.asarray(table.has_vector)
+        seen = np.asarray(table.vectors[self.usable & fitting], np.float32)
+        self._mean = seen.mean(axis=0)
+        self._scale = float(np.square(seen - self._mean).mean() ** 0.5) or 1.0
+
+    def network(self, width: int) -> nn.Module:
+        """One linear layer."""
+        return nn.Linear(self.table.vectors.shape[1], width)
+
+    def inputs(self, item_id: np.ndarray, view: View = None) -> Tensor:
+        """(n, D of the version), of mean 0 and mean square 1 over the pretrain period's items."""
+        assert view is None
+        vectors = np.asarray(self.table.vectors[item_id], np.float32)
+        return torch.from_numpy((vectors - self._mean) / self._scale)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """See `Source`."""
+        return {"from_version": self.name, "parent_hash": self.content_hash}
+
+
+class Pixels(Source):
+    """Pictures, and the network that is trained on them."""
+
+    def __init__(self, pictures: Pictures, encoder: Encoder, encoder_name: str) -> None:
+        self.pictures, self.encoder, self.encoder_name = pictures, encoder, encoder_name
+        self.usable = pictures.usable
+
+    def network(self, width: int) -> nn.Module:
+        """The encoder's."""
+        return self.encoder.build(width)
+
+    def inputs(self, item_id: np.ndarray, view: View = None) -> Tensor:
+        """(n, 3, size, size), normalised; a view is cropped and coloured at random first."""
+        pixels = torch.from_numpy(self.pictures.pixels(item_id, self.encoder.size))
+        pixels = pixels.permute(0, 3, 1, 2)
+        if view is not None:
+            seed, name = view
+            changed = augmentation(self.encoder.size)
+            with scoped_torch_seed(seed, *name):
+                pixels = torch.stack([changed(picture) for picture in pixels])
+        mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
+        return (pixels / 255 - mean) / deviation
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """See `Source`."""
+        settings = self.encoder.model_dump(mode="json", exclude={"weights"})
+        weights = self.encoder.weights
+        return {
+            "images_hash": self.pictures.content_hash,
+            "encoder": self.encoder_name,
+            "encoder_settings": settings,
+            "weights": None if weights is None else weights.name,
+        }
+
+
+def augmentation(size: int) -> nn.Module:
+    """Random views: crop, flip, colours, grey, blur.
+
+    Source: Chen et al. 2020, arXiv:2002.05709, appendix A, strength 1.
+
+    Raises:
+        ConfigError: torchvision is not installed.
+    """
+    try:
+        from torchvision.transforms import v2
+    except ImportError as error:
+        raise ConfigError("random views need `pip install ctrbench[pixels]`.") from error
+    kernel = size // 10 | 1  # an odd tenth
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(size, antialias=True),
+            v2.RandomHorizontalFlip(),
+            v2.RandomApply([v2.ColorJitter(0.8, 0.8, 0.8, 0.2)], p=0.8),
+            v2.RandomGrayscale(p=0.2),
+            v2.RandomApply([v2.GaussianBlur(kernel, sigma=(0.1, 2.0))], p=0.5),
+        ]
+    )

@@ -1,0 +1,148 @@
+"""`ctrbench pretrain` on a small world with pictures, by every method."""
+
+import json
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from ctrbench import embeddings, impressions, plugins
+from ctrbench.cli.main import app
+from ctrbench.errors import ConfigError, DataError, UnknownNameError
+from ctrbench.workspace import Workspace
+from data_synth.world import WorldConfig
+from data_synth.writing import write_world
+
+QUICK = tuple(
+    word
+    for change in ("epochs=1", "width=16", "batch_size=32")
+    for word in ("--set", f"training.{change}")
+)
+SMALL = ("--set", "encoder.channels=8", "--set", "encoder.size=32")
+
+
+@pytest.fixture(scope="module")
+def pictured(tmp_path_factory) -> Workspace:
+    home = tmp_path_factory.mktemp("pictured")
+    write_world(WorldConfig("taste", users=40, items=40, impressions=2000), home, pictures=64)
+    return Workspace(home)
+
+
+@pytest.fixture
+def run(pictured, tmp_path):
+    """Call `pretrain …` in a copy of the world; gives what it printed."""
+    home = tmp_path / "home"
+    shutil.copytree(pictured.home, home)
+
+    def invoke(method, version, *arguments):
+        words = ["--home", str(home), "pretrain", method, "--dataset", "taste"]
+        result = CliRunner().invoke(app, [*words, "--version", version, *arguments])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    invoke.workspace = Workspace(home)
+    return invoke
+
+
+@pytest.mark.parametrize("method", plugins.names("ctrbench.pretrain"))
+def test_every_method_makes_a_version_of_pixels(method, run):
+    titled = method == "clip"
+    if titled:
+        with pytest.raises(DataError, match="has no titles: import it with a text field"):
+            run(method, "made", "--images", *QUICK, *SMALL)
+        return
+    said = run(method, "made", "--images", *QUICK, *SMALL)
+    assert "added made of taste: 39 vectors of width 16" in said
+    again = run(method, "made", "--images", *QUICK, *SMALL)
+    assert "already there, made by the same settings: made" in again
+    told = embeddings.read_manifest(run.workspace, "taste", "made").provenance
+    assert told["method"] == method
+    assert told["fit_period"] == "pretrain"
+    assert told["curve"]
+    assert not (run.workspace.cache / "pretraining").exists() or not list(
+        (run.workspace.cache / "pretraining").iterdir()
+    )
+
+
+def test_a_layer_on_a_registered_version(run):
+    run("courier", "made", "--from-version", "oracle", *QUICK)
+    table = embeddings.open_version(run.workspace, "taste", "made")
+    oracle = embeddings.open_version(run.workspace, "taste", "oracle")
+    np.testing.assert_array_equal(table.has_vector, oracle.has_vector)
+    with pytest.raises(ConfigError, match="vectors have none: use --images"):
+        run("simclr", "views", "--from-version", "oracle", *QUICK)
+
+
+def test_the_same_seed_gives_the_same_vectors_and_another_others(run):
+    for name, seed in (("one", 1), ("again", 1), ("two", 2)):
+        run("courier", name, "--from-version", "oracle", *QUICK, "--set", f"training.seed={seed}")
+    one, again, two = (
+        np.array(embeddings.open_version(run.workspace, "taste", name).vectors)
+        for name in ("one", "again", "two")
+    )
+    np.testing.assert_array_equal(one, again)
+    assert not np.array_equal(one, two)
+
+
+def test_a_grid_makes_a_version_of_every_point(run, tmp_path):
+    file = tmp_path / "grid.yaml"
+    file.write_text("method: {temperature: [0.05, 0.2]}\ntraining: {epochs: 1, width: [8, 16]}\n")
+    run("courier", "grid", "--from-version", "oracle", "--config", str(file))
+    names = [n for n in embeddings.names(run.workspace, "taste") if n.startswith("grid")]
+    assert names == [f"grid-temperature{t}-width{w}" for t in ("0.05", "0.2") for w in (16, 8)]
+
+
+def test_collapse_is_named_and_not_registered(run):
+    off = ("--set", "method.negatives=false", "--set", "method.prediction=0")
+    hard = ("--set", "training.epochs=60", "--set", "training.learning_rate=0.03")
+    start = ("courier", "flat", "--from-version", "oracle", *QUICK, *off, *hard)
+    with pytest.raises(DataError, match="the vectors collapsed: they use"):
+        run(*start)
+    assert "flat" not in embeddings.names(run.workspace, "taste")
+    assert "added flat" in run(*start, "--allow-collapsed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "told"),
+    [
+        ((), ConfigError, "say either --images or --from-version"),
+        (("--images", "--from-version", "oracle"), ConfigError, "say either"),
+        (("--from-version", "orakle"), UnknownNameError, "Did you mean 'oracle'"),
+        (("--images", "--set", "epochs=3"), ConfigError, "write SECTION.SETTING=VALUE"),
+        (("--images", "--set", "training.epoch=3"), ConfigError, "no setting|epoch"),
+        (("--images", "--set", "method.temperature=0"), ConfigError, "must be above 0"),
+        (("--images", "--set", "method.temperature=-1"), ConfigError, "must be above 0"),
+        (("--images", "--set", "encoder.name=swin"), UnknownNameError, "Did you mean 'swin_t'"),
+        (("--images", "--set", "encoder.weights=none.pt"), ConfigError, "no weights file none.pt"),
+        (("--images", "--config", "none.yaml"), ConfigError, "no pre-training file none.yaml"),
+    ],
+)
+def test_mistakes(run, arguments, kind, told):
+    with pytest.raises(kind, match=told):
+        run("courier", "made", *arguments)
+
+
+def test_images_that_cannot_be_decoded_are_named_and_left_out(run):
+    path = run.workspace.data / "taste" / "images.parquet"
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    rows[3]["bytes"] = rows[3]["bytes"][:40]
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+    said = run("courier", "made", "--images", *QUICK, *SMALL)
+    assert "1 images left out" in said
+    assert "38 vectors" in said
+
+
+def test_without_a_pretrain_period(run):
+    path = run.workspace.data / "taste" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["periods"]["pretrain"]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match="has no pretrain period"):
+        run("courier", "made", "--from-version", "oracle", *QUICK)
+    assert impressions.names(run.workspace) == ["taste"]

@@ -1,0 +1,54 @@
+"""Contrastive losses by hand, and against pytorch-metric-learning."""
+
+import math
+
+import pytest
+import torch
+from pytorch_metric_learning.losses import NTXentLoss
+
+from ctrbench.pretrain import Processes
+from ctrbench.pretrain._losses import info_nce, nt_xent
+
+ALONE = Processes()
+
+
+def test_info_nce_by_hand_on_three_by_three():
+    queries = torch.eye(3)
+    candidates = torch.tensor([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 2.0]])
+    item, own = torch.tensor([1, 2, 3]), torch.arange(3)
+    rows = [[1, 0.6, 0], [0, 0.8, 0], [0, 0, 1]]  # cosines: the last candidate has length two
+    by_hand = [
+        -math.log(math.exp(row[i] / 0.5) / sum(math.exp(value / 0.5) for value in row))
+        for i, row in enumerate(rows)
+    ]
+    found = info_nce(queries, candidates, item, own, 0.5, ALONE)
+    assert float(found) == pytest.approx(sum(by_hand) / 3, abs=1e-6)
+
+
+def test_candidates_of_the_positives_own_item_are_no_negatives():
+    torch.manual_seed(0)
+    queries, candidates = torch.randn(2, 5), torch.randn(4, 5)
+    item, own = torch.tensor([7, 8, 7, 9]), torch.tensor([0, 1])
+    found = info_nce(queries, candidates, item, own, 0.1, ALONE)
+    without = [
+        info_nce(queries[:1], candidates[[0, 1, 3]], item[[0, 1, 3]], own[:1], 0.1, ALONE),
+        info_nce(queries[1:], candidates, item, own[1:], 0.1, ALONE),
+    ]
+    torch.testing.assert_close(found, torch.stack(without).mean())
+
+
+def test_nothing_to_find_costs_nothing():
+    candidates = torch.randn(3, 4)
+    found = info_nce(
+        torch.empty(0, 4), candidates, torch.arange(3), torch.empty(0).long(), 0.1, ALONE
+    )
+    assert float(found) == 0
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.5])
+def test_nt_xent_equals_pytorch_metric_learning(temperature):
+    torch.manual_seed(1)
+    one, two = torch.randn(9, 6), torch.randn(9, 6)
+    labels = torch.arange(9).repeat(2)
+    expected = NTXentLoss(temperature)(torch.cat([one, two]), labels)
+    torch.testing.assert_close(nt_xent(one, two, temperature, ALONE), expected)

@@ -1,0 +1,92 @@
+"""The loop: it learns, goes on where it was stopped, and stops at nonsense."""
+
+import pytest
+import torch
+
+from ctrbench import plugins
+from ctrbench.errors import StoreError
+from ctrbench.pretraining.fitting import CHECKPOINT, DivergedError, steps_in_all
+from tests.pretraining.made import SMALL, Views, trained
+
+LONGER = SMALL.model_copy(update={"epochs": 12})
+OFTEN = SMALL.model_copy(update={"epochs": 4, "checkpoint_s": 1e-9})
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stopping(step):
+    def told(done, total, loss):
+        if done == step:
+            raise StoppedError
+
+    return told
+
+
+def weights(found):
+    return [*found.network.state_dict().values(), *found.layers.state_dict().values()]
+
+
+@pytest.mark.parametrize("name", plugins.names("ctrbench.pretrain"))
+def test_the_loss_falls(name, tmp_path):
+    curve = trained(tmp_path, name, settings=LONGER).curve
+    assert len(curve) == 20
+    assert curve[-1]["loss"] < curve[0]["loss"]
+    assert curve[-1]["loss"] == pytest.approx(
+        sum(value for key, value in curve[-1].items() if key not in ("step", "loss"))
+    )
+
+
+@pytest.mark.parametrize("name", ["courier", "simclr"])
+@pytest.mark.parametrize("step", [1, 7])
+def test_stopped_and_taken_up_again_it_ends_the_same(name, step, tmp_path):
+    whole = trained(tmp_path / "whole", name, settings=OFTEN)
+    with pytest.raises(StoppedError):
+        trained(tmp_path / "cut", name, settings=OFTEN, progress=stopping(step))
+    seen = []
+    again = trained(
+        tmp_path / "cut", name, settings=OFTEN, progress=lambda done, *_: seen.append(done)
+    )
+    for one, other in zip(weights(again), weights(whole), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert [point["step"] for point in again.curve] == [point["step"] for point in whole.curve]
+    assert step == 1 or seen[0] > 1  # not from the start
+
+
+def test_random_masks_are_drawn_anew_in_every_epoch(tmp_path):
+    settings = SMALL.model_copy(update={"random_mask": True})
+    one, two = (trained(tmp_path / str(i), settings=settings) for i in range(2))
+    for first, second in zip(weights(one), weights(two), strict=True):
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+    plain = trained(tmp_path / "plain")
+    assert not torch.equal(weights(one)[0], weights(plain)[0])
+
+
+class Breaking(Views):
+    """Gives nonsense from the sixth batch on."""
+
+    asked = 0
+
+    def inputs(self, item_id, view=None):
+        self.asked += 1
+        return super().inputs(item_id, view) * (1 if self.asked < 6 else float("nan"))
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path):
+    with pytest.raises(DivergedError, match=r"the loss became nan at step 6 of \d+; lower") as told:
+        trained(tmp_path, settings=OFTEN, source=Breaking())
+    assert str(tmp_path) in str(told.value)
+    kept = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    assert 0 < kept["done"] < 6
+    assert all(torch.isfinite(weight).all() for weight in kept["network"].values())
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    (tmp_path / CHECKPOINT).write_bytes(b"nonsense")
+    with pytest.raises(StoreError, match="is damaged; delete it"):
+        trained(tmp_path)
+
+
+def test_steps_in_all():
+    assert steps_in_all(33, SMALL) == 2 * 3

@@ -1,0 +1,135 @@
+"""Lines against plain loops over a small log with ties."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ctrbench.pretraining.lines import make_lines, masked, redundancy
+from tests.conftest import make_impressions
+
+
+@pytest.fixture(scope="module")
+def has_image():
+    mask = np.random.default_rng(5).random(41) < 0.8
+    mask[0] = False
+    return mask
+
+
+def by_loops(log, has_image, shown=5, history=5):
+    """(shown, clicks, history) of every line, user by user."""
+    found = []
+    for user in np.unique(log.user_id):
+        rows = [
+            i
+            for i in range(log.rows("pretrain").stop)
+            if log.user_id[i] == user and has_image[log.item_id[i]]
+        ]
+        line = []
+        for place, i in enumerate(rows):
+            line.append(i)
+            if log.click[i] or len(line) == shown or place == len(rows) - 1:
+                items = [int(log.item_id[j]) for j in line]
+                first = line[0]
+                before = log.history_items[log.history_start[first] :][: log.history_length[first]]
+                kept = [int(k) for k in before if has_image[k] and k not in items][-history:]
+                if kept:
+                    found.append((items, [bool(log.click[j]) for j in line], kept))
+                line = []
+    return found
+
+
+def test_lines_equal_the_loops(impressions, has_image):
+    lines = make_lines(impressions, has_image)
+    found = [
+        (
+            [int(i) for i in shown if i],
+            [bool(c) for c, i in zip(click, shown, strict=True) if i],
+            [int(i) for i in history if i],
+        )
+        for shown, click, history in zip(lines.shown, lines.click, lines.history, strict=True)
+    ]
+    assert found == by_loops(impressions, has_image)
+
+
+def test_each_click_is_a_target_at_most_once_and_only_what_came_before_it_is_seen(
+    impressions, has_image
+):
+    log, lines = impressions, make_lines(impressions, has_image)
+    assert len(lines.target) > 20
+    clicks = {
+        (int(log.user_id[i]), int(log.item_id[i]), int(log.timestamp[i]))
+        for i in range(log.rows("pretrain").stop)
+        if log.click[i]
+    }
+    for user, item in zip(lines.user[lines.target_line], lines.target, strict=True):
+        own = sum((user, item, moment) in clicks for moment in range(400))
+        times = ((lines.user[lines.target_line] == user) & (lines.target == item)).sum()
+        assert times <= own
+    for line, target, earlier in zip(lines.target_line, lines.target, lines.earlier, strict=True):
+        user = lines.user[line]
+        moments = [m for u, i, m in clicks if u == user and i == target]
+        seen = {i for u, i, m in clicks if u == user and m < max(moments)}
+        assert {int(i) for i in earlier if i} <= seen - {int(target)}
+
+
+def test_no_line_shows_what_its_history_holds(impressions, has_image):
+    lines = make_lines(impressions, has_image)
+    for shown, history in zip(lines.shown, lines.history, strict=True):
+        assert not set(shown[shown > 0]) & set(history[history > 0])
+        assert has_image[shown[shown > 0]].all()
+        assert has_image[history[history > 0]].all()
+
+
+def test_clicks_after_the_period_change_nothing(impressions, has_image):
+    log, stop = impressions, impressions.rows("pretrain").stop
+    later = log.click.copy()
+    later[stop:] = 1 - later[stop:]
+    rows = np.arange(len(later))
+    order = np.lexsort((rows, log.user_id))
+    flat, start = [], {}
+    for i in order:
+        start.setdefault(log.user_id[i], len(flat))
+        if later[i]:
+            flat.append(log.item_id[i])
+    changed = dataclasses.replace(
+        log,
+        click=later,
+        history_start=np.array([start[u] for u in log.user_id]),
+        history_items=np.array(flat, np.int32),
+    )
+    one, two = (make_lines(each, has_image) for each in (log, changed))
+    for field in dataclasses.fields(one):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(two, field.name))
+
+
+def test_a_batch_holds_each_item_once_and_the_same_lines(impressions, has_image):
+    lines = make_lines(impressions, has_image)
+    chosen = np.array([1, 4, 5, 9])
+    batch = lines.batch(chosen)
+    items = np.append(batch.item_id, 0)  # -1 is no item
+    assert len(np.unique(batch.item_id)) == len(batch.item_id)
+    np.testing.assert_array_equal(items[batch.shown.numpy()], lines.shown[chosen])
+    np.testing.assert_array_equal(items[batch.history.numpy()], lines.history[chosen])
+    own = np.isin(lines.target_line, chosen)
+    np.testing.assert_array_equal(items[batch.target.numpy()], lines.target[own])
+    np.testing.assert_array_equal(items[batch.earlier.numpy()], lines.earlier[own])
+
+
+def test_random_masks_repeat_targets_and_predict_from_what_came_later(impressions, has_image):
+    lines = make_lines(impressions, has_image)
+    random = masked(lines, np.random.default_rng(0))
+    together = [
+        np.sort(np.concatenate([each.target[:, None], each.earlier], axis=1), axis=1)
+        for each in (lines, random)
+    ]
+    np.testing.assert_array_equal(*together)  # the same clicks, in other roles
+    plain, told = redundancy(lines), redundancy(random)
+    assert told["repeated_targets"] > plain["repeated_targets"]
+    assert told["reversed_pairs"] > plain["reversed_pairs"]
+
+
+def test_other_lengths(has_image):
+    log = make_impressions(seed=3)
+    assert make_lines(log, has_image, shown=2, history=3).history.shape[1] == 3
+    assert make_lines(log, has_image, shown=2).shown.shape[1] == 2

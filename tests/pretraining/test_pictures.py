@@ -1,0 +1,100 @@
+"""Pictures of every kind: what can be shown is, what cannot is counted and named."""
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from ctrbench.errors import DataError
+from ctrbench.pretraining.pictures import cropped, decode, open_pictures
+from ctrbench.workspace import Workspace
+from tests.conftest import make_impressions
+
+MANIFEST = make_impressions().manifest.model_copy(update={"has_images": True})
+
+
+def encoded(image, kind="PNG", **more):
+    file = io.BytesIO()
+    image.save(file, kind, **more)
+    return file.getvalue()
+
+
+RED = Image.new("RGB", (30, 20), (200, 10, 10))
+FRAMES = [Image.new("P", (9, 9), colour) for colour in (0, 1)]
+SHOWN = {
+    "plain": encoded(RED, "JPEG", quality=95),
+    "grey": encoded(Image.new("L", (8, 8), 120)),
+    "cmyk": encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG"),
+    "alpha": encoded(Image.new("RGBA", (8, 8), (0, 0, 0, 0))),
+    "animated": encoded(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]),
+    "webp": encoded(RED, "WEBP"),
+    "sixteen bit": encoded(Image.new("I;16", (8, 8), 40000)),
+}
+NOT_SHOWN = {
+    "truncated": SHOWN["plain"][: len(SHOWN["plain"]) // 2],
+    "text": b"this is no picture at all",
+    "huge": encoded(Image.new("1", (20_000, 6_000))),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_pictures_of_all_kinds(name):
+    image = decode(SHOWN[name])
+    assert image.mode == "RGB"
+    assert cropped(image, 16).shape == (16, 16, 3)
+
+
+def test_what_is_transparent_lies_on_white_and_red_is_red():
+    assert (cropped(decode(SHOWN["alpha"]), 4) == 255).all()
+    red = cropped(decode(SHOWN["plain"]), 4).reshape(-1, 3).mean(axis=0)
+    np.testing.assert_allclose(red, [200, 10, 10], atol=6)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("truncated", "(?i)truncated"), ("text", "no picture"), ("huge", "too many")]
+)
+def test_what_is_no_usable_picture(name, told):
+    with pytest.raises(ValueError, match=told):
+        decode(NOT_SHOWN[name])
+
+
+def test_the_middle_is_cut_out():
+    striped = np.zeros((10, 40, 3), np.uint8)
+    striped[:, 15:25] = 255
+    assert cropped(Image.fromarray(striped), 4)[1:3].mean() > 200
+
+
+def stored(tmp_path, pictures):
+    """A data set's folder that holds nothing but pictures; item 1, 2, ... in their order."""
+    workspace = Workspace(tmp_path)
+    folder = workspace.data / MANIFEST.name
+    folder.mkdir(parents=True)
+    columns = {
+        "item_id": pa.array(range(1, len(pictures) + 1), pa.int32()),
+        "file": list(pictures),
+        "bytes": pa.array(list(pictures.values()), pa.binary()),
+    }
+    pq.write_table(pa.table(columns), folder / "images.parquet")
+    return workspace
+
+
+def test_a_data_sets_pictures(tmp_path):
+    workspace = stored(tmp_path, SHOWN | NOT_SHOWN)
+    found = open_pictures(workspace, MANIFEST)
+    assert list(np.flatnonzero(found.usable)) == list(range(1, len(SHOWN) + 1))
+    assert found.unusable.keys() == NOT_SHOWN.keys()
+    pixels = found.pixels(np.array([2, 1]), 8)
+    np.testing.assert_array_equal(pixels[1], cropped(decode(SHOWN["plain"]), 8))
+    again = open_pictures(workspace, MANIFEST)
+    assert again.content_hash == found.content_hash
+
+
+def test_none_can_be_decoded_or_none_is_there(tmp_path):
+    with pytest.raises(DataError, match=r"none of the 3 images of 'tiny' can be decoded"):
+        open_pictures(stored(tmp_path, NOT_SHOWN), MANIFEST)
+    without = MANIFEST.model_copy(update={"has_images": False})
+    with pytest.raises(DataError, match="has no images: import it with --images"):
+        open_pictures(Workspace(tmp_path), without)
