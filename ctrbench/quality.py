@@ -46,8 +46,7 @@ def quality(table: EmbeddingTable, log: Impressions, category: Column | None) ->
         log: the data set's.
         category: (V,) an item field, codes or lists of codes.
 
-    Source: alignment and uniformity, Wang and Isola 2020, arXiv:2005.10242, equations 1 and 2;
-    effective rank, Roy and Vetterli 2007 (EUSIPCO).
+    Source: alignment and uniformity, Wang and Isola 2020, arXiv:2005.10242, equations 1 and 2.
     """
     unit, items = _unit(table), np.flatnonzero(table.has_vector)
     mean = unit[items].mean(axis=0, dtype=np.float64)
@@ -56,7 +55,7 @@ def quality(table: EmbeddingTable, log: Impressions, category: Column | None) ->
     same, chance = _same_category(unit, items, category)
     scored = _sim_scores(unit, table.has_vector, log)
     return Quality(
-        effective_rank=_effective_rank(unit[items]),
+        effective_rank=effective_rank(np.cov(unit[items].T.astype(np.float64))),
         mean_cosine=float(mean @ mean),
         alignment=_alignment(unit, table.has_vector, log),
         uniformity=float(np.log(np.exp(-2 * apart).mean())),
@@ -65,6 +64,16 @@ def quality(table: EmbeddingTable, log: Impressions, category: Column | None) ->
         sim_auc=scored[0],
         sim_gauc=scored[1],
     )
+
+
+def effective_rank(covariance: np.ndarray) -> float:
+    """Dimensions in use, from a (D, D) covariance: the exponential of its spectrum's entropy.
+
+    Source: Roy and Vetterli 2007 (EUSIPCO).
+    """
+    spectrum = np.linalg.eigvalsh(covariance).clip(min=0)
+    share = spectrum[spectrum > 0] / spectrum.sum()
+    return float(np.exp(-(share * np.log(share)).sum()))
 
 
 def nearest(table: EmbeddingTable, items: np.ndarray, count: int = NEIGHBOURS) -> np.ndarray:
@@ -86,12 +95,6 @@ def _unit(table: EmbeddingTable) -> np.ndarray:
     """(V, D) float32."""
     has = np.asarray(table.has_vector)
     return Images(table.vectors, has, has).unit()
-
-
-def _effective_rank(unit: np.ndarray) -> float:
-    spectrum = np.linalg.eigvalsh(np.cov(unit.T.astype(np.float64))).clip(min=0)
-    share = spectrum[spectrum > 0] / spectrum.sum()
-    return float(np.exp(-(share * np.log(share)).sum()))
 
 
 def _asked(items: np.ndarray) -> np.ndarray:

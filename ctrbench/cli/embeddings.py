@@ -12,7 +12,7 @@ import typer
 from ctrbench import embeddings, impressions
 from ctrbench.cli import _guards as guards
 from ctrbench.errors import ConfigError, UnknownNameError
-from ctrbench.schema import Impressions, VersionManifest
+from ctrbench.schema import EmbeddingTable, Impressions, VersionManifest
 from ctrbench.workspace import Workspace
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-NUMBER = re.compile(r"[\d.,]+( %)?|–")
+NUMBER = re.compile(r"-?[\d.,]+( %)?|–")
 
 Version = Annotated[str, typer.Argument(help="The version's name.", show_default=False)]
 Dataset = Annotated[str, typer.Option(help="An imported data set.", show_default=False)]
@@ -136,9 +136,69 @@ def show(context: typer.Context, version: Version, dataset: Dataset) -> None:
             ("content", manifest.content_hash),
         ]
     )
+    typer.echo("\nWhat it knows, without a CTR model (unit vectors; clicks of the valid period)")
+    _table((f"  {label}", text) for label, text in _quality(log, table))
     typer.echo("\nShare with a vector, by period (of a history, its latest 50 items)")
     heading = "  period", "impressions", "with vector", "history slots", "with vector"
     _table([heading, *map(_period, embeddings.coverage(table, log))])
+
+
+@app.command()
+def quality(
+    context: typer.Context,
+    dataset: Dataset,
+    versions: Annotated[
+        list[str] | None, typer.Argument(help="All of the data set, if left out.")
+    ] = None,
+) -> None:
+    """Compare versions without a CTR model: what they know of clicks and categories."""
+    from ctrbench.quality import overlap
+
+    workspace: Workspace = context.obj
+    log = impressions.open_impressions(workspace, dataset)
+    names = versions or embeddings.names(workspace, dataset)
+    tables = {
+        name: embeddings.open_version(workspace, dataset, name, log.manifest.items_hash)
+        for name in names
+    }
+    rows = [
+        (name, *(text for _, text in _quality(log, table, brief=True)))
+        for name, table in tables.items()
+    ]
+    if not rows:
+        typer.echo(f"no versions of {dataset} yet; `ctrbench embeddings add` adds one.")
+        return
+    heading = [label for label, _ in _quality(log, next(iter(tables.values())), brief=True)]
+    _table([("version", *heading), *rows])
+    if len(names) > 1:
+        typer.echo("\nShare of the ten nearest items in common")
+        pairs = [[overlap(tables[a], tables[b]) if a != b else 1.0 for b in names] for a in names]
+        _table(
+            [
+                ("  version", *names),
+                *((f"  {name}", *map(_share, row)) for name, row in zip(names, pairs, strict=True)),
+            ]
+        )
+
+
+@app.command()
+def sheet(
+    context: typer.Context,
+    version: Version,
+    dataset: Dataset,
+    output: Annotated[Path, typer.Option(help="The picture to write.", show_default=False)],
+    rows: Annotated[int, typer.Option(min=1, help="Items, drawn at random.")] = 12,
+    neighbours: Annotated[int, typer.Option(min=1, help="Of each item.")] = 10,
+    size: Annotated[int, typer.Option(min=16, help="Pixels of a picture.")] = 64,
+) -> None:
+    """Draw items beside those that the version holds nearest, most alike first."""
+    from ctrbench.pretraining import open_pictures, write_sheet
+
+    workspace: Workspace = context.obj
+    manifest = impressions.read_manifest(workspace, dataset)
+    table = embeddings.open_version(workspace, dataset, version, manifest.items_hash)
+    drawn = write_sheet(output, table, open_pictures(workspace, manifest), rows, neighbours, size)
+    typer.echo(f"wrote {output}: {drawn} items of {version}, each before its nearest")
 
 
 @app.command()
@@ -176,6 +236,31 @@ def remove(
         )
     embeddings.remove(workspace, dataset, version, force)
     typer.echo(f"removed embedding version {version} of {dataset}")
+
+
+def _quality(log: Impressions, table: EmbeddingTable, brief: bool = False) -> list[tuple[str, str]]:
+    """The measures in words; `brief`: as columns of a table."""
+    from ctrbench.quality import quality
+
+    categories = [f.name for f in log.manifest.fields if f.of == "item" and f.size]
+    category = log.item_fields[categories[0]] if categories else None
+    found = quality(table, log, category)
+
+    def number(value: float | None, form: str = ".4f") -> str:
+        return "–" if value is None else format(value, form)
+
+    same = "–" if found.same_category is None else _share(found.same_category)
+    chance = "" if found.by_chance is None or brief else f", by chance {_share(found.by_chance)}"
+    named = categories[0] if categories else "category"
+    return [
+        ("SimScore AUC", number(found.sim_auc)),
+        ("SimScore GAUC", number(found.sim_gauc)),
+        (f"same {named}", f"{same}{chance}" if brief else f"{same} of the ten nearest{chance}"),
+        ("alignment", number(found.alignment, ".3f")),
+        ("uniformity", number(found.uniformity, ".2f")),
+        ("effective rank", number(found.effective_rank, ".1f")),
+        ("mean cosine", number(found.mean_cosine, ".3f")),
+    ]
 
 
 def _fitting(log: Impressions) -> embeddings.Fitting:

@@ -4,6 +4,7 @@ from ctrbench.pretraining.configuring import Variant, variants
 from ctrbench.pretraining.pictures import Pictures, open_pictures
 from ctrbench.pretraining.running import Job, pretrain
 from ctrbench.pretraining.settings import PretrainSettings
+from ctrbench.pretraining.sheets import write_sheet
 from ctrbench.pretraining.sources import FrozenVectors, Pixels
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "open_pictures",
     "pretrain",
     "variants",
+    "write_sheet",
 ]

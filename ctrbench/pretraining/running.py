@@ -18,6 +18,7 @@ from ctrbench.pretraining.fitting import Progress, Trained, fit
 from ctrbench.pretraining.lines import Lines, make_lines, masked, redundancy
 from ctrbench.pretraining.settings import PretrainSettings
 from ctrbench.pretraining.sources import Source
+from ctrbench.quality import effective_rank
 from ctrbench.schema import Impressions, VersionManifest
 from ctrbench.seeding import stream
 from ctrbench.workspace import Workspace
@@ -196,17 +197,13 @@ class _Spread:
             yield item_id, block
 
     def checked(self, allow_collapsed: bool) -> dict[str, float]:
-        """The exponential of the spectrum's entropy, and the mean cosine of two items.
-
-        Source: of the effective rank, Roy and Vetterli 2007 (EUSIPCO).
+        """The effective rank, and the mean cosine of two items.
 
         Raises:
             DataError: all items look alike, and that is not allowed.
         """
         mean = self._sum / self._count
-        spectrum = np.linalg.eigvalsh(self._products / self._count - np.outer(mean, mean))
-        share = spectrum.clip(min=0) / max(spectrum.clip(min=0).sum(), 1e-300)
-        rank = float(np.exp(-(share[share > 0] * np.log(share[share > 0])).sum()))
+        rank = effective_rank(self._products / self._count - np.outer(mean, mean))
         cosine = float(mean @ mean)
         if not allow_collapsed and (rank < COLLAPSED_RANK or cosine > COLLAPSED_COSINE):
             raise DataError(
