@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,18 @@ def canonical_json(value: Any) -> str:
 def hash_json(value: Any) -> str:
     """Hash of a JSON-able value, whatever the order of its keys."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:HASH_LENGTH]
+
+
+def hash_files(path: Path) -> str:
+    """Hash of a file's bytes, or of all files of a folder with their names."""
+    content = ContentHash()
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        content.array(
+            file.name,
+            np.memmap(file, np.uint8, mode="r") if file.stat().st_size else np.empty(0, np.uint8),
+        )
+    return content.hexdigest()
 
 
 class ContentHash:

@@ -29,6 +29,9 @@ def scoped_torch_seed(seed: int, *names: str | int) -> Iterator[None]:
     """Within the block torch draws from the named stream; afterwards its own state is back."""
     import torch
 
-    with torch.random.fork_rng(devices=[]):
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(stream_seed(seed, *names))
+        if devices:
+            torch.cuda.manual_seed_all(stream_seed(seed, *names))
         yield

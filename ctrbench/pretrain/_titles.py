@@ -86,7 +86,7 @@ def _tokens(title: str) -> list[int]:
     """Buckets of the words and of their letter triples.
 
     >>> len(_tokens("Red dress"))
-    7
+    10
     """
     words = re.findall(r"\w+", title.lower())
     parts = [

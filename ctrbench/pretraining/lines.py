@@ -17,6 +17,7 @@ import numpy as np
 from ctrbench.pretrain import LineBatch
 from ctrbench.schema import Impressions
 
+COUNTED = 200_000  # targets among which repetitions are looked for
 LOOKED_BACK = 4  # times the history's length: how far back images are looked for
 
 
@@ -120,18 +121,19 @@ def masked(lines: Lines, rng: np.random.Generator) -> Lines:
 
 
 def redundancy(lines: Lines) -> dict[str, float]:
-    """What section 2 of COURIER's appendix holds against random masks, counted on an epoch.
+    """What section 2 of COURIER's appendix holds against random masks, on the first targets.
 
     Returns:
         Shares of the targets that repeat a target of the same user, and of the pairs (target, item
         of its history) that the same user trains the other way round as well.
     """
-    user = lines.user[lines.target_line].astype(np.int64)
-    row, place = np.nonzero(lines.earlier)
-    pair = np.stack([user[row], lines.target[row], lines.earlier[row, place]], axis=1)
+    target, earlier = lines.target[:COUNTED], lines.earlier[:COUNTED]
+    user = lines.user[lines.target_line[:COUNTED]].astype(np.int64)
+    row, place = np.nonzero(earlier)
+    pair = np.stack([user[row], target[row], earlier[row, place]], axis=1)
     other_way = {(one, item, target) for one, target, item in pair.tolist()}
     both = sum((one, target, item) in other_way for one, target, item in pair.tolist())
-    distinct = len(np.unique(np.stack([user, lines.target]), axis=1).T)
+    distinct = len(np.unique(np.stack([user, target]), axis=1).T)
     return {
         "repeated_targets": 1 - distinct / max(len(user), 1),
         "reversed_pairs": both / max(len(pair), 1),

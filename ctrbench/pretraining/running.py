@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from ctrbench import embeddings, impressions
+from ctrbench.environment import environment
 from ctrbench.errors import DataError
-from ctrbench.identity import hash_json
+from ctrbench.identity import hash_files, hash_json
 from ctrbench.pretrain import PretrainMethod, Processes
 from ctrbench.pretraining.fitting import Progress, Trained, fit
 from ctrbench.pretraining.lines import Lines, make_lines, masked, redundancy
@@ -45,6 +47,11 @@ class Job:
         return {
             "method": self.method_name,
             "settings": self.method.model_dump(mode="json"),
+            **{
+                f"{name}_hash": hash_files(value)
+                for name, value in self.method
+                if isinstance(value, Path)
+            },
             "training": self.settings.model_dump(mode="json", exclude=left_out),
             "data_hash": log.manifest.content_hash,
             "fit_period": period,
@@ -94,6 +101,7 @@ def pretrain(
 
     def told() -> dict[str, Any]:
         end = {"curve": trained.curve, "seconds": round(trained.seconds, 1)}
+        end["environment"] = environment()
         return recipe | _facts(job, samples) | spread.checked(allow_collapsed) | end
 
     blocks = spread.seen(_encoded(trained, source, job.settings))

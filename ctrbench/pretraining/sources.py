@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ctrbench.encoders import Encoder
 from ctrbench.errors import ConfigError
+from ctrbench.identity import hash_files
 from ctrbench.pretraining.pictures import Pictures
 from ctrbench.schema import EmbeddingTable
 from ctrbench.seeding import scoped_torch_seed
@@ -107,7 +108,7 @@ class Pixels(Source):
             "images_hash": self.pictures.content_hash,
             "encoder": self.encoder_name,
             "encoder_settings": settings,
-            "weights": None if weights is None else weights.name,
+            "weights_hash": None if weights is None else hash_files(weights),
         }
 
 

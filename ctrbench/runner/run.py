@@ -11,11 +11,11 @@ from filelock import Timeout
 
 from ctrbench import impressions
 from ctrbench.atomic import sweep
+from ctrbench.environment import environment
 from ctrbench.executors import run_tasks
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.matrix import Matrix
 from ctrbench.runner.cell import cell_lock, failed_record, run_cell
-from ctrbench.runner.environment import environment
 from ctrbench.runner.measure import WHOLE, slice_metrics, user_influences
 from ctrbench.runner.reference import ceiling_metrics, reference_metrics
 from ctrbench.schema import Cell, CellRecord

@@ -1,4 +1,4 @@
-"""What a cell was run with: library versions, commit, processor."""
+"""What a result was made with: library versions, commit, processor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def environment() -> dict[str, str]:
 
 
 def _commit() -> str:
-    here = Path(__file__).resolve().parents[2]
+    here = Path(__file__).resolve().parents[1]
     if not (here / ".git").exists():
         return "unknown"
     commit = _git(here, "rev-parse", "--short=12", "HEAD")
