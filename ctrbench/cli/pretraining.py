@@ -83,7 +83,7 @@ def _source(workspace: Workspace, log: Impressions, from_version: str | None, on
 
     if from_version is None:
         pictures = open_pictures(workspace, log.manifest)
-        if pictures.unusable:
+        if pictures.unusable and os.environ.get("RANK", "0") == "0":
             listed = list(pictures.unusable.items())[:5]
             told = "; ".join(f"{name}: {problem}" for name, problem in listed)
             more = ", …" if len(pictures.unusable) > len(listed) else ""
@@ -105,9 +105,14 @@ def _processes() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
+    import torch
     import torch.distributed as dist
 
-    dist.init_process_group("cpu:gloo,cuda:nccl" if dist.is_nccl_available() else "gloo")
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # what `device: cuda` then means
+        dist.init_process_group("cpu:gloo,cuda:nccl")
+    else:
+        dist.init_process_group("gloo")
     try:
         yield
     finally:
