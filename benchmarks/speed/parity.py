@@ -1,24 +1,17 @@
 """Do our DIN and FuxiCTR's reach the same AUC and GAUC? Two one-sided tests over seeds.
 
-`python benchmarks/speed/parity.py --root DIR` trains both on one log, the same sizes and optimiser,
-one epoch, `--seeds` seeds each, and writes results/tables/speed_parity.md and .json. Seeds of the
-two libraries have nothing in common, so the means are compared by Welch's test; equivalent: the
-90 % interval of the difference lies within the margin on both sides.
+`python benchmarks/speed/parity.py` judges what `training.py --arms none --repeats 10` measured:
+both trained on one log, the same sizes and optimiser, one epoch. It writes
+results/tables/speed_parity.md. Seeds of the two have nothing in common, so the means are compared
+by Welch's test; equivalent: the 90 % interval of the difference lies within the margin either way.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-from datetime import date
-from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 from scipy import stats
-from training import AT_ONCE, TABLES, prepared_root, train_at_once
-from watching import machine
-from work import Work
+from training import TABLES, stored
 
 MARGIN = 0.0005
 SIDES = ("ctrbench", "fuxictr")
@@ -26,48 +19,39 @@ METRICS = ("auc", "gauc")
 
 
 def main() -> None:
-    """Train, compare, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="folder of everything")
-    parser.add_argument("--impressions", type=int, default=Work.impressions)
-    parser.add_argument("--items", type=int, default=Work.items)
-    parser.add_argument("--seeds", type=int, default=20)
-    given = parser.parse_args()
-    work = Work(impressions=given.impressions, items=given.items)
-    root, name = prepared_root(given.root, work)
-    found: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
-    for seed in range(0, given.seeds, AT_ONCE):
-        for side in SIDES:
-            found[side] += train_at_once(side, "none", root, name, seed)
-            latest = found[side][-1]
-            print(f"{side}, seed {seed}: AUC {latest['auc']:.4f}, GAUC {latest['gauc']:.4f}")
-    (TABLES / "speed_parity.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    """Compare, write."""
+    runs = [run for run in stored() if run.arm == "none" and run.library in SIDES]
+    found = {
+        side: [one for run in runs if run.library == side for one in run.measured] for side in SIDES
+    }
+    rows = found["ctrbench"][0]["rows"]
+    seeds = " and ".join(f"{len(found[side])} of {side}" for side in SIDES)
     lines = [
-        f"{work.impressions:,} training impressions of {work.items:,} items, one epoch, "
-        f"{given.seeds} seeds each; mean ± standard deviation over seeds. Difference: ctrbench "
-        f"minus FuxiCTR with its 90 % interval (Welch); equivalent: within {MARGIN} either way, "
-        "p of two one-sided tests.",
-        "",
-        f"{date.today()}, {machine()}. Made by `benchmarks/speed/parity.py`; do not edit.",
+        f"{rows:,} training impressions, one epoch, seeds: {seeds}; mean ± standard deviation over "
+        "seeds. Difference: ctrbench minus FuxiCTR with its 90 % interval (Welch); equivalent: "
+        f"within {MARGIN} either way, p of two one-sided tests. Made by "
+        "`benchmarks/speed/parity.py`; do not edit.",
         "",
         "| metric | ctrbench | FuxiCTR | difference | p | equivalent |",
         "|---|---:|---:|---:|---:|---|",
-        *(_row(metric, found) for metric in METRICS),
     ]
+    for metric in METRICS:
+        ours, theirs = ([one[metric] for one in found[side]] for side in SIDES)
+        lines.append(_row(metric, ours, theirs))
     text = "\n".join(lines) + "\n"
     (TABLES / "speed_parity.md").write_text(text, encoding="utf-8")
     print(text)
 
 
-def _row(metric: str, found: dict[str, list[dict[str, Any]]]) -> str:
-    ours, theirs = ([one[metric] for one in found[side]] for side in SIDES)
-    test = stats.ttest_ind(ours, theirs, equal_var=False)
-    interval = test.confidence_interval(0.9)
+def _row(metric: str, ours: list[float], theirs: list[float]) -> str:
+    interval = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.9)
+    sides = ((MARGIN, "greater"), (-MARGIN, "less"))
     p = max(
-        stats.ttest_ind([x + MARGIN for x in ours], theirs, equal_var=False, alternative="greater"),
-        stats.ttest_ind([x - MARGIN for x in ours], theirs, equal_var=False, alternative="less"),
-        key=lambda one: one.pvalue,
-    ).pvalue
+        stats.ttest_ind(
+            [value + shift for value in ours], theirs, equal_var=False, alternative=alternative
+        ).pvalue
+        for shift, alternative in sides
+    )
     cells = [
         metric.upper(),
         *(f"{fmean(values):.5f} ± {stdev(values):.5f}" for values in (ours, theirs)),

@@ -73,6 +73,7 @@ def main() -> None:
                 measured = train_at_once(side, arm, root, name, seed=AT_ONCE * repeat)
                 runs.append(Run(side, arm, repeat, measured))
                 print(f"{arm}, {side}, {repeat}: {runs[-1].samples_per_s:,.0f}/s", flush=True)
+    runs = _kept({run.arm for run in runs}, given.impressions) + runs
     _write(runs, before, given.impressions)
 
 
@@ -126,20 +127,34 @@ def _run(command: list[str]) -> dict[str, Any]:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+def stored() -> list[Run]:
+    """The runs of the committed table."""
+    path = TABLES / "speed_training.json"
+    runs = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return [Run(**run | {"measured": tuple(run["measured"])}) for run in runs]
+
+
+def _kept(arms: set[str], impressions: int) -> list[Run]:
+    """Stored runs of the same size, of arms that were not run again."""
+    return [
+        run for run in stored() if run.arm not in arms and run.measured[0]["rows"] == impressions
+    ]
+
+
 def _write(runs: list[Run], before: float, impressions: int) -> None:
     lines = [
         f"{impressions:,} training impressions, one epoch; {AT_ONCE} processes of one thread, each "
-        f"with a seed of its own, summed. Median of {max(run.repeat for run in runs) + 1} "
-        "alternating repeats, in brackets the range. Whole: from the start of the processes to "
+        "with a seed of its own, summed. Median of alternating repeats, in brackets the range. "
+        "Whole: from the start of the processes to "
         "stored predictions, what is prepared once set aside. Ratio: ctrbench over the library, "
         "repeat by repeat.",
         "",
         f"{date.today()}, {machine()}, load before the first run {before:.1f}. Made by "
         "`benchmarks/speed/training.py`; do not edit.",
         "",
-        "| image information | library | samples/s training | ratio | samples/s whole | ratio | "
-        "AUC | GAUC | peak memory, MB | prepared once, s |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| image information | library | repeats | samples/s training | ratio | samples/s whole | "
+        "ratio | AUC | GAUC | peak memory, MB | prepared once, s |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for arm in dict.fromkeys(run.arm for run in runs):
         ours = [run for run in runs if (run.arm, run.library) == (arm, "ctrbench")]
@@ -156,7 +171,7 @@ def _write(runs: list[Run], before: float, impressions: int) -> None:
 def _row(arm: str, library: str, own: list[Run], ours: list[Run]) -> str:
     first = own[0].measured[0]
     everything = [one for run in own for one in run.measured]
-    cells = [arm, f"{library} {first['version']}, torch {first['torch']}"]
+    cells = [arm, f"{library} {first['version']}, torch {first['torch']}", f"{len(own)}"]
     for name in ("samples_per_s", "whole_per_s"):
         speeds = [getattr(run, name) for run in own]
         cells.append(_range(speeds, "{:,.0f}"))

@@ -283,6 +283,12 @@ def _origin(manifest: VersionManifest) -> str:
         kept = f"{told['appended_to']} and " if "appended_to" in told else ""
         return f"{kept}{told['file']}, {told['rows']:,} rows"
     settings = ", ".join(f"{key} {value}" for key, value in told["settings"].items())
+    if "training" in told:
+        source = told.get("from_version") or f"pictures by {told['encoder']}"
+        return (
+            f"{told['method']} on {source} ({settings}), {told['training']['epochs']} epochs over "
+            f"{told['fit_items']:,} items of the {told['fit_period']} period"
+        )
     explained = told.get("explained_variance")
     kept = f", keeps {_share(explained)} of their variance" if explained is not None else ""
     return (

@@ -15,6 +15,7 @@ from ctrbench.embeddings.versions import (
     publish,
     read_manifest,
     seal,
+    taken,
 )
 from ctrbench.schema import DatasetManifest, VersionManifest
 from ctrbench.workspace import Workspace, check_name
@@ -26,14 +27,15 @@ def registered(
     """The version of that name if it was made by this very recipe; None: it is yet to be made.
 
     Raises:
-        ConfigError: the name will not do.
+        ConfigError: the name will not do, or stands for other content.
     """
     check_name("embedding version", version)
     if version not in names(workspace, dataset.name):
         return None
     stored = read_manifest(workspace, dataset.name, version)
-    same = stored.items_hash == dataset.items_hash and recipe.items() <= stored.provenance.items()
-    return stored if same else None
+    if stored.items_hash != dataset.items_hash or not recipe.items() <= stored.provenance.items():
+        raise taken(stored)
+    return stored
 
 
 def register(

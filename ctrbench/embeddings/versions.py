@@ -187,10 +187,15 @@ def publish(target: Path, build: Callable[[Path], VersionManifest]) -> tuple[Ver
     stored = _manifest(target)
     if (made.content_hash, made.items_hash) == (stored.content_hash, stored.items_hash):
         return stored, False
-    raise ConfigError(
-        f"embedding version {stored.name!r} of {made.dataset!r} exists with other content, and a "
+    raise taken(stored)
+
+
+def taken(stored: VersionManifest) -> ConfigError:
+    """What to say when a name stands for other content."""
+    return ConfigError(
+        f"embedding version {stored.name!r} of {stored.dataset!r} exists with other content, and a "
         f"version is immutable: choose a new name, or `ctrbench embeddings remove {stored.name} "
-        f"--dataset {made.dataset} --yes` first."
+        f"--dataset {stored.dataset} --yes` first."
     )
 
 

@@ -60,6 +60,10 @@ def test_every_method_makes_a_version_of_pixels(method, run):
     assert "added made of taste: 39 vectors of width 16" in said
     again = run(method, "made", "--images", *QUICK, *SMALL)
     assert "already there, made by the same settings: made" in again
+    with pytest.raises(ConfigError, match="'made' of 'taste' exists with other content"):
+        run(method, "made", "--images", *QUICK, *SMALL, "--set", "training.seed=5")
+    listed = CliRunner().invoke(app, ["--home", str(run.workspace.home), "embeddings", "list"])
+    assert f"{method} on pictures by small" in listed.output
     told = embeddings.read_manifest(run.workspace, "taste", "made").provenance
     assert told["method"] == method
     assert told["fit_period"] == "pretrain"
