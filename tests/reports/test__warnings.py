@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import numpy as np
 
 from ctrbench.reports import CEILING, compare
@@ -106,6 +109,21 @@ def test_three_seeds_that_make_most_of_the_variance():
     assert line.startswith("Three seeds, and most of the variance is theirs in 1 of 1 comparisons")
     quiet = {**baseline(), **arm("raw / vector", (0.1, 0.1, 0.1))}
     assert _judged(quiet).warnings == ()
+
+
+def test_the_line_on_three_seeds_quotes_the_worst_that_was_simulated():
+    path = Path(__file__).parents[2] / "results" / "tables" / "calibration.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))["simulated"]
+
+    def worst(seeds):
+        own = [row for row in rows if row["design"].endswith(f", {seeds} seeds")]
+        found = [row[kind] for row in own for kind in ("false_alarms", "family")]
+        return max(one["percent"] for one in found if one is not None)
+
+    noisy = {**baseline(), **arm("raw / vector", (1.0, -1.0, 0.2))}
+    [line] = _judged(noisy).warnings
+    assert f"({worst(3):.1f} % false alarms" in line
+    assert worst(5) <= 6
 
 
 def test_gain_that_is_too_good():
