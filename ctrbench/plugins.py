@@ -13,12 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ctrbench.errors import (
-    ConfigError,
-    ContractError,
-    UnknownNameError,
-    refusal,
-)
+from ctrbench.errors import ConfigError, ContractError, UnknownNameError, refusal
 
 Base = TypeVar("Base")
 Settings = TypeVar("Settings", bound=BaseModel)

@@ -11,7 +11,7 @@ import ctrbench
 from ctrbench import plugins
 
 ROOT = Path(ctrbench.__file__).parent
-FOLDERS = ["injection", "datasets", "reports", "controls"]
+FOLDERS = ["injection", "datasets", "reports", "controls", "pretrain", "encoders"]
 HEAVY = ("torch", "pandas", "pyarrow", "duckdb", "faiss", "sklearn", "torchmetrics")
 
 
@@ -35,6 +35,10 @@ def test_command_line_and_benchmark_files_load_nothing_heavy():
         "import sys, ctrbench.cli.main, ctrbench.matrix, ctrbench.plugins as p\n"
         "from ctrbench.injection import Injection\n"
         "[p.load('ctrbench.injection', n, Injection) for n in p.names('ctrbench.injection')]\n"
+        "from ctrbench.pretrain import PretrainMethod as M\n"
+        "from ctrbench.encoders import Encoder as E\n"
+        "[p.load('ctrbench.pretrain', n, M) for n in p.names('ctrbench.pretrain')]\n"
+        "[p.load('ctrbench.encoders', n, E) for n in p.names('ctrbench.encoders')]\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

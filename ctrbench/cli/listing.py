@@ -14,11 +14,13 @@ def register(app: typer.Typer) -> None:
 
 
 def show(context: typer.Context) -> None:
-    """List injection modes, data sets, embedding versions, importers and table formats."""
+    """List modes, importers, pre-training methods, encoders, formats, data sets, versions."""
     workspace: Workspace = context.obj
     modes = [name for name in plugins.names("ctrbench.injection") if name != "none"]
     _line("modes", modes, "none (the baseline) is added by itself")
     _line("importers", plugins.names("ctrbench.datasets"))
+    _line("pre-training methods", plugins.names("ctrbench.pretrain"))
+    _line("image encoders", plugins.names("ctrbench.encoders"))
     _line("table formats", plugins.names("ctrbench.reports"))
     datasets = impressions.names(workspace)
     _line("data sets", datasets)

@@ -7,6 +7,5 @@ concern.
 """
 
 from ctrbench.pretrain._base import ItemBatch, LineBatch, PretrainMethod, configured
-from ctrbench.pretrain._processes import Processes
 
-__all__ = ["ItemBatch", "LineBatch", "PretrainMethod", "Processes", "configured"]
+__all__ = ["ItemBatch", "LineBatch", "PretrainMethod", "configured"]

@@ -19,7 +19,7 @@ from ctrbench.schema import Frozen
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ctrbench.pretrain._processes import Processes
+    from ctrbench.distributed import Processes
 
 PACKAGE = "ctrbench.pretrain"
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from ctrbench.pretrain._processes import BatchNorm
+from ctrbench.distributed import BatchNorm
 
 
 def mlp(*sizes: int, normalised: bool = False) -> nn.Sequential:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ctrbench.pretrain._processes import Processes
+from ctrbench.distributed import Processes
 
 
 def info_nce(

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import PositiveFloat
 
 from ctrbench.pretrain._base import ItemBatch, PretrainMethod
-from ctrbench.pretrain._processes import Processes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from ctrbench.distributed import Processes
 
 
 class Clip(PretrainMethod):

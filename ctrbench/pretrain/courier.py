@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import NonNegativeFloat, PositiveFloat
 
 from ctrbench.pretrain._base import LineBatch, PretrainMethod
-from ctrbench.pretrain._processes import Processes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from ctrbench.distributed import Processes
 
 
 class Courier(PretrainMethod):

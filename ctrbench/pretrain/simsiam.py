@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import PositiveInt
 
 from ctrbench.pretrain._base import ItemBatch, PretrainMethod
-from ctrbench.pretrain._processes import Processes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from ctrbench.distributed import Processes
 
 
 class SimSiam(PretrainMethod):
@@ -27,8 +28,8 @@ class SimSiam(PretrainMethod):
 
     def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
         """See `PretrainMethod`."""
+        from ctrbench.distributed import BatchNorm
         from ctrbench.pretrain._heads import mlp
-        from ctrbench.pretrain._processes import BatchNorm
 
         projection = mlp(width, width, width, width, normalised=True)
         projection.append(BatchNorm(width, affine=False))

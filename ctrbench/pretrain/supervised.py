@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from ctrbench.pretrain._base import LineBatch, PretrainMethod
-from ctrbench.pretrain._processes import Processes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from ctrbench.distributed import Processes
 
 
 class Supervised(PretrainMethod):

@@ -14,8 +14,9 @@ import torch
 from torch import nn
 
 from ctrbench.atomic import atomic_file
+from ctrbench.distributed import Processes
 from ctrbench.errors import CtrBenchError, StoreError
-from ctrbench.pretrain import ItemBatch, PretrainMethod, Processes
+from ctrbench.pretrain import ItemBatch, PretrainMethod
 from ctrbench.pretraining.lines import Lines, masked
 from ctrbench.pretraining.settings import PretrainSettings
 from ctrbench.pretraining.sources import Source

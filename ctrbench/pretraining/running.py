@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from ctrbench import embeddings, impressions
+from ctrbench.distributed import Processes
 from ctrbench.environment import environment
 from ctrbench.errors import DataError
 from ctrbench.identity import hash_files, hash_json
-from ctrbench.pretrain import PretrainMethod, Processes
+from ctrbench.pretrain import PretrainMethod
 from ctrbench.pretraining.fitting import Progress, Trained, fit
 from ctrbench.pretraining.lines import Lines, make_lines, masked, redundancy
 from ctrbench.pretraining.settings import PretrainSettings

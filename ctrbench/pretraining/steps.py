@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ctrbench.pretrain import PretrainMethod, Processes
+from ctrbench.distributed import Processes
+from ctrbench.pretrain import PretrainMethod
 from ctrbench.pretraining.settings import PretrainSettings
 from ctrbench.pretraining.sources import Source
 from ctrbench.seeding import scoped_torch_seed

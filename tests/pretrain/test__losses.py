@@ -6,7 +6,7 @@ import pytest
 import torch
 from pytorch_metric_learning.losses import NTXentLoss
 
-from ctrbench.pretrain import Processes
+from ctrbench.distributed import Processes
 from ctrbench.pretrain._losses import info_nce, nt_xent
 
 ALONE = Processes()

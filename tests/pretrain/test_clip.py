@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ctrbench.distributed import Processes
 from ctrbench.errors import ConfigError
-from ctrbench.pretrain import ItemBatch, Processes, configured
+from ctrbench.pretrain import ItemBatch, configured
 from ctrbench.pretrain._titles import BagOfWords, LanguageModel, _tokens
 
 TITLES = ["", "Red dress", "red shirt", "a blue, blue coat", "dress"]

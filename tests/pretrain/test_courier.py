@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ctrbench.pretrain import LineBatch, Processes, configured
+from ctrbench.distributed import Processes
+from ctrbench.pretrain import LineBatch, configured
 
 ALONE, WIDTH = Processes(), 8
 

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ctrbench.pretrain import Processes, configured
+from ctrbench.distributed import Processes
+from ctrbench.pretrain import configured
 from ctrbench.pretraining.fitting import fit
 from ctrbench.pretraining.lines import make_lines
 from ctrbench.pretraining.settings import PretrainSettings

@@ -9,7 +9,8 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
 from ctrbench import plugins
-from ctrbench.pretrain import ItemBatch, Processes
+from ctrbench.distributed import Processes
+from ctrbench.pretrain import ItemBatch
 from tests.pretraining.made import SMALL, SteadyViews, Views, step_of
 
 METHODS = plugins.names("ctrbench.pretrain")
