@@ -23,12 +23,12 @@ BENCHMARK = """\
 dataset: "{kind}"
 versions: [{versions}]
 modes:
-  vector: {{learning_rate_factor: 3.0}}
-  sim_score: {{learning_rate_factor: 0.3}}
-  cluster_id: {{codebook_size: 50, learning_rate_factor: 0.3}}
+  vector: {{learning_rate_factor: 0.3}}
+  sim_score: {{learning_rate_factor: 3.0}}
+  cluster_id: {{codebook_size: 50, learning_rate_factor: 1.0}}
 seeds: [0, 1, 2]
 controls: {controls}
-training: {{batch_size: 256, learning_rate: 1e-3}}
+training: {{batch_size: 512, learning_rate: 4e-3}}
 """
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from ctrbench import embeddings, impressions, plugins
 from ctrbench.benchmark_file import BenchmarkFile, ControlRequest, read_benchmark
@@ -19,19 +18,16 @@ from ctrbench.errors import (
     CtrBenchError,
     UnknownNameError,
     raise_all,
-    refusal,
     unknown_name,
 )
-from ctrbench.injection import Injection
+from ctrbench.injection import BASELINE, Injection, load_mode, takes_list
 from ctrbench.schema import Cell, Control, DatasetManifest, VersionManifest
 from ctrbench.settings import TrainingSettings
 from ctrbench.slices import problems as slice_problems
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
-INJECTION = "ctrbench.injection"
-BASELINE = "none"
-PROTOCOL = 2  # raised when the same cell would give another result; guarded by a golden test
+PROTOCOL = 3  # raised when the same cell would give another result; guarded by a golden test
 
 
 @dataclass(frozen=True)
@@ -99,31 +95,6 @@ class Matrix:
         again = self.repeated()
         if again is not None:
             yield again
-
-
-def load_mode(name: str, settings: dict[str, Any]) -> Injection:
-    """A mode with its settings, by its name in the listing.
-
-    Raises:
-        UnknownNameError: no mode has this name.
-        ConfigError: listing every setting that is unknown or wrong.
-    """
-    mode = _mode(name)
-    try:
-        return mode.model_validate(settings)
-    except ValidationError as error:
-        problems = []
-        for detail in error.errors():
-            key = ".".join(map(str, detail["loc"]))
-            if detail["type"] == "extra_forbidden":
-                problems.append(unknown_name(f"setting of {name}", key, mode.model_fields))
-            else:
-                problems.append(f"modes.{name}.{key}: {refusal(detail)}")
-    raise ConfigError("; ".join(problems))
-
-
-def _mode(name: str) -> type[Injection]:
-    return plugins.load(INJECTION, name, Injection, "mode")
 
 
 def read_matrix(path: Path, workspace: Workspace) -> Matrix:
@@ -205,10 +176,7 @@ def _columns(file: BenchmarkFile, problems: list[str]) -> list[Column]:
         if name == BASELINE:
             problems.append("modes: 'none' is the baseline and is added by itself; leave it out")
             continue
-        mode = _collect(problems, lambda name=name: _mode(name))
-        if mode is None:
-            continue
-        grid = {key: _points(mode, key, value) for key, value in (settings or {}).items()}
+        grid = {key: _points(name, key, value) for key, value in (settings or {}).items()}
         for key, values in grid.items():
             problems += _grid_problems(f"modes.{name}.{key}", values)
         varying = [key for key, values in grid.items() if len(values) > 1]
@@ -228,11 +196,9 @@ def _grid_problems(where: str, values: list[Any]) -> list[str]:
     return _repetitions(where, values)
 
 
-def _points(mode: type[Injection], key: str, value: Any) -> list[Any]:
+def _points(mode: str, key: str, value: Any) -> list[Any]:
     """The values that a setting takes: a list is a grid, unless the setting itself is a tuple."""
-    field = mode.model_fields.get(key)
-    takes_list = field is not None and get_origin(field.annotation) in (tuple, list)
-    if takes_list and not (value and isinstance(value[0], list)):
+    if takes_list(mode, key) and not (value and isinstance(value[0], list)):
         return [value]
     return value if isinstance(value, list) else [value]
 

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, Positiv
 from ctrbench.schema import Frozen
 
 HiddenSizes = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
-TableOptimizer = Literal["adam", "lazy_adam", "rowwise_adagrad"]
+TableOptimizer = Literal["auto", "adam", "lazy_adam", "rowwise_adagrad"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -38,8 +38,10 @@ class TrainingSettings(Frozen):
     epochs: PositiveInt = 1  # more than one is a diagnostic: CTR models overfit from the second on
     batch_size: PositiveInt = 1024
     learning_rate: PositiveFloat = 1e-3
-    table_optimizer: TableOptimizer = "adam"  # of tables above 1,000 rows; Adam trains the rest
-    table_learning_rate_factor: PositiveFloat = 1.0  # of these tables: Adagrad wants about 30
+    # Of embedding tables above 1,000 rows; Adam trains the rest. auto: Adam up to 200,000 rows, for
+    # its step grows with the table, lazy Adam above; results/tables/optimizers.md has the cost.
+    table_optimizer: TableOptimizer = "auto"
+    table_learning_rate_factor: PositiveFloat = 1.0  # of lazy Adam; of Adagrad: 10 is a good start
     mba_l2: NonNegativeFloat = 0.01  # mini-batch-aware L2 of the id embedding, DIN section 5.1
     id_dropout: Share = 0.02  # of ids replaced by unknown, so that its row is trained
     weight_averaging: Share = 0.0  # of the training's end, whose weights are averaged; 0: the last

@@ -25,6 +25,7 @@ from ctrbench.settings import TrainingSettings
 PREDICT_ROWS = 1024  # impressions per batch outside training
 CURVE_POINTS = 20  # per epoch
 SMALL_TABLE = 1000  # rows; all of them are moved at every step whatever the optimiser
+LARGE_TABLE = 200_000  # rows, above which `auto` moves those of a batch alone
 
 Progress = Callable[[float], None]  # share of the work done, 0 to 1
 
@@ -138,9 +139,11 @@ def predict(model: DIN, packer: Packer, period: str, progress: Progress) -> np.n
 
 def optimizers(model: DIN, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
     """Of embedding tables, and of the rest; the image block has its own learning-rate factor."""
-    image, rate, of_tables = model.image_parameters(), settings.learning_rate, []
+    image, rate, kind = model.image_parameters(), settings.learning_rate, settings.table_optimizer
+    smallest = {"adam": np.inf, "auto": LARGE_TABLE}.get(kind, SMALL_TABLE)
+    of_tables = []
     for table in model.tables():
-        table.sparse = settings.table_optimizer != "adam" and table.num_embeddings > SMALL_TABLE
+        table.sparse = table.num_embeddings > smallest
         if table.sparse:
             of_tables.append(table.weight)
     apart = {id(parameter) for parameter in (*image, *of_tables)}
@@ -150,9 +153,9 @@ def optimizers(model: DIN, settings: TrainingSettings) -> list[torch.optim.Optim
         groups.append({"params": image, "lr": rate * model.mode.learning_rate_factor})
     found: list[torch.optim.Optimizer] = [torch.optim.Adam(groups, fused=True)]
     if of_tables:
-        kinds = {"lazy_adam": LazyAdam, "rowwise_adagrad": RowwiseAdagrad}
         rate *= settings.table_learning_rate_factor
-        found.append(kinds[settings.table_optimizer](of_tables, lr=rate))
+        chosen = RowwiseAdagrad if kind == "rowwise_adagrad" else LazyAdam
+        found.append(chosen(of_tables, lr=rate))
     return found
 
 

@@ -7,9 +7,8 @@ import torch
 from ctrbench import plugins
 from ctrbench.impressions.packing import Packer
 from ctrbench.impressions.slots import HistorySlots
-from ctrbench.injection import Images, Injection, Prepared
+from ctrbench.injection import Images, Injection, Prepared, load_mode
 from ctrbench.injection.none import NoInjection
-from ctrbench.matrix import load_mode
 from ctrbench.models import DIN
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.training import fit, predict
@@ -42,7 +41,11 @@ def build(name: str, slots: HistorySlots, seed: int = 0) -> tuple[DIN, Packer]:
 
 
 def starts_ids(model: DIN) -> bool:
-    return type(model.mode).starting_ids is not Injection.starting_ids
+    return model.mode.starts_ids
+
+
+def kinds(prepared: Prepared) -> tuple[dict[str, np.ndarray], ...]:
+    return prepared.item, prepared.slot, prepared.whole
 
 
 @pytest.mark.parametrize("name", MODES)
@@ -111,11 +114,11 @@ def test_preparation_is_finite_repeats_and_leaves_the_vectors_alone(name, slots)
     before = given.vectors.copy()
     one, two = (make(name).prepare(given, slots, 3) for _ in range(2))
     assert np.array_equal(given.vectors, before)
-    for first, second in ((one.item, two.item), (one.slot, two.slot)):
+    for first, second in zip(kinds(one), kinds(two), strict=True):
         assert first.keys() == second.keys()
         for key, values in first.items():
-            assert np.isfinite(values).all()
-            assert np.array_equal(values, second[key])
+            assert first is one.whole or np.isfinite(values).all()
+            np.testing.assert_array_equal(values, second[key])
     assert all(len(values) == slots.impressions.item_rows for values in one.item.values())
     assert all(len(values) == slots.total for values in one.slot.values())
 
@@ -126,6 +129,6 @@ def test_a_vectors_length_changes_nothing(name, slots):
     given = images(slots)
     longer = Images(given.vectors * np.float32(4), given.has_vector, given.fitting)
     one, two = make(name).prepare(given, slots, 0), make(name).prepare(longer, slots, 0)
-    for first, second in ((one.item, two.item), (one.slot, two.slot)):
+    for first, second in zip(kinds(one), kinds(two), strict=True):
         for key, values in first.items():
             np.testing.assert_array_equal(values, second[key])

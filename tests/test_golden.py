@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from ctrbench import plugins
-from ctrbench.matrix import PROTOCOL, load_mode
+from ctrbench.injection import load_mode
+from ctrbench.matrix import PROTOCOL
 from ctrbench.runner.cell import run_cell
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.workspace import Workspace

@@ -1,9 +1,11 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 
 from ctrbench import training
-from ctrbench.settings import TrainingSettings
+from ctrbench.settings import TableOptimizer, TrainingSettings
 from ctrbench.training import DivergedError, _MiniBatchAwareL2, fit, predict
 from tests.test_contracts import build
 
@@ -23,9 +25,10 @@ def test_l2_is_the_papers_sum_over_known_ids(sparse):
     torch.testing.assert_close(table.weight.grad.to_dense(), weight.grad)
 
 
-@pytest.mark.parametrize("kind", ["adam", "lazy_adam", "rowwise_adagrad"])
+@pytest.mark.parametrize("kind", get_args(TableOptimizer))
 def test_every_parameter_is_trained_by_one_optimizer(slots, monkeypatch, kind):
     monkeypatch.setattr(training, "SMALL_TABLE", 20)
+    monkeypatch.setattr(training, "LARGE_TABLE", 20)
     model, _ = build("vector", slots)
     found = training.optimizers(model, TrainingSettings(table_optimizer=kind))
     trained = [p for o in found for group in o.param_groups for p in group["params"]]
@@ -34,6 +37,11 @@ def test_every_parameter_is_trained_by_one_optimizer(slots, monkeypatch, kind):
     assert len(found) == 1 + bool(by_row)
     assert bool(by_row) == (kind != "adam")
     assert all(table.num_embeddings > 20 for table in by_row)
+
+
+def test_auto_leaves_tables_of_ordinary_size_to_adam(slots):
+    model, _ = build("vector", slots)
+    assert len(training.optimizers(model, TrainingSettings())) == 1
 
 
 def test_rows_that_no_batch_holds_stay_where_they_are(slots, monkeypatch):

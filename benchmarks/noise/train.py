@@ -10,7 +10,8 @@ import numpy as np
 
 from ctrbench import impressions
 from ctrbench.impressions.slots import HistorySlots
-from ctrbench.matrix import load_mode, read_matrix
+from ctrbench.injection import load_mode
+from ctrbench.matrix import read_matrix
 from ctrbench.runner.preparation import prepare
 from ctrbench.schema import Cell
 from ctrbench.settings import ModelSettings, TrainingSettings

@@ -26,8 +26,13 @@ from ctrbench.workspace import Workspace
 
 FOLDER = Path(__file__).resolve().parents[2] / "results" / "tables"
 METRICS = ("auc", "gauc")
-WAYS = get_args(TableOptimizer)
-FACTORS = (10.0, 30.0, 100.0)  # of Adam's learning rate, for Adagrad; the best on valid is taken
+WAYS = [way for way in get_args(TableOptimizer) if way != "auto"]
+FACTORS = (
+    3.0,
+    10.0,
+    30.0,
+    100.0,
+)  # of Adam's learning rate, for Adagrad; the best on valid is taken
 CHOOSING = 1000  # the seed it is chosen on
 
 

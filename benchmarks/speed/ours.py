@@ -33,7 +33,7 @@ modes:
   sim_score: {{}}
   cluster_id: {{}}
 seeds: [{seed}]
-model: {{field_embedding_size: 16}}
+model: {{field_embedding_size: 16, fields: [{field}]}}
 training: {training}
 repeat_baseline: false
 """
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--version", default="v1")
     parser.add_argument("--arm", choices=ARMS, default="none")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--field", default="category", help="of the items, that the model sees")
     parser.add_argument("--training", default="{}", help="settings, as YAML")
     given = parser.parse_args()
     keep_freed_memory()

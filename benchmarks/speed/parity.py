@@ -1,59 +1,135 @@
 """Do our DIN and FuxiCTR's reach the same AUC and GAUC? Two one-sided tests over seeds.
 
-`python benchmarks/speed/parity.py` judges what `training.py --arms none --repeats 10` measured:
-both trained on one log, the same sizes and optimiser, one epoch. It writes
-results/tables/speed_parity.md. Seeds of the two have nothing in common, so the means are compared
-by Welch's test; equivalent: the 90 % interval of the difference lies within the margin either way.
+`python benchmarks/speed/parity.py --root DIR --dataset NAME --field FIELD` trains both on
+a data set that was imported below DIR: the same impressions, inputs, sizes and optimiser, one
+epoch, two seeds at once, in turn. Runs are kept in results/tables/speed_parity.json, by data set,
+and are not made again; results/tables/speed_parity.md judges all of them. Seeds of the two have
+nothing in common, so the means are compared by Welch's test; equivalent: the 90 % interval of the
+difference lies within the margin either way.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from scipy import stats
-from training import TABLES, stored
+from training import AT_ONCE, HERE, TABLES, train_at_once
+
+from ctrbench import impressions
+from ctrbench.impressions.packing import Packer
+from ctrbench.impressions.periods import chunks
+from ctrbench.impressions.slots import HistorySlots
+from ctrbench.schema import Impressions
+from ctrbench.settings import ModelSettings
+from ctrbench.workspace import Workspace
 
 MARGIN = 0.0005
 SIDES = ("ctrbench", "fuxictr")
 METRICS = ("auc", "gauc")
+RUNS = TABLES / "speed_parity.json"
+LONGEST = 50
+
+Runs = dict[str, dict[str, dict[str, dict[str, float]]]]  # data set -> side -> seed -> metric
 
 
 def main() -> None:
-    """Compare, write."""
-    runs = [run for run in stored() if run.arm == "none" and run.library in SIDES]
-    found = {
-        side: [one for run in runs if run.library == side for one in run.measured] for side in SIDES
-    }
-    rows = found["ctrbench"][0]["rows"]
-    seeds = " and ".join(f"{len(found[side])} of {side}" for side in SIDES)
-    lines = [
-        f"{rows:,} training impressions, one epoch, seeds: {seeds}; mean ± standard deviation over "
-        "seeds. Difference: ctrbench minus FuxiCTR with its 90 % interval (Welch); equivalent: "
-        f"within {MARGIN} either way, p of two one-sided tests. Made by "
-        "`benchmarks/speed/parity.py`; do not edit.",
-        "",
-        "| metric | ctrbench | FuxiCTR | difference | p | equivalent |",
-        "|---|---:|---:|---:|---:|---|",
-    ]
-    for metric in METRICS:
-        ours, theirs = ([one[metric] for one in found[side]] for side in SIDES)
-        lines.append(_row(metric, ours, theirs))
-    text = "\n".join(lines) + "\n"
+    """Train what is missing, judge, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="workspace with the data set")
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--field", default="category", help="the items' field that both get")
+    parser.add_argument("--seeds", type=int, default=20)
+    given = parser.parse_args()
+    root = given.root.resolve()
+    environments = [sys.executable, str(HERE / "peers" / "environments.py")]
+    subprocess.run([*environments, "--root", str(root / "environments")], check=True)
+    log = root / f"{given.dataset}.log"
+    if not log.exists():
+        export(Workspace(root), given.dataset, given.field, log)
+    runs: Runs = json.loads(RUNS.read_text(encoding="utf-8")) if RUNS.exists() else {}
+    of_dataset = runs.setdefault(given.dataset, {side: {} for side in SIDES})
+    for seed in range(0, given.seeds, AT_ONCE):
+        for side in SIDES:
+            if str(seed) in of_dataset[side]:
+                continue
+            for told in train_at_once(side, "none", root, given.dataset, seed, given.field):
+                of_dataset[side][str(told["seed"])] = {name: told[name] for name in METRICS}
+            RUNS.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
+        print(f"seeds to {seed + 1}", flush=True)
+    text = "\n".join(report(runs)) + "\n"
     (TABLES / "speed_parity.md").write_text(text, encoding="utf-8")
     print(text)
 
 
-def _row(metric: str, ours: list[float], theirs: list[float]) -> str:
+def export(workspace: Workspace, dataset: str, field: str, folder: Path) -> None:
+    """Write a data set as the peers read it, with the very numbers that our model gets."""
+    log = impressions.open_impressions(workspace, dataset)
+    slots = HistorySlots(log, LONGEST)
+    packer = Packer(slots, ModelSettings(fields=(field,), history_length=LONGEST), {}, {})
+    folder.mkdir()
+    codes = np.asarray(log.item_fields[field][1:])
+    items = {"item_id": np.arange(1, log.item_rows), "category": codes}
+    pq.write_table(pa.table(items), folder / "items.parquet")
+    for period in ("train", "valid", "test"):
+        parts = [_part(log, slots, packer, rows) for rows in chunks(log.rows(period))]
+        pq.write_table(pa.concat_tables(parts), folder / f"{period}.parquet")
+
+
+def _part(log: Impressions, slots: HistorySlots, packer: Packer, part: slice) -> pa.Table:
+    rows = np.arange(part.start, part.stop)
+    positions, _, lengths = slots.positions(rows)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    history = pa.ListArray.from_arrays(offsets, log.history_items[positions].astype(np.int64))
+    numbers = packer.pack(rows, None).row_numbers.numpy()
+    columns = {
+        "user_id": log.user_id[rows].astype(np.int64),
+        "item_id": log.item_id[rows].astype(np.int64),
+        "click": log.click[rows].astype(np.int8),
+        "history": history,
+    }
+    return pa.table(columns | {f"number_{k}": numbers[:, k] for k in range(numbers.shape[1])})
+
+
+def report(runs: Runs) -> list[str]:
+    """A row for each data set and metric."""
+    lines = [
+        "The same impressions, inputs, sizes and optimiser, one epoch; mean ± standard deviation "
+        "over seeds. Difference: ctrbench minus FuxiCTR with its 90 % interval (Welch); "
+        f"equivalent: within {MARGIN} either way, p of two one-sided tests. Made by "
+        "`benchmarks/speed/parity.py`; do not edit.",
+        "",
+        "| data set | metric | seeds | ctrbench | FuxiCTR | difference | p | equivalent |",
+        "|---|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for dataset, sides in runs.items():
+        if any(len(sides[side]) < 2 for side in SIDES):
+            continue  # nothing to compare yet
+        for metric in METRICS:
+            ours, theirs = ([one[metric] for one in sides[side].values()] for side in SIDES)
+            lines.append(f"| {dataset} | {metric.upper()} {_judged(ours, theirs)}")
+    return lines
+
+
+def _judged(ours: list[float], theirs: list[float]) -> str:
     interval = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.9)
     sides = ((MARGIN, "greater"), (-MARGIN, "less"))
-    p = max(
+    p: Any = max(
         stats.ttest_ind(
             [value + shift for value in ours], theirs, equal_var=False, alternative=alternative
         ).pvalue
         for shift, alternative in sides
     )
     cells = [
-        metric.upper(),
+        f"{len(ours)} and {len(theirs)}",
         *(f"{fmean(values):.5f} ± {stdev(values):.5f}" for values in (ours, theirs)),
         f"{fmean(ours) - fmean(theirs):+.5f} [{interval.low:+.5f}, {interval.high:+.5f}]",
         f"{p:.2g}",

@@ -91,19 +91,27 @@ def prepared_root(root: Path, work: Work) -> tuple[Path, str]:
 
 
 def train_at_once(
-    library: str, arm: str, root: Path, name: str, seed: int
+    library: str, arm: str, root: Path, name: str, seed: int, field: str = "category"
 ) -> tuple[dict[str, Any], ...]:
-    """What two processes measured: `seed` and the next."""
+    """What two processes measured: `seed` and the next.
+
+    Args:
+        library: ctrbench, or a peer.
+        arm: image information.
+        root: folder of everything.
+        name: of the data set.
+        seed: of the first.
+        field: of the items, that the model sees.
+    """
+
+    def train(one: int) -> dict[str, Any]:
+        if library != "ctrbench":
+            return run_peer(library, arm, root, root / f"{name}.log", root / "peers" / name, one)
+        ours = [sys.executable, str(HERE / "ours.py"), "--home", str(root), "--dataset", name]
+        return _run([*ours, "--arm", arm, "--seed", str(one), "--field", field])
+
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        seeds = range(seed, seed + AT_ONCE)
-        return tuple(pool.map(lambda one: _run_one(library, arm, root, name, one), seeds))
-
-
-def _run_one(library: str, arm: str, root: Path, name: str, seed: int) -> dict[str, Any]:
-    if library != "ctrbench":
-        return run_peer(library, arm, root, root / f"{name}.log", root / "peers" / name, seed)
-    ours = [sys.executable, str(HERE / "ours.py"), "--home", str(root), "--dataset", name]
-    return _run([*ours, "--arm", arm, "--seed", str(seed)])
+        return tuple(pool.map(train, range(seed, seed + AT_ONCE)))
 
 
 def run_peer(

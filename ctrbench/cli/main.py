@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ctrbench import __version__
-from ctrbench.cli import datasets, embeddings, judging, listing, matrix, pretraining
+from ctrbench.cli import codebooks, datasets, embeddings, judging, listing, matrix, pretraining
 from ctrbench.errors import CtrBenchError
 from ctrbench.workspace import Workspace
 
@@ -30,6 +30,7 @@ app.add_typer(datasets.app, name="datasets")
 app.add_typer(embeddings.app, name="embeddings")
 matrix.register(app)
 pretraining.register(app)
+codebooks.register(app)
 judging.register(app)
 listing.register(app)
 

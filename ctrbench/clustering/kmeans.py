@@ -1,22 +1,32 @@
-"""Euclidean k-means by faiss."""
+"""K-means by faiss: Euclidean, or spherical."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from ctrbench.clustering._distinct import count_distinct
 from ctrbench.errors import DataError
 from ctrbench.seeding import stream_seed
 
 ITERATIONS = 25  # Lloyd steps
 
 
-def fit_codebook(vectors: np.ndarray, codebook_size: int, seed: int) -> np.ndarray:
+def fit_codebook(
+    vectors: np.ndarray,
+    codebook_size: int,
+    seed: int,
+    *,
+    spherical: bool = False,
+    name: str = "codebook",
+) -> np.ndarray:
     """Cluster centres.
 
     Args:
-        vectors: (n, D) float32.
+        vectors: (n, D) float32; a memory map will do, and is read in parts.
         codebook_size: K, at most the number of distinct vectors.
         seed: of the cell; the codebook draws from a stream of its own.
+        spherical: centres are of length one, as vectors then should be.
+        name: of that stream.
 
     Returns:
         (K, D) float32.
@@ -26,9 +36,9 @@ def fit_codebook(vectors: np.ndarray, codebook_size: int, seed: int) -> np.ndarr
     """
     import faiss
 
-    distinct = len(np.unique(vectors, axis=0))
+    distinct = count_distinct(vectors)
     if distinct == 1:  # a constant control: every item gets the same code
-        return np.repeat(vectors[:1], codebook_size, axis=0)
+        return np.repeat(np.asarray(vectors[:1], np.float32), codebook_size, axis=0)
     if distinct < codebook_size:
         raise DataError(
             f"codebook_size {codebook_size} asks for more centres than there are distinct vectors "
@@ -38,7 +48,8 @@ def fit_codebook(vectors: np.ndarray, codebook_size: int, seed: int) -> np.ndarr
         vectors.shape[1],
         codebook_size,
         niter=ITERATIONS,
-        seed=stream_seed(seed, "codebook") % 2**31,
+        seed=stream_seed(seed, name) % 2**31,
+        spherical=spherical,
         min_points_per_centroid=1,
         max_points_per_centroid=max(256, -(-len(vectors) // codebook_size)),
     )
@@ -54,18 +65,3 @@ def nearest_code(vectors: np.ndarray, codebook: np.ndarray) -> np.ndarray:
     index.add(np.ascontiguousarray(codebook))  # pyright: ignore[reportCallIssue]
     _, code = index.search(np.ascontiguousarray(vectors), 1)  # pyright: ignore[reportCallIssue]
     return code[:, 0]
-
-
-def code_facts(code: np.ndarray, codebook_size: int) -> dict[str, float]:
-    """How a codebook is used: share of codes in use, entropy in bits, share of the largest.
-
-    >>> code_facts(np.array([0, 0, 1, 1]), 4)
-    {'codes_used': 0.5, 'code_entropy_bits': 1.0, 'largest_code': 0.5}
-    """
-    share = np.bincount(code, minlength=codebook_size) / max(len(code), 1)
-    used = share[share > 0]
-    return {
-        "codes_used": float(len(used) / codebook_size),
-        "code_entropy_bits": float(-(used * np.log2(used)).sum()),
-        "largest_code": float(share.max()),
-    }

@@ -66,6 +66,7 @@ class Prepared:
 
     item: dict[str, np.ndarray] = field(default_factory=dict)  # (V, ...) by name
     slot: dict[str, np.ndarray] = field(default_factory=dict)  # (slots, ...) in HistorySlots order
+    whole: dict[str, np.ndarray] = field(default_factory=dict)  # for `layers`, `starting_ids` alone
     facts: dict[str, float] = field(default_factory=dict)  # numbers worth a line in the record
 
 
@@ -95,6 +96,9 @@ class Injection(Frozen, ABC):
     """One way in which image vectors enter the CTR model."""
 
     seeded: ClassVar[bool] = False  # True: `prepare` draws chance, so every seed has its own
+    starts_ids: ClassVar[bool] = (
+        False  # True: `starting_ids` gives a start; one of a combination may
+    )
     revision: ClassVar[int] = 1  # raised by its author when equal settings give other results
 
     learning_rate_factor: PositiveFloat = 1.0  # of the image block, relative to the model's
@@ -139,7 +143,7 @@ class Injection(Frozen, ABC):
         """
 
     def starting_ids(self, prepared: Prepared, model: ModelSettings) -> np.ndarray | None:
-        """(V, embedding_size) float32 start of the item ID embedding; None: drawn at random."""
+        """(V, embedding_size) float32 start of the ID embedding; drawn where NaN, or if None."""
         del prepared, model
         return None
 

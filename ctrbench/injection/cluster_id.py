@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 
-from ctrbench.clustering import code_facts, fit_codebook, nearest_code
+from ctrbench.clustering import Method, code_facts, collisions, fit_by, nearest_code
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
+from ctrbench.injection._codes import CODE_STD, code_table, embedded, numbered
 from ctrbench.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -32,9 +33,8 @@ class ClusterId(Injection):
 
     codebook_size: PositiveInt = 200  # K, cluster centres
     width: PositiveInt = 16  # of the code's embedding
-    # Codes meet as products q * k: from a small start these are tiny, and one epoch passes before
-    # the mode wakes up. Of 0.01, 0.1, 0.5 and 1, the last two moved an oracle world alike.
-    embedding_std: PositiveFloat = 0.5  # of its starting values
+    embedding_std: PositiveFloat = CODE_STD  # of its starting values
+    method: Method = "kmeans"  # spherical: centres of length one; hierarchical: for large K
     center: bool = False  # subtract the mean vector before normalising
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
@@ -45,22 +45,19 @@ class ClusterId(Injection):
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
         """The code of every item; 0 is a missing image, centres count from 1."""
-        unit = images.unit(self.center)
-        codebook = fit_codebook(unit[images.fitting], self.codebook_size, seed)
-        code = np.zeros(len(unit), np.int64)
-        code[images.has_vector] = 1 + nearest_code(unit[images.has_vector], codebook)
+        unit, has = images.unit(self.center), np.asarray(images.has_vector)
+        codebook = fit_by(self.method, unit[images.fitting], self.codebook_size, seed)
+        code = nearest_code(unit[has], codebook)
         return Prepared(
-            item={"code": code}, facts=code_facts(code[images.has_vector] - 1, self.codebook_size)
+            item={"code": numbered(code[:, None], has, self.codebook_size)},
+            facts=code_facts(code, self.codebook_size) | {"collisions": collisions(code)},
         )
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
         """The embedding of the codes."""
-        from torch import nn
-
-        embedding = nn.Embedding(self.codebook_size + 1, self.width)
-        nn.init.normal_(embedding.weight, std=self.embedding_std)
-        return {"code_embedding": embedding}
+        return {"code_embedding": code_table(1, self.codebook_size, self.width, self.embedding_std)}
 
     def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
         """The embedded code of each distinct item."""
-        return Injected(item=layers["code_embedding"](batch.image_item["code"]))  # (U, width)
+        codes = batch.image_item["code"]  # (U, 1)
+        return Injected(item=embedded(layers["code_embedding"], codes, "concat"))

@@ -8,6 +8,7 @@ import numpy as np
 
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
+from ctrbench.injection._similarity import slot_cosines
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,10 +28,9 @@ class SimScore(Injection):
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
         """The score of every slot."""
-        unit = images.unit(self.center)
         score = np.empty(slots.total, np.float32)
-        for where, target, history in slots.pairs():
-            score[where] = np.einsum("md,md->m", unit[target], unit[history])
+        for where, cosine, _ in slot_cosines(images, slots, self.center):
+            score[where] = cosine
         return Prepared(
             item={"has_vector": images.has_vector.astype(np.float32)},  # (V,)
             slot={"score": score},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import PositiveInt
@@ -26,26 +26,62 @@ class Vector(Injection):
 
     width: PositiveInt = 16  # of the projection W e
     center: bool = False  # subtract the mean vector before normalising
+    scale: Literal["unit", "standard"] = "unit"  # length one, or every dimension of variance 1 / D
+    batch_norm: bool = False  # of W e, over the distinct items of a batch
+    gate: bool = False  # W e times a learned number in [0, 1], which is reported
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
-        """Unit vectors."""
-        missing = ~images.has_vector[:, None]
+        """Normalised vectors."""
+        vectors, has = images.unit(self.center), np.asarray(images.has_vector)
+        if self.scale == "standard":
+            fitted = vectors[images.fitting]
+            deviation = fitted.std(axis=0)
+            deviation[deviation == 0] = 1  # all alike in this dimension
+            vectors = (vectors - fitted.mean(axis=0)) / (deviation * vectors.shape[1] ** 0.5)
+            vectors[~has] = 0
         return Prepared(
             item={
-                "vector": images.unit(self.center),  # (V, D)
-                "missing": missing.astype(np.float32),  # (V, 1)
+                "vector": vectors,  # (V, D)
+                "missing": ~has[:, None],  # (V, 1)
             }
         )
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
-        """The projection W."""
+        """The projection W, and what is asked for after it."""
+        import torch
         from torch import nn
 
-        return {"projection": nn.Linear(prepared.item["vector"].shape[1], self.width, bias=False)}
+        width_in = prepared.item["vector"].shape[1]
+        found: dict[str, nn.Module] = {"projection": nn.Linear(width_in, self.width, bias=False)}
+        if self.batch_norm:
+            found["norm"] = nn.BatchNorm1d(self.width)
+        if self.gate:
+            found["gate"] = nn.ParameterList([nn.Parameter(torch.zeros(()))])
+        return found
 
     def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
         """The projected vector of each distinct item."""
         import torch
+        import torch.nn.functional as F
 
         projected = layers["projection"](batch.image_item["vector"])  # (U, width)
-        return Injected(item=torch.cat([projected, batch.image_item["missing"]], dim=1))
+        if self.batch_norm:
+            norm, many = layers["norm"], len(projected) > 1  # one item alone has no variance
+            projected = F.batch_norm(
+                projected,
+                norm.running_mean,  # pyright: ignore[reportArgumentType]
+                norm.running_var,  # pyright: ignore[reportArgumentType]
+                norm.weight,  # pyright: ignore[reportArgumentType]
+                norm.bias,  # pyright: ignore[reportArgumentType]
+                training=norm.training and many,
+            )
+        if self.gate:
+            projected = projected * torch.sigmoid(layers["gate"][0])  # pyright: ignore
+        missing = batch.image_item["missing"]  # (U, 1)
+        return Injected(item=torch.cat([projected, missing], dim=1))
+
+    def report(self, layers: nn.ModuleDict) -> dict[str, float]:
+        """The gate, from 0.5 at the start."""
+        if not self.gate:
+            return {}
+        return {"gate": float(layers["gate"][0].detach().sigmoid())}  # pyright: ignore

@@ -12,6 +12,7 @@ from ctrbench.impressions.packing import Batch, InputSizes
 from ctrbench.injection import Injected, Injection, Prepared
 from ctrbench.models._blocks import (
     HiddenLayers,
+    Numbers,
     PairBlock,
     embed,
     embedding,
@@ -74,21 +75,26 @@ class DIN(nn.Module):
                 for name, rows in sizes.row_codes.items()
             }
         )
-        item_width = settings.embedding_size + width * len(self.item_tables) + sizes.item_numbers
-        row_width = width * len(self.row_tables) + sizes.row_numbers
+        self.item_numbers = Numbers(sizes.item_numbers, width, settings.embedding_std, seed, "item")
+        self.row_numbers = Numbers(sizes.row_numbers, width, settings.embedding_std, seed, "row")
+        item_fields = len(self.item_tables) + sizes.item_numbers
+        item_width = settings.embedding_size + width * item_fields
+        row_width = width * (len(self.row_tables) + sizes.row_numbers)
         self.attention_id = PairBlock(item_width, settings.attention[0], seed, "attention.id")
         self.top_id = linear(row_width + 2 * item_width, settings.top[0], seed, "top.id")
         self.attention = HiddenLayers(settings.attention, settings, seed, "attention")
         self.top = HiddenLayers(settings.top, settings, seed, "top")
-        self._silence_numbers(sizes, row_width, item_width)
 
         with scoped_torch_seed(seed, "image"):
             self.image_layers = nn.ModuleDict(mode.layers(prepared))
         self.image = self._image_blocks(probe, seed)
         starting_ids = mode.starting_ids(prepared, settings)
         if starting_ids is not None:
+            start = torch.from_numpy(starting_ids)
             with torch.no_grad():
-                self.id_embedding.weight.copy_(torch.from_numpy(starting_ids))
+                self.id_embedding.weight.copy_(
+                    torch.where(start.isnan(), self.id_embedding.weight, start)
+                )
 
     def forward(self, batch: Batch) -> Tensor:
         """(B,) logits of a click."""
@@ -101,7 +107,7 @@ class DIN(nn.Module):
                 embed(self.row_tables[_key(name)], codes, rows)
                 for name, codes in batch.row_codes.items()
             ),
-            batch.row_numbers,
+            self.row_numbers(batch.row_numbers),
             take(items, batch.target),
             weighted_sum(items, weights, batch),
         ]
@@ -130,25 +136,13 @@ class DIN(nn.Module):
         """Everything a baseline does not have: the mode's layers and its input blocks."""
         return [*self.image_layers.parameters(), *self.image.parameters()]
 
-    @torch.no_grad()
-    def _silence_numbers(self, sizes: InputSizes, row_width: int, item_width: int) -> None:
-        """Let the weights of all numbers start at zero.
-
-        Numbers have variance 1 and embeddings start at 0.01: drawn like the rest, they would drown
-        the ids while these are learned, and cost the more AUC the less they say.
-        """
-        of_rows = torch.arange(row_width) >= row_width - sizes.row_numbers
-        of_items = torch.arange(item_width) >= item_width - sizes.item_numbers
-        self.top_id.weight[:, torch.cat([of_rows, of_items, of_items])] = 0
-        self.attention_id.weight[:, of_items.repeat(4)] = 0
-
     def _items(self, batch: Batch) -> Tensor:
         """(U, E): the ID embedding and the embedded fields of each distinct item."""
         count = batch.item_id.shape[0]
         parts = [self.id_embedding(batch.item_id)]
         for name, codes in batch.item_codes.items():
             parts.append(embed(self.item_tables[_key(name)], codes, count))
-        return torch.cat([*parts, batch.item_numbers], dim=1)
+        return torch.cat([*parts, self.item_numbers(batch.item_numbers)], dim=1)
 
     def _attention_weights(self, items: Tensor, injected: Injected, batch: Batch) -> Tensor:
         """(M,): how much each clicked item counts for the target."""

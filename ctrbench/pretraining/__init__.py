@@ -4,7 +4,7 @@ from ctrbench.pretraining.configuring import Variant, variants
 from ctrbench.pretraining.pictures import Pictures, open_pictures
 from ctrbench.pretraining.running import Job, pretrain
 from ctrbench.pretraining.settings import PretrainSettings
-from ctrbench.pretraining.sheets import write_sheet
+from ctrbench.pretraining.sheets import draw_rows, write_sheet
 from ctrbench.pretraining.sources import FrozenVectors, Pixels
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Pixels",
     "PretrainSettings",
     "Variant",
+    "draw_rows",
     "open_pictures",
     "pretrain",
     "variants",

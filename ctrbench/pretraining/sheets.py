@@ -1,4 +1,4 @@
-"""A sheet of pictures: items, each beside those that a version holds nearest."""
+"""Sheets of pictures: items, each beside those that a version holds nearest."""
 
 from __future__ import annotations
 
@@ -32,19 +32,36 @@ def write_sheet(
     Returns:
         How many items were drawn; only such as have a vector and a picture.
     """
-    from PIL import Image
-
     both = EmbeddingTable(table.vectors, np.asarray(table.has_vector) & pictures.usable)
     known = np.flatnonzero(both.has_vector)
     items = np.sort(stream(0, "sheet").permutation(known)[:rows])
     near = nearest(both, items, columns)
-    width = (columns + 1) * (size + GAP) + WIDE_GAP
-    sheet = Image.new("RGB", (width, len(items) * (size + GAP)), "white")
-    for row, (item, others) in enumerate(zip(items, near, strict=True)):
-        shown = np.concatenate([[item], others[others >= 0]])
-        for column, pixels in enumerate(pictures.pixels(shown, size)):
-            left = column * (size + GAP) + WIDE_GAP * (column > 0)
+    draw_rows(path, np.column_stack([items, near]), pictures, size, WIDE_GAP)
+    return len(items)
+
+
+def draw_rows(
+    path: Path, items: np.ndarray, pictures: Pictures, size: int, after_first: int = 0
+) -> None:
+    """Draw (n, columns) items; a place stays white where there is none (-1) or it has no picture.
+
+    Args:
+        path: of the picture; its ending says the format.
+        items: their ids.
+        pictures: of the data set.
+        size: pixels, height and width of each picture.
+        after_first: pixels between the first column and the others, beside the usual gap.
+    """
+    from PIL import Image
+
+    height, width = (count * (size + GAP) for count in items.shape)
+    sheet = Image.new("RGB", (width + after_first, height), "white")
+    for row, others in enumerate(items):
+        columns = np.flatnonzero((others >= 0) & pictures.usable[others.clip(min=0)])
+        if not len(columns):
+            continue
+        for column, pixels in zip(columns, pictures.pixels(others[columns], size), strict=True):
+            left = int(column) * (size + GAP) + (after_first if column else 0)
             sheet.paste(Image.fromarray(pixels), (left, row * (size + GAP)))
     with atomic_file(path) as temporary:
         sheet.save(temporary)
-    return len(items)

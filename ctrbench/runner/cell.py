@@ -17,8 +17,8 @@ from filelock import Timeout
 from ctrbench import embeddings, impressions
 from ctrbench.errors import CtrBenchError, StoreError
 from ctrbench.impressions.slots import HistorySlots
+from ctrbench.injection import load_mode
 from ctrbench.locks import lock
-from ctrbench.matrix import load_mode
 from ctrbench.runner.measure import evaluate_period, slice_metrics, user_influences
 from ctrbench.runner.preparation import prepare
 from ctrbench.schema import Cell, CellRecord, Impressions

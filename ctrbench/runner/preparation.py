@@ -17,6 +17,7 @@ from ctrbench.schema import Cell, Column, Ragged
 from ctrbench.workspace import Workspace
 
 FACTS = "facts.json"
+KINDS = ("item", "slot", "whole")  # of arrays, see `Prepared`
 
 
 def prepare(workspace: Workspace, cell: Cell, mode: Injection, slots: HistorySlots) -> Prepared:
@@ -87,8 +88,8 @@ def _no_images(item_rows: int) -> Images:
 
 def _write(folder: Path, prepared: Prepared) -> None:
     with atomic_folder(folder) as temporary:
-        for kind, arrays in (("item", prepared.item), ("slot", prepared.slot)):
-            for name, values in arrays.items():
+        for kind in KINDS:
+            for name, values in getattr(prepared, kind).items():
                 np.save(temporary / f"{kind}.{name}.npy", values, allow_pickle=False)
         (temporary / FACTS).write_text(json.dumps(prepared.facts), encoding="utf-8")
 
@@ -101,4 +102,4 @@ def _read(folder: Path) -> Prepared:
         }
 
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    return Prepared(item=arrays("item"), slot=arrays("slot"), facts=facts)
+    return Prepared(**{kind: arrays(kind) for kind in KINDS}, facts=facts)

@@ -11,7 +11,7 @@ from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import Injected, Injection, Prepared
 from ctrbench.injection.none import NoInjection
 from ctrbench.models import DIN
-from ctrbench.models._blocks import Dice, PairBlock
+from ctrbench.models._blocks import Dice, Numbers, PairBlock
 from ctrbench.settings import ModelSettings
 
 ROWS = np.arange(400, 440)
@@ -110,7 +110,8 @@ def test_forward_equals_a_loop_over_impressions(slots, weights):
             a = torch.softmax(a, 0) if weights == "softmax" else a
             pooled = (a[:, None] * torch.stack(keys)).sum(0)
         age = model.row_tables["of_age"](batch.row_codes["age"][row])
-        wide = torch.cat([age, batch.row_numbers[row], q, pooled])
+        numbers = (batch.row_numbers[row][:, None] * model.row_numbers.weight).flatten()
+        wide = torch.cat([age, numbers, q, pooled])
         logits.append(model.top(model.top_id(wide)[None])[0])
     torch.testing.assert_close(model(batch), torch.stack(logits), rtol=1e-4, atol=1e-4)
 
@@ -175,19 +176,23 @@ def test_histories_may_all_be_empty(slots):
     assert torch.isfinite(model(packer.pack(rows, None))).all()
 
 
-def test_numbers_are_silent_at_the_start_and_learned_from_then_on(slots):
+def test_numbers_start_as_quiet_as_ids_and_are_learned(slots):
     model, packer = build(slots)
     batch = packer.pack(ROWS, None)
-    assert batch.row_numbers.shape[1]
-    assert batch.item_numbers.shape[1]
-    louder = {name: getattr(batch, name) + 1 for name in ("row_numbers", "item_numbers")}
     model.eval()
-    for name, numbers in louder.items():
-        moved = model(dataclasses.replace(batch, **{name: numbers}))
-        # the numbers of clicked items are pooled, and pooled numbers have no weight either
-        torch.testing.assert_close(moved, model(batch), rtol=0, atol=1e-6)
+    for name in ("row_numbers", "item_numbers"):
+        assert getattr(batch, name).shape[1]
+        louder = dataclasses.replace(batch, **{name: getattr(batch, name) + 1})
+        moved = (model(louder) - model(batch)).abs().max().item()
+        assert 0 < moved < 10 * SMALL.embedding_std
     model(batch).sum().backward()
-    for weight in (model.top_id.weight, model.attention_id.weight):
-        silent = (weight == 0).all(dim=0)
-        assert silent.any()
-        assert (weight.grad[:, silent] != 0).any()
+    for numbers in (model.row_numbers, model.item_numbers):
+        assert (numbers.weight.grad != 0).any(dim=1).all()
+
+
+def test_numbers_are_embedded_as_value_times_vector():
+    numbers = Numbers(2, 3, 1.0, seed=0, name="row")
+    values = torch.tensor([[2.0, -1.0], [0.0, 4.0]])
+    one, two = numbers.weight
+    expected = torch.stack([torch.cat([2 * one, -two]), torch.cat([0 * one, 4 * two])])
+    assert torch.equal(numbers(values), expected)

@@ -21,6 +21,7 @@ class Period:
     click: np.ndarray  # (N,) 0 or 1
     items: np.ndarray  # (M,) all histories, one after the other
     offsets: np.ndarray  # (N + 1,)
+    numbers: dict[str, np.ndarray]  # (N,) each: further inputs, where the log has any
 
     def padded(self, values: np.ndarray) -> np.ndarray:
         """(N, LONGEST): one value per history item, zeros behind the last.
@@ -45,7 +46,14 @@ def read_period(log: Path, period: str, rows: int | None = None) -> Period:
         click=table["click"].to_numpy(),
         items=pa.ListArray.flatten(history).to_numpy(),
         offsets=offsets - offsets[0],
+        numbers={name: table[name].to_numpy() for name in number_names(log)},
     )
+
+
+def number_names(log: Path) -> list[str]:
+    """The columns of numbers: those called `number_...`."""
+    names = pq.read_schema(log / "train.parquet").names
+    return [name for name in names if name.startswith("number_")]
 
 
 def read_categories(log: Path) -> np.ndarray:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import ray
 import torch
-from _log import LONGEST, Period, read_categories, read_period
+from _log import LONGEST, Period, number_names, read_categories, read_period
 from _run import (
     ATTENTION,
     BATCH,
@@ -44,18 +44,21 @@ FIELDS = {
 class DIN(BaseModel):
     """Target attention over all item fields at once, then an MLP."""
 
-    def __init__(self, feature_map: FeatureMap, fields: dict[str, str], folder: Path) -> None:
+    def __init__(
+        self, feature_map: FeatureMap, fields: dict[str, str], numbers: list[str], folder: Path
+    ) -> None:
         """Build and initialise it.
 
         Args:
             feature_map: what the library knows of the features.
             fields: history field of every target field.
+            numbers: numeric fields.
             folder: for the checkpoint that `fit` wants to load.
         """
         super().__init__(
             feature_map, model_id="din", verbose=0, model_root=str(folder), metrics=["AUC"]
         )
-        self.fields = fields
+        self.fields, self.numbers = fields, numbers
         self.embedding = FeatureEmbeddingDict(
             feature_map,
             WIDTH,
@@ -64,7 +67,7 @@ class DIN(BaseModel):
         items = WIDTH * len(fields)
         self.attention = DIN_Attention(items, ATTENTION, hidden_activations="Dice")
         self.top = MLP_Block(
-            2 * items,
+            2 * items + WIDTH * len(numbers),
             TOP,
             hidden_activations=[Dice(units) for units in TOP],
             output_dim=1,
@@ -72,6 +75,9 @@ class DIN(BaseModel):
         )
         self.compile("adam", "binary_crossentropy", LEARNING_RATE)
         self.reset_parameters()
+        for name in numbers:  # its own start, Glorot's of a layer 1 to 16, is 34 times as large
+            layer = self.embedding.embedding_layers[name]
+            torch.nn.init.normal_(layer.weight, std=EMBEDDING_STD)
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """`y_pred` of a batch, (B, 1)."""
@@ -80,7 +86,8 @@ class DIN(BaseModel):
         target = torch.cat([embedded[field] for field in self.fields], dim=-1)
         history = torch.cat([embedded[field] for field in self.fields.values()], dim=-1)
         clicked = self.attention(target, history, codes["history"] != 0)
-        return {"y_pred": self.top(torch.cat([target, clicked], dim=-1))}
+        numbers = [embedded[name] for name in self.numbers]
+        return {"y_pred": self.top(torch.cat([*numbers, target, clicked], dim=-1))}
 
     def eval_step(self) -> None:
         """Keep the weights instead of looking at a validation period: there is one epoch."""
@@ -95,7 +102,7 @@ def main() -> None:
     seed_everything(task.seed)
     feature_map = FeatureMap("data", str(folder / "data"))
     feature_map.load(str(folder / "data" / "feature_map.json"), {"embedding_dim": WIDTH})
-    model = DIN(feature_map, FIELDS[task.arm], folder)
+    model = DIN(feature_map, FIELDS[task.arm], number_names(task.log), folder)
     train = loader(feature_map, folder, "train")
     clock.mark_first_batch(model.attention)
     model.fit(train, epochs=1)
@@ -122,9 +129,10 @@ def prepare(task: Task, folder: Path) -> None:
     for period, rows in (("train", task.rows), ("test", None)):
         table = raw_table(values, fields, read_period(task.log, period, rows))
         pq.write_table(table, folder / f"{period}.parquet")
-    write_unit_vectors(task.log, folder)
+    if "vector" in fields:
+        write_unit_vectors(task.log, folder)
     encoder = FeatureProcessor(
-        feature_columns(fields, folder),
+        feature_columns(fields, number_names(task.log), folder),
         {"name": "click", "dtype": "float"},
         dataset_id="data",
         data_root=str(folder),
@@ -135,7 +143,11 @@ def prepare(task: Task, folder: Path) -> None:
     for period in ("train", "test"):
         columns = pq.read_table(folder / "data" / f"{period}.parquet").to_pandas()
         arrays = {name: np.stack(columns[name].to_numpy()) for name in columns}
-        arrays = {name: array.astype(np.int32) for name, array in arrays.items()}
+        numbers = {"click", *number_names(task.log)}
+        arrays = {
+            name: array.astype(np.float32 if name in numbers else np.int32)
+            for name, array in arrays.items()
+        }
         np.savez(folder / "data" / f"{period}.npz", **arrays)
 
 
@@ -148,7 +160,7 @@ def raw_table(values: dict[str, np.ndarray], fields: dict[str, str], period: Per
         columns[target] = names.take(pa.array(period.item_id))
         items = names.take(pa.array(period.items))
         columns[history] = pc.binary_join(pa.ListArray.from_arrays(offsets, items), "^")
-    return pa.table(columns)
+    return pa.table(columns | {name: pa.array(values) for name, values in period.numbers.items()})
 
 
 def item_values(log: Path, field: str) -> np.ndarray:
@@ -178,7 +190,9 @@ def write_unit_vectors(log: Path, folder: Path) -> None:
         np.savez(folder / "vectors.npz", key=vectors["key"], value=value)
 
 
-def feature_columns(fields: dict[str, str], folder: Path) -> list[dict[str, object]]:
+def feature_columns(
+    fields: dict[str, str], numbers: list[str], folder: Path
+) -> list[dict[str, object]]:
     """The library's description of the features; a history shares the table of its target."""
     targets = [
         {"name": name, "active": True, "dtype": "str", "type": "categorical"} for name in fields
@@ -203,7 +217,10 @@ def feature_columns(fields: dict[str, str], folder: Path) -> list[dict[str, obje
         }
         for target, history in fields.items()
     ]
-    return targets + histories
+    of_numbers: list[dict[str, object]] = [
+        {"name": name, "active": True, "dtype": "float", "type": "numeric"} for name in numbers
+    ]
+    return targets + histories + of_numbers
 
 
 if __name__ == "__main__":

@@ -1,0 +1,40 @@
+"""What a codebook does with the items: numbers for a record."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def code_facts(code: np.ndarray, codebook_size: int) -> dict[str, float]:
+    """How a codebook is used: share of codes in use, entropy in bits, share of the largest.
+
+    >>> code_facts(np.array([0, 0, 1, 1]), 4)
+    {'codes_used': 0.5, 'code_entropy_bits': 1.0, 'largest_code': 0.5}
+    """
+    share = np.bincount(code, minlength=codebook_size) / max(len(code), 1)
+    used = share[share > 0]
+    return {
+        "codes_used": float(len(used) / codebook_size),
+        "code_entropy_bits": float(-(used * np.log2(used)).sum()),
+        "largest_code": float(share.max()),
+    }
+
+
+def level_facts(code: np.ndarray, codebook_size: int) -> dict[str, float]:
+    """The same of each of L levels, (n, L), and the share of items that share all their codes.
+
+    >>> level_facts(np.array([[0, 1], [0, 1], [1, 1], [1, 0]]), 2)["collisions"]
+    0.5
+    """
+    facts = {
+        f"{name}_{level}": value
+        for level, own in enumerate(code.T, start=1)
+        for name, value in code_facts(own, codebook_size).items()
+    }
+    return facts | {"collisions": collisions(code)}
+
+
+def collisions(code: np.ndarray) -> float:
+    """Share of items that have the same code(s) as another one: of (n,) or (n, L)."""
+    _, place, count = np.unique(code, axis=0, return_inverse=True, return_counts=True)
+    return float((count[place.ravel()] > 1).mean()) if len(code) else 0.0

@@ -1,0 +1,140 @@
+"""Several modes at once, written `sim_tier+cluster_id`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import SerializationInfo, SerializeAsAny, model_serializer
+
+from ctrbench.impressions.slots import HistorySlots
+from ctrbench.injection._base import Images, Injected, Injection, Prepared
+from ctrbench.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ctrbench.impressions.packing import Batch
+
+JOINT = "+"
+REVISIONS = 100  # more than any mode will have, so that no two combinations share a number
+
+
+class Combination(Injection):
+    """What each part injects, side by side; attention changes one after the other.
+
+    The image block has one learning-rate factor, the combination's.
+    """
+
+    parts: dict[str, SerializeAsAny[Injection]]  # by name, in the order in which they were written
+
+    @property
+    def seeded(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether any part draws chance."""
+        return any(part.seeded for part in self.parts.values())
+
+    @property
+    def starts_ids(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether a part starts the ids."""
+        return any(part.starts_ids for part in self.parts.values())
+
+    @property
+    def revision(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """All parts' as one number."""
+        revisions = (part.revision for part in self.parts.values())
+        return reduce(lambda all_before, own: REVISIONS * all_before + own, revisions)
+
+    @model_serializer(mode="plain")
+    def _flat(self, info: SerializationInfo) -> dict[str, Any]:
+        """`part.setting: value`, as a benchmark file has them."""
+        dumped = {
+            f"{name}.{key}": value
+            for name, part in self.parts.items()
+            for key, value in part.model_dump(
+                mode="json", exclude_defaults=info.exclude_defaults, exclude={FACTOR}
+            ).items()
+        }
+        if self.learning_rate_factor != 1 or not info.exclude_defaults:
+            dumped[FACTOR] = self.learning_rate_factor
+        return dumped
+
+    def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
+        """Every part's."""
+        return [
+            f"{name}: {problem}"
+            for name, part in self.parts.items()
+            for problem in part.problems(items, width, model)
+        ]
+
+    def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
+        """Every part's arrays, under its name."""
+        made = {name: part.prepare(images, slots, seed) for name, part in self.parts.items()}
+        kinds = {
+            kind: _under_names({name: getattr(one, kind) for name, one in made.items()})
+            for kind in ("item", "slot", "whole", "facts")
+        }
+        return Prepared(**kinds)
+
+    def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
+        """Every part's layers, under its name."""
+        from torch import nn
+
+        return {
+            name: nn.ModuleDict(part.layers(_of_part(prepared, name)))
+            for name, part in self.parts.items()
+        }
+
+    def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
+        """What the parts inject."""
+        import torch
+
+        found = []
+        for name, part in self.parts.items():
+            item, slot = (_of(arrays, name) for arrays in (batch.image_item, batch.image_slot))
+            own = replace(batch, image_item=item, image_slot=slot)
+            found.append(part.inject(layers[name], own))  # pyright: ignore[reportArgumentType]
+
+        def beside(kind: str) -> Tensor | None:
+            values = [getattr(one, kind) for one in found if getattr(one, kind) is not None]
+            return torch.cat(values, dim=1) if values else None
+
+        attention = None
+        for scale, shift in (one.attention for one in found if one.attention is not None):
+            if attention is None:
+                attention = scale, shift
+            else:
+                attention = scale * attention[0], scale * attention[1] + shift
+        return Injected(beside("item"), beside("slot"), beside("target"), attention)
+
+    def starting_ids(self, prepared: Prepared, model: ModelSettings) -> np.ndarray | None:
+        """That of the one part that has a start."""
+        for name, part in self.parts.items():
+            if part.starts_ids:
+                return part.starting_ids(_of_part(prepared, name), model)
+        return None
+
+    def report(self, layers: nn.ModuleDict) -> dict[str, float]:
+        """Every part's numbers, under its name."""
+        return _under_names(
+            {name: part.report(layers[name]) for name, part in self.parts.items()}  # pyright: ignore
+        )
+
+
+FACTOR = "learning_rate_factor"
+
+
+def _under_names(of_parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {f"{name}.{key}": value for name, own in of_parts.items() for key, value in own.items()}
+
+
+def _of(arrays: dict[str, Any], name: str) -> dict[str, Any]:
+    """Those of one part, under their own names."""
+    start = f"{name}."
+    return {key.removeprefix(start): v for key, v in arrays.items() if key.startswith(start)}
+
+
+def _of_part(prepared: Prepared, name: str) -> Prepared:
+    item, slot, whole = (_of(a, name) for a in (prepared.item, prepared.slot, prepared.whole))
+    return Prepared(item, slot, whole)

@@ -1,0 +1,101 @@
+"""A mode by its name: one file, or several joined by a plus."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, get_origin
+
+from pydantic import ValidationError
+
+from ctrbench import plugins
+from ctrbench.errors import ConfigError, refusal, unknown_name
+from ctrbench.injection._base import Injection
+from ctrbench.injection._combination import FACTOR, JOINT, Combination
+
+PACKAGE = "ctrbench.injection"
+BASELINE = "none"
+
+Mode = TypeVar("Mode", bound=Injection)
+
+
+def load_mode(name: str, settings: dict[str, Any]) -> Injection:
+    """A mode with its settings, by its name in the listing, or a combination `one+other`.
+
+    Args:
+        name: of the mode.
+        settings: its own; of a combination `part.setting`, and `learning_rate_factor`.
+
+    Raises:
+        UnknownNameError: no mode has this name.
+        ConfigError: listing every setting that is unknown or wrong, or parts that do not go
+            together.
+    """
+    names = name.split(JOINT)
+    if len(names) == 1:
+        return _configured(name, mode_class(name), settings, f"modes.{name}")
+    return _combined(name, names, settings)
+
+
+def mode_class(name: str) -> type[Injection]:
+    """The class of a mode that is one file.
+
+    Raises:
+        UnknownNameError: no mode has this name.
+    """
+    return plugins.load(PACKAGE, name, Injection, "mode")
+
+
+def takes_list(name: str, setting: str) -> bool:
+    """Whether one value of the setting is itself a list, so that a list is no grid yet."""
+    if JOINT in name:
+        name, _, setting = setting.partition(".")
+    if name not in plugins.names(PACKAGE):
+        return False
+    field = mode_class(name).model_fields.get(setting)
+    return field is not None and get_origin(field.annotation) in (tuple, list)
+
+
+def _combined(name: str, names: list[str], settings: dict[str, Any]) -> Combination:
+    classes = {one: mode_class(one) for one in names}
+    problems = []
+    if len(classes) < len(names):
+        problems.append("a mode combined with itself")
+    if BASELINE in names:
+        problems.append(f"'{BASELINE}' is the baseline, which injects nothing")
+    starting = [one for one, found in classes.items() if found.starts_ids]
+    if len(starting) > 1:
+        problems.append(f"{' and '.join(starting)} both start the ids")
+    own: dict[str, dict[str, Any]] = {one: {} for one in classes}
+    whole = {}
+    for key, value in settings.items():
+        part, _, setting = key.partition(".")
+        if key == FACTOR:
+            whole[FACTOR] = value
+        elif part in own and setting == FACTOR:
+            problems.append(f"{key}: the combination has one, {FACTOR}")
+        elif part in own and setting:
+            own[part][setting] = value
+        else:
+            problems.append(
+                f"setting '{key}': write PART.SETTING, the part one of {', '.join(own)}"
+            )
+    if problems:
+        raise ConfigError("; ".join(f"modes.{name}: {problem}" for problem in problems))
+    parts = {
+        one: _configured(one, found, own[one], f"modes.{name}.{one}")
+        for one, found in classes.items()
+    }
+    return _configured(name, Combination, {"parts": parts, **whole}, f"modes.{name}")
+
+
+def _configured(name: str, mode: type[Mode], settings: dict[str, Any], where: str) -> Mode:
+    try:
+        return mode.model_validate(settings)
+    except ValidationError as error:
+        problems = []
+        for detail in error.errors():
+            key = ".".join(map(str, detail["loc"]))
+            if detail["type"] == "extra_forbidden":
+                problems.append(unknown_name(f"setting of {name}", key, mode.model_fields))
+            else:
+                problems.append(f"{where}.{key}: {refusal(detail)}")
+    raise ConfigError("; ".join(problems))

@@ -1,0 +1,41 @@
+import re
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from ctrbench.cli.main import app
+from ctrbench.errors import ConfigError
+from data_synth.world import WorldConfig
+from data_synth.writing import write_world
+
+
+@pytest.fixture
+def run(tmp_path):
+    write_world(WorldConfig("taste", users=30, items=30, impressions=600), tmp_path, pictures=64)
+
+    def invoke(*words):
+        given = ["--home", str(tmp_path), "codebook", *words, "--dataset", "taste"]
+        result = CliRunner().invoke(app, given)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.output
+
+    return invoke
+
+
+def test_table_and_files(run, tmp_path):
+    options = ["--size", "4,8", "--seeds", "2", "--against", "noisy_0.5"]
+    output = run("oracle", *options, "--output", str(tmp_path / "out"))
+    assert re.search(r"centres\s+┃\s+4 ┃\s+8 ┃", output)
+    for row in ("entropy", "over seeds: adjusted Rand", "with noisy_0.5: mutual information"):
+        assert row in output
+    for size in (4, 8):
+        folder = tmp_path / "out" / f"oracle-{size}"
+        assert (folder / "codes.parquet").exists()
+        assert Image.open(folder / "clusters.png").height == size * 68
+
+
+def test_size_that_is_no_number(run):
+    with pytest.raises(ConfigError, match="whole numbers"):
+        run("oracle", "--size", "4;8")
