@@ -62,6 +62,14 @@ class TuneSettings(Frozen):
     versions: Versions | None = None  # on which the factor is chosen; null: all
 
 
+class ScreenSettings(Frozen):
+    """What `ctrbench screen` looks at before it confirms; choices are made on `valid` only."""
+
+    mode: str = "sim_score"  # of the file's modes: every version is tried with it
+    seeds: Seeds = (0, 1)
+    keep: PositiveInt = 2  # versions that are confirmed with all modes and seeds
+
+
 class BenchmarkFile(Frozen):
     """The whole of a benchmark file."""
 
@@ -78,6 +86,7 @@ class BenchmarkFile(Frozen):
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
     tune: TuneSettings | None = None
+    screen: ScreenSettings | None = None
 
 
 def read_benchmark(path: Path) -> BenchmarkFile:
@@ -127,6 +136,7 @@ def _model_at(where: tuple[Any, ...]) -> type[BaseModel] | None:
         "model": ModelSettings,
         "training": TrainingSettings,
         "tune": TuneSettings,
+        "screen": ScreenSettings,
     }
     return inner.get(str(where[0])) if where else BenchmarkFile
 

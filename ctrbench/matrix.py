@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ctrbench.errors import (
     unknown_name,
 )
 from ctrbench.injection import BASELINE, Injection, load_mode, takes_list
+from ctrbench.models import backbone_names
 from ctrbench.schema import Cell, Control, DatasetManifest, VersionManifest
 from ctrbench.settings import TrainingSettings
 from ctrbench.slices import problems as slice_problems
@@ -80,6 +81,17 @@ class Matrix:
             protocol=PROTOCOL,
         )
 
+    def narrowed(
+        self, versions: Sequence[str], modes: Sequence[str], seeds: Sequence[int]
+    ) -> Matrix:
+        """The part with these versions (their controls come along), modes and seeds."""
+        return replace(
+            self,
+            file=self.file.model_copy(update={"seeds": tuple(seeds)}),
+            rows=tuple(row for row in self.rows if row.version in versions),
+            columns=tuple(column for column in self.columns if column.mode in modes),
+        )
+
     def repeated(self) -> Cell | None:
         """The A/A arm: the first seed's baseline once more; None if the file forgoes it."""
         if not self.file.repeat_baseline:
@@ -120,6 +132,11 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
         if dataset.name in impressions.names(workspace):
             problems += _data_problems(workspace, file, dataset, versions, columns)
     problems += _device_problems(file.training)
+    problems += [
+        f"modes.{column.label} starts the ids, and training.warm_start has trained them"
+        for column in columns
+        if file.training.warm_start and column.settings.starts_ids
+    ]
     raise_all(
         list(dict.fromkeys(problems)),
         ConfigError,
@@ -250,7 +267,11 @@ def _field_problems(file: BenchmarkFile, dataset: DatasetManifest) -> list[str]:
     fields = {field.name: field for field in dataset.fields}
     usable = [name for name, field in fields.items() if field.kind != "text"]
     groups = [f.name for f in dataset.fields if f.of == "item" and f.kind == "categorical"]
-    found = [
+    backbones = backbone_names()
+    found = []
+    if file.model.backbone not in backbones:
+        found.append(f"model.backbone: {unknown_name('backbone', file.model.backbone, backbones)}")
+    found += [
         f"model.fields: {unknown_name('field', name, usable)}"
         for name in file.model.fields or ()
         if name not in usable

@@ -242,6 +242,30 @@ class CurvePoint(Frozen):
     auc: float | None
 
 
+class BlockPoint(Frozen):
+    """One part of the model at one point of the epoch; Euclidean norms over all its weights."""
+
+    gradient: float  # of the last batch
+    update: float  # the way since the last point
+    weight: float  # the weights at the last point
+
+
+class TracePoint(Frozen):
+    """The model at one point of the learning curve."""
+
+    impressions: int  # seen so far
+    loss: float  # since the last point
+    blocks: dict[str, BlockPoint]  # ids, image, attention, mlp
+    reported: dict[str, float]  # by the mode: a gate, say
+
+
+class Trace(Frozen):
+    """How a cell learned, and what its inputs are worth to it in the end."""
+
+    points: tuple[TracePoint, ...]
+    permuted: dict[str, dict[str, float]]  # item_id, image -> metric -> what is lost, a fraction
+
+
 class CellRecord(Frozen):
     """Everything a cell leaves behind besides its predictions; one JSON file."""
 

@@ -14,10 +14,11 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class ModelSettings(Frozen):
-    """Sizes and choices of the DIN; the same for the baseline and every injected sibling."""
+    """Sizes and choices of the CTR model; the same for the baseline and every injected sibling."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
+    backbone: str = "din"  # or bst; a file below models/, or an installed package's
     history_length: PositiveInt = 50  # latest clicks before the impression
     embedding_size: PositiveInt = 16  # of the item id
     field_embedding_size: PositiveInt = 8  # of every categorical or list field
@@ -25,7 +26,9 @@ class ModelSettings(Frozen):
     user_id: bool = False  # embed the user's own id as one more user field
     attention: HiddenSizes = (64, 32)  # of the attention unit
     top: HiddenSizes = (200, 80)  # of the last MLP
-    attention_weights: Literal["plain", "softmax"] = "plain"  # plain: unnormalised, as in the paper
+    # Of DIN. plain: unnormalised, as in the paper; uniform: no attention, histories are averaged.
+    attention_weights: Literal["plain", "softmax", "uniform"] = "plain"
+    transformer_width: Annotated[PositiveInt, Field(multiple_of=2)] = 32  # of bst's tokens
     activation: Literal["dice", "prelu"] = "dice"
     embedding_std: PositiveFloat = 0.01  # of the starting values of every embedding
 
@@ -42,6 +45,7 @@ class TrainingSettings(Frozen):
     # its step grows with the table, lazy Adam above; results/tables/optimizers.md has the cost.
     table_optimizer: TableOptimizer = "auto"
     table_learning_rate_factor: PositiveFloat = 1.0  # of lazy Adam; of Adagrad: 10 is a good start
+    warm_start: Share = 0.0  # of train, where the baseline learns alone before images come in
     mba_l2: NonNegativeFloat = 0.01  # mini-batch-aware L2 of the id embedding, DIN section 5.1
     id_dropout: Share = 0.02  # of ids replaced by unknown, so that its row is trained
     weight_averaging: Share = 0.0  # of the training's end, whose weights are averaged; 0: the last

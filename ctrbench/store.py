@@ -18,6 +18,7 @@ from ctrbench.schema import (
     DatasetManifest,
     Frozen,
     Metrics,
+    Trace,
     VersionManifest,
 )
 from ctrbench.workspace import Workspace
@@ -118,6 +119,23 @@ class Store:
         order = np.argsort(table["row"].to_numpy(), kind="stable")
         return table["p_click"].to_numpy()[order]
 
+    def write_trace(self, cell: Cell, trace: Trace) -> None:
+        """Keep how a cell learned beside its record.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        write_json(self._trace_path(cell), trace.model_dump(mode="json"))
+
+    def read_trace(self, cell: Cell) -> Trace | None:
+        """How the cell learned, where that was recorded.
+
+        Raises:
+            StoreError: the file is there but damaged.
+        """
+        path = self._trace_path(cell)
+        return _read(path, Trace) if path.exists() else None
+
     def write_summary(
         self, summary: DatasetSummary, ceiling: Mapping[str, np.ndarray] | None = None
     ) -> None:
@@ -141,6 +159,9 @@ class Store:
         """The manifest kept by the last run, if any."""
         path = self._version_path(dataset, version)
         return _read(path, VersionManifest) if path.exists() else None
+
+    def _trace_path(self, cell: Cell) -> Path:
+        return self.path(cell).with_suffix(".trace")  # JSON, yet no record
 
     def _influence_path(self, cell: Cell) -> Path:
         return self.path(cell).with_suffix(".users.npz")

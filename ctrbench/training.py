@@ -16,7 +16,7 @@ from torchmetrics.classification import BinaryAUROC
 from ctrbench.errors import CtrBenchError
 from ctrbench.impressions.order import sequential_batches, shuffled_batches
 from ctrbench.impressions.packing import Batch, Packer
-from ctrbench.models import DIN
+from ctrbench.models._base import Backbone
 from ctrbench.optimizers import LazyAdam, RowwiseAdagrad
 from ctrbench.schema import CurvePoint
 from ctrbench.seeding import stream
@@ -28,6 +28,7 @@ SMALL_TABLE = 1000  # rows; all of them are moved at every step whatever the opt
 LARGE_TABLE = 200_000  # rows, above which `auto` moves those of a batch alone
 
 Progress = Callable[[float], None]  # share of the work done, 0 to 1
+Observer = Callable[[CurvePoint], None]
 
 
 class DivergedError(CtrBenchError):
@@ -59,9 +60,18 @@ class _Curve:
 
 
 def fit(
-    model: DIN, packer: Packer, settings: TrainingSettings, seed: int, progress: Progress
+    model: Backbone,
+    packer: Packer,
+    settings: TrainingSettings,
+    seed: int,
+    progress: Progress,
+    chosen: list[torch.optim.Optimizer] | None = None,
+    warming: bool = False,
+    observer: Observer | None = None,
 ) -> tuple[CurvePoint, ...]:
     """Train in place on the `train` period; exactly `epochs` passes, no choosing among them.
+
+    With `warm_start` the period's first part is left out here: the baseline was trained on it.
 
     With `weight_averaging` the model ends with the mean of its weights at the curve's points of the
     training's end, a twentieth of an epoch apart (Izmailov et al. 2018, arXiv:1803.05407).
@@ -72,6 +82,9 @@ def fit(
         settings: learning rate, batch size and the rest.
         seed: of the cell: data order and id dropout come from its streams.
         progress: told the share of impressions seen.
+        chosen: optimisers that go on; None: new ones.
+        warming: train on the first part that `warm_start` says instead, for one epoch.
+        observer: told every point of the curve; the last batch's gradients are there then.
 
     Returns:
         The points of the learning curve.
@@ -81,14 +94,17 @@ def fit(
     """
     device = model.id_embedding.weight.device
     rows = packer.slots.impressions.rows("train")
-    total = settings.epochs * (rows.stop - rows.start)
-    chosen = optimizers(model, settings)
+    warm = rows.start + round(settings.warm_start * (rows.stop - rows.start))
+    rows = slice(rows.start, warm) if warming else slice(warm, rows.stop)
+    epochs, part = (1, ("warm",)) if warming else (settings.epochs, ())
+    total = epochs * (rows.stop - rows.start)
+    chosen = optimizers(model, settings) if chosen is None else chosen
     penalty = _MiniBatchAwareL2(model.id_embedding, packer.item_counts, settings.mba_l2)
-    curve, seen, step = _Curve(), 0, total / (settings.epochs * CURVE_POINTS)
+    curve, seen, step = _Curve(), 0, total / (epochs * CURVE_POINTS)
     averaged: AveragedModel | None = None
     model.train()
-    for epoch in range(settings.epochs):
-        dropout = settings.id_dropout, stream(seed, "id_dropout", epoch)
+    for epoch in range(epochs):
+        dropout = settings.id_dropout, stream(seed, "id_dropout", *part, epoch)
         for batch_rows in shuffled_batches(rows, settings.batch_size, seed, epoch):
             batch = packer.pack(batch_rows, dropout).to(device)
             logit = model(batch)
@@ -107,6 +123,8 @@ def fit(
             seen += len(batch_rows)
             if seen >= step * (len(curve.points) + 1) or seen == total:
                 curve.close(seen)
+                if observer is not None:
+                    observer(curve.points[-1])
                 if seen > (1 - settings.weight_averaging) * total:
                     averaged = averaged or AveragedModel(model, use_buffers=True)
                     averaged.update_parameters(model)
@@ -117,7 +135,7 @@ def fit(
 
 
 @torch.no_grad()
-def predict(model: DIN, packer: Packer, period: str, progress: Progress) -> np.ndarray:
+def predict(model: Backbone, packer: Packer, period: str, progress: Progress) -> np.ndarray:
     """(n,) float32 predicted click probabilities of a period's impressions, in stored order.
 
     Raises:
@@ -137,7 +155,7 @@ def predict(model: DIN, packer: Packer, period: str, progress: Progress) -> np.n
     return p_click
 
 
-def optimizers(model: DIN, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
+def optimizers(model: Backbone, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
     """Of embedding tables, and of the rest; the image block has its own learning-rate factor."""
     image, rate, kind = model.image_parameters(), settings.learning_rate, settings.table_optimizer
     smallest = {"adam": np.inf, "auto": LARGE_TABLE}.get(kind, SMALL_TABLE)
@@ -148,14 +166,14 @@ def optimizers(model: DIN, settings: TrainingSettings) -> list[torch.optim.Optim
             of_tables.append(table.weight)
     apart = {id(parameter) for parameter in (*image, *of_tables)}
     shared = [parameter for parameter in model.parameters() if id(parameter) not in apart]
-    groups: list[dict[str, object]] = [{"params": shared, "lr": rate}]
-    if image:
-        groups.append({"params": image, "lr": rate * model.mode.learning_rate_factor})
-    found: list[torch.optim.Optimizer] = [torch.optim.Adam(groups, fused=True)]
+    found: list[torch.optim.Optimizer] = [torch.optim.Adam(shared, lr=rate, fused=True)]
     if of_tables:
-        rate *= settings.table_learning_rate_factor
+        of_table = rate * settings.table_learning_rate_factor
         chosen = RowwiseAdagrad if kind == "rowwise_adagrad" else LazyAdam
-        found.append(chosen(of_tables, lr=rate))
+        found.append(chosen(of_tables, lr=of_table))
+    if image:  # the last one, so that those before are the baseline's
+        factor = model.mode.learning_rate_factor
+        found.append(torch.optim.Adam(image, lr=rate * factor, fused=True))
     return found
 
 

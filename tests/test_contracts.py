@@ -9,7 +9,8 @@ from ctrbench.impressions.packing import Packer
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import Images, Injection, Prepared, load_mode
 from ctrbench.injection.none import NoInjection
-from ctrbench.models import DIN
+from ctrbench.models import backbone_names, load_backbone
+from ctrbench.models._base import Backbone
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.training import fit, predict
 
@@ -17,6 +18,13 @@ MODES = [name for name in plugins.names("ctrbench.injection") if name != "none"]
 SETTINGS = ModelSettings(history_length=10, embedding_size=4, attention=(8,), top=(8,))
 SMALL = {"codebook_size": 7}  # settings that the tiny world needs, where a mode has them
 ROWS = np.arange(400, 500)
+BACKBONES = {
+    **{
+        name: SETTINGS.model_copy(update={"backbone": name, "transformer_width": 8})
+        for name in backbone_names()
+    },
+    "uniform": SETTINGS.model_copy(update={"attention_weights": "uniform"}),
+}
 
 
 def make(name: str) -> Injection:
@@ -32,15 +40,18 @@ def images(slots: HistorySlots, seed: int = 0) -> Images:
     return Images(vectors, has_vector, has_vector)
 
 
-def build(name: str, slots: HistorySlots, seed: int = 0) -> tuple[DIN, Packer]:
+def build(
+    name: str, slots: HistorySlots, seed: int = 0, settings: ModelSettings = SETTINGS
+) -> tuple[Backbone, Packer]:
     mode = make(name) if name != "none" else NoInjection()
     prepared = mode.prepare(images(slots), slots, seed) if name != "none" else Prepared()
-    packer = Packer(slots, SETTINGS, prepared.item, prepared.slot)
+    packer = Packer(slots, settings, prepared.item, prepared.slot)
     probe = packer.pack(ROWS[:8], None)
-    return DIN(packer.sizes, SETTINGS, mode, prepared, probe, seed), packer
+    backbone = load_backbone(settings.backbone)
+    return backbone(packer.sizes, settings, mode, prepared, probe, seed), packer
 
 
-def starts_ids(model: DIN) -> bool:
+def starts_ids(model: Backbone) -> bool:
     return model.mode.starts_ids
 
 
@@ -59,9 +70,15 @@ def test_mode_is_alive(name, slots):
     assert np.abs(predictions[0] - predictions[1]).max() > 1e-4
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("name", MODES)
-def test_image_block_that_says_nothing_gives_the_baselines_logits(name, slots, monkeypatch):
-    (model, packer), (baseline, _) = build(name, slots), build("none", slots)
+def test_image_block_that_says_nothing_gives_the_baselines_logits(
+    name, backbone, slots, monkeypatch
+):
+    settings = BACKBONES[backbone]
+    (model, packer), (baseline, _) = (
+        build(one, slots, settings=settings) for one in (name, "none")
+    )
     if starts_ids(model):
         baseline.id_embedding = model.id_embedding
     own = type(model.mode).inject
@@ -71,27 +88,31 @@ def test_image_block_that_says_nothing_gives_the_baselines_logits(name, slots, m
     assert torch.equal(model(batch), baseline(batch))
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("name", MODES)
-def test_shared_parameters_start_equal_to_the_baselines(name, slots):
-    (model, _), (baseline, _) = build(name, slots), build("none", slots)
+def test_shared_parameters_start_equal_to_the_baselines(name, backbone, slots):
+    settings = BACKBONES[backbone]
+    (model, _), (baseline, _) = (build(one, slots, settings=settings) for one in (name, "none"))
     own = dict(model.named_parameters())
     for key, parameter in baseline.named_parameters():
         if key != "id_embedding.weight" or not starts_ids(model):
             assert torch.equal(own[key], parameter), key
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("name", MODES)
-def test_logit_does_not_depend_on_the_rows_beside_it(name, slots):
-    model, packer = build(name, slots)
+def test_logit_does_not_depend_on_the_rows_beside_it(name, backbone, slots):
+    model, packer = build(name, slots, settings=BACKBONES[backbone])
     model.eval()
     together = model(packer.pack(ROWS, None))
     alone = torch.cat([model(packer.pack(ROWS[i : i + 1], None)) for i in range(len(ROWS))])
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("backbone", backbone_names())
 @pytest.mark.parametrize("name", MODES)
-def test_every_image_parameter_is_trained(name, slots):
-    model, packer = build(name, slots)
+def test_every_image_parameter_is_trained(name, backbone, slots):
+    model, packer = build(name, slots, settings=BACKBONES[backbone])
     before = [parameter.detach().clone() for parameter in model.image_parameters()]
     fit(model, packer, TrainingSettings(batch_size=128), 0, lambda share: None)
     for old, new in zip(before, model.image_parameters(), strict=True):

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from ctrbench.impressions.packing import Packer
-from ctrbench.models import DIN
+from ctrbench.models.din import DIN
 from tests.test_contracts import ROWS, SETTINGS, build, images
 
 

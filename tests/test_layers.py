@@ -11,7 +11,7 @@ import ctrbench
 from ctrbench import plugins
 
 ROOT = Path(ctrbench.__file__).parent
-FOLDERS = ["injection", "datasets", "reports", "controls", "pretrain", "encoders"]
+FOLDERS = ["injection", "datasets", "reports", "controls", "pretrain", "encoders", "models"]
 HEAVY = ("torch", "pandas", "pyarrow", "duckdb", "faiss", "sklearn", "torchmetrics")
 
 

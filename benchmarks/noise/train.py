@@ -9,17 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from ctrbench import impressions
-from ctrbench.impressions.slots import HistorySlots
-from ctrbench.injection import load_mode
 from ctrbench.matrix import read_matrix
-from ctrbench.runner.preparation import prepare
 from ctrbench.schema import Cell
-from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.workspace import Workspace
 
 AVERAGED = (0.1, 0.25, 0.5)  # of the end of the epoch, in 2, 5 and 10 snapshots
 LAST = 0.0
-PROBE_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -71,28 +66,13 @@ def _predictions(home: Path, cell: Cell, folder: Path) -> dict[str, np.ndarray]:
 def _train(workspace: Workspace, cell: Cell) -> dict[str, np.ndarray]:
     import torch
 
-    from ctrbench.impressions.packing import Packer
-    from ctrbench.models import DIN
+    from ctrbench.runner.building import build
     from ctrbench.seeding import scoped_torch_seed
     from ctrbench.training import fit, predict
 
     torch.set_num_threads(1)
-    settings = ModelSettings.model_validate(cell.model)
-    training = TrainingSettings.model_validate(cell.training)
-    mode = load_mode(cell.mode, cell.mode_settings)
-    slots = HistorySlots(
-        impressions.open_impressions(workspace, cell.dataset), settings.history_length
-    )
-    prepared = prepare(workspace, cell, mode, slots)
-    packer = Packer(slots, settings, prepared.item, prepared.slot)
-    model = DIN(
-        packer.sizes,
-        settings,
-        mode,
-        prepared,
-        packer.pack(np.arange(PROBE_ROWS) + slots.first_row, None),
-        cell.seed,
-    )
+    parts = build(workspace, cell)
+    model, packer = parts.model, parts.packer
     averages = {share: _Average() for share in AVERAGED}
 
     def snapshot(seen: float) -> None:  # called at twenty points of the epoch
@@ -101,7 +81,7 @@ def _train(workspace: Workspace, cell: Cell) -> dict[str, np.ndarray]:
                 average.add(model)
 
     with scoped_torch_seed(cell.seed, "training"):
-        fit(model, packer, training, cell.seed, snapshot)
+        fit(model, packer, parts.training, cell.seed, snapshot)
     found = {f"{LAST}": predict(model, packer, "test", lambda _: None)}
     for share, average in averages.items():
         model.load_state_dict(average.state())

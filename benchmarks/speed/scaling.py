@@ -26,7 +26,7 @@ from ctrbench.executors import keep_freed_memory
 from ctrbench.impressions.packing import Batch, InputSizes
 from ctrbench.injection import Prepared
 from ctrbench.injection.none import NoInjection
-from ctrbench.models import DIN
+from ctrbench.models.din import DIN
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.training import optimizers
 

@@ -28,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 TABLES = HERE.parents[1] / "results" / "tables"
 PEERS = ("fuxictr", "deepctr_torch", "recbole")
 ARMS_OF = {"fuxictr": ("none", "vector", "cluster_id")}  # the others: the baseline alone
+STAND_IN = {"sim_score": "vector"}  # no peer has similarities: beside its frozen vectors instead
 AT_ONCE = 2  # processes, of one thread each
 
 
@@ -73,8 +74,9 @@ def main() -> None:
                 measured = train_at_once(side, arm, root, name, seed=AT_ONCE * repeat)
                 runs.append(Run(side, arm, repeat, measured))
                 print(f"{arm}, {side}, {repeat}: {runs[-1].samples_per_s:,.0f}/s", flush=True)
-    runs = _kept({run.arm for run in runs}, given.impressions) + runs
-    _write(runs, before, given.impressions)
+        _write(
+            _kept({run.arm for run in runs}, given.impressions) + runs, before, given.impressions
+        )
 
 
 def prepared_root(root: Path, work: Work) -> tuple[Path, str]:
@@ -155,7 +157,8 @@ def _write(runs: list[Run], before: float, impressions: int) -> None:
         "with a seed of its own, summed. Median of alternating repeats, in brackets the range. "
         "Whole: from the start of the processes to "
         "stored predictions, what is prepared once set aside. Ratio: ctrbench over the library, "
-        "repeat by repeat.",
+        "repeat by repeat; no library has similarity scores, so ours stand beside its frozen "
+        "vectors.",
         "",
         f"{date.today()}, {machine()}, load before the first run {before:.1f}. Made by "
         "`benchmarks/speed/training.py`; do not edit.",
@@ -166,9 +169,11 @@ def _write(runs: list[Run], before: float, impressions: int) -> None:
     ]
     for arm in dict.fromkeys(run.arm for run in runs):
         ours = [run for run in runs if (run.arm, run.library) == (arm, "ctrbench")]
-        for library in dict.fromkeys(run.library for run in runs if run.arm == arm):
-            own = [run for run in runs if (run.arm, run.library) == (arm, library)]
-            lines.append(_row(arm, library, own, ours))
+        beside = STAND_IN.get(arm, arm)
+        own = [run for run in runs if run.arm == arm]
+        own += [run for run in runs if run.arm == beside != arm and run.library != "ctrbench"]
+        for library in dict.fromkeys(run.library for run in own):
+            lines.append(_row(arm, library, [r for r in own if r.library == library], ours))
     text = "\n".join(lines) + "\n"
     (TABLES / "speed_training.md").write_text(text, encoding="utf-8")
     kept = [vars(run) for run in runs]
@@ -179,7 +184,8 @@ def _write(runs: list[Run], before: float, impressions: int) -> None:
 def _row(arm: str, library: str, own: list[Run], ours: list[Run]) -> str:
     first = own[0].measured[0]
     everything = [one for run in own for one in run.measured]
-    cells = [arm, f"{library} {first['version']}, torch {first['torch']}", f"{len(own)}"]
+    which = arm if own[0].arm == arm else f"{arm} ({own[0].arm})"
+    cells = [which, f"{library} {first['version']}, torch {first['torch']}", f"{len(own)}"]
     for name in ("samples_per_s", "whole_per_s"):
         speeds = [getattr(run, name) for run in own]
         cells.append(_range(speeds, "{:,.0f}"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from ctrbench import embeddings, impressions, plugins
+from ctrbench.models import backbone_names
 from ctrbench.workspace import Workspace
 
 
@@ -14,10 +15,11 @@ def register(app: typer.Typer) -> None:
 
 
 def show(context: typer.Context) -> None:
-    """List modes, importers, pre-training methods, encoders, formats, data sets, versions."""
+    """List what a benchmark file can name: modes, backbones, data sets, versions, and so on."""
     workspace: Workspace = context.obj
     modes = [name for name in plugins.names("ctrbench.injection") if name != "none"]
     _line("modes", modes, "none (the baseline) is added by itself")
+    _line("backbones", backbone_names())
     _line("importers", plugins.names("ctrbench.datasets"))
     _line("pre-training methods", plugins.names("ctrbench.pretrain"))
     _line("image encoders", plugins.names("ctrbench.encoders"))

@@ -11,7 +11,19 @@ from typing import Annotated
 import typer
 
 from ctrbench import __version__
-from ctrbench.cli import codebooks, datasets, embeddings, judging, listing, matrix, pretraining
+from ctrbench.cli import (
+    codebooks,
+    costs,
+    curves,
+    datasets,
+    embeddings,
+    explaining,
+    judging,
+    listing,
+    matrix,
+    pretraining,
+    screening,
+)
 from ctrbench.errors import CtrBenchError
 from ctrbench.workspace import Workspace
 
@@ -32,6 +44,10 @@ matrix.register(app)
 pretraining.register(app)
 codebooks.register(app)
 judging.register(app)
+screening.register(app)
+costs.register(app)
+curves.register(app)
+explaining.register(app)
 listing.register(app)
 
 

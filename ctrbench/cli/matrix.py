@@ -38,7 +38,7 @@ def plan(context: typer.Context, file: BenchmarkArgument, jobs: JobsOption = "au
     from ctrbench.matrix import read_matrix
 
     workspace: Workspace = context.obj
-    print_plan(workspace, read_matrix(file, workspace), _jobs(jobs))
+    print_plan(workspace, read_matrix(file, workspace), jobs_of(jobs))
 
 
 def run(
@@ -47,6 +47,10 @@ def run(
     jobs: JobsOption = "auto",
     retry_failed: Annotated[bool, typer.Option(help="Train failed cells again.")] = False,
     format: FormatOption = "text",
+    traced: Annotated[
+        bool,
+        typer.Option("--trace", help="Record how each cell learns, for `ctrbench explain`."),
+    ] = False,
     until_decided: Annotated[
         bool, typer.Option(help="Add seeds until every comparison is decided, or cannot be.")
     ] = False,
@@ -72,18 +76,20 @@ def run(
     check_format(format)
     if not until_decided and (most_seeds is not None or effect is not None):
         raise ConfigError("--most-seeds and --effect belong to --until-decided; add it.")
+    if until_decided and traced:
+        raise ConfigError("--trace and --until-decided do not go together; trace afterwards.")
     matrix = read_matrix(file, workspace)
     wanted = effect_of(effect, matrix.file.effect)
     if not until_decided:
         with RunDisplay() as display:
-            records = run_matrix(workspace, matrix, _jobs(jobs), retry_failed, display)
+            records = run_matrix(workspace, matrix, jobs_of(jobs), retry_failed, display, traced)
         sys.stdout.write(render(comparison_table(workspace, matrix, records), format))
         return
     with RunDisplay() as display:
         outcome = run_until_decided(
             workspace,
             matrix,
-            _jobs(jobs),
+            jobs_of(jobs),
             retry_failed,
             display,
             MOST_SEEDS if most_seeds is None else most_seeds,
@@ -149,7 +155,7 @@ def tune(
     workspace: Workspace = context.obj
     matrix = read_matrix(file, workspace)
     with RunDisplay() as display:
-        tuning = choose(workspace, matrix, _jobs(jobs), display)
+        tuning = choose(workspace, matrix, jobs_of(jobs), display)
     print_tuning(tuning, matrix)
     if write:
         write_choice(file, tuning.training, tuning.factors)
@@ -171,7 +177,12 @@ def effect_of(option: str | None, of_file: str | None) -> float:
     return points
 
 
-def _jobs(text: str) -> int:
+def jobs_of(text: str) -> int:
+    """The number of cells at once that `--jobs` asks for.
+
+    Raises:
+        ConfigError: it is no number of processes.
+    """
     if text == "auto":
         return max(_cores(), 1)
     if not text.isdecimal() or int(text) < 1:

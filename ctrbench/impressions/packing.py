@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -147,6 +148,33 @@ class Packer:
             image_item={name: _tensor(values[items]) for name, values in self._image_item.items()},
             image_slot={name: _tensor(values[slots]) for name, values in self._image_slot.items()},
         )
+
+    def with_permuted_ids(self, rng: np.random.Generator) -> Packer:
+        """The same, but every item that training knows bears the id of another."""
+        known = np.flatnonzero(self._known_id)
+        other = copy(self)
+        other._known_id = self._known_id.copy()
+        other._known_id[known] = rng.permutation(known)
+        return other
+
+    def with_permuted_images(self, rng: np.random.Generator, has_vector: np.ndarray) -> Packer:
+        """The same, but items bear each other's images, and test slots each other's values.
+
+        Args:
+            rng: to draw from.
+            has_vector: (V,) bool, the items that change places.
+        """
+        order, items = np.arange(len(has_vector)), np.flatnonzero(has_vector)
+        order[items] = rng.permutation(items)
+        first = int(self.slots.starts(np.array([self.slots.impressions.rows("test").start]))[0])
+        places = first + rng.permutation(self.slots.total - first)
+        other = copy(self)
+        other._image_item = {name: values[order] for name, values in self._image_item.items()}
+        other._image_slot = {
+            name: np.concatenate([values[:first], values[places]])
+            for name, values in self._image_slot.items()
+        }
+        return other
 
     def _weight(self, rows: np.ndarray) -> np.ndarray:
         """(B,) weights with mean 1 over the training period, so that their scale means nothing."""

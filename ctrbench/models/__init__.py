@@ -1,5 +1,5 @@
 """The CTR models; each takes any injection mode."""
 
-from ctrbench.models.din import DIN
+from ctrbench.models._loading import backbone_names, load_backbone
 
-__all__ = ["DIN"]
+__all__ = ["backbone_names", "load_backbone"]

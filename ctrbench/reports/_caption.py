@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import fmean
+from typing import Any
 
 from ctrbench.reports._comparison import Arm, Arms, Comparison
 from ctrbench.schema import DatasetManifest, Metrics
@@ -136,10 +137,22 @@ def _training(arms: Arms) -> str:
         for key, value in record.cell.mode_settings.items()
     )
     return (
-        f"Trained for {'one epoch' if epochs == 1 else f'{epochs} epochs'}, batch size "
+        f"Trained for {'one epoch' if epochs == 1 else f'{epochs} epochs'}{_warmed(training)}, "
+        "batch size "
         f"{training['batch_size']}, learning rate {training['learning_rate']:g}"
         + "".join(f"; {text}" for text in chosen)
         + "."
+    )
+
+
+def _warmed(training: dict[str, Any]) -> str:
+    share = training.get("warm_start", 0)
+    if not share:
+        return ""
+    first, rest = 100 * share, 100 * (1 - share)
+    return (
+        f" on the last {rest:g} % of train, all arms going on from one baseline trained on the "
+        f"first {first:g} %"
     )
 
 

@@ -14,22 +14,21 @@ from datetime import UTC, datetime
 import numpy as np
 from filelock import Timeout
 
-from ctrbench import embeddings, impressions
+from ctrbench import embeddings
 from ctrbench.errors import CtrBenchError, StoreError
 from ctrbench.impressions.slots import HistorySlots
-from ctrbench.injection import load_mode
 from ctrbench.locks import lock
+from ctrbench.runner.building import build
 from ctrbench.runner.measure import evaluate_period, slice_metrics, user_influences
-from ctrbench.runner.preparation import prepare
-from ctrbench.schema import Cell, CellRecord, Impressions
+from ctrbench.runner.tracing import Recorder, trace
+from ctrbench.runner.warm_start import go_on, warm_state
+from ctrbench.schema import Cell, CellRecord
 from ctrbench.seeding import scoped_torch_seed
-from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.slices import Slice
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
 MEASURED_PERIODS = ("valid", "test")
-PROBE_ROWS = 16  # impressions on which a new model learns the widths a mode injects
 
 Progress = Callable[[float], None]
 
@@ -64,10 +63,12 @@ def run_cell(
     environment: dict[str, str],
     progress: Progress,
     retry_failed: bool = False,
+    traced: bool = False,
 ) -> CellRecord | None:
     """Train and store one cell, or store why it failed; None if another process is at it.
 
-    A record that is there already is returned as it is, unless it failed and is to be retried.
+    A record that is there already is returned as it is, unless it failed and is to be retried, or
+    its trace is wanted and was not recorded: then it is trained once more, for the trace alone.
 
     Raises:
         StoreError: the result cannot be written; nothing is stored.
@@ -76,11 +77,23 @@ def run_cell(
     try:
         with cell_lock(workspace, cell):
             stored = store.read(cell)
-            if stored is not None and not (retry_failed and stored.status == "failed"):
+            if stored is not None and not is_missing(store, cell, retry_failed, traced):
                 return stored
-            return _run(workspace, store, cell, slices, environment, progress)
+            if stored is not None and stored.status == "done":  # all but its trace is there
+                with _one_thread():
+                    _train(workspace, cell, (), progress, traced)
+                return stored
+            return _run(workspace, store, cell, slices, environment, progress, traced)
     except Timeout:
         return None
+
+
+def is_missing(store: Store, cell: Cell, retry_failed: bool, traced: bool) -> bool:
+    """Whether a cell is to be trained: no record, a failed one to be tried again, no trace."""
+    record = store.read(cell)
+    if record is None or record.status == "failed":
+        return record is None or retry_failed
+    return traced and store.read_trace(cell) is None
 
 
 def failed_record(cell: Cell, reason: str, environment: dict[str, str]) -> CellRecord:
@@ -102,10 +115,13 @@ def _run(
     slices: tuple[Slice, ...],
     environment: dict[str, str],
     progress: Progress,
+    traced: bool,
 ) -> CellRecord:
     try:
         with _one_thread():
-            record, predictions, first_row, influence = _train(workspace, cell, slices, progress)
+            record, predictions, first_row, influence = _train(
+                workspace, cell, slices, progress, traced
+            )
         record = record.model_copy(update={"environment": environment})
         store.write(record, predictions, first_row, influence)
         return record
@@ -123,36 +139,38 @@ def _run(
 
 
 def _train(
-    workspace: Workspace, cell: Cell, slices: tuple[Slice, ...], progress: Progress
+    workspace: Workspace,
+    cell: Cell,
+    slices: tuple[Slice, ...],
+    progress: Progress,
+    traced: bool,
 ) -> tuple[CellRecord, dict[str, np.ndarray], dict[str, int], dict[str, np.ndarray]]:
-    import torch
-
-    from ctrbench.impressions.packing import Packer
-    from ctrbench.models import DIN
-    from ctrbench.training import fit, predict
+    from ctrbench.training import fit, optimizers, predict
 
     watch = _Stopwatch()
-    settings = ModelSettings.model_validate(cell.model)
-    training = TrainingSettings.model_validate(cell.training)
     with watch("prepare"):
-        mode = load_mode(cell.mode, cell.mode_settings)
-        log = impressions.open_impressions(workspace, cell.dataset)
-        slots = HistorySlots(log, settings.history_length)
-        prepared = prepare(workspace, cell, mode, slots)
-        packer = Packer(slots, settings, prepared.item, prepared.slot)
-        probe = packer.pack(np.arange(PROBE_ROWS) % _length(log, "train") + slots.first_row, None)
-        model = DIN(packer.sizes, settings, mode, prepared, probe, cell.seed)
-        model.to(torch.device(training.device))
+        parts = build(workspace, cell)
+        model, packer, slots, training = parts.model, parts.packer, parts.slots, parts.training
+        chosen = optimizers(model, training)
+        if training.warm_start:
+            go_on(model, chosen, warm_state(workspace, cell))
     with watch("train"), scoped_torch_seed(cell.seed, "training"):  # for modes that draw there
-        curve = fit(model, packer, training, cell.seed, lambda share: progress(0.8 * share))
+        told = lambda share: progress(0.8 * share)  # noqa: E731
+        recorder = Recorder(parts) if traced else None
+        curve = fit(model, packer, training, cell.seed, told, chosen, observer=recorder)
     with watch("predict"):
         predictions = {
             period: predict(model, packer, period, lambda share: progress(0.8 + 0.2 * share))
             for period in MEASURED_PERIODS
         }
+    if recorder is not None:
+        with watch("trace"):
+            found = trace(workspace, cell, parts, recorder, predictions["test"])
+            Store(workspace).write_trace(cell, found)
     with watch("measure"):
         metrics = {
-            period: evaluate_period(log, period, p_click) for period, p_click in predictions.items()
+            period: evaluate_period(slots.impressions, period, p_click)
+            for period, p_click in predictions.items()
         }
         by_slice = slice_metrics(workspace, slots, predictions["test"], slices)
         influence = user_influences(workspace, slots, predictions["test"], slices)
@@ -160,21 +178,23 @@ def _train(
         hash=cell.hash,
         cell=cell,
         settings={
-            "mode": mode.model_dump(mode="json"),
-            "model": settings.model_dump(mode="json"),
+            "mode": parts.mode.model_dump(mode="json"),
+            "model": parts.settings.model_dump(mode="json"),
             "training": training.model_dump(mode="json"),
         },
         status="done",
         metrics=metrics,
         slices=by_slice,
-        facts=prepared.facts | mode.report(model.image_layers) | _coverage(workspace, cell, slots),
+        facts=parts.prepared.facts
+        | parts.mode.report(model.image_layers)
+        | _coverage(workspace, cell, slots),
         curve=curve,
         seconds=watch.seconds,
         peak_memory_bytes=_peak_memory_bytes(),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         finished=_now(),
     )
-    first_row = {period: log.rows(period).start for period in predictions}
+    first_row = {period: slots.impressions.rows(period).start for period in predictions}
     return record, predictions, first_row, influence
 
 
@@ -207,11 +227,6 @@ def _coverage(workspace: Workspace, cell: Cell, slots: HistorySlots) -> dict[str
         "coverage_targets": float(targets[has_vector].sum() / max(targets.sum(), 1)),
         "coverage_slots": float(in_slots[has_vector].sum() / max(in_slots.sum(), 1)),
     }
-
-
-def _length(log: Impressions, period: str) -> int:
-    rows = log.rows(period)
-    return rows.stop - rows.start
 
 
 def _peak_memory_bytes() -> int:

@@ -15,7 +15,7 @@ from ctrbench.environment import environment
 from ctrbench.executors import run_tasks
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.matrix import Matrix
-from ctrbench.runner.cell import cell_lock, failed_record, run_cell
+from ctrbench.runner.cell import cell_lock, failed_record, is_missing, run_cell
 from ctrbench.runner.measure import WHOLE, slice_metrics, user_influences
 from ctrbench.runner.reference import ceiling_metrics, reference_metrics
 from ctrbench.schema import Cell, CellRecord
@@ -51,6 +51,7 @@ class Task:
     slices: tuple[str, ...]  # JSON
     environment: tuple[tuple[str, str], ...]
     retry_failed: bool
+    traced: bool = False
 
 
 def stored_records(workspace: Workspace, cells: Iterable[Cell]) -> dict[str, CellRecord]:
@@ -61,16 +62,11 @@ def stored_records(workspace: Workspace, cells: Iterable[Cell]) -> dict[str, Cel
 
 
 def missing_cells(
-    workspace: Workspace, cells: Iterable[Cell], retry_failed: bool = False
+    workspace: Workspace, cells: Iterable[Cell], retry_failed: bool = False, traced: bool = False
 ) -> list[Cell]:
-    """The cells without a record, and the failed ones if they are to be tried again."""
+    """The cells without a record, the failed ones if they are to be tried again, those untraced."""
     store = Store(workspace)
-    missing = []
-    for cell in cells:
-        record = store.read(cell)
-        if record is None or (retry_failed and record.status == "failed"):
-            missing.append(cell)
-    return missing
+    return [cell for cell in cells if is_missing(store, cell, retry_failed, traced)]
 
 
 def run_cells(
@@ -80,6 +76,7 @@ def run_cells(
     jobs: int,
     observer: Observer,
     retry_failed: bool = False,
+    traced: bool = False,
 ) -> None:
     """Train the given cells, `jobs` at a time; every one ends with a record, if a failed one.
 
@@ -92,7 +89,8 @@ def run_cells(
     by_json = {cell.model_dump_json(): cell for cell in cells}
     parts = tuple(part.model_dump_json() for part in slices)
     packed = tuple(versions.items())
-    tasks = [Task(str(workspace.home), text, parts, packed, retry_failed) for text in by_json]
+    home = str(workspace.home)
+    tasks = [Task(home, text, parts, packed, retry_failed, traced) for text in by_json]
 
     def free(task: Task) -> bool:
         return _is_free(workspace, by_json[task.cell])
@@ -108,9 +106,22 @@ def run_cells(
 
 
 def run_matrix(
-    workspace: Workspace, matrix: Matrix, jobs: int, retry_failed: bool, observer: Observer
+    workspace: Workspace,
+    matrix: Matrix,
+    jobs: int,
+    retry_failed: bool,
+    observer: Observer,
+    traced: bool = False,
 ) -> dict[str, CellRecord]:
     """Train what is missing and return the records of the whole matrix, by cell hash.
+
+    Args:
+        workspace: of the data set.
+        matrix: checked.
+        jobs: cells at once.
+        retry_failed: train failed cells again.
+        observer: told how it goes.
+        traced: record how each cell learns; cells stored without that are trained once more.
 
     Raises:
         CtrBenchError: the workspace lacks the data, or cannot be written.
@@ -120,9 +131,9 @@ def run_matrix(
     write_summaries(workspace, matrix)
     cells = list(matrix.cells())
     slices = matrix.file.slices
-    missing = missing_cells(workspace, cells, retry_failed)
+    missing = missing_cells(workspace, cells, retry_failed, traced)
     observer.begin(matrix.dataset.name, len(cells), len(missing))
-    run_cells(workspace, missing, slices, jobs, observer, retry_failed)
+    run_cells(workspace, missing, slices, jobs, observer, retry_failed, traced)
     return complete(workspace, matrix, stored_records(workspace, cells))
 
 
@@ -186,9 +197,8 @@ def _work(task: Task, progress: Callable[[float], None]) -> Any:
     cell = Cell.model_validate_json(task.cell)
     slices = tuple(Slice.model_validate_json(part) for part in task.slices)
     while True:
-        record = run_cell(
-            workspace, cell, slices, dict(task.environment), progress, task.retry_failed
-        )
+        known = dict(task.environment)
+        record = run_cell(workspace, cell, slices, known, progress, task.retry_failed, task.traced)
         if record is not None:
             return record.model_dump_json()
         with cell_lock(workspace, cell, wait=True):

@@ -33,7 +33,8 @@ def test_table_and_files(run, tmp_path):
     for size in (4, 8):
         folder = tmp_path / "out" / f"oracle-{size}"
         assert (folder / "codes.parquet").exists()
-        assert Image.open(folder / "clusters.png").height == size * 68
+        with Image.open(folder / "clusters.png") as picture:
+            assert picture.height == size * 68
 
 
 def test_size_that_is_no_number(run):

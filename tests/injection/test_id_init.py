@@ -5,7 +5,7 @@ import torch
 from ctrbench.impressions.packing import Packer
 from ctrbench.injection.id_init import IdInit
 from ctrbench.injection.none import NoInjection
-from ctrbench.models import DIN
+from ctrbench.models.din import DIN
 from ctrbench.settings import ModelSettings
 from tests.injection.made import ROWS, drawn
 

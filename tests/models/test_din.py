@@ -10,8 +10,8 @@ from ctrbench.impressions.packing import Packer
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import Injected, Injection, Prepared
 from ctrbench.injection.none import NoInjection
-from ctrbench.models import DIN
 from ctrbench.models._blocks import Dice, Numbers, PairBlock
+from ctrbench.models.din import DIN
 from ctrbench.settings import ModelSettings
 
 ROWS = np.arange(400, 440)
@@ -88,7 +88,7 @@ def test_dice_is_the_papers_formula():
     torch.testing.assert_close(dice(s), p * s + (1 - p) * 0.3 * s)
 
 
-@pytest.mark.parametrize("weights", ["plain", "softmax"])
+@pytest.mark.parametrize("weights", ["plain", "softmax", "uniform"])
 def test_forward_equals_a_loop_over_impressions(slots, weights):
     """The whole baseline, one impression at a time, from the formulas."""
     settings = SMALL.model_copy(update={"attention_weights": weights, "activation": "prelu"})
@@ -102,11 +102,12 @@ def test_forward_equals_a_loop_over_impressions(slots, weights):
         q = items[batch.target[row]]
         pooled, scores, keys = torch.zeros_like(q), [], []
         for k in items[batch.history[batch.history_row == row]]:
-            hidden = model.attention_id.weight @ torch.cat([q, k, q - k, q * k])
-            scores.append(model.attention(hidden[None])[0])
+            if weights != "uniform":
+                hidden = model.attention_id.weight @ torch.cat([q, k, q - k, q * k])
+                scores.append(model.attention(hidden[None])[0])
             keys.append(k)
-        if scores:
-            a = torch.stack(scores)
+        if keys:
+            a = torch.stack(scores) if scores else torch.full((len(keys),), 1 / len(keys))
             a = torch.softmax(a, 0) if weights == "softmax" else a
             pooled = (a[:, None] * torch.stack(keys)).sum(0)
         age = model.row_tables["of_age"](batch.row_codes["age"][row])

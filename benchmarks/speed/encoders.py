@@ -1,0 +1,108 @@
+"""Images a second through the encoders, forward and backward.
+
+`python benchmarks/speed/encoders.py` times a step of every encoder on random pixels and writes
+results/tables/speed_encoders.md: images/s, the floating point operations of an image by torch's own
+counter, and what is reached of them. Decoding and random views are left out: they are timed apart,
+on random pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
+from watching import load, machine
+
+from ctrbench import encoders, plugins
+from ctrbench.pretraining import Pictures, Pixels
+
+TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_encoders.md"
+WIDTH = 256
+BATCHES = {"small": 256, "swin_t": 8}  # images of a step; 64 for any other
+REPEATS = 7
+VIEWS = 256  # pictures that are decoded and cropped at random
+
+
+def main() -> None:
+    """Time, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    before = load()
+    rows = [_row(name) for name in plugins.names("ctrbench.encoders")]
+    decoded, viewed = _pictures()
+    TABLE.write_text(
+        f"A step forward and backward on random pixels, {given.threads} threads of torch, median "
+        f"of {REPEATS}. {machine()}, torch {torch.__version__}, load before {before:.1f}. Made by "
+        "`benchmarks/speed/encoders.py`; do not edit.\n\n"
+        "| encoder | pixels | batch | parameters | MFLOP an image, forward | and backward | "
+        "images/s | GFLOP/s |\n|---|---:|---:|---:|---:|---:|---:|---:|\n"
+        + "\n".join(rows)
+        + f"\n\nAside: {decoded:,.0f} pictures of 64 pixels a second are read and decoded, "
+        f"{viewed:,.0f} of them are seen in a random view.\n",
+        encoding="utf-8",
+    )
+    print(TABLE.read_text(encoding="utf-8"))
+
+
+def _row(name: str) -> str:
+    encoder = encoders.configured(name, {})
+    torch.manual_seed(0)
+    network = encoder.build(WIDTH)
+    batch = BATCHES.get(name, 64)
+    pixels = torch.randn(batch, 3, encoder.size, encoder.size)
+    seconds = []
+    for _ in range(REPEATS + 1):
+        start = time.perf_counter()
+        network(pixels).square().mean().backward()
+        seconds.append(time.perf_counter() - start)
+    step_s = median(seconds[1:])  # the first one is slow
+    forward, both = _operations(network, pixels[:1])
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return (
+        f"| {name} | {encoder.size} | {batch} | {parameters:,} | {forward / 1e6:,.1f} | "
+        f"{both / 1e6:,.1f} | {batch / step_s:,.0f} | {both * batch / step_s / 1e9:,.1f} |"
+    )
+
+
+def _operations(network: torch.nn.Module, pixels: torch.Tensor) -> tuple[int, int]:
+    """Of one image: forward, and forward and backward."""
+    with FlopCounterMode(display=False) as forward, torch.no_grad():
+        network(pixels)
+    with FlopCounterMode(display=False) as both:
+        network(pixels).sum().backward()
+    return forward.get_total_flops(), both.get_total_flops()
+
+
+def _pictures() -> tuple[float, float]:
+    """Pictures a second: decoded; and decoded and seen in a random view."""
+    rng = np.random.default_rng(0)
+    files = [b""]  # item 0 is nobody
+    for _ in range(VIEWS):
+        small = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        file = io.BytesIO()
+        small.resize((64, 64)).save(file, "JPEG")
+        files.append(file.getvalue())
+    start = np.cumsum([0, *map(len, files)])
+    data = np.frombuffer(b"".join(files), np.uint8)
+    pictures = Pictures(start, data, np.diff(start) > 0, {}, "")
+    source, items = Pixels(pictures, encoders.configured("small", {}), ""), np.arange(1, VIEWS + 1)
+    rates = []
+    for view in (None, (0, ("view", 0))):
+        source.inputs(items, view)
+        begin = time.perf_counter()
+        source.inputs(items, view)
+        rates.append(len(items) / (time.perf_counter() - begin))
+    return rates[0], rates[1]
+
+
+if __name__ == "__main__":
+    main()

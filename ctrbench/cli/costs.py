@@ -1,0 +1,195 @@
+"""`ctrbench cost FILE`: what each arm gains, beside what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ctrbench.cli.matrix import BenchmarkArgument
+from ctrbench.errors import ConfigError
+from ctrbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ctrbench.matrix import Matrix
+    from ctrbench.runner.cost import Cost
+    from ctrbench.schema import CellRecord
+    from ctrbench.stats import Inference
+
+Against = Literal["latency", "bytes", "training"]
+WIDTH = 120  # letters of the table at least; a narrower terminal wraps its lines
+AXES = {
+    "latency": "ms for a request of 1,024 impressions, median",
+    "bytes": "bytes moved for an impression with a full history",
+    "training": "seconds of training a cell",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """One arm: what it gains on the headline metric, a fraction, and what it costs."""
+
+    name: str
+    gain: Inference | None  # None: not stored, or the baseline
+    cost: Cost
+    train_s: float | None  # None: not stored
+
+    def at(self, against: str) -> float | None:
+        """Where it stands on an axis of costs."""
+        if against == "training":
+            return self.train_s
+        latency_ms = 1000 * self.cost.latency[1024].median_s
+        return latency_ms if against == "latency" else float(self.cost.request_bytes)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the root."""
+    app.command()(cost)
+
+
+def cost(
+    context: typer.Context,
+    file: BenchmarkArgument,
+    output: Annotated[
+        Path | None, typer.Option(help="Draw gain against cost into this .png, .svg or .pdf.")
+    ] = None,
+    against: Annotated[
+        str, typer.Option(help="The drawing's axis of costs: latency, bytes or training.")
+    ] = "latency",
+) -> None:
+    """Show for each arm of FILE: gain, parameters, training, latency, bytes held and moved.
+
+    Gains and training come from what is stored. Latencies are measured here, now, on one thread,
+    packing included, with an untrained model of the first seed.
+    """
+    from ctrbench.cli._matrix_views import judged
+    from ctrbench.matrix import read_matrix
+    from ctrbench.runner import stored_records
+
+    if against not in AXES:
+        raise ConfigError(f"--against {against!r}: one of {', '.join(AXES)}.")
+    workspace: Workspace = context.obj
+    matrix = read_matrix(file, workspace)
+    records = stored_records(workspace, list(matrix.cells()))
+    gains = judged(workspace, matrix, records)
+    places = _places(workspace, matrix, records, gains)
+    _print(places, matrix.file.headline)
+    if output is not None:
+        _draw(places, against, matrix.file.headline, output)
+        typer.echo(f"wrote {output}")
+
+
+def _places(
+    workspace: Workspace,
+    matrix: Matrix,
+    records: dict[str, CellRecord],
+    gains: dict[str, Inference],
+) -> list[Place]:
+    import torch
+
+    from ctrbench.runner.cost import measure_cost
+
+    seeds, threads = matrix.file.seeds, torch.get_num_threads()
+    arms = [("none", None, None)]
+    arms += [
+        (f"{row.label} / {column.label}", row, column)
+        for row in matrix.rows
+        if row.control is None
+        for column in matrix.columns
+    ]
+    places = []
+    torch.set_num_threads(1)
+    try:
+        for name, row, column in arms:
+            hashes = [matrix.cell(row, column, seed).hash for seed in seeds]
+            done = [records[h] for h in hashes if h in records and records[h].status == "done"]
+            measured = measure_cost(workspace, matrix.cell(row, column, seeds[0]))
+            train_s = fmean(record.seconds["train"] for record in done) if done else None
+            gain = gains.get(f"{name} against Baseline")
+            places.append(Place(name, gain, measured, train_s))
+    finally:
+        torch.set_num_threads(threads)
+    return places
+
+
+def _print(places: list[Place], headline: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    table.add_column("arm", overflow="fold")
+    names = (f"{headline.upper()}, pp", "parameters", "training, s", "1: ms", "p99", "1,024: ms")
+    for name in (*names, "p99", "bytes held", "moved"):
+        table.add_column(name, justify="right", overflow="fold")
+    baseline = places[0].cost.parameters
+    for place in places:
+        found, latency = place.cost, place.cost.latency
+        table.add_row(
+            place.name,
+            "–" if place.gain is None else f"{100 * place.gain.estimate:+.2f}",
+            f"{found.parameters:,}" if place is places[0] else f"{found.parameters - baseline:+,}",
+            "–" if place.train_s is None else f"{place.train_s:.1f}",
+            *(
+                f"{1000 * value:.2f}"
+                for size in (1, 1024)
+                for value in (latency[size].median_s, latency[size].p99_s)
+            ),
+            f"{found.item_bytes:,}",
+            f"{found.request_bytes:,}",
+        )
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    console.print(table)
+    console.print(
+        "Latency of a request of 1 and of 1,024 impressions: median and 99th percentile, packing "
+        "and model, one thread. Bytes: held for each item, moved for an impression with a full "
+        "history, for the images' sake.",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _draw(places: list[Place], against: str, headline: str, output: Path) -> None:
+    """Gains with their intervals against a cost; a line joins the arms that no other beats."""
+    from ctrbench.cli._drawings import new_figure, save
+
+    shown = [place for place in places if place.gain is not None and place.at(against) is not None]
+    if not shown:
+        raise ConfigError("no gain is stored yet: `ctrbench run` the file first.")
+    figure = new_figure(8, 5)
+    axes = figure.add_subplot()
+    for place in shown:
+        gain, x = place.gain, place.at(against)
+        assert gain is not None
+        axes.errorbar(
+            x,
+            100 * gain.estimate,
+            yerr=[[100 * (gain.estimate - gain.low)], [100 * (gain.high - gain.estimate)]],
+            fmt="o",
+            capsize=2,
+        )
+        axes.annotate(
+            place.name, (x, 100 * gain.estimate), (5, 4), textcoords="offset points", fontsize=8
+        )
+    front = _front([(place.at(against) or 0.0, place.gain.estimate) for place in shown])  # pyright: ignore
+    axes.plot([x for x, _ in front], [100 * y for _, y in front], color="0.6", zorder=0)
+    axes.axhline(0, color="0.8", linewidth=1)
+    axes.set_xlabel(AXES[against])
+    axes.set_ylabel(f"{headline.upper()} over the baseline, pp, 95 % interval")
+    save(figure, output)
+
+
+def _front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Those that no other beats in both: no dearer and better.
+
+    >>> _front([(1, 0.2), (2, 0.1), (3, 0.3)])
+    [(1, 0.2), (3, 0.3)]
+    """
+    front: list[tuple[float, float]] = []
+    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or y > front[-1][1]:
+            front.append((x, y))
+    return front

@@ -1,0 +1,78 @@
+"""A cell's parts, made ready to train: what the mode prepared, packed batches, a drawn model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctrbench import impressions
+from ctrbench.impressions.slots import HistorySlots
+from ctrbench.injection import BASELINE, Injection, Prepared, load_mode
+from ctrbench.runner.preparation import prepare
+from ctrbench.schema import Cell
+from ctrbench.settings import ModelSettings, TrainingSettings
+from ctrbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ctrbench.impressions.packing import Packer
+    from ctrbench.models._base import Backbone
+
+PROBE_ROWS = 16  # impressions on which a new model learns the widths a mode injects
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Of one cell."""
+
+    settings: ModelSettings
+    training: TrainingSettings
+    mode: Injection
+    slots: HistorySlots
+    prepared: Prepared
+    packer: Packer
+    model: Backbone
+
+
+def build(workspace: Workspace, cell: Cell) -> Parts:
+    """Prepare the mode, or find it prepared; draw the model, on its device.
+
+    Raises:
+        ConfigError: the cell's settings cannot be read.
+        ContractError: the mode injects what the contract does not allow.
+        DataError: the mode cannot be prepared on these vectors.
+        StoreError: the cache cannot be written.
+    """
+    import torch
+
+    from ctrbench.impressions.packing import Packer
+    from ctrbench.models import load_backbone
+
+    settings = ModelSettings.model_validate(cell.model)
+    training = TrainingSettings.model_validate(cell.training)
+    mode, backbone = load_mode(cell.mode, cell.mode_settings), load_backbone(settings.backbone)
+    log = impressions.open_impressions(workspace, cell.dataset)
+    slots = HistorySlots(log, settings.history_length)
+    prepared = prepare(workspace, cell, mode, slots)
+    packer = Packer(slots, settings, prepared.item, prepared.slot)
+    rows = log.rows("train")
+    probe = packer.pack(np.arange(PROBE_ROWS) % (rows.stop - rows.start) + rows.start, None)
+    model = backbone(packer.sizes, settings, mode, prepared, probe, cell.seed)
+    model.to(torch.device(training.device))
+    return Parts(settings, training, mode, slots, prepared, packer, model)
+
+
+def baseline_of(cell: Cell) -> Cell:
+    """The cell's baseline: the same data, settings and seed, without images."""
+    return cell.model_copy(
+        update={
+            "version": None,
+            "vectors_hash": None,
+            "control": None,
+            "mode": BASELINE,
+            "mode_revision": load_mode(BASELINE, {}).revision,
+            "mode_settings": {},
+            "repeat": 0,
+        }
+    )

@@ -1,0 +1,129 @@
+"""Why does an arm gain or fail? How its parts learn along the epoch, and what is used in the end.
+
+Along the epoch, twenty times: the gradient's norm of every part of the model, how far it has moved
+relative to its size, and what the mode reports (a gate, say). After it: how much worse the test
+period's predictions get when one input is dealt out anew, the images or the item ids.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ctrbench import embeddings
+from ctrbench.runner.building import Parts
+from ctrbench.runner.measure import evaluate_period
+from ctrbench.schema import BlockPoint, Cell, CurvePoint, Metrics, Trace, TracePoint
+from ctrbench.seeding import stream
+from ctrbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ctrbench.models._base import Backbone
+
+PERMUTATIONS = 3  # of each input; losses are their mean
+MLP = ("top_id.", "top.")
+IDS = ("id_embedding.", "item_tables.", "row_tables.", "item_numbers.", "row_numbers.")
+IMAGE = ("image.", "image_layers.")
+
+
+def blocks(model: Backbone) -> dict[str, list[nn.Parameter]]:
+    """The model's parameters by part; what reads the history is the attention."""
+    found: dict[str, list[nn.Parameter]] = {"ids": [], "image": [], "attention": [], "mlp": []}
+    for name, parameter in model.named_parameters():
+        if name.startswith(IMAGE):
+            part = "image"
+        elif name.startswith(IDS):
+            part = "ids"
+        else:
+            part = "mlp" if name.startswith(MLP) else "attention"
+        if parameter.numel():
+            found[part].append(parameter)
+    return {part: parameters for part, parameters in found.items() if parameters}
+
+
+class Recorder:
+    """Looks at a model at every point of its learning curve; changes nothing."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.points: list[TracePoint] = []
+        self._model, self._mode = parts.model, parts.mode
+        self._blocks = blocks(parts.model)
+        self._before = {name: _copies(own) for name, own in self._blocks.items()}
+
+    def __call__(self, point: CurvePoint) -> None:
+        """Note the gradients of the last batch, and the way since the last point."""
+        found = {}
+        for name, parameters in self._blocks.items():
+            before, now = self._before[name], _copies(parameters)
+            moved = _norm([new - old for new, old in zip(now, before, strict=True)])
+            gradients = [_dense(own.grad) for own in parameters if own.grad is not None]
+            found[name] = BlockPoint(gradient=_norm(gradients), update=moved, weight=_norm(before))
+            self._before[name] = now
+        self.points.append(
+            TracePoint(
+                impressions=point.impressions,
+                loss=point.loss,
+                blocks=found,
+                reported=self._mode.report(self._model.image_layers),
+            )
+        )
+
+
+def trace(
+    workspace: Workspace, cell: Cell, parts: Parts, recorder: Recorder, p_click: np.ndarray
+) -> Trace:
+    """What a recorder saw, and what the trained model's inputs are worth to it.
+
+    Args:
+        workspace: of the data set.
+        cell: that was trained.
+        parts: of it.
+        recorder: of its training.
+        p_click: (n,) predictions of the test period.
+    """
+    log = parts.slots.impressions
+    whole = evaluate_period(log, "test", p_click)
+    permuted = {"item_id": _losses(whole, parts, cell, "item_id", None)}
+    if cell.version is not None:
+        has = embeddings.open_version(workspace, cell.dataset, cell.version).has_vector
+        permuted["image"] = _losses(whole, parts, cell, "image", np.asarray(has))
+    return Trace(points=tuple(recorder.points), permuted=permuted)
+
+
+def _losses(
+    whole: Metrics, parts: Parts, cell: Cell, which: str, has_vector: np.ndarray | None
+) -> dict[str, float]:
+    """How much of each metric is lost, a fraction, mean over permutations."""
+    from ctrbench.training import predict
+
+    lost: dict[str, list[float]] = {"auc": [], "gauc": []}
+    for repeat in range(PERMUTATIONS):
+        rng = stream(cell.seed, "permutation", which, repeat)
+        packer = (
+            parts.packer.with_permuted_ids(rng)
+            if has_vector is None
+            else parts.packer.with_permuted_images(rng, has_vector)
+        )
+        p_click = predict(parts.model, packer, "test", lambda share: None)
+        found = evaluate_period(parts.slots.impressions, "test", p_click)
+        for metric, values in lost.items():
+            before, after = getattr(whole, metric), getattr(found, metric)
+            if before is not None and after is not None:
+                values.append(before - after)
+    return {metric: float(np.mean(values)) for metric, values in lost.items() if values}
+
+
+def _copies(parameters: list[nn.Parameter]) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in parameters]
+
+
+def _dense(gradient: Tensor) -> Tensor:
+    """The entries of a gradient; of a sparse one those that are there."""
+    return gradient.coalesce().values() if gradient.is_sparse else gradient
+
+
+def _norm(values: list[Tensor]) -> float:
+    return float(np.sqrt(sum(float(value.square().sum()) for value in values)))

@@ -1,0 +1,77 @@
+import re
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from ctrbench import embeddings
+from ctrbench.cli.main import app
+from ctrbench.errors import ConfigError
+from ctrbench.runner.cost import measure_cost
+from tests.benchmark import SMALL, matrix, write
+
+
+@pytest.fixture
+def run(workspace):
+    def invoke(*words):
+        result = CliRunner().invoke(app, ["--home", str(workspace.home), *map(str, words)])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.output
+
+    return invoke
+
+
+def test_bytes_are_those_that_a_mode_looks_up(workspace):
+    found = matrix(workspace)
+    columns = {column.mode: column for column in found.columns}
+    width = embeddings.read_manifest(workspace, "taste", "oracle").width
+    expected = {
+        "vector": 4 * width + 1,  # float32 entries and a mark for a missing image
+        "sim_score": 4 + 4 * width,  # the mark, and the vectors that are scored
+        "cluster_id": 8,
+    }
+    for mode, held in expected.items():
+        cost = measure_cost(workspace, found.cell(found.rows[0], columns[mode], 0))
+        assert cost.item_bytes == held
+        assert cost.request_bytes == 11 * held  # the target and ten clicks
+        assert 0 < cost.latency[1].median_s <= cost.latency[1].p99_s
+    assert measure_cost(workspace, found.cell(None, None, 0)).item_bytes == 0
+
+
+def test_parameters_are_those_of_the_record(workspace):
+    from ctrbench.runner.cell import run_cell
+
+    found = matrix(workspace)
+    cell = found.cell(found.rows[0], found.columns[0], 0)
+    record = run_cell(workspace, cell, (), {}, lambda share: None)
+    assert measure_cost(workspace, cell).parameters == record.parameters
+
+
+def test_table_and_drawing(workspace, run, tmp_path):
+    file = write(workspace.home, SMALL.replace("seeds: [0]", "seeds: [0, 1]"))
+    before = run("cost", file)
+    assert re.search(r"none\s+│\s+–\s+│", before)
+    with pytest.raises(ConfigError, match="no gain is stored yet"):
+        run("cost", file, "--output", tmp_path / "front.png")
+    run("run", file)
+    for against in ("latency", "bytes", "training"):
+        output = run("cost", file, "--output", tmp_path / "front.png", "--against", against)
+        assert "wrote" in output
+    assert re.search(r"oracle / vector\s+│\s+[+-]\d+\.\d\d", output)
+    with Image.open(tmp_path / "front.png") as picture:
+        assert picture.width > 500
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--against", "money"], "one of latency, bytes, training"),
+        (["--output", "front.xls"], "write a drawing as"),
+    ],
+)
+def test_bad_input(workspace, run, words, told):
+    file = write(workspace.home, SMALL.replace("seeds: [0]", "seeds: [0, 1]"))
+    run("run", file)
+    with pytest.raises(ConfigError, match=told):
+        run("cost", file, *words)

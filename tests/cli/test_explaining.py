@@ -1,0 +1,63 @@
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from ctrbench.cli.main import app
+from ctrbench.errors import ConfigError
+from ctrbench.store import Store
+from tests.benchmark import SMALL, matrix, write
+
+TEXT = SMALL.replace("vector: {width: 4}", "vector: {width: 4, gate: true}")
+
+
+@pytest.fixture
+def run(workspace):
+    def invoke(*words):
+        result = CliRunner().invoke(app, ["--home", str(workspace.home), *map(str, words)])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return invoke
+
+
+def test_trace_explain_draw(workspace, run, tmp_path):
+    file = write(workspace.home, TEXT)
+    run("run", file)
+    found = matrix(workspace, TEXT)
+    cell = found.cell(found.rows[0], found.columns[0], 0)
+    with pytest.raises(ConfigError, match="trains it once more"):
+        run("explain", cell.hash)
+    run("run", file, "--trace")
+    output = run("explain", cell.hash[:8], "--output", tmp_path / "curves.png")
+    assert output.startswith(run("explain", "taste/oracle/vector"))
+    assert run("explain", "taste/oracle/vector/0") in output
+    for told in (
+        "how its parts learned",
+        "attention",
+        "The gradient of the image block is",
+        "gate: 0.",
+        "bear each other's images",
+        "bear each other's item ids",
+    ):
+        assert told in output, output
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.width > 500
+    trace = Store(workspace).read_trace(cell)
+    assert f"{trace.points[-1].loss:.4f} at the end" in output
+
+
+def test_cells_of_two_settings_are_told_apart(workspace, run):
+    for text in (TEXT, SMALL):
+        run("run", write(workspace.home, text))
+    with pytest.raises(ConfigError, match=r"2 finished cells are 'taste/oracle/vector': \w{16} is"):
+        run("explain", "taste/oracle/vector")
+
+
+@pytest.mark.parametrize(
+    ("start", "told"), [("ab", "too short"), ("ffffffffff", "0 finished cells")]
+)
+def test_cell_that_is_not_there(run, start, told):
+    with pytest.raises(ConfigError, match=told):
+        run("explain", start)

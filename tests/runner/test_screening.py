@@ -1,0 +1,123 @@
+"""Screen, then confirm: what is trained, what is chosen, and by what."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from ctrbench.errors import ConfigError
+from ctrbench.matrix import read_matrix
+from ctrbench.runner import stored_records
+from ctrbench.runner.run import run_matrix
+from ctrbench.runner.screening import _spearman, agreements, plan, saved, screen
+from tests.benchmark import SMALL, write
+
+FILE = SMALL.replace("versions: [oracle, random]", "versions: [random, oracle, noisy_2, constant]")
+FILE += "screen: {mode: sim_score, seeds: [7, 8], keep: 2}\n"
+
+
+class Silent:
+    def begin(self, what, cells, missing):
+        pass
+
+    def progress(self, cell, share):
+        pass
+
+    def finished(self, record):
+        assert record.status == "done", record.reason
+
+
+def read(workspace, text=FILE):
+    return read_matrix(write(workspace.home, text), workspace)
+
+
+def test_the_best_on_valid_are_kept_and_nothing_else_is_trained(workspace, monkeypatch):
+    matrix = read(workspace)
+    worth = {"random": 0.5, "oracle": 0.9, "noisy_2": 0.7, "constant": 0.6}
+
+    def on_valid(record):
+        """Records that say on valid what we want, and the contrary on test."""
+        if record.cell.version is None:
+            return record
+        value = worth[record.cell.version]
+        metrics = {
+            "valid": record.metrics["valid"].model_copy(update={"gauc": value}),
+            "test": record.metrics["test"].model_copy(update={"gauc": 1 - value}),
+        }
+        return record.model_copy(update={"metrics": metrics})
+
+    monkeypatch.setattr(
+        "ctrbench.runner.screening.run_matrix",
+        lambda *given: {k: on_valid(r) for k, r in run_matrix(*given).items()},
+    )
+    screened = screen(workspace, matrix, 1, False, Silent())
+    assert screened.kept == ("oracle", "noisy_2")
+    assert list(screened.valid) == ["oracle", "noisy_2", "constant", "random"]
+    trained = stored_records(workspace, [*screened.first.cells(), *matrix.cells()])
+    assert len(trained) == 2 * (1 + 4)  # two seeds: the baseline and four versions
+    assert {record.cell.mode for record in trained.values()} == {"none", "sim_score"}
+    assert {row.version for row in screened.second.rows} == {"oracle", "noisy_2"}
+    cells = list(screened.second.cells())
+    assert len(cells) == 1 + 2 * 3  # one seed: the baseline, and two versions in three modes
+    assert saved(screened, matrix) == (17, 13)
+
+
+def test_controls_are_confirmed_but_not_screened(workspace):
+    text = FILE + "controls: [{kind: shuffled, versions: [oracle]}]\n"
+    _, first = plan(read(workspace, text))
+    assert all(row.control is None for row in first.rows)
+    assert all(cell.control is None for cell in first.cells())
+
+
+def test_agreement_is_spearmans_over_versions(workspace):
+    matrix = read(workspace)
+    screened = screen(workspace, matrix, 1, False, Silent())
+    assert agreements(matrix, screened, {}) == []
+    records = run_matrix(workspace, matrix, 1, False, Silent())
+    found = {one.mode: one for one in agreements(matrix, screened, records)}
+    assert set(found) == {"vector", "sim_score", "cluster_id"}
+    gauc = {
+        (record.cell.version, record.cell.mode): record.metrics["test"].gauc
+        for record in records.values()
+    }
+    expected = spearmanr(
+        list(screened.valid.values()), [gauc[version, "vector"] for version in screened.valid]
+    )[0]
+    assert found["vector"].correlation == pytest.approx(expected)
+
+
+def test_interval_covers_about_as_often_as_it_says():
+    """Ten versions of a true rank correlation near 0.7, drawn 2,000 times."""
+    rng = np.random.default_rng(0)
+    true = 6 / math.pi * math.asin(0.72 / 2)  # of normal variables with correlation 0.72
+    inside = 0
+    for _ in range(2000):
+        one = rng.normal(size=10)
+        two = 0.72 * one + math.sqrt(1 - 0.72**2) * rng.normal(size=10)
+        _, low, high = _spearman(list(one), list(two))
+        inside += low <= true <= high
+    assert 0.92 < inside / 2000 < 0.99
+
+
+def test_too_few_versions_have_no_interval():
+    found, low, high = _spearman([1.0, 2.0, 3.0], [1.0, 3.0, 2.0])
+    assert found == pytest.approx(0.5)
+    assert math.isnan(low)
+    assert math.isnan(high)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("mode: sim_score", "mode: sim_scor", "sim_score"),
+        ("keep: 2", "keep: 4", "leaves nothing out"),
+        ("vector: {width: 4}", "vector: {width: [4, 8]}", None),
+    ],
+)
+def test_screens_that_make_no_sense(workspace, old, new, told):
+    text = FILE.replace(old, new)
+    if told is None:
+        text, told = text.replace("mode: sim_score", "mode: vector"), "spans a grid"
+    with pytest.raises(ConfigError, match=told):
+        plan(read(workspace, text))
