@@ -159,7 +159,7 @@ def _draw(places: list[Place], against: str, headline: str, output: Path) -> Non
     shown = [place for place in places if place.gain is not None and place.at(against) is not None]
     if not shown:
         raise ConfigError("no gain is stored yet: `ctrbench run` the file first.")
-    figure = new_figure(8, 5)
+    figure = new_figure(10, 5)
     axes = figure.add_subplot()
     for place in shown:
         gain, x = place.gain, place.at(against)
@@ -170,15 +170,15 @@ def _draw(places: list[Place], against: str, headline: str, output: Path) -> Non
             yerr=[[100 * (gain.estimate - gain.low)], [100 * (gain.high - gain.estimate)]],
             fmt="o",
             capsize=2,
-        )
-        axes.annotate(
-            place.name, (x, 100 * gain.estimate), (5, 4), textcoords="offset points", fontsize=8
+            label=place.name,
         )
     front = _front([(place.at(against) or 0.0, place.gain.estimate) for place in shown])  # pyright: ignore
-    axes.plot([x for x, _ in front], [100 * y for _, y in front], color="0.6", zorder=0)
+    ends = [x for x, _ in front], [100 * y for _, y in front]
+    axes.plot(*ends, color="0.6", zorder=0, label="no other beats")
     axes.axhline(0, color="0.8", linewidth=1)
     axes.set_xlabel(AXES[against])
     axes.set_ylabel(f"{headline.upper()} over the baseline, pp, 95 % interval")
+    figure.legend(loc="outside right upper", fontsize=8)
     save(figure, output)
 
 

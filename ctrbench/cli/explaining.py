@@ -70,6 +70,8 @@ def _found(workspace: Workspace, wanted: str) -> CellRecord:
     if len(parts) == 3:  # no seed was said: the first
         first = min((record.cell.seed for record in found), default=0)
         found = [record for record in found if record.cell.seed == first]
+    traced = [record for record in found if store.read_trace(record.cell) is not None]
+    found = traced or found
     if len(found) == 1:
         return found[0]
     told = "; ".join(f"{record.hash} is {record.cell.label}" for record in found[:5])
@@ -93,7 +95,7 @@ def _print(record: CellRecord, trace: Trace) -> None:
 
     console = Console()
     table = Table(title=f"{record.cell.label}: how its parts learned")
-    table.add_column("part")
+    table.add_column("part", no_wrap=True)
     points = [trace.points[max(0, round(share * len(trace.points)) - 1)] for share in SHOWN]
     for point in points:
         table.add_column(f"gradient at {point.impressions:,}", justify="right")
@@ -169,10 +171,12 @@ def _draw(record: CellRecord, trace: Trace, output: Path) -> None:
     axes[0, 1].legend()
     for name in trace.points[0].reported:
         axes[1, 1].plot(seen, [point.reported[name] for point in trace.points], label=name)
-    axes[1, 1].set_title("reported by the mode")
-    if trace.points[0].reported:
-        axes[1, 1].legend()
     for place in axes[1]:
         place.set_xlabel("impressions")
+    if trace.points[0].reported:
+        axes[1, 1].set_title("reported by the mode")
+        axes[1, 1].legend()
+    else:
+        axes[1, 1].set_axis_off()
     figure.suptitle(record.cell.label)
     save(figure, output)
