@@ -158,7 +158,7 @@ def _write(runs: list[Run], before: float, impressions: int) -> None:
         "Whole: from the start of the processes to "
         "stored predictions, what is prepared once set aside. Ratio: ctrbench over the library, "
         "repeat by repeat; no library has similarity scores, so ours stand beside its frozen "
-        "vectors.",
+        "vectors, which were not timed in alternation with them.",
         "",
         f"{date.today()}, {machine()}, load before the first run {before:.1f}. Made by "
         "`benchmarks/speed/training.py`; do not edit.",
