@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ctrbench.schema import CellRecord
     from ctrbench.stats import Inference
 
-Against = Literal["latency", "bytes", "training"]
 WIDTH = 120  # letters of the table at least; a narrower terminal wraps its lines
 AXES = {
     "latency": "ms for a request of 1,024 impressions, median",
@@ -156,23 +155,19 @@ def _draw(places: list[Place], against: str, headline: str, output: Path) -> Non
     """Gains with their intervals against a cost; a line joins the arms that no other beats."""
     from ctrbench.cli._drawings import new_figure, save
 
-    shown = [place for place in places if place.gain is not None and place.at(against) is not None]
+    shown = [
+        (place.name, x, place.gain)
+        for place in places
+        if place.gain is not None and (x := place.at(against)) is not None
+    ]
     if not shown:
         raise ConfigError("no gain is stored yet: `ctrbench run` the file first.")
     figure = new_figure(10, 5)
     axes = figure.add_subplot()
-    for place in shown:
-        gain, x = place.gain, place.at(against)
-        assert gain is not None
-        axes.errorbar(
-            x,
-            100 * gain.estimate,
-            yerr=[[100 * (gain.estimate - gain.low)], [100 * (gain.high - gain.estimate)]],
-            fmt="o",
-            capsize=2,
-            label=place.name,
-        )
-    front = _front([(place.at(against) or 0.0, place.gain.estimate) for place in shown])  # pyright: ignore
+    for name, x, gain in shown:
+        reach = [[100 * (gain.estimate - gain.low)], [100 * (gain.high - gain.estimate)]]
+        axes.errorbar(x, 100 * gain.estimate, yerr=reach, fmt="o", capsize=2, label=name)
+    front = _front([(x, gain.estimate) for _, x, gain in shown])
     ends = [x for x, _ in front], [100 * y for _, y in front]
     axes.plot(*ends, color="0.6", zorder=0, label="no other beats")
     axes.axhline(0, color="0.8", linewidth=1)

@@ -17,6 +17,13 @@ CODE_STD = 0.5
 SEVERAL_STD = 0.1  # of several codes an item, which add up; of 0.05 to 0.5 the best there
 
 
+def too_few_items(codebook_size: int, items: int) -> list[str]:
+    """More centres than items to fit them on, as a mode's `problems` says it."""
+    if codebook_size <= items:
+        return []
+    return [f"codebook_size {codebook_size} exceeds the {items} items to fit it on"]
+
+
 def numbered(code: np.ndarray, has_vector: np.ndarray, codebook_size: int) -> np.ndarray:
     """Codes of each level as rows of one table: (V, L) int64; 0 is a missing image, at every level.
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ctrbench.impressions.packing import Batch
 
 JOINT = "+"
+FACTOR = "learning_rate_factor"  # the one setting that is the combination's own
 REVISIONS = 100  # more than any mode will have, so that no two combinations share a number
 
 
@@ -120,9 +121,6 @@ class Combination(Injection):
         return _under_names(
             {name: part.report(layers[name]) for name, part in self.parts.items()}  # pyright: ignore
         )
-
-
-FACTOR = "learning_rate_factor"
 
 
 def _under_names(of_parts: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,14 @@ from pydantic import PositiveFloat, PositiveInt
 from ctrbench.clustering import fit_product, level_facts, product_codes
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
-from ctrbench.injection._codes import SEVERAL_STD, Combine, code_table, embedded, numbered
+from ctrbench.injection._codes import (
+    SEVERAL_STD,
+    Combine,
+    code_table,
+    embedded,
+    numbered,
+    too_few_items,
+)
 from ctrbench.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -39,13 +46,9 @@ class ProductId(Injection):
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
         """More parts than numbers in a vector, more centres than items to fit them on."""
-        found = []
+        found = too_few_items(self.codebook_size, items)
         if self.parts > width:
             found.append(f"parts {self.parts} exceeds the vectors' width {width}")
-        if self.codebook_size > items:
-            found.append(
-                f"codebook_size {self.codebook_size} exceeds the {items} items to fit it on"
-            )
         return found
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:

@@ -10,7 +10,14 @@ from pydantic import PositiveFloat, PositiveInt
 from ctrbench.clustering import fit_residual, level_facts, residual_codes
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
-from ctrbench.injection._codes import SEVERAL_STD, Combine, code_table, embedded, numbered
+from ctrbench.injection._codes import (
+    SEVERAL_STD,
+    Combine,
+    code_table,
+    embedded,
+    numbered,
+    too_few_items,
+)
 from ctrbench.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -36,9 +43,7 @@ class ResidualId(Injection):
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
         """More centres than items to fit them on."""
-        if self.codebook_size <= items:
-            return []
-        return [f"codebook_size {self.codebook_size} exceeds the {items} items to fit it on"]
+        return too_few_items(self.codebook_size, items)
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
         """The codes of every item; 0 is a missing image."""

@@ -155,9 +155,16 @@ def _train(
         if training.warm_start:
             go_on(model, chosen, warm_state(workspace, cell))
     with watch("train"), scoped_torch_seed(cell.seed, "training"):  # for modes that draw there
-        told = lambda share: progress(0.8 * share)  # noqa: E731
         recorder = Recorder(parts) if traced else None
-        curve = fit(model, packer, training, cell.seed, told, chosen, observer=recorder)
+        curve = fit(
+            model,
+            packer,
+            training,
+            cell.seed,
+            lambda share: progress(0.8 * share),
+            chosen,
+            observer=recorder,
+        )
     with watch("predict"):
         predictions = {
             period: predict(model, packer, period, lambda share: progress(0.8 + 0.2 * share))

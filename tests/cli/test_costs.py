@@ -2,24 +2,11 @@ import re
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 from ctrbench import embeddings
-from ctrbench.cli.main import app
 from ctrbench.errors import ConfigError
 from ctrbench.runner.cost import measure_cost
 from tests.benchmark import SMALL, matrix, write
-
-
-@pytest.fixture
-def run(workspace):
-    def invoke(*words):
-        result = CliRunner().invoke(app, ["--home", str(workspace.home), *map(str, words)])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result.output
-
-    return invoke
 
 
 def test_bytes_are_those_that_a_mode_looks_up(workspace):

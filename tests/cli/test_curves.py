@@ -2,26 +2,13 @@ import re
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from ctrbench.cli.main import app
 from ctrbench.errors import ConfigError
 from tests.benchmark import SMALL, write
 
 GRID = SMALL.replace("codebook_size: 8", "codebook_size: [4, 8]").replace(
     "seeds: [0]", "seeds: [0, 1]"
 )
-
-
-@pytest.fixture
-def run(workspace):
-    def invoke(*words):
-        result = CliRunner().invoke(app, ["--home", str(workspace.home), *map(str, words)])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result.output
-
-    return invoke
 
 
 def test_curve_says_what_the_table_says(workspace, run, tmp_path):

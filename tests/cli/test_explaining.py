@@ -1,25 +1,11 @@
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from ctrbench.cli.main import app
 from ctrbench.errors import ConfigError
 from ctrbench.store import Store
 from tests.benchmark import SMALL, matrix, write
 
 TEXT = SMALL.replace("vector: {width: 4}", "vector: {width: 4, gate: true}")
-
-
-@pytest.fixture
-def run(workspace):
-    def invoke(*words):
-        result = CliRunner().invoke(app, ["--home", str(workspace.home), *map(str, words)])
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == 0, result.output
-        return result.output
-
-    return invoke
 
 
 def test_trace_explain_draw(workspace, run, tmp_path):
