@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -39,6 +41,22 @@ def _points(text: str) -> str:
 
 
 Points = Annotated[str, AfterValidator(_points)]  # 0.05pp
+
+
+def _spanned(value: Any) -> Any:
+    """`{epochs: [1, 2]}` -> `[{epochs: 1}, {epochs: 2}]`: a setting that is a list spans a grid."""
+    if not isinstance(value, dict):
+        return value if isinstance(value, tuple) else [value]
+    grid = {key: one if isinstance(one, list) else [one] for key, one in value.items()}
+    for key, values in grid.items():
+        if not values:
+            raise ValueError(f"{key} is an empty list")
+        if len(set(map(repr, values))) < len(values):
+            raise ValueError(f"{key} has a value twice")
+    return [dict(zip(grid, point, strict=True)) for point in product(*grid.values())]
+
+
+Trainings = Annotated[tuple[TrainingSettings, ...], BeforeValidator(_spanned)]
 
 
 class ControlRequest(Control):
@@ -84,7 +102,7 @@ class BenchmarkFile(Frozen):
     controls: tuple[ControlRequest, ...] = ()
     slices: tuple[Slice, ...] = ()
     model: ModelSettings = ModelSettings()
-    training: TrainingSettings = TrainingSettings()
+    training: Trainings = (TrainingSettings(),)  # several, if a list spans a grid
     tune: TuneSettings | None = None
     screen: ScreenSettings | None = None
 
@@ -100,7 +118,8 @@ def read_benchmark(path: Path) -> BenchmarkFile:
         return BenchmarkFile.model_validate(value)
     except ValidationError as error:
         details = [dict(detail) for detail in error.errors()]
-    problems = [_problem(detail, lines) for detail in details if not _follows(detail, details)]
+    told = [_problem(detail, lines) for detail in details if not _follows(detail, details)]
+    problems = list(dict.fromkeys(told))
     raise_all(problems, ConfigError, f"{path} has {len(problems)} mistake(s):")
     raise AssertionError  # raise_all has raised
 
@@ -118,6 +137,8 @@ def _problem(detail: dict[str, Any], lines: Lines) -> str:
     where = detail["loc"]
     if where[-1] == "[key]":
         where, detail = where[:-1], detail | {"type": "invalid_key"}
+    if where[0] == "training":  # which of the trainings of a grid does not matter
+        where = tuple(part for part in where if not isinstance(part, int))
     shown = ".".join(map(str, where))
     line = next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), None)
     prefix = f"line {line}: " if line else ""

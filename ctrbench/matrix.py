@@ -33,11 +33,13 @@ PROTOCOL = 3  # raised when the same cell would give another result; guarded by 
 
 @dataclass(frozen=True)
 class Column:
-    """A mode with its settings: one column of the table."""
+    """A mode with its settings, and how it is trained: one column of the table."""
 
     mode: str
     settings: Injection
     label: str  # the mode's name, and the settings in which it differs from its neighbours
+    training: TrainingSettings
+    trained: str = ""  # "epochs=2": that by which its training differs from other columns'
 
 
 @dataclass(frozen=True)
@@ -64,19 +66,21 @@ class Matrix:
     rows: tuple[Row, ...]
 
     def cell(self, row: Row | None, column: Column | None, seed: int) -> Cell:
-        """One cell; the baseline if row and column are None."""
-        settings = column.settings if column else load_mode(BASELINE, {})
+        """One cell; without a row the baseline of the column, or that of the first training."""
+        injected = column if row else None
+        settings = injected.settings if injected else load_mode(BASELINE, {})
+        training = column.training if column else self.file.training[0]
         return Cell(
             dataset=self.dataset.name,
             data_hash=self.dataset.content_hash,
             version=row.version if row else None,
             vectors_hash=self.versions[row.version].content_hash if row else None,
             control=row.control if row else None,
-            mode=column.mode if column else BASELINE,
+            mode=injected.mode if injected else BASELINE,
             mode_revision=settings.revision,
             mode_settings=settings.model_dump(mode="json", exclude_defaults=True),
             model=self.file.model.model_dump(mode="json", exclude_defaults=True),
-            training=self.file.training.model_dump(mode="json", exclude_defaults=True),
+            training=training.model_dump(mode="json", exclude_defaults=True),
             seed=seed,
             protocol=PROTOCOL,
         )
@@ -99,9 +103,11 @@ class Matrix:
         return self.cell(None, None, self.file.seeds[0]).model_copy(update={"repeat": 1})
 
     def cells(self) -> Iterator[Cell]:
-        """Every cell, seed by seed, the baseline before its siblings; the A/A arm at last."""
+        """Every cell, seed by seed, the baselines before their siblings; the A/A arm at last."""
+        trained = {column.trained: column for column in self.columns}
         for seed in self.file.seeds:
-            yield self.cell(None, None, seed)
+            for column in trained.values():
+                yield self.cell(None, column, seed)
             for row, column in product(self.rows, self.columns):
                 yield self.cell(row, column, seed)
         again = self.repeated()
@@ -131,11 +137,12 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
         problems += _field_problems(file, dataset)
         if dataset.name in impressions.names(workspace):
             problems += _data_problems(workspace, file, dataset, versions, columns)
-    problems += _device_problems(file.training)
+    for device in dict.fromkeys(training.device for training in file.training):
+        problems += _device_problems(device)
     problems += [
         f"modes.{column.label} starts the ids, and training.warm_start has trained them"
         for column in columns
-        if file.training.warm_start and column.settings.starts_ids
+        if column.training.warm_start and column.settings.starts_ids
     ]
     raise_all(
         list(dict.fromkeys(problems)),
@@ -187,8 +194,9 @@ def _version(workspace: Workspace, dataset: DatasetManifest, name: str) -> Versi
 
 
 def _columns(file: BenchmarkFile, problems: list[str]) -> list[Column]:
-    """One column per mode and point of its grid."""
+    """One column per mode, point of its grid, and training."""
     columns = []
+    trained = _differing(file.training)
     for name, settings in file.modes.items():
         if name == BASELINE:
             problems.append("modes: 'none' is the baseline and is added by itself; leave it out")
@@ -202,8 +210,23 @@ def _columns(file: BenchmarkFile, problems: list[str]) -> list[Column]:
             made = _collect(problems, lambda name=name, chosen=chosen: load_mode(name, chosen))
             if made is not None:
                 label = " ".join([name, *(f"{key}={chosen[key]}" for key in varying)])
-                columns.append(Column(name, made, label))
+                columns += [
+                    Column(name, made, f"{label} {told}".rstrip(), training, told)
+                    for training, told in zip(file.training, trained, strict=True)
+                ]
     return columns
+
+
+def _differing(trainings: Sequence[TrainingSettings]) -> list[str]:
+    """For each in what it differs from the others, as in `epochs=2 warm_start=0.5`."""
+    varying = [
+        name
+        for name in TrainingSettings.model_fields
+        if len({getattr(training, name) for training in trainings}) > 1
+    ]
+    return [
+        " ".join(f"{name}={getattr(training, name)}" for name in varying) for training in trainings
+    ]
 
 
 def _grid_problems(where: str, values: list[Any]) -> list[str]:
@@ -308,15 +331,15 @@ def _data_problems(
     return found
 
 
-def _device_problems(training: TrainingSettings) -> list[str]:
+def _device_problems(device: str) -> list[str]:
     """Only a device other than the CPU needs torch to be asked."""
-    if training.device == "cpu":
+    if device == "cpu":
         return []
     import torch
 
     try:
-        torch.empty(0, device=training.device)
+        torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
-        return [f"training.device: '{training.device}' cannot be used here: {reason}"]
+        return [f"training.device: '{device}' cannot be used here: {reason}"]
     return []

@@ -20,14 +20,31 @@ def read(tmp_path, text):
 
 def test_defaults_and_scientific_numbers(tmp_path):
     file = read(tmp_path, GOOD + "training: {learning_rate: 1e-3}\n")
-    assert file.training.learning_rate == 0.001
+    assert [training.learning_rate for training in file.training] == [0.001]
     assert file.headline == "gauc"
     assert file.seeds == (0, 1)
+
+
+def test_lists_span_a_grid_of_trainings(tmp_path):
+    file = read(tmp_path, GOOD + "training: {epochs: [1, 2], warm_start: [0, 0.5], batch_size: 8}")
+    assert [(one.epochs, one.warm_start, one.batch_size) for one in file.training] == [
+        (1, 0, 8),
+        (1, 0.5, 8),
+        (2, 0, 8),
+        (2, 0.5, 8),
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (GOOD + "training: {epochs: []}\n", r"line 6: training: .*epochs is an empty list"),
+        (GOOD + "training: {epochs: [2, 2]}\n", r"line 6: training: .*epochs has a value twice"),
+        (
+            GOOD + "training: {epochs: [0], batch_size: [1, 2]}\n",
+            r"(?s)1 mistake.*line 6: training.epochs: must be at least 1|above 0",
+        ),
+        (GOOD + "training: {epoch: [1, 2]}\n", r"line 6: training.epoch: .*mean 'epochs'"),
         (GOOD + "sedes: [1]\n", r"line 6: sedes: no key 'sedes'; .* Did you mean 'seeds'\?"),
         (GOOD + "model: {embeding_size: 4}\n", r"line 6: .*Did you mean 'embedding_size'\?"),
         (GOOD + "training: {batch_size: many}\n", r"line 6: training.batch_size: .*'many'"),
@@ -73,6 +90,6 @@ def test_written_choice_is_read_back_and_comments_stay(tmp_path):
     path = tmp_path / "file.yaml"
     write_choice(path, {"learning_rate": 0.002}, {"vector": 3.0})
     file = read_benchmark(path)
-    assert file.training.learning_rate == 0.002
+    assert file.training[0].learning_rate == 0.002
     assert file.modes["vector"] == {"learning_rate_factor": 3.0}
     assert "# plain" in path.read_text(encoding="utf-8")

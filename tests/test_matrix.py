@@ -19,6 +19,19 @@ def test_cells_are_baselines_and_the_product_of_rows_columns_and_seeds(workspace
     ]
 
 
+def test_every_training_of_a_grid_has_its_own_baseline(workspace):
+    made = matrix(workspace, SMALL.replace("batch_size: 256", "batch_size: 256, epochs: [1, 2]"))
+    labels = [column.label for column in made.columns]
+    assert labels[:2] == ["vector epochs=1", "vector epochs=2"]
+    one, two = (made.cell(None, column, 0) for column in made.columns[:2])
+    assert (one.mode, one.version, one.training.get("epochs", 1)) == ("none", None, 1)
+    assert (two.mode, two.version, two.training["epochs"]) == ("none", None, 2)
+    assert one == made.cell(None, None, 0) == matrix(workspace).cell(None, None, 0)
+    cells = list(made.cells())
+    assert [cell.mode for cell in cells].count("none") == 2
+    assert len({cell.hash for cell in cells}) == len(cells) == 2 + 2 * len(labels)
+
+
 def test_baseline_is_the_same_cell_whatever_the_versions(workspace):
     one = matrix(workspace)
     two = matrix(workspace, SMALL.replace("[oracle, random]", "[noisy_0.5]"))

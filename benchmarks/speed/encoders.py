@@ -94,7 +94,8 @@ def _pictures() -> tuple[float, float]:
     start = np.cumsum([0, *map(len, files)])
     data = np.frombuffer(b"".join(files), np.uint8)
     pictures = Pictures(start, data, np.diff(start) > 0, {}, "")
-    source, items = Pixels(pictures, encoders.configured("small", {}), ""), np.arange(1, VIEWS + 1)
+    source = Pixels(pictures, encoders.configured("small", {}), "", pictures.usable)
+    items = np.arange(1, VIEWS + 1)
     rates = []
     for view in (None, (0, ("view", 0))):
         source.inputs(items, view)

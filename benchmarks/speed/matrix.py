@@ -15,12 +15,18 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 from training import AT_ONCE, run_peer
 from watching import load, machine
 from work import PERIODS, Work, import_log
+
+from ctrbench.store import Store
+from ctrbench.workspace import Workspace
 
 HERE = Path(__file__).resolve().parent
 TABLE = HERE.parents[1] / "results" / "tables" / "speed_matrix.md"
@@ -53,15 +59,18 @@ def main() -> None:
             _add_version(root, name, version)
     ours_s = _ours(root, name)
     print(f"ctrbench: {ours_s:.0f} s", flush=True)
-    theirs_s, prepared_s = _theirs(root, name)
+    theirs_s, told = _theirs(root, name)
     cells = SEEDS * (1 + VERSIONS * len(STAND_IN))
+    prepared_s = sum(one["prepare_s"] for one in told)
     TABLE.write_text(
         f"{cells} cells of {given.impressions:,} training impressions, {AT_ONCE} processes of one "
-        f"thread. {machine()}, load before {before:.1f}. Made by `benchmarks/speed/matrix.py`; do "
-        "not edit.\n\n| | seconds | of it preparing, s | ratio |\n|---|---:|---:|---:|\n"
+        f"thread. Preparing: summed over processes. {date.today()}, {machine()}, load before "
+        f"{before:.1f}. Made by `benchmarks/speed/matrix.py`; do not edit.\n\n"
+        "| | seconds | of it preparing, s | ratio |\n|---|---:|---:|---:|\n"
         f"| ctrbench run, to the printed table | {ours_s:,.0f} | | |\n"
         f"| FuxiCTR, to stored predictions | {theirs_s:,.0f} | {prepared_s:,.0f} | "
-        f"{theirs_s / ours_s:.1f} |\n",
+        f"{theirs_s / ours_s:.1f} |\n\nAUC on test, mean over seeds and versions:\n\n"
+        f"| image information | ctrbench | FuxiCTR |\n|---|---:|---:|\n{_aucs(root, name, told)}",
         encoding="utf-8",
     )
     print(TABLE.read_text(encoding="utf-8"))
@@ -79,11 +88,11 @@ def _ours(root: Path, name: str) -> float:
     return time.monotonic() - start
 
 
-def _theirs(root: Path, name: str) -> tuple[float, float]:
-    """Seconds of all, and of preparing; each version's files are prepared once."""
+def _theirs(root: Path, name: str) -> tuple[float, list[dict[str, Any]]]:
+    """Seconds of all, and what each cell told; a version's files are prepared by its first cell."""
     work = root / "peers" / name
     shutil.rmtree(work, ignore_errors=True)
-    start, prepared_s = time.monotonic(), 0.0
+    start = time.monotonic()
     cells = [(1, "none", seed) for seed in range(SEEDS)]
     cells += [
         (version, arm, seed)
@@ -93,16 +102,31 @@ def _theirs(root: Path, name: str) -> tuple[float, float]:
     ]
     first = {(version, arm): (version, arm, seed) for version, arm, seed in reversed(cells)}
 
-    def train(cell: tuple[int, str, int]) -> float:
+    def train(cell: tuple[int, str, int]) -> dict[str, Any]:
         version, arm, seed = cell
         log = root / (f"{name}.log" if version == 1 else f"{name}.v{version}.log")
         told = run_peer("fuxictr", arm, root, log, work / f"v{version}", seed)
-        return told["prepare_s"] if cell in first.values() else 0.0
+        return told if cell in first.values() else told | {"prepare_s": 0.0}
 
     with ThreadPoolExecutor(AT_ONCE) as pool:  # those that prepare first, so that none waits
         ordered = [*first.values(), *(cell for cell in cells if cell not in first.values())]
-        prepared_s = sum(pool.map(train, ordered))
-    return time.monotonic() - start, prepared_s
+        told = list(pool.map(train, ordered))
+    return time.monotonic() - start, told
+
+
+def _aucs(root: Path, name: str, told: list[dict[str, Any]]) -> str:
+    """A row for every arm that both have."""
+    ours = [
+        (one.cell.mode, one.metrics["test"].auc)
+        for one in Store(Workspace(root)).records(name)
+        if one.status == "done"
+    ]
+    rows = ""
+    for arm in ("none", "vector", "cluster_id"):
+        mean = fmean(auc for mode, auc in ours if mode == arm and auc is not None)
+        theirs = fmean(one["auc"] for one in told if one["arm"] == arm)
+        rows += f"| {arm} | {mean:.4f} | {theirs:.4f} |\n"
+    return rows
 
 
 def _add_version(root: Path, name: str, version: int) -> None:

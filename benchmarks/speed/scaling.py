@@ -1,10 +1,10 @@
 """What the speed of training depends on, and how far it is from what the machine can do.
 
-`python benchmarks/speed/scaling.py` times steps of the baseline on logs drawn in memory, each in a
-process of its own: against the mean length of histories, the batch, the rows of the item table and
-how they are trained, and threads. Beside them the arithmetic of a step and what the machine does of
-it: matrix products of the model's own shapes, timed in the same process. It writes
-results/tables/speed_scaling.md.
+`python benchmarks/speed/scaling.py` times steps on logs drawn in memory, each kind in a process of
+its own: against the mean length of histories, the batch, the rows of the item table and how they
+are trained, threads, and what a mode brings in. Beside them the arithmetic of a step and what the
+machine does of it: every matrix product of the step once more by itself, in the same process. It
+writes results/tables/speed_scaling.md.
 """
 
 from __future__ import annotations
@@ -12,26 +12,29 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from watching import load
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from watching import load, machine
 
 from ctrbench.executors import keep_freed_memory
 from ctrbench.impressions.packing import Batch, InputSizes
-from ctrbench.injection import Prepared
-from ctrbench.injection.none import NoInjection
+from ctrbench.injection import Prepared, load_mode
 from ctrbench.models.din import DIN
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.training import optimizers
 
 TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_scaling.md"
-CATEGORIES, WIDTH = 100, 16
+CATEGORIES, WIDTH, VECTOR_WIDTH, CODES = 100, 16, 64, 200
 WARM, STEPS = 10, 40
 
 
@@ -45,6 +48,7 @@ class Step:
     items: int = 20_000
     table_optimizer: str = "lazy_adam"
     threads: int = 1
+    mode: str = "none"
 
 
 STEPS_TIMED = (
@@ -57,6 +61,7 @@ STEPS_TIMED = (
         if way != "adam" or items <= 1_000_000
     ),
     *(Step("threads", threads=threads) for threads in (1, 2)),
+    *(Step("mode", mode=mode) for mode in ("none", "vector", "sim_score", "cluster_id")),
 )
 
 
@@ -93,11 +98,11 @@ def main() -> None:
         print(_row(timed[-1]), flush=True)
     head = (
         f"One process; median of {STEPS} steps, packing aside. Ceiling: were there nothing but the "
-        "step's own matrix products, at the speed that these reach alone on this machine. Load "
-        f"before: {before:.1f}. Made by `benchmarks/speed/scaling.py`; do not edit.\n\n"
-        "| varied | batch | mean history | items | tables by | threads | ms a step | samples/s | "
-        "Mflop a sample | Gflop/s alone | ceiling, samples/s | of it |\n"
-        "|---|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|\n"
+        "step's own matrix products, at the speed that these reach alone on this machine. "
+        f"{machine()}, load before: {before:.1f}. Made by `benchmarks/speed/scaling.py`; do not "
+        "edit.\n\n| varied | image information | batch | mean history | items | tables by | "
+        "threads | ms a step | samples/s | Mflop a sample | Gflop/s alone | ceiling, samples/s | "
+        "of it |\n|---|---|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|\n"
     )
     TABLE.write_text(head + "\n".join(map(_row, timed)) + "\n", encoding="utf-8")
 
@@ -110,24 +115,45 @@ def measure(step: Step) -> Timed:
     rng = np.random.default_rng(0)
     settings = ModelSettings(field_embedding_size=WIDTH)
     sizes = InputSizes(step.items + 1, {"category": CATEGORIES + 1}, 0, {}, 2)
-    batches = [_batch(step, rng) for _ in range(4)]
-    model = DIN(sizes, settings, NoInjection(), Prepared(), batches[0], seed=0)
+    prepared = _prepared(step.mode, rng)
+    batches = [_batch(step, prepared, rng) for _ in range(4)]
+    mode = load_mode(step.mode, {})
+    model = DIN(sizes, settings, mode, prepared, batches[0], seed=0)
     training = TrainingSettings(table_optimizer=step.table_optimizer)  # pyright: ignore
     chosen, seconds = optimizers(model, training), []
     for number in range(WARM + STEPS):
         batch = _other_rows(batches[number % len(batches)], step, rng)
         start = time.perf_counter()
-        loss = F.binary_cross_entropy_with_logits(model(batch), batch.click)
-        model.zero_grad()
-        loss.backward()
+        _learn(model, batch)
         for optimizer in chosen:
             optimizer.step()
         seconds.append(time.perf_counter() - start)
-    operations, alone_s = _products(model, batches[0])
+    with _Products() as products:
+        _learn(model, batches[0])
+    operations, alone_s = products.alone()
     return Timed(step, median(seconds[WARM:]), operations, operations / alone_s)
 
 
-def _batch(step: Step, rng: np.random.Generator) -> Batch:
+def _learn(model: DIN, batch: Batch) -> None:
+    loss = F.binary_cross_entropy_with_logits(model(batch), batch.click)
+    model.zero_grad()
+    loss.backward()
+
+
+def _prepared(mode: str, rng: np.random.Generator) -> Prepared:
+    """What a mode would make of vectors of items; similarities come with the slots."""
+    rows = Step.items
+    vectors = rng.standard_normal((rows, VECTOR_WIDTH), np.float32) / VECTOR_WIDTH**0.5
+    there = np.ones((rows, 1), np.float32)
+    return {
+        "none": Prepared(),
+        "vector": Prepared(item={"vector": vectors, "missing": 1 - there}),
+        "sim_score": Prepared(item={"has_vector": there[:, 0]}),
+        "cluster_id": Prepared(item={"code": rng.integers(1, CODES + 1, (rows, 1))}),
+    }[mode]
+
+
+def _batch(step: Step, prepared: Prepared, rng: np.random.Generator) -> Batch:
     """Popular items come up more often, so that a batch holds fewer distinct ones than slots."""
     length = rng.binomial(step.history * 5 // 2, 0.4, step.batch)
     row = np.repeat(np.arange(step.batch), length)
@@ -145,8 +171,12 @@ def _batch(step: Step, rng: np.random.Generator) -> Batch:
         item_numbers=torch.empty(len(items), 0),
         row_codes={},
         row_numbers=torch.randn(step.batch, 2),
-        image_item={},
-        image_slot={},
+        image_item={name: made(values[items]) for name, values in prepared.item.items()},
+        image_slot=(
+            {"score": made(rng.uniform(-1, 1, len(row)).astype(np.float32))}
+            if step.mode == "sim_score"
+            else {}
+        ),
     )
 
 
@@ -155,33 +185,45 @@ def _other_rows(batch: Batch, step: Step, rng: np.random.Generator) -> Batch:
     return replace(batch, item_id=torch.from_numpy(item_id))
 
 
-def _products(model: DIN, batch: Batch) -> tuple[float, float]:
-    """Operations of a step's matrix products, and the seconds they take one after the other."""
-    slots, items, rows = len(batch.history), len(batch.item_id), len(batch.target)
-    width, top_width = 2 * WIDTH, 4 * WIDTH + 2
-    first, second = model.settings.attention
-    wide, narrow = model.settings.top
-    shapes = [(slots, width, first), (slots, first, second), (slots, second, 1)]
-    shapes += [(items, width, first), (rows, width, first)]
-    shapes += [(rows, top_width, wide), (rows, wide, narrow), (rows, narrow, 1)]
-    operations = seconds = 0.0
-    for n, k, m in shapes:
-        left, right, out = torch.randn(n, k), torch.randn(k, m), torch.randn(n, m)
-        for one, other in ((left, right), (out, right.t()), (left.t(), out)):
+class _Products(TorchDispatchMode):
+    """Notes every matrix product that is asked for, backward included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Counter[tuple[Any, Any]] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func.overloadpacket.__name__ in ("mm", "addmm", "addmm_"):
+            left, right = (value for value in args[-2:] if isinstance(value, Tensor))
+            self.found[_layout(left), _layout(right)] += 1
+        return func(*args, **(kwargs or {}))
+
+    def alone(self) -> tuple[float, float]:
+        """Floating point operations of them all, and the seconds when nothing else is done."""
+        operations = seconds = 0.0
+        for (left, right), count in self.found.items():
+            one, other = (torch.empty_strided(*layout).normal_() for layout in (left, right))
             times = []
             for _ in range(WARM):
                 start = time.perf_counter()
                 torch.mm(one, other)
                 times.append(time.perf_counter() - start)
-            operations += 2.0 * n * k * m
-            seconds += median(times)
-    return operations, seconds
+            (n, k), (_, m) = left[0], right[0]
+            operations += count * 2.0 * n * k * m
+            seconds += count * median(times)
+        return operations, seconds
+
+
+def _layout(matrix: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return tuple(matrix.shape), matrix.stride()
 
 
 def _row(timed: Timed) -> str:
     step = timed.step
     return (
-        f"| {step.varied} | {step.batch:,} | {step.history} | {step.items:,} | "
+        f"| {step.varied} | {step.mode} | {step.batch:,} | {step.history} | {step.items:,} | "
         f"{step.table_optimizer} | {step.threads} | {1000 * timed.step_s:.1f} | "
         f"{timed.samples_per_s:,.0f} | {timed.operations / step.batch / 1e6:.2f} | "
         f"{timed.per_s / 1e9:.0f} | {timed.ceiling:,.0f} | "

@@ -1,7 +1,7 @@
 """How each arm learned and what it uses: traces of a whole matrix, averaged over its seeds.
 
-`python benchmarks/why/study.py HOME FILE [HOME FILE ...]` trains every benchmark file with traces and
-writes results/tables/why.md; README.md says what is asked of it.
+`python benchmarks/why/study.py HOME FILE [HOME FILE ...]` trains every benchmark file with traces
+and writes results/tables/why.md; README.md says what is asked of it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ctrbench.cli.explaining import half_way
 from ctrbench.matrix import Column, Matrix, Row, read_matrix
 from ctrbench.schema import CellRecord, Trace
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
 TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "why.md"
+PARTS = ("image", "ids")
 HEAD = (
     "| arm | GAUC against the baseline, pp | gradient of the image block, late over early | of the "
     "ids | half of its way gone, image block, % of the epoch | ids | lost without its images, pp "
@@ -35,9 +37,9 @@ def main() -> None:
     if len(given.studies) % 2:
         parser.error("give HOME and FILE for every study")
     told = (
-        "Mean over seeds ± standard error, test period. Gradient: norm of the last batch's, mean of "
-        "the last fifth of the epoch over that of the first. Way: summed over twenty points. Lost: "
-        "images, or ids, of the test period dealt out anew among items. Made by "
+        "Mean over seeds ± standard error, test period. Gradient: norm of the last batch's, mean "
+        "of the last fifth of the epoch over that of the first. Way: summed over twenty points. "
+        "Lost: images, or ids, of the test period dealt out anew among items. Made by "
         "`benchmarks/why/study.py`; do not edit.\n"
     )
     for home, file in zip(given.studies[::2], given.studies[1::2], strict=True):
@@ -73,8 +75,11 @@ def _seen(store: Store, matrix: Matrix, row: Row | None, column: Column | None) 
 
 
 def _row(name: str, own: list[Seen], baseline: list[Seen]) -> str:
-    gains = [_gauc(ours) - _gauc(theirs) for (ours, _), (theirs, _) in zip(own, baseline)]
+    gains = [
+        _gauc(ours) - _gauc(theirs) for (ours, _), (theirs, _) in zip(own, baseline, strict=True)
+    ]
     traces = [trace for _, trace in own]
+    ways = [half_way(trace) for trace in traces]
     lost = {
         which: [100 * trace.permuted[which]["gauc"] for trace in traces]
         for which in traces[0].permuted
@@ -82,13 +87,13 @@ def _row(name: str, own: list[Seen], baseline: list[Seen]) -> str:
     places = [
         "" if own is baseline else _mean(gains, "{:+.2f}"),
         *(_mean([_late_over_early(t, part) for t in traces], "{:.2f}") for part in PARTS),
-        *(_mean([_half_way(t, part) for t in traces], "{:.0f}") for part in PARTS),
+        *(
+            _mean([100 * halves[part] for halves in ways if part in halves], "{:.0f}")
+            for part in PARTS
+        ),
         *(_mean(lost.get(which, []), "{:.2f}") for which in ("image", "item_id")),
     ]
     return f"| {name} | {' | '.join(places)} |\n"
-
-
-PARTS = ("image", "ids")
 
 
 def _gauc(record: CellRecord) -> float:
@@ -103,18 +108,6 @@ def _late_over_early(trace: Trace, part: str) -> float:
     if not gradients or not fifth:
         return float("nan")
     return float(np.mean(gradients[-fifth:]) / np.mean(gradients[:fifth]))
-
-
-def _half_way(trace: Trace, part: str) -> float:
-    """Share of the epoch, %, after which half of the part's way was gone."""
-    steps = [point.blocks[part].update for point in trace.points if part in point.blocks]
-    if not steps:
-        return float("nan")
-    gone = np.cumsum(steps)
-    reached = int(np.searchsorted(gone, gone[-1] / 2))
-    before = gone[reached - 1] if reached else 0.0
-    within = (gone[-1] / 2 - before) / max(steps[reached], 1e-30)
-    return 100 * (reached + within) / len(steps)
 
 
 def _mean(values: list[float], form: str) -> str:

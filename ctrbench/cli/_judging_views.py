@@ -191,8 +191,9 @@ def power_table(workspace: Workspace, matrix: Matrix, effect: float) -> str:
 
 
 def _of_matrix(workspace: Workspace, matrix: Matrix, name: str) -> Seeds:
-    """The stored seeds of one place of a matrix: `VERSION/MODE`, or `none`."""
+    """The stored seeds of one place of a matrix: `VERSION/MODE`, or `none`, `none epochs=2`."""
     places = {f"{row.label}/{c.label}": (row, c) for row in matrix.rows for c in matrix.columns}
+    places |= {f"{BASELINE} {c.trained}".rstrip(): (None, c) for c in matrix.columns}
     if name in (BASELINE, f"{BASELINE}/{BASELINE}"):
         place = (None, None)
     elif name in places:

@@ -48,7 +48,11 @@ def comparison_table(
         rows=tuple(_table_row(row, matrix.rows) for row in matrix.rows),
         seeds=seeds,
         cells=cells,
-        baseline={seed: matrix.cell(None, None, seed).hash for seed in seeds},
+        trained={column.label: column.trained for column in matrix.columns},
+        baselines={
+            column.trained: {seed: matrix.cell(None, column, seed).hash for seed in seeds}
+            for column in matrix.columns
+        },
         slices=matrix.file.slices,
         reference=summary.reference if summary else None,
         ceiling=summary.ceiling if summary else None,
@@ -235,11 +239,9 @@ def _cells_table(matrix: Matrix, records: dict[str, CellRecord]) -> Table:
         failed = f", {found['failed']} failed" if found["failed"] else ""
         return f"{found['done']}/{len(cells)}{failed}"
 
-    baseline = state([matrix.cell(None, None, seed) for seed in seeds])
-    table.add_row(BASELINE, *([baseline] * len(matrix.columns)))
-    for row in matrix.rows:
+    for row in (None, *matrix.rows):
         states = [state([matrix.cell(row, c, seed) for seed in seeds]) for c in matrix.columns]
-        table.add_row(row.label, *states)
+        table.add_row(row.label if row else BASELINE, *states)
     return table
 
 
@@ -255,7 +257,8 @@ def _expected_seconds(
         return statistics.median(sum(r.seconds.values()) for r in done), "as stored cells took"
     periods = matrix.dataset.periods
     rows = {name: stop - start for name, (start, stop) in periods.items()}
-    passes = matrix.file.training.epochs * rows.get("train", 0)
+    epochs = statistics.fmean(training.epochs for training in matrix.file.training)
+    passes = epochs * rows.get("train", 0)
     measured = rows.get("valid", 0) + rows.get("test", 0)
     return (passes + measured / 3) / FIRST_GUESS_ROWS_PER_S + 1, "a first guess"
 

@@ -128,7 +128,7 @@ def _told(record: CellRecord, trace: Trace) -> Iterator[str]:
                 f"The gradient of the image block is {ratios[0]:.2f} times that of the ids at the "
                 f"first point and {ratios[1]:.2f} times at the last."
             )
-        half = _half_way(trace)
+        half = half_way(trace)
         told = ", ".join(f"{part} {share:.0%}" for part, share in half.items())
         yield f"Share of the epoch after which half of the way was gone: {told}."
     for name, value in last.reported.items():
@@ -139,7 +139,7 @@ def _told(record: CellRecord, trace: Trace) -> Iterator[str]:
         yield f"Lost when items of the test period bear each other's {names[which]}: {told}."
 
 
-def _half_way(trace: Trace) -> dict[str, float]:
+def half_way(trace: Trace) -> dict[str, float]:
     """Of the way that each part went in all, point by point, the share of the epoch to half."""
     found = {}
     for part in trace.points[0].blocks:

@@ -42,6 +42,14 @@ def pretrain(
         list[str] | None,
         typer.Option("--set", help="One setting, such as training.epochs=5; wins over the file."),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--save-weights",
+            help="Write the trained encoder into this .safetensors, to start another from it "
+            "(encoder.weights).",
+        ),
+    ] = None,
     allow_collapsed: Annotated[
         bool, typer.Option("--allow-collapsed", help="Register vectors that all look alike.")
     ] = False,
@@ -58,13 +66,17 @@ def pretrain(
 
     workspace: Workspace = context.obj
     found = variants(method, version, config, changes or [])
+    if weights is not None and len(found) > 1:
+        raise ConfigError(f"--save-weights takes one version, and this grid makes {len(found)}.")
+    if weights is not None and weights.suffix != ".safetensors":
+        raise ConfigError(f"--save-weights {weights}: name a file that ends in .safetensors.")
     log = impressions.open_impressions(workspace, dataset)
     with _processes():
         for one in found:
             source = _source(workspace, log, from_version, one)
             job = Job(dataset, one.version, method, one.method, one.training)
             with _told(one.version) as told:
-                made = run(workspace, job, source, told, allow_collapsed)
+                made = run(workspace, job, source, told, allow_collapsed, weights)
             if made is not None:
                 manifest, new = made
                 facts = manifest.provenance
@@ -75,12 +87,20 @@ def pretrain(
                     f"trained {facts['seconds']:,.0f} s on {facts['fit_items']:,} items of the "
                     f"{facts['fit_period']} period"
                 )
+                if weights is not None:
+                    typer.echo(
+                        f"wrote {weights}"
+                        if new
+                        else f"{weights} was not written: weights are kept only when a version is "
+                        "made; remove it and make it again."
+                    )
 
 
 def _source(workspace: Workspace, log: Impressions, from_version: str | None, one: Any) -> Any:
     """The pictures, or a version's vectors."""
     from ctrbench.pretraining import FrozenVectors, Pixels, open_pictures
 
+    fitting = impressions.items_in_period(log, log.fitting_period)
     if from_version is None:
         pictures = open_pictures(workspace, log.manifest)
         if pictures.unusable and os.environ.get("RANK", "0") == "0":
@@ -88,14 +108,13 @@ def _source(workspace: Workspace, log: Impressions, from_version: str | None, on
             told = "; ".join(f"{name}: {problem}" for name, problem in listed)
             more = ", …" if len(pictures.unusable) > len(listed) else ""
             typer.echo(f"{len(pictures.unusable)} images left out ({told}{more})", err=True)
-        return Pixels(pictures, one.encoder, one.encoder_name)
+        return Pixels(pictures, one.encoder, one.encoder_name, fitting)
     if one.method.augmented:
         raise ConfigError(
             "this method looks at random views of pictures, and vectors have none: use --images."
         )
     table = embeddings.open_version(workspace, log.manifest.name, from_version)
     manifest = embeddings.read_manifest(workspace, log.manifest.name, from_version)
-    fitting = impressions.items_in_period(log, log.fitting_period)
     return FrozenVectors(table, from_version, manifest.content_hash, fitting)
 
 

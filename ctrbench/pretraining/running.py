@@ -67,6 +67,7 @@ def pretrain(
     source: Source,
     progress: Progress,
     allow_collapsed: bool = False,
+    weights: Path | None = None,
 ) -> tuple[VersionManifest, bool] | None:
     """Make the version, or find that it is there.
 
@@ -76,6 +77,7 @@ def pretrain(
         source: what is encoded, and by what.
         progress: told after every step.
         allow_collapsed: register a version in which all items look alike.
+        weights: a file to write the encoder's weights into; a version that is there has none left.
 
     Returns:
         The manifest, and whether the version is new; None in all processes but the first.
@@ -98,6 +100,8 @@ def pretrain(
     trained = fit(job.method, source, samples, titles, job.settings, folder, progress)
     if Processes().rank:
         return None
+    if weights is not None:
+        source.save(trained.network, weights)
     spread = _Spread(job.settings.width)
 
     def told() -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ctrbench.atomic import atomic_file
 from ctrbench.encoders import Encoder
 from ctrbench.errors import ConfigError
 from ctrbench.identity import hash_files
@@ -16,6 +18,7 @@ from ctrbench.pretraining.pictures import Pictures
 from ctrbench.schema import EmbeddingTable
 from ctrbench.seeding import scoped_torch_seed
 
+STARTED_ON = 256  # pictures at most, over which the network's start is standardised
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pictures
 
 View = tuple[int, tuple[str | int, ...]] | None  # seed and name of a random view's stream
@@ -38,6 +41,13 @@ class Source(ABC):
     @abstractmethod
     def recipe(self) -> dict[str, Any]:
         """What of it the vectors depend on."""
+
+    def save(self, network: nn.Module, path: Path) -> None:
+        """Write the weights as .safetensors, as an encoder starts from them."""
+        from safetensors.torch import save_file
+
+        with atomic_file(path.resolve()) as temporary:
+            save_file({name: own.cpu() for name, own in network.state_dict().items()}, temporary)
 
 
 class FrozenVectors(Source):
@@ -79,13 +89,38 @@ class FrozenVectors(Source):
 class Pixels(Source):
     """Pictures, and the network that is trained on them."""
 
-    def __init__(self, pictures: Pictures, encoder: Encoder, encoder_name: str) -> None:
+    def __init__(
+        self, pictures: Pictures, encoder: Encoder, encoder_name: str, fitting: np.ndarray
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            pictures: of the data set.
+            encoder: what sees them.
+            encoder_name: its name.
+            fitting: (V,) bool, items of the pretrain period.
+        """
         self.pictures, self.encoder, self.encoder_name = pictures, encoder, encoder_name
-        self.usable = pictures.usable
+        self.usable, self._fitting = pictures.usable, fitting
 
     def network(self, width: int) -> nn.Module:
-        """The encoder's."""
-        return self.encoder.build(width)
+        """The encoder's, with outputs that start at mean 0 and mean square 1.
+
+        A network as it is drawn makes nearly the same vector of every picture, and from there a
+        contrast of cosines hardly learns.
+
+        Source: data-dependent starts, Krähenbühl et al. 2016, arXiv:1511.06856; here only of the
+        output.
+        """
+        encoder = self.encoder.build(width)
+        items = np.flatnonzero(self.usable & self._fitting)
+        seen = items[:: -(-len(items) // STARTED_ON) or 1]
+        encoder.eval()
+        with torch.no_grad():
+            parts = [
+                encoder(self.inputs(part)) for part in np.split(seen, range(64, len(seen), 64))
+            ]
+        return nn.Sequential(encoder, _Standardised(torch.cat(parts)))
 
     def inputs(self, item_id: np.ndarray, view: View = None) -> Tensor:
         """(n, 3, size, size), normalised; a view is cropped and coloured at random first."""
@@ -99,6 +134,11 @@ class Pixels(Source):
         mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
         return (pixels / 255 - mean) / deviation
 
+    def save(self, network: nn.Module, path: Path) -> None:
+        """The encoder's own, without what standardises its output."""
+        encoder = network.get_submodule("0")
+        super().save(encoder, path)
+
     @property
     def recipe(self) -> dict[str, Any]:
         """See `Source`."""
@@ -108,8 +148,26 @@ class Pixels(Source):
             "images_hash": self.pictures.content_hash,
             "encoder": self.encoder_name,
             "encoder_settings": settings,
+            "started_on": STARTED_ON,
             "weights_hash": None if weights is None else hash_files(weights),
         }
+
+
+class _Standardised(nn.Module):
+    """Takes out a mean and a scale, which stay as they were at the start of training."""
+
+    def __init__(self, made: Tensor) -> None:
+        super().__init__()
+        mean = made.mean(dim=0)
+        scale = (made - mean).square().mean().sqrt()
+        self.mean: Tensor
+        self.scale: Tensor
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale if scale > 0 else torch.ones(()))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(n, width) -> (n, width)."""
+        return (vectors - self.mean) / self.scale
 
 
 def augmentation(size: int) -> nn.Module:

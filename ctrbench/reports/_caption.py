@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from statistics import fmean
 from typing import Any
 
@@ -26,8 +27,8 @@ def caption(plan: Comparison, arms: Arms, family: int) -> tuple[str, ...]:
         _seeds(plan.seeds, family),
         f"Label: {data.label}. Split: {data.split}. Impressions: {_periods(data)}.",
         _test_users(arms),
-        _training(arms),
-        _baseline(plan, arms.baseline),
+        *_trainings(arms),
+        *(_baseline(plan, arm) for arm in arms.baselines.values()),
         _reference(plan),
         _repeated(plan, arms),
     ]
@@ -84,7 +85,7 @@ def _seeds(seeds: tuple[int, ...], family: int) -> str:
 
 def repeat_differences(plan: Comparison, arms: Arms) -> dict[str, float]:
     """By metric what the A/A arm differs by from its seed's baseline; empty: it was not run."""
-    first, again = arms.baseline.done.get(plan.seeds[0]), arms.repeated
+    first, again = arms.first.done.get(plan.seeds[0]), arms.repeated
     if first is None or again is None or again.status != "done":
         return {}
     one, other = again.metrics["test"], first.metrics["test"]
@@ -124,24 +125,38 @@ def _test_users(arms: Arms) -> str:
     )
 
 
-def _training(arms: Arms) -> str:
-    """How every cell was trained, and what was set in the modes beyond their defaults."""
+def _trainings(arms: Arms) -> Iterator[str]:
+    """How cells were trained, and what was set in the modes beyond their defaults."""
     records = [record for arm in arms.all for record in arm.done.values()]
-    if not records or "training" not in records[0].settings:
-        return ""
-    training = records[0].settings["training"]
-    epochs = training["epochs"]
     chosen = dict.fromkeys(
         f"{record.cell.mode} with {key} {value}"
         for record in records
         for key, value in record.cell.mode_settings.items()
     )
+    modes = "".join(f"; {text}" for text in chosen)
+    epochs = set()
+    for trained in arms.baselines:
+        own = [arm for arm in arms.cells.values() if arms.trained[arm.column] == trained]
+        cells = (record for arm in (arms.baselines[trained], *own) for record in arm.done.values())
+        training = next((r.settings["training"] for r in cells if "training" in r.settings), None)
+        if training is not None:
+            epochs.add(training["epochs"])
+            yield (
+                f"{trained}: trained" if trained else "Trained"
+            ) + f"{_trained(training)}{modes}."
+            modes = ""
+    if len(epochs) > 1:
+        yield (
+            "Epochs beyond the first are a diagnostic of CTR models' overfitting, not something to "
+            "choose by this table."
+        )
+
+
+def _trained(training: dict[str, Any]) -> str:
+    epochs = training["epochs"]
     return (
-        f"Trained for {'one epoch' if epochs == 1 else f'{epochs} epochs'}{_warmed(training)}, "
-        "batch size "
+        f" for {'one epoch' if epochs == 1 else f'{epochs} epochs'}{_warmed(training)}, batch size "
         f"{training['batch_size']}, learning rate {training['learning_rate']:g}"
-        + "".join(f"; {text}" for text in chosen)
-        + "."
     )
 
 
@@ -162,7 +177,7 @@ def _baseline(plan: Comparison, baseline: Arm) -> str:
     listed = [f"{NAMES[name]} {mean:.4f}" for name, mean in means.items() if mean is not None]
     seeds = len(baseline.done)
     over = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
-    return f"Baseline ({over}): {', '.join(listed)}." if listed else ""
+    return f"{baseline.label} ({over}): {', '.join(listed)}." if listed else ""
 
 
 def _reference(plan: Comparison) -> str:

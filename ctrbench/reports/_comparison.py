@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ctrbench.schema import CellRecord, DatasetManifest, Metrics
@@ -31,7 +31,8 @@ class Comparison:
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
     cells: Mapping[tuple[str, str, int], str]  # (row label, column label, seed) -> hash
-    baseline: Mapping[int, str]  # seed -> hash
+    baselines: Mapping[str, Mapping[int, str]]  # what is special in training -> seed -> hash
+    trained: Mapping[str, str] = field(default_factory=dict)  # column -> that; else the first
     slices: tuple[Slice, ...] = ()
     reference: Metrics | None = None  # test metrics of the simple rule a baseline should beat
     ceiling: Metrics | None = None  # of the probability that clicks were drawn from, if known
@@ -107,14 +108,24 @@ class Arm:
 class Arms:
     """Every place of the table with what was stored for it."""
 
-    baseline: Arm
+    baselines: Mapping[str, Arm]  # by what is special in their training; one, if nothing is
     cells: Mapping[tuple[str, str], Arm]  # (row label, column label)
+    trained: Mapping[str, str]  # column -> key of its baseline
     repeated: CellRecord | None = None  # the A/A arm, if it was run
 
     @property
+    def first(self) -> Arm:
+        """The baseline of the first training, which the A/A arm repeats."""
+        return next(iter(self.baselines.values()))
+
+    @property
     def all(self) -> list[Arm]:
-        """The baseline first."""
-        return [self.baseline, *self.cells.values()]
+        """The baselines first."""
+        return [*self.baselines.values(), *self.cells.values()]
+
+    def baseline(self, column: str) -> Arm:
+        """The baseline that was trained as this column was."""
+        return self.baselines[self.trained[column]]
 
     def siblings(self, row: Row) -> list[str]:
         """The row's siblings of which any cell was run."""
@@ -131,7 +142,13 @@ def gather(plan: Comparison, records: Mapping[str, CellRecord]) -> Arms:
             hashes = {seed: hash for seed, hash in places.items() if hash is not None}
             cells[row.label, column] = _arm(f"{row.label} / {column}", column, hashes, records)
     repeated = records.get(plan.repeated) if plan.repeated else None
-    return Arms(_arm("Baseline", "", plan.baseline, records), cells, repeated)
+    baselines = {
+        trained: _arm(f"Baseline {trained}".rstrip(), "", hashes, records)
+        for trained, hashes in plan.baselines.items()
+    }
+    first = next(iter(baselines))
+    trained = {column: plan.trained.get(column, first) for column in plan.columns}
+    return Arms(baselines, cells, trained, repeated)
 
 
 def _arm(

@@ -23,10 +23,11 @@ def differences(arms: Arms) -> tuple[list[str], set[str]]:
     if not finished:
         return [], set()
     usual_arm, usual = finished[0]
+    meant = _varied(arms)
     places: dict[str, list[str]] = {}
     marked = set()
     for arm in arms.all:
-        for text, seeds in _by_difference(arm, _conditions(usual)).items():
+        for text, seeds in _by_difference(arm, _conditions(usual), meant).items():
             whose = "" if len(seeds) == len(arm.done) else f" (seed {', '.join(map(str, seeds))})"
             places.setdefault(text, []).append(arm.label + whose)
             marked.add(arm.label)
@@ -38,14 +39,20 @@ def differences(arms: Arms) -> tuple[list[str], set[str]]:
     return sentences, marked
 
 
-def _by_difference(arm: Arm, usual: Mapping[str, str]) -> dict[str, list[int]]:
-    """Seeds by what differs in them."""
+def _varied(arms: Arms) -> set[str]:
+    """The settings of training in which the baselines differ, as the file asks for."""
+    trained = (part for name in arms.baselines for part in name.split())
+    return {f"training.{part.partition('=')[0]}" for part in trained}
+
+
+def _by_difference(arm: Arm, usual: Mapping[str, str], meant: set[str]) -> dict[str, list[int]]:
+    """Seeds by what differs in them and is not meant to."""
     found: dict[str, list[int]] = {}
     for seed, record in sorted(arm.done.items()):
         own = _conditions(record)
         parts = [
             f"{key} {own.get(key, 'not recorded')} instead of {usual.get(key, 'not recorded')}"
-            for key in sorted(own.keys() | usual.keys())
+            for key in sorted((own.keys() | usual.keys()) - meant)
             if own.get(key) != usual.get(key)
         ]
         if parts:

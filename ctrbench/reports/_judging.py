@@ -62,13 +62,14 @@ def _shares(plan: Comparison, arms: Arms, influences: Influences) -> dict[tuple[
         if value is None or moved is None:
             continue
         for arm in arms.cells.values():
-            model = _contrast(arm, arms.baseline, measure, influences)
+            baseline = arms.baseline(arm.column)
+            model = _contrast(arm, baseline, measure, influences)
             if model is None:
                 continue
             values = dict.fromkeys(model.seeds, float(value))
             known = dict.fromkeys(model.seeds, np.asarray(moved, np.float64))
             truth = Measured(CEILING, values, known)
-            ceiling = pair(truth, _measured(arms.baseline, measure, influences))
+            ceiling = pair(truth, _measured(baseline, measure, influences))
             share = None if ceiling is None else share_of_attainable(model, ceiling)
             if share is not None:
                 found[arm.label, measure.key] = share
@@ -80,7 +81,7 @@ def _pairs(plan: Comparison, arms: Arms) -> Iterable[tuple[Arm, Arm, bool]]:
     for row in plan.rows:
         for column in plan.columns:
             arm = arms.cells[row.label, column]
-            yield arm, arms.baseline, row.control
+            yield arm, arms.baseline(column), row.control
             for sibling in arms.siblings(row):
                 yield arm, arms.cells[sibling, column], row.control
 

@@ -199,24 +199,28 @@ class _Builder:
     def _share(self, arm: Arm, measure: Measure) -> Entry:
         share = self.judged.shares.get((arm.label, measure.key))
         notes = list(_failures(arm))
-        paired = len(arm.done.keys() & self.arms.baseline.done.keys())
+        baseline = self.arms.baseline(arm.column)
+        paired = len(arm.done.keys() & baseline.done.keys())
         if share is None and paired == 1:
             notes.append("One seed has no interval.")
         elif share is None and paired:
             notes.append("The attainable gain is not separable from zero.")
-        return replace(self._place(arm, self.arms.baseline, notes, share is not None), share=share)
+        return replace(self._place(arm, baseline, notes, share is not None), share=share)
 
     def _baseline_line(self, measure: Measure) -> Line:
-        arm = self.arms.baseline
-        entry = self._entry(arm, arm, measure)
-        if entry.delta is not None:  # zero by definition, so without an error
-            entry = replace(entry, delta=replace(entry.delta, standard_error_pp=None), marks=())
-        return Line(BASELINE, BASELINE, False, (entry,) * len(self.plan.columns))
+        entries = []
+        for column in self.plan.columns:
+            arm = self.arms.baseline(column)
+            entry = self._entry(arm, arm, measure)
+            if entry.delta is not None:  # zero by definition, so without an error
+                entry = replace(entry, delta=replace(entry.delta, standard_error_pp=None), marks=())
+            entries.append(entry)
+        return Line(BASELINE, BASELINE, False, tuple(entries))
 
     def _lines(self, measure: Measure) -> Iterator[Line]:
         for row in sorted(self.plan.rows, key=lambda row: row.control):
             entries = [
-                self._entry(self.arms.cells[row.label, column], self.arms.baseline, measure)
+                self._entry(self.arms.cells[row.label, column], self.arms.baseline(column), measure)
                 for column in self.plan.columns
             ]
             yield Line(row.label, BASELINE, row.control, tuple(entries))
@@ -265,7 +269,7 @@ def _limits(
             yield f"{len(delta.seeds)} of {len(seeds)} seeds: {_listed(delta.seeds)}."
         if len(delta.seeds) == 1 and arm is not reference:
             yield "One seed: how much the difference varies from seed to seed is not known."
-    elif not arm.done or not (reference.run or reference.label == BASELINE):
+    elif not arm.done or not (reference.run or not reference.column):
         return  # one of the two was not run: the dash says so
     elif arm.values(measure):
         yield "Run, but what it is set against has no finished cell of the same seed."
@@ -278,12 +282,12 @@ def _limits(
 
 def _detail(measure: Measure, arms: Arms) -> str:
     """Where the deltas start from: the baseline's own value, and the impressions it stands on."""
-    values = list(arms.baseline.values(measure).values())
+    values = {arm.label: arm.values(measure).values() for arm in arms.baselines.values()}
     stored = [measure.metrics(record) for arm in arms.all for record in arm.done.values()]
     counts = next((metrics for metrics in stored if metrics is not None), None)
     if counts is None:
         return ""
-    absolute = f"Baseline {fmean(values):.4f}; " if values else ""
+    absolute = "".join(f"{label} {fmean(own):.4f}; " for label, own in values.items() if own)
     return (
         f"{absolute}{counts.impressions:,} impressions, "
         f"{counts.evaluable_users:,} of {counts.users:,} users evaluable."

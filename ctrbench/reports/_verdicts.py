@@ -88,7 +88,7 @@ def phrase(inference: Inference, margin: float) -> str:
 def _pairs(plan: Comparison, arms: Arms) -> Iterator[tuple[Arm, Arm, str]]:
     for row in (row for row in plan.rows if not row.control):
         for column in plan.columns:
-            yield arms.cells[row.label, column], arms.baseline, "the baseline"
+            yield arms.cells[row.label, column], arms.baseline(column), "the baseline"
             for sibling in arms.siblings(row):
                 yield arms.cells[row.label, column], arms.cells[sibling, column], f"its {sibling}"
 

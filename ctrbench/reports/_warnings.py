@@ -24,7 +24,7 @@ def warnings(plan: Comparison, arms: Arms, judged: Judged) -> tuple[str, ...]:
     """The lines under a table; none if nothing is amiss."""
     found = [
         _repeat(plan, arms),
-        _weak_baseline(plan, arms),
+        *_weak_baseline(plan, arms),
         _few_users(plan, arms),
         _heavy_users(plan, arms, judged),
         *_coverage(plan, arms),
@@ -91,7 +91,7 @@ def _wide(plan: Comparison, arms: Arms, judged: Judged) -> str:
 
 def _few_seeds(plan: Comparison, arms: Arms, judged: Judged) -> str:
     """Two seeds always; three where more of the variance is theirs than the users'."""
-    if len(plan.seeds) == len(arms.baseline.done) == 2:
+    if len(plan.seeds) == len(arms.first.done) == 2:
         return (
             "Two seeds say next to nothing of how deltas vary from seed to seed: the intervals are "
             "wider than they need be. A third seed narrows them the most."
@@ -130,11 +130,10 @@ def _leaks(plan: Comparison, arms: Arms, judged: Judged) -> Iterator[str]:
             f"More than can be attained: {', '.join(above)} of the attainable gain. The input "
             "must hold outcomes of the test period."
         )
-    usual = _test_over_training(arms.baseline)
     better = [
         f"{arm.label} by {100 * (own - usual):.2f} pp"
         for arm in arms.cells.values()
-        if usual is not None
+        if (usual := _test_over_training(arms.baseline(arm.column))) is not None
         and (own := _test_over_training(arm)) is not None
         and own > usual + BETTER_THAN_TRAINING
     ]
@@ -168,20 +167,21 @@ def _against_baseline(
     for row in plan.rows:
         for column in plan.columns if row.control == control else ():
             arm = arms.cells[row.label, column]
-            inference = judged.get(arm, arms.baseline, Measure(plan.headline))
+            inference = judged.get(arm, arms.baseline(column), Measure(plan.headline))
             if inference is not None:
                 yield arm, inference
 
 
-def _weak_baseline(plan: Comparison, arms: Arms) -> str:
-    mean = mean_metric(arms.baseline, plan.headline)
+def _weak_baseline(plan: Comparison, arms: Arms) -> Iterator[str]:
     simple = getattr(plan.reference, plan.headline, None)
-    if mean is None or simple is None or mean > simple:
-        return ""
-    return (
-        f"The baseline's {NAMES[plan.headline]} {mean:.4f} is not above the {simple:.4f} of "
-        f"{REFERENCE}: a delta over a weak baseline may not carry over to a good one."
-    )
+    for arm in arms.baselines.values():
+        mean = mean_metric(arm, plan.headline)
+        if mean is not None and simple is not None and mean <= simple:
+            yield (
+                f"The {arm.label.lower()}'s {NAMES[plan.headline]} {mean:.4f} is not above the "
+                f"{simple:.4f} of {REFERENCE}: a delta over a weak baseline may not carry over to "
+                "a good one."
+            )
 
 
 def _few_users(plan: Comparison, arms: Arms) -> str:
@@ -202,7 +202,7 @@ def _heavy_users(plan: Comparison, arms: Arms, judged: Judged) -> str:
     """Measures that a handful of users decide, however many there are."""
     heavy = []
     for measure in plan.measures:
-        found = (judged.get(arm, arms.baseline, measure) for arm in arms.cells.values())
+        found = (judged.get(arm, arms.baseline(arm.column), measure) for arm in arms.cells.values())
         worth = next((one.worth for one in found if one is not None), math.inf)
         if worth < FEWEST_WORTH:
             where = measure.slice.title if measure.slice else "the test period"

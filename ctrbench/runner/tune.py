@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from ctrbench.benchmark_file import TuneSettings
 from ctrbench.errors import ConfigError
 from ctrbench.injection import Injection
-from ctrbench.matrix import Column, Matrix
+from ctrbench.matrix import Matrix
 from ctrbench.runner.run import Observer, missing_cells, run_cells, stored_records, write_summaries
 from ctrbench.schema import Cell
 from ctrbench.workspace import Workspace
@@ -40,8 +40,14 @@ def tune(workspace: Workspace, matrix: Matrix, jobs: int, observer: Observer) ->
     """Train what the file's `tune` section asks for; every trial is an ordinary stored cell.
 
     Raises:
-        ConfigError: no `tune` section, or one with nothing to try; or every trial failed.
+        ConfigError: no `tune` section, or one with nothing to try; `training` spans a grid; or
+            every trial failed.
     """
+    if len(matrix.file.training) > 1:
+        raise ConfigError(
+            "the file's `training` spans a grid, and there is one training to choose: give each of "
+            "its settings one value."
+        )
     wanted = matrix.file.tune
     if wanted is None or not (
         wanted.batch_size or wanted.learning_rate or wanted.learning_rate_factor
@@ -69,7 +75,7 @@ def tune(workspace: Workspace, matrix: Matrix, jobs: int, observer: Observer) ->
 def _baseline_candidates(
     matrix: Matrix, wanted: TuneSettings
 ) -> list[tuple[str, dict[str, Any], list[Cell]]]:
-    given = matrix.file.training
+    (given,) = matrix.file.training
     points = product(
         wanted.batch_size or (given.batch_size,), wanted.learning_rate or (given.learning_rate,)
     )
@@ -95,7 +101,7 @@ def _factor_candidates(
     modes = dict.fromkeys(column.mode for column in matrix.columns)
     for mode, factor in product(modes, wanted.learning_rate_factor):
         tried = [
-            Column(mode, _with_factor(column.settings, factor), column.label)
+            replace(column, settings=_with_factor(column.settings, factor))
             for column in matrix.columns
             if column.mode == mode
         ]
@@ -109,9 +115,10 @@ def _with_factor(settings: Injection, factor: float) -> Injection:
 
 
 def _with_training(matrix: Matrix, settings: dict[str, Any]) -> Matrix:
-    training = matrix.file.training.model_copy(update=settings)
-    file = matrix.file.model_copy(update={"training": training})
-    return Matrix(file, matrix.dataset, matrix.versions, matrix.columns, matrix.rows)
+    training = matrix.file.training[0].model_copy(update=settings)
+    file = matrix.file.model_copy(update={"training": (training,)})
+    columns = tuple(replace(column, training=training) for column in matrix.columns)
+    return replace(matrix, file=file, columns=columns)
 
 
 def _trials(

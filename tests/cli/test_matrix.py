@@ -72,7 +72,7 @@ def test_tune_chooses_on_valid_and_writes_the_file(workspace):
         if r["cell"]["mode"] == "none"
     }
     best = max(found, key=lambda rate: found[rate])
-    assert matrix(workspace, file.read_text()).file.training.learning_rate == best
+    assert matrix(workspace, file.read_text()).file.training[0].learning_rate == best
     per_mode = [r for r in records(workspace) if r["cell"]["mode"] != "none"]
     assert len(per_mode) == 3 * 2 * 2  # modes, factors, versions: as many trials for each mode
 

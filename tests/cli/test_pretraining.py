@@ -7,11 +7,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from ctrbench import embeddings, impressions, plugins
+from ctrbench import embeddings, encoders, impressions, plugins
 from ctrbench.cli.main import app
 from ctrbench.errors import ConfigError, DataError, UnknownNameError
+from ctrbench.pretraining import Pixels, open_pictures
+from ctrbench.seeding import scoped_torch_seed
 from ctrbench.workspace import Workspace
 from data_synth.world import WorldConfig
 from data_synth.writing import write_world
@@ -140,6 +144,39 @@ def test_images_that_cannot_be_decoded_are_named_and_left_out(run):
     said = run("courier", "made", "--images", *QUICK, *SMALL)
     assert "1 images left out" in said
     assert "38 vectors" in said
+
+
+def test_saved_weights_start_another_encoder(run, tmp_path):
+    path = tmp_path / "encoder.safetensors"
+    said = run("simsiam", "made", "--images", *QUICK, *SMALL, "--save-weights", str(path))
+    assert f"wrote {path}" in said
+    weights = load_file(path)
+    assert weights["0.weight"].shape == (8, 3, 3, 3)
+    fresh = encoders.configured("small", {"channels": 8, "size": 32, "weights": path}).build(16)
+    assert torch.equal(fresh.get_parameter("0.weight"), weights["0.weight"])
+    run("simsiam", "next", "--images", *QUICK, *SMALL, "--set", f"encoder.weights={path}")
+    again = run("simsiam", "made", "--images", *QUICK, *SMALL, "--save-weights", str(path))
+    assert "was not written: weights are kept only when a version is made" in again
+    grid = ("--set", "training.seed=[1, 2]")
+    with pytest.raises(ConfigError, match="takes one version, and this grid makes 2"):
+        run("simsiam", "grid", "--images", *QUICK, *SMALL, *grid, "--save-weights", str(path))
+    with pytest.raises(ConfigError, match=r"ends in \.safetensors"):
+        run("simsiam", "other", "--images", *QUICK, *SMALL, "--save-weights", "encoder.pt")
+
+
+def test_an_encoder_starts_with_outputs_of_mean_0_and_mean_square_1(run):
+    log = impressions.open_impressions(run.workspace, "taste")
+    pictures = open_pictures(run.workspace, log.manifest)
+    encoder = encoders.configured("small", {"channels": 8, "size": 32})
+    fitting = impressions.items_in_period(log, "pretrain")
+    source = Pixels(pictures, encoder, "small", fitting)
+    with scoped_torch_seed(0, "test"):
+        network = source.network(16).eval()
+    items = np.flatnonzero(source.usable & fitting)
+    with torch.no_grad():
+        made = network(source.inputs(items))
+    assert made.mean(dim=0).abs().max() < 1e-5
+    assert made.square().mean() == pytest.approx(1, rel=1e-5)
 
 
 def test_without_a_pretrain_period(run):

@@ -125,6 +125,6 @@ def plan(**changes: Any) -> Comparison:
             for column in columns
             for seed in seeds
         },
-        "baseline": {seed: f"Baseline#{seed}" for seed in seeds},
+        "baselines": {"": {seed: f"Baseline#{seed}" for seed in seeds}},
     }
     return Comparison(**{**values, **changes})

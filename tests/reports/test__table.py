@@ -4,7 +4,7 @@ import pytest
 
 from ctrbench.reports import Row, compare
 from ctrbench.reports._table import Block, ComparisonTable, Entry
-from tests.reports.made import DRAMA, arm, baseline, by_hash, metrics, plan, record
+from tests.reports.made import BASELINE, DRAMA, arm, baseline, by_hash, metrics, plan, record
 
 VECTOR, CLUSTER = 0, 1
 
@@ -30,6 +30,34 @@ def test_delta_is_the_mean_of_the_paired_differences_in_points():
     assert place.delta.standard_error_pp == pytest.approx(0.1527525)
     assert place.text == "+0.30 ± 0.15"
     assert place.marks == ()
+
+
+def test_columns_are_set_against_the_baseline_that_was_trained_alike():
+    columns = ("vector epochs=1", "vector epochs=2")
+    records = {
+        **baseline(),
+        **arm("raw / vector epochs=1", (0.1, 0.2, 0.3)),
+        **arm("Baseline epochs=2", (0.5, 0.5, 0.5)),
+        **arm("raw / vector epochs=2", (1.1, 1.2, 1.3)),
+    }
+    table = compare(
+        plan(
+            rows=(Row("raw"),),
+            columns=columns,
+            baselines={
+                "epochs=1": {seed: f"Baseline#{seed}" for seed in (0, 1, 2)},
+                "epochs=2": {seed: f"Baseline epochs=2#{seed}" for seed in (0, 1, 2)},
+            },
+            trained={column: column.partition(" ")[2] for column in columns},
+        ),
+        records,
+    )
+    deltas = [entry(table, "raw", column).delta for column in (0, 1)]
+    assert [delta and delta.mean_pp for delta in deltas] == pytest.approx([0.2, 0.7])
+    mean = sum(BASELINE) / 3
+    told = f"Baseline epochs=1 {mean:.4f}; Baseline epochs=2 {mean + 0.005:.4f}; "
+    assert table.blocks[0].detail.startswith(told)
+    assert "†" not in entry(table, "raw", 1).marks
 
 
 def test_baseline_line_is_zero_without_sign_or_error():

@@ -98,7 +98,7 @@ def test_effect_asked_for_that_can_hide():
 def test_two_seeds():
     records = {**baseline(), **arm("raw / vector", (0.1, 0.2))}
     [line] = compare(
-        plan(seeds=(0, 1), baseline={0: "Baseline#0", 1: "Baseline#1"}), records
+        plan(seeds=(0, 1), baselines={"": {0: "Baseline#0", 1: "Baseline#1"}}), records
     ).warnings
     assert line.startswith("Two seeds say next to nothing")
 
@@ -154,7 +154,7 @@ def test_gain_on_test_that_training_did_not_have():
 
 def test_one_seed_is_said_and_not_set_in_bold():
     records = {**baseline(), **arm("raw / vector", (1.0,))}
-    table = compare(plan(seeds=(0,), baseline={0: "Baseline#0"}), records, moved(records))
+    table = compare(plan(seeds=(0,), baselines={"": {0: "Baseline#0"}}), records, moved(records))
     assert "for other users alone" in " ".join(table.caption)
     assert not any(e.separable for b in table.blocks for li in b.lines for e in li.entries)
     assert table.verdicts is not None

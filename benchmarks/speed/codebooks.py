@@ -1,0 +1,93 @@
+"""A large codebook: a million vectors into ten thousand codes, time, memory and inertia.
+
+`python benchmarks/speed/codebooks.py --home DIR` draws the vectors into a file there (clusters of
+uneven size and spread, so that there is something to find), fits every method on its memory map in
+a process of its own, gives each vector its code, and writes results/tables/speed_codebooks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from watching import load, machine, watched
+
+from ctrbench.clustering import fit_by, nearest_code
+from ctrbench.clustering.methods import Method
+
+TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_codebooks.md"
+METHODS: tuple[Method, ...] = ("hierarchical", "single_pass")
+CLUSTERS, BLOCK = 3_000, 50_000
+
+
+def main() -> None:
+    """Draw, fit, write; with --fit the part that runs by itself."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path, required=True, help="folder for the vectors")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--codes", type=int, default=10_000)
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--fit", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    path = given.home / f"vectors_{given.rows}_{given.width}.npy"
+    if given.fit:
+        print(json.dumps(_fitted(path, given.fit, given.codes)))
+        return
+    before = load()
+    if not path.exists():
+        given.home.mkdir(parents=True, exist_ok=True)
+        _draw(path, given.rows, given.width)
+    rows = ""
+    for method in given.methods.split(","):
+        seen = watched([sys.executable, __file__, *sys.argv[1:], "--fit", method])
+        told = json.loads(seen.printed.splitlines()[-1])
+        rows += (
+            f"| {method} | {told['fit_s']:.0f} | {told['code_s']:.0f} | {seen.seconds:.0f} | "
+            f"{seen.anonymous_kb / 2**20:.2f} | {seen.resident_kb / 2**20:.2f} | "
+            f"{told['inertia']:.4f} |\n"
+        )
+        print(rows, flush=True)
+    TABLE.write_text(
+        f"{given.rows:,} vectors of width {given.width} from a memory map into {given.codes:,} "
+        f"codes. Inertia: mean squared distance to the own centre, of unit vectors. {machine()}, "
+        f"load before {before:.1f}. Made by `benchmarks/speed/codebooks.py`; do not edit.\n\n"
+        "| method | fitting, s | giving codes, s | the whole process, s | anonymous memory, GiB | "
+        "resident, memory map included, GiB | inertia |\n|---|---:|---:|---:|---:|---:|---:|\n"
+        + rows,
+        encoding="utf-8",
+    )
+
+
+def _draw(path: Path, rows: int, width: int) -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(CLUSTERS, width)).astype(np.float32)
+    spread = rng.uniform(0.3, 1.5, CLUSTERS).astype(np.float32)
+    share = rng.dirichlet(np.ones(CLUSTERS))
+    made = np.lib.format.open_memmap(path, "w+", np.float32, (rows, width))
+    for begin in range(0, rows, BLOCK):
+        which = rng.choice(CLUSTERS, min(BLOCK, rows - begin), p=share)
+        block = rng.standard_normal((len(which), width), np.float32)
+        block = centres[which] + spread[which, None] * block
+        made[begin : begin + len(which)] = block / np.linalg.norm(block, axis=1, keepdims=True)
+    made.flush()
+
+
+def _fitted(path: Path, method: Method, codes: int) -> dict[str, float]:
+    vectors = np.load(path, mmap_mode="r")
+    start = time.monotonic()
+    centres = fit_by(method, vectors, codes, seed=0)
+    fit_s, start, total = time.monotonic() - start, time.monotonic(), 0.0
+    for begin in range(0, len(vectors), BLOCK):
+        block = np.asarray(vectors[begin : begin + BLOCK])
+        total += float(np.square(block - centres[nearest_code(block, centres)]).sum())
+    code_s = time.monotonic() - start
+    return {"fit_s": fit_s, "code_s": code_s, "inertia": total / len(vectors)}
+
+
+if __name__ == "__main__":
+    main()
