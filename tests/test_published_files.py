@@ -1,0 +1,44 @@
+"""The files below benchmarks/ are good, and claims name arms that the matrices have."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from ctrbench.benchmark_file import read_benchmark
+from ctrbench.injection import load_mode
+from ctrbench.pretraining import variants
+
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+FILES = sorted(FOLDER.rglob("*.yaml"))
+MATRICES = [path for path in FILES if "dataset:" in path.read_text(encoding="utf-8")]
+
+
+def _named(path: Path) -> str:
+    return path.relative_to(FOLDER).as_posix()
+
+
+@pytest.mark.parametrize("path", MATRICES, ids=_named)
+def test_benchmark_file(path):
+    for name in read_benchmark(path).modes:
+        assert load_mode(name, {}).learning_rate_factor == 1.0
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path not in MATRICES], ids=_named)
+def test_pretraining_file(path):
+    method = "supervised" if path.stem.endswith("-other") else "courier"
+    assert variants(method, "made", path, [])
+
+
+def test_claims_are_about_arms_of_the_matrices(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER / "courier"))
+    monkeypatch.delitem(sys.modules, "page", raising=False)
+    import page
+
+    for claim in page.CLAIMS:
+        for name, pairs in claim.pairs.items():
+            file = read_benchmark(FOLDER / "courier" / f"{name}.yaml")
+            for arm in (arm for pair in pairs for arm in pair):
+                version, _, mode = arm.partition("/")
+                assert version in file.versions
+                assert mode in file.modes
