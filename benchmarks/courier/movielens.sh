@@ -6,25 +6,28 @@ home=$1
 here=$(cd "$(dirname "$0")" && pwd)
 tables=$here/../../results/tables
 
-make() { # METHOD VERSION [more]
+head() { # METHOD VERSION [more]: a linear layer on top of `raw`
   method=$1 version=$2
   shift 2
-  ctrbench --home "$home" pretrain "$method" --dataset movielens --version "$version" "$@"
+  ctrbench --home "$home" pretrain "$method" --dataset movielens --version "$version" --from-version raw \
+    --allow-collapsed --set training.batch_size=2048 --set training.learning_rate=1e-3 --set training.epochs=5 "$@"
 }
 
-head="--from-version raw --config $here/head.yaml"
-make courier courier $head # unquoted: several words
-make courier courier-projection $head --set method.projection=true
-make courier courier-token $head --set method.query=token
-make courier courier-mask $head --set training.random_mask=true
-make clip clip --from-version raw --config "$here/head-other.yaml" --set training.epochs=20
-make supervised supervised --from-version raw --config "$here/head-other.yaml"
+pixels() { # METHOD VERSION EPOCHS: the small encoder; about 80,000 pictures encoded or more
+  ctrbench --home "$home" pretrain "$1" --dataset movielens --version "$2" --images \
+    --allow-collapsed --set training.epochs="$3"
+}
 
-# about 200,000 pictures encoded each
-make courier pixels-courier --images --config "$here/pixels.yaml" --set training.epochs=1
-for method in simclr simsiam; do
-  make $method pixels-$method --images --config "$here/pixels-other.yaml" --set training.epochs=20 --allow-collapsed
-done
+head courier courier
+head courier courier-projection --set method.projection=true
+head courier courier-token --set method.query=token
+head courier courier-mask --set training.random_mask=true
+head supervised supervised
+head clip clip --set training.epochs=40 # of items, which are fewer than lines
+
+pixels courier pixels-courier 1
+pixels simclr pixels-simclr 8
+pixels simsiam pixels-simsiam 8
 
 ctrbench --home "$home" embeddings quality --dataset movielens
 ctrbench --home "$home" run "$here/movielens.yaml" > /dev/null

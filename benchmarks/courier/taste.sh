@@ -7,22 +7,20 @@ tables=$here/../../results/tables
 
 python -m data_synth --out "$home" --world taste --strength 1 --users 6000 --items 1000 --impressions 360000 --pictures 64
 
-make() { # METHOD VERSION [more]
-  method=$1 version=$2
-  shift 2
-  ctrbench --home "$home" pretrain "$method" --dataset taste --version "$version" --images "$@"
+make() { # METHOD VERSION EPOCHS [more]: about 80,000 pictures encoded or more
+  method=$1 version=$2 epochs=$3
+  shift 3
+  ctrbench --home "$home" pretrain "$method" --dataset taste --version "$version" --images \
+    --allow-collapsed --set training.batch_size=1024 --set training.epochs="$epochs" "$@"
 }
 
-# about 150,000 pictures encoded each
-lines="--config $here/pixels.yaml --set training.epochs=4"
-make courier courier $lines # unquoted: several words
-make courier courier-projection $lines --set method.projection=true
-make courier courier-token $lines --set method.query=token
-make courier courier-mask $lines --set training.random_mask=true
-make supervised supervised --config "$here/pixels-other.yaml" --set training.epochs=4
-for method in simclr simsiam; do
-  make $method $method --config "$here/pixels-other.yaml" --set training.epochs=100 --allow-collapsed
-done
+make courier courier 12
+make courier courier-projection 12 --set method.projection=true
+make courier courier-token 12 --set method.query=token
+make courier courier-mask 12 --set training.random_mask=true
+make supervised supervised 12
+make simclr simclr 80 --set training.batch_size=256 # of items, which are fewer than lines
+make simsiam simsiam 80 --set training.batch_size=256
 
 ctrbench --home "$home" embeddings quality --dataset taste
 ctrbench --home "$home" run "$here/taste.yaml" > /dev/null
