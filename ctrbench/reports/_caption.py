@@ -133,18 +133,19 @@ def _trainings(arms: Arms) -> Iterator[str]:
         for record in records
         for key, value in record.cell.mode_settings.items()
     )
-    modes = "".join(f"; {text}" for text in chosen)
-    epochs = set()
+    modes, epochs = "; ".join(chosen), set()
     for trained in arms.baselines:
         own = [arm for arm in arms.cells.values() if arms.trained[arm.column] == trained]
         cells = (record for arm in (arms.baselines[trained], *own) for record in arm.done.values())
         training = next((r.settings["training"] for r in cells if "training" in r.settings), None)
         if training is not None:
             epochs.add(training["epochs"])
-            yield (
-                f"{trained}: trained" if trained else "Trained"
-            ) + f"{_trained(training)}{modes}."
-            modes = ""
+            if trained:
+                yield f"{trained}: trained{_trained(training)}."
+            else:
+                yield f"Trained{'; '.join(filter(None, (_trained(training), modes)))}."
+    if modes and len(arms.baselines) > 1:
+        yield f"In all: {modes}."
     if len(epochs) > 1:
         yield (
             "Epochs beyond the first are a diagnostic of CTR models' overfitting, not something to "
