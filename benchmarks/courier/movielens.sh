@@ -13,7 +13,7 @@ head() { # METHOD VERSION [more]: a linear layer on top of `raw`
     --allow-collapsed --set training.batch_size=2048 --set training.learning_rate=1e-3 --set training.epochs=5 "$@"
 }
 
-pixels() { # METHOD VERSION EPOCHS: the small encoder; about 80,000 pictures encoded or more
+pixels() { # METHOD VERSION EPOCHS: the small encoder; about 80,000 pictures encoded
   ctrbench --home "$home" pretrain "$1" --dataset movielens --version "$2" --images \
     --allow-collapsed --set training.epochs="$3"
 }
@@ -25,7 +25,6 @@ head courier courier-mask --set training.random_mask=true
 head supervised supervised
 head clip clip --set training.epochs=40 # of items, which are fewer than lines
 
-pixels courier pixels-courier 1
 pixels simclr pixels-simclr 8
 pixels simsiam pixels-simsiam 8
 

@@ -62,18 +62,12 @@ CLAIMS = (
     Claim(
         "COURIER's vectors are better than SimCLR's",
         {
-            "movielens": tuple(
-                (f"pixels-courier/{mode}", f"pixels-simclr/{mode}") for mode in MODES
-            ),
             "taste": tuple((f"courier/{mode}", f"simclr/{mode}") for mode in MODES),
         },
     ),
     Claim(
         "COURIER's vectors are better than SimSiam's",
         {
-            "movielens": tuple(
-                (f"pixels-courier/{mode}", f"pixels-simsiam/{mode}") for mode in MODES
-            ),
             "taste": tuple((f"courier/{mode}", f"simsiam/{mode}") for mode in MODES),
         },
     ),

@@ -7,7 +7,7 @@ tables=$here/../../results/tables
 
 python -m data_synth --out "$home" --world taste --strength 1 --users 6000 --items 1000 --impressions 360000 --pictures 64
 
-make() { # METHOD VERSION EPOCHS [more]: about 80,000 pictures encoded or more
+make() { # METHOD VERSION EPOCHS [more]: 50,000 to 140,000 pictures encoded
   method=$1 version=$2 epochs=$3
   shift 3
   ctrbench --home "$home" pretrain "$method" --dataset taste --version "$version" --images \
@@ -19,8 +19,8 @@ make courier courier-projection 12 --set method.projection=true
 make courier courier-token 12 --set method.query=token
 make courier courier-mask 12 --set training.random_mask=true
 make supervised supervised 12
-make simclr simclr 80 --set training.batch_size=256 # of items, which are fewer than lines
-make simsiam simsiam 80 --set training.batch_size=256
+make simclr simclr 40 --set training.batch_size=256 # of items, which are fewer than lines
+make simsiam simsiam 40 --set training.batch_size=256
 
 ctrbench --home "$home" embeddings quality --dataset taste
 ctrbench --home "$home" run "$here/taste.yaml" > /dev/null
