@@ -14,11 +14,11 @@ make() { # METHOD VERSION EPOCHS [more]: 50,000 to 140,000 pictures encoded
     --allow-collapsed --set training.batch_size=1024 --set training.epochs="$epochs" "$@"
 }
 
-make courier courier 12
-make courier courier-projection 12 --set method.projection=true
-make courier courier-token 12 --set method.query=token
-make courier courier-mask 12 --set training.random_mask=true
-make supervised supervised 12
+make courier courier 6
+make courier courier-projection 6 --set method.projection=true
+make courier courier-token 6 --set method.query=token
+make courier courier-mask 6 --set training.random_mask=true
+make supervised supervised 6
 make simclr simclr 40 --set training.batch_size=256 # of items, which are fewer than lines
 make simsiam simsiam 40 --set training.batch_size=256
 
