@@ -231,7 +231,10 @@ class RunDisplay:
 
 def _cells_table(matrix: Matrix, records: dict[str, CellRecord]) -> Table:
     """Cells done of all seeds, by row and column; failed ones beside."""
-    table = Table("version", *(column.label for column in matrix.columns))
+    table = Table()
+    table.add_column("version", no_wrap=True)
+    for column in matrix.columns:
+        table.add_column(column.label, overflow="fold")
     seeds = matrix.file.seeds
 
     def state(cells: list[Cell]) -> str:

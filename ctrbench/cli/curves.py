@@ -31,7 +31,7 @@ def curve(
         Path | None, typer.Option(help="Draw the curves into this .png, .svg or .pdf.")
     ] = None,
 ) -> None:
-    """Show the headline's delta against a setting of the modes, from what is stored.
+    """Show the headline's delta against a setting of modes or training, from what is stored.
 
     `cluster_id: {codebook_size: [50, 200, 1000]}` in FILE spans such a grid. All intervals are
     simultaneous over the file's comparisons, as in its table.
@@ -55,28 +55,31 @@ def curve(
 
 
 def _curves(matrix: Matrix, setting: str, gains: dict[str, Inference]) -> dict[str, Points]:
-    """The points of every version and mode whose values of the setting differ."""
-    varied: dict[str, dict[float, str]] = {}  # mode -> value -> column
+    """The points of every version and column that differ in the setting alone."""
+    varied: dict[str, dict[float, str]] = {}  # the column without the setting -> value -> column
     for column in matrix.columns:
-        value = column.settings.model_dump(mode="json").get(setting)
+        settings = (column.settings, column.training)
+        value = next((getattr(one, setting) for one in settings if hasattr(one, setting)), None)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            varied.setdefault(column.mode, {})[value] = column.label
-    varied = {mode: labels for mode, labels in varied.items() if len(labels) > 1}
+            parts = column.label.split()
+            rest = " ".join(part for part in parts if not part.startswith(f"{setting}="))
+            varied.setdefault(rest, {})[value] = column.label
+    varied = {rest: labels for rest, labels in varied.items() if len(labels) > 1}
     if not varied:
         raise ConfigError(
-            f"no mode of this file takes several numbers for {setting}; write a list, such as "
+            f"nothing in this file takes several numbers for {setting}; write a list, such as "
             "cluster_id: {codebook_size: [50, 200, 1000]}."
         )
     curves = {}
     for row in matrix.rows:
-        for mode, labels in varied.items():
+        for rest, labels in varied.items():
             found = [
                 (value, gains[name])
                 for value, label in sorted(labels.items())
                 if (name := f"{row.label} / {label} against Baseline") in gains
             ]
             if found:
-                curves[f"{row.label} / {mode}"] = found
+                curves[f"{row.label} / {rest}"] = found
     if not curves:
         raise ConfigError("nothing of these curves is stored yet: `ctrbench run` the file first.")
     return curves

@@ -1,10 +1,12 @@
 import re
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from ctrbench.cli.curves import _curves
 from ctrbench.errors import ConfigError
-from tests.benchmark import SMALL, write
+from tests.benchmark import SMALL, matrix, write
 
 GRID = SMALL.replace("codebook_size: 8", "codebook_size: [4, 8]").replace(
     "seeds: [0]", "seeds: [0, 1]"
@@ -27,6 +29,21 @@ def test_curve_says_what_the_table_says(workspace, run, tmp_path):
         assert picture.width > 500
 
 
+def test_a_curve_varies_in_one_setting_alone(workspace):
+    made = matrix(workspace, GRID.replace("batch_size: 256", "batch_size: 256, epochs: [1, 2]"))
+    labels = [column.label for column in made.columns]
+    gains: dict[str, Any] = {f"oracle / {label} against Baseline": label for label in labels}
+    sizes = _curves(made, "codebook_size", gains)
+    assert list(sizes) == ["oracle / cluster_id epochs=1", "oracle / cluster_id epochs=2"]
+    assert sizes["oracle / cluster_id epochs=2"] == [
+        (4, "cluster_id codebook_size=4 epochs=2"),
+        (8, "cluster_id codebook_size=8 epochs=2"),
+    ]
+    epochs = _curves(made, "epochs", gains)
+    assert "oracle / cluster_id codebook_size=8" in epochs
+    assert [value for value, _ in epochs["oracle / vector"]] == [1, 2]
+
+
 def test_nothing_varies(workspace, run):
-    with pytest.raises(ConfigError, match="no mode of this file takes several numbers for width"):
+    with pytest.raises(ConfigError, match="nothing in this file takes several numbers for width"):
         run("curve", write(workspace.home, GRID), "--setting", "width")
