@@ -7,27 +7,15 @@ import pytest
 
 from ctrbench.benchmark_file import read_benchmark
 from ctrbench.injection import load_mode
-from ctrbench.pretraining import variants
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 FILES = sorted(FOLDER.rglob("*.yaml"))
-MATRICES = [path for path in FILES if "dataset:" in path.read_text(encoding="utf-8")]
 
 
-def _named(path: Path) -> str:
-    return path.relative_to(FOLDER).as_posix()
-
-
-@pytest.mark.parametrize("path", MATRICES, ids=_named)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(FOLDER).as_posix())
 def test_benchmark_file(path):
     for name in read_benchmark(path).modes:
         assert load_mode(name, {}).learning_rate_factor == 1.0
-
-
-@pytest.mark.parametrize("path", [path for path in FILES if path not in MATRICES], ids=_named)
-def test_pretraining_file(path):
-    method = "supervised" if path.stem.endswith("-other") else "courier"
-    assert variants(method, "made", path, [])
 
 
 def test_claims_are_about_arms_of_the_matrices(monkeypatch):
