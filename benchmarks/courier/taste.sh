@@ -7,20 +7,23 @@ tables=$here/../../results/tables
 
 python -m data_synth --out "$home" --world taste --strength 1 --users 6000 --items 1000 --impressions 360000 --pictures 64
 
-make() { # METHOD VERSION EPOCHS [more]: 50,000 to 140,000 pictures encoded
+make() { # METHOD VERSION EPOCHS [more]
   method=$1 version=$2 epochs=$3
   shift 3
-  ctrbench --home "$home" pretrain "$method" --dataset taste --version "$version" --images \
-    --allow-collapsed --set training.batch_size=1024 --set training.epochs="$epochs" "$@"
+  ctrbench --home "$home" pretrain "$method" --dataset taste --version "$version" --allow-collapsed \
+    --set training.epochs="$epochs" "$@"
 }
 
-make courier courier 6
-make courier courier-projection 6 --set method.projection=true
-make courier courier-token 6 --set method.query=token
-make courier courier-mask 6 --set training.random_mask=true
-make supervised supervised 6
-make simclr simclr 40 --set training.batch_size=256 # of items, which are fewer than lines
-make simsiam simsiam 40 --set training.batch_size=256
+for method in simclr simsiam; do # the small encoder, 50,000 pictures encoded
+  make $method $method 40 --images
+done
+
+head="--from-version simclr" # a linear layer on top, five passes over the lines; unquoted: two words
+make courier courier 5 $head
+make courier courier-projection 5 $head --set method.projection=true
+make courier courier-token 5 $head --set method.query=token
+make courier courier-mask 5 $head --set training.random_mask=true
+make supervised supervised 5 $head
 
 ctrbench --home "$home" embeddings quality --dataset taste
 ctrbench --home "$home" run "$here/taste.yaml" > /dev/null
