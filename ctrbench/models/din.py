@@ -75,7 +75,7 @@ class DIN(Backbone):
             pairs.append((self.image["attention_item"], injected.item))  # pyright: ignore
         hidden = pair_sum(pairs, batch)  # (M, H)
         if injected.slot is not None:
-            weight = self.image["attention_slot"].weight.t()  # pyright: ignore
+            weight = self.image["attention_slot"].get_parameter("weight").t()
             # by rows, so that autograd multiplies (S, M) by (M, H): ten times as fast here as the
             # product of (H, M) and (M, S) that it picks otherwise
             hidden = torch.addmm(hidden, injected.slot, weight.contiguous())
