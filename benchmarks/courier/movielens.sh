@@ -28,7 +28,7 @@ head clip clip --set training.epochs=40 # of items, which are fewer than lines
 pixels simclr pixels-simclr 8
 pixels simsiam pixels-simsiam 8
 
-ctrbench --home "$home" embeddings quality --dataset movielens
+ctrbench --home "$home" embeddings quality --dataset movielens > "$tables/courier-movielens-quality.text"
 ctrbench --home "$home" run "$here/movielens.yaml" > /dev/null
 for format in text markdown json; do
   ctrbench --home "$home" tables "$here/movielens.yaml" --format $format --output "$tables/courier-movielens.$format"

@@ -45,51 +45,42 @@ class Claim:
     pairs: dict[str, tuple[tuple[str, str], ...]]  # data set -> (better, worse)
 
 
-def _both(better: str, worse: str) -> dict[str, tuple[tuple[str, str], ...]]:
-    return dict.fromkeys(("movielens", "taste"), ((better, worse),))
+DATA = ("movielens", "taste")
+
+
+def _by_mode(better: str, worse: str) -> tuple[tuple[str, str], ...]:
+    return tuple((f"{better}/{mode}", f"{worse}/{mode}") for mode in MODES)
 
 
 CLAIMS = (
-    Claim("SimScore gains more than Vector", _both("courier/sim_score", "courier/vector")),
-    Claim("Cluster ID gains more than SimScore", _both("courier/cluster_id", "courier/sim_score")),
+    Claim(
+        "SimScore gains more than Vector",
+        dict.fromkeys(DATA, (("courier/sim_score", "courier/vector"),)),
+    ),
+    Claim(
+        "Cluster ID gains more than SimScore",
+        dict.fromkeys(DATA, (("courier/cluster_id", "courier/sim_score"),)),
+    ),
     Claim(
         "COURIER's vectors are better than those it starts from (on garments, SimCLR's)",
-        {
-            "movielens": tuple((f"courier/{mode}", f"centred/{mode}") for mode in MODES),
-            "taste": tuple((f"courier/{mode}", f"simclr/{mode}") for mode in MODES),
-        },
+        {"movielens": _by_mode("courier", "centred"), "taste": _by_mode("courier", "simclr")},
     ),
     Claim(
         "COURIER's vectors are better than those of plain click prediction",
-        {
-            name: tuple((f"courier/{mode}", f"supervised/{mode}") for mode in MODES)
-            for name in ("movielens", "taste")
-        },
+        dict.fromkeys(DATA, _by_mode("courier", "supervised")),
     ),
-    Claim(
-        "COURIER's vectors are better than CLIP's",
-        {"movielens": tuple((f"courier/{mode}", f"clip/{mode}") for mode in MODES)},
-    ),
+    Claim("COURIER's vectors are better than CLIP's", {"movielens": _by_mode("courier", "clip")}),
     Claim(
         "A projection head hurts, under SimScore and Cluster ID above all",
-        {
-            name: tuple((f"courier/{mode}", f"courier-projection/{mode}") for mode in MODES)
-            for name in ("movielens", "taste")
-        },
+        dict.fromkeys(DATA, _by_mode("courier", "courier-projection")),
     ),
     Claim(
         "Self-attention is worse than cross-attention",
-        {
-            name: tuple((f"courier/{mode}", f"courier-token/{mode}") for mode in MODES)
-            for name in ("movielens", "taste")
-        },
+        dict.fromkeys(DATA, _by_mode("courier", "courier-token")),
     ),
     Claim(
         "Random masking is worse than each click once",
-        {
-            name: tuple((f"courier/{mode}", f"courier-mask/{mode}") for mode in MODES)
-            for name in ("movielens", "taste")
-        },
+        dict.fromkeys(DATA, _by_mode("courier", "courier-mask")),
     ),
 )
 

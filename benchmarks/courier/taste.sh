@@ -25,7 +25,7 @@ make courier courier-token 5 $head --set method.query=token
 make courier courier-mask 5 $head --set training.random_mask=true
 make supervised supervised 5 $head
 
-ctrbench --home "$home" embeddings quality --dataset taste
+ctrbench --home "$home" embeddings quality --dataset taste > "$tables/courier-taste-quality.text"
 ctrbench --home "$home" run "$here/taste.yaml" > /dev/null
 for format in text markdown json; do
   ctrbench --home "$home" tables "$here/taste.yaml" --format $format --output "$tables/courier-taste.$format"
