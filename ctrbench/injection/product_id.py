@@ -11,7 +11,7 @@ from ctrbench.clustering import fit_product, level_facts, product_codes
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 from ctrbench.injection._codes import (
-    SEVERAL_STD,
+    CODE_STD,
     Combine,
     code_table,
     embedded,
@@ -41,7 +41,7 @@ class ProductId(Injection):
     codebook_size: PositiveInt = 64  # K, centres of each part
     width: PositiveInt = 16  # of a code's embedding
     combine: Combine = "concat"  # embeddings of the parts: side by side, or added up
-    embedding_std: PositiveFloat = SEVERAL_STD  # of their starting values
+    embedding_std: PositiveFloat = CODE_STD  # of their starting values
     center: bool = False  # subtract the mean vector before normalising
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:

@@ -1,0 +1,67 @@
+"""How much memory pre-training takes on a small and on a large data set, seen from outside.
+
+`python benchmarks/speed/pretraining.py --home DIR` makes worlds `taste` of 100,000 and a million
+impressions there, the large one with ten times the items and pictures, trains one epoch of each
+method, and writes results/tables/speed_pretraining.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from watching import load, machine, watched
+
+TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_pretraining.md"
+IMPRESSIONS = (100_000, 1_000_000)
+METHODS = {  # and what is encoded
+    "simclr": ["--images"],
+    "courier": ["--images"],
+    "courier on a version": ["--from-version", "oracle"],
+}
+EPOCH = ["--set", "training.epochs=1", "--allow-collapsed"]
+LIBRARIES = "import torch, torchvision, ctrbench.pretraining, ctrbench.cli.main"
+
+
+def main() -> None:
+    """Make, train, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path, required=True, help="folder for the worlds")
+    given = parser.parse_args()
+    before = load()
+    libraries = watched([sys.executable, "-c", f"{LIBRARIES}; import time; time.sleep(1)"])
+    rows = ""
+    for impressions in IMPRESSIONS:
+        world = given.home / str(impressions)
+        items = impressions // 100
+        if not (world / "data" / "taste").exists():
+            sizes = ["--impressions", str(impressions), "--users", str(items), "--items"]
+            command = [sys.executable, "-m", "data_synth", "--out", str(world), *sizes, str(items)]
+            subprocess.run(command, check=True)
+        for name, source in METHODS.items():
+            version = name.replace(" ", "-")
+            shutil.rmtree(world / "embeddings" / "taste" / version, ignore_errors=True)
+            command = [sys.executable, "-m", "ctrbench", "--home", str(world), "pretrain"]
+            command += [name.split()[0], "--dataset", "taste", "--version", version]
+            seen = watched([*command, *source, *EPOCH])
+            rows += (
+                f"| {name} | {impressions:,} | {items:,} | {seen.seconds:.0f} | "
+                f"{seen.anonymous_kb / 1e6:.2f} | {seen.resident_kb / 1e6:.2f} |\n"
+            )
+            print(rows.splitlines()[-1], flush=True)
+    TABLE.write_text(
+        f"One epoch, batches of 256 lines or items, images in parts of 512. Libraries alone: "
+        f"{libraries.anonymous_kb / 1e6:.2f} GB anonymous. {machine()}, load before {before:.1f}. "
+        "Made by `benchmarks/speed/pretraining.py`; do not edit.\n\n"
+        "| method | impressions | items | seconds | anonymous memory, GB | resident, memory maps "
+        f"included, GB |\n|---|---:|---:|---:|---:|---:|\n{rows}",
+        encoding="utf-8",
+    )
+    print(TABLE.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
