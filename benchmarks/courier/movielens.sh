@@ -13,9 +13,11 @@ head() { # METHOD VERSION [more]: a linear layer on top of `raw`
     --allow-collapsed --set training.batch_size=2048 --set training.learning_rate=1e-3 --set training.epochs=5 "$@"
 }
 
-pixels() { # METHOD VERSION EPOCHS: the small encoder; about 80,000 pictures encoded
-  ctrbench --home "$home" pretrain "$1" --dataset movielens --version "$2" --images \
-    --allow-collapsed --set training.epochs="$3"
+pixels() { # METHOD VERSION [more]: the small encoder
+  method=$1 version=$2
+  shift 2
+  ctrbench --home "$home" pretrain "$method" --dataset movielens --version "$version" --images \
+    --allow-collapsed "$@"
 }
 
 head courier courier
@@ -25,8 +27,13 @@ head courier courier-mask --set training.random_mask=true
 head supervised supervised
 head clip clip --set training.epochs=40 # of items, which are fewer than lines
 
-pixels simclr pixels-simclr 8
-pixels simsiam pixels-simsiam 8
+# about 80,000 pictures encoded by each method that sees items; by those that see lines, which share few pictures
+# with the next lines, in one epoch of large batches somewhat more
+pixels simclr pixels-simclr --set training.epochs=8
+pixels simsiam pixels-simsiam --set training.epochs=8
+pixels clip pixels-clip --set training.epochs=16
+pixels courier pixels-courier --set training.epochs=1 --set training.batch_size=1024 --set training.learning_rate=1e-3
+pixels supervised pixels-supervised --set training.epochs=1 --set training.batch_size=1024 --set training.learning_rate=1e-3
 
 ctrbench --home "$home" embeddings quality --dataset movielens > "$tables/courier-movielens-quality.text"
 ctrbench --home "$home" run "$here/movielens.yaml" > /dev/null

@@ -70,6 +70,13 @@ CLAIMS = (
         dict.fromkeys(DATA, _by_mode("courier", "supervised")),
     ),
     Claim("COURIER's vectors are better than CLIP's", {"movielens": _by_mode("courier", "clip")}),
+    *(
+        Claim(
+            f"On pixels alone, COURIER's vectors are better than {method}'s",
+            {"movielens": _by_mode("pixels-courier", f"pixels-{method.lower()}")},
+        )
+        for method in ("SimCLR", "SimSiam", "CLIP")
+    ),
     Claim(
         "A projection head hurts, under SimScore and Cluster ID above all",
         dict.fromkeys(DATA, _by_mode("courier", "courier-projection")),
