@@ -258,7 +258,8 @@ def _alike(names: tuple[str, str], kinds: list[list[list[CellRecord]]]) -> list[
 def _settings(record: CellRecord) -> str:
     cell = record.cell
     parts = {**cell.mode_settings, **cell.training, **cell.model}
-    return ", ".join(f"{key} {value}" for key, value in parts.items()) or "all at their default"
+    told = ", ".join(f"{key} {value}" for key, value in parts.items()) or "all at their default"
+    return f"{told}, protocol {cell.protocol}, revision {cell.mode_revision} of the mode"
 
 
 def _finished(name: str, records: list[CellRecord]) -> Seeds:
