@@ -11,10 +11,9 @@ if TYPE_CHECKING:
 
 Combine = Literal["concat", "sum"]
 
-# A code's embedding starts wider than an ID's, since codes meet as products q * k, which are tiny
-# from a small start; but not much wider, or codes drown the IDs while these are learned.
-# benchmarks/defaults/ has the trials.
-CODE_STD = 0.1
+# Codes start as IDs do. From a wider start they wake up earlier, which helps where an epoch has few
+# steps, but they drown the IDs while these are learned: benchmarks/defaults/ has the trials.
+CODE_STD = 0.01
 
 
 def too_few_items(codebook_size: int, items: int) -> list[str]:

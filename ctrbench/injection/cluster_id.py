@@ -29,7 +29,7 @@ class ClusterId(Injection):
     """
 
     seeded: ClassVar[bool] = True
-    revision: ClassVar[int] = 3  # 2: embedding_std 0.5 instead of 0.1; 3: 0.1 again
+    revision: ClassVar[int] = 3  # 2: embedding_std 0.5 instead of 0.1; 3: 0.01
 
     codebook_size: PositiveInt = 200  # K, cluster centres
     width: PositiveInt = 16  # of the code's embedding

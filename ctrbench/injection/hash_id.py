@@ -32,7 +32,7 @@ class HashId(Injection):
     """
 
     seeded: ClassVar[bool] = True
-    revision: ClassVar[int] = 2  # 2: embedding_std 0.1 instead of 0.5
+    revision: ClassVar[int] = 2  # 2: embedding_std 0.01 instead of 0.5
 
     kind: Literal["random", "simhash"] = "simhash"
     codebook_size: PositiveInt = 256  # K, a power of two

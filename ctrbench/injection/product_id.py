@@ -36,6 +36,7 @@ class ProductId(Injection):
     """
 
     seeded: ClassVar[bool] = True
+    revision: ClassVar[int] = 2  # 2: embedding_std 0.01 instead of 0.1
 
     parts: PositiveInt = 4  # P
     codebook_size: PositiveInt = 64  # K, centres of each part

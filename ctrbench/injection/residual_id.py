@@ -33,6 +33,7 @@ class ResidualId(Injection):
     """
 
     seeded: ClassVar[bool] = True
+    revision: ClassVar[int] = 2  # 2: embedding_std 0.01 instead of 0.1
 
     levels: PositiveInt = 3  # L
     codebook_size: PositiveInt = 64  # K, centres of each level
