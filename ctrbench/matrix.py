@@ -140,7 +140,8 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
     for device in dict.fromkeys(training.device for training in file.training):
         problems += _device_problems(device)
     problems += [
-        f"modes.{column.label} starts the ids, and training.warm_start has trained them"
+        f"modes.{column.label} starts the ids, and training.warm_start has trained them; leave one "
+        "of the two out"
         for column in columns
         if column.training.warm_start and column.settings.starts_ids
     ]
@@ -232,7 +233,7 @@ def _differing(trainings: Sequence[TrainingSettings]) -> list[str]:
 def _grid_problems(where: str, values: list[Any]) -> list[str]:
     """A grid without points, or with one point twice."""
     if not values:
-        return [f"{where}: an empty list"]
+        return [f"{where}: an empty list; give it a value"]
     return _repetitions(where, values)
 
 
@@ -319,6 +320,9 @@ def _data_problems(
         file.slices, dataset, lambda field: impressions.vocabulary(workspace, dataset.name, field)
     )
     log = impressions.open_impressions(workspace, dataset.name)
+    train = log.rows("train")
+    for training in file.training:
+        found += _warm_start_problems(training, train.stop - train.start)
     fitting = impressions.items_in_period(log, log.fitting_period)
     for name, manifest in versions.items():
         table = embeddings.open_version(workspace, dataset.name, name)
@@ -329,6 +333,21 @@ def _data_problems(
             problems = column.settings.problems(items, manifest.width, file.model)
             found += [f"{column.label} on version '{name}': {problem}" for problem in problems]
     return found
+
+
+def _warm_start_problems(training: TrainingSettings, impressions: int) -> list[str]:
+    """A part of `train` in which there is not a single batch to learn from."""
+    if not training.warm_start:
+        return []
+    warm = round(training.warm_start * impressions)
+    parts = {"the baseline alone": warm, "images": impressions - warm}
+    return [
+        f"training.warm_start {training.warm_start:g} leaves {rows:,} of {impressions:,} training "
+        f"impressions to {whose}, less than a batch of {training.batch_size:,}; choose a share "
+        "nearer to a half"
+        for whose, rows in parts.items()
+        if rows < training.batch_size
+    ]
 
 
 def _device_problems(device: str) -> list[str]:

@@ -266,6 +266,9 @@ class Trace(Frozen):
     permuted: dict[str, dict[str, float]]  # item_id, image -> metric -> what is lost, a fraction
 
 
+MODE_CODE = "mode_code"  # of a record's environment: a hash of the file its mode is written in
+
+
 class CellRecord(Frozen):
     """Everything a cell leaves behind besides its predictions; one JSON file."""
 

@@ -62,7 +62,7 @@ def test_whatever_changes_the_result_changes_the_hash(workspace, change):
         ),
         (("[oracle,", "[orcle,"), r"no embedding version 'orcle'.*Did you mean 'oracle'\?.*add"),
         (("sim_score", "simscore"), r"no mode 'simscore'.*Did you mean 'sim_score'\?"),
-        (("vector: {width", "vector: {widht"), r"no setting of vector 'widht'.*mean 'width'\?"),
+        (("vector: {width", "vector: {widht"), r"modes.vector: no setting 'widht'.*mean 'width'\?"),
         (
             ("vector: {width: 4", "vector: {width: wide"),
             r"modes.vector.width: must be a whole number \(given: 'wide'\)",
@@ -97,6 +97,10 @@ def test_whatever_changes_the_result_changes_the_hash(workspace, change):
         (
             ("seeds: [0]", "slices: [{field: category, value: categry-1}]\nseeds: [0]"),
             r"category-1",
+        ),
+        (
+            ("batch_size: 256", "batch_size: 256, warm_start: 0.95"),
+            r"leaves 100 of 2,000 training impressions to images, less than a batch of 256",
         ),
         (("batch_size: 256", "device: abacus"), r"training.device: 'abacus' cannot be used here"),
     ],

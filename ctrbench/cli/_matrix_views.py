@@ -13,7 +13,7 @@ from rich.table import Table
 from ctrbench.matrix import BASELINE, Matrix, Row
 from ctrbench.reports import CEILING, Comparison, ComparisonTable, compare
 from ctrbench.reports import Row as TableRow
-from ctrbench.runner import missing_cells, stored_records
+from ctrbench.runner import changed_modes, missing_cells, stored_records
 from ctrbench.runner.sequential import Outcome
 from ctrbench.runner.tune import Tuning
 from ctrbench.schema import Cell, CellRecord
@@ -123,6 +123,7 @@ def print_plan(workspace: Workspace, matrix: Matrix, jobs: int) -> None:
         f"{len(cells)} cells: {len(cells) - len(missing)} stored, {len(missing)} to train.",
         highlight=False,
     )
+    print_changed_modes(workspace, matrix)
     if missing:
         seconds, source = _expected_seconds(workspace, matrix, records)
         total = len(missing) * seconds / min(jobs, len(missing))
@@ -132,6 +133,17 @@ def print_plan(workspace: Workspace, matrix: Matrix, jobs: int) -> None:
             f"and {memory / 1e9:.1f} GB of memory.",
             highlight=False,
         )
+
+
+def print_changed_modes(workspace: Workspace, matrix: Matrix) -> None:
+    """Say on stderr which modes were edited since stored cells of theirs were trained."""
+    records = stored_records(workspace, matrix.cells())
+    for mode, cells in changed_modes(matrix, records).items():
+        text = (
+            f"{mode}: its file was changed since {cells} stored cell(s) were trained. If that "
+            "changes its results, raise its `revision`, and they are trained anew."
+        )
+        Console(stderr=True).print(text, highlight=False, markup=False)
 
 
 def print_status(workspace: Workspace, matrix: Matrix) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ctrbench.errors import ConfigError
+from ctrbench.schema import CellRecord
 from ctrbench.workspace import Workspace
 
 MOST_SEEDS = 20  # of --until-decided
@@ -65,8 +67,17 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Train the cells of FILE that are not stored yet, then print the comparison table."""
-    from ctrbench.cli._matrix_views import RunDisplay, comparison_table, judged, print_states
+    """Train the cells of FILE that are not stored yet, then print the comparison table.
+
+    Exit code 1: some cells failed.
+    """
+    from ctrbench.cli._matrix_views import (
+        RunDisplay,
+        comparison_table,
+        judged,
+        print_changed_modes,
+        print_states,
+    )
     from ctrbench.matrix import read_matrix
     from ctrbench.reports import check_format, render
     from ctrbench.runner import run_matrix
@@ -79,11 +90,13 @@ def run(
     if until_decided and traced:
         raise ConfigError("--trace and --until-decided do not go together; trace afterwards.")
     matrix = read_matrix(file, workspace)
+    print_changed_modes(workspace, matrix)
     wanted = effect_of(effect, matrix.file.effect)
     if not until_decided:
         with RunDisplay() as display:
             records = run_matrix(workspace, matrix, jobs_of(jobs), retry_failed, display, traced)
         sys.stdout.write(render(comparison_table(workspace, matrix, records), format))
+        end_with_failures(records)
         return
     with RunDisplay() as display:
         outcome = run_until_decided(
@@ -99,6 +112,7 @@ def run(
     table = comparison_table(workspace, outcome.matrix, outcome.records, outcome.looks)
     sys.stdout.write(render(table, format))
     print_states(outcome, wanted)
+    end_with_failures(outcome.records)
 
 
 def status(context: typer.Context, file: BenchmarkArgument) -> None:
@@ -160,6 +174,18 @@ def tune(
     if write:
         write_choice(file, tuning.training, tuning.factors)
         typer.echo(f"wrote the choice into {file}")
+
+
+def end_with_failures(records: Mapping[str, CellRecord]) -> None:
+    """Say how many cells failed, if any, and end with exit code 1."""
+    failed = sum(record.status == "failed" for record in records.values())
+    if failed:
+        typer.echo(
+            f"{failed} cell(s) failed: `ctrbench status FILE` says why, `ctrbench run FILE "
+            "--retry-failed` trains them again.",
+            err=True,
+        )
+        raise typer.Exit(1)
 
 
 def effect_of(option: str | None, of_file: str | None) -> float:

@@ -1,7 +1,7 @@
 """How image vectors enter the CTR model: one mode, one file; see `_base` for the contract."""
 
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
-from ctrbench.injection._loading import BASELINE, load_mode, takes_list
+from ctrbench.injection._loading import BASELINE, code_hash, load_mode, takes_list
 
 __all__ = [
     "BASELINE",
@@ -9,6 +9,7 @@ __all__ = [
     "Injected",
     "Injection",
     "Prepared",
+    "code_hash",
     "load_mode",
     "takes_list",
 ]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Combine = Literal["concat", "sum"]
+CodebookSize = Annotated[int, Field(ge=2, le=1 << 24)]  # K; one code for all items says nothing
 
 # Codes start as IDs do. From a wider start they wake up earlier, which helps where an epoch has few
 # steps, but they drown the IDs while these are learned: benchmarks/defaults/ has the trials.
@@ -20,7 +22,10 @@ def too_few_items(codebook_size: int, items: int) -> list[str]:
     """More centres than items to fit them on, as a mode's `problems` says it."""
     if codebook_size <= items:
         return []
-    return [f"codebook_size {codebook_size} exceeds the {items} items to fit it on"]
+    return [
+        f"codebook_size {codebook_size} exceeds the {items} items with a vector in the earliest "
+        f"period, on which it is fitted; choose at most {items}"
+    ]
 
 
 def numbered(code: np.ndarray, has_vector: np.ndarray, codebook_size: int) -> np.ndarray:

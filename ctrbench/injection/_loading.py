@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
 from typing import Any, TypeVar, get_origin
 
 from pydantic import ValidationError
 
 from ctrbench import plugins
-from ctrbench.errors import ConfigError, refusal, unknown_name
+from ctrbench.errors import ConfigError, UnknownNameError, refusal, unknown_name
+from ctrbench.identity import hash_files, hash_json
 from ctrbench.injection._base import Injection
 from ctrbench.injection._combination import FACTOR, JOINT, Combination
 
@@ -25,9 +28,8 @@ def load_mode(name: str, settings: dict[str, Any]) -> Injection:
         settings: its own; of a combination `part.setting`, and `learning_rate_factor`.
 
     Raises:
-        UnknownNameError: no mode has this name.
         ConfigError: listing every setting that is unknown or wrong, or parts that do not go
-            together.
+            together; an UnknownNameError where no mode has this name.
     """
     names = name.split(JOINT)
     if len(names) == 1:
@@ -44,6 +46,13 @@ def mode_class(name: str) -> type[Injection]:
     return plugins.load(PACKAGE, name, Injection, "mode")
 
 
+def code_hash(mode: Injection) -> str:
+    """Of the files that a mode, or each part of a combination, is written in."""
+    parts = mode.parts.values() if isinstance(mode, Combination) else [mode]
+    files = [inspect.getfile(type(part)) for part in parts]
+    return hash_json([hash_files(Path(file)) for file in files])
+
+
 def takes_list(name: str, setting: str) -> bool:
     """Whether one value of the setting is itself a list, so that a list is no grid yet."""
     if JOINT in name:
@@ -55,15 +64,18 @@ def takes_list(name: str, setting: str) -> bool:
 
 
 def _combined(name: str, names: list[str], settings: dict[str, Any]) -> Combination:
-    classes = {one: mode_class(one) for one in names}
+    try:
+        classes = {one: mode_class(one) for one in names}
+    except UnknownNameError as error:
+        raise ConfigError(f"modes.{name}: {error}") from error
     problems = []
     if len(classes) < len(names):
-        problems.append("a mode combined with itself")
+        problems.append("a mode combined with itself; name each part once")
     if BASELINE in names:
-        problems.append(f"'{BASELINE}' is the baseline, which injects nothing")
+        problems.append(f"'{BASELINE}' is the baseline, which injects nothing; leave it out")
     starting = [one for one, found in classes.items() if found.starts_ids]
     if len(starting) > 1:
-        problems.append(f"{' and '.join(starting)} both start the ids")
+        problems.append(f"{' and '.join(starting)} both start the ids; keep one of them")
     own: dict[str, dict[str, Any]] = {one: {} for one in classes}
     whole = {}
     for key, value in settings.items():
@@ -71,7 +83,7 @@ def _combined(name: str, names: list[str], settings: dict[str, Any]) -> Combinat
         if key == FACTOR:
             whole[FACTOR] = value
         elif part in own and setting == FACTOR:
-            problems.append(f"{key}: the combination has one, {FACTOR}")
+            problems.append(f"{key}: all parts share one; write {FACTOR} without '{part}.'")
         elif part in own and setting:
             own[part][setting] = value
         else:
@@ -95,7 +107,8 @@ def _configured(name: str, mode: type[Mode], settings: dict[str, Any], where: st
         for detail in error.errors():
             key = ".".join(map(str, detail["loc"]))
             if detail["type"] == "extra_forbidden":
-                problems.append(unknown_name(f"setting of {name}", key, mode.model_fields))
+                known = [one for one in mode.model_fields if one != FACTOR or JOINT not in where]
+                problems.append(f"{where}: {unknown_name('setting', key, known)}")
             else:
                 problems.append(f"{where}.{key}: {refusal(detail)}")
     raise ConfigError("; ".join(problems))

@@ -10,7 +10,14 @@ from pydantic import PositiveFloat, PositiveInt
 from ctrbench.clustering import Method, code_facts, collisions, fit_by, nearest_code
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
-from ctrbench.injection._codes import CODE_STD, code_table, embedded, numbered, too_few_items
+from ctrbench.injection._codes import (
+    CODE_STD,
+    CodebookSize,
+    code_table,
+    embedded,
+    numbered,
+    too_few_items,
+)
 from ctrbench.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -31,7 +38,7 @@ class ClusterId(Injection):
     seeded: ClassVar[bool] = True
     revision: ClassVar[int] = 3  # 2: embedding_std 0.5 instead of 0.1; 3: 0.01
 
-    codebook_size: PositiveInt = 200  # K, cluster centres
+    codebook_size: CodebookSize = 200  # K, cluster centres
     width: PositiveInt = 16  # of the code's embedding
     embedding_std: PositiveFloat = CODE_STD  # of its starting values
     method: Method = "kmeans"  # spherical: centres of length one; hierarchical: for large K

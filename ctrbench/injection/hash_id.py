@@ -11,7 +11,7 @@ from pydantic import PositiveFloat, PositiveInt
 from ctrbench.clustering import code_facts
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
-from ctrbench.injection._codes import CODE_STD, code_table, embedded, numbered
+from ctrbench.injection._codes import CODE_STD, CodebookSize, code_table, embedded, numbered
 from ctrbench.seeding import stream
 from ctrbench.settings import ModelSettings
 
@@ -35,7 +35,7 @@ class HashId(Injection):
     revision: ClassVar[int] = 2  # 2: embedding_std 0.01 instead of 0.5
 
     kind: Literal["random", "simhash"] = "simhash"
-    codebook_size: PositiveInt = 256  # K, a power of two
+    codebook_size: CodebookSize = 256  # K, a power of two
     width: PositiveInt = 16  # of the code's embedding
     embedding_std: PositiveFloat = CODE_STD  # of its starting values
     center: bool = False  # subtract the mean vector before normalising

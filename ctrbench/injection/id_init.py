@@ -52,7 +52,8 @@ class IdInit(Injection):
                 f"{width}; choose projection: random"
             ]
         if wanted > max(width, WIDEST):
-            return [f"embedding_size {wanted} exceeds the {max(width, WIDEST)} that can be filled"]
+            most = max(width, WIDEST)
+            return [f"embedding_size {wanted} exceeds the {most} that can be filled; lower it"]
         return []
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:

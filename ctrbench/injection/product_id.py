@@ -12,6 +12,7 @@ from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 from ctrbench.injection._codes import (
     CODE_STD,
+    CodebookSize,
     Combine,
     code_table,
     embedded,
@@ -39,7 +40,7 @@ class ProductId(Injection):
     revision: ClassVar[int] = 2  # 2: embedding_std 0.01 instead of 0.1
 
     parts: PositiveInt = 4  # P
-    codebook_size: PositiveInt = 64  # K, centres of each part
+    codebook_size: CodebookSize = 64  # K, centres of each part
     width: PositiveInt = 16  # of a code's embedding
     combine: Combine = "concat"  # embeddings of the parts: side by side, or added up
     embedding_std: PositiveFloat = CODE_STD  # of their starting values
@@ -49,7 +50,9 @@ class ProductId(Injection):
         """More parts than numbers in a vector, more centres than items to fit them on."""
         found = too_few_items(self.codebook_size, items)
         if self.parts > width:
-            found.append(f"parts {self.parts} exceeds the vectors' width {width}")
+            found.append(
+                f"parts {self.parts} exceeds the vectors' width {width}; choose at most that"
+            )
         return found
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:

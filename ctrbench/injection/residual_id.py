@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from ctrbench.clustering import fit_residual, level_facts, residual_codes
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 from ctrbench.injection._codes import (
     CODE_STD,
+    CodebookSize,
     Combine,
     code_table,
     embedded,
@@ -35,8 +36,8 @@ class ResidualId(Injection):
     seeded: ClassVar[bool] = True
     revision: ClassVar[int] = 2  # 2: embedding_std 0.01 instead of 0.1
 
-    levels: PositiveInt = 3  # L
-    codebook_size: PositiveInt = 64  # K, centres of each level
+    levels: Annotated[int, Field(ge=1, le=32)] = 3  # L
+    codebook_size: CodebookSize = 64  # K, centres of each level
     width: PositiveInt = 16  # of a code's embedding
     combine: Combine = "concat"  # embeddings of the levels: side by side, or added up
     embedding_std: PositiveFloat = CODE_STD  # of their starting values

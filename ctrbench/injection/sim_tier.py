@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
@@ -26,7 +26,7 @@ class SimTier(Injection):
     that goes round weights a learned vector of each bin by log(1 + count), here `log_embedding`.
     """
 
-    tiers: PositiveInt = 20  # N, bins
+    tiers: Annotated[int, Field(ge=1, le=1000)] = 20  # N, bins
     counts: Literal["plain", "log", "log_embedding"] = "log"  # log: log(1 + count)
     width: PositiveInt = 4  # of a bin's vector; log_embedding only
     center: bool = False  # subtract the mean vector before normalising

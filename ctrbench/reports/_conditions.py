@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ctrbench.reports._comparison import Arm, Arms
-from ctrbench.schema import CellRecord
+from ctrbench.schema import MODE_CODE, CellRecord
 
 MARK = "†"
-VOUCHED = {"ctrbench", "commit", "python"}  # `protocol` is raised when our own code moves a number
+# `protocol` is raised when our own code moves a number, a mode's `revision` when its own does
+VOUCHED = {"ctrbench", "commit", "python", MODE_CODE}
 
 
 def differences(arms: Arms) -> tuple[list[str], set[str]]:

@@ -9,6 +9,7 @@ from statistics import fmean
 from ctrbench.reports._caption import NAMES, REFERENCE, mean_metric, repeat_differences
 from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure
 from ctrbench.reports._judging import Judged
+from ctrbench.settings import TrainingSettings
 from ctrbench.stats import FEWEST_USERS, FEWEST_WORTH, Inference
 
 LOWEST_COVERAGE = 0.5  # of what the model sees: targets and history slots
@@ -17,6 +18,7 @@ LARGE_GAIN = 0.02  # the largest gain that published image embeddings had is 0.0
 BETTER_THAN_TRAINING = 0.02  # more of AUC gained on test than on impressions not yet learned
 CURVE_TAIL = 5  # points, a quarter of an epoch
 LEVEL = 0.05
+FEWEST_STEPS = 100  # of training, below which a model has hardly left its start
 ROUNDING = 1e-7  # of metrics: what another processor's last digits come to
 
 
@@ -25,6 +27,7 @@ def warnings(plan: Comparison, arms: Arms, judged: Judged) -> tuple[str, ...]:
     found = [
         _repeat(plan, arms),
         *_weak_baseline(plan, arms),
+        *_few_steps(arms),
         _few_users(plan, arms),
         _heavy_users(plan, arms, judged),
         *_coverage(plan, arms),
@@ -136,6 +139,7 @@ def _leaks(plan: Comparison, arms: Arms, judged: Judged) -> Iterator[str]:
         if (usual := _test_over_training(arms.baseline(arm.column))) is not None
         and (own := _test_over_training(arm)) is not None
         and own > usual + BETTER_THAN_TRAINING
+        and (mean_metric(arm, "auc") or 0) > (mean_metric(arms.baseline(arm.column), "auc") or 1)
     ]
     if better:
         yield (
@@ -182,6 +186,20 @@ def _weak_baseline(plan: Comparison, arms: Arms) -> Iterator[str]:
                 f"{simple:.4f} of {REFERENCE}: a delta over a weak baseline may not carry over to "
                 "a good one."
             )
+
+
+def _few_steps(arms: Arms) -> Iterator[str]:
+    for arm in arms.baselines.values():
+        record = next((one for one in arm.done.values() if one.curve), None)  # seeds are alike
+        if record is not None:
+            batch_size = TrainingSettings.model_validate(record.cell.training).batch_size
+            steps = record.curve[-1].impressions / batch_size
+            if steps < FEWEST_STEPS:
+                yield (
+                    f"The {arm.label.lower()} was trained for {math.ceil(steps)} steps: it has "
+                    "hardly left its start, and a delta over it says little. Lower "
+                    "training.batch_size, or let `ctrbench tune` choose."
+                )
 
 
 def _few_users(plan: Comparison, arms: Arms) -> str:

@@ -2,6 +2,7 @@
 
 from ctrbench.runner.run import (
     Observer,
+    changed_modes,
     complete,
     missing_cells,
     run_cells,
@@ -11,6 +12,7 @@ from ctrbench.runner.run import (
 
 __all__ = [
     "Observer",
+    "changed_modes",
     "complete",
     "missing_cells",
     "run_cells",

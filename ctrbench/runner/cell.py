@@ -17,12 +17,13 @@ from filelock import Timeout
 from ctrbench import embeddings
 from ctrbench.errors import CtrBenchError, StoreError
 from ctrbench.impressions.slots import HistorySlots
+from ctrbench.injection import code_hash, load_mode
 from ctrbench.locks import lock
 from ctrbench.runner.building import build
 from ctrbench.runner.measure import evaluate_period, slice_metrics, user_influences
 from ctrbench.runner.tracing import Recorder, trace
 from ctrbench.runner.warm_start import go_on, warm_state
-from ctrbench.schema import Cell, CellRecord
+from ctrbench.schema import MODE_CODE, Cell, CellRecord
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.slices import Slice
 from ctrbench.store import Store
@@ -122,7 +123,8 @@ def _run(
             record, predictions, first_row, influence = _train(
                 workspace, cell, slices, progress, traced
             )
-        record = record.model_copy(update={"environment": environment})
+        code = code_hash(load_mode(cell.mode, cell.mode_settings))
+        record = record.model_copy(update={"environment": environment | {MODE_CODE: code}})
         store.write(record, predictions, first_row, influence)
         return record
     except StoreError:

@@ -11,7 +11,7 @@ from ctrbench import controls, embeddings, impressions
 from ctrbench.atomic import atomic_folder
 from ctrbench.identity import hash_json
 from ctrbench.impressions.slots import HistorySlots
-from ctrbench.injection import Images, Injection, Prepared
+from ctrbench.injection import Images, Injection, Prepared, code_hash
 from ctrbench.locks import lock
 from ctrbench.schema import Cell, Column, Ragged
 from ctrbench.workspace import Workspace
@@ -58,6 +58,7 @@ def _key(cell: Cell, mode: Injection, slots: HistorySlots) -> str:
             "control": cell.control.model_dump() if cell.control else None,
             "mode": cell.mode,
             "revision": cell.mode_revision,
+            "code": code_hash(mode),
             "settings": settings,
             "history_length": slots.history_length,
             "seed": cell.seed if drawn else None,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,11 +15,12 @@ from ctrbench.atomic import sweep
 from ctrbench.environment import environment
 from ctrbench.executors import run_tasks
 from ctrbench.impressions.slots import HistorySlots
+from ctrbench.injection import code_hash
 from ctrbench.matrix import Matrix
 from ctrbench.runner.cell import cell_lock, failed_record, is_missing, run_cell
 from ctrbench.runner.measure import WHOLE, slice_metrics, user_influences
 from ctrbench.runner.reference import ceiling_metrics, reference_metrics
-from ctrbench.schema import Cell, CellRecord
+from ctrbench.schema import MODE_CODE, Cell, CellRecord
 from ctrbench.slices import Slice
 from ctrbench.store import DatasetSummary, Store
 from ctrbench.workspace import Workspace
@@ -67,6 +69,18 @@ def missing_cells(
     """The cells without a record, the failed ones if they are to be tried again, those untraced."""
     store = Store(workspace)
     return [cell for cell in cells if is_missing(store, cell, retry_failed, traced)]
+
+
+def changed_modes(matrix: Matrix, records: Mapping[str, CellRecord]) -> dict[str, int]:
+    """Modes whose files were edited since they were trained, and how many cells it concerns."""
+    found: dict[str, int] = {}
+    for column in matrix.columns:
+        code = code_hash(column.settings)
+        for row, seed in product(matrix.rows, matrix.file.seeds):
+            record = records.get(matrix.cell(row, column, seed).hash)
+            if record is not None and record.environment.get(MODE_CODE, code) != code:
+                found[column.mode] = found.get(column.mode, 0) + 1
+    return found
 
 
 def run_cells(

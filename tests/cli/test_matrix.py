@@ -61,6 +61,13 @@ def test_mistake_exits_with_2_and_no_traceback(workspace):
     assert not workspace.results.exists()
 
 
+def test_failed_cells_are_told_by_the_exit_code(workspace):
+    text = SMALL.replace("vector: {width: 4}", "vector: {learning_rate_factor: 1e38}")
+    done = ctrbench(workspace, "run", str(write(workspace.home, text)), expect=1)
+    assert "2 cell(s) failed" in done.stderr
+    assert "--retry-failed" in done.stderr
+
+
 def test_tune_chooses_on_valid_and_writes_the_file(workspace):
     tuned = SMALL + "tune: {learning_rate: [1e-3, 1e-2], learning_rate_factor: [1, 3]}\n"
     file = write(workspace.home, tuned)

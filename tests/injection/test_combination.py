@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from ctrbench.errors import ConfigError, UnknownNameError
+from ctrbench.errors import ConfigError
 from ctrbench.injection import load_mode
 from tests.injection.made import drawn, packed
 
@@ -83,7 +83,7 @@ def test_a_start_of_the_ids_is_passed_on(slots):
         ("sim_score+sim_tier", {"tiers": 3}, r"write PART.SETTING, the part one of sim_score, sim"),
         ("sim_score+sim_tier", {"sim_tier.bins": 3}, "bins"),
         ("sim_score+sim_tier", {"sim_tier.tiers": 0}, r"sim_score\+sim_tier.sim_tier.tiers"),
-        ("sim_score+sim_tier", {"sim_tier.learning_rate_factor": 2.0}, "combination has one"),
+        ("sim_score+sim_tier", {"sim_tier.learning_rate_factor": 2.0}, "all parts share one"),
     ],
 )
 def test_what_does_not_go_together(name, settings, told):
@@ -100,5 +100,5 @@ def test_two_starts_of_the_ids(monkeypatch):
 
 
 def test_part_that_does_not_exist():
-    with pytest.raises(UnknownNameError, match="sim_score"):
+    with pytest.raises(ConfigError, match=r"sim_scor\+sim_tier: no mode 'sim_scor'.*sim_score"):
         load_mode("sim_scor+sim_tier", {})

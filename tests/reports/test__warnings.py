@@ -141,7 +141,7 @@ def test_more_than_can_be_attained():
 
 def test_gain_on_test_that_training_did_not_have():
     def curve(auc):
-        return (CurvePoint(impressions=10, loss=0.5, auc=auc),)
+        return (CurvePoint(impressions=10**6, loss=0.5, auc=auc),)
 
     usual = baseline(curve=curve(0.60))  # 0.70 on test: easier for all, which says nothing
     leaking = arm("raw / vector", (3.0, 3.0, 3.0), curve=curve(0.605))
@@ -150,6 +150,22 @@ def test_gain_on_test_that_training_did_not_have():
     assert line.startswith("AUC gains more on test than on training impressions before they were")
     assert "raw / vector by 2.50 pp" in line
     assert "pca_64" not in line
+
+
+def test_loss_on_test_is_no_leak_however_bad_the_training():
+    usual = baseline(curve=(CurvePoint(impressions=10**6, loss=0.5, auc=0.60),))
+    worse = arm(
+        "raw / vector",
+        (-3.0, -3.0, -3.0),
+        curve=(CurvePoint(impressions=10**6, loss=0.5, auc=0.50),),
+    )
+    assert compare(plan(), {**usual, **worse}).warnings == ()
+
+
+def test_a_baseline_of_few_steps():
+    curve = (CurvePoint(impressions=10_000, loss=0.7, auc=0.5),)
+    [line] = compare(plan(), baseline(curve=curve)).warnings
+    assert line.startswith("The baseline was trained for 10 steps: it has hardly left its start")
 
 
 def test_one_seed_is_said_and_not_set_in_bold():

@@ -3,7 +3,9 @@ import pytest
 
 from ctrbench import embeddings, impressions
 from ctrbench.embeddings.readers import Source
-from ctrbench.runner import missing_cells, run_matrix, stored_records
+from ctrbench.injection.sim_score import SimScore
+from ctrbench.runner import changed_modes, missing_cells, preparation, run_matrix, stored_records
+from ctrbench.runner import run as run_module
 from ctrbench.runner.cell import cell_lock, run_cell
 from ctrbench.store import Store
 from tests.benchmark import SMALL, matrix
@@ -171,3 +173,19 @@ def test_random_vectors_are_not_the_baseline(workspace, mode):
     assert not np.array_equal(
         predictions(workspace, cells["none"]), predictions(workspace, cells[mode])
     )
+
+
+def test_an_edited_mode_is_prepared_anew_and_named(workspace, monkeypatch):
+    text = SMALL.replace("seeds: [0]", "seeds: [0, 1]")
+    made, records = matrix(workspace, text), {}
+    first, second = (c for c in made.cells() if (c.version, c.mode) == ("oracle", "sim_score"))
+    records[first.hash] = train(workspace, first)
+    assert changed_modes(made, records) == {}
+    for module in (preparation, run_module):
+        monkeypatch.setattr(module, "code_hash", lambda mode: "another text")
+    assert changed_modes(made, records) == {"sim_score": 1}
+    prepared = []
+    own = SimScore.prepare
+    monkeypatch.setattr(SimScore, "prepare", lambda *given: prepared.append(given) or own(*given))
+    train(workspace, second)  # the same arrays but for the text
+    assert len(prepared) == 1
