@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ctrbench import embeddings, impressions
 from ctrbench.errors import ConfigError
+from ctrbench.executors import return_freed_memory
 from ctrbench.schema import Impressions
 from ctrbench.workspace import Workspace
 
@@ -71,6 +72,7 @@ def pretrain(
     if weights is not None and weights.suffix != ".safetensors":
         raise ConfigError(f"--save-weights {weights}: name a file that ends in .safetensors.")
     log = impressions.open_impressions(workspace, dataset)
+    return_freed_memory()
     with _processes():
         for one in found:
             source = _source(workspace, log, from_version, one)

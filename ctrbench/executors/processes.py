@@ -18,6 +18,7 @@ from typing import Any, Literal
 from ctrbench.errors import CtrBenchError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, NEVER = -1, -3, 2**31 - 1  # of mallopt(3)
+LARGE_BLOCK = 1 << 20  # bytes
 POLL_S = 0.5  # how often a task that somebody else holds is looked at again
 
 Work = Callable[[Any, Callable[[float], None]], Any]  # (task, progress) -> result
@@ -157,12 +158,25 @@ def keep_freed_memory() -> None:
 
     Every batch frees and asks again for the same large blocks; each return costs page faults.
     """
+    _set_allocator(map_from=NEVER, trim_from=NEVER)
+
+
+def return_freed_memory() -> None:
+    """Have glibc give large freed blocks back at once.
+
+    Where batches differ in size from step to step, blocks that are kept leave holes between them
+    that nothing fits: pre-training on pictures took four times the memory, for 6 % less time.
+    """
+    _set_allocator(map_from=LARGE_BLOCK, trim_from=128 * LARGE_BLOCK)
+
+
+def _set_allocator(map_from: int, trim_from: int) -> None:
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
-        libc.mallopt(M_MMAP_THRESHOLD, NEVER)
-        libc.mallopt(M_TRIM_THRESHOLD, NEVER)
+        libc.mallopt(M_MMAP_THRESHOLD, map_from)
+        libc.mallopt(M_TRIM_THRESHOLD, trim_from)
 
 
 def _end_with_parent() -> None:
