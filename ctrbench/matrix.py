@@ -12,6 +12,7 @@ import numpy as np
 
 from ctrbench import embeddings, impressions, plugins
 from ctrbench.benchmark_file import BenchmarkFile, ControlRequest, read_benchmark
+from ctrbench.clustering import count_distinct
 from ctrbench.controls import NullVersion
 from ctrbench.errors import (
     ConfigError,
@@ -29,6 +30,7 @@ from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
 PROTOCOL = 3  # raised when the same cell would give another result; guarded by a golden test
+MOST_COUNTED = 200_000  # vectors whose distinct ones are counted before a run; of more, all count
 
 
 @dataclass(frozen=True)
@@ -326,9 +328,11 @@ def _data_problems(
     fitting = impressions.items_in_period(log, log.fitting_period)
     for name, manifest in versions.items():
         table = embeddings.open_version(workspace, dataset.name, name)
-        items = int(np.count_nonzero(fitting & table.has_vector))
-        if items == 0:
+        fitted = np.flatnonzero(fitting & table.has_vector)
+        if not len(fitted):
             found.append(f"version '{name}' has no vector for any item of {log.fitting_period}")
+        few = len(fitted) <= MOST_COUNTED
+        items = count_distinct(table.vectors[fitted]) if few else len(fitted)
         for column in columns:
             problems = column.settings.problems(items, manifest.width, file.model)
             found += [f"{column.label} on version '{name}': {problem}" for problem in problems]

@@ -1,5 +1,6 @@
 """Codebooks: cluster centres of image vectors, and the code of each item."""
 
+from ctrbench.clustering._distinct import count_distinct
 from ctrbench.clustering.facts import code_facts, collisions, level_facts
 from ctrbench.clustering.kmeans import fit_codebook, nearest_code
 from ctrbench.clustering.methods import Method, fit_by
@@ -10,6 +11,7 @@ __all__ = [
     "Method",
     "code_facts",
     "collisions",
+    "count_distinct",
     "fit_by",
     "fit_codebook",
     "fit_product",

@@ -107,7 +107,7 @@ class Injection(Frozen, ABC):
         """Why these settings cannot work on a version; asked before any cell is trained.
 
         Args:
-            items: how many items with a vector something may be fitted on.
+            items: how many distinct vectors something may be fitted on.
             width: D of the vectors.
             model: of the benchmark file; a mode may need softmax weights, say.
         """

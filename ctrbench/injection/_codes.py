@@ -23,7 +23,7 @@ def too_few_items(codebook_size: int, items: int) -> list[str]:
     if codebook_size <= items:
         return []
     return [
-        f"codebook_size {codebook_size} exceeds the {items} items with a vector in the earliest "
+        f"codebook_size {codebook_size} exceeds the {items} distinct vectors of the earliest "
         f"period, on which it is fitted; choose at most {items}"
     ]
 

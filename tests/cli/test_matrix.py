@@ -61,6 +61,14 @@ def test_mistake_exits_with_2_and_no_traceback(workspace):
     assert not workspace.results.exists()
 
 
+def test_fewer_distinct_vectors_than_codes_is_told_before_anything_runs(workspace):
+    text = SMALL.replace("[oracle, random]", "[constant]")
+    for command in ("plan", "run"):
+        said = ctrbench(workspace, command, str(write(workspace.home, text)), expect=2).stderr
+        assert "codebook_size 8 exceeds the 1 distinct vectors of the earliest period" in said
+    assert not workspace.results.exists()
+
+
 def test_failed_cells_are_told_by_the_exit_code(workspace):
     text = SMALL.replace("vector: {width: 4}", "vector: {learning_rate_factor: 1e38}")
     done = ctrbench(workspace, "run", str(write(workspace.home, text)), expect=1)
