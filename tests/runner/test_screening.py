@@ -13,7 +13,7 @@ from ctrbench.runner.run import run_matrix
 from ctrbench.runner.screening import _spearman, agreements, plan, saved, screen
 from tests.benchmark import SMALL, write
 
-FILE = SMALL.replace("versions: [oracle, random]", "versions: [random, oracle, noisy_2, constant]")
+FILE = SMALL.replace("versions: [oracle, random]", "versions: [random, oracle, noisy_2, noisy_0.5]")
 FILE += "screen: {mode: sim_score, seeds: [7, 8], keep: 2}\n"
 
 
@@ -34,7 +34,7 @@ def read(workspace, text=FILE):
 
 def test_the_best_on_valid_are_kept_and_nothing_else_is_trained(workspace, monkeypatch):
     matrix = read(workspace)
-    worth = {"random": 0.5, "oracle": 0.9, "noisy_2": 0.7, "constant": 0.6}
+    worth = {"random": 0.5, "oracle": 0.9, "noisy_2": 0.7, "noisy_0.5": 0.6}
 
     def on_valid(record):
         """Records that say on valid what we want, and the contrary on test."""
@@ -53,7 +53,7 @@ def test_the_best_on_valid_are_kept_and_nothing_else_is_trained(workspace, monke
     )
     screened = screen(workspace, matrix, 1, False, Silent())
     assert screened.kept == ("oracle", "noisy_2")
-    assert list(screened.valid) == ["oracle", "noisy_2", "constant", "random"]
+    assert list(screened.valid) == ["oracle", "noisy_2", "noisy_0.5", "random"]
     trained = stored_records(workspace, [*screened.first.cells(), *matrix.cells()])
     assert len(trained) == 2 * (1 + 4)  # two seeds: the baseline and four versions
     assert {record.cell.mode for record in trained.values()} == {"none", "sim_score"}
