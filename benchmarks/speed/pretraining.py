@@ -1,6 +1,6 @@
 """How much memory pre-training takes on a small and on a large data set, seen from outside.
 
-`python benchmarks/speed/pretraining.py --home DIR` makes worlds `taste` of 100,000 and 400,000
+`python benchmarks/speed/pretraining.py --home DIR` makes worlds `taste` of 50,000 and 200,000
 impressions there, the large one with four times the items and pictures, trains one epoch of each
 method, and writes results/tables/speed_pretraining.md.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from watching import machine, watched
 
 TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_pretraining.md"
-IMPRESSIONS = (100_000, 400_000)
+IMPRESSIONS = (50_000, 200_000)
 METHODS = {  # and what is encoded
     "simclr": ["--images"],
     "courier": ["--images"],
