@@ -123,7 +123,7 @@ def print_plan(workspace: Workspace, matrix: Matrix, jobs: int) -> None:
         f"{len(cells)} cells: {len(cells) - len(missing)} stored, {len(missing)} to train.",
         highlight=False,
     )
-    print_changed_modes(workspace, matrix)
+    print_changed_modes(matrix, records)
     if missing:
         seconds, source = _expected_seconds(workspace, matrix, records)
         total = len(missing) * seconds / min(jobs, len(missing))
@@ -135,9 +135,8 @@ def print_plan(workspace: Workspace, matrix: Matrix, jobs: int) -> None:
         )
 
 
-def print_changed_modes(workspace: Workspace, matrix: Matrix) -> None:
+def print_changed_modes(matrix: Matrix, records: dict[str, CellRecord]) -> None:
     """Say on stderr which modes were edited since stored cells of theirs were trained."""
-    records = stored_records(workspace, matrix.cells())
     for mode, cells in changed_modes(matrix, records).items():
         text = (
             f"{mode}: its file was changed since {cells} stored cell(s) were trained. If that "

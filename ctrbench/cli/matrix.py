@@ -80,7 +80,7 @@ def run(
     )
     from ctrbench.matrix import read_matrix
     from ctrbench.reports import check_format, render
-    from ctrbench.runner import run_matrix
+    from ctrbench.runner import run_matrix, stored_records
     from ctrbench.runner.sequential import run_until_decided
 
     workspace: Workspace = context.obj
@@ -90,13 +90,13 @@ def run(
     if until_decided and traced:
         raise ConfigError("--trace and --until-decided do not go together; trace afterwards.")
     matrix = read_matrix(file, workspace)
-    print_changed_modes(workspace, matrix)
+    print_changed_modes(matrix, stored_records(workspace, matrix.cells()))
     wanted = effect_of(effect, matrix.file.effect)
     if not until_decided:
         with RunDisplay() as display:
             records = run_matrix(workspace, matrix, jobs_of(jobs), retry_failed, display, traced)
         sys.stdout.write(render(comparison_table(workspace, matrix, records), format))
-        end_with_failures(records)
+        _end_with_failures(records)
         return
     with RunDisplay() as display:
         outcome = run_until_decided(
@@ -112,7 +112,7 @@ def run(
     table = comparison_table(workspace, outcome.matrix, outcome.records, outcome.looks)
     sys.stdout.write(render(table, format))
     print_states(outcome, wanted)
-    end_with_failures(outcome.records)
+    _end_with_failures(outcome.records)
 
 
 def status(context: typer.Context, file: BenchmarkArgument) -> None:
@@ -176,7 +176,7 @@ def tune(
         typer.echo(f"wrote the choice into {file}")
 
 
-def end_with_failures(records: Mapping[str, CellRecord]) -> None:
+def _end_with_failures(records: Mapping[str, CellRecord]) -> None:
     """Say how many cells failed, if any, and end with exit code 1."""
     failed = sum(record.status == "failed" for record in records.values())
     if failed:
