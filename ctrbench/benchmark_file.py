@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -113,7 +114,7 @@ def read_benchmark(path: Path) -> BenchmarkFile:
     Raises:
         ConfigError: listing every problem with its line.
     """
-    value, lines = read_yaml(path, "benchmark file", "dataset, versions, modes and seeds")
+    value, lines = _read_yaml(path)
     try:
         return BenchmarkFile.model_validate(value)
     except ValidationError as error:
@@ -122,6 +123,31 @@ def read_benchmark(path: Path) -> BenchmarkFile:
     problems = list(dict.fromkeys(told))
     raise_all(problems, ConfigError, f"{path} has {len(problems)} mistake(s):")
     raise AssertionError  # raise_all has raised
+
+
+def with_lines(path: Path, problems: list[str]) -> list[str]:
+    """Problems that begin with the key they are about, such as `modes.vector.width`, with its line.
+
+    Args:
+        path: the benchmark file, which is valid YAML.
+        problems: as they are told; those that begin with no key of the file stay as they are.
+    """
+    lines = _read_yaml(path)[1]
+    told = []
+    for problem in problems:
+        where = tuple(re.split(r"[\s:]", problem, maxsplit=1)[0].split("."))
+        line = _line(where, lines)
+        told.append(f"line {line}: {problem}" if line else problem)
+    return told
+
+
+def _read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:
+    return read_yaml(path, "benchmark file", "dataset, versions, modes and seeds")
+
+
+def _line(where: tuple[Any, ...], lines: Lines) -> int | None:
+    """Of a key, else of the nearest one above it."""
+    return next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), None)
 
 
 def _follows(detail: dict[str, Any], details: list[dict[str, Any]]) -> bool:
@@ -140,7 +166,7 @@ def _problem(detail: dict[str, Any], lines: Lines) -> str:
     if where[0] == "training":  # which of the trainings of a grid does not matter
         where = tuple(part for part in where if not isinstance(part, int))
     shown = ".".join(map(str, where))
-    line = next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), None)
+    line = _line(where, lines)
     prefix = f"line {line}: " if line else ""
     if detail["type"] == "extra_forbidden":
         parent = _model_at(where[:-1])

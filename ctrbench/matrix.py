@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ctrbench import embeddings, impressions, plugins
-from ctrbench.benchmark_file import BenchmarkFile, ControlRequest, read_benchmark
+from ctrbench.benchmark_file import BenchmarkFile, ControlRequest, read_benchmark, with_lines
 from ctrbench.clustering import count_distinct
 from ctrbench.controls import NullVersion
 from ctrbench.errors import (
@@ -126,11 +127,12 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
     file = read_benchmark(path)
     problems: list[str] = []
     columns = _columns(file, problems)
-    dataset = _collect(problems, lambda: _dataset(workspace, file.dataset))
+    dataset = _collect(problems, "dataset", lambda: _dataset(workspace, file.dataset))
     versions = {}
     if dataset is not None:
         for name in file.versions:
-            found = _collect(problems, lambda name=name: _version(workspace, dataset, name))
+            load = partial(_version, workspace, dataset, name)
+            found = _collect(problems, "versions", load)
             if found is not None:
                 versions[name] = found
     rows = _rows(file, problems)
@@ -147,21 +149,20 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
         for column in columns
         if column.training.warm_start and column.settings.starts_ids
     ]
-    raise_all(
-        list(dict.fromkeys(problems)),
-        ConfigError,
-        f"{path} has {len(dict.fromkeys(problems))} mistake(s):",
-    )
+    problems = list(dict.fromkeys(problems))
+    heading = f"{path} has {len(problems)} mistake(s):"
+    raise_all(with_lines(path, problems) if problems else [], ConfigError, heading)
     assert dataset is not None
     return Matrix(file, dataset, versions, tuple(columns), tuple(rows))
 
 
-def _collect(problems: list[str], load: Any) -> Any:
-    """The loaded value, or None with its error among the problems."""
+def _collect(problems: list[str], where: str, load: Callable[[], Any]) -> Any:
+    """The loaded value, or None with its error, and the key it is about, among the problems."""
     try:
         return load()
     except CtrBenchError as error:
-        problems.append(str(error))
+        told = str(error)
+        problems.append(told if told.startswith(where) else f"{where}: {told}")
         return None
 
 
@@ -210,7 +211,7 @@ def _columns(file: BenchmarkFile, problems: list[str]) -> list[Column]:
         varying = [key for key, values in grid.items() if len(values) > 1]
         for point in product(*grid.values()):
             chosen = dict(zip(grid, point, strict=True))
-            made = _collect(problems, lambda name=name, chosen=chosen: load_mode(name, chosen))
+            made = _collect(problems, f"modes.{name}", partial(load_mode, name, chosen))
             if made is not None:
                 label = " ".join([name, *(f"{key}={chosen[key]}" for key in varying)])
                 columns += [
@@ -250,7 +251,7 @@ def _rows(file: BenchmarkFile, problems: list[str]) -> list[Row]:
     """The versions, then each control of each version it is asked for."""
     rows = [Row(version) for version in file.versions]
     for request in file.controls:
-        kind = _collect(problems, lambda request=request: _control(request))
+        kind = _collect(problems, "controls", partial(_control, request))
         if kind is not None and request.within is not None and not kind.takes_groups:
             problems.append(f"controls: '{request.kind}' takes no 'within'")
         wanted = file.versions if request.versions is None else request.versions
@@ -335,7 +336,8 @@ def _data_problems(
         items = count_distinct(table.vectors[fitted]) if few else len(fitted)
         for column in columns:
             problems = column.settings.problems(items, manifest.width, file.model)
-            found += [f"{column.label} on version '{name}': {problem}" for problem in problems]
+            where = f"modes.{column.label} on version '{name}'"
+            found += [f"{where}: {problem}" for problem in problems]
     return found
 
 

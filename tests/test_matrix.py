@@ -110,6 +110,23 @@ def test_mistake_is_found_before_anything_runs(workspace, change, message):
         matrix(workspace, SMALL.replace(*change))
 
 
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        (("vector: {width: 4}", "vector: {width: 0}"), "vector:"),
+        (("sim_score", "simscore"), "simscore"),
+        (("[oracle,", "[orcle,"), "versions:"),
+        (("embedding_size: 4", "embedding_size: 4, fields: [styel]"), "model:"),
+    ],
+)
+def test_mistake_that_only_the_workspace_tells_has_its_line(workspace, change, key):
+    text = SMALL.replace(*change)
+    assert text != SMALL
+    number = next(row for row, line in enumerate(text.splitlines(), 1) if key in line)
+    with pytest.raises(ConfigError, match=rf"\n  - line {number}: (modes|versions|model)"):
+        matrix(workspace, text)
+
+
 def test_all_mistakes_at_once(workspace):
     text = SMALL.replace("sim_score", "simscore").replace("[oracle,", "[orcle,")
     with pytest.raises(ConfigError, match=r"(?s)has 2 mistake\(s\):.*simscore.*orcle"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctrbench.cli.matrix import BenchmarkArgument
-from ctrbench.errors import ConfigError
+from ctrbench.errors import ConfigError, CtrBenchError
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -74,11 +74,15 @@ def cost(
     matrix = read_matrix(file, workspace)
     records = stored_records(workspace, list(matrix.cells()))
     gains = judged(workspace, matrix, records)
-    places = _places(workspace, matrix, records, gains)
+    places, refused = _places(workspace, matrix, records, gains)
     _print(places, matrix.file.headline)
     if output is not None:
         _draw(places, against, matrix.file.headline, output)
         typer.echo(f"wrote {output}")
+    for told in refused:
+        typer.echo(told, err=True)
+    if refused:
+        raise typer.Exit(1)
 
 
 def _places(
@@ -86,7 +90,8 @@ def _places(
     matrix: Matrix,
     records: dict[str, CellRecord],
     gains: dict[str, Inference],
-) -> list[Place]:
+) -> tuple[list[Place], list[str]]:
+    """The arms that could be measured, the baseline first, and why the others could not."""
     import torch
 
     from ctrbench.runner.cost import measure_cost
@@ -99,19 +104,26 @@ def _places(
         if row.control is None
         for column in matrix.columns
     ]
-    places = []
+    places: list[Place] = []
+    refused = []
     torch.set_num_threads(1)
     try:
         for name, row, column in arms:
             hashes = [matrix.cell(row, column, seed).hash for seed in seeds]
             done = [records[h] for h in hashes if h in records and records[h].status == "done"]
-            measured = measure_cost(workspace, matrix.cell(row, column, seeds[0]))
+            try:
+                measured = measure_cost(workspace, matrix.cell(row, column, seeds[0]))
+            except CtrBenchError as error:
+                if row is None:
+                    raise
+                refused.append(f"{name}: {error}")
+                continue
             train_s = fmean(record.seconds["train"] for record in done) if done else None
             gain = gains.get(f"{name} against Baseline")
             places.append(Place(name, gain, measured, train_s))
     finally:
         torch.set_num_threads(threads)
-    return places
+    return places, refused
 
 
 def _print(places: list[Place], headline: str) -> None:

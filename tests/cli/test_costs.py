@@ -2,9 +2,11 @@ import re
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from ctrbench import embeddings
-from ctrbench.errors import ConfigError
+from ctrbench.cli.main import app
+from ctrbench.errors import ConfigError, DataError
 from ctrbench.runner.cost import measure_cost
 from tests.benchmark import SMALL, matrix, write
 
@@ -48,6 +50,21 @@ def test_table_and_drawing(workspace, run, tmp_path):
     assert re.search(r"oracle / vector\s+│\s+[+-]\d+\.\d\d", output)
     with Image.open(tmp_path / "front.png") as picture:
         assert picture.width > 500
+
+
+def test_arm_that_cannot_be_measured_is_named_and_the_others_are_shown(workspace, monkeypatch):
+    def refuse_vector(of_workspace, cell):
+        if cell.mode == "vector":
+            raise DataError("its vectors are unusable")
+        return measure_cost(of_workspace, cell)
+
+    monkeypatch.setattr("ctrbench.runner.cost.measure_cost", refuse_vector)
+    file = write(workspace.home)
+    result = CliRunner().invoke(app, ["--home", str(workspace.home), "cost", str(file)])
+    assert result.exit_code == 1
+    assert "oracle / vector: its vectors are unusable" in result.stderr
+    assert "random / cluster_id" in result.stdout
+    assert "/ vector" not in result.stdout
 
 
 @pytest.mark.parametrize(
