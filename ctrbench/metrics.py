@@ -130,11 +130,16 @@ class RankedAuc:
     (0.875, 0.75)
     """
 
-    def __init__(self, click: np.ndarray, p_click: np.ndarray) -> None:
-        """Sort (N,) clicks by (N,) float32 or float64 predictions."""
-        self._order = ascending(p_click)
-        self._clicked = click[self._order]
-        self._tie = _starts(p_click[self._order])
+    def __init__(self, click: ArrayLike, p_click: ArrayLike) -> None:
+        """Sort (N,) clicks, 0 or 1, by (N,) predictions.
+
+        Raises:
+            DataError: an array is unfit.
+        """
+        clicks, p, _ = _checked(click, p_click, None)
+        self._order = ascending(p)
+        self._clicked = clicks[self._order]
+        self._tie = _starts(p[self._order])
 
     def auc(self, weight: np.ndarray) -> float:
         """AUC with (N,) weights >= 0, in the order of the impressions; NaN without both classes."""
@@ -144,6 +149,30 @@ class RankedAuc:
         area = np.sum(yes * (_sums_before(no, np.zeros(1, np.int64)) + no / 2))
         total = yes.sum() * no.sum()
         return float(area / total) if total else math.nan
+
+
+class RankedGauc:
+    """Predictions sorted once within users, for their GAUC under any weights.
+
+    >>> ranked = RankedGauc([1, 0, 1, 0, 0], [.9, .1, .2, .8, .1], [1, 1, 2, 2, 2])
+    >>> ranked.grouped(np.ones(5)).gauc(), ranked.grouped(np.array([1., 1., 1., 0., 3.])).gauc()
+    (0.7, 1.0)
+    """
+
+    def __init__(self, click: ArrayLike, p_click: ArrayLike, user_id: ArrayLike) -> None:
+        """Sort (N,) clicks, 0 or 1, by (N,) users and predictions.
+
+        Raises:
+            DataError: an array is unfit.
+        """
+        clicks, p, _ = _checked(click, p_click, None)
+        key, name = _keys(clicks, p, _checked_users(user_id, len(p)))
+        self._order = np.argsort(key)
+        self._sorted = _Sorted.of(key[self._order], name)
+
+    def grouped(self, weight: np.ndarray) -> GroupedAuc:
+        """The AUC of every user with (N,) weights >= 0, in the order of the impressions."""
+        return self._sorted.grouped(weight[self._order])
 
 
 def gauc(
@@ -274,36 +303,62 @@ def _grouped(
     clicks: np.ndarray, p: np.ndarray, user_id: np.ndarray, weights: np.ndarray | None
 ) -> GroupedAuc:
     """The AUC of every user: clicked weight x not-clicked weight below it, over all such pairs."""
-    code, name = _user_codes(user_id)
-    key = code << np.uint64(33) | _order(p) << np.uint64(1) | clicks  # 31, 32 and 1 bits
-    if weights is None:  # sorting the keys alone is several times faster than an argsort
-        key.sort()
-    else:
+    key, name = _keys(clicks, p, user_id)
+    if weights is not None:
         order = np.argsort(key)
-        key, weights = key[order], weights[order]
-    clicked = (key & np.uint64(1)).astype(np.int64)
-    first = _starts(key >> np.uint64(33))  # (G,) rows where a user begins
-    tie = _starts(key >> np.uint64(1))  # rows where a user's next value of p_click begins
-    first_tie = np.searchsorted(tie, first)  # (G,)
-
-    yes = _sums(clicked if weights is None else weights * clicked, tie)
-    no = (np.diff(tie, append=len(key)) if weights is None else _sums(weights, tie)) - yes
-    area = _sums(yes * (_sums_before(no, first_tie) + no / 2), first_tie)
-    click_weight = _sums(yes, first_tie)
-    impressions = np.diff(first, append=len(key))
-    with np.errstate(invalid="ignore"):  # 0 / 0: one class only
-        user_auc = area / (click_weight * _sums(no, first_tie))
-    return GroupedAuc(
-        user_id=name((key[first] >> np.uint64(33)).astype(np.int64)),
-        auc=user_auc,
-        impressions=impressions,
-        clicks=click_weight if weights is None else _sums(clicked, first),
-        weight=impressions.astype(np.float64) if weights is None else _sums(weights, first),
-        click_weight=click_weight.astype(np.float64),
-    )
+        return _Sorted.of(key[order], name).grouped(weights[order])
+    key.sort()  # the keys alone, several times faster than an argsort
+    return _Sorted.of(key, name).grouped(None)
 
 
-def _user_codes(user_id: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+Names = Callable[[np.ndarray], np.ndarray]  # (G,) codes -> (G,) user ids
+
+
+def _keys(clicks: np.ndarray, p: np.ndarray, user_id: np.ndarray) -> tuple[np.ndarray, Names]:
+    """(N,) uint64 that sort by user, prediction and click: 31, 32 and 1 bits; users of codes."""
+    code, name = _user_codes(user_id)
+    return code << np.uint64(33) | _order(p) << np.uint64(1) | clicks, name
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """Rows of N impressions by user and prediction, and where what begins."""
+
+    clicked: np.ndarray  # (N,) int64
+    first: np.ndarray  # (G,) rows where a user begins
+    tie: np.ndarray  # rows where a user's next value of p_click begins
+    first_tie: np.ndarray  # (G,) ties where a user begins
+    user_id: np.ndarray  # (G,)
+
+    @classmethod
+    def of(cls, key: np.ndarray, name: Names) -> _Sorted:
+        first, tie = _starts(key >> np.uint64(33)), _starts(key >> np.uint64(1))
+        user_id = name((key[first] >> np.uint64(33)).astype(np.int64))
+        clicked = (key & np.uint64(1)).astype(np.int64)
+        return cls(clicked, first, tie, np.searchsorted(tie, first), user_id)
+
+    def grouped(self, weights: np.ndarray | None) -> GroupedAuc:
+        """With (N,) weights in this order, or each row counted once."""
+        clicked, first, tie, first_tie = self.clicked, self.first, self.tie, self.first_tie
+        rows = len(clicked)
+        yes = _sums(clicked if weights is None else weights * clicked, tie)
+        no = (np.diff(tie, append=rows) if weights is None else _sums(weights, tie)) - yes
+        area = _sums(yes * (_sums_before(no, first_tie) + no / 2), first_tie)
+        click_weight = _sums(yes, first_tie)
+        impressions = np.diff(first, append=rows)
+        with np.errstate(invalid="ignore"):  # 0 / 0: one class only
+            user_auc = area / (click_weight * _sums(no, first_tie))
+        return GroupedAuc(
+            user_id=self.user_id,
+            auc=user_auc,
+            impressions=impressions,
+            clicks=click_weight if weights is None else _sums(clicked, first),
+            weight=impressions.astype(np.float64) if weights is None else _sums(weights, first),
+            click_weight=click_weight.astype(np.float64),
+        )
+
+
+def _user_codes(user_id: np.ndarray) -> tuple[np.ndarray, Names]:
     """(N,) uint64 codes below 2^31, ascending with the id, and the way back from code to id."""
     if user_id.dtype.kind in "iu" and len(user_id):
         low, high = user_id.min(), user_id.max()

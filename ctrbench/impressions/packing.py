@@ -97,6 +97,7 @@ class Packer:
         self._mean_weight = (
             1.0 if log.weight is None else float(log.weight[log.rows("train")].mean())
         )
+        self._slot_moved: tuple[int, np.ndarray] | None = None  # first, and where each from it is
         self._position = np.zeros(log.item_rows, np.int64)  # scratch: item -> place in the batch
 
     @property
@@ -123,7 +124,7 @@ class Packer:
         occurrences = np.concatenate([log.item_id[rows], log.history_items[positions]])
         items, index = self._distinct(occurrences)
         inputs, user_id = self._inputs, log.user_id[rows]
-        slots = self.slots.slots(rows, lengths) if self._image_slot else None
+        slots = self._slots(rows, lengths) if self._image_slot else None
         return Batch(
             click=_tensor(log.click[rows], np.float32),
             weight=_tensor(self._weight(rows), np.float32),
@@ -167,14 +168,18 @@ class Packer:
         order, items = np.arange(len(has_vector)), np.flatnonzero(has_vector)
         order[items] = rng.permutation(items)
         first = int(self.slots.starts(np.array([self.slots.impressions.rows("test").start]))[0])
-        places = first + rng.permutation(self.slots.total - first)
         other = copy(self)
         other._image_item = {name: values[order] for name, values in self._image_item.items()}
-        other._image_slot = {
-            name: np.concatenate([values[:first], values[places]])
-            for name, values in self._image_slot.items()
-        }
+        other._slot_moved = first, first + rng.permutation(self.slots.total - first)
         return other
+
+    def _slots(self, rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """(M,) where in a slot array the values of the rows' slots are."""
+        slots = self.slots.slots(rows, lengths)
+        if self._slot_moved is None:
+            return slots
+        first, places = self._slot_moved
+        return np.where(slots < first, slots, places[np.maximum(slots - first, 0)])
 
     def _weight(self, rows: np.ndarray) -> np.ndarray:
         """(B,) weights with mean 1 over the training period, so that their scale means nothing."""

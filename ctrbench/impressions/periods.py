@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
 from ctrbench.schema import Impressions
 
 CHUNK = 1 << 22  # rows held in memory at a time; a multiple of slots.COARSE
+HISTORY_BLOCK = 1 << 21  # items of histories held in memory at a time, and those of one row
 
 
 def chunks(rows: slice) -> Iterator[slice]:
@@ -48,12 +50,32 @@ def items_in_period(impressions: Impressions, period: str) -> np.ndarray:
     rows = impressions.rows(period)
     known = count_targets(impressions, rows) > 0
     if impressions.manifest.history == "given":
-        edges = np.zeros(len(impressions.history_items) + 1, np.int64)
-        for part in chunks(rows):  # +1 where a history begins, -1 where it ends
-            start = impressions.history_start[part]
-            np.add.at(edges, start, 1)
-            np.add.at(edges, start + impressions.history_length[part], -1)
-        used = np.cumsum(edges[:-1]) > 0
-        known[impressions.history_items[used]] = True
+        for items in histories(impressions, rows):
+            known[items] = True
     known[0] = False
     return known
+
+
+def histories(
+    impressions: Impressions, rows: slice, longest: int | None = None
+) -> Iterator[np.ndarray]:
+    """The items in the rows' histories, or in the `longest` latest clicks of each, in blocks."""
+    for part in chunks(rows):
+        full = impressions.history_length[part]
+        length = full if longest is None else np.minimum(full, longest)
+        first = impressions.history_start[part] + full - length
+        end = np.cumsum(length, dtype=np.int64)
+        cuts = np.searchsorted(end, np.arange(HISTORY_BLOCK, end[-1], HISTORY_BLOCK))
+        for start, stop in pairwise([0, *np.unique(cuts + 1), len(end)]):
+            yield impressions.history_items[ranges(first[start:stop], length[start:stop])]
+
+
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Concatenation of range(start, start + length) over all pairs, int64.
+
+    >>> ranges(np.array([5, 0]), np.array([2, 3]))
+    array([5, 6, 0, 1, 2])
+    """
+    ends = np.cumsum(lengths, dtype=np.int64)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.repeat(starts - ends + lengths, lengths) + np.arange(total)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from ctrbench.impressions.periods import chunks, count_targets
+from ctrbench.impressions.periods import chunks, count_targets, histories, ranges
 from ctrbench.schema import Impressions
 
 COARSE = 32  # impressions whose slots have one start that is kept; the others' are summed up
@@ -25,6 +28,7 @@ class HistorySlots:
 
     impressions: Impressions
     history_length: int  # T, the latest clicks a model sees
+    scratch: Path | None = None  # a folder for values of all slots; None: they stay in memory
 
     @property
     def first_row(self) -> int:
@@ -50,11 +54,11 @@ class HistorySlots:
         full = log.history_length[rows]
         lengths = np.minimum(full, self.history_length).astype(np.int64)
         first = log.history_start[rows] + full - lengths
-        return _ranges(first, lengths), np.repeat(np.arange(len(rows)), lengths), lengths
+        return ranges(first, lengths), np.repeat(np.arange(len(rows)), lengths), lengths
 
     def slots(self, rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """(M,) int64 positions of the rows' slots in a slot array."""
-        return _ranges(self.starts(rows), lengths)
+        return ranges(self.starts(rows), lengths)
 
     def starts(self, rows: np.ndarray) -> np.ndarray:
         """(B,) int64 position of each row's first slot in a slot array."""
@@ -91,6 +95,24 @@ class HistorySlots:
             target = self.impressions.item_id[rows][row]
             yield where, target, self.impressions.history_items[positions]
 
+    def stored(self, dtype: DTypeLike, blocks: Iterable[np.ndarray]) -> np.ndarray:
+        """A slot array, (slots,), from the values of each block of `pairs`.
+
+        With a `scratch` folder it is a file mapped into memory, which may be smaller than the file.
+        """
+        if self.scratch is None or not self.total:
+            return np.concatenate([np.empty(0, dtype), *(block.astype(dtype) for block in blocks)])
+        header = {
+            "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+            "fortran_order": False,
+            "shape": (self.total,),
+        }
+        with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".npy", delete=False) as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for block in blocks:
+                file.write(np.ascontiguousarray(block, dtype).data)
+        return np.load(file.name, mmap_mode="r")
+
     def item_counts(self, period: str) -> np.ndarray:
         """How often each item stands in a period's impressions, as target or in a slot.
 
@@ -98,18 +120,24 @@ class HistorySlots:
             (V,) int64; 0 means that a model trained on the period never sees the item's id.
         """
         log, rows = self.impressions, self.impressions.rows(period)
-        edges = np.zeros(len(log.history_items) + 1, np.int64)
+        counts = count_targets(log, rows)
+        if log.manifest.history == "given":
+            for items in histories(log, rows, self.history_length):
+                counts += np.bincount(items, minlength=len(counts))
+            return counts
+        covered = self._clicks_covered(rows)
+        for part in chunks(slice(0, len(covered))):
+            counts += np.bincount(
+                log.history_items[part], weights=covered[part], minlength=len(counts)
+            ).astype(np.int64)
+        return counts
+
+    def _clicks_covered(self, rows: slice) -> np.ndarray:
+        """(clicks,) int32: in the slots of how many rows each click of a derived history stands."""
+        log = self.impressions
+        edges = np.zeros(len(log.history_items) + 1, np.int32)
         for part in chunks(rows):  # +1 where an impression's slots begin, -1 where they end
             stop = log.history_start[part] + log.history_length[part]
             np.add.at(edges, stop - self._lengths(part), 1)
             np.add.at(edges, stop, -1)
-        covered = np.cumsum(edges[:-1])
-        slots = np.bincount(log.history_items, weights=covered, minlength=log.item_rows)
-        return count_targets(log, rows) + slots.astype(np.int64)
-
-
-def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Concatenation of range(start, start + length) over all pairs."""
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.repeat(starts - ends + lengths, lengths) + np.arange(total)
+        return np.cumsum(edges, dtype=np.int32, out=edges)[:-1]

@@ -120,7 +120,8 @@ class Injection(Frozen, ABC):
 
         Args:
             images: the vectors, and on which items something may be fitted.
-            slots: the history slots; `slots.pairs()` walks them in bounded memory.
+            slots: the history slots; `slots.pairs()` walks them in bounded memory, and
+                `slots.stored` takes a value for each.
             seed: for `seeding.stream(seed, ...)`; only where `seeded` is True.
 
         Raises:

@@ -12,12 +12,12 @@ from ctrbench.injection._base import Images
 
 def slot_cosines(
     images: Images, slots: HistorySlots, center: bool
-) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Blocks of slots in order: which, (n,) float32 cosines, (n,) bool whether both have an image.
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks of slots in order: (n,) float32 cosines, (n,) bool whether both have an image.
 
     Where an image is missing the cosine is 0.
     """
     unit, has = images.unit(center), np.asarray(images.has_vector)
-    for where, target, history in slots.pairs():
+    for _, target, history in slots.pairs():
         cosine = np.einsum("md,md->m", unit[target], unit[history])
-        yield where, cosine, has[target] & has[history]
+        yield cosine, has[target] & has[history]

@@ -41,9 +41,8 @@ class SimAttention(Injection):
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
         """The cosine of every slot."""
-        score = np.empty(slots.total, np.float32)
-        for where, cosine, _ in slot_cosines(images, slots, self.center):
-            score[where] = cosine
+        cosines = slot_cosines(images, slots, self.center)
+        score = slots.stored(np.float32, (cosine for cosine, _ in cosines))
         return Prepared(slot={"score": score})
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:

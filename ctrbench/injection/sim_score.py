@@ -28,9 +28,8 @@ class SimScore(Injection):
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
         """The score of every slot."""
-        score = np.empty(slots.total, np.float32)
-        for where, cosine, _ in slot_cosines(images, slots, self.center):
-            score[where] = cosine
+        cosines = slot_cosines(images, slots, self.center)
+        score = slots.stored(np.float32, (cosine for cosine, _ in cosines))
         return Prepared(
             item={"has_vector": images.has_vector.astype(np.float32)},  # (V,)
             slot={"score": score},

@@ -33,11 +33,12 @@ class SimTier(Injection):
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
         """The bin of every slot, from 1; 0: an image is missing."""
-        tier = np.zeros(slots.total, np.uint16)
-        for where, cosine, known in slot_cosines(images, slots, self.center):
-            place = np.floor((cosine + 1) / 2 * self.tiers).clip(0, self.tiers - 1)
-            tier[where] = np.where(known, 1 + place, 0)
-        return Prepared(slot={"tier": tier})
+        cosines = slot_cosines(images, slots, self.center)
+        tiers = (np.where(known, 1 + self._place(cosine), 0) for cosine, known in cosines)
+        return Prepared(slot={"tier": slots.stored(np.uint16, tiers)})
+
+    def _place(self, cosine: np.ndarray) -> np.ndarray:
+        return np.floor((cosine + 1) / 2 * self.tiers).clip(0, self.tiers - 1)
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
         """A vector for every bin, where asked for."""

@@ -195,7 +195,7 @@ def _key(field_name: str) -> str:
 
 
 def _check(injected: Injected, batch: Batch, mode: Injection) -> None:
-    """Meet the mode's output at the door: the right number of rows, nothing but finite numbers.
+    """Meet the mode's output at the door: the right number of rows, finite float32 alone.
 
     Raises:
         ContractError: naming the mode, the part, what came and what should have come.
@@ -215,6 +215,10 @@ def _check(injected: Injected, batch: Batch, mode: Injection) -> None:
             raise ContractError(
                 f"{type(mode).__name__}.inject gave {name} of shape {tuple(value.shape)}; "
                 f"this batch needs {shape}."
+            )
+        if value.dtype != torch.float32:
+            raise ContractError(
+                f"{type(mode).__name__}.inject gave {name} of {value.dtype}; give torch.float32."
             )
         if not torch.isfinite(value).all():
             raise ContractError(f"{type(mode).__name__}.inject gave {name} that is not finite.")

@@ -108,7 +108,7 @@ def pair_sum(pairs: Sequence[tuple[PairBlock, Tensor]], batch: Batch) -> Tensor:
     _, first = pairs[0]
     if not usable(first) or not len(batch.history):
         return torch.stack([block(items, batch) for block, items in pairs]).sum(dim=0)
-    items = torch.cat([items for _, items in pairs], dim=1)
+    items = torch.cat([items for _, items in pairs], dim=1).contiguous()
     parts = zip(*(block.parts() for block, _ in pairs), strict=True)
     of_q, of_k, of_product = (torch.cat(part) for part in parts)
     query = take(items, batch.target)
@@ -120,7 +120,8 @@ def weighted_sum(values: Tensor, weights: Tensor, batch: Batch) -> Tensor:
     """Each impression's history, (U, E) values weighted by (M,) and summed: (B, E)."""
     rows = batch.target.shape[0]
     if usable(values) and len(weights):
-        return WeightedSum.apply(batch.history_row, batch.history, values, weights, rows)
+        both = values.contiguous(), weights.contiguous()
+        return WeightedSum.apply(batch.history_row, batch.history, *both, rows)
     return sum_rows(weights[:, None] * take(values, batch.history), batch.history_row, rows)
 
 

@@ -20,10 +20,14 @@ library = _load()
 
 
 def usable(values: Tensor) -> bool:
-    """Whether the loops can work on a tensor; a graph that is exported cannot hold them."""
+    """Whether the loops can work on a tensor; a graph that is exported cannot hold them.
+
+    Nor do they under autocast, whose matrix products come in half precision.
+    """
     return (
         library is not None
         and not torch.compiler.is_compiling()
+        and not torch.is_autocast_enabled("cpu")
         and values.device.type == "cpu"
         and values.dtype == torch.float32
         and len(values) > 0
@@ -31,12 +35,25 @@ def usable(values: Tensor) -> bool:
 
 
 def run(name: str, *arguments: Tensor | int) -> None:
-    """Call a loop; its tensors must be contiguous, float32 or int64 as kernels.c has them."""
+    """Call a loop on tensors as kernels.c has them; it reads memory by the sizes alone.
+
+    Raises:
+        TypeError: a tensor is not contiguous, not on the CPU, neither float32 nor int64.
+    """
     given: list[Any] = []
     for argument in arguments:
         if isinstance(argument, int):
             given.append(ctypes.c_int64(argument))
         else:
-            assert argument.is_contiguous(), name
+            if not _plain(argument):
+                raise TypeError(
+                    f"{name}: {argument.dtype} of shape {tuple(argument.shape)} and strides "
+                    f"{argument.stride()} on {argument.device} cannot go into a compiled loop."
+                )
             given.append(ctypes.c_void_p(argument.data_ptr()))
     getattr(library, name)(*given)
+
+
+def _plain(values: Tensor) -> bool:
+    of_loops = values.dtype in (torch.float32, torch.int64)
+    return of_loops and values.device.type == "cpu" and values.is_contiguous()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from mmap import mmap
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +41,10 @@ def prepare(workspace: Workspace, cell: Cell, mode: Injection, slots: HistorySlo
     )
     with lock(workspace.cache / "locks" / f"{folder.name}.lock"):
         if not folder.exists():
-            prepared = mode.prepare(_images(workspace, cell, slots), slots, cell.seed)
-            _write(folder, prepared)
+            images = _images(workspace, cell, slots)
+            with atomic_folder(folder) as temporary:
+                mapped = replace(slots, scratch=temporary)
+                _write(temporary, mode.prepare(images, mapped, cell.seed))
     return _read(folder)
 
 
@@ -88,11 +92,21 @@ def _no_images(item_rows: int) -> Images:
 
 
 def _write(folder: Path, prepared: Prepared) -> None:
-    with atomic_folder(folder) as temporary:
-        for kind in KINDS:
-            for name, values in getattr(prepared, kind).items():
-                np.save(temporary / f"{kind}.{name}.npy", values, allow_pickle=False)
-        (temporary / FACTS).write_text(json.dumps(prepared.facts), encoding="utf-8")
+    for kind in KINDS:
+        for name, values in getattr(prepared, kind).items():
+            _save(folder / f"{kind}.{name}.npy", values)
+    (folder / FACTS).write_text(json.dumps(prepared.facts), encoding="utf-8")
+
+
+def _save(path: Path, values: np.ndarray) -> None:
+    """Write an array, or rename the file of one that `HistorySlots.stored` has made beside it."""
+    if isinstance(values, np.memmap) and isinstance(values.base, mmap):  # whole, no part of one
+        file = Path(str(values.filename))
+        if file.parent == path.parent and file.exists():
+            file.rename(path)
+            path.chmod(0o644)
+            return
+    np.save(path, values, allow_pickle=False)
 
 
 def _read(folder: Path) -> Prepared:

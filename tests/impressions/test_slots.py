@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from ctrbench.impressions import periods
+from ctrbench.impressions import items_in_period, open_impressions, periods
 from ctrbench.impressions.slots import COARSE, HistorySlots
+from tests.impressions import logs
 
 
 def slow_history(log, row, latest):
@@ -72,6 +75,40 @@ def test_starts_are_the_running_sum_of_lengths_whatever_is_held_at_a_time(
     np.testing.assert_array_equal(fresh.starts(rows), np.cumsum(lengths) - lengths)
     assert fresh.total == lengths.sum()
     np.testing.assert_array_equal(fresh.item_counts("train"), slots.item_counts("train"))
+
+
+@pytest.mark.parametrize("block", [1, 4, 1 << 21])
+def test_counts_of_given_histories_equal_a_loop_whatever_is_held_at_a_time(
+    workspace, monkeypatch, block
+):
+    monkeypatch.setattr(periods, "HISTORY_BLOCK", block)
+    rows = [
+        logs.row(f"u{i % 3}", f"i{i % 7}", i % 2, i, history=[f"h{k}" for k in range(i % 5)])
+        for i in range(40)
+    ]
+    logs.build_log(workspace, rows, name="given")
+    log = open_impressions(workspace, "given")
+    counts, known = np.zeros(log.item_rows, int), np.zeros(log.item_rows, bool)
+    for place in range(*log.manifest.periods["train"]):
+        start, length = log.history_start[place], log.history_length[place]
+        items = log.history_items[start : start + length]
+        known[[log.item_id[place], *items]] = True
+        for item in [log.item_id[place], *items[-3:]]:
+            counts[item] += 1
+    assert HistorySlots(log, 3).item_counts("train").tolist() == counts.tolist()
+    assert items_in_period(log, "train").tolist() == known.tolist()
+
+
+def test_stored_values_are_the_same_in_memory_and_in_a_mapped_file(slots, tmp_path):
+    def blocks():
+        return (1.5 * target - history for _, target, history in slots.pairs())
+
+    mapped = replace(slots, scratch=tmp_path).stored(np.float32, blocks())
+    kept = slots.stored(np.float32, blocks())
+    assert isinstance(mapped, np.memmap)
+    assert not isinstance(kept, np.memmap)
+    assert mapped.dtype == kept.dtype == np.float32
+    np.testing.assert_array_equal(mapped, kept)
 
 
 def test_a_chunk_ends_where_a_coarse_start_stands():

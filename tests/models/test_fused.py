@@ -117,6 +117,51 @@ def test_impressions_and_items_without_slots(slots):
     assert_alike(*both_ways(model, packer.pack(ROWS, None)))
 
 
+class Strided(Everywhere):
+    """An own mode may give tensors of any layout."""
+
+    def inject(self, layers, batch):
+        item = layers["code"](batch.item_id).t().contiguous().t()
+        ones = torch.ones(1).expand(len(batch.history))
+        return Injected(item=item, attention=(ones, ones))
+
+
+def test_any_layout_of_a_mode_is_fine(slots, monkeypatch):
+    model, packer = build(slots, Strided())
+    batch = packer.pack(ROWS, None)
+    item = Strided().inject(model.image_layers, batch).item
+    assert item is not None
+    assert not item.is_contiguous()
+    fast = model(batch)
+    fast.sum().backward()
+    monkeypatch.setattr(_kernels, "library", None)
+    torch.testing.assert_close(fast, model(batch), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "unfit",
+    [
+        torch.zeros(4, 2, dtype=torch.float64),
+        torch.zeros(2, 4).t(),
+        torch.zeros(4, 2, device="meta"),
+        torch.zeros(4, 2, dtype=torch.int32),
+    ],
+)
+def test_what_a_loop_would_misread_is_refused(unfit):
+    vectors = torch.zeros(2)
+    with pytest.raises(TypeError, match=r"moments: .* cannot go into a compiled loop"):
+        _kernels.run("moments", 4, 2, unfit, vectors, torch.zeros(2, 2))
+
+
+def test_half_precision_goes_the_plain_way(slots, monkeypatch):
+    model, packer = build(slots)
+    batch = packer.pack(ROWS, None)
+    with torch.autocast("cpu", torch.bfloat16):
+        given = model(batch)
+        monkeypatch.setattr(_kernels, "library", None)
+        torch.testing.assert_close(given, model(batch))
+
+
 def test_sigmoid_of_any_number():
     """Dice of level sums from far left to far right, without a batch's statistics."""
     values = torch.cat([torch.linspace(-120, 120, 20_001), torch.tensor([0.0, 1e30, -1e30])])
