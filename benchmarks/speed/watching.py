@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -20,12 +21,14 @@ class Seen:
     seconds: float
     resident_kb: int  # at most
     anonymous_kb: int  # at most: what is no file and no memory map of one
+    cpu_seconds: float  # of all its threads; other work on the machine moves them little
     printed: str
 
 
 def watched(command: list[str]) -> Seen:
     """Run a command to its end; ends with its exit code if it fails."""
     start, resident, anonymous = time.monotonic(), 0, 0
+    before = _cpu_seconds_of_children()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
             told = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
@@ -37,7 +40,8 @@ def watched(command: list[str]) -> Seen:
         printed = process.stdout.read()
     if process.returncode:
         sys.exit(process.returncode)
-    return Seen(time.monotonic() - start, resident, anonymous, printed)
+    cpu_seconds = _cpu_seconds_of_children() - before
+    return Seen(time.monotonic() - start, resident, anonymous, cpu_seconds, printed)
 
 
 def machine() -> str:
@@ -53,6 +57,11 @@ def load() -> float:
     if found > BUSY:
         print(f"The machine is busy (load {found:.1f}): the figures will say little.")
     return found
+
+
+def _cpu_seconds_of_children() -> float:
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime
 
 
 def _kb(text: str | None) -> int:

@@ -11,7 +11,7 @@ from ctrbench.clustering import fit_product, level_facts, product_codes
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 from ctrbench.injection._codes import (
-    CODE_STD,
+    CODES_STD,
     CodebookSize,
     Combine,
     code_table,
@@ -37,13 +37,13 @@ class ProductId(Injection):
     """
 
     seeded: ClassVar[bool] = True
-    revision: ClassVar[int] = 2  # 2: embedding_std 0.01 instead of 0.1
+    revision: ClassVar[int] = 3  # embedding_std 0.1; 0.01 in revision 2
 
     parts: PositiveInt = 4  # P
     codebook_size: CodebookSize = 64  # K, centres of each part
     width: PositiveInt = 16  # of a code's embedding
     combine: Combine = "concat"  # embeddings of the parts: side by side, or added up
-    embedding_std: PositiveFloat = CODE_STD  # of their starting values
+    embedding_std: PositiveFloat = CODES_STD  # of their starting values
     center: bool = False  # subtract the mean vector before normalising
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:

@@ -11,7 +11,7 @@ from ctrbench.clustering import fit_residual, level_facts, residual_codes
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 from ctrbench.injection._codes import (
-    CODE_STD,
+    CODES_STD,
     CodebookSize,
     Combine,
     code_table,
@@ -34,13 +34,13 @@ class ResidualId(Injection):
     """
 
     seeded: ClassVar[bool] = True
-    revision: ClassVar[int] = 2  # 2: embedding_std 0.01 instead of 0.1
+    revision: ClassVar[int] = 3  # embedding_std 0.1; 0.01 in revision 2
 
     levels: Annotated[int, Field(ge=1, le=32)] = 3  # L
     codebook_size: CodebookSize = 64  # K, centres of each level
     width: PositiveInt = 16  # of a code's embedding
     combine: Combine = "concat"  # embeddings of the levels: side by side, or added up
-    embedding_std: PositiveFloat = CODE_STD  # of their starting values
+    embedding_std: PositiveFloat = CODES_STD  # of their starting values
     center: bool = False  # subtract the mean vector before normalising
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
