@@ -363,7 +363,7 @@ def _device_problems(device: str) -> list[str]:
     import torch
 
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         return [f"training.device: '{device}' cannot be used here: {reason}"]

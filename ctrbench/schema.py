@@ -266,6 +266,7 @@ class Trace(Frozen):
     permuted: dict[str, dict[str, float]]  # item_id, image -> metric -> what is lost, a fraction
 
 
+LOOPS = "loops"  # of a record's environment: "plain" where the compiled ones were not there
 MODE_CODE = "mode_code"  # of a record's environment: a hash of the file its mode is written in
 
 

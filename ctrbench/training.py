@@ -112,7 +112,8 @@ def fit(
             if not torch.isfinite(loss):
                 raise DivergedError(
                     f"the loss became {float(loss.detach())} after {seen} impressions; lower "
-                    "training.learning_rate or the mode's learning_rate_factor."
+                    "training.learning_rate, its table_learning_rate_factor or the mode's "
+                    "learning_rate_factor."
                 )
             model.zero_grad()
             loss.backward()

@@ -18,6 +18,8 @@ for method in simclr simsiam; do # the small encoder, 50,000 pictures encoded
   make $method $method 40 --images
 done
 
+ctrbench --home "$home" embeddings derive center simclr --as simclr-centred --dataset taste
+
 head="--from-version simclr" # a linear layer on top, five passes over the lines; unquoted: two words
 make courier courier 5 $head
 make courier courier-projection 5 $head --set method.projection=true

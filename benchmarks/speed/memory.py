@@ -44,12 +44,19 @@ def main() -> None:
         ours = [sys.executable, str(HERE / "ours.py"), "--home", str(given.home), "--arm", arm]
         seen = watched([*ours, "--dataset", "taste", "--version", "oracle"])
         told = json.loads(seen.printed.splitlines()[-1])
-        row = (
-            f"| {given.impressions:,} | {users:,} | {items:,} | {told['rows']:,} | {arm} | "
-            f"{told['samples_per_s']:,.0f} | {told['rows'] / seen.cpu_seconds:,.0f} | {seen.anonymous_kb / 1e6:.2f} | "
-            f"{libraries.anonymous_kb / 1e6:.2f} | {seen.resident_kb / 1e6:.2f} | {before:.1f} | "
-            f"{machine()} |\n"
-        )
+        figures = [
+            *(f"{count:,}" for count in (given.impressions, users, items, told["rows"])),
+            arm,
+            f"{told['samples_per_s']:,.0f}",
+            f"{told['rows'] / seen.cpu_seconds:,.0f}",
+            *(
+                f"{kb / 1e6:.2f}"
+                for kb in (seen.anonymous_kb, libraries.anonymous_kb, seen.resident_kb)
+            ),
+            f"{before:.1f}",
+            machine(),
+        ]
+        row = f"| {' | '.join(figures)} |\n"
         there = TABLE.read_text(encoding="utf-8") if TABLE.exists() else HEAD
         TABLE.write_text(there + row, encoding="utf-8")
         print(row)

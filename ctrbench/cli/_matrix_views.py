@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ctrbench.matrix import BASELINE, Matrix, Row
+from ctrbench.models import load_loops
 from ctrbench.reports import CEILING, Comparison, ComparisonTable, compare
 from ctrbench.reports import Row as TableRow
 from ctrbench.runner import changed_modes, missing_cells, stored_records
@@ -22,7 +23,7 @@ from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
 # Before anything is stored, from the default model on one core of a 2.25 GHz server processor:
-FIRST_GUESS_ROWS_PER_S = 10_000  # impressions trained or predicted
+FIRST_GUESS_ROWS_PER_S = 25_000  # impressions trained or predicted
 LIBRARIES_BYTES = 450e6  # of a process before it holds any data
 BYTES_PER_PARAMETER = 16  # weight, gradient, two moments of Adam
 
@@ -125,6 +126,7 @@ def print_plan(workspace: Workspace, matrix: Matrix, jobs: int) -> None:
     )
     print_changed_modes(matrix, records)
     if missing:
+        print_missing_loops()
         seconds, source = _expected_seconds(workspace, matrix, records)
         total = len(missing) * seconds / min(jobs, len(missing))
         memory = min(jobs, len(missing)) * _expected_bytes(matrix, records)
@@ -133,6 +135,16 @@ def print_plan(workspace: Workspace, matrix: Matrix, jobs: int) -> None:
             f"and {memory / 1e9:.1f} GB of memory.",
             highlight=False,
         )
+
+
+def print_missing_loops() -> None:
+    """Say on stderr if cells will train without the compiled loops."""
+    if load_loops() is None:
+        text = (
+            "The compiled loops are not there: cells train several times slower, to the same "
+            "results but for last digits. Install a C compiler, then ctrbench once more."
+        )
+        Console(stderr=True).print(text, highlight=False)
 
 
 def print_changed_modes(matrix: Matrix, records: dict[str, CellRecord]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from ctrbench.errors import ConfigError
 from ctrbench.schema import CellRecord
 from ctrbench.workspace import Workspace
 
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": two cores' time; cgroup v2
 MOST_SEEDS = 20  # of --until-decided
 DEFAULT_EFFECT = "0.1pp"  # what a team looks for, where neither it nor its file says
 
@@ -76,6 +78,7 @@ def run(
         comparison_table,
         judged,
         print_changed_modes,
+        print_missing_loops,
         print_states,
     )
     from ctrbench.matrix import read_matrix
@@ -91,6 +94,7 @@ def run(
         raise ConfigError("--trace and --until-decided do not go together; trace afterwards.")
     matrix = read_matrix(file, workspace)
     print_changed_modes(matrix, stored_records(workspace, matrix.cells()))
+    print_missing_loops()
     wanted = effect_of(effect, matrix.file.effect)
     if not until_decided:
         with RunDisplay() as display:
@@ -211,12 +215,22 @@ def jobs_of(text: str) -> int:
     """
     if text == "auto":
         return max(_cores(), 1)
-    if not text.isdecimal() or int(text) < 1:
-        raise ConfigError(f"--jobs {text!r} will not do: give a number from 1, or auto.")
+    if not re.fullmatch("[0-9]{1,4}", text) or int(text) < 1:
+        raise ConfigError(f"--jobs {text!r} will not do: give a number from 1 to 9999, or auto.")
     return int(text)
 
 
 def _cores() -> int:
     """The cores this process may use; a container often has fewer than the machine."""
     affinity: Any = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(cores, _cores_of_quota(CPU_QUOTA) or cores)
+
+
+def _cores_of_quota(file: Path) -> int | None:
+    """The whole cores of a container's share of time; None without a limit."""
+    try:
+        quota, period = file.read_text(encoding="ascii").split()
+        return max(int(quota) // int(period), 1)
+    except (OSError, ValueError):  # no such file, or "max"
+        return None

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 Combine = Literal["concat", "sum"]
 CodebookSize = Annotated[int, Field(ge=2, le=1 << 24)]  # K; one code for all items says nothing
 
-# How widely codes start. From a wider start they wake up earlier, which helps where an epoch has few
-# steps, but one that stands for many items drowns the IDs while these are learned; several codes of
-# an item, each of which says less, lose less by it. benchmarks/defaults/ has the trials.
+# How widely codes start. From a wider start they wake up earlier, which helps where an epoch has
+# few steps, but one that stands for many items drowns the IDs while these are learned; several
+# codes of an item, each of which says less, lose less by it. benchmarks/defaults/ has the trials.
 CODE_STD = 0.01  # one code an item: as IDs do
 CODES_STD = 0.1  # several
 

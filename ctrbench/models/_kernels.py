@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ctrbench.models._library import load_loops
 
-def _load() -> ctypes.CDLL | None:
-    """The library that the installation built, where it found a C compiler."""
-    spec = importlib.util.find_spec("ctrbench.models._compiled")
-    return ctypes.CDLL(spec.origin) if spec is not None and spec.origin else None
-
-
-library = _load()
+library = load_loops()
 
 
 def usable(values: Tensor) -> bool:

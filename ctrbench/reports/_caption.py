@@ -157,8 +157,14 @@ def _trained(training: dict[str, Any]) -> str:
     epochs = training["epochs"]
     return (
         f" for {'one epoch' if epochs == 1 else f'{epochs} epochs'}{_warmed(training)}, batch size "
-        f"{training['batch_size']}, learning rate {training['learning_rate']:g}"
+        f"{training['batch_size']}, learning rate {training['learning_rate']:g}{_tables(training)}"
     )
+
+
+def _tables(training: dict[str, Any]) -> str:
+    """The optimiser of the embedding tables, where it is not the model's."""
+    kind = training.get("table_optimizer", "adam")
+    return "" if kind in ("adam", "auto") else f", embedding tables by {kind.replace('_', ' ')}"
 
 
 def _warmed(training: dict[str, Any]) -> str:

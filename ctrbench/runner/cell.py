@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import Timeout
@@ -19,15 +20,20 @@ from ctrbench.errors import CtrBenchError, StoreError
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import code_hash, load_mode
 from ctrbench.locks import lock
+from ctrbench.models import load_loops
 from ctrbench.runner.building import build
 from ctrbench.runner.measure import evaluate_period, slice_metrics, user_influences
 from ctrbench.runner.tracing import Recorder, trace
 from ctrbench.runner.warm_start import go_on, warm_state
-from ctrbench.schema import MODE_CODE, Cell, CellRecord
+from ctrbench.schema import LOOPS, MODE_CODE, Cell, CellRecord
 from ctrbench.seeding import scoped_torch_seed
+from ctrbench.settings import TrainingSettings
 from ctrbench.slices import Slice
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ctrbench.models._base import Backbone
 
 MEASURED_PERIODS = ("valid", "test")
 
@@ -124,7 +130,10 @@ def _run(
                 workspace, cell, slices, progress, traced
             )
         code = code_hash(load_mode(cell.mode, cell.mode_settings))
-        record = record.model_copy(update={"environment": environment | {MODE_CODE: code}})
+        made_with = environment | {MODE_CODE: code}
+        if load_loops() is None:
+            made_with[LOOPS] = "plain"
+        record = record.model_copy(update={"environment": made_with})
         store.write(record, predictions, first_row, influence)
         return record
     except StoreError:
@@ -189,7 +198,7 @@ def _train(
         settings={
             "mode": parts.mode.model_dump(mode="json"),
             "model": parts.settings.model_dump(mode="json"),
-            "training": training.model_dump(mode="json"),
+            "training": _as_trained(training, model),
         },
         status="done",
         metrics=metrics,
@@ -236,6 +245,14 @@ def _coverage(workspace: Workspace, cell: Cell, slots: HistorySlots) -> dict[str
         "coverage_targets": float(targets[has_vector].sum() / max(targets.sum(), 1)),
         "coverage_slots": float(in_slots[has_vector].sum() / max(in_slots.sum(), 1)),
     }
+
+
+def _as_trained(training: TrainingSettings, model: Backbone) -> dict[str, Any]:
+    """The settings, with what `table_optimizer: auto` came to where it is not the model's own."""
+    told = training.model_dump(mode="json")
+    if training.table_optimizer == "auto" and any(table.sparse for table in model.tables()):
+        told["table_optimizer"] = "lazy_adam"
+    return told
 
 
 def _peak_memory_bytes() -> int:

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from ctrbench.cli.matrix import _cores_of_quota, jobs_of
+from ctrbench.errors import ConfigError
 from tests.benchmark import SMALL, matrix, write
 
 COMMAND = [sys.executable, "-m", "ctrbench", "--home"]
@@ -134,3 +136,26 @@ def test_two_runs_at_once_train_each_cell_once(workspace):
     both = one.keys() & two.keys()
     assert both
     assert {cell: one[cell] for cell in both} == {cell: two[cell] for cell in both}
+
+
+@pytest.mark.parametrize(
+    ("told", "cores"), [("max 100000", None), ("250000 100000", 2), ("50000 100000", 1)]
+)
+def test_a_container_s_share_of_time_bounds_the_jobs(tmp_path, told, cores):
+    file = tmp_path / "cpu.max"
+    assert _cores_of_quota(file) is None
+    file.write_text(told + "\n")
+    assert _cores_of_quota(file) == cores
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "٢", "99999999999999999999"])
+def test_what_is_no_number_of_jobs_is_refused(text):
+    with pytest.raises(ConfigError, match="give a number from 1 to 9999, or auto"):
+        jobs_of(text)
+
+
+def test_missing_loops_are_said(workspace, monkeypatch, run):
+    monkeypatch.setattr("ctrbench.cli._matrix_views.load_loops", lambda: None)
+    file = write(workspace.home)
+    assert "The compiled loops are not there" in run("plan", file)
+    assert "The compiled loops are not there" in run("run", file)

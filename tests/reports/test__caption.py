@@ -1,3 +1,5 @@
+import pytest
+
 from ctrbench.reports import Row, compare
 from tests.reports.made import arm, baseline, manifest, metrics, plan
 
@@ -41,3 +43,14 @@ def test_caption_of_a_weighted_data_set_without_pretrain_period_or_controls():
     assert "Impressions: train 9, test 3." in text
     assert "sample weight" in text
     assert "sibling" not in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("auto", ""), ("adam", ""), ("lazy_adam", ", embedding tables by lazy adam")],
+)
+def test_caption_tells_an_optimiser_of_tables_that_is_not_the_model_s(kind, told):
+    training = {"epochs": 1, "batch_size": 8, "learning_rate": 0.1, "table_optimizer": kind}
+    records = baseline(settings={"training": training})
+    text = " ".join(compare(plan(), records).caption)
+    assert f"Trained for one epoch, batch size 8, learning rate 0.1{told}." in text

@@ -1,7 +1,10 @@
 import torch
 from threadpoolctl import threadpool_info
 
-from ctrbench.runner.cell import _one_thread
+from ctrbench import training
+from ctrbench.runner import cell as cells
+from ctrbench.runner.cell import _one_thread, run_cell
+from tests.benchmark import matrix
 
 
 def test_every_library_computes_a_cell_on_one_thread():
@@ -12,3 +15,18 @@ def test_every_library_computes_a_cell_on_one_thread():
         assert set(pools.values()) == {1}
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
+
+
+def test_a_record_tells_what_was_not_as_usual(workspace, monkeypatch):
+    """Lazy Adam behind `auto`, and cells without the compiled loops."""
+    found = matrix(workspace)
+    usual = run_cell(workspace, found.cell(None, None, 0), (), {}, lambda share: None)
+    assert usual is not None
+    assert usual.settings["training"]["table_optimizer"] == "auto"
+    assert "loops" not in usual.environment
+    monkeypatch.setattr(training, "LARGE_TABLE", 1)
+    monkeypatch.setattr(cells, "load_loops", lambda: None)
+    other = run_cell(workspace, found.cell(None, None, 1), (), {}, lambda share: None)
+    assert other is not None
+    assert other.settings["training"]["table_optimizer"] == "lazy_adam"
+    assert other.environment["loops"] == "plain"
