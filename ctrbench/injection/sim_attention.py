@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import PositiveFloat
@@ -28,7 +28,9 @@ class SimAttention(Injection):
     starting values are not known to us: here g1 = 1, g3 = 0.
     """
 
-    learning_rate_factor: PositiveFloat = 30.0  # four numbers; at 1 an epoch hardly moves them
+    revision: ClassVar[int] = 2  # learning_rate_factor 3; 30 in revision 1
+
+    learning_rate_factor: PositiveFloat = 3.0  # four numbers, which have far to go
     temperature: PositiveFloat = 0.1  # start of tau
     similarity: float = 0.1  # start of g2
     center: bool = False  # subtract the mean vector before normalising
