@@ -55,7 +55,7 @@ def main() -> None:
     TABLE.write_text(
         f"{given.rows:,} vectors of width {given.width} from a memory map into {given.codes:,} "
         f"codes. Inertia: mean squared distance to the own centre, of unit vectors. {machine()}, "
-        f"load before {before:.1f}. Made by `benchmarks/speed/codebooks.py`; do not edit.\n\n"
+        f"load before {before}. Made by `benchmarks/speed/codebooks.py`; do not edit.\n\n"
         "| method | fitting, s | giving codes, s | the whole process, s | anonymous memory, GiB | "
         "resident, memory map included, GiB | inertia |\n|---|---:|---:|---:|---:|---:|---:|\n"
         + rows,

@@ -41,7 +41,7 @@ def main() -> None:
     decoded, viewed = _pictures()
     TABLE.write_text(
         f"A step forward and backward on random pixels, {given.threads} threads of torch, median "
-        f"of {REPEATS}. {machine()}, torch {torch.__version__}, load before {before:.1f}. Made by "
+        f"of {REPEATS}. {machine()}, torch {torch.__version__}, load before {before}. Made by "
         "`benchmarks/speed/encoders.py`; do not edit.\n\n"
         "| encoder | pixels | batch | parameters | MFLOP an image, forward | and backward | "
         "images/s | GFLOP/s |\n|---|---:|---:|---:|---:|---:|---:|---:|\n"

@@ -9,7 +9,6 @@ every metric over the whole family. It adds a row to results/tables/speed_infere
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import tempfile
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
+from watching import load
 
 from ctrbench.seeding import stream
 from ctrbench.stats import METRICS, Measured, infer, influences, pair
@@ -39,9 +39,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
-    load = os.getloadavg()[0]
-    if load > 0.5:
-        print(f"The machine is busy (load {load:.1f}): the figures will be too high.")
+    before = load()
     places = [(cell, seed) for cell in range(given.cells + 1) for seed in range(given.seeds)]
     with tempfile.TemporaryDirectory() as folder:
         sizes = (given.impressions, given.users, Path(folder))
@@ -59,7 +57,7 @@ def main() -> None:
     )
     row = (
         f"| {given.impressions:,} | {given.users:,} | {given.cells} | {given.seeds} | {given.jobs} "
-        f"| {measured:.0f} | {judged:.0f} | {peak / 1e6:.2f} | {load:.1f} |\n"
+        f"| {measured:.0f} | {judged:.0f} | {peak / 1e6:.2f} | {before} |\n"
     )
     there = TABLE.read_text(encoding="utf-8") if TABLE.exists() else HEAD
     TABLE.write_text(there + row, encoding="utf-8")

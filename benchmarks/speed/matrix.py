@@ -65,7 +65,7 @@ def main() -> None:
     TABLE.write_text(
         f"{cells} cells of {given.impressions:,} training impressions, {AT_ONCE} processes of one "
         f"thread. Preparing: summed over processes. {date.today()}, {machine()}, load before "
-        f"{before:.1f}. Made by `benchmarks/speed/matrix.py`; do not edit.\n\n"
+        f"{before}. Made by `benchmarks/speed/matrix.py`; do not edit.\n\n"
         "| | seconds | of it preparing, s | ratio |\n|---|---:|---:|---:|\n"
         f"| ctrbench run, to the printed table | {ours_s:,.0f} | | |\n"
         f"| FuxiCTR, to stored predictions | {theirs_s:,.0f} | {prepared_s:,.0f} | "

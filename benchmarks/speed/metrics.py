@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 from watching import load, machine
+from work import Work, import_command, make_log
 
 from ctrbench.metrics import RankedAuc, auc, gauc
 
@@ -48,9 +49,12 @@ def main() -> None:
     seconds = _imported(given.imported, rng)
     told = f"import of {given.imported / 1e6:g} M impressions from Parquet"
     rows.append((told, seconds))
+    work = Work()
+    told = f"of {work.impressions / 1e6:g} M and a tenth more, {work.history:g} clicks with each"
+    rows.append((told, _imported_with_histories(work)))
     lines = [
         f"Median of {REPEATS}, one process; CTR 10 %; the import once, as a command. {machine()}, "
-        f"load before {before:.1f}. Made by `benchmarks/speed/metrics.py`; do not edit.",
+        f"load before {before}. Made by `benchmarks/speed/metrics.py`; do not edit.",
         "",
         "| | seconds |",
         "|---|---:|",
@@ -101,9 +105,21 @@ def _imported(rows: int, rng: np.random.Generator) -> float:
         pd.DataFrame(columns).to_parquet(log)
         command = [sys.executable, "-m", "ctrbench", "--home", folder, "datasets", "import"]
         command += ["table", "--impressions", str(log), "--name", "log", "--label", "click"]
-        start = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        return time.perf_counter() - start
+        return _run_seconds(command)
+
+
+def _imported_with_histories(work: Work) -> float:
+    """The same for a log that brings a history with every impression."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        make_log(work, log)
+        return _run_seconds(import_command(log, Path(folder), "log"))
+
+
+def _run_seconds(command: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

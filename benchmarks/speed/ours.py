@@ -18,22 +18,21 @@ from typing import Any
 
 import torch
 
+from ctrbench import embeddings, plugins
 from ctrbench.executors import keep_freed_memory
 from ctrbench.matrix import read_matrix
 from ctrbench.runner.cell import run_cell
 from ctrbench.schema import CellRecord, DatasetManifest
 from ctrbench.workspace import Workspace
 
-ARMS = ("none", "vector", "sim_score", "cluster_id")
+ARMS = plugins.names("ctrbench.injection")  # "none", the baseline, among them
 FILE = """\
 dataset: {dataset}
 versions: [{version}]
 modes:
-  vector: {{}}
-  sim_score: {{}}
-  cluster_id: {{}}
+  {mode}: {{}}
 seeds: [{seed}]
-model: {{field_embedding_size: 16, fields: [{field}]}}
+model: {{field_embedding_size: 16, fields: [{field}], attention_weights: {weights}}}
 training: {training}
 repeat_baseline: false
 """
@@ -44,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--dataset", default="work")
-    parser.add_argument("--version", default="v1")
+    parser.add_argument("--version", help="the first one by name, if not given")
     parser.add_argument("--arm", choices=ARMS, default="none")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--field", default="category", help="of the items, that the model sees")
@@ -56,11 +55,15 @@ def main() -> None:
         for name in ("data", "embeddings", "cache"):
             (home / name).symlink_to((given.home / name).resolve())
         file = home / "speed.yaml"
-        file.write_text(FILE.format(**vars(given)), encoding="utf-8")
+        mode = "vector" if given.arm == "none" else given.arm
+        weights = "softmax" if given.arm == "sim_attention" else "plain"  # it acts inside a softmax
+        version = given.version or embeddings.names(Workspace(home), given.dataset)[0]
+        words = vars(given) | {"version": version}
+        filled = FILE.format(**words, mode=mode, weights=weights)
+        file.write_text(filled, encoding="utf-8")
         matrix = read_matrix(file, Workspace(home))
-        columns = {column.label: column for column in matrix.columns}
         row = None if given.arm == "none" else matrix.rows[0]
-        cell = matrix.cell(row, columns.get(given.arm), given.seed)
+        cell = matrix.cell(row, matrix.columns[0], given.seed)
         record = run_cell(Workspace(home), cell, (), {}, lambda share: None)
         total_s = _since_start()
     if record is None or record.status != "done":

@@ -99,7 +99,7 @@ def main() -> None:
     head = (
         f"One process; median of {STEPS} steps, packing aside. Ceiling: were there nothing but the "
         "step's own matrix products, at the speed that these reach alone on this machine. "
-        f"{machine()}, load before: {before:.1f}. Made by `benchmarks/speed/scaling.py`; do not "
+        f"{machine()}, load before: {before}. Made by `benchmarks/speed/scaling.py`; do not "
         "edit.\n\n| varied | image information | batch | mean history | items | tables by | "
         "threads | ms a step | samples/s | Mflop a sample | Gflop/s alone | ceiling, samples/s | "
         "of it |\n|---|---|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|\n"

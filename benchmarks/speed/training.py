@@ -28,7 +28,11 @@ HERE = Path(__file__).resolve().parent
 TABLES = HERE.parents[1] / "results" / "tables"
 PEERS = ("fuxictr", "deepctr_torch", "recbole")
 ARMS_OF = {"fuxictr": ("none", "vector", "cluster_id")}  # the others: the baseline alone
-STAND_IN = {"sim_score": "vector"}  # no peer has similarities: beside its frozen vectors instead
+MODES = ("vector", "sim_score", "cluster_id", "sim_tier", "sim_attention")
+MODES += ("hash_id", "residual_id", "product_id", "id_init")
+STAND_IN = {  # what no peer has stands beside its frozen vectors instead
+    mode: "vector" for mode in MODES if mode not in ARMS_OF["fuxictr"]
+}
 AT_ONCE = 2  # processes, of one thread each
 
 
@@ -60,7 +64,7 @@ def main() -> None:
     parser.add_argument("--impressions", type=int, default=Work.impressions)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--libraries", default=",".join(PEERS), help="those to run against")
-    parser.add_argument("--arms", default="none,vector,sim_score,cluster_id")
+    parser.add_argument("--arms", default=",".join(("none", *MODES)))
     given = parser.parse_args()
     libraries, before = given.libraries.split(","), load()
     root, name = prepared_root(given.root, Work(impressions=given.impressions))
@@ -151,16 +155,18 @@ def _kept(arms: set[str], impressions: int) -> list[Run]:
     ]
 
 
-def _write(runs: list[Run], before: float, impressions: int) -> None:
+def _write(runs: list[Run], before: str, impressions: int) -> None:
     lines = [
         f"{impressions:,} training impressions, one epoch; {AT_ONCE} processes of one thread, each "
         "with a seed of its own, summed. Median of alternating repeats, in brackets the range. "
         "Whole: from the start of the processes to "
         "stored predictions, what is prepared once set aside. Ratio: ctrbench over the library, "
-        "repeat by repeat; no library has similarity scores, so ours stand beside its frozen "
-        "vectors, which were not timed in alternation with them.",
+        "repeat by repeat; a mode that no library has stands beside its frozen vectors, (vector), "
+        "which were not timed in alternation with it.",
         "",
-        f"{date.today()}, {machine()}, load before the first run {before:.1f}. Made by "
+        _worst(runs),
+        "",
+        f"{date.today()}, {machine()}, load before the first run {before}. Made by "
         "`benchmarks/speed/training.py`; do not edit.",
         "",
         "| image information | library | repeats | samples/s training | ratio | samples/s whole | "
@@ -179,6 +185,16 @@ def _write(runs: list[Run], before: float, impressions: int) -> None:
     kept = [vars(run) for run in runs]
     (TABLES / "speed_training.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
     print(text)
+
+
+def _worst(runs: list[Run]) -> str:
+    """The mode that trains slowest."""
+    speeds = {
+        arm: median(r.samples_per_s for r in runs if (r.arm, r.library) == (arm, "ctrbench"))
+        for arm in dict.fromkeys(run.arm for run in runs)
+    }
+    slowest = min(speeds, key=lambda arm: speeds[arm])
+    return f"Slowest: {slowest}, {speeds[slowest]:,.0f} samples/s."
 
 
 def _row(arm: str, library: str, own: list[Run], ours: list[Run]) -> str:

@@ -51,12 +51,13 @@ def machine() -> str:
     return f"{len(names)} x {names[0]}" if names else platform.processor()
 
 
-def load() -> float:
-    """What else the machine does, said aloud where it is too much."""
+def load() -> str:
+    """What else the machine does, for a table; said aloud where it is too much."""
     found = os.getloadavg()[0]
-    if found > BUSY:
-        print(f"The machine is busy (load {found:.1f}): the figures will say little.")
-    return found
+    if found <= BUSY:
+        return f"{found:.1f}"
+    print(f"The machine is busy (load {found:.1f}): the figures will say little.")
+    return f"{found:.1f}, busy"
 
 
 def _cpu_seconds_of_children() -> float:

@@ -97,20 +97,19 @@ def import_log(work: Work, home: Path, name: str) -> None:
     """Make the log below `home` and import it, with its vectors as version `v1`."""
     folder = home / f"{name}.log"
     make_log(work, folder)
-    files = [
-        part
-        for period in PERIODS
-        for part in ("--impressions", f"{period}={folder / period}.parquet")
-    ]
-    items = ["--items", str(folder / "items.parquet"), "--label", "click"]
+    subprocess.run(import_command(folder, home, name), check=True)
+    command = [sys.executable, "-m", "ctrbench", "--home", str(home), "embeddings", "add", "v1"]
     vectors = ["--dataset", name, "--vectors", str(folder / "vectors.npz")]
-    command = [sys.executable, "-m", "ctrbench", "--home", str(home)]
-    given = ["--name", name, "--split", "given"]
-    for more in (
-        ["datasets", "import", "table", *files, *items, *given],
-        ["embeddings", "add", "v1", *vectors],
-    ):
-        subprocess.run([*command, *more], check=True)
+    subprocess.run([*command, *vectors], check=True)
+
+
+def import_command(log: Path, home: Path, name: str) -> list[str]:
+    """The command that imports a log made by `make_log`."""
+    command = [sys.executable, "-m", "ctrbench", "--home", str(home), "datasets", "import", "table"]
+    for period in PERIODS:
+        command += ["--impressions", f"{period}={log / period}.parquet"]
+    items = ["--items", str(log / "items.parquet"), "--label", "click"]
+    return [*command, *items, "--name", name, "--split", "given"]
 
 
 def main() -> None:
