@@ -91,7 +91,7 @@ def test_whatever_a_decoder_raises_is_a_broken_picture(monkeypatch):
         raise RuntimeError("Failed to decode frame 0\nand more")
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
-    with pytest.raises(ValueError, match="^Failed to decode frame 0$"):
+    with pytest.raises(ValueError, match=r"^Failed to decode frame 0$"):
         decode(SHOWN["grey"])
 
 
