@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ctrbench import embeddings, encoders, impressions, plugins
 from ctrbench.cli.main import app
-from ctrbench.errors import ConfigError, DataError, UnknownNameError
+from ctrbench.errors import ConfigError, DataError, StoreError, UnknownNameError
 from ctrbench.pretraining import Pixels, open_pictures
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.workspace import Workspace
@@ -103,6 +103,28 @@ def test_a_grid_makes_a_version_of_every_point(run, tmp_path):
     run("courier", "grid", "--from-version", "oracle", "--config", str(file))
     names = [n for n in embeddings.names(run.workspace, "taste") if n.startswith("grid")]
     assert names == [f"grid-temperature{t}-width{w}" for t in ("0.05", "0.2") for w in (16, 8)]
+
+
+def test_a_name_that_is_taken_is_told_before_a_grid_begins(run):
+    quick = ("courier", "--from-version", "oracle", *QUICK)
+    run(quick[0], "grid-seed2", *quick[1:])
+    with pytest.raises(ConfigError, match="'grid-seed2' of 'taste' exists with other content"):
+        run(quick[0], "grid", *quick[1:], "--set", "training.seed=[1, 2]")
+    assert "grid-seed1" not in embeddings.names(run.workspace, "taste")
+
+
+def test_weights_that_cannot_be_saved_are_told_before_the_training(run, tmp_path):
+    start = ("courier", "made", "--from-version", "oracle", *QUICK, "--save-weights")
+    (tmp_path / "folder.safetensors").mkdir()
+    (tmp_path / "file").touch()
+    for path, told in (
+        ("/proc/x.safetensors", "no file can be made in that folder"),
+        (tmp_path / "folder.safetensors", "a folder stands where a file is needed"),
+        (tmp_path / "file" / "x.safetensors", "a file stands where a folder is needed"),
+    ):
+        with pytest.raises(StoreError, match=told):
+            run(*start, str(path))
+    assert "made" not in embeddings.names(run.workspace, "taste")
 
 
 def test_collapse_is_named_and_not_registered(run):
