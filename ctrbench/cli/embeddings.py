@@ -172,13 +172,13 @@ def quality(
     _table([("version", *heading), *rows])
     if len(names) > 1:
         typer.echo("\nShare of the ten nearest items in common")
-        pairs = [[overlap(tables[a], tables[b]) if a != b else 1.0 for b in names] for a in names]
-        _table(
-            [
-                ("  version", *names),
-                *((f"  {name}", *map(_share, row)) for name, row in zip(names, pairs, strict=True)),
-            ]
-        )
+
+        def common(one: str, two: str) -> str:
+            share = 1.0 if one == two else overlap(tables[one], tables[two])
+            return "–" if share is None else _share(share)
+
+        rows = [(f"  {one}", *(common(one, two) for two in names)) for one in names]
+        _table([("  version", *names), *rows])
 
 
 @app.command()

@@ -201,6 +201,17 @@ def test_an_encoder_starts_with_outputs_of_mean_0_and_mean_square_1(run):
     assert made.square().mean() == pytest.approx(1, rel=1e-5)
 
 
+def test_a_version_without_vectors_of_the_pretrain_period(run):
+    log = impressions.open_impressions(run.workspace, "taste")
+    later = np.flatnonzero(~impressions.items_in_period(log, "pretrain"))[1:]
+    assert len(later)
+    blocks = [(later, np.ones((len(later), 4), np.float32))]
+    provenance = {"method": "test", "settings": {}, "effective_rank": 1.0}
+    embeddings.register(run.workspace, log.manifest, "late", 4, blocks, lambda: provenance)
+    with pytest.raises(DataError, match="'late' has no vector for any item of the pretrain period"):
+        run("courier", "made", "--from-version", "late", *QUICK)
+
+
 def test_without_a_pretrain_period(run):
     path = run.workspace.data / "taste" / "manifest.json"
     manifest = json.loads(path.read_text())
