@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ctrbench import embeddings, impressions
 from ctrbench.atomic import check_writable
+from ctrbench.cli.embeddings import repetition
 from ctrbench.errors import ConfigError
 from ctrbench.executors import return_freed_memory
 from ctrbench.schema import Impressions
@@ -93,6 +94,8 @@ def pretrain(
                     f"trained {facts['seconds']:,.0f} s on {facts['fit_items']:,} items of the "
                     f"{facts['fit_period']} period"
                 )
+                for each in repetition(manifest):
+                    typer.echo(f"targets: {each}")
                 if weights is not None:
                     typer.echo(
                         f"wrote {weights}"

@@ -25,6 +25,7 @@ QUICK = tuple(
     for change in ("epochs=1", "width=16", "batch_size=32")
     for word in ("--set", f"training.{change}")
 )
+MASK = ("--set", "training.random_mask=true")
 SMALL = ("--set", "encoder.channels=8", "--set", "encoder.size=32")
 
 
@@ -84,6 +85,23 @@ def test_a_layer_on_a_registered_version(run):
     np.testing.assert_array_equal(table.has_vector, oracle.has_vector)
     with pytest.raises(ConfigError, match="vectors have none: use --images"):
         run("simclr", "views", "--from-version", "oracle", *QUICK)
+
+
+def test_how_often_targets_are_repeated_is_told(run):
+    said = run("courier", "made", "--from-version", "oracle", *QUICK)
+    mask = run("courier", "mask", "--from-version", "oracle", *QUICK, *MASK)
+    home = str(run.workspace.home)
+    shown = CliRunner().invoke(
+        app, ["--home", home, "embeddings", "show", "mask", "--dataset", "taste"]
+    )
+    facts = embeddings.read_manifest(run.workspace, "taste", "mask").provenance
+    told = f"{100 * facts['repeated_targets']:.1f} % repeat one of the same user; "
+    told += f"{100 * facts['reversed_pairs']:.1f} % of the pairs with a click before"
+    assert f"targets: {told}" in mask
+    assert told in shown.output
+    assert told not in said  # without random masks less is repeated
+    assert "targets: " in said
+    assert "targets: " not in run("simsiam", "items", "--images", *QUICK, *SMALL)
 
 
 def test_the_same_seed_gives_the_same_vectors_and_another_others(run):
