@@ -80,6 +80,21 @@ def atomic_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Say before long work what `atomic_file` would say after it; the folder is made.
+
+    Raises:
+        StoreError: the folder cannot be written, or `path` is one.
+    """
+    with disk_errors(path), _parents(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder")
+        try:
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except FileNotFoundError as error:  # /proc says so
+            raise StoreError(f"cannot write {path}: no file can be made in that folder.") from error
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside `path`; rename it into place when the block ends well.

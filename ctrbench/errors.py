@@ -62,6 +62,7 @@ REFUSALS = {  # what pydantic calls a mistake -> in words; {…} are the limits 
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be below {lt}",
     "less_than_equal": "must be at most {le}",
+    "multiple_of": "must be a multiple of {multiple_of}",
     "literal_error": "must be {expected}",
 }
 

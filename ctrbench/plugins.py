@@ -103,7 +103,11 @@ def checked(model: type[Settings], settings: dict[str, Any], what: str) -> Setti
     try:
         return model.model_validate(settings)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc']))}: {refusal(dict(e))}" for e in error.errors()]
+        places = [".".join(map(str, each["loc"])) for each in error.errors()]
+        problems = [
+            f"{place}: {refusal(dict(each))}" if place else refusal(dict(each))
+            for place, each in zip(places, error.errors(), strict=True)
+        ]
         raise ConfigError(f"{what}: {'; '.join(problems)}.") from error
 
 

@@ -26,12 +26,14 @@ BLOCK_ROWS = 256  # impressions whose vectors are held at a time
 
 @dataclass(frozen=True)
 class Quality:
-    """Of one version; None where the data set cannot tell."""
+    """Of one version; None where the data set, or fewer than two vectors, cannot tell."""
 
-    effective_rank: float  # dimensions in use: the exponential of the spectrum's entropy
-    mean_cosine: float  # of two items at random
+    effective_rank: float | None  # dimensions in use: the exponential of the spectrum's entropy
+    mean_cosine: float | None  # of two items at random
     alignment: float | None  # mean squared distance of a clicked item and the click before it
-    uniformity: float  # log mean exp(-2 d^2) of two items at random; the lower, the more even
+    uniformity: (
+        float | None
+    )  # log mean exp(-2 d^2) of two items at random; the lower, the more even
     same_category: float | None  # share of an item's ten nearest that share its category
     by_chance: float | None  # the same of ten items at random
     sim_auc: float | None  # of the mean cosine of the target and the clicked items, on `valid`
@@ -49,16 +51,14 @@ def quality(table: EmbeddingTable, log: Impressions, category: Column | None) ->
     Source: alignment and uniformity, Wang and Isola 2020, arXiv:2005.10242, equations 1 and 2.
     """
     unit, items = _unit(table), np.flatnonzero(table.has_vector)
-    mean = unit[items].mean(axis=0, dtype=np.float64)
-    one, two = stream(0, "quality", "pairs").choice(items, (2, PAIRS))
-    apart = np.square(unit[one] - unit[two]).sum(axis=1)[one != two]
+    rank, cosine, uniformity = _spread(unit, items)
     same, chance = _same_category(unit, items, category)
     scored = _sim_scores(unit, table.has_vector, log)
     return Quality(
-        effective_rank=effective_rank(np.cov(unit[items].T.astype(np.float64))),
-        mean_cosine=float(mean @ mean),
+        effective_rank=rank,
+        mean_cosine=cosine,
         alignment=_alignment(unit, table.has_vector, log),
-        uniformity=float(np.log(np.exp(-2 * apart).mean())),
+        uniformity=uniformity,
         same_category=same,
         by_chance=chance,
         sim_auc=scored[0],
@@ -82,9 +82,11 @@ def nearest(table: EmbeddingTable, items: np.ndarray, count: int = NEIGHBOURS) -
     return _nearest(unit, known, items, count)
 
 
-def overlap(one: EmbeddingTable, two: EmbeddingTable) -> float:
-    """Mean share of an item's ten nearest that two versions have in common."""
+def overlap(one: EmbeddingTable, two: EmbeddingTable) -> float | None:
+    """Mean share of an item's ten nearest that two versions have in common; None: no items are."""
     both = np.flatnonzero(np.asarray(one.has_vector) & two.has_vector)
+    if not len(both):
+        return None
     asked = _asked(both)
     found = [_nearest(_unit(table), both, asked, NEIGHBOURS) for table in (one, two)]
     common = (found[0][:, :, None] == found[1][:, None, :]) & (found[0] >= 0)[:, :, None]
@@ -97,6 +99,17 @@ def _unit(table: EmbeddingTable) -> np.ndarray:
     return Images(table.vectors, has, has).unit()
 
 
+def _spread(unit: np.ndarray, items: np.ndarray) -> tuple[float | None, float | None, float | None]:
+    """Effective rank, mean cosine and uniformity; None of fewer than two items."""
+    if len(items) < 2:
+        return None, None, None
+    mean = unit[items].mean(axis=0, dtype=np.float64)
+    one, two = stream(0, "quality", "pairs").choice(items, (2, PAIRS))
+    apart = np.square(unit[one] - unit[two]).sum(axis=1)[one != two]
+    rank = effective_rank(np.atleast_2d(np.cov(unit[items].T.astype(np.float64))))
+    return rank, float(mean @ mean), float(np.log(np.exp(-2 * apart).mean()))
+
+
 def _asked(items: np.ndarray) -> np.ndarray:
     """All items, or as many as are looked up, drawn at random."""
     if len(items) <= MOST_ITEMS:
@@ -105,6 +118,8 @@ def _asked(items: np.ndarray) -> np.ndarray:
 
 
 def _nearest(unit: np.ndarray, known: np.ndarray, items: np.ndarray, count: int) -> np.ndarray:
+    if not len(known):
+        return np.full((len(items), count), -1)
     index = faiss.IndexFlatIP(unit.shape[1])
     index.add(unit[known])  # pyright: ignore[reportCallIssue]
     _, place = index.search(unit[items], min(count + 1, len(known)))  # pyright: ignore

@@ -95,6 +95,28 @@ def test_overlap(table):
     assert 0.1 < overlap(table, EmbeddingTable(other, table.has_vector)) < 0.5
 
 
+def test_euclidean_and_cosine_neighbours_agree_on_unit_vectors(table):
+    items = np.flatnonzero(table.has_vector)
+    unit = table.vectors[items] / np.linalg.norm(table.vectors[items], axis=1, keepdims=True)
+    apart = np.linalg.norm(unit[:, None].astype(float) - unit[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    by_distance = items[np.argsort(apart, axis=1)[:, :10]]
+    np.testing.assert_array_equal(nearest(table, items), by_distance)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_few_vectors(count, table, impressions):
+    has = np.arange(ITEMS + 1) < 0
+    has[[3, 5][:count]] = True
+    few = EmbeddingTable(np.ones((ITEMS + 1, 1), np.float32), has)
+    found = quality(few, impressions, impressions.item_fields["colour"])
+    known = found.effective_rank, found.mean_cosine, found.uniformity, found.same_category
+    assert [value is None for value in known] == [count < 2] * 4
+    assert (nearest(few, np.array([3]))[:, 1:] == -1).all()
+    assert overlap(few, table) == pytest.approx((count == 2) / 10) if count else True
+    assert (overlap(few, few) is None) == (count == 0)
+
+
 def test_one_direction_for_all_is_told(table, impressions):
     same = EmbeddingTable(np.ones_like(table.vectors), table.has_vector)
     found = quality(same, impressions, None)

@@ -132,6 +132,7 @@ def show(context: typer.Context, version: Version, dataset: Dataset) -> None:
             ("coverage", f"{_share(facts.items_with_vector, facts.items)} of the items"),
             ("ids left out", _unmatched(manifest)),
             ("made from", _origin(manifest)),
+            *[("targets", told) for told in repetition(manifest)],
             ("added", f"{manifest.created}, ctrbench {manifest.ctrbench_version}"),
             ("content", manifest.content_hash),
         ]
@@ -172,13 +173,13 @@ def quality(
     _table([("version", *heading), *rows])
     if len(names) > 1:
         typer.echo("\nShare of the ten nearest items in common")
-        pairs = [[overlap(tables[a], tables[b]) if a != b else 1.0 for b in names] for a in names]
-        _table(
-            [
-                ("  version", *names),
-                *((f"  {name}", *map(_share, row)) for name, row in zip(names, pairs, strict=True)),
-            ]
-        )
+
+        def common(one: str, two: str) -> str:
+            share = 1.0 if one == two else overlap(tables[one], tables[two])
+            return "–" if share is None else _share(share)
+
+        rows = [(f"  {one}", *(common(one, two) for two in names)) for one in names]
+        _table([("  version", *names), *rows])
 
 
 @app.command()
@@ -236,6 +237,18 @@ def remove(
         )
     embeddings.remove(workspace, dataset, version, force)
     typer.echo(f"removed embedding version {version} of {dataset}")
+
+
+def repetition(manifest: VersionManifest) -> list[str]:
+    """How redundant the targets of a training on users' lines were; empty: of no such training."""
+    told = manifest.provenance
+    if "repeated_targets" not in told:
+        return []
+    return [
+        f"{_share(told['repeated_targets'])} repeat one of the same user; "
+        f"{_share(told['reversed_pairs'])} of the pairs with a click before are trained the other "
+        "way round too"
+    ]
 
 
 def _quality(log: Impressions, table: EmbeddingTable, brief: bool = False) -> list[tuple[str, str]]:

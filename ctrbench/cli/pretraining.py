@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ctrbench import embeddings, impressions
+from ctrbench.atomic import check_writable
+from ctrbench.cli.embeddings import repetition
 from ctrbench.errors import ConfigError
 from ctrbench.executors import return_freed_memory
 from ctrbench.schema import Impressions
@@ -62,22 +64,25 @@ def pretrain(
     """
     if images == (from_version is not None):
         raise ConfigError("say either --images or --from-version OLD.")
-    from ctrbench.pretraining import Job, variants
+    from ctrbench.pretraining import Job, require_free, variants
     from ctrbench.pretraining import pretrain as run
 
     workspace: Workspace = context.obj
-    found = variants(method, version, config, changes or [])
+    found = variants(method, version, config, changes or [], pixels=images)
     if weights is not None and len(found) > 1:
         raise ConfigError(f"--save-weights takes one version, and this grid makes {len(found)}.")
     if weights is not None and weights.suffix != ".safetensors":
         raise ConfigError(f"--save-weights {weights}: name a file that ends in .safetensors.")
+    if weights is not None:
+        check_writable(weights.resolve())
     log = impressions.open_impressions(workspace, dataset)
     return_freed_memory()
     with _processes():
-        for one in found:
-            source = _source(workspace, log, from_version, one)
-            job = Job(dataset, one.version, method, one.method, one.training)
-            with _told(one.version) as told:
+        jobs = [Job(dataset, one.version, method, one.method, one.training) for one in found]
+        planned = list(zip(jobs, _sources(workspace, log, from_version, found), strict=True))
+        require_free(workspace, log, planned)
+        for job, source in planned:
+            with _told(job.version) as told:
                 made = run(workspace, job, source, told, allow_collapsed, weights)
             if made is not None:
                 manifest, new = made
@@ -89,6 +94,8 @@ def pretrain(
                     f"trained {facts['seconds']:,.0f} s on {facts['fit_items']:,} items of the "
                     f"{facts['fit_period']} period"
                 )
+                for each in repetition(manifest):
+                    typer.echo(f"targets: {each}")
                 if weights is not None:
                     typer.echo(
                         f"wrote {weights}"
@@ -98,8 +105,10 @@ def pretrain(
                     )
 
 
-def _source(workspace: Workspace, log: Impressions, from_version: str | None, one: Any) -> Any:
-    """The pictures, or a version's vectors."""
+def _sources(
+    workspace: Workspace, log: Impressions, from_version: str | None, found: tuple[Any, ...]
+) -> list[Any]:
+    """Of each variant the pictures, or a version's vectors."""
     from ctrbench.pretraining import FrozenVectors, Pixels, open_pictures
 
     fitting = impressions.items_in_period(log, log.fitting_period)
@@ -110,14 +119,14 @@ def _source(workspace: Workspace, log: Impressions, from_version: str | None, on
             told = "; ".join(f"{name}: {problem}" for name, problem in listed)
             more = ", …" if len(pictures.unusable) > len(listed) else ""
             typer.echo(f"{len(pictures.unusable)} images left out ({told}{more})", err=True)
-        return Pixels(pictures, one.encoder, one.encoder_name, fitting)
-    if one.method.augmented:
+        return [Pixels(pictures, one.encoder, one.encoder_name, fitting) for one in found]
+    if found[0].method.augmented:
         raise ConfigError(
             "this method looks at random views of pictures, and vectors have none: use --images."
         )
     table = embeddings.open_version(workspace, log.manifest.name, from_version)
     manifest = embeddings.read_manifest(workspace, log.manifest.name, from_version)
-    return FrozenVectors(table, from_version, manifest.content_hash, fitting)
+    return [FrozenVectors(table, from_version, manifest.content_hash, fitting)] * len(found)
 
 
 @contextmanager

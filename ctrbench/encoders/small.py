@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from ctrbench.encoders._base import Encoder
 
@@ -19,17 +19,14 @@ class Small(Encoder):
     itself.
     """
 
-    channels: PositiveInt = 32  # of the first layer; a multiple of 8
+    channels: Annotated[PositiveInt, Field(multiple_of=8)] = 32  # of the first layer
 
     def build(self, width: int) -> nn.Module:
         """See `Encoder`."""
         from torch import nn
 
         from ctrbench.encoders._weights import load_weights
-        from ctrbench.errors import ConfigError
 
-        if self.channels % 8:
-            raise ConfigError(f"encoder small: channels {self.channels} is no multiple of 8.")
         layers: list[nn.Module] = []
         width_in = 3
         for level in range(4):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import PositiveInt
+from pydantic import PositiveInt, model_validator
 
 from ctrbench.encoders._base import Encoder
 
@@ -22,6 +22,12 @@ class SwinT(Encoder):
     download: bool = False  # start from torchvision's ImageNet weights; needs a network
     checkpointing: bool = True  # attention is computed again in the backward pass: less memory
 
+    @model_validator(mode="after")
+    def _starts_from_one_place(self) -> SwinT:
+        if self.download and self.weights is not None:
+            raise ValueError("give weights or download, not both")
+        return self
+
     def build(self, width: int) -> nn.Module:
         """See `Encoder`."""
         from torch import nn
@@ -33,8 +39,6 @@ class SwinT(Encoder):
             from torchvision.models import Swin_T_Weights, swin_t
         except ImportError as error:
             raise ConfigError("encoder swin_t needs `pip install ctrbench[pixels]`.") from error
-        if self.download and self.weights is not None:
-            raise ConfigError("encoder swin_t: give weights or download, not both.")
         try:
             network = swin_t(weights=Swin_T_Weights.DEFAULT if self.download else None)
         except OSError as error:

@@ -56,7 +56,7 @@ def _write(
     workspace: Workspace, folder: Path, name: str, raw: Raw, prepared: Prepared
 ) -> DatasetManifest:
     write_record(raw.connection, prepared, folder)
-    counts = _counts(raw) | _write_images(folder, raw)
+    images, left_out = _write_images(folder, raw)
     manifest = DatasetManifest(
         name=name,
         importer=raw.importer,
@@ -69,8 +69,8 @@ def _write(
         has_p_true=prepared.has_p_true,
         has_images=raw.images is not None,
         fields=prepared.fields,
-        counts=counts,
-        notes=(*raw.notes, *_notes(raw, prepared)),
+        counts=_counts(raw) | images,
+        notes=(*raw.notes, *_notes(raw, prepared), *left_out),
         content_hash="",
         items_hash=items_hash(folder),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -103,15 +103,18 @@ def _counts(raw: Raw) -> dict[str, int]:
     return counted | raw.counts
 
 
-def _write_images(folder: Path, raw: Raw) -> dict[str, int]:
+def _write_images(folder: Path, raw: Raw) -> tuple[dict[str, int], list[str]]:
+    """Counts, and notes on what was left out."""
     if raw.images is None:
-        return {}
+        return {}, []
     target = folder / "images.parquet"
     if raw.images.is_file():
         return copy_images(raw.connection, raw.images, target)
-    found, unmatched = find_images(raw.images, list(strings(folder / "items.parquet", "raw_id")))
+    raw_ids = list(strings(folder / "items.parquet", "raw_id"))
+    found, unmatched, left_out = find_images(raw.images, raw_ids)
     size = write_images(target, found)
-    return {"images": len(found), "image_bytes": size, "images_unmatched": unmatched}
+    counts = {"images": len(found), "image_bytes": size, "images_unmatched": unmatched}
+    return counts, left_out
 
 
 def _notes(raw: Raw, prepared: Prepared) -> list[str]:
@@ -126,12 +129,12 @@ def _notes(raw: Raw, prepared: Prepared) -> list[str]:
 
 
 def _require_same(there: Path, new: Path) -> None:
-    """Compare the record that is there with the one just made; times and versions apart."""
+    """Compare the record that is there with the one just made; times, versions and notes apart."""
     import pyarrow.parquet as pq
 
     old_manifest, new_manifest = (
         DatasetManifest.model_validate_json((folder / MANIFEST).read_bytes()).model_dump(
-            exclude={"created", "ctrbench_version"}
+            exclude={"created", "ctrbench_version", "notes"}
         )
         for folder in (there, new)
     )

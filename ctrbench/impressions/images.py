@@ -12,11 +12,14 @@ from ctrbench.impressions.database import column_types, literal, one_row, scalar
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+SUFFIXES = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 BATCH = 256  # pictures written at a time
+EXAMPLES = 5  # files named in a note
 
 
-def find_images(folder: Path, raw_item_ids: list[str]) -> tuple[list[tuple[int, Path]], int]:
+def find_images(
+    folder: Path, raw_item_ids: list[str]
+) -> tuple[list[tuple[int, Path]], int, list[str]]:
     """The pictures below a folder whose name, without its ending, is an item's raw id.
 
     Args:
@@ -24,21 +27,24 @@ def find_images(folder: Path, raw_item_ids: list[str]) -> tuple[list[tuple[int, 
         raw_item_ids: of item_id 1, 2, ...
 
     Returns:
-        (item_id, file) in the order of items, and how many pictures match no item.
+        (item_id, file) in the order of items, how many pictures match no item, and notes on files
+        of items that were left out: empty ones, and other endings of items without a picture.
 
     Raises:
-        DataError: no such folder, no picture matches, two match one item, or one is empty.
+        DataError: no such folder, no picture matches, or two match one item.
     """
     if not folder.is_dir():
         raise DataError(f"no image folder {folder}; --images takes a folder of <item id>.jpg.")
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
     item_ids = {raw: item_id for item_id, raw in enumerate(raw_item_ids, start=1)}
-    found = sorted((item_ids[file.stem], file) for file in files if file.stem in item_ids)
+    every = sorted(file for file in folder.rglob("*") if file.is_file())
+    files = [file for file in every if file.suffix.lower() in SUFFIXES]
+    named = sorted((item_ids[file.stem], file) for file in files if file.stem in item_ids)
+    found = [(item_id, file) for item_id, file in named if file.stat().st_size]
     if not found:
         seen = ", ".join(file.name for file in files[:3]) or "no picture at all"
         raise DataError(
             f"no image in {folder} is named by an item id: there is {seen}; expected for example "
-            f"{raw_item_ids[0]}.jpg ({', '.join(sorted(SUFFIXES))})."
+            f"{raw_item_ids[0]}.jpg ({', '.join(sorted(SUFFIXES))}), and not empty."
         )
     pairs = groupby(found, key=lambda pair: pair[0])
     for files_of_item in ([file.name for _, file in pair] for _, pair in pairs):
@@ -46,12 +52,11 @@ def find_images(folder: Path, raw_item_ids: list[str]) -> tuple[list[tuple[int, 
             raise DataError(
                 f"images in {folder}: {' and '.join(files_of_item)} name the same item; keep one."
             )
-    empty = [file.name for _, file in found if file.stat().st_size == 0]
-    if empty:
-        raise DataError(
-            f"images in {folder}: {len(empty)} empty file(s), the first {', '.join(empty[:5])}."
-        )
-    return found, len(files) - len(found)
+    empty = [file.name for _, file in named if not file.stat().st_size]
+    without = item_ids.keys() - {file.stem for _, file in named}
+    other = [file.name for file in every if file.stem in without]
+    notes = _left_out("empty", empty) + _left_out("of an ending that is not read", other)
+    return found, len(files) - len(named), notes
 
 
 def write_images(target: Path, found: list[tuple[int, Path]]) -> int:
@@ -72,12 +77,16 @@ def write_images(target: Path, found: list[tuple[int, Path]]) -> int:
     return total
 
 
-def copy_images(connection: DuckDBPyConnection, source: Path, target: Path) -> dict[str, int]:
-    """Write images.parquet out of Parquet with `item_id`, the raw id, and `bytes`; returns counts.
+def copy_images(
+    connection: DuckDBPyConnection, source: Path, target: Path
+) -> tuple[dict[str, int], list[str]]:
+    """Write images.parquet out of Parquet with `item_id`, the raw id, and `bytes`.
+
+    Returns:
+        Counts, and notes on images that were left out because they are empty.
 
     Raises:
-        DataError: no Parquet, a column is missing, no picture matches, two match one item, or one
-            is empty.
+        DataError: no Parquet, a column is missing, no picture matches, or two match one item.
     """
     import duckdb
 
@@ -96,28 +105,43 @@ def copy_images(connection: DuckDBPyConnection, source: Path, target: Path) -> d
             "and bytes."
         )
     connection.execute(
-        f"""CREATE VIEW pictures AS SELECT item_ids.item_id, pictures.item_id AS raw_id, bytes
+        f"""CREATE VIEW pictures AS SELECT item_ids.item_id, pictures.item_id AS raw_id, bytes,
+        coalesce(octet_length(bytes), 0) = 0 AS empty
         FROM {given} AS pictures
         LEFT JOIN item_ids ON item_ids.raw_id::VARCHAR = pictures.item_id::VARCHAR"""
     )
     images, distinct, unmatched, empty, size = one_row(
         connection,
-        """SELECT count(item_id), count(DISTINCT item_id), count(*) - count(item_id),
-        count(*) FILTER (item_id IS NOT NULL AND coalesce(octet_length(bytes), 0) = 0),
+        """SELECT count(item_id) FILTER (NOT empty), count(DISTINCT item_id) FILTER (NOT empty),
+        count(*) - count(item_id), count(item_id) FILTER (empty),
         coalesce(sum(octet_length(bytes)) FILTER (item_id IS NOT NULL), 0)::BIGINT FROM pictures""",
     )
     if not images:
-        raise DataError(f"no image in {source} belongs to an item: no item_id matches.")
+        are = "all that do are empty" if empty else "no item_id matches"
+        raise DataError(f"no image in {source} belongs to an item: {are}.")
     if distinct < images:
-        twice = "SELECT any_value(raw_id) FROM pictures WHERE item_id IS NOT NULL "
+        twice = "SELECT any_value(raw_id) FROM pictures WHERE item_id IS NOT NULL AND NOT empty "
         twice += "GROUP BY item_id HAVING count(*) > 1 ORDER BY item_id LIMIT 1"
         item = scalar(connection, twice)
         raise DataError(f"{source}: item {item} has more than one image; keep one.")
-    if empty:
-        raise DataError(f"{source}: {empty} images are empty.")
+    first = "SELECT raw_id::VARCHAR FROM pictures WHERE item_id IS NOT NULL AND empty "
+    first += f"ORDER BY item_id LIMIT {EXAMPLES}"
+    names = [f"{raw}.jpg" for (raw,) in connection.execute(first).fetchall()]
     connection.execute(
         f"""COPY (SELECT item_id, raw_id || '.jpg' AS file, bytes FROM pictures
-        WHERE item_id IS NOT NULL ORDER BY item_id)
+        WHERE item_id IS NOT NULL AND NOT empty ORDER BY item_id)
         TO {literal(target)} (FORMAT parquet, COMPRESSION uncompressed)"""
     )
-    return {"images": images, "image_bytes": size, "images_unmatched": unmatched}
+    counts = {"images": images, "image_bytes": size, "images_unmatched": unmatched}
+    return counts, _left_out("empty", names, empty)
+
+
+def _left_out(why: str, names: list[str], count: int | None = None) -> list[str]:
+    """A note on image files that were left out, or none.
+
+    >>> _left_out("empty", ["3.jpg", "8.png"])
+    ['Image files left out: 2 empty (3.jpg, 8.png).']
+    """
+    count = len(names) if count is None else count
+    shown = ", ".join(names[:EXAMPLES]) + (", …" if count > EXAMPLES else "")
+    return [f"Image files left out: {count:,} {why} ({shown})."] if count else []

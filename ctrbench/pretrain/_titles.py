@@ -1,4 +1,7 @@
-"""Titles as vectors: a bag of words that is trained, or a language model from a folder."""
+"""Titles as vectors: a bag of words that is trained, or a model from a folder.
+
+Nothing is fetched from a network: what a folder lacks is an error.
+"""
 
 from __future__ import annotations
 
@@ -80,6 +83,53 @@ class LanguageModel(nn.Module):
         states = self.model(input_ids=tokens, attention_mask=mask).last_hidden_state
         weight = mask[..., None].to(states.dtype)
         return self.out((states * weight).sum(dim=1) / weight.sum(dim=1))
+
+
+class SentenceEncoder(nn.Module):
+    """The vectors of a sentence-transformers model as they are, then linear; this is trained."""
+
+    def __init__(self, titles: list[str], width: int, folder: Path) -> None:
+        """Load it, and encode every title once.
+
+        Raises:
+            ConfigError: sentence-transformers is not installed, or cannot load the folder.
+        """
+        super().__init__()
+        try:
+            from sentence_transformers import (  # pyright: ignore[reportMissingImports]
+                SentenceTransformer,
+            )
+        except ImportError as error:
+            raise ConfigError(
+                f"text_model {folder} holds a model of sentence-transformers (modules.json); it "
+                "needs `pip install sentence-transformers`."
+            ) from error
+        local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        safe = {"use_safetensors": True}
+        try:
+            model = SentenceTransformer(str(folder), device="cpu", model_kwargs=safe, **local)
+        except (OSError, ValueError, KeyError) as error:
+            told = (str(error).splitlines() or [repr(error)])[0]
+            raise ConfigError(
+                f"text_model {folder} is no whole model of sentence-transformers: {told}"
+            ) from error
+        found = torch.from_numpy(model.encode(titles, show_progress_bar=False)).float()
+        self.register_buffer("sentences", found, persistent=False)  # (V, E)
+        self.out = nn.Linear(found.shape[1], width)
+
+    def forward(self, item: Tensor) -> Tensor:
+        """(n,) item ids -> (n, D)."""
+        return self.out(self.get_buffer("sentences")[item])
+
+
+def from_folder(titles: list[str], width: int, folder: Path) -> nn.Module:
+    """The model in a folder: of sentence-transformers by its modules.json, else of transformers.
+
+    Raises:
+        ConfigError: a library is missing, or the folder holds no such model.
+    """
+    kind = SentenceEncoder if (folder / "modules.json").is_file() else LanguageModel
+    return kind(titles, width, folder)
 
 
 def _tokens(title: str) -> list[int]:

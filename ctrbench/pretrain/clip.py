@@ -20,21 +20,25 @@ class Clip(PretrainMethod):
 
     Source: Radford et al. 2021, arXiv:2103.00020, figure 3; the temperature is set, not learned, as
     in COURIER's comparison. Items with the same title are all told apart, as there.
+
+    Titles are read by a bag of words that is trained, or by the model in the folder `text_model`: a
+    Hugging Face encoder, trained along, or a sentence encoder (a folder with modules.json; needs
+    sentence-transformers), kept as it is below a linear layer. No weights are ever fetched.
     """
 
     titled: ClassVar[bool] = True
 
     temperature: PositiveFloat = 0.1
-    text_model: Path | None = None  # folder of a Hugging Face encoder; null: a bag of words
+    text_model: Path | None = None  # folder of an encoder; null: a bag of words
 
     def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
         """See `PretrainMethod`."""
-        from ctrbench.pretrain._titles import BagOfWords, LanguageModel
+        from ctrbench.pretrain._titles import BagOfWords, from_folder
 
         assert titles is not None
         if self.text_model is None:
             return {"text": BagOfWords(titles, width)}
-        return {"text": LanguageModel(titles, width, self.text_model)}
+        return {"text": from_folder(titles, width, self.text_model)}
 
     def loss(
         self, layers: nn.ModuleDict, vectors: Tensor, batch: ItemBatch, across: Processes

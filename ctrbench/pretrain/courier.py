@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import NonNegativeFloat, PositiveFloat, model_validator
 
 from ctrbench.pretrain._base import LineBatch, PretrainMethod
 
@@ -36,6 +36,12 @@ class Courier(PretrainMethod):
     negatives: bool = True  # False: reconstructions are only drawn to their images, and collapse
     query: Literal["target", "token"] = "target"  # token: self-attention, blind to the target
     projection: bool = False  # losses see an MLP's output, which is not kept
+
+    @model_validator(mode="after")
+    def _learns_something(self) -> Courier:
+        if not (self.contrast or self.prediction or self.sequence):
+            raise ValueError("one of contrast, prediction and sequence must be above 0")
+        return self
 
     def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
         """See `PretrainMethod`."""

@@ -1,6 +1,6 @@
 """Train an image encoder on the `pretrain` period and register what it makes of every image."""
 
-from ctrbench.pretraining.configuring import Variant, variants
+from ctrbench.pretraining.configuring import Variant, require_free, variants
 from ctrbench.pretraining.pictures import Pictures, open_pictures
 from ctrbench.pretraining.running import Job, pretrain
 from ctrbench.pretraining.settings import PretrainSettings
@@ -17,6 +17,7 @@ __all__ = [
     "draw_rows",
     "open_pictures",
     "pretrain",
+    "require_free",
     "variants",
     "write_sheet",
 ]

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ctrbench import encoders, plugins, pretrain
+from ctrbench import embeddings, encoders, plugins, pretrain
 from ctrbench.encoders import Encoder
 from ctrbench.errors import ConfigError, unknown_name
 from ctrbench.pretrain import PretrainMethod
-from ctrbench.pretraining.settings import PretrainSettings
+from ctrbench.pretraining.running import Job
+from ctrbench.pretraining.settings import LINES, PretrainSettings
+from ctrbench.pretraining.sources import Source
+from ctrbench.schema import Impressions
+from ctrbench.workspace import Workspace, check_name
 from ctrbench.yaml_file import read_yaml
 
 SECTIONS = ("method", "training", "encoder")
@@ -30,7 +34,7 @@ class Variant:
 
 
 def variants(
-    method: str, version: str, config: Path | None, changes: list[str]
+    method: str, version: str, config: Path | None, changes: list[str], pixels: bool
 ) -> tuple[Variant, ...]:
     """Every combination of the settings that are lists.
 
@@ -39,10 +43,12 @@ def variants(
         version: the name; of a grid the start of it, followed by what differs.
         config: YAML with `method:`, `training:` and `encoder:`, each holding settings.
         changes: `section.setting=value`; they win over the file.
+        pixels: an encoder sees pictures; without, there is none to be set.
 
     Raises:
         UnknownNameError: no such method or encoder.
-        ConfigError: the file or a setting will not do.
+        ConfigError: the file, a setting or a name will not do, a setting would do nothing, or an
+            encoder or the method's own layers cannot be built.
     """
     sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     if config is not None:
@@ -64,7 +70,77 @@ def variants(
         point = dict(zip(places, values, strict=True))
         ending = "".join(f"-{name}{point[section, name]}" for section, name in varied)
         found.append(_variant(method, version + ending, point))
+        check_name("embedding version", version + ending)
+    _refuse_idle(method, found[0], sections, pixels)
+    _build_once(found, pixels)
     return tuple(found)
+
+
+def require_free(workspace: Workspace, log: Impressions, planned: list[tuple[Job, Source]]) -> None:
+    """Say before the first version is made whether the name of any is taken.
+
+    Raises:
+        ConfigError: a name stands for other content.
+    """
+    for job, source in planned:
+        embeddings.registered(workspace, log.manifest, job.version, job.recipe(log, source))
+
+
+def _refuse_idle(
+    method: str, one: Variant, sections: dict[str, dict[str, Any]], pixels: bool
+) -> None:
+    """Refuse settings that would do nothing."""
+    if sections["encoder"] and not pixels:
+        raise ConfigError(
+            f"encoder ({', '.join(sections['encoder'])}) would do nothing: with --from-version the "
+            "vectors stand for the encoder. Leave it out, or train on pictures with --images."
+        )
+    idle = [name for name in LINES if name in sections["training"]]
+    if idle and one.method.samples != "lines":
+        raise ConfigError(
+            f"training ({', '.join(idle)}) would do nothing: it shapes the lines of users' logs, "
+            f"and {method} looks at single items. Leave it out."
+        )
+
+
+def _build_once(found: list[Variant], pixels: bool) -> None:
+    """Build what each version is trained with and let it go again: what fails, fails here."""
+    for device in dict.fromkeys(one.training.device for one in found):
+        _require_device(device)
+    built = []
+    for one in found:
+        width = one.training.width
+        if pixels and (one.encoder, width) not in built:
+            one.encoder.build(width)
+            built.append((one.encoder, width))
+        if (one.method, width) not in built:
+            one.method.layers(width, ["", "a title"])
+            built.append((one.method, width))
+
+
+def _require_device(name: str) -> None:
+    """Look whether torch can compute there.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    import torch
+
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"training.device {name!r} is none that torch knows; write cpu, cuda or cuda:1."
+        ) from error
+    if device.type == "cpu":
+        return
+    module = getattr(torch, device.type, None)
+    count = module.device_count() if module is not None and module.is_available() else 0
+    if (device.index or 0) >= count:
+        raise ConfigError(
+            f"training.device {name!r} is not to be had here: torch finds {count} devices "
+            f"{device.type}. Write cpu, or install torch for the device."
+        )
 
 
 def _variant(method: str, version: str, point: dict[tuple[str, str], Any]) -> Variant:

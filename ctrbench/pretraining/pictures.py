@@ -23,7 +23,10 @@ from ctrbench.workspace import Workspace
 if TYPE_CHECKING:
     from PIL import Image
 
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # whatever the file's name says
+READING = 2  # raise it when other bytes become usable: what was tried before is tried anew
 LARGEST = 100_000_000  # pixels; a picture with more is not opened
+LONGEST = 20  # times its short side; of a longer picture only the middle is scaled
 MARGIN = 256 / 224  # a picture is scaled to this many times the size before the middle is cut out
 WRITTEN_AT_A_TIME = 64
 EXAMPLES = 5
@@ -51,22 +54,33 @@ class Pictures:
 def decode(data: bytes) -> Image.Image:
     """A picture in red, green and blue: on white where transparent, the first of many frames.
 
+    Grey of 16 bits is brought to 8; of 32 bits nobody knows which number is white.
+
     Raises:
-        ValueError: the bytes are no picture, or a broken or too large one.
+        ValueError: the bytes are no picture of `FORMATS`, or a broken or too large one, or its
+            values have no fixed range.
     """
     from PIL import Image, UnidentifiedImageError
 
+    Image.init()
+    known = [name for name in FORMATS if name in Image.OPEN]  # AVIF is not in every Pillow
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # our limit is lower than what it warns of
         try:
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=known)
             if image.width * image.height > LARGEST:
                 raise ValueError(f"{image.width} x {image.height} pixels are too many")
             image.load()
         except UnidentifiedImageError as error:
-            raise ValueError("no picture") from error
-        except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            raise ValueError(f"no picture of {', '.join(known)}") from error
+        except (ValueError, MemoryError):
+            raise
+        except Exception as error:  # a decoder's refusal, of whatever class
             raise ValueError(str(error).splitlines()[0] if str(error) else "damaged") from error
+    if image.mode in ("I", "F"):
+        raise ValueError("grey of 32 bits has no fixed range; save it with 8 or 16")
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -80,6 +94,11 @@ def cropped(image: Image.Image, size: int) -> np.ndarray:
 
     if image.size == (size, size):
         return np.asarray(image)
+    longest = LONGEST * min(image.size)
+    if max(image.size) > longest:
+        kept = [min(side, longest) for side in image.size]
+        left, top = ((side - own) // 2 for side, own in zip(image.size, kept, strict=True))
+        image = image.crop((left, top, left + kept[0], top + kept[1]))
     scale = MARGIN * size / min(image.size)
     width, height = (max(size, round(side * scale)) for side in image.size)
     image = image.resize((width, height), Image.Resampling.BILINEAR)
@@ -105,7 +124,7 @@ def open_pictures(workspace: Workspace, manifest: DatasetManifest) -> Pictures:
             "registered version with --from-version."
         )
     record = workspace.data / manifest.name / "images.parquet"
-    stamp = f"{manifest.content_hash}-{manifest.created.replace(':', '')}"
+    stamp = f"{manifest.content_hash}-{manifest.created.replace(':', '')}-{READING}"
     target = workspace.cache / "pictures" / stamp
     if not target.exists():
         with lock(workspace.cache / "locks" / f"pictures-{stamp}.lock"):

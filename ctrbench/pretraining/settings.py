@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from ctrbench.schema import Frozen
+
+LineLength = Annotated[PositiveInt, Field(le=1000)]
+Width = Annotated[PositiveInt, Field(le=16_384, multiple_of=4)]  # attention has 4 heads
+LINES = ("shown", "history", "random_mask")  # settings of methods that see lines
 
 
 class PretrainSettings(Frozen):
@@ -19,9 +23,9 @@ class PretrainSettings(Frozen):
     images_at_once: PositiveInt = 512  # encoded together; more go in parts, to the same gradient
     learning_rate: PositiveFloat = 1e-4
     weight_decay: NonNegativeFloat = 1e-6
-    width: PositiveInt = 256  # D of the vectors; a multiple of 4
-    shown: PositiveInt = 5  # impressions of a line at most
-    history: PositiveInt = 5  # clicks before them at most
+    width: Width = 256  # D of the vectors
+    shown: LineLength = 5  # impressions of a line at most
+    history: LineLength = 5  # clicks before them at most
     random_mask: bool = False  # a random click of a line is its target, not the last
     seed: int = 0
     precision: Literal["float32", "float16"] = "float32"  # float16: of a GPU, with scaled losses

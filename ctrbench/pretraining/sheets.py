@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 
 from ctrbench.atomic import atomic_file
+from ctrbench.errors import ConfigError, DataError
 from ctrbench.pretraining.pictures import Pictures
 from ctrbench.quality import nearest
 from ctrbench.schema import EmbeddingTable
@@ -31,9 +33,17 @@ def write_sheet(
 
     Returns:
         How many items were drawn; only such as have a vector and a picture.
+
+    Raises:
+        ConfigError: no picture can be written under this ending.
+        DataError: no item has both a vector and a picture.
+        StoreError: the file cannot be written.
     """
+    _require_format(path)
     both = EmbeddingTable(table.vectors, np.asarray(table.has_vector) & pictures.usable)
     known = np.flatnonzero(both.has_vector)
+    if not len(known):
+        raise DataError("no item has both a vector and a picture: there is nothing to draw.")
     items = np.sort(stream(0, "sheet").permutation(known)[:rows])
     near = nearest(both, items, columns)
     draw_rows(path, np.column_stack([items, near]), pictures, size, WIDE_GAP)
@@ -51,9 +61,14 @@ def draw_rows(
         pictures: of the data set.
         size: pixels, height and width of each picture.
         after_first: pixels between the first column and the others, beside the usual gap.
+
+    Raises:
+        ConfigError: no picture can be written under this ending.
+        StoreError: the file cannot be written.
     """
     from PIL import Image
 
+    _require_format(path)
     height, width = (count * (size + GAP) for count in items.shape)
     sheet = Image.new("RGB", (width + after_first, height), "white")
     for row, others in enumerate(items):
@@ -65,3 +80,16 @@ def draw_rows(
             sheet.paste(Image.fromarray(pixels), (left, row * (size + GAP)))
     with atomic_file(path) as temporary:
         sheet.save(temporary)
+
+
+def _require_format(path: Path) -> None:
+    """Write one pixel, to see whether pictures can be written under this ending."""
+    from PIL import Image
+
+    try:
+        kind = Image.registered_extensions()[path.suffix.lower()]
+        Image.new("RGB", (1, 1)).save(io.BytesIO(), kind)
+    except (KeyError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"no picture can be written as {path.name!r}: choose a name that ends in .png or .jpg."
+        ) from error

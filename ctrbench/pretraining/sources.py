@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ctrbench.atomic import atomic_file
 from ctrbench.encoders import Encoder
-from ctrbench.errors import ConfigError
+from ctrbench.errors import ConfigError, DataError
 from ctrbench.identity import hash_files
 from ctrbench.pretraining.pictures import Pictures
 from ctrbench.schema import EmbeddingTable
@@ -63,7 +63,15 @@ class FrozenVectors(Source):
             name: of the version.
             content_hash: of the version.
             fitting: (V,) bool, items of the pretrain period.
+
+        Raises:
+            DataError: none of these items has a vector.
         """
+        if not (np.asarray(table.has_vector) & fitting).any():
+            raise DataError(
+                f"version {name!r} has no vector for any item of the pretrain period: there is "
+                "nothing to learn from. Choose a version that covers these items."
+            )
         self.table, self.name, self.content_hash = table, name, content_hash
         self.usable = np.asarray(table.has_vector)
         seen = np.asarray(table.vectors[self.usable & fitting], np.float32)

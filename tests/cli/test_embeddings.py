@@ -94,6 +94,19 @@ def test_show_names_what_stands_out(run, tmp_path):
     assert "2 items share a vector with another (distinct vectors: 1, largest group: 2)" in output
 
 
+def test_one_vector(run, raw, tmp_path):
+    np.savez(tmp_path / "one.npz", key=["i2"], value=np.ones((1, 4), np.float32))
+    np.savez(tmp_path / "two.npz", key=["i3"], value=np.ones((1, 4), np.float32))
+    for name in ("one", "two"):
+        run("add", name, "--dataset", "tiny", "--vectors", f"DIR/{name}.npz")
+    output = run("show", "one", "--dataset", "tiny")
+    assert "1 of width 4" in output
+    assert ["effective", "rank", "–"] in [line.split() for line in output.splitlines()]
+    lines = [line.split() for line in run("quality", "--dataset", "tiny").splitlines()]
+    assert ["one", "100.0", "%", "–", "–"] in lines  # shares no item with the others
+    assert len([line for line in lines if line and line[0] == "raw"]) == 2
+
+
 def test_check(run, raw, tmp_path):
     output = run("check", "raw", "--dataset", "tiny")
     assert "ok        content" in output

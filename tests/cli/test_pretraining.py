@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from ctrbench import embeddings, encoders, impressions, plugins
 from ctrbench.cli.main import app
-from ctrbench.errors import ConfigError, DataError, UnknownNameError
+from ctrbench.errors import ConfigError, DataError, StoreError, UnknownNameError
 from ctrbench.pretraining import Pixels, open_pictures
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.workspace import Workspace
@@ -25,6 +25,7 @@ QUICK = tuple(
     for change in ("epochs=1", "width=16", "batch_size=32")
     for word in ("--set", f"training.{change}")
 )
+MASK = ("--set", "training.random_mask=true")
 SMALL = ("--set", "encoder.channels=8", "--set", "encoder.size=32")
 
 
@@ -86,6 +87,23 @@ def test_a_layer_on_a_registered_version(run):
         run("simclr", "views", "--from-version", "oracle", *QUICK)
 
 
+def test_how_often_targets_are_repeated_is_told(run):
+    said = run("courier", "made", "--from-version", "oracle", *QUICK)
+    mask = run("courier", "mask", "--from-version", "oracle", *QUICK, *MASK)
+    home = str(run.workspace.home)
+    shown = CliRunner().invoke(
+        app, ["--home", home, "embeddings", "show", "mask", "--dataset", "taste"]
+    )
+    facts = embeddings.read_manifest(run.workspace, "taste", "mask").provenance
+    told = f"{100 * facts['repeated_targets']:.1f} % repeat one of the same user; "
+    told += f"{100 * facts['reversed_pairs']:.1f} % of the pairs with a click before"
+    assert f"targets: {told}" in mask
+    assert told in shown.output
+    assert told not in said  # without random masks less is repeated
+    assert "targets: " in said
+    assert "targets: " not in run("simsiam", "items", "--images", *QUICK, *SMALL)
+
+
 def test_the_same_seed_gives_the_same_vectors_and_another_others(run):
     for name, seed in (("one", 1), ("again", 1), ("two", 2)):
         run("courier", name, "--from-version", "oracle", *QUICK, "--set", f"training.seed={seed}")
@@ -103,6 +121,28 @@ def test_a_grid_makes_a_version_of_every_point(run, tmp_path):
     run("courier", "grid", "--from-version", "oracle", "--config", str(file))
     names = [n for n in embeddings.names(run.workspace, "taste") if n.startswith("grid")]
     assert names == [f"grid-temperature{t}-width{w}" for t in ("0.05", "0.2") for w in (16, 8)]
+
+
+def test_a_name_that_is_taken_is_told_before_a_grid_begins(run):
+    quick = ("courier", "--from-version", "oracle", *QUICK)
+    run(quick[0], "grid-seed2", *quick[1:])
+    with pytest.raises(ConfigError, match="'grid-seed2' of 'taste' exists with other content"):
+        run(quick[0], "grid", *quick[1:], "--set", "training.seed=[1, 2]")
+    assert "grid-seed1" not in embeddings.names(run.workspace, "taste")
+
+
+def test_weights_that_cannot_be_saved_are_told_before_the_training(run, tmp_path):
+    start = ("courier", "made", "--from-version", "oracle", *QUICK, "--save-weights")
+    (tmp_path / "folder.safetensors").mkdir()
+    (tmp_path / "file").touch()
+    for path, told in (
+        ("/proc/x.safetensors", "no file can be made in that folder"),
+        (tmp_path / "folder.safetensors", "a folder stands where a file is needed"),
+        (tmp_path / "file" / "x.safetensors", "a file stands where a folder is needed"),
+    ):
+        with pytest.raises(StoreError, match=told):
+            run(*start, str(path))
+    assert "made" not in embeddings.names(run.workspace, "taste")
 
 
 def test_collapse_is_named_and_not_registered(run):
@@ -177,6 +217,17 @@ def test_an_encoder_starts_with_outputs_of_mean_0_and_mean_square_1(run):
         made = network(source.inputs(items))
     assert made.mean(dim=0).abs().max() < 1e-5
     assert made.square().mean() == pytest.approx(1, rel=1e-5)
+
+
+def test_a_version_without_vectors_of_the_pretrain_period(run):
+    log = impressions.open_impressions(run.workspace, "taste")
+    later = np.flatnonzero(~impressions.items_in_period(log, "pretrain"))[1:]
+    assert len(later)
+    blocks = [(later, np.ones((len(later), 4), np.float32))]
+    provenance = {"method": "test", "settings": {}, "effective_rank": 1.0}
+    embeddings.register(run.workspace, log.manifest, "late", 4, blocks, lambda: provenance)
+    with pytest.raises(DataError, match="'late' has no vector for any item of the pretrain period"):
+        run("courier", "made", "--from-version", "late", *QUICK)
 
 
 def test_without_a_pretrain_period(run):

@@ -66,9 +66,9 @@ def test_weights_that_do_not_fit(tmp_path):
 
 
 def test_mistakes():
-    with pytest.raises(ConfigError, match="channels 12 is no multiple of 8"):
-        configured("small", {"channels": 12}).build(8)
+    with pytest.raises(ConfigError, match="channels: must be a multiple of 8"):
+        configured("small", {"channels": 12})
     with pytest.raises(ConfigError, match="give weights or download, not both"):
-        configured("swin_t", {"weights": "x.pt", "download": True}).build(8)
+        configured("swin_t", {"weights": "x.pt", "download": True})
     with pytest.raises(UnknownNameError, match="Did you mean 'swin_t'"):
         configured("swin", {})

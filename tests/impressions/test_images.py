@@ -33,8 +33,8 @@ def test_images_are_stored_by_item(tmp_path, folder):
     ("change", "message"),
     [
         (lambda f: (f / "1.jpg").write_bytes(b"x"), "1.PNG and 1.jpg|1.jpg and 1.PNG"),
-        (lambda f: (f / "2.jpg").write_bytes(b""), r"1 empty file\(s\), the first 2.jpg"),
         (lambda f: [(f / "3.jpg").unlink(), (f / "deep" / "1.PNG").unlink()], "there is 99.jpg"),
+        (lambda f: [(f / n).write_bytes(b"") for n in ("3.jpg", "deep/1.PNG")], "and not empty"),
         (lambda f: f.rename(f.with_name("moved")), "no image folder"),
     ],
 )
@@ -42,6 +42,31 @@ def test_unsuitable_folders(tmp_path, folder, change, message):
     change(folder)
     with pytest.raises(DataError, match=message):
         build_log(Workspace(tmp_path / "home"), long_log(), images=folder)
+
+
+@pytest.mark.parametrize("ending", [".gif", ".BMP", ".tiff", ".avif"])
+def test_pictures_of_every_ending_that_can_be_decoded(tmp_path, folder, ending):
+    (folder / f"2{ending}").write_bytes(b"two")
+    manifest = build_log(Workspace(tmp_path / "home"), long_log(), images=folder)
+    assert manifest.counts["images"] == 3
+    assert not manifest.notes
+
+
+def test_empty_files_and_other_endings_are_named_and_left_out(tmp_path, folder):
+    (folder / "2.jpg").write_bytes(b"")
+    (folder / "1.jpg").write_bytes(b"")  # the item has another
+    (folder / "4.heic").write_bytes(b"four")
+    (folder / "3.json").write_text("{}")  # its item has a picture
+    workspace = Workspace(tmp_path / "home")
+    manifest = build_log(workspace, long_log(), images=folder)
+    assert manifest.counts["images"] == 2
+    assert manifest.notes == (
+        "Image files left out: 2 empty (1.jpg, 2.jpg).",
+        "Image files left out: 1 of an ending that is not read (4.heic).",
+    )
+    assert items_with_image(workspace, "log").nonzero()[0].tolist() == [2, 4]
+    (folder / "4.heic").unlink()
+    assert build_log(workspace, long_log(), images=folder) == manifest  # notes are no content
 
 
 def _parquet(path, item_ids, pictures):
@@ -66,7 +91,7 @@ def test_images_as_one_file(tmp_path, as_text):
     [
         (["98", "99"], [b"x", b"y"], "no item_id matches"),
         (["1", "1"], [b"x", b"y"], "item 1 has more than one image; keep one"),
-        (["1", "2"], [b"x", b""], "1 images are empty"),
+        (["1", "2"], [b"", None], "belongs to an item: all that do are empty"),
     ],
 )
 def test_unsuitable_files(tmp_path, item_ids, pictures, message):
@@ -74,6 +99,18 @@ def test_unsuitable_files(tmp_path, item_ids, pictures, message):
     with pytest.raises(DataError, match=message):
         build_log(Workspace(tmp_path / "home"), long_log(), images=file)
     assert not (tmp_path / "home" / "data").exists()
+
+
+def test_empty_images_in_a_file_are_named_and_left_out(tmp_path):
+    file = _parquet(
+        tmp_path / "images.parquet", ["3", "1", "2", "1"], [b"three", b"one", b"", None]
+    )
+    workspace = Workspace(tmp_path / "home")
+    manifest = build_log(workspace, long_log(), images=file)
+    assert manifest.counts["images"] == 2
+    assert manifest.notes == ("Image files left out: 2 empty (1.jpg, 2.jpg).",)
+    table = pq.read_table(workspace.data / "log" / "images.parquet").to_pydict()
+    assert table["bytes"] == [b"one", b"three"]
 
 
 def test_a_file_of_images_needs_its_columns(tmp_path):

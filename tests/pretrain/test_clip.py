@@ -1,5 +1,8 @@
 """Titles as vectors, and the contrast of images with them."""
 
+import sys
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
@@ -80,6 +83,50 @@ def test_a_language_model_is_trained_along(language_model):
     sum(terms.values()).backward()
     moved = [p.grad is not None for p in layers["text"].model.parameters()]
     assert any(moved)
+
+
+class StandIn:
+    """What is used of a SentenceTransformer: vectors of a title's length and of its words."""
+
+    def __init__(self, folder, device, model_kwargs, local_files_only, trust_remote_code):
+        if "broken" in folder:
+            raise ValueError("no tokenizer\nand more")
+        assert (local_files_only, trust_remote_code) == (True, False)
+        assert model_kwargs == {"use_safetensors": True}
+
+    def encode(self, titles, show_progress_bar):
+        return np.array([[len(one), len(one.split()), 1] for one in titles], np.float32)
+
+
+@pytest.fixture
+def sentence_folder(tmp_path, monkeypatch):
+    module = ModuleType("sentence_transformers")
+    module.SentenceTransformer = StandIn
+    monkeypatch.setitem(sys.modules, "sentence_transformers", module)
+    for name in ("good", "broken"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "modules.json").write_text("[]")
+    return tmp_path
+
+
+def test_a_sentence_encoder_stays_as_it_is_below_a_linear_layer(sentence_folder):
+    method = configured("clip", {"text_model": str(sentence_folder / "good")})
+    torch.manual_seed(0)
+    text = nn.ModuleDict(method.layers(6, TITLES))["text"]
+    expected = text.out(torch.tensor([[17.0, 4.0, 1.0], [9.0, 2.0, 1.0]]))
+    torch.testing.assert_close(text(torch.tensor([3, 1])), expected)
+    assert set(text.state_dict()) == {"out.weight", "out.bias"}
+
+
+def test_sentence_encoders_that_cannot_be_loaded(sentence_folder, monkeypatch):
+    method = configured("clip", {"text_model": str(sentence_folder / "broken")})
+    with pytest.raises(
+        ConfigError, match=r"no whole model of sentence-transformers: no tokenizer$"
+    ):
+        method.layers(6, TITLES)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(ConfigError, match="needs `pip install sentence-transformers`"):
+        method.layers(6, TITLES)
 
 
 def test_a_folder_without_a_model(tmp_path):

@@ -37,6 +37,9 @@ NOT_SHOWN = {
     "truncated": SHOWN["plain"][: len(SHOWN["plain"]) // 2],
     "text": b"this is no picture at all",
     "huge": encoded(Image.new("1", (20_000, 6_000))),
+    "postscript": encoded(RED, "EPS"),
+    "numbers": encoded(Image.new("F", (8, 8), 0.5), "TIFF"),
+    "whole numbers": encoded(Image.new("I", (8, 8), 70_000), "TIFF"),
 }
 
 
@@ -54,7 +57,15 @@ def test_what_is_transparent_lies_on_white_and_red_is_red():
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("truncated", "(?i)truncated"), ("text", "no picture"), ("huge", "too many")]
+    ("name", "told"),
+    [
+        ("truncated", "(?i)truncated"),
+        ("text", "no picture"),
+        ("huge", "too many"),
+        ("postscript", "no picture of .*JPEG, PNG"),
+        ("numbers", "grey of 32 bits has no fixed range"),
+        ("whole numbers", "grey of 32 bits has no fixed range"),
+    ],
 )
 def test_what_is_no_usable_picture(name, told):
     with pytest.raises(ValueError, match=told):
@@ -65,6 +76,39 @@ def test_the_middle_is_cut_out():
     striped = np.zeros((10, 40, 3), np.uint8)
     striped[:, 15:25] = 255
     assert cropped(Image.fromarray(striped), 4)[1:3].mean() > 200
+
+
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_grey_of_16_bits_keeps_its_steps(order):
+    ramp = np.arange(256, dtype=order).reshape(16, 16) * 257
+    kind = "PNG" if order == "<u2" else "TIFF"
+    grey = np.asarray(decode(encoded(Image.fromarray(ramp), kind)))
+    np.testing.assert_array_equal(grey[:, :, 0].ravel(), np.arange(256))
+
+
+def test_whatever_a_decoder_raises_is_a_broken_picture(monkeypatch):
+    def load(image):
+        raise RuntimeError("Failed to decode frame 0\nand more")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    with pytest.raises(ValueError, match=r"^Failed to decode frame 0$"):
+        decode(SHOWN["grey"])
+
+
+@pytest.mark.parametrize("size", [(1_000_000, 1), (1, 1_000_000), (9_000, 30)])
+def test_of_a_long_picture_the_middle_alone_is_scaled(size, monkeypatch):
+    scale = Image.Image.resize
+
+    def checked(image, size, *more):
+        assert size[0] * size[1] < 1_000_000
+        return scale(image, size, *more)
+
+    monkeypatch.setattr(Image.Image, "resize", checked)
+    long = Image.new("RGB", size)
+    long.paste("white", (size[0] // 2 - 300, size[1] // 2 - 300, size[0] // 2 + 300, 1_000_000))
+    found = cropped(decode(encoded(long)), 64)
+    assert found.shape == (64, 64, 3)
+    assert (found == 255).all()
 
 
 def stored(tmp_path, pictures):
@@ -93,7 +137,7 @@ def test_a_data_sets_pictures(tmp_path):
 
 
 def test_none_can_be_decoded_or_none_is_there(tmp_path):
-    with pytest.raises(DataError, match=r"none of the 3 images of 'tiny' can be decoded"):
+    with pytest.raises(DataError, match=r"none of the 6 images of 'tiny' can be decoded"):
         open_pictures(stored(tmp_path, NOT_SHOWN), MANIFEST)
     without = MANIFEST.model_copy(update={"has_images": False})
     with pytest.raises(DataError, match="has no images: import it with --images"):

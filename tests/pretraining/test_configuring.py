@@ -1,0 +1,78 @@
+"""Settings that will not do, or would do nothing, are told before anything is trained."""
+
+import pytest
+import torch
+
+from ctrbench.errors import ConfigError
+from ctrbench.pretraining import variants
+
+
+def made(method="courier", *changes, pixels=False):
+    return variants(method, "made", None, list(changes), pixels)
+
+
+def test_a_grid_names_its_points():
+    found = made("courier", "training.width=[8, 16]", "method.temperature=0.1")
+    assert [one.version for one in found] == ["made-width8", "made-width16"]
+    assert [one.training.width for one in found] == [8, 16]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("training.width=6", r"width: must be a multiple of 4 \(given: 6\)"),
+        ("training.width=1000000", "width: must be at most 16384"),
+        ("training.history=100000", "history: must be at most 1000"),
+        ("training.shown=1001", "shown: must be at most 1000"),
+        ("training.device=nonsense", "'nonsense' is none that torch knows; write cpu"),
+        ("training.device=meta", "'meta' is not to be had here"),
+        ("training.device=cuda:99", r"'cuda:99' is not to be had here: torch finds \d+ devices"),
+    ],
+)
+def test_settings_out_of_range(change, told):
+    with pytest.raises(ConfigError, match=told):
+        made("courier", change)
+
+
+def test_courier_without_any_term():
+    off = [f"method.{term}=0" for term in ("contrast", "prediction", "sequence")]
+    assert len(made("courier", *off[:2])) == 1
+    with pytest.raises(ConfigError, match="courier: one of contrast, prediction and sequence must"):
+        made("courier", *off)
+
+
+@pytest.mark.parametrize(
+    "change", ["encoder.weights=/nope", "encoder.name=swin_t", "encoder.channels=[8, 16]"]
+)
+def test_an_encoder_where_there_is_none(change):
+    with pytest.raises(ConfigError, match=r"encoder \(\w+\) would do nothing: with --from-version"):
+        made("courier", change)
+
+
+@pytest.mark.parametrize("change", ["random_mask=true", "shown=3", "history=[3, 4]"])
+def test_lines_where_items_are_looked_at(change):
+    with pytest.raises(ConfigError, match=r"would do nothing: .* and clip looks at single items"):
+        made("clip", f"training.{change}")
+    assert made("supervised", f"training.{change}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (["encoder.channels=[8, 12]"], "channels: must be a multiple of 8"),
+        (["encoder.channels=[8, 16]", "encoder.weights=EIGHT"], "do not fit Sequential"),
+        (["method.temperature=[0.1, -1]"], "temperature: must be above 0"),
+        (["training.device=[cpu, nonsense]"], "none that torch knows"),
+    ],
+)
+def test_every_point_of_a_grid_is_built_before_the_first_is_trained(changes, told, tmp_path):
+    (eight,) = made("simclr", "encoder.channels=8", "training.width=8", pixels=True)
+    path = tmp_path / "eight.pt"
+    torch.save(eight.encoder.build(8).state_dict(), path)
+    with pytest.raises(ConfigError, match=told):
+        made("simclr", *(each.replace("EIGHT", str(path)) for each in changes), pixels=True)
+
+
+def test_names_of_a_grid_that_will_not_do():
+    with pytest.raises(ConfigError, match="name 'made-text_modela/b' will not do"):
+        made("clip", "method.text_model=[null, a/b]")
