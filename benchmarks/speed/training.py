@@ -162,7 +162,7 @@ def _write(runs: list[Run], before: str, impressions: int) -> None:
         "Whole: from the start of the processes to "
         "stored predictions, what is prepared once set aside. Ratio: ctrbench over the library, "
         "repeat by repeat; a mode that no library has stands beside its frozen vectors, (vector), "
-        "which were not timed in alternation with it.",
+        "by medians, since these were not timed in alternation with it.",
         "",
         _worst(runs),
         "",
@@ -205,8 +205,13 @@ def _row(arm: str, library: str, own: list[Run], ours: list[Run]) -> str:
     for name in ("samples_per_s", "whole_per_s"):
         speeds = [getattr(run, name) for run in own]
         cells.append(_range(speeds, "{:,.0f}"))
-        ratios = [getattr(a, name) / getattr(b, name) for a, b in zip(ours, own, strict=True)]
-        cells.append("" if library == "ctrbench" else _range(ratios, "{:.1f}"))
+        if library == "ctrbench":
+            cells.append("")
+        elif own[0].arm == arm:
+            ratios = [getattr(a, name) / getattr(b, name) for a, b in zip(ours, own, strict=True)]
+            cells.append(_range(ratios, "{:.1f}"))
+        else:
+            cells.append(f"{median(getattr(run, name) for run in ours) / median(speeds):.1f}")
     for name in ("auc", "gauc"):
         cells.append(f"{sum(one[name] for one in everything) / len(everything):.4f}")
     cells.append(f"{max(one['peak_memory_mb'] for one in everything):,.0f}")
