@@ -51,14 +51,14 @@ class Processes:
         """Replace each gradient by its sum over all processes.
 
         Not by DistributedDataParallel: with cached gradients a step has several backward passes,
-        and only their sum is to travel.
+        and only their sum is to travel. A parameter that the batch did not use has a gradient of 0,
+        by however many processes.
         """
-        if self.count == 1:
-            return
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-            dist.all_reduce(parameter.grad)
+            if self.count > 1:
+                dist.all_reduce(parameter.grad)
 
     def _each(self, number: float) -> Tensor:
         """(processes,) the number of every process."""

@@ -50,7 +50,7 @@ class Lines:
             self.earlier[targets],
         ]
         items, index = np.unique(np.concatenate([p.ravel() for p in parts]), return_inverse=True)
-        if items[0] == 0:
+        if 0 in items[:1]:
             items, index = items[1:], index - 1
         places = np.split(index, np.cumsum([part.size for part in parts])[:-1])
         shown, history, target, earlier = (

@@ -1,12 +1,15 @@
 """The loop: it learns, goes on where it was stopped, and stops at nonsense."""
 
+import math
+
 import pytest
 import torch
 
 from ctrbench import plugins
 from ctrbench.errors import StoreError
+from ctrbench.pretrain import configured
 from ctrbench.pretraining.fitting import CHECKPOINT, DivergedError, steps_in_all
-from tests.pretraining.made import SMALL, Views, trained
+from tests.pretraining.made import SMALL, Views, samples_of, trained
 
 LONGER = SMALL.model_copy(update={"epochs": 12})
 OFTEN = SMALL.model_copy(update={"epochs": 4, "checkpoint_s": 1e-9})
@@ -36,6 +39,14 @@ def test_the_loss_falls(name, tmp_path):
     assert curve[-1]["loss"] == pytest.approx(
         sum(value for key, value in curve[-1].items() if key not in ("step", "loss"))
     )
+
+
+@pytest.mark.parametrize("name", plugins.names("ctrbench.pretrain"))
+def test_the_last_batch_may_be_a_single_sample(name, tmp_path):
+    samples = len(samples_of(configured(name, {})))
+    settings = SMALL.model_copy(update={"batch_size": samples - 1, "epochs": 6})
+    curve = trained(tmp_path, name, settings=settings).curve
+    assert all(math.isfinite(point["loss"]) for point in curve)
 
 
 @pytest.mark.parametrize("name", ["courier", "simclr"])

@@ -16,6 +16,7 @@ from tests.pretraining.made import SMALL, SteadyViews, Views, step_of
 METHODS = plugins.names("ctrbench.pretrain")
 NO_SCALING = torch.amp.GradScaler("cpu", enabled=False)
 CHOSEN = np.arange(13)
+COUNTS = (13, 1)  # samples of two processes: 7 and 6, or 1 and none
 
 
 def gradients(name, chosen=CHOSEN, across=None, **settings):
@@ -51,17 +52,25 @@ def process(rank, port, names, found):
     dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     try:
         for name in names:
-            found[name, rank] = gradients(name, CHOSEN[rank::2], Processes())  # 7 and 6
+            for count in COUNTS:
+                chosen = CHOSEN[:count][rank::2]
+                found[name, count, rank] = gradients(name, chosen, Processes())
     finally:
         dist.destroy_process_group()
 
 
-def test_two_processes_give_loss_and_gradients_of_the_joint_batch():
+@pytest.fixture(scope="module")
+def by_two_processes():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     found = multiprocessing.Manager().dict()
     multiprocessing.spawn(process, args=(port, METHODS, found), nprocs=2)
-    for name in METHODS:
-        for rank in range(2):
-            assert_alike(found[name, rank], gradients(name))
+    return dict(found)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("name", METHODS)
+def test_two_processes_give_loss_and_gradients_of_the_joint_batch(name, count, by_two_processes):
+    for rank in range(2):
+        assert_alike(by_two_processes[name, count, rank], gradients(name, CHOSEN[:count]))
