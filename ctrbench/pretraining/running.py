@@ -26,6 +26,7 @@ from ctrbench.schema import Impressions, VersionManifest
 from ctrbench.seeding import stream
 from ctrbench.workspace import Workspace
 
+VIEWS_DRAWN_BY = "step, view, item"  # said in the recipe: versions of other draws are others
 COLLAPSED_RANK = 3.0  # effective dimensions at most
 COLLAPSED_COSINE = 0.99  # of two items at random, at least
 
@@ -57,6 +58,7 @@ class Job:
             "data_hash": log.manifest.content_hash,
             "fit_period": period,
             "fit_hash": fitting.hash,
+            **({"views_drawn_by": VIEWS_DRAWN_BY} if self.method.augmented else {}),
             **source.recipe,
         }
 
@@ -106,6 +108,7 @@ def pretrain(
 
     def told() -> dict[str, Any]:
         end = {"curve": trained.curve, "seconds": round(trained.seconds, 1)}
+        end["processes"] = Processes().count
         end["environment"] = environment()
         return recipe | _facts(job, samples) | spread.checked(allow_collapsed) | end
 

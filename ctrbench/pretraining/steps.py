@@ -26,7 +26,11 @@ from ctrbench.seeding import scoped_torch_seed
 
 @dataclass(frozen=True)
 class Step:
-    """Takes gradients; what is random in it depends on the seed and on the step's number alone."""
+    """Takes gradients; what is random in it depends on the seed and on the step's number alone.
+
+    An item's views do not depend on the part or the process that it falls to. What a network draws
+    itself (dropout, `swin_t`'s dropped layers) does: it is drawn for a part at once.
+    """
 
     method: PretrainMethod
     source: Source
@@ -73,7 +77,7 @@ class Step:
             width, device = self.settings.width, self.settings.device
             return torch.zeros(0, width, device=device, requires_grad=True)
         seed, name = self.settings.seed, (number, self.across.rank, view, place)
-        random = (seed, ("view", *name)) if self.method.augmented else None
+        random = (seed, ("view", number, view)) if self.method.augmented else None
         device, half = self.settings.device, self.settings.precision == "float16"
         inputs = self.source.inputs(item_id, random).to(device)
         with (

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from ctrbench import embeddings, encoders, impressions, plugins
 from ctrbench.cli.main import app
 from ctrbench.errors import ConfigError, DataError, UnknownNameError
+from ctrbench.pretrain import configured
 from ctrbench.pretraining import Pixels, open_pictures
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.workspace import Workspace
@@ -72,6 +73,8 @@ def test_every_method_makes_a_version_of_pixels(method, run):
     assert told["method"] == method
     assert told["fit_period"] == "pretrain"
     assert told["curve"]
+    assert told["processes"] == 1
+    assert ("views_drawn_by" in told) == configured(method, {}).augmented
     assert not (run.workspace.cache / "pretraining").exists() or not list(
         (run.workspace.cache / "pretraining").iterdir()
     )
