@@ -88,7 +88,7 @@ def pretrain(
         ConfigError: the name will not do, or stands for other content.
         DataError: the `pretrain` period is empty or holds nothing to learn from, the items have no
             titles where the method needs them, or the vectors collapsed.
-        DivergedError: the loss became infinite or NaN.
+        DivergedError: the loss, the gradient or the weights became infinite or NaN.
         StoreError: the workspace cannot be written.
     """
     log = impressions.open_impressions(workspace, job.dataset)
