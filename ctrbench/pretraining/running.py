@@ -131,7 +131,7 @@ def _samples(
         )
     if job.method.samples == "lines":
         lines = make_lines(log, source.usable, job.settings.shown, job.settings.history)
-        if not len(lines) or not lines.click.any():
+        if not lines.clicked.any():
             raise DataError(
                 f"the pretrain period of {job.dataset!r} holds no click after another one on items "
                 "with an image: there is nothing to learn from."
@@ -176,15 +176,15 @@ def _encoded(
 def _facts(job: Job, samples: Lines | np.ndarray) -> dict[str, Any]:
     if not isinstance(samples, Lines):
         return {"fit_items": len(samples)}
-    seen = masked(samples, stream(job.settings.seed, "pretrain", "mask", 0))
-    told = redundancy(seen if job.settings.random_mask else samples)
-    items = np.unique(np.concatenate([samples.shown.ravel(), samples.history.ravel()]))
+    seen = samples
+    if job.settings.random_mask:
+        seen = masked(samples, stream(job.settings.seed, "pretrain", "mask", 0))
     return {
-        "fit_items": int((items > 0).sum()),
+        "fit_items": samples.distinct_items(),
         "lines": len(samples),
-        "clicks": int(samples.click.sum()),
+        "clicks": int(samples.clicked.sum()),
         "sequence_targets": len(samples.target),
-        **told,
+        **redundancy(seen),
     }
 
 
