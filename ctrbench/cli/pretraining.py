@@ -89,6 +89,8 @@ def pretrain(
                     f"trained {facts['seconds']:,.0f} s on {facts['fit_items']:,} items of the "
                     f"{facts['fit_period']} period"
                 )
+                if "collapsed" in facts:
+                    typer.echo(f"{manifest.name} collapsed: {facts['collapsed']}")
                 if weights is not None:
                     typer.echo(
                         f"wrote {weights}"

@@ -29,6 +29,7 @@ from ctrbench.workspace import Workspace
 VIEWS_DRAWN_BY = "step, view, item"  # said in the recipe: versions of other draws are others
 COLLAPSED_RANK = 3.0  # effective dimensions at most
 COLLAPSED_COSINE = 0.99  # of two items at random, at least
+SAME = 1e-10  # variance of unit vectors that differ by rounding alone
 
 
 @dataclass(frozen=True)
@@ -212,19 +213,25 @@ class _Spread:
             self._products += unit.T @ unit
             yield item_id, block
 
-    def checked(self, allow_collapsed: bool) -> dict[str, float]:
-        """The effective rank, and the mean cosine of two items.
+    def checked(self, allow_collapsed: bool) -> dict[str, Any]:
+        """The effective rank, and the mean cosine of two items; `collapsed` why they are alike.
 
         Raises:
             DataError: all items look alike, and that is not allowed.
         """
         mean = self._sum / self._count
-        rank = effective_rank(self._products / self._count - np.outer(mean, mean))
-        cosine = float(mean @ mean)
-        if not allow_collapsed and (rank < COLLAPSED_RANK or cosine > COLLAPSED_COSINE):
+        covariance = self._products / self._count - np.outer(mean, mean)
+        rank = effective_rank(covariance) if covariance.trace() > SAME else 0.0
+        found: dict[str, Any] = {"effective_rank": rank, "mean_cosine": float(mean @ mean)}
+        if rank >= COLLAPSED_RANK and found["mean_cosine"] <= COLLAPSED_COSINE:
+            return found
+        reason = (
+            f"{rank:.1f} dimensions in use (at least {COLLAPSED_RANK:g} if not collapsed), cosine "
+            f"of two items at random {found['mean_cosine']:.3f} (at most {COLLAPSED_COSINE:g})"
+        )
+        if not allow_collapsed:
             raise DataError(
-                f"the vectors collapsed: they use {rank:.1f} dimensions, and two items at random "
-                f"have a cosine of {cosine:.3f}. Nothing was registered; --allow-collapsed does it "
-                "anyway."
+                f"the vectors collapsed: {reason}. Nothing was registered; the same command with "
+                "--allow-collapsed does it anyway, without training again."
             )
-        return {"effective_rank": rank, "mean_cosine": cosine}
+        return found | {"collapsed": reason}
