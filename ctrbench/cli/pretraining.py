@@ -78,7 +78,7 @@ def pretrain(
             source = _source(workspace, log, from_version, one)
             job = Job(dataset, one.version, method, one.method, one.training)
             with _told(one.version) as told:
-                made = run(workspace, job, source, told, allow_collapsed, weights)
+                made = run(workspace, job, source, told, allow_collapsed, weights, _waits)
             if made is not None:
                 manifest, new = made
                 facts = manifest.provenance
@@ -98,6 +98,10 @@ def pretrain(
                         else f"{weights} was not written: weights are kept only when a version is "
                         "made; remove it and make it again."
                     )
+
+
+def _waits() -> None:
+    typer.echo("another command is training by the same settings; waiting for it", err=True)
 
 
 def _source(workspace: Workspace, log: Impressions, from_version: str | None, one: Any) -> Any:
@@ -128,16 +132,23 @@ def _processes() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
+    from datetime import timedelta
+
     import torch
     import torch.distributed as dist
 
+    from ctrbench.distributed import FirstProcessError
+
+    timeout = timedelta(days=7)  # all wait while the first encodes every item
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # what `device: cuda` then means
-        dist.init_process_group("cpu:gloo,cuda:nccl")
+        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=timeout)
     else:
-        dist.init_process_group("gloo")
+        dist.init_process_group("gloo", timeout=timeout)
     try:
         yield
+    except FirstProcessError as error:
+        raise typer.Exit from error  # with 0: torchrun would end the first before it says why
     finally:
         dist.destroy_process_group()
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import Timeout
 
 from ctrbench import embeddings, impressions
 from ctrbench.distributed import Processes
 from ctrbench.environment import environment
 from ctrbench.errors import DataError
 from ctrbench.identity import hash_files, hash_json
+from ctrbench.locks import lock
 from ctrbench.pretrain import PretrainMethod
 from ctrbench.pretraining.fitting import Progress, Trained, fit
 from ctrbench.pretraining.lines import Lines, make_lines, masked, redundancy
@@ -71,6 +74,7 @@ def pretrain(
     progress: Progress,
     allow_collapsed: bool = False,
     weights: Path | None = None,
+    waits: Callable[[], None] = lambda: None,
 ) -> tuple[VersionManifest, bool] | None:
     """Make the version, or find that it is there.
 
@@ -81,6 +85,7 @@ def pretrain(
         progress: told after every step.
         allow_collapsed: register a version in which all items look alike.
         weights: a file to write the encoder's weights into; a version that is there has none left.
+        waits: told when somebody else is making the same vectors, and this waits for the end.
 
     Returns:
         The manifest, and whether the version is new; None in all processes but the first.
@@ -91,34 +96,55 @@ def pretrain(
             titles where the method needs them, or the vectors collapsed.
         DivergedError: the loss, the gradient or the weights became infinite or NaN.
         StoreError: the workspace cannot be written.
+        FirstProcessError: in all processes but the first, where that one cannot go on.
     """
-    log = impressions.open_impressions(workspace, job.dataset)
+    log, across = impressions.open_impressions(workspace, job.dataset), Processes()
     recipe = job.recipe(log, source)
-    stored = embeddings.registered(workspace, log.manifest, job.version, recipe)
-    if stored is not None:
-        return stored, False
-    titles = _titles(workspace, log) if job.method.titled else None
-    samples = _samples(log, source, job, titles)
-    folder = workspace.cache / "pretraining" / hash_json(recipe)
-    trained = fit(job.method, source, samples, titles, job.settings, folder, progress)
-    if Processes().rank:
-        return None
-    if weights is not None:
-        source.save(trained.network, weights)
-    spread = _Spread(job.settings.width)
+    key = hash_json(recipe)
+    folder = workspace.cache / "pretraining" / key
+    with ExitStack() as held:
 
-    def told() -> dict[str, Any]:
-        end = {"curve": trained.curve, "seconds": round(trained.seconds, 1)}
-        end["processes"] = Processes().count
-        end["environment"] = environment()
-        return recipe | _facts(job, samples) | spread.checked(allow_collapsed) | end
+        def there() -> VersionManifest | None:
+            return embeddings.registered(workspace, log.manifest, job.version, recipe)
 
-    blocks = spread.seen(_encoded(trained, source, job.settings))
-    made = embeddings.register(
-        workspace, log.manifest, job.version, job.settings.width, blocks, told
-    )
-    shutil.rmtree(folder, ignore_errors=True)
-    return made
+        def claim() -> None:
+            if there() is None:
+                _lock(held, workspace.cache / "locks" / f"pretraining-{key}.lock", waits)
+
+        across.first(claim)
+        stored = there()  # perhaps by now
+        if stored is not None:
+            return None if across.rank else (stored, False)
+        titles = _titles(workspace, log) if job.method.titled else None
+        samples = _samples(log, source, job, titles)
+        trained = fit(job.method, source, samples, titles, job.settings, folder, progress)
+        spread = _Spread(job.settings.width)
+
+        def told() -> dict[str, Any]:
+            end = {"curve": trained.curve, "seconds": round(trained.seconds, 1)}
+            end |= {"processes": across.count, "environment": environment()}
+            return recipe | _facts(job, samples) | spread.checked(allow_collapsed) | end
+
+        def register() -> tuple[VersionManifest, bool]:
+            if weights is not None:
+                source.save(trained.network, weights)
+            blocks = spread.seen(_encoded(trained, source, job.settings))
+            made = embeddings.register(
+                workspace, log.manifest, job.version, job.settings.width, blocks, told
+            )
+            shutil.rmtree(folder, ignore_errors=True)
+            return made
+
+        return across.first(register)
+
+
+def _lock(held: ExitStack, path: Path, waits: Callable[[], None]) -> None:
+    """Hold the lock of a recipe: two that train by it would write one checkpoint."""
+    try:
+        held.enter_context(lock(path, wait=False))
+    except Timeout:
+        waits()
+        held.enter_context(lock(path))
 
 
 def _samples(

@@ -1,9 +1,12 @@
 """A source of random vectors, and everything else that a small training needs."""
 
 import io
+import socket
 
 import numpy as np
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
 from PIL import Image
 from torch import nn
 
@@ -86,6 +89,24 @@ def step_of(name, source, settings=SMALL, across=None):
     layers = nn.ModuleDict(method.layers(settings.width, titles_of(method)))
     step = Step(method, source, settings, across or Processes(), network, layers)
     return step, samples_of(method), learned(network, layers)
+
+
+def by_two_processes(work, *arguments):
+    """What `work(rank, found, *arguments)` of two processes on one batch writes into `found`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    found = multiprocessing.Manager().dict()
+    multiprocessing.spawn(_process, args=(port, work, found, arguments), nprocs=2)
+    return dict(found)
+
+
+def _process(rank, port, work, found, arguments):
+    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    try:
+        work(rank, found, *arguments)
+    finally:
+        dist.destroy_process_group()
 
 
 def trained(folder, name="courier", source=None, settings=SMALL, progress=lambda *_: None, **more):

@@ -1,17 +1,13 @@
 """Batches encoded in parts give the gradient of the joint batch; so do two processes."""
 
-import socket
-
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 
 from ctrbench import plugins
 from ctrbench.distributed import Processes
 from ctrbench.pretrain import ItemBatch
-from tests.pretraining.made import SMALL, Views, pixels, step_of
+from tests.pretraining.made import SMALL, Views, by_two_processes, pixels, step_of
 
 METHODS = plugins.names("ctrbench.pretrain")
 NO_SCALING = torch.amp.GradScaler("cpu", enabled=False)
@@ -57,29 +53,19 @@ def test_the_two_views_of_an_item_differ_and_change_with_every_step():
     torch.testing.assert_close(beside_another[1:], drawn[0], rtol=0, atol=0)
 
 
-def process(rank, port, names, found):
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    try:
-        for name in names:
-            for count in COUNTS:
-                chosen = CHOSEN[:count][rank::2]
-                found[name, count, rank] = gradients(name, chosen, Processes())
-    finally:
-        dist.destroy_process_group()
+def all_gradients(rank, found):
+    for name in METHODS:
+        for count in COUNTS:
+            found[name, count, rank] = gradients(name, CHOSEN[:count][rank::2], Processes())
 
 
 @pytest.fixture(scope="module")
-def by_two_processes():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    found = multiprocessing.Manager().dict()
-    multiprocessing.spawn(process, args=(port, METHODS, found), nprocs=2)
-    return dict(found)
+def of_two():
+    return by_two_processes(all_gradients)
 
 
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("name", METHODS)
-def test_two_processes_give_loss_and_gradients_of_the_joint_batch(name, count, by_two_processes):
+def test_two_processes_give_loss_and_gradients_of_the_joint_batch(name, count, of_two):
     for rank in range(2):
-        assert_alike(by_two_processes[name, count, rank], gradients(name, CHOSEN[:count]))
+        assert_alike(of_two[name, count, rank], gradients(name, CHOSEN[:count]))
