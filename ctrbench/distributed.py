@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from ctrbench.errors import CtrBenchError
+
+T = TypeVar("T")
+
+
+class FirstProcessError(CtrBenchError):
+    """The first process stopped, and says itself why."""
 
 
 class Processes:
@@ -24,6 +32,23 @@ class Processes:
     def total(self, number: float) -> float:
         """The sum of a number over all processes."""
         return float(self._each(number).sum())
+
+    def first(self, work: Callable[[], T]) -> T | None:
+        """What the first process makes of some work, for which the others wait; None in these.
+
+        Raises:
+            FirstProcessError: in the others, where the work failed; the first raises its own error.
+        """
+        made = None
+        if self.rank == 0:
+            try:
+                made = work()
+            except Exception:
+                self.total(1)
+                raise
+        if self.total(0):
+            raise FirstProcessError("the first process stopped; its own message says why.")
+        return made
 
     def offset(self, number: int) -> int:
         """The sum over the processes before this one: where its part begins in what is gathered."""
@@ -51,14 +76,14 @@ class Processes:
         """Replace each gradient by its sum over all processes.
 
         Not by DistributedDataParallel: with cached gradients a step has several backward passes,
-        and only their sum is to travel.
+        and only their sum is to travel. A parameter that the batch did not use has a gradient of 0,
+        by however many processes.
         """
-        if self.count == 1:
-            return
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-            dist.all_reduce(parameter.grad)
+            if self.count > 1:
+                dist.all_reduce(parameter.grad)
 
     def _each(self, number: float) -> Tensor:
         """(processes,) the number of every process."""

@@ -133,6 +133,7 @@ def show(context: typer.Context, version: Version, dataset: Dataset) -> None:
             ("ids left out", _unmatched(manifest)),
             ("made from", _origin(manifest)),
             *[("targets", told) for told in repetition(manifest)],
+            *_collapsed(manifest),
             ("added", f"{manifest.created}, ctrbench {manifest.ctrbench_version}"),
             ("content", manifest.content_hash),
         ]
@@ -163,7 +164,7 @@ def quality(
         for name in names
     }
     rows = [
-        (name, *(text for _, text in _quality(log, table, brief=True)))
+        (_marked(workspace, dataset, name), *(text for _, text in _quality(log, table, brief=True)))
         for name, table in tables.items()
     ]
     if not rows:
@@ -308,6 +309,18 @@ def _origin(manifest: VersionManifest) -> str:
         f"{told['parent']} by {told['method']}{f' ({settings})' if settings else ''}, fitted on "
         f"{told['fit_items']:,} items of the {told['fit_period']} period{kept}"
     )
+
+
+def _collapsed(manifest: VersionManifest) -> list[tuple[str, str]]:
+    """Why all items look alike, if training ended so."""
+    reason = manifest.provenance.get("collapsed")
+    return [] if reason is None else [("collapsed", reason)]
+
+
+def _marked(workspace: Workspace, dataset: str, version: str) -> str:
+    """The version's name, and whether it collapsed."""
+    collapsed = _collapsed(embeddings.read_manifest(workspace, dataset, version))
+    return f"{version} (collapsed)" if collapsed else version
 
 
 def _norms(facts: embeddings.Statistics) -> str:

@@ -83,7 +83,7 @@ def pretrain(
         require_free(workspace, log, planned)
         for job, source in planned:
             with _told(job.version) as told:
-                made = run(workspace, job, source, told, allow_collapsed, weights)
+                made = run(workspace, job, source, told, allow_collapsed, weights, _waits)
             if made is not None:
                 manifest, new = made
                 facts = manifest.provenance
@@ -96,6 +96,8 @@ def pretrain(
                 )
                 for each in repetition(manifest):
                     typer.echo(f"targets: {each}")
+                if "collapsed" in facts:
+                    typer.echo(f"{manifest.name} collapsed: {facts['collapsed']}")
                 if weights is not None:
                     typer.echo(
                         f"wrote {weights}"
@@ -103,6 +105,10 @@ def pretrain(
                         else f"{weights} was not written: weights are kept only when a version is "
                         "made; remove it and make it again."
                     )
+
+
+def _waits() -> None:
+    typer.echo("another command is training by the same settings; waiting for it", err=True)
 
 
 def _sources(
@@ -135,16 +141,23 @@ def _processes() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
+    from datetime import timedelta
+
     import torch
     import torch.distributed as dist
 
+    from ctrbench.distributed import FirstProcessError
+
+    timeout = timedelta(days=7)  # all wait while the first encodes every item
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # what `device: cuda` then means
-        dist.init_process_group("cpu:gloo,cuda:nccl")
+        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=timeout)
     else:
-        dist.init_process_group("gloo")
+        dist.init_process_group("gloo", timeout=timeout)
     try:
         yield
+    except FirstProcessError as error:
+        raise typer.Exit from error  # with 0: torchrun would end the first before it says why
     finally:
         dist.destroy_process_group()
 

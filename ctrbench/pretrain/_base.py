@@ -70,7 +70,7 @@ class PretrainMethod(Frozen, ABC):
         Args:
             layers: as made by `layers`.
             vectors: (views, U, D) encoded images of the batch; one view unless `augmented`.
-            batch: of the kind that `samples` says.
+            batch: of the kind that `samples` says; empty where another process has all of it.
             across: the processes that share the global batch.
         """
 

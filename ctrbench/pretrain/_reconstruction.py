@@ -35,6 +35,8 @@ class Reconstruction(nn.Module):
         Returns:
             (n, P, D); anything where there is no target.
         """
+        if not len(targets):  # the attention cannot take nothing
+            return vectors.new_zeros(*targets.shape, vectors.shape[1])
         keys = vectors[history.clamp(min=0)]  # (n, H, D)
         if self.token is None:
             queries = vectors[targets.clamp(min=0)]  # (n, P, D)

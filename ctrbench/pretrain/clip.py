@@ -50,7 +50,8 @@ class Clip(PretrainMethod):
 
         (images,) = vectors
         item = torch.from_numpy(batch.item_id).to(images.device)
-        texts, own = layers["text"](item), torch.arange(len(item), device=images.device)
+        texts = layers["text"](item) if len(item) else images  # a language model needs a title
+        own = torch.arange(len(item), device=images.device)
         to_text = info_nce(images, texts, item, own, self.temperature, across)
         to_image = info_nce(texts, images, item, own, self.temperature, across)
         return {"to text": to_text / 2, "to image": to_image / 2}

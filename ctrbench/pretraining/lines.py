@@ -5,60 +5,123 @@ it is full; so each click is a target exactly once. Its history are the user's l
 strictly before its first impression, without the items that it shows. Items without an image are
 left out, as are lines without a history.
 
+Lines are kept as places in the log: a batch looks its items up there when it is made.
+
 Source: COURIER (Yang et al. 2023, arXiv:2306.05001), section 3, and its appendix, section 2.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from ctrbench.pretrain import LineBatch
+from ctrbench.pretraining.histories import (
+    filled_places,
+    history_of,
+    latest,
+    new_clicks,
+    places_of,
+    small,
+)
 from ctrbench.schema import Impressions
 
 COUNTED = 200_000  # targets among which repetitions are looked for
-LOOKED_BACK = 4  # times the history's length: how far back images are looked for
+LINES_AT_ONCE = 1 << 12
+DRAWN_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True)
+class LineItems:
+    """B lines of P shown and H clicked items, and S clicks with what came before; 0 is no item."""
+
+    shown: np.ndarray  # (B, P) int32
+    click: np.ndarray  # (B, P) bool
+    history: np.ndarray  # (B, H) int32, oldest first, the filled places last
+    target: np.ndarray  # (S,) int32: clicks of the lines' histories, each once
+    earlier: np.ndarray  # (S, H) int32, strictly before the target
+    target_line: np.ndarray  # (S,) int64, ascending: which of the B lines it belongs to
+    user: np.ndarray  # (B,) int32, whose line it is
 
 
 @dataclass(frozen=True)
 class Lines:
-    """L lines of P shown and H clicked items, and S clicks with what came before; 0 is no item."""
+    """L lines of up to P impressions and H clicks, and S clicks of their histories, by place."""
 
-    shown: np.ndarray  # (L, P) int32
-    click: np.ndarray  # (L, P) bool
-    history: np.ndarray  # (L, H) int32, oldest first, the filled places last
-    target: np.ndarray  # (S,) int32: clicks of the lines' histories, each once
-    earlier: np.ndarray  # (S, H) int32, strictly before the target
-    target_line: np.ndarray  # (S,) int64, ascending: the first line in whose history it stands
-    user: np.ndarray  # (L,) int32, whose line it is
+    log: Impressions
+    has_image: np.ndarray  # (V,) bool
+    shown: int  # P
+    history: int  # H
+    row: np.ndarray  # (n,) impressions with an image: a user's one after the other, in time
+    begin: np.ndarray  # (L,) a line's first impression in `row`
+    length: np.ndarray  # (L,) its impressions
+    clicked: np.ndarray  # (L,) bool: whether it ends with a click; no other place has one
+    filled: np.ndarray  # (L,) clicks of its history
+    target_begin: (
+        np.ndarray
+    )  # (L + 1,) targets of line i are [target_begin[i], target_begin[i + 1])
+    target: np.ndarray  # (S,) place in the flat history; the first line whose history it is in
+    target_end: np.ndarray  # (S,) where in it the clicks strictly before end
+    target_filled: np.ndarray  # (S,) clicks before it
+    swap: np.ndarray | None = None  # (L,) the click before that a line's click changes places with
+    target_swap: np.ndarray | None = None  # (S,) 1: the latest, ...; 0: none
 
     def __len__(self) -> int:
-        return len(self.shown)
+        return len(self.begin)
+
+    def items(self, chosen: np.ndarray) -> LineItems:
+        """The items of the lines at some places, (B,), and of the targets that belong to them."""
+        log, last = self.log, self.length[chosen].astype(np.int64) - 1
+        place = np.arange(self.shown)
+        there = place <= last[:, None]  # (B, P)
+        rows = self.row[np.where(there, self.begin[chosen][:, None] + place, 0)]
+        shown = np.where(there, log.item_id[rows], 0)
+        click = there & (log.click[rows] == 1)
+        start, end = history_of(log, rows[:, 0])
+        history = latest(log, self.has_image, start, end, shown, self.history)
+        begin, stop = self.target_begin[chosen], self.target_begin[chosen + 1]
+        line, targets = places_of(begin, stop)
+        target = log.history_items[self.target[targets]]
+        earlier = latest(
+            log,
+            self.has_image,
+            start[line],
+            self.target_end[targets],
+            target[:, None],
+            self.history,
+        )
+        if self.swap is not None and self.target_swap is not None:
+            own = np.arange(len(chosen)), last
+            shown[own] = _swapped(history, shown[own], self.swap[chosen])
+            target = _swapped(earlier, target, self.target_swap[targets])
+        return LineItems(shown, click, history, target, earlier, line, log.user_id[rows[:, 0]])
 
     def batch(self, chosen: np.ndarray) -> LineBatch:
         """The lines at some places, (B,), with the targets that belong to them."""
         import torch
 
-        begin, end = (np.searchsorted(self.target_line, chosen, side) for side in ("left", "right"))
-        targets = np.concatenate([np.arange(a, b) for a, b in zip(begin, end, strict=True)] or [[]])
-        targets = targets.astype(np.int64)
-        parts = [
-            self.shown[chosen],
-            self.history[chosen],
-            self.target[targets],
-            self.earlier[targets],
-        ]
+        found = self.items(chosen)
+        parts = [found.shown, found.history, found.target, found.earlier]
         items, index = np.unique(np.concatenate([p.ravel() for p in parts]), return_inverse=True)
-        if items[0] == 0:
+        if 0 in items[:1]:
             items, index = items[1:], index - 1
         places = np.split(index, np.cumsum([part.size for part in parts])[:-1])
         shown, history, target, earlier = (
             torch.from_numpy(place.reshape(part.shape)).long()
             for place, part in zip(places, parts, strict=True)
         )
-        click = torch.from_numpy(self.click[chosen])
-        return LineBatch(items, shown, click, history, target, earlier)
+        return LineBatch(items, shown, torch.from_numpy(found.click), history, target, earlier)
+
+    def distinct_items(self) -> int:
+        """How many items the lines show or hold in their histories."""
+        seen = np.zeros(len(self.has_image), bool)
+        for start in range(0, len(self), LINES_AT_ONCE):
+            found = self.items(np.arange(start, min(start + LINES_AT_ONCE, len(self))))
+            seen[found.shown] = seen[found.history] = True
+        return int(seen[1:].sum())
 
 
 def make_lines(log: Impressions, has_image: np.ndarray, shown: int = 5, history: int = 5) -> Lines:
@@ -70,39 +133,44 @@ def make_lines(log: Impressions, has_image: np.ndarray, shown: int = 5, history:
         shown: P, impressions of a line at most.
         history: H, clicks of a history at most.
     """
-    rows = log.rows("pretrain")
-    everyone = np.arange(rows.start, rows.stop)
-    everyone = everyone[has_image[log.item_id[rows]]]
-    order = everyone[np.argsort(log.user_id[everyone], kind="stable")]  # a user's, in time
-    user, click = log.user_id[order], np.equal(log.click[order], 1)
-    place = np.arange(len(order))
-    begins = np.append(True, (user[1:] != user[:-1]) | click[:-1])
-    place -= np.maximum.accumulate(np.where(begins, place, 0))
-    first = np.flatnonzero(place % shown == 0)  # of each line
-    line = np.cumsum(place % shown == 0) - 1
-    items, clicks = (np.zeros((len(first), shown), kind) for kind in (np.int32, bool))
-    items[line, place % shown] = log.item_id[order]
-    clicks[line, place % shown] = click
-    start = log.history_start[order[first]].astype(np.int64)
-    end = start + log.history_length[order[first]]
-    clicked = _latest(log, has_image, start, end, items, history)
-    kept = np.any(clicked > 0, axis=1)
-    of, target, target_start, target_end = _new_clicks(log, user[first], start, end)
-    alive = kept[of] & has_image[target]
-    of, target = of[alive], target[alive]
-    earlier = _latest(
-        log, has_image, target_start[alive], target_end[alive], target[:, None], history
+    row = _rows_by_user(log, has_image)
+    begin, length = _cut(log, row, shown)
+    start, end = (small(one, len(log.history_items)) for one in history_of(log, row[begin]))
+
+    def apart(lines: slice) -> np.ndarray:
+        place = np.arange(shown)
+        there = place < length[lines, None]
+        return np.where(there, log.item_id[row[np.where(there, begin[lines, None] + place, 0)]], 0)
+
+    filled = filled_places(log, has_image, start, end, apart, history)
+    kept = filled > 0
+    line, target, target_end = new_clicks(log, log.user_id[row[begin]], start, end)
+    alive = kept[line] & has_image[log.history_items[target]]
+    line, target, target_end = line[alive], target[alive], target_end[alive]
+    target_filled = filled_places(
+        log,
+        has_image,
+        start[line],
+        target_end,
+        lambda targets: log.history_items[target[targets]][:, None],
+        history,
     )
-    known = np.any(earlier > 0, axis=1)
-    number = np.cumsum(kept) - 1
+    known = target_filled > 0
+    count = np.bincount(line[known], minlength=len(begin))[kept]
     return Lines(
-        shown=items[kept],
-        click=clicks[kept],
-        history=clicked[kept],
+        log=log,
+        has_image=has_image,
+        shown=shown,
+        history=history,
+        row=row,
+        begin=begin[kept],
+        length=length[kept],
+        clicked=log.click[row[begin[kept] + length[kept] - 1]] == 1,
+        filled=filled[kept],
+        target_begin=small(np.append(0, np.cumsum(count)), len(target)),
         target=target[known],
-        earlier=earlier[known],
-        target_line=number[of[known]],
-        user=user[first][kept],
+        target_end=target_end[known],
+        target_filled=target_filled[known],
     )
 
 
@@ -112,12 +180,9 @@ def masked(lines: Lines, rng: np.random.Generator) -> Lines:
     Random masked prediction, which COURIER argues against: a click may be a target several times or
     never, and may be predicted from what came after it.
     """
-    shown, history = lines.shown.copy(), lines.history.copy()
-    line, place = np.nonzero(lines.click)
-    history[line], drawn = _swapped(history[line], shown[line, place], rng)
-    shown[line, place] = drawn
-    earlier, target = _swapped(lines.earlier.copy(), lines.target, rng)
-    return replace(lines, shown=shown, history=history, earlier=earlier, target=target)
+    swap = np.zeros(len(lines), lines.filled.dtype)
+    swap[lines.clicked] = _drawn(lines.filled[lines.clicked], rng)
+    return replace(lines, swap=swap, target_swap=_drawn(lines.target_filled, rng))
 
 
 def redundancy(lines: Lines) -> dict[str, float]:
@@ -127,96 +192,71 @@ def redundancy(lines: Lines) -> dict[str, float]:
         Shares of the targets that repeat a target of the same user, and of the pairs (target, item
         of its history) that the same user trains the other way round as well.
     """
-    target, earlier = lines.target[:COUNTED], lines.earlier[:COUNTED]
-    user = lines.user[lines.target_line[:COUNTED]].astype(np.int64)
-    row, place = np.nonzero(earlier)
-    pair = np.stack([user[row], target[row], earlier[row, place]], axis=1)
-    other_way = {(one, item, target) for one, target, item in pair.tolist()}
-    both = sum((one, target, item) in other_way for one, target, item in pair.tolist())
-    distinct = len(np.unique(np.stack([user, target]), axis=1).T)
+    counted = min(len(lines.target), COUNTED)
+    pairs = reversed_pairs = distinct = 0
+    for chosen in _whole_users(lines, counted):
+        found, most = lines.items(chosen), counted - int(lines.target_begin[chosen[0]])
+        user = np.unique(found.user[found.target_line[:most]], return_inverse=True)[1]
+        earlier = found.earlier[:most]
+        row, place = np.nonzero(earlier)
+        both = np.concatenate([found.target[:most], earlier[row, place]])
+        items, code = np.unique(both, return_inverse=True)
+        target, other, count = code[: len(user)], code[len(user) :], len(items)
+        distinct += len(np.unique(user * count + target))
+        own = user[row] * count
+        one_way = (own + target[row]) * count + other
+        pairs += len(row)
+        reversed_pairs += int(np.isin((own + other) * count + target[row], one_way).sum())
     return {
-        "repeated_targets": 1 - distinct / max(len(user), 1),
-        "reversed_pairs": both / max(len(pair), 1),
+        "repeated_targets": 1 - distinct / counted if counted else 0.0,
+        "reversed_pairs": reversed_pairs / max(pairs, 1),
     }
 
 
-def _swapped(
-    history: np.ndarray, target: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Exchange each target with one of its history or itself, each equally likely."""
-    length = (history > 0).sum(axis=1)
-    drawn = rng.integers(0, length + 1)  # 0: the target stays
-    rows = np.flatnonzero(drawn)
-    place = history.shape[1] - drawn[rows]
+def _whole_users(lines: Lines, counted: int) -> Iterator[np.ndarray]:
+    """Places of the lines of the first targets, some users' at a time."""
+    stop = int(np.searchsorted(lines.target_begin[:-1], counted))
+    user = lines.log.user_id[lines.row[lines.begin[:stop]]]
+    first = np.flatnonzero(np.diff(user, prepend=-1))  # of each user
+    part = lines.target_begin[first] // LINES_AT_ONCE
+    begins = first[np.flatnonzero(np.diff(part, prepend=-1))]
+    for begin, end in pairwise(np.append(begins, stop)):
+        yield np.arange(begin, end)
+
+
+def _drawn(length: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(n,) for histories of some lengths: 0, or one of the clicks, each equally likely."""
+    drawn = np.empty_like(length)
+    for start in range(0, len(length), DRAWN_AT_ONCE):
+        part = slice(start, start + DRAWN_AT_ONCE)
+        drawn[part] = rng.integers(0, length[part].astype(np.int64) + 1)
+    return drawn
+
+
+def _swapped(history: np.ndarray, target: np.ndarray, swap: np.ndarray) -> np.ndarray:
+    """Put each target in the place of one of its history, and return that one; 0: it stays."""
+    rows = np.flatnonzero(swap)
+    place = history.shape[1] - swap[rows].astype(np.int64)
     new = target.copy()
     new[rows] = history[rows, place]
     history[rows, place] = target[rows]
-    return history, new
+    return new
 
 
-def _latest(
-    log: Impressions,
-    has_image: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    apart: np.ndarray,
-    length: int,
-) -> np.ndarray:
-    """(n, length) the latest items of the ranges [start, end) that have an image.
-
-    Args:
-        log: its flat history is what the ranges cut from.
-        has_image: (V,) bool.
-        start: (n,).
-        end: (n,).
-        apart: (n, P) items that are left out.
-        length: of the result; filled from behind, 0 before.
-    """
-    window = length * LOOKED_BACK
-    places = end[:, None] - window + np.arange(window)  # (n, window)
-    inside = places >= start[:, None]
-    items = np.zeros(places.shape, np.int32)
-    items[inside] = log.history_items[places[inside]]
-    usable = inside & has_image[items] & ~(items[:, :, None] == apart[:, None, :]).any(axis=2)
-    rank = np.cumsum(usable[:, ::-1], axis=1)[:, ::-1]  # 1: the latest usable
-    found = np.zeros((len(end), length), np.int32)
-    row, place = np.nonzero(usable & (rank <= length))
-    found[row, length - rank[row, place]] = items[row, place]
-    return found
+def _rows_by_user(log: Impressions, has_image: np.ndarray) -> np.ndarray:
+    """(n,) the impressions of the `pretrain` period with an image, a user's in time."""
+    period = log.rows("pretrain")
+    rows = period.start + np.flatnonzero(has_image[log.item_id[period]])
+    rows = small(rows, period.stop)
+    return rows[np.argsort(log.user_id[rows], kind="stable")]
 
 
-def _new_clicks(
-    log: Impressions, user: np.ndarray, start: np.ndarray, end: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Clicks by the first line in whose history they stand: line, item, and the range before each.
-
-    Of derived histories all clicks that came since the user's line before; of given ones, whose
-    order over lines nobody knows, the last of each distinct list.
-    """
-    if log.manifest.history == "given":
-        last = np.flatnonzero(end > start)
-        _, once = np.unique(end[last], return_index=True)
-        line = last[np.sort(once)]
-        return line, log.history_items[end[line] - 1], start[line], end[line] - 1
-    same = np.zeros(len(user), bool)
-    same[1:] = user[1:] == user[:-1]
-    since = np.where(same, np.roll(end, 1), start)
-    count = end - since
-    line = np.repeat(np.arange(len(user)), count)
-    place = np.arange(len(line)) - np.repeat(np.cumsum(count) - count, count) + since[line]
-    return line, log.history_items[place], start[line], _strictly_before(log, place)
-
-
-def _strictly_before(log: Impressions, place: np.ndarray) -> np.ndarray:
-    """Where the clicks strictly before some clicks end, by their own impressions."""
-    rows = log.rows("pretrain")
-    clicked = rows.start + np.flatnonzero(log.click[rows] == 1)
-    assert log.timestamp is not None
-    keys = log.item_id[clicked], log.timestamp[clicked], log.user_id[clicked]
-    clicked = clicked[np.lexsort(keys)]  # the order of the flat history
-    before = log.history_start[clicked].astype(np.int64) + log.history_length[clicked]
-    user = log.user_id[clicked]
-    first = np.flatnonzero(np.diff(user, prepend=-1))
-    within = np.arange(len(user)) - np.repeat(first, np.diff(first, append=len(user)))
-    own = log.history_start[clicked] + within  # where each stands itself
-    return before[np.searchsorted(own, place)]
+def _cut(log: Impressions, row: np.ndarray, shown: int) -> tuple[np.ndarray, np.ndarray]:
+    """(L,) where lines begin, and how many impressions each has."""
+    user, click = log.user_id[row], log.click[row] == 1
+    begins = np.append(True, (user[1:] != user[:-1]) | click[:-1])
+    place = np.arange(len(row), dtype=row.dtype)
+    place -= np.maximum.accumulate(np.where(begins, place, 0))
+    begin = np.flatnonzero(place % shown == 0)
+    length = np.diff(begin, append=len(row)).astype(np.min_scalar_type(shown))
+    return small(begin, len(row)), length

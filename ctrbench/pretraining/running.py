@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import Timeout
 
 from ctrbench import embeddings, impressions
 from ctrbench.distributed import Processes
 from ctrbench.environment import environment
 from ctrbench.errors import DataError
 from ctrbench.identity import hash_files, hash_json
+from ctrbench.locks import lock
 from ctrbench.pretrain import PretrainMethod
 from ctrbench.pretraining.fitting import Progress, Trained, fit
 from ctrbench.pretraining.lines import Lines, make_lines, masked, redundancy
@@ -26,8 +29,10 @@ from ctrbench.schema import Impressions, VersionManifest
 from ctrbench.seeding import stream
 from ctrbench.workspace import Workspace
 
+VIEWS_DRAWN_BY = "step, view, item"  # said in the recipe: versions of other draws are others
 COLLAPSED_RANK = 3.0  # effective dimensions at most
 COLLAPSED_COSINE = 0.99  # of two items at random, at least
+SAME = 1e-10  # variance of unit vectors that differ by rounding alone
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class Job:
             "data_hash": log.manifest.content_hash,
             "fit_period": period,
             "fit_hash": fitting.hash,
+            **({"views_drawn_by": VIEWS_DRAWN_BY} if self.method.augmented else {}),
             **source.recipe,
         }
 
@@ -68,6 +74,7 @@ def pretrain(
     progress: Progress,
     allow_collapsed: bool = False,
     weights: Path | None = None,
+    waits: Callable[[], None] = lambda: None,
 ) -> tuple[VersionManifest, bool] | None:
     """Make the version, or find that it is there.
 
@@ -78,6 +85,7 @@ def pretrain(
         progress: told after every step.
         allow_collapsed: register a version in which all items look alike.
         weights: a file to write the encoder's weights into; a version that is there has none left.
+        waits: told when somebody else is making the same vectors, and this waits for the end.
 
     Returns:
         The manifest, and whether the version is new; None in all processes but the first.
@@ -86,35 +94,57 @@ def pretrain(
         ConfigError: the name will not do, or stands for other content.
         DataError: the `pretrain` period is empty or holds nothing to learn from, the items have no
             titles where the method needs them, or the vectors collapsed.
-        DivergedError: the loss became infinite or NaN.
+        DivergedError: the loss, the gradient or the weights became infinite or NaN.
         StoreError: the workspace cannot be written.
+        FirstProcessError: in all processes but the first, where that one cannot go on.
     """
-    log = impressions.open_impressions(workspace, job.dataset)
+    log, across = impressions.open_impressions(workspace, job.dataset), Processes()
     recipe = job.recipe(log, source)
-    stored = embeddings.registered(workspace, log.manifest, job.version, recipe)
-    if stored is not None:
-        return stored, False
-    titles = _titles(workspace, log) if job.method.titled else None
-    samples = _samples(log, source, job, titles)
-    folder = workspace.cache / "pretraining" / hash_json(recipe)
-    trained = fit(job.method, source, samples, titles, job.settings, folder, progress)
-    if Processes().rank:
-        return None
-    if weights is not None:
-        source.save(trained.network, weights)
-    spread = _Spread(job.settings.width)
+    key = hash_json(recipe)
+    folder = workspace.cache / "pretraining" / key
+    with ExitStack() as held:
 
-    def told() -> dict[str, Any]:
-        end = {"curve": trained.curve, "seconds": round(trained.seconds, 1)}
-        end["environment"] = environment()
-        return recipe | _facts(job, samples) | spread.checked(allow_collapsed) | end
+        def there() -> VersionManifest | None:
+            return embeddings.registered(workspace, log.manifest, job.version, recipe)
 
-    blocks = spread.seen(_encoded(trained, source, job.settings))
-    made = embeddings.register(
-        workspace, log.manifest, job.version, job.settings.width, blocks, told
-    )
-    shutil.rmtree(folder, ignore_errors=True)
-    return made
+        def claim() -> None:
+            if there() is None:
+                _lock(held, workspace.cache / "locks" / f"pretraining-{key}.lock", waits)
+
+        across.first(claim)
+        stored = there()  # perhaps by now
+        if stored is not None:
+            return None if across.rank else (stored, False)
+        titles = _titles(workspace, log) if job.method.titled else None
+        samples = _samples(log, source, job, titles)
+        trained = fit(job.method, source, samples, titles, job.settings, folder, progress)
+        spread = _Spread(job.settings.width)
+
+        def told() -> dict[str, Any]:
+            end = {"curve": trained.curve, "seconds": round(trained.seconds, 1)}
+            end |= {"processes": across.count, "environment": environment()}
+            return recipe | _facts(job, samples) | spread.checked(allow_collapsed) | end
+
+        def register() -> tuple[VersionManifest, bool]:
+            if weights is not None:
+                source.save(trained.network, weights)
+            blocks = spread.seen(_encoded(trained, source, job.settings))
+            made = embeddings.register(
+                workspace, log.manifest, job.version, job.settings.width, blocks, told
+            )
+            shutil.rmtree(folder, ignore_errors=True)
+            return made
+
+        return across.first(register)
+
+
+def _lock(held: ExitStack, path: Path, waits: Callable[[], None]) -> None:
+    """Hold the lock of a recipe: two that train by it would write one checkpoint."""
+    try:
+        held.enter_context(lock(path, wait=False))
+    except Timeout:
+        waits()
+        held.enter_context(lock(path))
 
 
 def _samples(
@@ -128,7 +158,7 @@ def _samples(
         )
     if job.method.samples == "lines":
         lines = make_lines(log, source.usable, job.settings.shown, job.settings.history)
-        if not len(lines) or not lines.click.any():
+        if not lines.clicked.any():
             raise DataError(
                 f"the pretrain period of {job.dataset!r} holds no click after another one on items "
                 "with an image: there is nothing to learn from."
@@ -173,15 +203,15 @@ def _encoded(
 def _facts(job: Job, samples: Lines | np.ndarray) -> dict[str, Any]:
     if not isinstance(samples, Lines):
         return {"fit_items": len(samples)}
-    seen = masked(samples, stream(job.settings.seed, "pretrain", "mask", 0))
-    told = redundancy(seen if job.settings.random_mask else samples)
-    items = np.unique(np.concatenate([samples.shown.ravel(), samples.history.ravel()]))
+    seen = samples
+    if job.settings.random_mask:
+        seen = masked(samples, stream(job.settings.seed, "pretrain", "mask", 0))
     return {
-        "fit_items": int((items > 0).sum()),
+        "fit_items": samples.distinct_items(),
         "lines": len(samples),
-        "clicks": int(samples.click.sum()),
+        "clicks": int(samples.clicked.sum()),
         "sequence_targets": len(samples.target),
-        **told,
+        **redundancy(seen),
     }
 
 
@@ -209,19 +239,25 @@ class _Spread:
             self._products += unit.T @ unit
             yield item_id, block
 
-    def checked(self, allow_collapsed: bool) -> dict[str, float]:
-        """The effective rank, and the mean cosine of two items.
+    def checked(self, allow_collapsed: bool) -> dict[str, Any]:
+        """The effective rank, and the mean cosine of two items; `collapsed` why they are alike.
 
         Raises:
             DataError: all items look alike, and that is not allowed.
         """
         mean = self._sum / self._count
-        rank = effective_rank(self._products / self._count - np.outer(mean, mean))
-        cosine = float(mean @ mean)
-        if not allow_collapsed and (rank < COLLAPSED_RANK or cosine > COLLAPSED_COSINE):
+        covariance = self._products / self._count - np.outer(mean, mean)
+        rank = effective_rank(covariance) if covariance.trace() > SAME else 0.0
+        found: dict[str, Any] = {"effective_rank": rank, "mean_cosine": float(mean @ mean)}
+        if rank >= COLLAPSED_RANK and found["mean_cosine"] <= COLLAPSED_COSINE:
+            return found
+        reason = (
+            f"{rank:.1f} dimensions in use (at least {COLLAPSED_RANK:g} if not collapsed), cosine "
+            f"of two items at random {found['mean_cosine']:.3f} (at most {COLLAPSED_COSINE:g})"
+        )
+        if not allow_collapsed:
             raise DataError(
-                f"the vectors collapsed: they use {rank:.1f} dimensions, and two items at random "
-                f"have a cosine of {cosine:.3f}. Nothing was registered; --allow-collapsed does it "
-                "anyway."
+                f"the vectors collapsed: {reason}. Nothing was registered; the same command with "
+                "--allow-collapsed does it anyway, without training again."
             )
-        return {"effective_rank": rank, "mean_cosine": cosine}
+        return found | {"collapsed": reason}

@@ -21,7 +21,7 @@ from ctrbench.seeding import scoped_torch_seed
 STARTED_ON = 256  # pictures at most, over which the network's start is standardised
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pictures
 
-View = tuple[int, tuple[str | int, ...]] | None  # seed and name of a random view's stream
+View = tuple[int, tuple[str | int, ...]] | None  # seed and name of a random view's streams
 
 
 class Source(ABC):
@@ -35,7 +35,13 @@ class Source(ABC):
 
     @abstractmethod
     def inputs(self, item_id: np.ndarray, view: View = None) -> Tensor:
-        """(n, ...) what the network is given for some items; equal views are equal pixels."""
+        """(n, ...) what the network is given for some items.
+
+        Args:
+            item_id: (n,).
+            view: in it every item has a stream of its own, so that it looks the same whatever items
+                are asked for beside it.
+        """
 
     @property
     @abstractmethod
@@ -137,8 +143,11 @@ class Pixels(Source):
         if view is not None:
             seed, name = view
             changed = augmentation(self.encoder.size)
-            with scoped_torch_seed(seed, *name):
-                pixels = torch.stack([changed(picture) for picture in pixels])
+            views = []
+            for item, picture in zip(item_id.tolist(), pixels, strict=True):
+                with scoped_torch_seed(seed, *name, item):
+                    views.append(changed(picture))
+            pixels = torch.stack(views)
         mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
         return (pixels / 255 - mean) / deviation
 

@@ -26,7 +26,11 @@ from ctrbench.seeding import scoped_torch_seed
 
 @dataclass(frozen=True)
 class Step:
-    """Takes gradients; what is random in it depends on the seed and on the step's number alone."""
+    """Takes gradients; what is random in it depends on the seed and on the step's number alone.
+
+    An item's views do not depend on the part or the process that it falls to. What a network draws
+    itself (dropout, `swin_t`'s dropped layers) does: it is drawn for a part at once.
+    """
 
     method: PretrainMethod
     source: Source
@@ -45,7 +49,7 @@ class Step:
         else:
             with torch.no_grad():
                 encoded = [self._encode(*part, number) for part in parts]
-            vectors = torch.cat(encoded).requires_grad_()
+            vectors = torch.cat(encoded).detach().requires_grad_()
             terms = self._terms(vectors, batch)
             scaler.scale(sum_of(terms)).backward()
             assert vectors.grad is not None
@@ -56,7 +60,8 @@ class Step:
         return {name: self.across.total(float(term.detach())) for name, term in terms.items()}
 
     def _terms(self, vectors: Tensor, batch: Any) -> dict[str, Tensor]:
-        views = vectors.float().view(2 if self.method.augmented else 1, len(batch.item_id), -1)
+        count, width = len(batch.item_id), self.settings.width
+        views = vectors.float().view(2 if self.method.augmented else 1, count, width)
         return self.method.loss(self.layers, views, batch, self.across)
 
     def _parts(self, item_id: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
@@ -68,8 +73,11 @@ class Step:
 
     def _encode(self, view: int, place: int, item_id: np.ndarray, number: int) -> Tensor:
         """(n, D); the same for the same arguments."""
+        if not len(item_id):  # not every network takes an empty batch
+            width, device = self.settings.width, self.settings.device
+            return torch.zeros(0, width, device=device, requires_grad=True)
         seed, name = self.settings.seed, (number, self.across.rank, view, place)
-        random = (seed, ("view", *name)) if self.method.augmented else None
+        random = (seed, ("view", number, view)) if self.method.augmented else None
         device, half = self.settings.device, self.settings.precision == "float16"
         inputs = self.source.inputs(item_id, random).to(device)
         with (

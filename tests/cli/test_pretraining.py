@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from ctrbench import embeddings, encoders, impressions, plugins
 from ctrbench.cli.main import app
 from ctrbench.errors import ConfigError, DataError, StoreError, UnknownNameError
+from ctrbench.pretrain import configured
 from ctrbench.pretraining import Pixels, open_pictures
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.workspace import Workspace
@@ -73,6 +74,8 @@ def test_every_method_makes_a_version_of_pixels(method, run):
     assert told["method"] == method
     assert told["fit_period"] == "pretrain"
     assert told["curve"]
+    assert told["processes"] == 1
+    assert ("views_drawn_by" in told) == configured(method, {}).augmented
     assert not (run.workspace.cache / "pretraining").exists() or not list(
         (run.workspace.cache / "pretraining").iterdir()
     )
@@ -149,10 +152,34 @@ def test_collapse_is_named_and_not_registered(run):
     off = ("--set", "method.negatives=false", "--set", "method.prediction=0")
     hard = ("--set", "training.epochs=60", "--set", "training.learning_rate=0.03")
     start = ("courier", "flat", "--from-version", "oracle", *QUICK, *off, *hard)
-    with pytest.raises(DataError, match="the vectors collapsed: they use"):
+    told = r"the vectors collapsed: \d\.\d dimensions in use .* cosine of two items .* \d\.\d{3}"
+    with pytest.raises(DataError, match=told):
         run(*start)
     assert "flat" not in embeddings.names(run.workspace, "taste")
-    assert "added flat" in run(*start, "--allow-collapsed")
+    said = run(*start, "--allow-collapsed")
+    assert "added flat" in said
+    assert "step" not in said  # not trained again
+    reason = embeddings.read_manifest(run.workspace, "taste", "flat").provenance["collapsed"]
+    assert f"flat collapsed: {reason}" in said
+    assert f"flat collapsed: {reason}" in run(*start)  # already there
+
+
+def test_a_collapsed_version_is_marked_wherever_it_is_looked_at(run):
+    start = "courier", "flat", "--from-version", "constant", "--allow-collapsed", *QUICK
+    assert "0 dimensions in use" in run(*start)  # all vectors are the same
+    run("courier", "made", "--from-version", "oracle", *QUICK)
+    looked = [
+        CliRunner()
+        .invoke(
+            app, ["--home", str(run.workspace.home), "embeddings", *words, "--dataset", "taste"]
+        )
+        .output
+        for words in (["show", "flat"], ["show", "made"], ["quality", "flat", "made"])
+    ]
+    assert "collapsed     0.0 dimensions in use" in looked[0]
+    assert "collapsed" not in looked[1]
+    assert "flat (collapsed)" in looked[2]
+    assert "made (collapsed)" not in looked[2]
 
 
 @pytest.mark.parametrize(

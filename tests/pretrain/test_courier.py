@@ -121,6 +121,18 @@ def test_a_weight_of_zero_takes_a_term_off():
         assert term not in method.loss(layers, torch.randn(1, 7, WIDTH), batch(), ALONE)
 
 
+@pytest.mark.parametrize("negatives", [True, False])
+def test_lines_without_a_sequence_target(negatives):
+    method, layers = made(negatives=negatives)
+    vectors = torch.randn(7, WIDTH, requires_grad=True)
+    without = dataclasses.replace(batch(), target=batch().target[:0], earlier=batch().earlier[:0])
+    whole, found = (method.loss(layers, vectors[None], b, ALONE) for b in (batch(), without))
+    for term in ("contrast", "prediction"):
+        torch.testing.assert_close(found[term], whole[term])
+    assert float(found["sequence"].detach()) == 0
+    found["sequence"].backward()
+
+
 def test_a_token_as_query_does_not_see_the_target():
     _, layers = made(query="token")
     vectors = torch.randn(7, WIDTH)

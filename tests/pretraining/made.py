@@ -1,15 +1,23 @@
 """A source of random vectors, and everything else that a small training needs."""
 
+import io
+import socket
+
 import numpy as np
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+from PIL import Image
 from torch import nn
 
+from ctrbench import encoders
 from ctrbench.distributed import Processes
 from ctrbench.pretrain import configured
 from ctrbench.pretraining.fitting import fit
 from ctrbench.pretraining.lines import make_lines
+from ctrbench.pretraining.pictures import Pictures
 from ctrbench.pretraining.settings import PretrainSettings
-from ctrbench.pretraining.sources import FrozenVectors, Source
+from ctrbench.pretraining.sources import FrozenVectors, Pixels, Source
 from ctrbench.pretraining.steps import Step, learned
 from ctrbench.schema import EmbeddingTable
 from ctrbench.seeding import scoped_torch_seed
@@ -42,21 +50,25 @@ class Views(Source):
         return {}
 
 
-class SteadyViews(Views):
-    """No chance: the two views of an item are always the same."""
-
-    def network(self, width):
-        return nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, width))
-
-    def inputs(self, item_id, view=None):
-        rows = self.vectors[item_id]
-        return rows if view is None else rows * (1.1 + view[1][-2])
-
-
 def frozen():
     rng = np.random.default_rng(2)
     vectors = rng.normal(size=(ITEMS + 1, 6)).astype(np.float32) + 3
     return FrozenVectors(EmbeddingTable(vectors, KNOWN), "raw", "hash", KNOWN)
+
+
+def pixels():
+    """Small pictures of coloured noise, and a network that draws nothing."""
+    rng, files = np.random.default_rng(6), []
+    for _ in range(ITEMS):
+        noise = Image.fromarray(rng.integers(0, 256, (3, 3, 3), np.uint8)).resize((20, 20))
+        file = io.BytesIO()
+        noise.save(file, "PNG")
+        files.append(file.getvalue())
+    start = np.cumsum([0, 0, *map(len, files)])  # item 0 has none
+    pictures = Pictures(start, np.frombuffer(b"".join(files), np.uint8), KNOWN, {}, "hash")
+    return Pixels(
+        pictures, encoders.configured("small", {"channels": 8, "size": 16}), "small", KNOWN
+    )
 
 
 def samples_of(method):
@@ -77,6 +89,24 @@ def step_of(name, source, settings=SMALL, across=None):
     layers = nn.ModuleDict(method.layers(settings.width, titles_of(method)))
     step = Step(method, source, settings, across or Processes(), network, layers)
     return step, samples_of(method), learned(network, layers)
+
+
+def by_two_processes(work, *arguments):
+    """What `work(rank, found, *arguments)` of two processes on one batch writes into `found`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    found = multiprocessing.Manager().dict()
+    multiprocessing.spawn(_process, args=(port, work, found, arguments), nprocs=2)
+    return dict(found)
+
+
+def _process(rank, port, work, found, arguments):
+    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    try:
+        work(rank, found, *arguments)
+    finally:
+        dist.destroy_process_group()
 
 
 def trained(folder, name="courier", source=None, settings=SMALL, progress=lambda *_: None, **more):

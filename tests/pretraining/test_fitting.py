@@ -1,12 +1,15 @@
 """The loop: it learns, goes on where it was stopped, and stops at nonsense."""
 
+import math
+
 import pytest
 import torch
 
 from ctrbench import plugins
 from ctrbench.errors import StoreError
+from ctrbench.pretrain import configured
 from ctrbench.pretraining.fitting import CHECKPOINT, DivergedError, steps_in_all
-from tests.pretraining.made import SMALL, Views, trained
+from tests.pretraining.made import SMALL, Views, samples_of, trained
 
 LONGER = SMALL.model_copy(update={"epochs": 12})
 OFTEN = SMALL.model_copy(update={"epochs": 4, "checkpoint_s": 1e-9})
@@ -38,8 +41,16 @@ def test_the_loss_falls(name, tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", plugins.names("ctrbench.pretrain"))
+def test_the_last_batch_may_be_a_single_sample(name, tmp_path):
+    samples = len(samples_of(configured(name, {})))
+    settings = SMALL.model_copy(update={"batch_size": samples - 1, "epochs": 6})
+    curve = trained(tmp_path, name, settings=settings).curve
+    assert all(math.isfinite(point["loss"]) for point in curve)
+
+
 @pytest.mark.parametrize("name", ["courier", "simclr"])
-@pytest.mark.parametrize("step", [1, 7])
+@pytest.mark.parametrize("step", [2, 7, 8])
 def test_stopped_and_taken_up_again_it_ends_the_same(name, step, tmp_path):
     whole = trained(tmp_path / "whole", name, settings=OFTEN)
     with pytest.raises(StoppedError):
@@ -50,8 +61,8 @@ def test_stopped_and_taken_up_again_it_ends_the_same(name, step, tmp_path):
     )
     for one, other in zip(weights(again), weights(whole), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
-    assert [point["step"] for point in again.curve] == [point["step"] for point in whole.curve]
-    assert step == 1 or seen[0] > 1  # not from the start
+    assert again.curve == whole.curve
+    assert seen[0] == step  # a checkpoint of every step, also between two points of the curve
 
 
 def test_random_masks_are_drawn_anew_in_every_epoch(tmp_path):
@@ -73,13 +84,71 @@ class Breaking(Views):
         return super().inputs(item_id, view) * (1 if self.asked < 6 else float("nan"))
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path):
-    with pytest.raises(DivergedError, match=r"the loss became nan at step 6 of \d+; lower") as told:
-        trained(tmp_path, settings=OFTEN, source=Breaking())
-    assert str(tmp_path) in str(told.value)
+class BreakingBackwards(Views):
+    """Makes the gradient nonsense at some step, never the loss."""
+
+    def __init__(self, *steps):
+        super().__init__()
+        self.steps, self.asked = steps, 0
+
+    def network(self, width):
+        network = super().network(width)
+        network.register_forward_hook(self.broken)
+        return network
+
+    def broken(self, network, inputs, made):
+        self.asked += 1
+        if self.asked in self.steps:
+            made.register_hook(lambda gradient: gradient * float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [(Breaking(), "the loss became nan"), (BreakingBackwards(6), "length of the gradient became")],
+)
+def test_what_is_no_number_stops_and_keeps_the_checkpoint(source, what, tmp_path):
+    with pytest.raises(DivergedError, match=rf"{what}.* at step 6 of \d+; try a training") as told:
+        trained(tmp_path, settings=OFTEN, source=source)
+    assert f"The checkpoint of step 5 is kept in {tmp_path}; it is of these" in str(told.value)
     kept = torch.load(tmp_path / CHECKPOINT, weights_only=True)
-    assert 0 < kept["done"] < 6
+    assert kept["done"] == 5
     assert all(torch.isfinite(weight).all() for weight in kept["network"].values())
+
+
+def test_weights_that_are_no_numbers_are_not_kept(tmp_path):
+    settings = OFTEN.model_copy(update={"learning_rate": 3e37})
+    told = r"the weights became .* at step 1 of \d+; try a training\.learning_rate below 3e\+37"
+    with pytest.raises(DivergedError, match=told):
+        trained(tmp_path, settings=settings)
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_diverging_before_anything_was_learned_does_not_blame_the_learning_rate(tmp_path):
+    with pytest.raises(DivergedError, match=r"at step 1 of \d+; nothing was learned yet") as told:
+        trained(tmp_path, settings=OFTEN, temperature=1e-39)
+    assert "No checkpoint was saved yet" in str(told.value)
+    assert "learning_rate" not in str(told.value)
+
+
+def test_a_float16_step_that_overflows_is_left_out(tmp_path):
+    settings = OFTEN.model_copy(update={"precision": "float16", "epochs": 2})
+    found = trained(tmp_path, settings=settings, source=BreakingBackwards(3))
+    assert all(torch.isfinite(weight).all() for weight in weights(found))
+
+
+def test_float16_steps_that_all_overflow_stop(tmp_path):
+    settings = SMALL.model_copy(update={"precision": "float16", "epochs": 12})
+    with pytest.raises(DivergedError, match="the float16 gradient is infinite or NaN at every"):
+        trained(tmp_path, settings=settings, source=BreakingBackwards(*range(100)))
+
+
+def test_a_checkpoint_whose_weights_are_no_numbers_is_named(tmp_path):
+    trained(tmp_path)
+    kept = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    kept["network"]["weight"] *= float("nan")
+    torch.save(kept, tmp_path / CHECKPOINT)
+    with pytest.raises(StoreError, match="is damaged; delete it"):
+        trained(tmp_path)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):

@@ -1,11 +1,12 @@
 """Lines against plain loops over a small log with ties."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from ctrbench.pretraining.lines import make_lines, masked, redundancy
+from ctrbench.pretraining.lines import LineItems, make_lines, masked, redundancy
 from tests.conftest import make_impressions
 
 
@@ -14,6 +15,42 @@ def has_image():
     mask = np.random.default_rng(5).random(41) < 0.8
     mask[0] = False
     return mask
+
+
+def items_of(lines):
+    """Of all lines."""
+    return lines.items(np.arange(len(lines)))
+
+
+def made(*arguments, **more):
+    return items_of(make_lines(*arguments, **more))
+
+
+def long_log(rows=200_000, users=1000, items=2000):
+    """A log of the pretrain period alone, in which every third impression is clicked."""
+    rng = np.random.default_rng(0)
+    user = rng.integers(1, users + 1, rows).astype(np.int32)
+    item = rng.integers(1, items + 1, rows).astype(np.int32)
+    click = (rng.random(rows) < 1 / 3).astype(np.int8)
+    order = np.argsort(user, kind="stable")
+    before = np.cumsum(click[order]) - click[order]  # clicks that stand before in the flat history
+    first = np.searchsorted(user[order], user[order])
+    start, length = np.empty(rows, np.int64), np.empty(rows, np.int32)
+    start[order], length[order] = before[first], before - before[first]
+    log = make_impressions()
+    counts = {"impressions": rows, "users": users, "items": items}
+    manifest = {"periods": {"pretrain": (0, rows)}, "counts": counts}
+    return dataclasses.replace(
+        log,
+        manifest=log.manifest.model_copy(update=manifest),
+        user_id=user,
+        item_id=item,
+        click=click,
+        history_start=start,
+        history_length=length,
+        history_items=item[order][click[order] == 1],
+        timestamp=np.arange(rows),
+    )
 
 
 def by_loops(log, has_image, shown=5, history=5):
@@ -40,7 +77,7 @@ def by_loops(log, has_image, shown=5, history=5):
 
 
 def test_lines_equal_the_loops(impressions, has_image):
-    lines = make_lines(impressions, has_image)
+    lines = made(impressions, has_image)
     found = [
         (
             [int(i) for i in shown if i],
@@ -55,7 +92,7 @@ def test_lines_equal_the_loops(impressions, has_image):
 def test_each_click_is_a_target_at_most_once_and_only_what_came_before_it_is_seen(
     impressions, has_image
 ):
-    log, lines = impressions, make_lines(impressions, has_image)
+    log, lines = impressions, made(impressions, has_image)
     assert len(lines.target) > 20
     clicks = {
         (int(log.user_id[i]), int(log.item_id[i]), int(log.timestamp[i]))
@@ -74,7 +111,7 @@ def test_each_click_is_a_target_at_most_once_and_only_what_came_before_it_is_see
 
 
 def test_no_line_shows_what_its_history_holds(impressions, has_image):
-    lines = make_lines(impressions, has_image)
+    lines = made(impressions, has_image)
     for shown, history in zip(lines.shown, lines.history, strict=True):
         assert not set(shown[shown > 0]) & set(history[history > 0])
         assert has_image[shown[shown > 0]].all()
@@ -98,8 +135,8 @@ def test_clicks_after_the_period_change_nothing(impressions, has_image):
         history_start=np.array([start[u] for u in log.user_id]),
         history_items=np.array(flat, np.int32),
     )
-    one, two = (make_lines(each, has_image) for each in (log, changed))
-    for field in dataclasses.fields(one):
+    one, two = (made(each, has_image) for each in (log, changed))
+    for field in dataclasses.fields(LineItems):
         np.testing.assert_array_equal(getattr(one, field.name), getattr(two, field.name))
 
 
@@ -107,13 +144,13 @@ def test_a_batch_holds_each_item_once_and_the_same_lines(impressions, has_image)
     lines = make_lines(impressions, has_image)
     chosen = np.array([1, 4, 5, 9])
     batch = lines.batch(chosen)
-    items = np.append(batch.item_id, 0)  # -1 is no item
+    every, items = items_of(lines), np.append(batch.item_id, 0)  # -1 is no item
     assert len(np.unique(batch.item_id)) == len(batch.item_id)
-    np.testing.assert_array_equal(items[batch.shown.numpy()], lines.shown[chosen])
-    np.testing.assert_array_equal(items[batch.history.numpy()], lines.history[chosen])
-    own = np.isin(lines.target_line, chosen)
-    np.testing.assert_array_equal(items[batch.target.numpy()], lines.target[own])
-    np.testing.assert_array_equal(items[batch.earlier.numpy()], lines.earlier[own])
+    np.testing.assert_array_equal(items[batch.shown.numpy()], every.shown[chosen])
+    np.testing.assert_array_equal(items[batch.history.numpy()], every.history[chosen])
+    own = np.isin(every.target_line, chosen)
+    np.testing.assert_array_equal(items[batch.target.numpy()], every.target[own])
+    np.testing.assert_array_equal(items[batch.earlier.numpy()], every.earlier[own])
 
 
 def test_random_masks_repeat_targets_and_predict_from_what_came_later(impressions, has_image):
@@ -121,9 +158,14 @@ def test_random_masks_repeat_targets_and_predict_from_what_came_later(impression
     random = masked(lines, np.random.default_rng(0))
     together = [
         np.sort(np.concatenate([each.target[:, None], each.earlier], axis=1), axis=1)
-        for each in (lines, random)
+        for each in map(items_of, (lines, random))
     ]
     np.testing.assert_array_equal(*together)  # the same clicks, in other roles
+    shown = [
+        np.sort(np.concatenate([each.shown, each.history], axis=1), axis=1)
+        for each in map(items_of, (lines, random))
+    ]
+    np.testing.assert_array_equal(*shown)
     plain, told = redundancy(lines), redundancy(random)
     assert told["repeated_targets"] > plain["repeated_targets"]
     assert told["reversed_pairs"] > plain["reversed_pairs"]
@@ -131,5 +173,54 @@ def test_random_masks_repeat_targets_and_predict_from_what_came_later(impression
 
 def test_other_lengths(has_image):
     log = make_impressions(seed=3)
-    assert make_lines(log, has_image, shown=2, history=3).history.shape[1] == 3
-    assert make_lines(log, has_image, shown=2).shown.shape[1] == 2
+    assert made(log, has_image, shown=2, history=3).history.shape[1] == 3
+    assert made(log, has_image, shown=2).shown.shape[1] == 2
+
+
+@pytest.mark.parametrize("counted", [None, 37])
+@pytest.mark.parametrize("random", [False, True])
+def test_redundancy_equals_the_loops(counted, random, impressions, has_image, monkeypatch):
+    monkeypatch.setattr("ctrbench.pretraining.lines.LINES_AT_ONCE", 8)  # some users at a time
+    if counted:
+        monkeypatch.setattr("ctrbench.pretraining.lines.COUNTED", counted)
+    lines = make_lines(impressions, has_image)
+    if random:
+        lines = masked(lines, np.random.default_rng(0))
+    every, distinct, pairs = items_of(lines), set(), []
+    count = min(counted or len(every.target), len(every.target))
+    for target, earlier, line in zip(every.target, every.earlier, every.target_line, strict=True):
+        if count:
+            count -= 1
+            user = int(every.user[line])
+            distinct.add((user, int(target)))
+            pairs += [(user, int(target), int(item)) for item in earlier if item]
+    both = sum((user, two, one) in set(pairs) for user, one, two in pairs)
+    told = redundancy(lines)
+    assert told["repeated_targets"] == 1 - len(distinct) / (counted or len(every.target))
+    assert told["reversed_pairs"] == both / len(pairs)
+
+
+def test_items_that_lines_show_or_hold(impressions, has_image, monkeypatch):
+    monkeypatch.setattr("ctrbench.pretraining.lines.LINES_AT_ONCE", 7)
+    lines = make_lines(impressions, has_image)
+    every = items_of(lines)
+    found = {*every.shown.ravel(), *every.history.ravel()} - {0}
+    assert lines.distinct_items() == len(found)
+
+
+def test_no_item_with_an_image_gives_no_line(impressions):
+    lines = make_lines(impressions, np.zeros(41, bool))
+    assert len(lines) == len(items_of(lines).target) == lines.distinct_items() == 0
+    assert redundancy(lines) == {"repeated_targets": 0, "reversed_pairs": 0}
+
+
+@pytest.mark.parametrize("history", [5, 50])
+def test_memory_does_not_grow_with_the_history(history):
+    log = long_log()
+    has_image = np.arange(log.item_rows) > 0
+    tracemalloc.start()
+    lines = make_lines(log, has_image, history=history)
+    masked(lines, np.random.default_rng(0))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak / len(log.click) < 64  # bytes of an impression

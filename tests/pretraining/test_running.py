@@ -1,0 +1,84 @@
+"""A version is made once, by whoever comes first, and by all processes together."""
+
+import shutil
+from contextlib import ExitStack
+
+from ctrbench import embeddings, impressions
+from ctrbench.distributed import FirstProcessError
+from ctrbench.errors import DataError
+from ctrbench.identity import hash_json
+from ctrbench.locks import lock
+from ctrbench.pretrain import configured
+from ctrbench.pretraining import FrozenVectors, Job, PretrainSettings, pretrain
+from tests.pretraining.made import by_two_processes
+
+SETTINGS = PretrainSettings(epochs=1, batch_size=64, width=16)
+
+
+def job(version):
+    return Job("taste", version, "courier", configured("courier", {}), SETTINGS)
+
+
+def source(workspace, version):
+    log = impressions.open_impressions(workspace, "taste")
+    table = embeddings.open_version(workspace, "taste", version)
+    return FrozenVectors(table, version, "hash", impressions.items_in_period(log, "pretrain"))
+
+
+def made(workspace, version="made", of="oracle", **more):
+    seen = []
+    found = pretrain(
+        workspace, job(version), source(workspace, of), lambda *_: seen.append(0), **more
+    )
+    return found, len(seen)
+
+
+def test_who_finds_another_at_the_same_settings_waits_and_takes_what_that_one_made(workspace):
+    (first, _), _ = made(workspace)
+    folder = workspace.embeddings / "taste" / "made"
+    shutil.move(folder, workspace.home / "aside")
+    log = impressions.open_impressions(workspace, "taste")
+    key = hash_json(job("made").recipe(log, source(workspace, "oracle")))
+    with ExitStack() as other:
+        other.enter_context(lock(workspace.cache / "locks" / f"pretraining-{key}.lock"))
+
+        def ends():
+            shutil.move(workspace.home / "aside", folder)
+            other.close()
+
+        (found, new), steps = made(workspace, waits=ends)
+    assert found == first
+    assert not new
+    assert not steps
+
+
+def test_who_waited_for_nothing_makes_the_version(workspace):
+    log = impressions.open_impressions(workspace, "taste")
+    key = hash_json(job("made").recipe(log, source(workspace, "oracle")))
+    with ExitStack() as other:
+        other.enter_context(lock(workspace.cache / "locks" / f"pretraining-{key}.lock"))
+        (_, new), steps = made(workspace, waits=other.close)
+    assert new
+    assert steps
+
+
+def both(rank, found, workspace):
+    made(workspace)
+    found["made", rank] = "made" in embeddings.names(workspace, "taste")
+    found["again", rank] = made(workspace)
+    try:
+        made(workspace, "flat", of="constant")
+    except DataError as error:
+        found["flat", rank] = str(error)
+    except FirstProcessError:
+        found["flat", rank] = "the first failed"
+
+
+def test_no_process_leaves_before_the_version_is_there(workspace):
+    found = by_two_processes(both, workspace)
+    assert found["made", 0]
+    assert found["made", 1]
+    assert found["again", 1] == (None, 0)
+    assert not found["again", 0][0][1]
+    assert "the vectors collapsed" in found["flat", 0]
+    assert found["flat", 1] == "the first failed"
