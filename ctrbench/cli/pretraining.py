@@ -145,6 +145,7 @@ def _processes() -> Iterator[None]:
 
     import torch
     import torch.distributed as dist
+    import torch.distributed.nn  # loaded later, its defaults would hold the group past its end
 
     from ctrbench.distributed import FirstProcessError
 

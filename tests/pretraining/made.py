@@ -1,16 +1,20 @@
 """A source of random vectors, and everything else that a small training needs."""
 
 import io
+import os
 import socket
+import weakref
 
 import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
+import typer
 from PIL import Image
 from torch import nn
 
 from ctrbench import encoders
+from ctrbench.cli.pretraining import _processes
 from ctrbench.distributed import Processes
 from ctrbench.pretrain import configured
 from ctrbench.pretraining.fitting import fit
@@ -92,7 +96,7 @@ def step_of(name, source, settings=SMALL, across=None):
 
 
 def by_two_processes(work, *arguments):
-    """What `work(rank, found, *arguments)` of two processes on one batch writes into `found`."""
+    """What `work(rank, found, *arguments)` writes into `found` in two processes of torchrun."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -102,11 +106,15 @@ def by_two_processes(work, *arguments):
 
 
 def _process(rank, port, work, found, arguments):
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": 2, "RANK": rank}
+    os.environ.update({name: str(value) for name, value in place.items()})
     try:
-        work(rank, found, *arguments)
-    finally:
-        dist.destroy_process_group()
+        with _processes():
+            group = weakref.ref(dist.group.WORLD)
+            work(rank, found, *arguments)
+    except typer.Exit as ended:
+        found["exit code", rank] = ended.exit_code
+    assert group() is None  # or its threads would outlive the interpreter, which aborts then
 
 
 def trained(folder, name="courier", source=None, settings=SMALL, progress=lambda *_: None, **more):

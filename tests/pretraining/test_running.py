@@ -4,7 +4,6 @@ import shutil
 from contextlib import ExitStack
 
 from ctrbench import embeddings, impressions
-from ctrbench.distributed import FirstProcessError
 from ctrbench.errors import DataError
 from ctrbench.identity import hash_json
 from ctrbench.locks import lock
@@ -70,8 +69,6 @@ def both(rank, found, workspace):
         made(workspace, "flat", of="constant")
     except DataError as error:
         found["flat", rank] = str(error)
-    except FirstProcessError:
-        found["flat", rank] = "the first failed"
 
 
 def test_no_process_leaves_before_the_version_is_there(workspace):
@@ -81,4 +78,4 @@ def test_no_process_leaves_before_the_version_is_there(workspace):
     assert found["again", 1] == (None, 0)
     assert not found["again", 0][0][1]
     assert "the vectors collapsed" in found["flat", 0]
-    assert found["flat", 1] == "the first failed"
+    assert found["exit code", 1] == 0  # silent: the first says why
