@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ctrbench.stats import Inference
 
 WIDTH = 120  # letters of the table at least; a narrower terminal wraps its lines
+MARKS = "os^Dv*PX<>"  # of versions in a drawing
 AXES = {
     "latency": "ms for a request of 1,024 impressions, median",
     "bytes": "bytes moved for an impression with a full history",
@@ -164,7 +165,10 @@ def _print(places: list[Place], headline: str) -> None:
 
 
 def _draw(places: list[Place], against: str, headline: str, output: Path) -> None:
-    """Gains with their intervals against a cost; a line joins the arms that no other beats."""
+    """Gains with their intervals against a cost; a line joins the arms that no other beats.
+
+    A colour for each mode, a mark for each version.
+    """
     from ctrbench.cli._drawings import new_figure, save
 
     shown = [
@@ -176,9 +180,18 @@ def _draw(places: list[Place], against: str, headline: str, output: Path) -> Non
         raise ConfigError("no gain is stored yet: `ctrbench run` the file first.")
     figure = new_figure(10, 5)
     axes = figure.add_subplot()
-    for name, x, gain in shown:
+    versions, modes = (list(dict.fromkeys(part)) for part in zip(*_parts(shown), strict=True))
+    for (name, x, gain), (version, mode) in zip(shown, _parts(shown), strict=True):
         reach = [[100 * (gain.estimate - gain.low)], [100 * (gain.high - gain.estimate)]]
-        axes.errorbar(x, 100 * gain.estimate, yerr=reach, fmt="o", capsize=2, label=name)
+        axes.errorbar(
+            x,
+            100 * gain.estimate,
+            yerr=reach,
+            fmt=MARKS[versions.index(version) % len(MARKS)],
+            color=f"C{modes.index(mode)}",
+            capsize=2,
+            label=name,
+        )
     front = _front([(x, gain.estimate) for _, x, gain in shown])
     ends = [x for x, _ in front], [100 * y for _, y in front]
     axes.plot(*ends, color="0.6", zorder=0, label="no other beats")
@@ -187,6 +200,11 @@ def _draw(places: list[Place], against: str, headline: str, output: Path) -> Non
     axes.set_ylabel(f"{headline.upper()} over the baseline, pp, 95 % interval")
     figure.legend(loc="outside right upper", fontsize=8)
     save(figure, output)
+
+
+def _parts(shown: list[tuple[str, float, Inference]]) -> list[tuple[str, str]]:
+    """Version and mode of each arm."""
+    return [(version, mode) for version, _, mode in (name.partition(" / ") for name, *_ in shown)]
 
 
 def _front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
