@@ -31,9 +31,7 @@ class Quality:
     effective_rank: float | None  # dimensions in use: the exponential of the spectrum's entropy
     mean_cosine: float | None  # of two items at random
     alignment: float | None  # mean squared distance of a clicked item and the click before it
-    uniformity: (
-        float | None
-    )  # log mean exp(-2 d^2) of two items at random; the lower, the more even
+    uniformity: float | None  # log mean exp(-2 d^2) of two items; the lower, the more even
     same_category: float | None  # share of an item's ten nearest that share its category
     by_chance: float | None  # the same of ten items at random
     sim_auc: float | None  # of the mean cosine of the target and the clicked items, on `valid`

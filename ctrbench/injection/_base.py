@@ -96,9 +96,7 @@ class Injection(Frozen, ABC):
     """One way in which image vectors enter the CTR model."""
 
     seeded: ClassVar[bool] = False  # True: `prepare` draws chance, so every seed has its own
-    starts_ids: ClassVar[bool] = (
-        False  # True: `starting_ids` gives a start; one of a combination may
-    )
+    starts_ids: ClassVar[bool] = False  # True: `starting_ids` gives one; one part of several may
     revision: ClassVar[int] = 1  # raised by its author when equal settings give other results
 
     learning_rate_factor: PositiveFloat = 1.0  # of the image block, relative to the model's

@@ -124,9 +124,7 @@ def _no_numbers(
     """What is infinite or NaN before a step is made; the same in all processes."""
     if not np.isfinite(loss):
         return f"the loss became {loss}"
-    if (
-        scaler.is_enabled()
-    ):  # a scale that overflows is normal: the step is left out, the scale halved
+    if scaler.is_enabled():  # a scale may overflow: the step is left out, the scale halved
         lost = scaler.get_scale() < LEAST_SCALE
         return "the float16 gradient is infinite or NaN at every scale" if lost else None
     norm = float(get_total_norm([one.grad for one in parameters if one.grad is not None]))

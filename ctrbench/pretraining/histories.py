@@ -40,9 +40,18 @@ def latest(
         apart: (n, P) items that are left out.
         length: of the result; filled from behind, 0 before.
     """
+    window = length * LOOKED_BACK
     found = np.zeros((len(end), length), np.int32)
     for part in _parts(len(end), length, apart.shape[1]):
-        found[part] = _latest_of(log, has_image, start[part], end[part], apart[part], length)
+        places = end[part, None] - window + np.arange(window)  # (rows, window)
+        inside = places >= start[part, None]
+        items = np.zeros(places.shape, np.int32)
+        items[inside] = log.history_items[places[inside]]
+        left_out = (items[:, :, None] == apart[part, None, :]).any(axis=2)
+        usable = inside & has_image[items] & ~left_out
+        rank = np.cumsum(usable[:, ::-1], axis=1, dtype=np.int32)[:, ::-1]  # 1: the latest usable
+        row, place = np.nonzero(usable & (rank <= length))
+        found[part.start + row, length - rank[row, place]] = items[row, place]
     return found
 
 
@@ -58,7 +67,7 @@ def filled_places(
     found = np.zeros(len(end), np.min_scalar_type(length))
     width = apart(slice(0, 1)).shape[1]
     for part in _parts(len(end), length, width):
-        found_items = _latest_of(log, has_image, start[part], end[part], apart(part), length)
+        found_items = latest(log, has_image, start[part], end[part], apart(part), length)
         found[part] = np.count_nonzero(found_items, axis=1)
     return found
 
@@ -101,27 +110,6 @@ def places_of(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def small(values: np.ndarray, most: int) -> np.ndarray:
     """The whole numbers, none above `most`, in half the memory where they fit."""
     return values.astype(np.int32 if most <= np.iinfo(np.int32).max else np.int64)
-
-
-def _latest_of(
-    log: Impressions,
-    has_image: np.ndarray,
-    start: np.ndarray,
-    end: np.ndarray,
-    apart: np.ndarray,
-    length: int,
-) -> np.ndarray:
-    window = length * LOOKED_BACK
-    places = end[:, None] - window + np.arange(window)  # (n, window)
-    inside = places >= start[:, None]
-    items = np.zeros(places.shape, np.int32)
-    items[inside] = log.history_items[places[inside]]
-    usable = inside & has_image[items] & ~(items[:, :, None] == apart[:, None, :]).any(axis=2)
-    rank = np.cumsum(usable[:, ::-1], axis=1, dtype=np.int32)[:, ::-1]  # 1: the latest usable
-    found = np.zeros((len(end), length), np.int32)
-    row, place = np.nonzero(usable & (rank <= length))
-    found[row, length - rank[row, place]] = items[row, place]
-    return found
 
 
 def _parts(count: int, length: int, width: int) -> Iterator[slice]:

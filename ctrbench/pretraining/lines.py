@@ -60,9 +60,7 @@ class Lines:
     length: np.ndarray  # (L,) its impressions
     clicked: np.ndarray  # (L,) bool: whether it ends with a click; no other place has one
     filled: np.ndarray  # (L,) clicks of its history
-    target_begin: (
-        np.ndarray
-    )  # (L + 1,) targets of line i are [target_begin[i], target_begin[i + 1])
+    target_begin: np.ndarray  # (L + 1,) line i has targets target_begin[i] up to the next
     target: np.ndarray  # (S,) place in the flat history; the first line whose history it is in
     target_end: np.ndarray  # (S,) where in it the clicks strictly before end
     target_filled: np.ndarray  # (S,) clicks before it
