@@ -30,7 +30,7 @@ from ctrbench.slices import problems as slice_problems
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
-PROTOCOL = 3  # raised when the same cell would give another result; guarded by a golden test
+PROTOCOL = 4  # raised when the same cell would give another result; guarded by a golden test
 MOST_COUNTED = 200_000  # vectors whose distinct ones are counted before a run; of more, all count
 
 

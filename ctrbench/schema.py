@@ -17,6 +17,7 @@ PERIODS = ("pretrain", "train", "valid", "test")  # in order of time
 
 FieldOwner = Literal["user", "item", "context"]
 FieldKind = Literal["categorical", "list", "numeric", "text"]
+SnapshotKind = Literal["impression", "session", "day", "period"]
 
 
 class Frozen(BaseModel):
@@ -54,6 +55,8 @@ class DatasetManifest(Frozen):
     split: Split
     periods: dict[str, tuple[int, int]]  # half-open ranges of rows, in the order of PERIODS
     history: Literal["derived", "given"]  # from the user's own clicks, or from the data set
+    snapshot: SnapshotKind = "impression"  # when the state that a model sees of a user is renewed
+    snapshot_column: str | None = None  # of the log, that names a session or a day
     has_timestamp: bool
     has_weight: bool
     has_images: bool
@@ -116,7 +119,9 @@ class Impressions:
     """A data set as memory-mapped columns; N impressions, V - 1 items, ids from 1, 0 is unknown.
 
     Rows stand in the order of periods, within a period in the order of time. The history of
-    row i is the last entries of history_items[start_i : start_i + length_i], oldest first.
+    row i is the last entries of history_items[start_i : start_i + length_i], oldest first. A
+    derived history and the prior counts hold what happened strictly before the first impression
+    of the row's snapshot unit, see `ctrbench.impressions.snapshots`.
     """
 
     manifest: DatasetManifest
@@ -128,12 +133,18 @@ class Impressions:
     history_items: np.ndarray  # (H,) int32, item ids; 0 is an item without a row in `items`
     timestamp: np.ndarray | None  # (N,) int64, seconds since 1970, or the log's own ordinal
     weight: np.ndarray | None  # (N,) float32, > 0
-    prior_impressions: np.ndarray | None  # (N,) int32, the user's impressions strictly before
+    prior_impressions: np.ndarray | None  # (N,) int32, the user's impressions before the unit
     prior_clicks: np.ndarray | None  # (N,) int32, the clicked ones among them
     p_true: np.ndarray | None  # (N,) float32, of a simulated log; no model sees it
     user_fields: dict[str, Column]  # row = user_id, row 0 unknown
     item_fields: dict[str, Column]  # row = item_id, row 0 unknown
     context_fields: dict[str, Column]  # row = impression
+    group: np.ndarray | None = None  # (N,) int32, groups finer than users; None: the users
+
+    @property
+    def group_id(self) -> np.ndarray:
+        """(N,) int32, the evaluation group: the impressions that GAUC compares with each other."""
+        return self.user_id if self.group is None else self.group
 
     def rows(self, period: str) -> slice:
         """The rows of one period; empty if the data set has none."""

@@ -10,6 +10,7 @@ from ctrbench.schema import Frozen
 
 HiddenSizes = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 TableOptimizer = Literal["auto", "adam", "lazy_adam", "rowwise_adagrad"]
+UserStatistic = Literal["history_length", "click_rate"]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -23,6 +24,8 @@ class ModelSettings(Frozen):
     embedding_size: PositiveInt = 16  # of the item id
     field_embedding_size: PositiveInt = 8  # of every categorical or list field
     fields: tuple[str, ...] | None = None  # those the model sees; null: all but text
+    # As of the data set's snapshot: log(1 + length of the history), share of impressions clicked.
+    user_statistics: tuple[UserStatistic, ...] = ("history_length", "click_rate")
     user_id: bool = False  # embed the user's own id as one more user field
     attention: HiddenSizes = (64, 32)  # of the attention unit
     top: HiddenSizes = (200, 80)  # of the last MLP

@@ -11,11 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ctrbench.impressions import Summary
+from ctrbench.impressions.snapshots import ticks_per_second
 from ctrbench.schema import DatasetManifest
 
 WIDE = 160  # columns where the output is no terminal and nothing should be cut
-OLDEST = 10**8  # smaller timestamps (before 1973) are taken as ordinals, not as seconds
-SCALES = ((10**11, 1), (10**14, 10**3), (10**17, 10**6))  # bound, units per second
 
 
 def console() -> Console:
@@ -37,8 +36,10 @@ def overview(manifest: DatasetManifest) -> Table:
     """The facts of a data set, one a line."""
     counts = manifest.counts
     ctr = counts["clicks"] / counts["impressions"]
+    by = f" by column {manifest.snapshot_column}" if manifest.snapshot_column else ""
+    group = f"user x {manifest.snapshot}" if manifest.snapshot in ("session", "day") else "user"
     where = {
-        "derived": "the user's own clicks strictly before the impression",
+        "derived": f"the user's own clicks before the start of the {manifest.snapshot}",
         "given": f"given by the data set, {counts['history_items']:,} items in distinct lists",
     }
     images = "none"
@@ -54,6 +55,7 @@ def overview(manifest: DatasetManifest) -> Table:
         ("label", manifest.label),
         ("split", str(manifest.split)),
         ("history", where[manifest.history]),
+        ("snapshot", f"{manifest.snapshot}{by}; GAUC compares impressions of one {group}"),
         ("images", images),
         ("weights", "yes" if manifest.has_weight else "no"),
         ("imported", f"{manifest.created} by {manifest.importer}"),
@@ -108,7 +110,7 @@ def _moment(timestamp: int | None) -> str:
     """A day if the number can be one, else the number; seconds, milliseconds or microseconds."""
     if timestamp is None:
         return "–"
-    scale = next((scale for bound, scale in SCALES if timestamp < bound), None)
-    if scale is None or timestamp < OLDEST:
+    scale = ticks_per_second(timestamp)
+    if scale is None:
         return f"{timestamp}"
     return f"{datetime.fromtimestamp(timestamp / scale, UTC):%Y-%m-%d}"

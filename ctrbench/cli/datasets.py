@@ -6,6 +6,7 @@ import inspect
 import shutil
 from collections.abc import Callable
 from dataclasses import fields as dataclass_fields
+from dataclasses import replace
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -18,6 +19,7 @@ from ctrbench.cli import _dataset_views as views
 from ctrbench.cli import _guards as guards
 from ctrbench.datasets import Importer
 from ctrbench.errors import ConfigError
+from ctrbench.impressions import Snapshot
 from ctrbench.workspace import Workspace, check_name
 
 PACKAGE = "ctrbench.datasets"
@@ -25,6 +27,13 @@ PACKAGE = "ctrbench.datasets"
 app = typer.Typer(help="Click logs: what was shown to whom, and clicked.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The data set's name.", show_default=False)]
+DEFAULT_SNAPSHOT = "period"
+SNAPSHOT = (
+    "When the user state that a model sees is renewed: period (at the start of valid, of test and "
+    "of each block of train), day or session (GAUC then compares within user x day or user x "
+    "session), or impression (real time; biases GAUC)."
+)
+SNAPSHOT_COLUMN = "Column of the impressions that names the session or the day."
 SPLIT = "time:20/50/10/20, per_user:20/50/10/20 (three shares: no pretrain period) or given."
 
 
@@ -117,10 +126,18 @@ def remove(
 
 
 def _command(name: str, importer: type[Importer]) -> Any:
-    """A command whose options are the importer's fields, `--name` and `--split`."""
+    """A command whose options are the importer's fields, and those that all importers share."""
 
-    def run(context: typer.Context, name: str | None, split: str | None, **options: Any) -> None:
-        _run(context.obj, importer(**options), name, split)
+    def run(
+        context: typer.Context,
+        name: str | None,
+        split: str | None,
+        snapshot: str,
+        snapshot_column: str | None,
+        **options: Any,
+    ) -> None:
+        frozen = impressions.parse_snapshot(snapshot, snapshot_column)
+        _run(context.obj, importer(**options), name, split, frozen)
 
     help_name = "Name of the data set."
     common = [
@@ -132,6 +149,12 @@ def _command(name: str, importer: type[Importer]) -> Any:
             importer.default_name,
         ),
         _parameter("split", Annotated[str | None, typer.Option(help=SPLIT)], None),
+        _parameter("snapshot", Annotated[str, typer.Option(help=SNAPSHOT)], DEFAULT_SNAPSHOT),
+        _parameter(
+            "snapshot_column",
+            Annotated[str | None, typer.Option(metavar="COLUMN", help=SNAPSHOT_COLUMN)],
+            None,
+        ),
     ]
     command: Callable[..., None] = run
     command.__signature__ = inspect.Signature(common)  # type: ignore[attr-defined]
@@ -155,7 +178,13 @@ def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, kind, annotation=annotation, default=default)
 
 
-def _run(workspace: Workspace, importer: Importer, name: str | None, split: str | None) -> None:
+def _run(
+    workspace: Workspace,
+    importer: Importer,
+    name: str | None,
+    split: str | None,
+    snapshot: Snapshot,
+) -> None:
     """Import, and end with what was read and what to type next."""
     if name is None:
         raise ConfigError("say how the data set shall be called: --name NAME.")
@@ -166,7 +195,7 @@ def _run(workspace: Workspace, importer: Importer, name: str | None, split: str 
         Console(stderr=True).status("opening") as status,
         impressions.database(workspace) as connection,
     ):
-        raw = importer.read(connection, wanted, status.update)
+        raw = replace(importer.read(connection, wanted, status.update), snapshot=snapshot)
         manifest = impressions.build(workspace, name, raw, status.update)
     summary = impressions.summarise(impressions.open_impressions(workspace, name))
     out = views.console()

@@ -15,6 +15,7 @@ from ctrbench.impressions.opening import (
 )
 from ctrbench.impressions.periods import items_in_period
 from ctrbench.impressions.preparing import Progress, Raw
+from ctrbench.impressions.snapshots import Snapshot, parse_snapshot
 from ctrbench.impressions.splits import parse_split
 from ctrbench.impressions.summary import PeriodSummary, Summary, summarise
 
@@ -22,6 +23,7 @@ __all__ = [
     "PeriodSummary",
     "Progress",
     "Raw",
+    "Snapshot",
     "Summary",
     "build",
     "check",
@@ -31,6 +33,7 @@ __all__ = [
     "items_with_image",
     "names",
     "open_impressions",
+    "parse_snapshot",
     "parse_split",
     "raw_item_ids",
     "read_manifest",

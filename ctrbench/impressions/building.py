@@ -64,6 +64,8 @@ def _write(
         split=raw.split,
         periods=prepared.periods,
         history=prepared.history,
+        snapshot=prepared.snapshot.kind,
+        snapshot_column=prepared.snapshot.column,
         has_timestamp=prepared.has_timestamp,
         has_weight=prepared.has_weight,
         has_p_true=prepared.has_p_true,

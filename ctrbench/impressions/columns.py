@@ -104,6 +104,8 @@ def content_hash(
         manifest: of the data set.
     """
     facts = manifest.model_dump(mode="json", include={"label", "split", "periods", "history"})
+    if manifest.snapshot != "impression":  # what all were before there were others
+        facts["snapshot"] = [manifest.snapshot, manifest.snapshot_column]
     facts["fields"] = [field.model_dump() for field in manifest.fields if field.kind != "text"]
     content = ContentHash()
     content.text("facts", [canonical_json(facts)])

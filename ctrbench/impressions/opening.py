@@ -170,4 +170,5 @@ def _impressions(manifest: DatasetManifest, columns: dict[str, Column]) -> Impre
         user_fields=fields("user", "users"),
         item_fields=fields("item", "items"),
         context_fields=fields("context", "impressions"),
+        group=arrays.get("impressions.group_id"),
     )

@@ -14,10 +14,11 @@ from torch import Tensor
 from ctrbench.impressions.periods import chunks, count_users
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.schema import Column, Impressions, Ragged
-from ctrbench.settings import ModelSettings
+from ctrbench.settings import ModelSettings, UserStatistic
 
 Seen = Callable[[], Iterable[np.ndarray]]  # rows of the training period, part by part
 
+USER_STATISTICS: tuple[UserStatistic, ...] = ("history_length", "click_rate")
 ROUNDING = 1e-6  # a deviation below this, relative to the mean, is a constant
 
 
@@ -91,9 +92,8 @@ class Packer:
         self._known_id = np.where(self.item_counts > 0, np.arange(log.item_rows), 0)
         self._known_id[0] = 0
         self._inputs = _inputs(log, settings, self.item_counts > 0)
-        self._statistics = _Scale.fit(
-            _history_statistics(log, part) for part in chunks(log.rows("train"))
-        )
+        self._chosen = [USER_STATISTICS.index(name) for name in settings.user_statistics]
+        self._scale = _Scale.fit(self._statistics(part) for part in chunks(log.rows("train")))
         self._mean_weight = (
             1.0 if log.weight is None else float(log.weight[log.rows("train")].mean())
         )
@@ -109,7 +109,7 @@ class Packer:
             item_codes=item.code_sizes,
             item_numbers=item.number_width,
             row_codes=user.code_sizes | context.code_sizes,
-            row_numbers=2 + user.number_width + context.number_width,
+            row_numbers=len(self._chosen) + user.number_width + context.number_width,
         )
 
     def pack(self, rows: np.ndarray, dropout: tuple[float, np.random.Generator] | None) -> Batch:
@@ -138,7 +138,7 @@ class Packer:
             row_numbers=_tensor(
                 np.concatenate(
                     [
-                        self._statistics.apply(_history_statistics(log, rows)),
+                        self._scale.apply(self._statistics(rows)),
                         inputs.user.numbers(user_id),
                         inputs.context.numbers(rows),
                     ],
@@ -149,6 +149,10 @@ class Packer:
             image_item={name: _tensor(values[items]) for name, values in self._image_item.items()},
             image_slot={name: _tensor(values[slots]) for name, values in self._image_slot.items()},
         )
+
+    def _statistics(self, rows: np.ndarray | slice) -> np.ndarray:
+        """(B, n) what is known of each row's user."""
+        return _user_statistics(self.slots.impressions, rows)[:, self._chosen]
 
     def with_permuted_ids(self, rng: np.random.Generator) -> Packer:
         """The same, but every item that training knows bears the id of another."""
@@ -349,8 +353,8 @@ def _drop(ids: np.ndarray, dropout: tuple[float, np.random.Generator] | None) ->
     return np.where(rng.random(len(ids)) < share, 0, ids)
 
 
-def _history_statistics(log: Impressions, rows: np.ndarray | slice) -> np.ndarray:
-    """(B, 2): log(1 + history length) and the user's share of clicks before; NaN where unknown."""
+def _user_statistics(log: Impressions, rows: np.ndarray | slice) -> np.ndarray:
+    """(B, 2): log(1 + history length) and the share of clicks, as of the snapshot; NaN: unknown."""
     length = np.log1p(log.history_length[rows], dtype=np.float64)
     if log.prior_impressions is None or log.prior_clicks is None:
         share = np.full(len(length), np.nan)

@@ -13,7 +13,15 @@ from ctrbench.errors import DataError, raise_all
 from ctrbench.impressions.database import column_types, quoted
 from ctrbench.impressions.earlier import make_earlier
 from ctrbench.impressions.numbering import encoded, number_ids, number_values
-from ctrbench.impressions.splits import period_expression
+from ctrbench.impressions.snapshots import (
+    Snapshot,
+    check_groups,
+    check_resolution,
+    check_snapshot,
+    freeze,
+    train_blocks,
+)
+from ctrbench.impressions.splits import block_expression, period_expression
 from ctrbench.schema import PERIODS, Field, Split
 
 if TYPE_CHECKING:
@@ -21,11 +29,12 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 
+PERIOD = Snapshot()
 OWNERS = ("user", "item", "context")
 RESERVED = {
     *("user_id", "item_id", "click", "timestamp", "period", "weight", "history", "raw_id"),
     *("listed", "history_start", "history_length", "prior_impressions", "prior_clicks"),
-    "p_true",
+    *("p_true", "group_id"),
 }
 
 
@@ -47,6 +56,7 @@ class Raw:
     label: str  # what counts as a click, in words
     split: Split
     fields: tuple[Field, ...] = ()  # sizes are filled in here
+    snapshot: Snapshot = PERIOD
     valid_share: float | None = None  # of a given train period, when there is no valid one
     images: Path | None = None  # a folder of <item id>.jpg, or Parquet of item_id and bytes
     notes: tuple[str, ...] = ()
@@ -55,7 +65,10 @@ class Raw:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the tables `placed`, `item_ids`, `user_ids` and, if given, `history_lists` hold."""
+    """What the tables `placed`, `item_ids`, `user_ids` and, if given, `history_lists` hold.
+
+    With a snapshot other than `impression`, `frozen` stands beside `placed`, row by row.
+    """
 
     fields: tuple[Field, ...]  # in canonical order, with sizes
     periods: dict[str, tuple[int, int]]  # half-open ranges of rows
@@ -63,6 +76,7 @@ class Prepared:
     has_weight: bool
     has_p_true: bool
     history: Literal["derived", "given"]
+    snapshot: Snapshot
     order: tuple[str, ...]  # columns of `placed`: the order of the record's rows
     in_order: bool  # whether the rows of `placed` stand in it
 
@@ -87,9 +101,11 @@ def prepare(raw: Raw, progress: Progress) -> Prepared:
         raise DataError(f"the split {raw.split} needs a timestamp; without one, give the periods.")
     if raw.split.kind == "given" and "period" not in columns:
         raise DataError("a given split needs a column 'period', or files as train=FILE, test=FILE.")
+    check_snapshot(raw.snapshot, raw.fields)
     progress("numbering users and items")
     number_ids(connection, has_history)
-    ordered = sorted(raw.fields, key=lambda field: (OWNERS.index(field.of), field.name))
+    kept = [field for field in raw.fields if field.name != raw.snapshot.column]
+    ordered = sorted(kept, key=lambda field: (OWNERS.index(field.of), field.name))
     fields = tuple(
         field.model_copy(update={"size": number_values(connection, index, field)})
         if field.kind in ("categorical", "list")
@@ -98,17 +114,27 @@ def prepare(raw: Raw, progress: Progress) -> Prepared:
     )
     progress("numbering impressions")
     order = _order(fields, set(columns))
-    _encode(connection, fields, set(columns), order)
+    _encode(connection, fields, set(columns), order, raw.snapshot.column)
     progress("looking back in time")
     _count_earlier(connection, has_timestamp)
     if has_history:
         _number_histories(connection, has_timestamp)
     progress("dividing into periods")
     periods = _place(connection, raw)
+    _freeze(connection, raw, periods, has_timestamp)
     history = "given" if has_history else "derived"
     given = ("weight" in columns, "p_true" in columns)
     in_order = has_timestamp and raw.split.kind == "time"
-    return Prepared(fields, periods, has_timestamp, *given, history, ("_index", *order), in_order)
+    return Prepared(
+        fields,
+        periods,
+        has_timestamp,
+        *given,
+        history,
+        raw.snapshot,
+        ("_index", *order),
+        in_order,
+    )
 
 
 def _check_fields(fields: tuple[Field, ...]) -> None:
@@ -142,6 +168,7 @@ def _encode(
     fields: tuple[Field, ...],
     columns: set[str],
     order: tuple[str, ...],
+    unit: str | None,
 ) -> None:
     """Make `encoded`: the impressions as numbers, in order; columns of ours start with '_'."""
     chosen = ["user_ids.user_id", "item_ids.item_id", "click::TINYINT AS click"]
@@ -159,6 +186,9 @@ def _encode(
         chosen += ["period AS _period", f"{draw} AS _draw"]
     if "history" in columns:
         chosen.append(f"{_history_key('impressions.history')} AS _history")
+    if unit is not None:
+        value = f"nullif(impressions.{quoted(unit)}::VARCHAR, '')"
+        chosen.append(f"CASE WHEN {value} IS NOT NULL THEN hash({value}) END AS _unit")
     for index, field in enumerate(fields):
         if field.of == "context":
             expression, join = encoded(index, field, "impressions")
@@ -230,3 +260,22 @@ def _place(connection: DuckDBPyConnection, raw: Raw) -> dict[str, tuple[int, int
             periods[name] = (start, start + count)
         start += count
     return periods
+
+
+def _freeze(
+    connection: DuckDBPyConnection,
+    raw: Raw,
+    periods: dict[str, tuple[int, int]],
+    has_timestamp: bool,
+) -> None:
+    """Make `frozen`, unless the state of the moment is asked for."""
+    if raw.snapshot.kind == "impression":
+        if has_timestamp:
+            check_resolution(connection)
+        return
+    block = "0"
+    if raw.snapshot.kind == "period" and has_timestamp:
+        block = block_expression(connection, raw.split, train_blocks(periods))
+    freeze(connection, raw.snapshot, block, has_timestamp)
+    if raw.snapshot.kind != "period":
+        check_groups(connection, raw.snapshot)

@@ -30,15 +30,18 @@ def write_record(connection: DuckDBPyConnection, prepared: Prepared, folder: Pat
 
 def _impressions(prepared: Prepared) -> str:
     """Rows in the order of the record; a join could change it, all else keeps it."""
-    given = prepared.history == "given"
+    given, frozen = prepared.history == "given", prepared.snapshot.kind != "impression"
+    state = "frozen" if frozen else "placed"
     chosen = ["user_id", "item_id", "click"]
     if given:
         start, length = "coalesce(history_lists.start, 0)", "coalesce(history_lists.length, 0)"
     else:
-        start, length = "_user_start", "prior_clicks"
+        start, length = "_user_start", f"{state}.prior_clicks"
     chosen += [f"{start} AS history_start", f"{length} AS history_length"]
     if prepared.has_timestamp:
-        chosen += ["prior_impressions", "prior_clicks", "timestamp"]
+        chosen += [f"{state}.prior_impressions", f"{state}.prior_clicks", "timestamp"]
+    if prepared.snapshot.kind in ("session", "day"):
+        chosen.append("group_id")
     if prepared.has_weight:
         chosen.append("weight")
     if prepared.has_p_true:
@@ -46,7 +49,8 @@ def _impressions(prepared: Prepared) -> str:
     chosen += [quoted(field.name) for field in prepared.fields if field.of == "context"]
     join = "LEFT JOIN history_lists USING (_history)" if given else ""
     order = "" if prepared.in_order and not join else f"ORDER BY {', '.join(prepared.order)}"
-    return f"SELECT {', '.join(chosen)} FROM placed {join} {order}"
+    rows = "placed POSITIONAL JOIN frozen" if frozen else "placed"
+    return f"SELECT {', '.join(chosen)} FROM {rows} {join} {order}"
 
 
 def _history(prepared: Prepared) -> str:

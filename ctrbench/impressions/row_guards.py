@@ -9,6 +9,10 @@ import numpy as np
 from ctrbench.impressions.periods import CHUNK, chunks, count_users
 from ctrbench.schema import Guard, Impressions
 
+REAL_TIME = (
+    "GAUC is biased where a model sees outcomes of the group it is judged on: import the log with "
+    "--snapshot period, or with groups as fine as its states"
+)
 LATE = "impressions are not later than all of the periods before"
 
 
@@ -111,18 +115,23 @@ def _user_blocks(impressions: Impressions) -> Iterator[np.ndarray]:
 
 
 def strictly_before(impressions: Impressions) -> Guard:
-    """Is a derived history all of the user's strictly earlier clicks, and nothing else?"""
+    """Is a derived history the user's clicks strictly before the snapshot, and nothing else?"""
     name = "history strictly before"
     if impressions.manifest.history == "given":
-        return Guard(name, "warning", "histories are given; their times cannot be verified")
+        return _given_within_groups(impressions, name)
     times, wrong = impressions.timestamp, 0
     if times is None:
         return Guard(name, "error", "a derived history without timestamps")
     for rows in _user_blocks(impressions):
         wrong += _wrong_histories(impressions, rows, times[rows])
     if wrong:
-        return Guard(name, "error", f"{wrong} impressions do not see exactly the earlier clicks")
-    return Guard(name, "ok", "every history ends before its impression, ties left out")
+        message = f"{wrong} impressions do not see exactly the clicks before their snapshot"
+        return Guard(name, "error", message)
+    kind = impressions.manifest.snapshot
+    if kind == "impression":
+        return Guard(name, "warning", f"every history ends before its impression. {REAL_TIME}")
+    message = f"every history ends before the first impression of its {kind}, ties left out"
+    return Guard(name, "ok", message)
 
 
 def _wrong_histories(impressions: Impressions, rows: np.ndarray, times: np.ndarray) -> int:
@@ -137,8 +146,11 @@ def _wrong_histories(impressions: Impressions, rows: np.ndarray, times: np.ndarr
     first_of_moment = np.maximum.accumulate(np.where(new_moment, np.arange(len(users)), 0))
     earlier = np.cumsum(clicks) - clicks
     before = earlier[first_of_moment] - earlier[first_of_user]
+    unit = _units(impressions, rows[order])
+    least = np.full(len(rows), len(rows))
+    np.minimum.at(least, unit, before)  # what the first impression of the unit saw
     start = impressions.history_start[rows][order]
-    wrong = impressions.history_length[rows][order] != before
+    wrong = impressions.history_length[rows][order] != least[unit]
     wrong |= start != start[first_of_user]
     clicked = np.flatnonzero(clicks)
     position = start[clicked] + earlier[clicked] - earlier[first_of_user][clicked]
@@ -147,6 +159,65 @@ def _wrong_histories(impressions: Impressions, rows: np.ndarray, times: np.ndarr
     stored = impressions.history_items[position[inside]]
     wrong[clicked[inside][stored != items[clicked[inside]]]] = True
     return int(np.count_nonzero(wrong))
+
+
+def _units(impressions: Impressions, rows: np.ndarray) -> np.ndarray:
+    """(n,) int64 numbers of the snapshot units of some rows, from 0.
+
+    By the snapshot `period` the units of `train` are its blocks, of which the record tells only
+    that rows of one block share their prior count.
+    """
+    kind, edges = impressions.manifest.snapshot, impressions.manifest.periods
+    alone = np.full(len(rows), kind == "impression")
+    alone |= rows < edges.get("pretrain", (0, 0))[1]
+    part = rows >= edges["train"][1]
+    part = part.astype(np.int64) + (rows >= edges["valid"][1])  # 0: train, 1: valid, 2: test
+    key = [impressions.group_id[rows].astype(np.int64), part, np.where(alone, 1 + rows, 0)]
+    if kind == "period" and impressions.prior_impressions is not None:
+        key.append(np.where(part == 0, impressions.prior_impressions[rows], 0))
+    return np.unique(np.stack(key), axis=1, return_inverse=True)[1].ravel()
+
+
+def _given_within_groups(impressions: Impressions, name: str) -> Guard:
+    """Do given histories hold clicks of their own evaluation group?"""
+    held, shown = own_outcomes(impressions)
+    if not held:
+        message = "histories are given; their times cannot be verified"
+        return Guard(name, "warning", f"{message}. {shown} test impressions hold no own outcomes")
+    message = (
+        f"the given histories of {held} of {shown} test impressions hold items that their user "
+        f"clicked earlier in the same evaluation group. {REAL_TIME}"
+    )
+    return Guard(name, "warning", message)
+
+
+def own_outcomes(impressions: Impressions) -> tuple[int, int]:
+    """Count test impressions whose given history holds outcomes of their own evaluation group.
+
+    An outcome is an item that the group clicked and that is not in the history of the group's
+    first impression.
+
+    Returns:
+        Such impressions, and all of the test period.
+    """
+    rows = impressions.rows("test")
+    group = np.asarray(impressions.group_id[rows])
+    order = np.argsort(group, kind="stable")
+    held = 0
+    for members in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        own = rows.start + members
+        clicked = impressions.item_id[own[impressions.click[own] == 1]]
+        if len(own) == 1 or not len(clicked):
+            continue
+        first = _history(impressions, own[0])
+        fresh = np.setdiff1d(clicked, first)
+        held += sum(bool(np.isin(fresh, _history(impressions, row)).any()) for row in own[1:])
+    return held, rows.stop - rows.start
+
+
+def _history(impressions: Impressions, row: int) -> np.ndarray:
+    start = int(impressions.history_start[row])
+    return impressions.history_items[start : start + int(impressions.history_length[row])]
 
 
 def own_target(impressions: Impressions) -> Guard:

@@ -64,14 +64,43 @@ def period_expression(
         raise ConfigError(f"--valid-share belongs to a given split, not to {split}.")
     first = len(PERIODS) - len(split.shares)
     cuts = [round(PARTS * share) for share in accumulate(split.shares[:-1])]
+    return f"{first} + {_reached(connection, split, cuts)}"
+
+
+def block_expression(connection: DuckDBPyConnection, split: Split, blocks: int) -> str:
+    """SQL for the block of `train` a row lies in, over the columns of `counted`.
+
+    Blocks hold about equally many impressions and are cut as periods are: by time, or in each
+    user's own order. A given `train` period is cut by time.
+
+    Args:
+        connection: Holds `counted`.
+        split: How impressions were divided into periods.
+        blocks: 1 or more; a row before or after `train` gets the number of its nearest block.
+    """
+    if split.kind == "given":
+        cuts = [round(PARTS * block / blocks) for block in range(1, blocks)]
+        moments = _moments(connection, cuts, "_period = 'train'")
+        return _sum([f"timestamp >= {moment}" for moment in moments if moment is not None])
+    place = len(split.shares) - len(PERIODS) + PERIODS.index("train")
+    start, share = sum(split.shares[:place]), split.shares[place]
+    cuts = [round(PARTS * (start + share * block / blocks)) for block in range(1, blocks)]
+    return _reached(connection, split, cuts)
+
+
+def _reached(connection: DuckDBPyConnection, split: Split, cuts: list[int]) -> str:
+    """SQL for how many of the cuts, in millionths of all impressions, lie at or before a row."""
     if split.kind == "per_user":
-        reached = [
-            f"prior_impressions::BIGINT * {PARTS} >= {cut} * _user_impressions" for cut in cuts
-        ]
-    else:
-        moments = _moments(connection, cuts)
-        reached = [f"timestamp >= {moment}" for moment in moments if moment is not None]
-    return " + ".join([str(first), *(f"({condition})::INTEGER" for condition in reached)])
+        return _sum(
+            [f"prior_impressions::BIGINT * {PARTS} >= {cut} * _user_impressions" for cut in cuts]
+        )
+    moments = _moments(connection, cuts)
+    return _sum([f"timestamp >= {moment}" for moment in moments if moment is not None])
+
+
+def _sum(conditions: list[str]) -> str:
+    """SQL for how many of the conditions hold."""
+    return " + ".join(["0", *(f"({condition})::INTEGER" for condition in conditions)])
 
 
 def _moments(

@@ -54,9 +54,10 @@ def test_one_chunk_or_many_give_the_same(workspace, monkeypatch):
         ("impressions.history_start", 59, 30, "ids", "1 impressions point outside"),
         ("impressions.timestamp", 20, 99, "time order", "1 impressions are older"),
         ("impressions.timestamp", 11, 99, "overlap of periods", "30 of train, 6 of valid, 12 of"),
-        ("impressions.history_length", 30, 0, "history strictly before", "1 impressions do not"),
+        ("impressions.history_length", 41, 0, "history strictly before", "1 impressions do not"),
         ("impressions.history_start", 31, 0, "history strictly before", "1 impressions do not"),
         ("history.item_id", 7, 1, "history strictly before", "1 impressions do not"),
+        ("impressions.history_length", 59, 5, "history strictly before", "1 impressions do not"),
         ("impressions.click", 3, 1, "content", "damaged"),
     ],
 )

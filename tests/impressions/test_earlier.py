@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ctrbench.impressions import earlier, open_impressions
+from ctrbench.impressions import Snapshot, earlier, open_impressions
 from tests.impressions.logs import build_log, row
 
 
@@ -43,7 +43,8 @@ def test_a_log_of_several_parts_and_row_groups_stays_in_order(split, workspace, 
         rng.integers(0, 50_000, count).tolist(),
         strict=True,
     )
-    build_log(workspace, [row(*values) for values in columns], split)
+    log = [row(*values) for values in columns]
+    build_log(workspace, log, split, snapshot=Snapshot("impression"))
     log = open_impressions(workspace, "log")
     for period in log.manifest.periods:
         rows = log.rows(period)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ctrbench.impressions import periods
-from ctrbench.impressions.packing import Packer, _history_statistics
+from ctrbench.impressions.packing import Packer, _user_statistics
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.seeding import stream
 from ctrbench.settings import ModelSettings
@@ -65,7 +65,7 @@ def test_numbers_are_standardised_by_train_and_gaps_marked(slots):
     assert batch.item_numbers[missing].tolist() == [[0.0, 1.0]]
 
 
-def test_history_statistics_are_length_and_share_of_earlier_clicks(slots):
+def test_user_statistics_are_length_and_share_of_earlier_clicks(slots):
     log, train = slots.impressions, slots.impressions.rows("train")
     batch = packer(slots).pack(np.array([1000]), None)
     lengths = np.log1p(log.history_length[train].astype(float))
@@ -136,7 +136,7 @@ def test_what_is_learned_of_the_training_period_does_not_depend_on_its_parts(
 ):
     monkeypatch.setattr(periods, "CHUNK", chunk)
     log = slots.impressions
-    scale = Packer(slots, ModelSettings(), {}, {})._statistics
-    numbers = _history_statistics(log, log.rows("train"))
+    scale = Packer(slots, ModelSettings(), {}, {})._scale
+    numbers = _user_statistics(log, log.rows("train"))
     np.testing.assert_allclose(scale.mean, np.nanmean(numbers, axis=0), rtol=1e-12)
     np.testing.assert_allclose(scale.deviation, np.nanstd(numbers, axis=0), rtol=1e-12)

@@ -5,17 +5,21 @@ from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from ctrbench.errors import DataError
-from ctrbench.impressions import open_impressions
+from ctrbench.errors import CtrBenchError, DataError
+from ctrbench.impressions import Snapshot, check, open_impressions
 from ctrbench.schema import PERIODS, Field
 from ctrbench.workspace import Workspace
 from tests.impressions.logs import build_log, long_log, row, rows_of
 
 SHARES = [20, 50, 10, 20]
+
+DAY, SESSION = 40_000, 1_000  # seconds between two moments: two a day; a gap of two ends a session
+START = 10**9 // 86_400 * 86_400
 
 logs = st.lists(
     st.builds(row, st.integers(9, 11), st.integers(0, 3), st.integers(0, 1), st.integers(0, 9)),
@@ -24,31 +28,63 @@ logs = st.lists(
 )
 
 
-def expected(rows, split):
-    """Every row as `rows_of` tells it, from plain loops."""
+def index_of(r, rows, split, shares):
+    """In which part of the shares, in per cent, a row lies."""
+    peers = [q for q in rows if q["user_id"] == r["user_id"]] if split == "per_user" else rows
+    earlier = sum(q["timestamp"] < r["timestamp"] for q in peers)
+    return sum(earlier >= Fraction(share) / 100 * len(peers) for share in accumulate(shares))
+
+
+def units(rows, split, snapshot):
+    """The snapshot unit of every row, from plain loops."""
+    index = [index_of(r, rows, split, SHARES[:-1]) for r in rows]
+    blocks = max(1, round(index.count(1) / max(index.count(3), 1)))
+    shares = [20, *[Fraction(50, blocks)] * (blocks - 1)]
     told = []
-    for r in rows:
-        own = [q for q in rows if q["user_id"] == r["user_id"]]
-        before = [q for q in own if q["timestamp"] < r["timestamp"]]
-        clicks = sorted((q["timestamp"], int(q["item_id"])) for q in before if q["click"])
-        peers = own if split == "per_user" else rows
-        earlier = sum(q["timestamp"] < r["timestamp"] for q in peers)
-        index = sum(
-            earlier >= Fraction(share, 100) * len(peers) for share in accumulate(SHARES[:-1])
-        )
-        history = tuple(str(item) for _, item in clicks)
-        words = r["user_id"], r["item_id"], r["click"], r["timestamp"]
-        told.append((PERIODS[index], *words, history, len(before), len(clicks)))
+    for place, r in zip(index, rows, strict=True):
+        unit = r["timestamp"]
+        if place and snapshot == "period":
+            unit = place == 1 and index_of(r, rows, split, shares)
+        elif place and snapshot == "day":
+            unit = r["timestamp"] // 86_400
+        elif place and snapshot == "session":
+            own = [
+                q["timestamp"]
+                for where, q in zip(index, rows, strict=True)
+                if where == place and q["user_id"] == r["user_id"]
+            ]
+            while any(0 < unit - time <= 1800 for time in own):
+                unit = max(time for time in own if 0 < unit - time <= 1800)
+        told.append((r["user_id"], place, unit))
     return told
 
 
-def built(rows, split):
+def expected(rows, split, snapshot="impression"):
+    """Every row as `rows_of` tells it, from plain loops."""
+    told, unit = [], units(rows, split, snapshot)
+    for r, mine in zip(rows, unit, strict=True):
+        own = [q for q in rows if q["user_id"] == r["user_id"]]
+        start = min(q["timestamp"] for q, theirs in zip(rows, unit, strict=True) if theirs == mine)
+        before = [q for q in own if q["timestamp"] < start]
+        clicks = sorted((q["timestamp"], int(q["item_id"])) for q in before if q["click"])
+        history = tuple(str(item) for _, item in clicks)
+        words = r["user_id"], r["item_id"], r["click"], r["timestamp"]
+        told.append((PERIODS[mine[1]], *words, history, len(before), len(clicks)))
+    return told
+
+
+def built(rows, split, snapshot="impression"):
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
-        manifest = build_log(workspace, rows, f"{split}:20/50/10/20")
-        return manifest.content_hash, rows_of(workspace)
+        by = Snapshot(snapshot)
+        manifest = build_log(workspace, rows, f"{split}:20/50/10/20", snapshot=by)
+        groups = open_impressions(workspace, "log").group
+        found = None if groups is None else groups.tolist()
+        worst = {g.outcome for g in check(workspace, "log") if g.name == "history strictly before"}
+        return manifest.content_hash, rows_of(workspace), found, worst
 
 
+@pytest.mark.parametrize("snapshot", ["impression", "session", "day", "period"])
 @pytest.mark.parametrize("split", ["time", "per_user"])
 @settings(
     max_examples=8,
@@ -56,16 +92,133 @@ def built(rows, split):
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 @given(rows=logs, seed=st.randoms())
-def test_rows_equal_the_reference_and_forget_the_lines_order(split, rows, seed):
-    wanted = expected(rows, split)
+def test_rows_equal_the_reference_and_forget_the_lines_order(split, snapshot, rows, seed):
+    apart = DAY if snapshot == "day" else SESSION
+    rows = [r | {"timestamp": START + apart * r["timestamp"]} for r in rows]
+    wanted = expected(rows, split, snapshot)
+    test = [unit for unit in units(rows, split, snapshot) if unit[1] == 3]
     assume({period for period, *_ in wanted} >= set(PERIODS[1:]))
     assume(len({r["click"] for r in rows}) == 2)
-    content, found = built(rows, split)
+    assume(snapshot in ("impression", "period") or len(set(test)) < len(test))
+    content, found, groups, worst = built(rows, split, snapshot)
     assert sorted(found) == sorted(wanted)
+    assert worst == {"warning" if snapshot == "impression" else "ok"}
     order = [PERIODS.index(period) for period, *_ in found]
     assert order == sorted(order)
+    if groups is not None:
+        told = {
+            words[:5]: unit
+            for words, unit in zip(wanted, units(rows, split, snapshot), strict=True)
+        }
+        pairs = {
+            (group, told[words[:5]])
+            for group, words in zip(groups, found, strict=True)
+            if words[0] != "pretrain"
+        }
+        assert len({group for group, _ in pairs}) == len({unit for _, unit in pairs}) == len(pairs)
     seed.shuffle(rows)
-    assert built(rows, split) == (content, found)
+    assert built(rows, split, snapshot) == (content, found, groups, worst)
+
+
+def test_a_state_is_renewed_at_the_start_of_every_period_and_block(tmp_path):
+    build_log(Workspace(tmp_path), long_log(users=2, length=20))
+    seen = {}
+    for period, user, *_, prior, _clicks in rows_of(Workspace(tmp_path)):
+        seen.setdefault((user, period), []).append(prior)
+    # 40 rows in turn, 20 of each user: periods of 4, 10, 2 and 4; train in round(10 / 4) = 2 blocks
+    assert seen["0", "pretrain"] == [0, 1, 2, 3]
+    assert seen["0", "train"] == [4] * 5 + [9] * 5
+    assert seen["0", "valid"] == [14] * 2
+    assert seen["0", "test"] == [16] * 4
+
+
+def test_outcomes_of_a_group_change_nothing_in_it(tmp_path):
+    log = long_log(users=5, length=40)
+    rows = [r | {"timestamp": START + 7200 * r["timestamp"]} for r in log]
+    for kind in ("period", "day"):
+        workspace, told = Workspace(tmp_path / kind), []
+        flipped = [r | {"click": 1 - r["click"]} for r in rows]
+        build_log(workspace, rows, snapshot=Snapshot(kind), name="a")
+        log = open_impressions(workspace, "a")
+        last = log.group_id == log.group_id[-1]
+        last[: log.rows("test").start] = False
+        first = int(np.flatnonzero(last)[0])
+        moment = int(log.timestamp[first])
+        changed = [f if r["timestamp"] >= moment else r for r, f in zip(rows, flipped, strict=True)]
+        build_log(workspace, changed, snapshot=Snapshot(kind), name="b")
+        for name in ("a", "b"):
+            told.append([words[5:] for words in rows_of(workspace, name)])
+        assert [told[0][i] for i in np.flatnonzero(last)] == [
+            told[1][i] for i in np.flatnonzero(last)
+        ]
+
+
+def test_a_column_names_the_sessions(tmp_path):
+    rows = [r | {"visit": str(r["timestamp"] // 12)} for r in long_log()]
+    field = Field(name="visit", of="context", kind="categorical")
+    by = Snapshot("session", "visit")
+    manifest = build_log(Workspace(tmp_path), rows, snapshot=by, fields=(field,))
+    assert (manifest.snapshot, manifest.snapshot_column) == ("session", "visit")
+    assert manifest.fields == ()  # no input of a model
+    log = open_impressions(Workspace(tmp_path), "log")
+    test = log.rows("test")
+    assert len(set(log.group_id[test].tolist())) == 6  # a visit of each user, two impressions each
+    assert log.prior_impressions[test].tolist() == [8] * 12
+
+
+def test_groups_of_a_log_without_times_come_from_a_column(tmp_path):
+    rows = untimed(
+        r | {"history": ["1"], "period": PERIODS[i * 4 // 60], "visit": str(i // 30)}
+        for i, r in enumerate(long_log())
+    )
+    field = Field(name="visit", of="context", kind="numeric")
+    rows = [r | {"visit": float(r["visit"])} for r in rows]
+    by = Snapshot("session", "visit")
+    build_log(Workspace(tmp_path), rows, "given", snapshot=by, fields=(field,))
+    log = open_impressions(Workspace(tmp_path), "log")
+    assert len(set(log.group_id[log.rows("test")].tolist())) == 6
+    assert log.prior_impressions is None
+
+
+WHOLE_DAYS = [r | {"timestamp": START + 86_400 * r["timestamp"]} for r in long_log()]
+VISIT = (Field(name="visit", of="context", kind="categorical"),)
+
+
+@pytest.mark.parametrize(
+    ("rows", "snapshot", "message"),
+    [
+        (long_log(), Snapshot("day"), "the largest is 59"),
+        (long_log(), Snapshot("session"), "the largest is 59"),
+        (WHOLE_DAYS, Snapshot("session"), "multiples of 24 hours"),
+        (WHOLE_DAYS, Snapshot("impression"), "whole days"),
+        (WHOLE_DAYS, Snapshot("day"), "each of the 12 test impressions"),
+        (long_log(visit="a"), Snapshot("session", "visit"), "one value in the whole log"),
+        (
+            [r | {"visit": "" if r["timestamp"] < 3 else "a"} for r in long_log()],
+            Snapshot("day", "visit"),
+            "empty in 3 impressions",
+        ),
+        (
+            [r | {"visit": str(r["timestamp"])} for r in long_log()],
+            Snapshot("session", "visit"),
+            "each of the 12 test impressions",
+        ),
+        (long_log(), Snapshot("session", "vist"), "vist"),
+    ],
+)
+def test_snapshots_that_a_log_cannot_carry_are_refused(tmp_path, rows, snapshot, message):
+    fields = VISIT if "visit" in rows[0] else ()
+    with pytest.raises(CtrBenchError, match=message):
+        build_log(Workspace(tmp_path), rows, snapshot=snapshot, fields=fields)
+    assert list(tmp_path.rglob("*.parquet")) == []
+
+
+def test_days_of_a_log_without_times_are_refused(tmp_path):
+    rows = untimed(
+        r | {"history": ["1"], "period": PERIODS[i * 4 // 60]} for i, r in enumerate(long_log())
+    )
+    with pytest.raises(DataError, match="--snapshot-column"):
+        build_log(Workspace(tmp_path), rows, "given", snapshot=Snapshot("day"))
 
 
 def test_later_clicks_change_nothing_earlier(tmp_path):

@@ -1,0 +1,296 @@
+"""When should the user state that a model sees be renewed, and which statistics should it see?
+
+`python benchmarks/snapshots/study.py --home DIR [--movielens FOLDER]` builds every log below by
+every snapshot, trains baselines (and `sim_score` where there are true vectors) and writes
+results/tables/snapshots.md. README.md beside it says what is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import yaml
+
+from ctrbench import embeddings, impressions
+from ctrbench.datasets.movielens import MovieLens
+from ctrbench.embeddings.readers import Source
+from ctrbench.impressions import Raw, Snapshot, build, database, parse_split
+from ctrbench.matrix import read_matrix
+from ctrbench.metrics import auc, gauc
+from ctrbench.runner.run import missing_cells, run_cells
+from ctrbench.schema import Cell, CellRecord, Impressions
+from ctrbench.seeding import stream
+from ctrbench.store import Store
+from ctrbench.workspace import Workspace
+
+TABLES = Path(__file__).resolve().parents[2] / "results" / "tables"
+SNAPSHOTS = ("impression", "session", "day", "period")
+STATISTICS = {
+    "both": ("history_length", "click_rate"),
+    "click rate": ("click_rate",),
+    "history length": ("history_length",),
+    "none": (),
+}
+NOISE = 0.2  # standard deviation, in logits
+SEEDS = (0, 1, 2)
+DAY_S = 24 * 3600
+
+
+def coin_flips(seed: int = 0) -> dict[str, np.ndarray]:
+    """3,000 users who click by their own rate, whatever they see; 100 impressions each."""
+    rng = np.random.default_rng(seed)
+    users, each, items = 3_000, 100, 500
+    user = np.repeat(np.arange(1, users + 1), each)
+    rate = rng.beta(1.5, 3.5, users + 1)
+    day = rng.integers(0, 28, len(user))
+    time = 1_700_000_000 + day * DAY_S + rng.integers(0, 3 * 3600, len(user))
+    return {
+        "user_id": user,
+        "item_id": rng.integers(1, items + 1, len(user)),
+        "click": (rng.random(len(user)) < rate[user]).astype(np.int8),
+        "timestamp": time,
+    }
+
+
+def visual_taste(seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """6,000 users who like what looks like their taste; items arrive all the time.
+
+    Returns:
+        The log, and (items, 16) true styles.
+    """
+    rng = np.random.default_rng(seed)
+    users, each, items, width = 6_000, 100, 3_000, 16
+    style = rng.normal(size=(items + 1, width))
+    style /= np.linalg.norm(style, axis=1, keepdims=True)
+    taste = style[rng.integers(1, items + 1, users + 1)]
+    birth = np.concatenate([[0], np.sort(rng.uniform(-8, 28, items))]) * DAY_S
+    user = rng.permutation(np.repeat(np.arange(1, users + 1), each))
+    session = rng.uniform(0, 28 * DAY_S, (users + 1, each // 5))
+    time = session[user, rng.integers(0, each // 5, len(user))] + rng.uniform(0, 600, len(user))
+    born = np.searchsorted(birth, time)  # items below it are there
+    popular = rng.random(len(user)) ** 2
+    item = np.maximum(1, (born * (1 - popular)).astype(np.int64))
+    lenient = rng.normal(0, 0.7, users + 1)
+    logit = 4.0 * (taste[user] * style[item]).sum(axis=1) + lenient[user] - 1.2
+    log = {
+        "user_id": user,
+        "item_id": item,
+        "click": (rng.random(len(user)) < 1 / (1 + np.exp(-logit))).astype(np.int8),
+        "timestamp": 1_700_000_000 + time.astype(np.int64),
+    }
+    return log, style[1:]
+
+
+def given_histories(log: dict[str, np.ndarray], longest: int = 20) -> dict[str, object]:
+    """The same log with each user's clicks up to the moment handed over as a column."""
+    order = np.lexsort((log["item_id"], log["timestamp"]))
+    seen: dict[int, list[int]] = {}
+    history = []
+    for row in order:
+        mine = seen.setdefault(int(log["user_id"][row]), [])
+        history.append([str(item) for item in mine[-longest:]])
+        if log["click"][row]:
+            mine.append(int(log["item_id"][row]))
+    return {name: values[order] for name, values in log.items()} | {"history": history}
+
+
+def add(
+    workspace: Workspace, name: str, log: dict, snapshot: str, styles: np.ndarray | None
+) -> None:
+    """Import a log by a snapshot under a name, with its true styles as a version."""
+    if name in impressions.names(workspace):
+        return
+    text = {"user_id": pa.array(log["user_id"].astype(str))}
+    text |= {"item_id": pa.array(log["item_id"].astype(str))}
+    with database(workspace) as connection:
+        connection.register("given", pa.table({**log, **text}))
+        connection.execute("CREATE TABLE impressions AS FROM given")
+        split = parse_split("time:20/50/10/20")
+        raw = Raw(connection, "table", "click = 1", split, snapshot=Snapshot(snapshot))  # pyright: ignore
+        manifest = build(workspace, name, raw)
+    if styles is not None:
+        file = workspace.home / "styles.npz"
+        np.savez(file, key=np.arange(1, len(styles) + 1), value=styles.astype(np.float32))
+        ids = impressions.raw_item_ids(workspace, name)
+        embeddings.add(workspace, manifest, ids, "oracle", Source(file))
+
+
+def add_movielens(workspace: Workspace, name: str, source: Path, split: str, snapshot: str) -> None:
+    """Import MovieLens by a snapshot."""
+    if name in impressions.names(workspace):
+        return
+    with database(workspace) as connection:
+        raw = MovieLens(source).read(connection, parse_split(split), lambda what: None)
+        build(workspace, name, replace(raw, snapshot=Snapshot(snapshot)))  # pyright: ignore
+
+
+class Silent:
+    """Says nothing but failures."""
+
+    def begin(self, what: str, cells: int, missing: int) -> None:
+        """Nothing to say."""
+
+    def progress(self, cell: Cell, share: float) -> None:
+        """Nothing to say."""
+
+    def finished(self, record: CellRecord) -> None:
+        """Failures alone."""
+        if record.status == "failed":
+            raise SystemExit(record.reason)
+
+
+def trained(workspace: Workspace, name: str, statistics: str, jobs: int, oracle: bool) -> list:
+    """The baseline's cells by seed, and `sim_score`'s on true and on shuffled vectors."""
+    file = workspace.home / "study.yaml"
+    versions = embeddings.names(workspace, name)
+    told = {
+        "dataset": name,
+        "versions": versions or ["none"],
+        "modes": {"sim_score": {"learning_rate_factor": 3.0}},
+        "seeds": list(SEEDS),
+        "controls": [{"kind": "shuffled"}],
+        "model": {"user_statistics": list(STATISTICS[statistics])},
+        "training": {"batch_size": 512, "learning_rate": 2e-3},
+        "repeat_baseline": False,
+    }
+    if not versions:
+        add_blank(workspace, name)
+        told["versions"] = ["blank"]
+    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+    matrix = read_matrix(file, workspace)
+    arms = [(None, None)]
+    if oracle and versions:
+        arms += [(row, matrix.columns[0]) for row in matrix.rows]
+    cells = [[matrix.cell(row, column, seed) for seed in SEEDS] for row, column in arms]
+    flat = [cell for arm in cells for cell in arm]
+    run_cells(workspace, missing_cells(workspace, flat, True), (), jobs, Silent(), True)
+    return cells
+
+
+def add_blank(workspace: Workspace, name: str) -> None:
+    """A version is asked for by the format; only the baseline is trained."""
+    if "blank" in embeddings.names(workspace, name):
+        return
+    ids = impressions.raw_item_ids(workspace, name)
+    file = workspace.home / "blank.npz"
+    rng = np.random.default_rng(0)
+    np.savez(file, key=np.array(ids), value=rng.normal(size=(len(ids), 4)).astype(np.float32))
+    manifest = impressions.read_manifest(workspace, name)
+    embeddings.add(workspace, manifest, ids, "blank", Source(file))
+
+
+def measures(workspace: Workspace, cells: list[list[Cell]], log: Impressions) -> dict[str, float]:
+    """Means over seeds, in per cent or percentage points."""
+    store, rows = Store(workspace), log.rows("test")
+    click, group = np.asarray(log.click[rows]), np.asarray(log.group_id[rows])
+    unseen = np.bincount(log.item_id[log.rows("train")], minlength=log.item_rows) == 0
+    cold = unseen[log.item_id[rows]]
+
+    def mean(of: Callable[[np.ndarray], float], arm: list[Cell]) -> float:
+        return 100 * float(np.mean([of(store.predictions(cell, "test")) for cell in arm]))
+
+    def noisy(p: np.ndarray) -> np.ndarray:
+        p = np.clip(p.astype(np.float64), 1e-7, 1 - 1e-7)
+        logit = np.log(p / (1 - p))
+        return logit + stream(0, "noise").normal(0, NOISE, len(p))
+
+    def on(mask: np.ndarray) -> Callable[[np.ndarray], float]:
+        return lambda p: gauc(click[mask], p[mask], group[mask])
+
+    whole = np.ones(len(click), bool)
+    baseline = cells[0]
+    found = {
+        "auc": mean(lambda p: auc(click, p), baseline),
+        "gauc": mean(on(whole), baseline),
+    }
+    found["noise"] = mean(lambda p: on(whole)(noisy(p)), baseline) - found["gauc"]
+    if cold.any():
+        found["gauc_unseen"] = mean(on(cold), baseline)
+        found["noise_unseen"] = mean(lambda p: on(cold)(noisy(p)), baseline) - found["gauc_unseen"]
+    for name, arm in zip(("oracle", "shuffled"), cells[1:], strict=False):
+        found[name] = mean(on(whole), arm) - found["gauc"]
+    return found
+
+
+def main() -> None:
+    """Build, train, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path, required=True, help="folder for data and cells")
+    parser.add_argument("--movielens", type=Path, help="a release in its official format")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", nargs="+", default=[""], help="logs with this in their name")
+    given = parser.parse_args()
+    workspace, found = Workspace(given.home), []
+    workspace.home.mkdir(parents=True, exist_ok=True)
+    for name, snapshot in logs(workspace, given.movielens, given.only):
+        data = f"{name}-{snapshot}"
+        for statistics in STATISTICS:
+            oracle = statistics in ("both", "none")
+            cells = trained(workspace, data, statistics, given.jobs, oracle)
+            log = impressions.open_impressions(workspace, data)
+            row = {"log": name, "snapshot": snapshot, "statistics": statistics}
+            found.append(row | measures(workspace, cells, log))
+            print(json.dumps(found[-1]), flush=True)
+    if given.only == [""]:
+        (TABLES / "snapshots.md").write_text("\n".join(table(found)) + "\n", encoding="utf-8")
+
+
+def logs(workspace: Workspace, movielens: Path | None, only: list[str]) -> Iterable[tuple]:
+    """Import each log by each snapshot; yields their names."""
+    coins, (taste, styles) = coin_flips(), visual_taste()
+    makers: dict[str, Callable[[str, str], None]] = {
+        "coins": lambda data, snapshot: add(workspace, data, coins, snapshot, None),
+        "taste": lambda data, snapshot: add(workspace, data, taste, snapshot, styles),
+    }
+    if movielens is not None:
+        for name, split in (("movielens", "per_user"), ("movielens-time", "time")):
+            shares = f"{split}:20/50/10/20"
+            makers[name] = lambda data, snapshot, shares=shares: add_movielens(
+                workspace, data, movielens, shares, snapshot
+            )
+    chosen = {name: make for name, make in makers.items() if any(text in name for text in only)}
+    for name, make in chosen.items():
+        for snapshot in SNAPSHOTS:
+            make(f"{name}-{snapshot}", snapshot)
+            yield name, snapshot
+    if any(text in "given" for text in only):
+        log = given_histories(taste)
+        for snapshot in ("period", "session"):
+            add(workspace, f"given-{snapshot}", log, snapshot, styles)
+            yield "given", snapshot
+
+
+COLUMNS = ("auc", "gauc", "gauc_unseen", "noise", "noise_unseen", "oracle", "shuffled")
+
+
+def table(found: list[dict]) -> list[str]:
+    """A row per log, snapshot and choice of statistics."""
+    lines = [
+        f"Means over {len(SEEDS)} seeds; AUC and GAUC of the baseline in per cent, everything else "
+        f"in percentage points of GAUC. Noise: what Gaussian noise of standard deviation {NOISE:g} "
+        "on the baseline's logits adds (above zero: the metric is biased). Unseen: on items that "
+        "training has not seen. Oracle, shuffled: what `sim_score` adds on true styles and on "
+        "shuffled ones. Made by `benchmarks/snapshots/study.py`; do not edit.",
+        "",
+        "| log | snapshot | statistics | AUC | GAUC | GAUC unseen | noise | noise unseen | oracle "
+        "| shuffled |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in found:
+        places = [
+            f"{row[name]:{'.2f' if 'auc' in name else '+.2f'}}" if name in row else "–"
+            for name in COLUMNS
+        ]
+        told = row["log"], row["snapshot"], row["statistics"], *places
+        lines.append(f"| {' | '.join(told)} |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()

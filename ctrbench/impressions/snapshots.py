@@ -1,0 +1,314 @@
+"""User state frozen within evaluation groups: what a model sees as of the start of a snapshot.
+
+GAUC compares the impressions of one group with each other. If the state of an impression (the
+history, the click rate so far) held outcomes of its own group, every click would raise the state of
+the later impressions of the group: a model that reads the state would be wrong by construction, and
+anything that dilutes its reaction would gain. So all impressions of a group share the state that
+its user had strictly before the group's first impression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from ctrbench.errors import ConfigError, DataError, UnknownNameError, unknown_name
+from ctrbench.impressions.database import one_row, scalar
+from ctrbench.impressions.earlier import PART
+from ctrbench.schema import PERIODS, Field, SnapshotKind
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+DAY_S = 24 * 3600
+SESSION_GAP_S = 30 * 60  # without an impression of the user; the usual limit of web analytics
+OLDEST = 10**8  # smaller timestamps (before 1973) are an ordinal of the log, not seconds
+SCALES = ((10**11, 1), (10**14, 10**3), (10**17, 10**6))  # bound, ticks per second
+WANTED_COLUMN = ("session", "day")  # kinds whose units a column of the log may name
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """When the state that a model sees of a user is renewed.
+
+    Within `train`, `valid` and `test` all impressions of a unit share one state. For `session` and
+    `day` the evaluation groups are user x unit; for `period` (and `impression`) they are the users.
+    `period` divides `train` into blocks about as long as `test`, so that states are equally old in
+    both.
+    """
+
+    kind: SnapshotKind = "period"
+    column: str | None = None  # of the log, that names a session or a day; None: from timestamps
+
+    def __str__(self) -> str:
+        return f"{self.kind} by column {self.column}" if self.column else self.kind
+
+
+def parse_snapshot(kind: str, column: str | None = None) -> Snapshot:
+    """Return the snapshot of this name.
+
+    Raises:
+        ConfigError: There is no such kind, or it takes no column.
+
+    >>> str(parse_snapshot("session", "visit_id"))
+    'session by column visit_id'
+    """
+    kinds: dict[str, SnapshotKind] = {name: name for name in get_args(SnapshotKind)}
+    if kind not in kinds:
+        raise ConfigError(unknown_name("snapshot", kind, kinds))
+    if column is not None and kind not in WANTED_COLUMN:
+        raise ConfigError(
+            f"--snapshot-column {column} names sessions or days, but the snapshot is '{kind}'. Add "
+            "--snapshot session or --snapshot day."
+        )
+    return Snapshot(kinds[kind], column)
+
+
+def check_snapshot(snapshot: Snapshot, fields: tuple[Field, ...]) -> None:
+    """Check a snapshot against the columns of a log.
+
+    Raises:
+        UnknownNameError: The log has no such column.
+    """
+    if snapshot.column is None:
+        return
+    known = [f.name for f in fields if f.of == "context" and f.kind in ("categorical", "numeric")]
+    if snapshot.column not in known:
+        raise UnknownNameError("column of the impressions", snapshot.column, known)
+
+
+def ticks_per_second(latest: int) -> int | None:
+    """Return how many units of a timestamp make a second; None for an ordinal of the log.
+
+    Args:
+        latest: The largest timestamp.
+
+    >>> ticks_per_second(1_700_000_000), ticks_per_second(1_700_000_000_000), ticks_per_second(59)
+    (1, 1000, None)
+    """
+    if latest < OLDEST:
+        return None
+    return next((ticks for bound, ticks in SCALES if latest < bound), None)
+
+
+def train_blocks(periods: dict[str, tuple[int, int]]) -> int:
+    """Return into how many blocks `period` divides `train`, each about as long as `test`.
+
+    >>> train_blocks({"train": (20, 70), "valid": (70, 80), "test": (80, 100)})
+    2
+    """
+    train, test = (stop - start for start, stop in (periods["train"], periods["test"]))
+    return max(1, round(train / test))
+
+
+def freeze(
+    connection: DuckDBPyConnection, snapshot: Snapshot, block: str, has_timestamp: bool
+) -> None:
+    """Make `frozen`, whose n-th row belongs to the n-th of `placed`, which is in order of time.
+
+    Its columns: prior_impressions and prior_clicks as of the start of the impression's unit (NULL
+    without timestamps), and group_id, its evaluation group, from 1 in order of appearance. Rows of
+    `pretrain` keep the state of their own moment: no CTR model is trained or judged on them, and
+    pre-training takes its histories there.
+
+    Args:
+        connection: Holds `placed`.
+        snapshot: Neither `impression` nor unchecked.
+        block: SQL for the number of the block of `train` a row lies in.
+        has_timestamp: Whether the log has timestamps.
+
+    Raises:
+        DataError: The log's timestamps cannot carry the snapshot, or its column cannot.
+    """
+    import pyarrow as pa
+
+    unit, gap = _unit(connection, snapshot, block, has_timestamp)
+    users = 1 + scalar(connection, "SELECT max(user_id) FROM placed")
+    connection.execute(
+        "CREATE TABLE frozen (prior_impressions INTEGER, prior_clicks INTEGER, group_id INTEGER)"
+    )
+    prior = "prior_impressions, prior_clicks" if has_timestamp else "0, 0"
+    moment = "timestamp" if has_timestamp else "0::BIGINT"
+    rows = connection.cursor().sql(f"SELECT user_id, _index, {moment}, {unit}, {prior} FROM placed")
+    state = _Freezer(users, gap)
+    for batch in rows.to_arrow_reader(PART):
+        columns = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
+        impressions, clicks, group = state.frozen(*columns)
+        nothing = pa.nulls(len(group), pa.int32())
+        kept = [impressions, clicks] if has_timestamp else [nothing, nothing]
+        part = pa.table([*kept, group], names=["a", "b", "c"])
+        connection.register("part", part)
+        connection.execute("INSERT INTO frozen FROM part")
+        connection.unregister("part")
+
+
+class _Freezer:
+    """Walks through the log in order of time and carries each user's open unit of each period."""
+
+    def __init__(self, users: int, gap: int | None) -> None:
+        """Start before the first impression.
+
+        Args:
+            users: Ids are below it.
+            gap: Ticks without an impression after which a unit ends; None: units are given.
+        """
+        owners = users * len(PERIODS)
+        self._gap = gap
+        self._unit = np.zeros(owners, np.int64)
+        self._last = np.full(owners, -1, np.int64)  # moment of the latest impression; -1: none
+        self._impressions = np.zeros(owners, np.int32)
+        self._clicks = np.zeros(owners, np.int32)
+        self._group = np.zeros(owners, np.int32)
+        self._groups = 0
+
+    def frozen(
+        self,
+        user: np.ndarray,
+        period: np.ndarray,
+        moment: np.ndarray,
+        unit: np.ndarray,
+        impressions: np.ndarray,
+        clicks: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the state as of the start of each row's unit, and the unit's number; (n,) each."""
+        owner = user.astype(np.int64) * len(PERIODS) + period
+        order = np.lexsort((np.arange(len(owner)), unit, moment, owner))
+        owner, moment, unit = owner[order], moment[order], unit[order]
+        first = np.diff(owner, prepend=-1) != 0  # of its owner in this part
+        before = np.concatenate([[-1], moment[:-1]])
+        before[first] = self._last[owner[first]]
+        starts = before < 0
+        if self._gap is None:
+            earlier = np.concatenate([[0], unit[:-1]])
+            earlier[first] = self._unit[owner[first]]
+            starts |= unit != earlier
+        else:
+            starts |= moment - before > self._gap
+        starts |= owner % len(PERIODS) == PERIODS.index("pretrain")
+        number = self._groups + np.cumsum(starts, dtype=np.int32)
+        self._groups = int(number[-1])
+        # the row that says of what state a row is: where its unit starts, else the carried one
+        leads = starts | first
+        lead = np.maximum.accumulate(np.where(leads, np.arange(len(owner)), 0))
+        carried = leads & ~starts
+        kept = []
+        for value, state in ((impressions, self._impressions), (clicks, self._clicks)):
+            value = value[order]
+            value = np.where(carried, state[owner], value)
+            kept.append(value[lead])
+        group = np.where(carried, self._group[owner], number)[lead]
+        last = np.append(np.flatnonzero(first)[1:], len(owner)) - 1  # of its owner in this part
+        mine = owner[last]
+        self._unit[mine], self._last[mine] = unit[last], moment[last]
+        self._impressions[mine], self._clicks[mine] = kept[0][last], kept[1][last]
+        self._group[mine] = group[last]
+        found = np.empty((3, len(owner)), np.int32)
+        found[:, order] = kept[0], kept[1], group
+        return found[0], found[1], found[2]
+
+
+def _unit(
+    connection: DuckDBPyConnection, snapshot: Snapshot, block: str, has_timestamp: bool
+) -> tuple[str, int | None]:
+    """SQL for the unit of a row as BIGINT, and the gap in ticks that ends one, if a gap does."""
+    if snapshot.column is not None:
+        _check_column(connection, snapshot)
+        return "(_unit >> 1)::BIGINT", None
+    if snapshot.kind == "period":
+        return f"({block})::BIGINT", None
+    if not has_timestamp:
+        raise DataError(
+            f"the snapshot '{snapshot.kind}' needs timestamps, and this log has none. Give "
+            "--snapshot-column with a column that names it, or use --snapshot period."
+        )
+    ticks = _ticks(connection, snapshot)
+    if snapshot.kind == "day":
+        return f"timestamp // {ticks * DAY_S}", None
+    return "0::BIGINT", ticks * SESSION_GAP_S
+
+
+def check_resolution(connection: DuckDBPyConnection) -> None:
+    """Refuse the state of the moment where timestamps are days: it would be that of the day.
+
+    Raises:
+        DataError: Timestamps are whole days.
+    """
+    ticks = ticks_per_second(scalar(connection, "SELECT max(timestamp) FROM placed"))
+    if ticks is not None and _resolution(connection) >= ticks * DAY_S:
+        raise DataError(
+            "the snapshot 'impression' is finer than the timestamps, which are whole days: use "
+            "--snapshot day or --snapshot period."
+        )
+
+
+def _ticks(connection: DuckDBPyConnection, snapshot: Snapshot) -> int:
+    latest = scalar(connection, "SELECT max(timestamp) FROM placed")
+    ticks = ticks_per_second(latest)
+    if ticks is None:
+        raise DataError(
+            f"the snapshot '{snapshot.kind}' needs clock times; the timestamps of this log (the "
+            f"largest is {latest}) are an order only. Give --snapshot-column with a column that "
+            "names it, or use --snapshot period."
+        )
+    finest = {"day": ticks * DAY_S, "session": ticks * SESSION_GAP_S}[snapshot.kind]
+    resolution = _resolution(connection)
+    if resolution > finest:
+        raise DataError(
+            f"the snapshot '{snapshot.kind}' is finer than the timestamps, which are whole "
+            f"multiples of {resolution / ticks / 3600:g} hours: use a coarser --snapshot."
+        )
+    return ticks
+
+
+def _resolution(connection: DuckDBPyConnection) -> int:
+    """The largest number that divides all differences of timestamps; 0 if all are equal."""
+    step, first = 0, None
+    for moments in _moments(connection):
+        first = moments[0] if first is None else first
+        step = int(np.gcd.reduce(np.append(moments - first, step)))
+        if step == 1:
+            break
+    return step
+
+
+def _moments(connection: DuckDBPyConnection) -> Iterator[np.ndarray]:
+    rows: Any = connection.cursor().sql("SELECT timestamp FROM placed")
+    for batch in rows.to_arrow_reader(PART):
+        yield batch.column(0).to_numpy()
+
+
+def _check_column(connection: DuckDBPyConnection, snapshot: Snapshot) -> None:
+    missing, distinct = one_row(
+        connection, "SELECT count(*) FILTER (_unit IS NULL), count(DISTINCT _unit) FROM placed"
+    )
+    if missing:
+        raise DataError(
+            f"column '{snapshot.column}' is empty in {missing} impressions: every impression needs "
+            f"a {snapshot.kind}. Fill it, or use --snapshot period."
+        )
+    if distinct == 1:
+        raise DataError(
+            f"column '{snapshot.column}' has one value in the whole log, so it names no "
+            f"{snapshot.kind}s. Give another --snapshot-column, or use --snapshot period."
+        )
+
+
+def check_groups(connection: DuckDBPyConnection, snapshot: Snapshot) -> None:
+    """Refuse evaluation groups that cannot carry GAUC.
+
+    Raises:
+        DataError: Every group of the test period holds one impression.
+    """
+    groups, rows = one_row(
+        connection,
+        f"""SELECT count(DISTINCT group_id), count(*) FROM placed POSITIONAL JOIN frozen
+        WHERE _index = {PERIODS.index("test")}""",
+    )
+    if groups == rows:
+        raise DataError(
+            f"by the snapshot '{snapshot}' each of the {rows} test impressions is a group of its "
+            "own, and GAUC compares impressions of one group. Use a coarser --snapshot."
+        )
