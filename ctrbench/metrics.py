@@ -268,27 +268,39 @@ def predicted_over_observed(
 
 
 def evaluate(
-    click: ArrayLike, p_click: ArrayLike, user_id: ArrayLike, weight: ArrayLike | None = None
+    click: ArrayLike,
+    p_click: ArrayLike,
+    user_id: ArrayLike,
+    weight: ArrayLike | None = None,
+    group_id: ArrayLike | None = None,
 ) -> Metrics:
-    """All metrics of one set of predictions; None where one is not defined.
+    """Return all metrics of one set of predictions; None where one is not defined.
 
     Args:
         click: (N,) 0 or 1; N may be 0.
         p_click: (N,) in [0, 1].
         user_id: (N,) who saw the impression: any integers, or strings.
         weight: (N,) > 0; the counts are of rows all the same.
+        group_id: (N,) integers, the impressions that GAUC compares with each other, each group
+            within one user; None: all of a user's.
 
     Raises:
-        DataError: an array is unfit.
+        DataError: An array is unfit.
     """
     clicks, p, weights = _checked(click, p_click, weight, probability=True)
-    grouped = _grouped(clicks, p, _checked_users(user_id, len(p)), weights)
+    users = _checked_users(user_id, len(p))
+    groups = users if group_id is None else _checked_users(group_id, len(p))
+    grouped = _grouped(clicks, p, groups, weights)
     clicked, evaluable = int(clicks.sum()), grouped.evaluable_users > 0
+    shown, carrying = len(grouped.auc), grouped.evaluable_users
+    if group_id is not None:
+        carries = np.isin(groups, grouped.user_id[grouped.evaluable])
+        shown, carrying = len(np.unique(users)), len(np.unique(users[carries]))
     return Metrics(
         impressions=len(p),
         clicks=clicked,
-        users=len(grouped.auc),
-        evaluable_users=grouped.evaluable_users,
+        users=shown,
+        evaluable_users=carrying,
         evaluable_impressions=grouped.evaluable_impressions,
         auc=auc(clicks, p, weights) if 0 < clicked < len(p) else None,
         gauc=grouped.gauc("impressions") if evaluable else None,

@@ -179,4 +179,4 @@ def _sim_scores(
         return None, None
     score = np.nan_to_num(score, nan=float(np.nanmean(score)))
     click = log.click[rows]
-    return auc(click, score), gauc(click, score, log.user_id[rows])
+    return auc(click, score), gauc(click, score, log.group_id[rows])

@@ -235,7 +235,7 @@ class Metrics(Frozen):
     impressions: int
     clicks: int
     users: int
-    evaluable_users: int  # with both classes: those that carry GAUC
+    evaluable_users: int  # with both classes in one evaluation group: those that carry GAUC
     evaluable_impressions: int
     auc: float | None
     gauc: float | None  # weighted by impressions
@@ -277,6 +277,19 @@ class Trace(Frozen):
     permuted: dict[str, dict[str, float]]  # item_id, image -> metric -> what is lost, a fraction
 
 
+NOISES = (0.05, 0.2)  # standard deviations, in logits, of the noise that a baseline is probed with
+PERMUTED = "permuted"  # probe: outcomes of the test period permuted within evaluation groups
+
+
+def noise_probe(deviation: float) -> str:
+    """Return the key of a noise probe.
+
+    >>> noise_probe(0.05)
+    'noise_0.05'
+    """
+    return f"noise_{deviation:g}"
+
+
 LOOPS = "loops"  # of a record's environment: "plain" where the compiled ones were not there
 MODE_CODE = "mode_code"  # of a record's environment: a hash of the file its mode is written in
 
@@ -291,6 +304,7 @@ class CellRecord(Frozen):
     reason: str = ""  # why it failed
     metrics: dict[str, Metrics] = {}  # by period: valid, test
     slices: dict[str, Metrics] = {}  # of the test period, by the slice's key
+    probes: dict[str, Metrics] = {}  # by `<probe>/<test or the slice's key>`; see runner.probes
     facts: dict[str, float] = {}  # coverage, codebook use, gates: what the mode reported
     curve: tuple[CurvePoint, ...] = ()
     seconds: dict[str, float] = {}  # by stage: prepare, train, predict

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctrbench.stats.influence import worth_of
+from ctrbench.stats.influence import PAIR_BUCKETS, worth_of
+
+POPULARITY = 0.8  # exponent of the law by which items are shown
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class Design:
     clicking: int = 0  # users that click at all; 0: whoever likes
     looks: tuple[int, ...] = ()  # numbers of seeds at which all is judged; empty: once, at the end
     family: bool = False  # six comparisons of four arms and two siblings, judged together
+    items: int = 300  # drawn by a power law of their rank
+    item_sd: float = 0.0  # of what all seeds of an arm get wrong, by item
+    carried_by: float = 1.0  # share of the items, the most popular ones, that an arm gets wrong
+    quality_sd: float = 0.0  # of the true quality of items
+    fixed: bool = False  # whether qualities are the same in all replicates
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,9 @@ class Log:
     logit: np.ndarray  # (U, n) of the true click probability
     click: np.ndarray  # (U, n) bool
     weight: np.ndarray  # (U, n)
+    item: np.ndarray  # (U, n) from 0, the most popular first
+    bucket: np.ndarray  # (U, n) of the sketch of pairs of user and item
+    sign: np.ndarray  # (U, n)
 
 
 @dataclass(frozen=True)
@@ -47,12 +57,25 @@ class Measured:
     value: np.ndarray  # (S,)
     per_user: np.ndarray  # (S, U)
     worth: float  # users of equal weight that would say as much
+    items: np.ndarray  # (S, I)
+    pairs: np.ndarray  # (S, R)
+    items_worth: float
 
 
 def draw_log(design: Design, rng: np.random.Generator) -> Log:
     """Users with leniency of their own see items of every quality."""
     shape = (design.users, design.rows)
+    popularity = np.arange(1, design.items + 1) ** -POPULARITY
+    item = rng.choice(design.items, shape, p=popularity / popularity.sum())
+    pair = np.arange(design.users)[:, None] * design.items + item
+    bucket, sign = (
+        rng.integers(PAIR_BUCKETS, size=design.users * design.items),
+        rng.integers(2, size=design.users * design.items),
+    )
     logit = rng.normal(0, 0.7, (design.users, 1)) + rng.normal(0, 1, shape)
+    if design.quality_sd:
+        own = np.random.default_rng(0) if design.fixed else rng
+        logit += own.normal(0, design.quality_sd, design.items)[item]
     logit += np.log(design.ctr / (1 - design.ctr))
     click = rng.random(shape) < 1 / (1 + np.exp(-logit))
     weight = rng.lognormal(0, 0.7, shape) if design.weighted else np.ones(shape)
@@ -62,7 +85,7 @@ def draw_log(design: Design, rng: np.random.Generator) -> Log:
         weight = weight * (1 + rng.pareto(design.pareto, (design.users, 1)))
     if design.clicking:
         click[design.clicking :] = False
-    return Log(logit, click, weight)
+    return Log(logit, click, weight, item, bucket[pair], 2.0 * sign[pair] - 1)
 
 
 def draw_arm(
@@ -78,6 +101,10 @@ def draw_arm(
     scale = 1 + quality + noise * design.seed_sd * rng.normal(size=(design.seeds, 1, 1))
     score = scale * (log.logit - log.logit.mean()) + rng.normal(0, 1.4, shape)
     score += rng.normal(0, design.arm_sd, (users, rows))
+    if design.item_sd:
+        wrong = rng.normal(0, design.item_sd, design.items)
+        wrong[int(design.carried_by * design.items) :] = 0
+        score += wrong[log.item]
     if design.mixed_sd:
         of_user = rng.normal(0, design.mixed_sd, (design.seeds, users, 1))
         score += of_user * rng.normal(size=(users, rows))
@@ -97,21 +124,27 @@ def measure(log: Log, p: np.ndarray) -> dict[str, Measured]:
     yes, no = log.weight * log.click, log.weight * ~log.click
     found = {}
     if min((mass.any(axis=1)).sum() for mass in (yes, no)) > 1:
-        found["auc"] = _auc(yes, no, p)
+        found["auc"] = _auc(log, yes, no, p)
     evaluable = log.click.any(axis=1) & ~log.click.all(axis=1)
     if evaluable.sum() > 1:
         yes, no, p = yes[evaluable], no[evaluable], p[:, evaluable]
-        (below,) = _below(p, no)
-        area = (yes * below).sum(axis=2) / (yes.sum(axis=1) * no.sum(axis=1))  # (S, U)
+        mass = [one.sum(axis=1, keepdims=True) for one in (yes, no)]  # (U, 1)
+        no_below, yes_below = _below(p, no, yes)
+        place = np.where(yes > 0, no_below / mass[1], 1 - yes_below / mass[0])  # (S, U, n)
+        area = (yes * place).sum(axis=2) / mass[0][:, 0]  # (S, U)
         share = log.weight[evaluable].sum(axis=1) / log.weight[evaluable].sum()
         value = area @ share
         per_user = np.zeros((len(p), len(evaluable)))
         per_user[:, evaluable] = _leverage(share) * share * (area - value[:, None])
-        found["gauc"] = Measured(value, per_user, worth_of(share))
+        mine = np.zeros(log.click.shape)
+        mine[evaluable] = share[:, None] * (yes / mass[0] + no / mass[1])
+        moved = np.zeros((len(p), *log.click.shape))
+        moved[:, evaluable] = mine[evaluable] * (place - value[:, None, None])
+        found["gauc"] = _with_items(log, value, per_user, worth_of(share), moved, mine / 2)
     return found
 
 
-def _auc(yes: np.ndarray, no: np.ndarray, p: np.ndarray) -> Measured:
+def _auc(log: Log, yes: np.ndarray, no: np.ndarray, p: np.ndarray) -> Measured:
     flat = p.reshape(len(p), -1)
     no_below, yes_below = (
         below.reshape(p.shape) for below in _below(flat, no.ravel(), yes.ravel())
@@ -120,10 +153,31 @@ def _auc(yes: np.ndarray, no: np.ndarray, p: np.ndarray) -> Measured:
     value = (yes * place).sum(axis=(1, 2)) / yes.sum()
     per_user = np.zeros(p.shape[:2])
     parts = [mass.sum(axis=1) / mass.sum() for mass in (yes, no)]
+    deviation = place - value[:, None, None]
     for mass, part in zip((yes, no), parts, strict=True):
-        moved = ((place - value[:, None, None]) * mass / mass.sum()).sum(axis=2)
+        moved = (deviation * mass / mass.sum()).sum(axis=2)
         per_user += _leverage(part, len(yes)) * moved
-    return Measured(value, per_user, min(map(worth_of, parts)))
+    mine = yes / yes.sum() + no / no.sum()
+    worth = min(map(worth_of, parts))
+    return _with_items(log, value, per_user, worth, mine * deviation, mine / 2)
+
+
+def _with_items(
+    log: Log,
+    value: np.ndarray,
+    per_user: np.ndarray,
+    worth: float,
+    moved: np.ndarray,
+    share: np.ndarray,
+) -> Measured:
+    """Sum up what impressions (S, U, n) add to a metric by item and by pair."""
+    item, bucket = log.item.ravel(), log.bucket.ravel()
+    flat = moved.reshape(len(moved), -1)
+    by_item = np.stack([np.bincount(item, one, minlength=1 + item.max()) for one in flat])
+    by_pair = np.stack([np.bincount(bucket, log.sign.ravel() * one, PAIR_BUCKETS) for one in flat])
+    part = np.bincount(item, share.ravel())
+    by_item /= np.sqrt(1 - 2 * part + np.sum(np.square(part)))
+    return Measured(value, per_user, worth, by_item, by_pair, worth_of(part))
 
 
 def _leverage(part: np.ndarray, users: int | None = None) -> np.ndarray:

@@ -24,6 +24,8 @@ from ctrbench.stats import Contrast, infer
 METRICS = ("gauc", "auc")
 BETTER = 0.5  # quality of the arm that is better; the others' is 0
 
+QUIET = {"seed_sd": 0.1, "mixed_sd": 0.2, "arm_sd": 0.7}  # so that items are most of what varies
+
 DESIGNS = (
     *(Design(f"plain, {seeds} seeds", seeds=seeds, family=True) for seeds in (3, 5, 10)),
     *(
@@ -60,6 +62,19 @@ DESIGNS = (
     Design("click rate 0.5 %, 8,000 impressions", users=200, rows=40, ctr=0.005, family=True),
     Design("click rate 0.5 %, 2,000 impressions", ctr=0.005),
     Design("sample weights", weighted=True),
+    *(
+        Design(f"no item effects, {items:,} items", items=items, users=200, **QUIET)
+        for items in (30, 300, 3_000, 30_000)
+    ),
+    *(
+        Design(f"item effects redrawn, {items:,} items", items=items, item_sd=2, users=200, **QUIET)
+        for items in (30, 300, 3_000, 30_000)
+    ),
+    Design("item effects redrawn, family", item_sd=2, users=200, family=True, **QUIET),
+    Design("item effects redrawn, 300 items, 3 seeds", item_sd=2, seeds=3, seed_sd=0.3),
+    Design("item qualities redrawn", quality_sd=1.5, users=200, **QUIET),
+    Design("item qualities fixed", quality_sd=1.5, fixed=True, users=200, **QUIET),
+    Design("a tenth of the items carries the effect", item_sd=3, carried_by=0.1, **QUIET),
 )
 
 
@@ -133,7 +148,18 @@ def _contrast(
     moved = ours.per_user - theirs.per_user
     kind = f"mode {i % 2} against {name.split()[0]}"
     seeds = tuple(range(len(delta)))
-    return Contrast(seeds, delta, moved, f"arm {i}", name, kind, ours.worth)
+    return Contrast(
+        seeds,
+        delta,
+        moved,
+        f"arm {i}",
+        name,
+        kind,
+        ours.worth,
+        ours.items - theirs.items,
+        ours.pairs - theirs.pairs,
+        ours.items_worth,
+    )
 
 
 def _alarm(contrasts: list[Contrast], looks: tuple[int, ...]) -> bool:
@@ -152,6 +178,8 @@ def _cut(contrast: Contrast, seeds: int) -> Contrast:
         seeds=contrast.seeds[:seeds],
         delta=contrast.delta[:seeds],
         influence=contrast.influence[:seeds],
+        items=None if contrast.items is None else contrast.items[:seeds],
+        pairs=None if contrast.pairs is None else contrast.pairs[:seeds],
     )
 
 

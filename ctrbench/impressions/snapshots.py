@@ -133,7 +133,7 @@ def freeze(
     prior = "prior_impressions, prior_clicks" if has_timestamp else "0, 0"
     moment = "timestamp" if has_timestamp else "0::BIGINT"
     rows = connection.cursor().sql(f"SELECT user_id, _index, {moment}, {unit}, {prior} FROM placed")
-    state = _Freezer(users, gap)
+    state = Freezer(users, gap)
     for batch in rows.to_arrow_reader(PART):
         columns = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
         impressions, clicks, group = state.frozen(*columns)
@@ -145,7 +145,7 @@ def freeze(
         connection.unregister("part")
 
 
-class _Freezer:
+class Freezer:
     """Walks through the log in order of time and carries each user's open unit of each period."""
 
     def __init__(self, users: int, gap: int | None) -> None:

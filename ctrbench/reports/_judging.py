@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, field
+from statistics import fmean
 
 from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure
+from ctrbench.reports._measured import Influences, measured
+from ctrbench.reports._probes import CHANCE, Probes, probe
 from ctrbench.stats import (
     Contrast,
     Inference,
@@ -21,7 +22,6 @@ from ctrbench.stats import (
 from ctrbench.stats.contrast import user_variance
 
 CEILING = "ceiling"  # key, in place of a cell's hash, of the true click probability
-Influences = Mapping[str, Mapping[str, np.ndarray]]  # cell hash -> measure's key -> (G,)
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Judged:
     family: int  # comparisons that share simultaneous intervals
     found: Mapping[tuple[str, str, str], Inference]  # (arm, what it is set against, measure's key)
     shares: Mapping[tuple[str, str], Share]  # of the attainable gain: (arm, measure's key)
+    probes: Probes = field(default_factory=Probes)
+    below_chance: tuple[tuple[Arm, Measure, float], ...] = ()  # baselines that are no reference
 
     def get(self, arm: Arm, reference: Arm, measure: Measure) -> Inference | None:
         """What one place says."""
@@ -41,8 +43,12 @@ def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
     """Judge the headline of all that is no control together; every other place by itself."""
     headline = Measure(plan.headline)
     together, alone = {}, {}
+    weak = below_chance(plan, arms)
+    unfit = {(arm.label, measure) for arm, measure, _ in weak}
     for arm, reference, control in _pairs(plan, arms):
         for measure in plan.measures:
+            if (arms.baseline(arm.column).label, measure) in unfit:
+                continue
             contrast = _contrast(arm, reference, measure, influences)
             if contrast is not None and not math.isnan(user_variance(contrast)):
                 place = (arm.label, reference.label, measure.key)
@@ -50,7 +56,23 @@ def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
                 (together if judged_together else alone)[place] = contrast
     found = dict(zip(together, infer(list(together.values()), plan.looks), strict=True))
     found |= {place: infer([contrast])[0] for place, contrast in alone.items()}
-    return Judged(len(together), found, _shares(plan, arms, influences))
+    shares = _shares(plan, arms, influences)
+    return Judged(len(together), found, shares, probe(plan, arms, influences), weak)
+
+
+def below_chance(plan: Comparison, arms: Arms) -> tuple[tuple[Arm, Measure, float], ...]:
+    """Baselines whose mean over seeds lies below one half on a measure, with that mean.
+
+    A model that ranks worse than chance is wrong by construction, and anything that dilutes it
+    gains: no comparison on such a measure gets an interval or a verdict.
+    """
+    found = []
+    for arm in arms.baselines.values():
+        for measure in plan.measures:
+            values = arm.values(measure).values()
+            if values and fmean(values) < CHANCE:
+                found.append((arm, measure, fmean(values)))
+    return tuple(found)
 
 
 def _shares(plan: Comparison, arms: Arms, influences: Influences) -> dict[tuple[str, str], Share]:
@@ -66,9 +88,8 @@ def _shares(plan: Comparison, arms: Arms, influences: Influences) -> dict[tuple[
             model = _contrast(arm, baseline, measure, influences)
             if model is None:
                 continue
-            values = dict.fromkeys(model.seeds, float(value))
-            known = dict.fromkeys(model.seeds, np.asarray(moved, np.float64))
-            truth = Measured(CEILING, values, known)
+            stored = (float(value), influences[CEILING])
+            truth = measured(CEILING, measure.key, dict.fromkeys(model.seeds, stored))
             ceiling = pair(truth, _measured(baseline, measure, influences))
             share = None if ceiling is None else share_of_attainable(model, ceiling)
             if share is not None:
@@ -107,25 +128,4 @@ def _measured(arm: Arm, measure: Measure, influences: Influences) -> Measured:
             seed: (value, influences.get(arm.hashes[seed], {}))
             for seed, value in arm.values(measure).items()
         },
-    )
-
-
-def measured(
-    name: str, key: str, seeds: Mapping[int, tuple[float, Mapping[str, np.ndarray]]]
-) -> Measured:
-    """A measure of an arm as it is stored.
-
-    Args:
-        name: of the arm.
-        key: of the measure, see `Measure.key`.
-        seeds: the value of each, and all that `Store.influence` holds of it; seeds that it lacks
-            the measure for are left out.
-    """
-    known = {seed: stored for seed, (_, stored) in seeds.items() if key in stored}
-    worth = (stored.get(f"{key}/worth") for stored in known.values())
-    return Measured(
-        name,
-        {seed: seeds[seed][0] for seed in known},
-        {seed: np.asarray(stored[key], np.float64) for seed, stored in known.items()},
-        min((float(one[0]) for one in worth if one is not None), default=math.inf),
     )

@@ -13,8 +13,8 @@ def inferred(inference: Inference | None) -> dict[str, float | None]:
     """What is known of a delta; None where influence values are not stored."""
     if inference is None:
         names = ("low_pp", "high_pp", "p_value", "p_adjusted", "p_holm", "p_bh")
-        more = ("smallest_effect_pp", "variance_users", "variance_seeds", "degrees_users")
-        more = (*more, "degrees_seeds", "worth_users")
+        more = ("smallest_effect_pp", "variance_users", "variance_items", "variance_seeds")
+        more = (*more, "degrees_users", "degrees_items", "degrees_seeds", "worth_users")
         return dict.fromkeys((*names, *more))
     return {
         "low_pp": 100 * inference.low,
@@ -25,11 +25,17 @@ def inferred(inference: Inference | None) -> dict[str, float | None]:
         "p_bh": inference.p_bh,
         "smallest_effect_pp": 100 * inference.smallest_effect,
         "variance_users": inference.variance.users,
+        "variance_items": inference.variance.items,
         "variance_seeds": inference.variance.seeds,
         "degrees_users": inference.variance.user_degrees,
+        "degrees_items": _finite(inference.variance.item_degrees),
         "degrees_seeds": inference.variance.seed_degrees,
-        "worth_users": inference.worth if math.isfinite(inference.worth) else None,
+        "worth_users": _finite(inference.worth),
     }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:

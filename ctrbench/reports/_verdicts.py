@@ -18,7 +18,7 @@ HEAD = (
     "p",
     "p Holm",
     "p BH",
-    "% users",
+    "users / items / seeds, %",
 )
 
 
@@ -33,13 +33,13 @@ class VerdictLine:
     @property
     def places(self) -> tuple[str, ...]:
         """As printed, in the order of `HEAD`."""
-        spread = self.inference.variance
+        inference = self.inference
         within = self.inference.low <= 0 <= self.inference.high
         hidden = f"{100 * self.inference.smallest_effect:.2f}" if within else "–"
-        known = len(self.inference.seeds) > 1 and spread.total > 0
-        users = f"{100 * spread.users / spread.total:.0f}" if known else "–"
+        known = len(inference.seeds) > 1 and inference.variance.total > 0
+        shares = " / ".join(f"{100 * share:.0f}" for share in inference.shares.values())
         p = (self.inference.p_value, self.inference.p_holm, self.inference.p_bh)
-        return (self.subject, self.verdict, hidden, *map(_shown, p), users)
+        return (self.subject, self.verdict, hidden, *map(_shown, p), shares if known else "–")
 
 
 @dataclass(frozen=True)
@@ -98,21 +98,22 @@ def _reading(plan: Comparison) -> str:
         f"Better or worse: zero lies outside the range. No worse: a loss of {100 * plan.margin:g} "
         "pp or more does. Can hide: a smaller effect would be missed more than once in five "
         "times. p: of the line alone; Holm and BH (Benjamini-Hochberg): corrected for all lines. "
-        "% users: of the variance, what only more test users would shrink; the rest shrinks with "
-        "more seeds."
+        "Users / items / seeds: shares of the variance, each of which only more of its own shrink."
     )
 
 
 def _narrower(inferences: list[Inference]) -> list[str]:
     """What would make the intervals narrower, if seeds tell."""
-    parts = [
-        one.variance.users / one.variance.total
-        for one in inferences
-        if one.variance.total and len(one.seeds) > 1
-    ]
-    if not parts:
+    shares = [one.shares for one in inferences if one.variance.total and len(one.seeds) > 1]
+    if not shares:
         return []
-    cure = "Only more test users" if median(parts) > 0.8 else "More seeds"
+    middle = {name: median(one[name] for one in shares) for name in shares[0]}
+    largest = max(middle, key=lambda name: middle[name])
+    cure = {
+        "users": "Only more test users",
+        "items": "Only more test items",
+        "seeds": "More seeds",
+    }[largest if middle["seeds"] < 0.2 else "seeds"]
     return [f"{cure} would make most ranges narrower; `ctrbench power FILE` says how many."]
 
 

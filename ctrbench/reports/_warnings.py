@@ -18,6 +18,8 @@ LARGE_GAIN = 0.02  # the largest gain that published image embeddings had is 0.0
 BETTER_THAN_TRAINING = 0.02  # more of AUC gained on test than on impressions not yet learned
 CURVE_TAIL = 5  # points, a quarter of an epoch
 LEVEL = 0.05
+MOST_NAMED = 5  # arms in one warning
+CURE = "Import the log again with --snapshot period (see README.md, evaluation groups)."
 FEWEST_STEPS = 100  # of training, below which a model has hardly left its start
 ROUNDING = 1e-7  # of metrics: what another processor's last digits come to
 
@@ -25,6 +27,9 @@ ROUNDING = 1e-7  # of metrics: what another processor's last digits come to
 def warnings(plan: Comparison, arms: Arms, judged: Judged) -> tuple[str, ...]:
     """The lines under a table; none if nothing is amiss."""
     found = [
+        *_probes(judged),
+        *_below_chance(judged),
+        *_real_time(plan),
         _repeat(plan, arms),
         *_weak_baseline(plan, arms),
         *_few_steps(arms),
@@ -38,6 +43,58 @@ def warnings(plan: Comparison, arms: Arms, judged: Judged) -> tuple[str, ...]:
         _calibration(arms),
     ]
     return tuple(line for line in found if line)
+
+
+def _probes(judged: Judged) -> Iterator[str]:
+    """Metrics that noise raises, and arms that rank permuted outcomes."""
+    raised = judged.probes.raised
+    if raised:
+        told = ", ".join(
+            f"{one.measure.title} by {100 * one.inference.estimate:.2f} pp "
+            f"[{100 * one.inference.low:.2f}, {100 * one.inference.high:.2f}] "
+            f"(standard deviation {one.deviation:g})"
+            for one in raised
+        )
+        yield (
+            f"Noise on the baseline's logits raises {told}. Noise carries no information, so these "
+            "metrics are biased: models see outcomes of the impressions they are judged on. Do not "
+            f"read deltas on them. {CURE}"
+        )
+    ranked = judged.probes.ranked
+    if ranked:
+        told = ", ".join(
+            f"{one.arm.label} {one.gauc:.4f} ± {one.standard_error:.4f} ({one.measure.title})"
+            for one in ranked[:MOST_NAMED]
+        )
+        more = len(ranked) - MOST_NAMED
+        told += f" and {more} more" if more > 0 else ""
+        yield (
+            "With outcomes permuted within evaluation groups GAUC must be 0.5, and is not: "
+            f"{told}. Inputs hold outcomes of the group that GAUC compares. {CURE}"
+        )
+
+
+def _below_chance(judged: Judged) -> Iterator[str]:
+    """Measures on which no comparison is judged."""
+    if judged.below_chance:
+        told = ", ".join(
+            f"{measure.title} {mean:.4f} ({arm.label.lower()})"
+            for arm, measure, mean in judged.below_chance
+        )
+        yield (
+            f"A baseline below 0.5 ranks worse than chance and is no reference: {told}. These "
+            "deltas have no interval and no verdict."
+        )
+
+
+def _real_time(plan: Comparison) -> Iterator[str]:
+    """A snapshot whose states hold outcomes of the evaluation group."""
+    manifest = plan.dataset
+    if manifest.snapshot == "impression" and manifest.history == "derived":
+        yield (
+            "The data set's snapshot is 'impression': histories and click rates hold the user's "
+            f"own outcomes in the test period, and GAUC is biased by them. {CURE}"
+        )
 
 
 def _repeat(plan: Comparison, arms: Arms) -> str:

@@ -23,6 +23,7 @@ from ctrbench.locks import lock
 from ctrbench.models import load_loops
 from ctrbench.runner.building import build
 from ctrbench.runner.measure import evaluate_period, slice_metrics, user_influences
+from ctrbench.runner.probes import probe_model, probe_predictions
 from ctrbench.runner.tracing import Recorder, trace
 from ctrbench.runner.warm_start import go_on, warm_state
 from ctrbench.schema import LOOPS, MODE_CODE, Cell, CellRecord
@@ -192,6 +193,10 @@ def _train(
         }
         by_slice = slice_metrics(workspace, slots, predictions["test"], slices)
         influence = user_influences(workspace, slots, predictions["test"], slices)
+    with watch("probe"):
+        probed = probe_predictions(workspace, cell, slots, predictions["test"], slices)
+        of_model = probe_model(workspace, cell, parts, slices)
+        influence |= probed.influence | of_model.influence
     record = CellRecord(
         hash=cell.hash,
         cell=cell,
@@ -203,6 +208,7 @@ def _train(
         status="done",
         metrics=metrics,
         slices=by_slice,
+        probes=probed.metrics | of_model.metrics,
         facts=parts.prepared.facts
         | parts.mode.report(model.image_layers)
         | _coverage(workspace, cell, slots),

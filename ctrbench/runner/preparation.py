@@ -48,6 +48,13 @@ def prepare(workspace: Workspace, cell: Cell, mode: Injection, slots: HistorySlo
     return _read(folder)
 
 
+def prepare_slots(
+    workspace: Workspace, cell: Cell, mode: Injection, slots: HistorySlots
+) -> dict[str, np.ndarray]:
+    """The mode's slot arrays on other histories than the data set's, computed now and not kept."""
+    return mode.prepare(_images(workspace, cell, slots), slots, cell.seed).slot
+
+
 def _key(cell: Cell, mode: Injection, slots: HistorySlots) -> str:
     """A hash of everything the preparation depends on, and of nothing else."""
     settings = {

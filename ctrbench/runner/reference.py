@@ -37,7 +37,8 @@ def reference_metrics(log: Impressions) -> Metrics:
     numbers = np.stack([rates[log.item_id[test]], _like_rate(log, test, mean)], axis=1)
     p_click = model.predict_proba(numbers)[:, 1]
     test_weight = None if log.weight is None else _weight(log, test)
-    return evaluate(log.click[test], p_click, log.user_id[test], test_weight)
+    group = None if log.group is None else log.group[test]
+    return evaluate(log.click[test], p_click, log.user_id[test], test_weight, group)
 
 
 def ceiling_metrics(log: Impressions) -> Metrics | None:
@@ -46,7 +47,8 @@ def ceiling_metrics(log: Impressions) -> Metrics | None:
         return None
     test = log.rows("test")
     weight = None if log.weight is None else _weight(log, test)
-    return evaluate(log.click[test], log.p_true[test], log.user_id[test], weight)
+    group = None if log.group is None else log.group[test]
+    return evaluate(log.click[test], log.p_true[test], log.user_id[test], weight, group)
 
 
 def _rates(item: np.ndarray, click: np.ndarray, weight: np.ndarray, rows: int) -> np.ndarray:

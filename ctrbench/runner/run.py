@@ -19,6 +19,7 @@ from ctrbench.injection import code_hash
 from ctrbench.matrix import Matrix
 from ctrbench.runner.cell import cell_lock, failed_record, is_missing, run_cell
 from ctrbench.runner.measure import WHOLE, slice_metrics, user_influences
+from ctrbench.runner.probes import probe_predictions
 from ctrbench.runner.reference import ceiling_metrics, reference_metrics
 from ctrbench.schema import MODE_CODE, Cell, CellRecord
 from ctrbench.slices import Slice
@@ -178,9 +179,12 @@ def complete(
             continue
         found = slice_metrics(workspace, slots, p_click, slices)
         influence = user_influences(workspace, slots, p_click, slices)
+        probed = probe_predictions(workspace, record.cell, slots, p_click, slices)
+        influence |= probed.influence
         with cell_lock(workspace, record.cell, wait=True):
             newest = store.read(record.cell) or record
-            merged = newest.model_copy(update={"slices": newest.slices | found})
+            more = {"slices": newest.slices | found, "probes": newest.probes | probed.metrics}
+            merged = newest.model_copy(update=more)
             store.update(merged, store.influence(record.cell) | influence)
         records[record.hash] = merged
     return records

@@ -1,7 +1,12 @@
-"""A paired difference of two arms over seeds and users, and its variance.
+"""A paired difference of two arms over seeds, users and items, and its variance.
 
-Users and seeds are crossed: the same users judge every seed's pair of models. The variance of the
-mean difference has a part that only more users shrink and one that only more seeds do.
+Users, items and seeds are crossed: the same users judge the same items with every seed's pair of
+models. The variance of the mean difference has a part that only more users shrink, one that only
+more items do, and one that only more seeds do.
+
+Source: Cameron, Gelbach and Miller 2011, Journal of Business and Economic Statistics 29, for the
+first two: the variance clustered by user, plus that clustered by item, less that clustered by pairs
+of user and item.
 """
 
 from __future__ import annotations
@@ -24,6 +29,9 @@ class Contrast:
     reference: str = ""  # what the arm is set against
     kind: str = ""  # comparisons of one kind may vary alike over seeds; empty: like no other
     worth: float = math.inf  # users of equal weight that would say as much, as the weights have it
+    items: np.ndarray | None = None  # (S, I) what each item adds; None: other items are left out
+    pairs: np.ndarray | None = None  # (S, R) sketch of what pairs of user and item add
+    items_worth: float = math.inf  # items of equal weight that would say as much
 
     @property
     def estimate(self) -> float:
@@ -43,6 +51,19 @@ class Contrast:
             influence=-self.influence,
             arm=self.reference,
             reference=self.arm,
+            items=None if self.items is None else -self.items,
+            pairs=None if self.pairs is None else -self.pairs,
+        )
+
+    def less(self, other: Contrast, ratio: float) -> Contrast:
+        """Return this difference minus `ratio` times another one of the same seeds and test set."""
+        both = self.items is not None and other.items is not None
+        return replace(
+            self,
+            delta=self.delta - ratio * other.delta,
+            influence=self.influence - ratio * other.influence,
+            items=self.items - ratio * other.items if both else None,  # pyright: ignore
+            pairs=self.pairs - ratio * other.pairs if both else None,  # pyright: ignore
         )
 
 
@@ -54,6 +75,9 @@ class Measured:
     values: Mapping[int, float]  # seed -> metric
     influence: Mapping[int, np.ndarray]  # seed -> (G,), users in one order everywhere
     worth: float = math.inf  # as in Contrast; of the test set, so the same for every arm and seed
+    items: Mapping[int, np.ndarray] | None = None  # seed -> (I,), items in one order everywhere
+    pairs: Mapping[int, np.ndarray] | None = None  # seed -> (R,)
+    items_worth: float = math.inf
 
 
 def pair(arm: Measured, reference: Measured, kind: str = "") -> Contrast | None:
@@ -63,8 +87,23 @@ def pair(arm: Measured, reference: Measured, kind: str = "") -> Contrast | None:
         return None
     delta = np.array([arm.values[seed] - reference.values[seed] for seed in seeds])
     moved = np.stack([arm.influence[seed] - reference.influence[seed] for seed in seeds])
-    worth = min(arm.worth, reference.worth)
-    return Contrast(seeds, delta, moved, arm.name, reference.name, kind, worth)
+    found = Contrast(
+        seeds,
+        delta,
+        moved,
+        arm.name,
+        reference.name,
+        kind,
+        min(arm.worth, reference.worth),
+        items_worth=min(arm.items_worth, reference.items_worth),
+    )
+    parts = {}
+    for name in ("items", "pairs"):
+        ours, theirs = getattr(arm, name), getattr(reference, name)
+        if ours is None or theirs is None or not ours.keys() & theirs.keys() >= set(seeds):
+            return found
+        parts[name] = np.stack([ours[seed] - theirs[seed] for seed in seeds])
+    return replace(found, **parts)
 
 
 @dataclass(frozen=True)
@@ -75,11 +114,25 @@ class Variance:
     user_degrees: float  # of freedom with which it is known
     seeds: float  # shrinks with more seeds; what users and seeds make together is in here
     seed_degrees: float  # 0: not known at all, for want of a second seed
+    items: float = 0.0  # shrinks with test items alone
+    item_degrees: float = math.inf
+
+    @property
+    def sampled(self) -> float:
+        """Users and items."""
+        return self.users + self.items
+
+    @property
+    def sampled_degrees(self) -> float:
+        """Of freedom of users and items together, by Satterthwaite 1946."""
+        parts = ((self.users, self.user_degrees), (self.items, self.item_degrees))
+        spread = sum(part**2 / degrees for part, degrees in parts if part)
+        return self.sampled**2 / spread if spread else self.user_degrees
 
     @property
     def total(self) -> float:
-        """Users and seeds."""
-        return self.users + self.seeds
+        """Users, items and seeds."""
+        return self.sampled + self.seeds
 
     @property
     def standard_error(self) -> float:
@@ -89,7 +142,7 @@ class Variance:
     @property
     def degrees(self) -> float:
         """Of the total, by Satterthwaite 1946 (Biometrics Bulletin 2); for the record only."""
-        parts = ((self.users, self.user_degrees), (self.seeds, self.seed_degrees))
+        parts = ((self.sampled, self.sampled_degrees), (self.seeds, self.seed_degrees))
         spread = sum(part**2 / degrees for part, degrees in parts if part)
         return self.total**2 / spread if spread else self.user_degrees
 
@@ -134,3 +187,32 @@ def interaction_variance(contrast: Contrast) -> float:
         return 0.0
     spread = contrast.influence.var(axis=0, ddof=1)
     return users / (users - 1) * float(spread.sum())
+
+
+def item_variance(contrast: Contrast) -> float:
+    """Of the seed-averaged difference: what impressions of an item have in common across users.
+
+    May be negative, for it is the difference of two estimates; 0 where items are left out.
+    """
+    if contrast.items is None or contrast.pairs is None:
+        return 0.0
+    moved, pairs = contrast.items.mean(axis=0), contrast.pairs.mean(axis=0)
+    return float(np.sum(moved**2) - np.sum(pairs**2))
+
+
+def item_interaction_variance(contrast: Contrast) -> float:
+    """Of one seed's difference: the part that item and seed make together; 0 with one seed."""
+    if contrast.items is None or contrast.pairs is None or len(contrast.seeds) < 2:
+        return 0.0
+    spread = (values.var(axis=0, ddof=1).sum() for values in (contrast.items, contrast.pairs))
+    return float(next(spread) - next(spread))
+
+
+def item_degrees(contrast: Contrast) -> float:
+    """Of freedom of the item variance: few where few items carry the difference."""
+    assert contrast.items is not None
+    moved = np.abs(contrast.items.mean(axis=0))
+    squares = float(np.sum(moved**2))
+    most = max(int(np.count_nonzero(moved)) - 1, 1)
+    effective = math.pi / 2 * float(moved.sum()) ** 2 / squares - 1 if squares else most
+    return float(min(most, max(min(effective, contrast.items_worth - 1), 1.0)))

@@ -46,7 +46,13 @@ class Inference:
     @property
     def seed_share(self) -> float:
         """What part of the variance comes from the seeds; in [0, 1]."""
-        return self.variance.seeds / self.variance.total if self.variance.total else 0.0
+        return self.shares["seeds"]
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """What part of the variance is due to users, items and seeds; 0 where nothing varies."""
+        parts = {name: getattr(self.variance, name) for name in ("users", "items", "seeds")}
+        return {name: part / (self.variance.total or 1.0) for name, part in parts.items()}
 
     def reversed(self) -> Inference:
         """The same of reference minus arm."""
@@ -144,12 +150,24 @@ def _placed(stepped: np.ndarray, order: np.ndarray) -> list[float]:
 
 
 def _correlation(contrasts: Sequence[Contrast], spreads: Sequence[Variance]) -> np.ndarray:
-    """(m, m) correlation of the estimates: of users by influence values, of seeds by deltas."""
+    """(m, m) correlation of the estimates: by influence values of users and items, and by deltas.
+
+    Items count where all comparisons have them.
+    """
     moved = np.stack([contrast.mean_influence for contrast in contrasts])  # (m, G)
-    of_users, of_seeds = (
-        np.sqrt([getattr(spread, name) for spread in spreads]) for name in ("users", "seeds")
+    of_users, of_items, of_seeds = (
+        np.sqrt([getattr(spread, name) for spread in spreads])
+        for name in ("users", "items", "seeds")
     )
     covariance = _scaled(moved @ moved.T) * np.outer(of_users, of_users)
+    if of_items.any():
+        by_item = np.stack(
+            [
+                np.zeros(1) if contrast.items is None else contrast.items.mean(axis=0)
+                for contrast in contrasts
+            ]
+        )  # (m, I)
+        covariance += _scaled(by_item @ by_item.T) * np.outer(of_items, of_items)
     return _scaled(covariance + seed_correlation(contrasts) * np.outer(of_seeds, of_seeds))
 
 

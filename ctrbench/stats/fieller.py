@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ctrbench.stats.contrast import Contrast
 from ctrbench.stats.pooling import variances
@@ -44,11 +44,7 @@ def share_of_attainable(model: Contrast, ceiling: Contrast) -> Share | None:
 
     def beyond(ratio: float) -> float:
         """How far the combination leaves zero out; below 0: it does not."""
-        rest = replace(
-            model,
-            delta=model.delta - ratio * ceiling.delta,
-            influence=model.influence - ratio * ceiling.influence,
-        )
+        rest = model.less(ceiling, ratio)
         return abs(rest.estimate) - _reach(rest)
 
     value = model.estimate / ceiling.estimate

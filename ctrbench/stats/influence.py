@@ -1,8 +1,8 @@
-"""How much each user moves a metric: the closed form of its standard error, clustered by user.
+"""How much each user and item moves a metric: closed forms for two-way clustered variances.
 
-A metric of one log is, to first order, its true value plus a sum over users of one number each. Two
+To first order a metric of one log is its true value plus a sum of one number per impression. Two
 models on the same impressions move together, so the error of their difference comes from the
-difference of these numbers, user by user.
+difference of these numbers, summed by user (other users) and by item (other items).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ctrbench.errors import DataError
 from ctrbench.metrics import SMALLEST_P, Weighting, ascending, grouped_auc
 
 GAUC_WEIGHTINGS: dict[str, Weighting] = {
@@ -22,8 +23,27 @@ GAUC_WEIGHTINGS: dict[str, Weighting] = {
     "gauc_users": "users",
 }
 METRICS = ("auc", *GAUC_WEIGHTINGS, "log_loss")
+PAIR_BUCKETS = 2048
 FEWEST_USERS = 100  # evaluable; below, a few people decide
 FEWEST_WORTH = 10.0  # users of equal weight; below, intervals hold less surely
+
+
+@dataclass(frozen=True)
+class Items:
+    """What each of I items adds to a metric, and what is needed to tell items from users.
+
+    An impression counts for its item as much as all pairs of a click and a non-click that it is
+    part of. The variance due to items is what impressions of *different* users with the same item
+    have in common: the sum of squares over items, less that over pairs of user and item (Cameron,
+    Gelbach and Miller 2011). The latter is a sum over up to N pairs, of which only a sketch is
+    kept: `PAIR_BUCKETS` sums with random signs, whose sum of squares is right in the mean with a
+    relative error of sqrt(2 / PAIR_BUCKETS) at most (Charikar, Chen and Farach-Colton 2002). Both
+    are linear in the model, so that differences of models are formed from them.
+    """
+
+    per_item: np.ndarray  # (I,) ascending by item id
+    pairs: np.ndarray  # (PAIR_BUCKETS,)
+    worth: float  # items of equal weight that would say as much, see `worth_of`
 
 
 @dataclass(frozen=True)
@@ -33,6 +53,7 @@ class Influence:
     value: float
     per_user: np.ndarray  # (G,)
     worth: float  # users of equal weight that would say as much, see `worth_of`
+    items: Items | None = None  # None: no items were given
 
     @property
     def standard_error(self) -> float:
@@ -56,9 +77,14 @@ def standard_error(per_user: np.ndarray) -> float:
 
 
 def influences(
-    click: ArrayLike, p_click: ArrayLike, user_id: ArrayLike, weight: ArrayLike | None = None
+    click: ArrayLike,
+    p_click: ArrayLike,
+    user_id: ArrayLike,
+    weight: ArrayLike | None = None,
+    group_id: ArrayLike | None = None,
+    item_id: ArrayLike | None = None,
 ) -> Mapping[str, Influence]:
-    """Influence values of every metric of `METRICS`, users ascending by id.
+    """Return influence values of every metric of `METRICS`, users ascending by id.
 
     A metric that is not defined, for want of a click or a non-click, is left out, and so is AUC
     where all clicks, or all others, are one user's: how it varies over users cannot be told then.
@@ -69,37 +95,67 @@ def influences(
         p_click: (N,) in [0, 1].
         user_id: (N,) who saw the impression: any integers.
         weight: (N,) > 0.
+        group_id: (N,) integers, the impressions that GAUC compares with each other, each group
+            within one user; None: all of a user's.
+        item_id: (N,) integers, what was shown; None: nothing is said of items.
 
     Raises:
-        DataError: an array is unfit.
+        DataError: An array is unfit.
+
+    Source: Obuchowski 1997, Biometrics 53, for clustered AUC; the linearised variance of a
+    weighted mean for GAUC and log loss; for items the pairs of a click and a non-click as units,
+    each of which counts for both its items.
     """
-    grouped = grouped_auc(click, p_click, user_id, weight)
+    grouped = grouped_auc(click, p_click, user_id if group_id is None else group_id, weight)
     clicks, p = np.asarray(click).astype(bool), np.asarray(p_click)
     weights = np.ones(len(p)) if weight is None else np.asarray(weight, np.float64)
-    user = np.searchsorted(grouped.user_id, np.asarray(user_id))  # (N,)
-    users = len(grouped.user_id)
+    for name, ids in (("user_id", user_id), ("item_id", item_id)):
+        if ids is not None and np.shape(ids) != p.shape:
+            raise DataError(f"there are {len(p)} predictions, but {name} has {np.shape(ids)}.")
+    group = np.searchsorted(grouped.user_id, np.asarray(user_id if group_id is None else group_id))
+    names, user = np.unique(np.asarray(user_id), return_inverse=True)
+    users = len(names)
+    sketch = None if item_id is None else _Sketch.of(np.asarray(user_id), np.asarray(item_id))
     found = {}
     carriers = [np.count_nonzero(np.bincount(user[own])) for own in (clicks, ~clicks)]
     if min(carriers) > 1:
-        found["auc"] = _auc(clicks, p, weights, user, users)
+        found["auc"] = _auc(clicks, p, weights, user, users, sketch)
     if grouped.evaluable_users:
+        place = None if sketch is None else _places(clicks, p, weights, group)
+        owner = np.zeros(len(grouped.user_id), np.int64)
+        owner[group] = user
         for name, weighting in GAUC_WEIGHTINGS.items():
             value, share = grouped.gauc(weighting), grouped.weights(weighting) * grouped.evaluable
             deviation = np.where(grouped.evaluable, grouped.auc - value, 0.0)
-            part = share / share.sum()
-            found[name] = Influence(value, _leverage(part) * part * deviation, worth_of(part))
+            of_group = share / share.sum()
+            part = np.bincount(owner, of_group, users)
+            moved = np.bincount(owner, of_group * deviation, users)
+            items = None
+            if sketch is not None and place is not None:
+                mass = np.stack([grouped.weight - grouped.click_weight, grouped.click_weight])
+                mine = of_group[group] * weights / mass[clicks.astype(np.int64), group]
+                mine = np.where(grouped.evaluable[group], mine, 0.0)
+                items = sketch.items(mine * (place - value), mine / 2)
+            found[name] = Influence(value, _leverage(part) * moved, worth_of(part), items)
     if len(p):
         clipped = np.clip(p.astype(np.float64), SMALLEST_P, 1 - SMALLEST_P)
         loss = -np.log(np.where(clicks, clipped, 1 - clipped))
         value, total = float(np.average(loss, weights=weights)), weights.sum()
         part = np.bincount(user, weights, users) / total
-        per_user = np.bincount(user, weights * (loss - value) / total, users)
-        found["log_loss"] = Influence(value, _leverage(part) * per_user, worth_of(part))
+        moved = weights * (loss - value) / total
+        items = sketch and sketch.items(moved, weights / total)
+        per_user = _leverage(part) * np.bincount(user, moved, users)
+        found["log_loss"] = Influence(value, per_user, worth_of(part), items)
     return found
 
 
 def _auc(
-    clicks: np.ndarray, p: np.ndarray, weights: np.ndarray, user: np.ndarray, users: int
+    clicks: np.ndarray,
+    p: np.ndarray,
+    weights: np.ndarray,
+    user: np.ndarray,
+    users: int,
+    sketch: _Sketch | None,
 ) -> Influence:
     """Each click's share of non-clicks below it, and each non-click's of clicks above it.
 
@@ -107,25 +163,87 @@ def _auc(
     n / (n - 1) of Obuchowski's variance, n being the users with an impression of the class. The
     class that fewer users carry says what all is worth.
     """
-    order = ascending(p)
-    sorted_p = p[order]
-    new = np.concatenate([[True], sorted_p[1:] != sorted_p[:-1]])
-    tie, starts = np.cumsum(new) - 1, np.flatnonzero(new)
-    yes, no = weights * clicks, weights * ~clicks
-    yes_tie, no_tie = (np.add.reduceat(column[order], starts) for column in (yes, no))
-    no_below = np.cumsum(no_tie) - no_tie / 2
-    yes_above = yes.sum() - np.cumsum(yes_tie) + yes_tie / 2
-    place = np.empty(len(p))
-    place[order] = np.where(clicks[order], no_below[tie] / no.sum(), yes_above[tie] / yes.sum())
-    value = float(np.sum(yes * place) / yes.sum())
+    place = _places(clicks, p, weights, np.zeros(len(p), np.int64))
+    value = float(np.average(place[clicks], weights=weights[clicks]))
+    mass = np.where(clicks, weights[clicks].sum(), weights[~clicks].sum())
+    share = weights / mass
     per_user, worth = np.zeros(users), float(users)
     for of_class in (clicks, ~clicks):
-        own, mass = user[of_class], weights[of_class]
-        part = np.bincount(own, mass, users) / mass.sum()
-        moved = np.bincount(own, mass * (place[of_class] - value) / mass.sum(), users)
+        own = user[of_class]
+        part = np.bincount(own, share[of_class], users)
+        moved = np.bincount(own, share[of_class] * (place[of_class] - value), users)
         per_user += _leverage(part, users) * moved
         worth = min(worth, worth_of(part))
-    return Influence(value, per_user, worth)
+    items = sketch and sketch.items(share * (place - value), share / 2)
+    return Influence(value, per_user, worth, items)
+
+
+def _places(
+    clicks: np.ndarray, p: np.ndarray, weights: np.ndarray, group: np.ndarray
+) -> np.ndarray:
+    """(N,) of a click the weight of its group's non-clicks below it, as a share; ties one half.
+
+    Of a non-click, the share of its group's clicks above it; 0 in a group of one class.
+    """
+    order = ascending(p)
+    order = order[np.argsort(group[order], kind="stable")]
+    sorted_p, of_group = p[order], group[order]
+    first = np.concatenate([[True], of_group[1:] != of_group[:-1]])
+    new = first | np.concatenate([[True], sorted_p[1:] != sorted_p[:-1]])
+    starts, tie = np.flatnonzero(new), np.cumsum(new) - 1
+    group_start = np.flatnonzero(first[starts])  # ties at which a group begins
+    run = np.cumsum(first[starts]) - 1  # group of each tie
+    found = []
+    for column in (weights * clicks, weights * ~clicks):
+        sums = np.add.reduceat(column[order], starts)
+        below = np.cumsum(sums) - sums
+        below -= below[group_start][run]
+        total = np.add.reduceat(sums, group_start)[run]
+        found.append((below + sums / 2, total))
+    (yes_below, yes), (no_below, no) = found
+    with np.errstate(invalid="ignore", divide="ignore"):
+        of_click = np.where(no > 0, no_below / no, 0.0)
+        of_other = np.where(yes > 0, 1 - yes_below / yes, 0.0)
+    place = np.empty(len(p))
+    place[order] = np.where(clicks[order], of_click[tie], of_other[tie])
+    return place
+
+
+@dataclass(frozen=True)
+class _Sketch:
+    """Where the impressions of an item, and of a pair of user and item, are summed up."""
+
+    item: np.ndarray  # (N,) from 0, ascending with the id
+    count: int  # I
+    bucket: np.ndarray  # (N,)
+    sign: np.ndarray  # (N,) 1 or -1
+
+    @classmethod
+    def of(cls, user_id: np.ndarray, item_id: np.ndarray) -> _Sketch:
+        """By a fixed hash of both ids."""
+        ids, item = np.unique(item_id, return_inverse=True)
+        mixed = _mixed(_mixed(user_id.astype(np.uint64)) + item_id.astype(np.uint64))
+        bucket = (mixed % np.uint64(PAIR_BUCKETS)).astype(np.int64)
+        sign = np.where(mixed >> np.uint64(63), 1.0, -1.0)
+        return cls(item, len(ids), bucket, sign)
+
+    def items(self, moved: np.ndarray, share: np.ndarray) -> Items:
+        """Sum what impressions add (N,), and their share in the metric's weights (N,)."""
+        part = np.bincount(self.item, share, self.count)
+        return Items(
+            np.bincount(self.item, moved, self.count) / np.sqrt(_free(part)),
+            np.bincount(self.bucket, self.sign * moved, PAIR_BUCKETS),
+            worth_of(part),
+        )
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """(N,) uint64, each bit of which depends on all bits (the finaliser of splitmix64)."""
+    with np.errstate(over="ignore"):
+        values = values + np.uint64(0x9E3779B97F4A7C15)
+        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
 
 
 def worth_of(part: np.ndarray) -> float:
@@ -156,6 +274,10 @@ def _leverage(part: np.ndarray, users: int | None = None) -> np.ndarray:
         users: G of the divisor; None: those that weigh anything.
     """
     count = np.count_nonzero(part) if users is None else users
+    return np.sqrt((count - 1) / count / _free(part))
+
+
+def _free(part: np.ndarray) -> np.ndarray:
+    """(G,) the expected squared distance of a unit from the weighted mean that it is part of."""
     free = 1 - 2 * part + np.sum(np.square(part))
-    free = np.where(part < 1, free, 1.0)  # a single user is all of it, and deviates by nothing
-    return np.sqrt((count - 1) / count / free)
+    return np.where(part < 1, free, 1.0)  # a single unit is all of it, and deviates by nothing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,10 +11,14 @@ from ctrbench.stats.contrast import (
     Contrast,
     Variance,
     interaction_variance,
+    item_degrees,
+    item_interaction_variance,
+    item_variance,
     user_degrees,
     user_variance,
 )
 
+SMALLEST_DEGREES = 1e-6  # of freedom, of a part that is cut off at 0
 UNLIKE = 0.05  # p of Bartlett's test, below which variances are not pooled
 
 
@@ -28,7 +32,7 @@ class Seeds:
 
 
 def variances(contrasts: Sequence[Contrast]) -> list[Variance]:
-    """Of each mean difference, `V_user + s2_seed / S`.
+    """Of each mean difference, `V_user + V_item + s2_seed / S`.
 
     The interaction of users and seeds stands in both estimates. It is taken out of the users',
     which many users make precise, and the rest is cut off at 0: the seeds' is known from a handful
@@ -39,13 +43,31 @@ def variances(contrasts: Sequence[Contrast]) -> list[Variance]:
     for contrast, seeds in zip(contrasts, pooled_seeds(contrasts), strict=True):
         moved, degrees, count = user_variance(contrast), user_degrees(contrast), len(contrast.seeds)
         if not seeds.degrees:
-            found.append(Variance(moved, degrees, 0.0, 0.0))
+            found.append(_with_items(Variance(moved, degrees, 0.0, 0.0), contrast))
             continue
         of_users = max(moved - interaction_variance(contrast) / count, 0.0)
         if moved > 0:  # as far from the truth as before, on a smaller number
             degrees *= (of_users / moved) ** 2
-        found.append(Variance(of_users, degrees, seeds.variance / count, seeds.degrees))
+        known = Variance(of_users, degrees, seeds.variance / count, seeds.degrees)
+        found.append(_with_items(known, contrast))
     return found
+
+
+def _with_items(known: Variance, contrast: Contrast) -> Variance:
+    """The variance with the part that items have in it.
+
+    As an estimate it can be negative, and so could the sum be. It is cut off at 0 (the correction
+    that keeps the matrix of variances positive semi-definite, for a single difference).
+    """
+    if contrast.items is None:
+        return known
+    apart = item_interaction_variance(contrast) / len(contrast.seeds)
+    of_items = max(item_variance(contrast) - apart, 0.0)
+    clustered = float(np.sum(contrast.items.mean(axis=0) ** 2))
+    degrees = item_degrees(contrast)
+    if clustered > 0:  # as far from the truth as before, on a smaller number
+        degrees = max(degrees * (of_items / clustered) ** 2, SMALLEST_DEGREES)
+    return replace(known, items=of_items, item_degrees=degrees)
 
 
 def pooled_seeds(contrasts: Sequence[Contrast]) -> list[Seeds]:

@@ -37,10 +37,10 @@ def need(inference: Inference, effect: float, comparisons: int = 1) -> Need:
     one_seed = spread.seeds * count  # variance of a single seed's difference
     alpha = (1 - LEVEL) / comparisons
     infinite = float(ndtri(1 - alpha / 2) + ndtri(POWER))
-    smallest = infinite * spread.users**0.5
+    smallest = infinite * spread.sampled**0.5
     seeds = None
     for tried in range(2, MOST_SEEDS + 1) if smallest < effect else ():
-        total = spread.users + one_seed / tried
+        total = spread.sampled + one_seed / tried
         degrees = total**2 / ((one_seed / tried) ** 2 / (tried - 1) or 1e-300)
         reach = float(stdtrit(degrees, 1 - alpha / 2) + stdtrit(degrees, POWER))
         if reach * total**0.5 <= effect:

@@ -1,12 +1,12 @@
 """What a mean difference over its standard error is compared with: Student's t for two variances.
 
-The users' part of the variance is well known, the seeds' from a handful of seeds. A t distribution
-with Satterthwaite's degrees of freedom takes the estimated share of each for the true one and let
-up to 7.8 % false alarms through where 5 were asked for, at three seeds. So the seeds' variance is
-integrated out, as in the Behrens-Fisher problem: given the estimate s of the variance b of the
-seeds' mean on d degrees of freedom, b is distributed as s d / chi^2, mixed over d and d + 2
-degrees. The mixture follows from the prior (a + b) / b^2, a being the users' part, under which
-intervals hold the truth as often as they say up to order 1 / d^2.
+The part of users and items in the variance is well known, that of the seeds from a handful of
+seeds. A t distribution with Satterthwaite's degrees of freedom takes the estimated share of each
+for the true one: with three seeds it lets up to 7.8 % false alarms through where 5 % are nominal.
+So the seed variance is integrated out, as in the Behrens-Fisher problem: given the estimate s of
+the variance b of the mean over seeds on d degrees of freedom, b is distributed as s d / chi^2,
+mixed over d and d + 2 degrees. The mixture follows from the prior (a + b) / b^2, a being the part
+of users and items, under which intervals have their nominal coverage up to order 1 / d^2.
 
 Source: Ghosh and Kim 2001, Canadian Journal of Statistics 29, 5-17, here for one variance known.
 Differs from it by `_shrinkage`, since d is too small here for that order.
@@ -44,7 +44,7 @@ def p_value(estimate: float, spread: Variance) -> float:
         return max(_Mixture(spread, level).beyond(abs(estimate)), SMALLEST)
 
     low, high = beyond(1.0), beyond(0.0)  # the level lies between the two
-    if low >= high or not spread.users or not spread.seeds:
+    if low >= high or not spread.sampled or not spread.seeds:
         return low
 
     def excess(exponent: float) -> float:
@@ -79,7 +79,7 @@ class _Mixture:
     """The distribution of a mean difference that is truly 0, right around one level."""
 
     def __init__(self, spread: Variance, level: float) -> None:
-        users, seeds, known = spread.users, spread.seeds, spread.seed_degrees
+        users, seeds, known = spread.sampled, spread.seeds, spread.seed_degrees
         if not seeds:
             weights, over_seeds = np.ones(1), np.zeros(1)
         elif not users:
@@ -93,9 +93,9 @@ class _Mixture:
         self._weights = weights
         self._root = np.sqrt(users + over_seeds)
         if not users:
-            self._degrees = np.full(1, known if seeds else spread.user_degrees)
+            self._degrees = np.full(1, known if seeds else spread.sampled_degrees)
         else:
-            of_both = spread.user_degrees * ((users + over_seeds) / users) ** 2
+            of_both = spread.sampled_degrees * ((users + over_seeds) / users) ** 2
             self._degrees = np.maximum(of_both, 1.0)  # fewer: next to nothing left of the users'
 
     def beyond(self, difference: float) -> float:

@@ -24,6 +24,7 @@ def manifest(**changes: Any) -> DatasetManifest:
             "test": (8000, 10000),
         },
         "history": "derived",
+        "snapshot": "period",
         "has_timestamp": True,
         "has_weight": False,
         "has_images": True,

@@ -1,0 +1,93 @@
+"""The test period with its outcomes permuted: what a model sees of a user then, and is judged on.
+
+Within an evaluation group permuted clicks say nothing of the impressions, so every model has a GAUC
+of one half on them, unless its inputs hold outcomes of the group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ctrbench.impressions.earlier import counted_before
+from ctrbench.impressions.snapshots import DAY_S, SESSION_GAP_S, Freezer, ticks_per_second
+from ctrbench.schema import PERIODS, Impressions
+
+
+def inputs_follow_outcomes(log: Impressions) -> bool:
+    """Whether other outcomes in the test period would change what a model sees there.
+
+    By the snapshot `period` they change nothing, and given histories cannot be derived anew.
+    """
+    return log.manifest.history == "derived" and log.manifest.snapshot != "period"
+
+
+def permuted_outcomes(log: Impressions, rng: np.random.Generator) -> Impressions:
+    """Return the log with the test period's clicks permuted within each evaluation group.
+
+    Derived histories and prior counts are made anew from the permuted clicks, by the log's own
+    snapshot. Memory grows with the impressions, unless the snapshot is `period`.
+
+    Args:
+        log: A data set.
+        rng: Draws the permutation.
+    """
+    test = log.rows("test")
+    group = np.asarray(log.group_id[test])
+    click = np.array(log.click)
+    order = np.argsort(group, kind="stable")
+    drawn = np.lexsort((rng.random(len(group)), group))
+    click[test.start + order] = log.click[test][drawn]
+    permuted = replace(log, click=click)
+    return _derived(permuted) if inputs_follow_outcomes(log) else permuted
+
+
+def _derived(log: Impressions) -> Impressions:
+    """The log with the states that its clicks lead to."""
+    assert log.timestamp is not None
+    order = np.lexsort((log.item_id, log.timestamp))
+    user, moment, click = (
+        np.asarray(column)[order] for column in (log.user_id, log.timestamp, log.click)
+    )
+    users = log.user_rows
+    ((_, impressions, clicks),) = counted_before([(user, moment, click)], users)
+    if log.manifest.snapshot != "impression":
+        period = np.searchsorted(_ends(log), order, side="right").astype(np.int64)
+        unit, gap = _units(log, order)
+        state = Freezer(users, gap)
+        impressions, clicks, _ = state.frozen(user, period, moment, unit, impressions, clicks)
+    found = {}
+    for name, values in (("impressions", impressions), ("clicks", clicks)):
+        found[name] = np.empty(len(order), np.int32)
+        found[name][order] = values
+    clicked = order[click == 1]
+    by_user = np.argsort(log.user_id[clicked], kind="stable")
+    counts = np.bincount(log.user_id[clicked], minlength=users)
+    return replace(
+        log,
+        history_start=(np.cumsum(counts) - counts)[log.user_id],
+        history_length=found["clicks"],
+        history_items=np.asarray(log.item_id[clicked[by_user]]),
+        prior_impressions=found["impressions"],
+        prior_clicks=found["clicks"],
+    )
+
+
+def _ends(log: Impressions) -> list[int]:
+    """The row after each period, an absent one being empty."""
+    ends = [0]
+    for period in PERIODS:
+        ends.append(log.manifest.periods.get(period, (0, ends[-1]))[1])
+    return ends[1:]
+
+
+def _units(log: Impressions, order: np.ndarray) -> tuple[np.ndarray, int | None]:
+    """The snapshot unit of each row, and the gap in ticks that ends one, if a gap does."""
+    assert log.timestamp is not None
+    if log.manifest.snapshot_column is not None:
+        return log.group_id[order].astype(np.int64), None
+    ticks = ticks_per_second(int(log.timestamp.max())) or 1
+    if log.manifest.snapshot == "day":
+        return log.timestamp[order] // (ticks * DAY_S), None
+    return np.zeros(len(order), np.int64), ticks * SESSION_GAP_S

@@ -1,0 +1,109 @@
+"""What the probes of the protocol found: metrics that noise raises, outcomes that models see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import fmean
+
+from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure
+from ctrbench.reports._measured import Influences, measured
+from ctrbench.schema import NOISES, PERMUTED, CellRecord, noise_probe
+from ctrbench.slices import Slice
+from ctrbench.stats import Inference, infer, pair, standard_error
+from ctrbench.stats.contrast import Measured, user_variance
+
+LEVEL = 0.05
+CHANCE = 0.5
+
+
+@dataclass(frozen=True)
+class NoiseFinding:
+    """What noise on a baseline's logits adds to a metric."""
+
+    arm: Arm
+    measure: Measure
+    deviation: float  # of the noise, in logits
+    inference: Inference  # noisy minus plain; simultaneous over all findings
+
+
+@dataclass(frozen=True)
+class PermutedFinding:
+    """How an arm ranks permuted outcomes."""
+
+    arm: Arm
+    measure: Measure
+    gauc: float  # mean over seeds
+    standard_error: float  # of one seed: the seeds share their users
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Findings of a matrix, whether they raise doubts or not."""
+
+    noise: tuple[NoiseFinding, ...] = ()
+    permuted: tuple[PermutedFinding, ...] = ()
+
+    @property
+    def raised(self) -> list[NoiseFinding]:
+        """Metrics that noise raises."""
+        return [one for one in self.noise if one.inference.low > 0]
+
+    @property
+    def ranked(self) -> list[PermutedFinding]:
+        """Arms that rank permuted outcomes better or worse than chance; Bonferroni over all."""
+        from scipy.special import ndtri
+
+        limit = -float(ndtri(LEVEL / 2 / max(len(self.permuted), 1)))
+        return [
+            one for one in self.permuted if abs(one.gauc - CHANCE) > limit * one.standard_error > 0
+        ]
+
+
+def probe(plan: Comparison, arms: Arms, influences: Influences) -> Probes:
+    """Gather what every stored cell was probed with."""
+    return Probes(tuple(_noise(plan, arms, influences)), tuple(_permuted(plan, arms, influences)))
+
+
+def _noise(plan: Comparison, arms: Arms, influences: Influences) -> Iterator[NoiseFinding]:
+    found = []
+    for arm in arms.baselines.values():
+        for measure in plan.measures:
+            plain = _measured(arm, measure, "", influences)
+            for deviation in NOISES:
+                noisy = _measured(arm, measure, f"{noise_probe(deviation)}/", influences)
+                contrast = pair(noisy, plain)
+                if contrast is not None and not math.isnan(user_variance(contrast)):
+                    found.append((arm, measure, deviation, contrast))
+    inferences = infer([contrast for *_, contrast in found])
+    for (arm, measure, deviation, _), inference in zip(found, inferences, strict=True):
+        yield NoiseFinding(arm, measure, deviation, inference)
+
+
+def _measured(arm: Arm, measure: Measure, probed: str, influences: Influences) -> Measured:
+    """The measure under a probe (empty: as it is) by seed, where it was stored."""
+    found = {
+        seed: (value, influences.get(arm.hashes[seed], {}))
+        for seed, record in arm.done.items()
+        if (value := _value(record, measure, probed)) is not None
+    }
+    return measured(arm.label, f"{probed}{measure.key}", found)
+
+
+def _value(record: CellRecord, measure: Measure, probed: str) -> float | None:
+    if not probed:
+        return measure.value(record)
+    metrics = record.probes.get(f"{probed}{measure.key.rpartition('/')[0]}")
+    return None if metrics is None else getattr(metrics, measure.metric)
+
+
+def _permuted(plan: Comparison, arms: Arms, influences: Influences) -> Iterator[PermutedFinding]:
+    slices: tuple[Slice | None, ...] = (None, *plan.slices)
+    for arm in arms.all:
+        for measure in (Measure("gauc", slice_) for slice_ in slices):
+            found = _measured(arm, measure, f"{PERMUTED}/", influences)
+            if found.values:
+                errors = [standard_error(moved) for moved in found.influence.values()]
+                if not any(map(math.isnan, errors)):
+                    yield PermutedFinding(arm, measure, fmean(found.values.values()), fmean(errors))

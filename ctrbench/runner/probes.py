@@ -1,0 +1,114 @@
+"""Probes of the protocol: what would show if a model saw outcomes of what it is judged on.
+
+- **Noise.** Independent noise on a baseline's logits carries no information, so it must not raise
+  any metric. It does where the logits are wrong by construction: noise dilutes them.
+- **Permuted outcomes.** Clicks of the test period are permuted within each evaluation group, and
+  every input that depends on them is made anew. No model can rank them: its GAUC is one half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ctrbench.impressions.permuting import inputs_follow_outcomes, permuted_outcomes
+from ctrbench.impressions.slots import HistorySlots
+from ctrbench.injection import BASELINE
+from ctrbench.runner.building import Parts
+from ctrbench.runner.measure import WHOLE, evaluate_period, slice_metrics, user_influences
+from ctrbench.runner.preparation import prepare_slots
+from ctrbench.schema import NOISES, PERMUTED, Cell, Metrics, noise_probe
+from ctrbench.seeding import stream
+from ctrbench.slices import Slice
+from ctrbench.workspace import Workspace
+
+NOISE_KEPT = tuple(
+    f"/{metric}{more}"
+    for metric in ("auc", "gauc")
+    for more in ("", "/worth", "/items", "/items_worth", "/pairs")
+)
+SMALLEST = 1e-7  # probability, below which a logit says nothing more
+
+
+@dataclass
+class Probed:
+    """What the probes found: metrics by `<probe>/<slice>`, influence values by measure."""
+
+    metrics: dict[str, Metrics] = field(default_factory=dict)
+    influence: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def add(
+        self,
+        probe: str,
+        kept: tuple[str, ...],
+        workspace: Workspace,
+        slots: HistorySlots,
+        p_click: np.ndarray,
+        slices: Sequence[Slice],
+    ) -> None:
+        """Measure test predictions (n,) under a probe; keep influence values with these endings."""
+        by_slice = slice_metrics(workspace, slots, p_click, slices)
+        whole = evaluate_period(slots.impressions, WHOLE, p_click)
+        self.metrics |= {f"{probe}/{key}": one for key, one in ({WHOLE: whole} | by_slice).items()}
+        for key, values in user_influences(workspace, slots, p_click, slices).items():
+            if key.endswith(kept):
+                self.influence[f"{probe}/{key}"] = values
+
+
+def probe_predictions(
+    workspace: Workspace,
+    cell: Cell,
+    slots: HistorySlots,
+    p_click: np.ndarray,
+    slices: Sequence[Slice],
+) -> Probed:
+    """Probe stored predictions (n,) of the test period.
+
+    Permuted outcomes are left out where they would change a model's inputs: `probe_model` has
+    those.
+    """
+    found = Probed()
+    if cell.mode == BASELINE:
+        for deviation in NOISES:
+            noisy = with_noise(p_click, deviation, cell.seed)
+            found.add(noise_probe(deviation), NOISE_KEPT, workspace, slots, noisy, slices)
+    if not inputs_follow_outcomes(slots.impressions):
+        log = permuted_outcomes(slots.impressions, _stream(cell))
+        permuted = HistorySlots(log, slots.history_length)
+        found.add(PERMUTED, ("/gauc",), workspace, permuted, p_click, slices)
+    return found
+
+
+def probe_model(workspace: Workspace, cell: Cell, parts: Parts, slices: Sequence[Slice]) -> Probed:
+    """Probe a trained model by permuted outcomes where these change its inputs."""
+    from ctrbench.impressions.packing import Packer
+    from ctrbench.training import predict
+
+    found = Probed()
+    if inputs_follow_outcomes(parts.slots.impressions):
+        log = permuted_outcomes(parts.slots.impressions, _stream(cell))
+        slots = HistorySlots(log, parts.slots.history_length)
+        in_slots = parts.prepared.slot and prepare_slots(workspace, cell, parts.mode, slots)
+        packer = Packer(slots, parts.settings, parts.prepared.item, in_slots)
+        p_click = predict(parts.model, packer, WHOLE, lambda share: None)
+        found.add(PERMUTED, ("/gauc",), workspace, slots, p_click, slices)
+    return found
+
+
+def with_noise(p_click: np.ndarray, deviation: float, seed: int) -> np.ndarray:
+    """Return (n,) float64 predictions with Gaussian noise on their logits.
+
+    Args:
+        p_click: (n,) predicted probabilities.
+        deviation: Standard deviation of the noise, in logits.
+        seed: Of the cell; each seed draws its own noise.
+    """
+    p = np.clip(p_click.astype(np.float64), SMALLEST, 1 - SMALLEST)
+    noise = stream(seed, noise_probe(deviation)).normal(0, deviation, len(p))
+    return 1 / (1 + np.exp(-(np.log(p / (1 - p)) + noise)))
+
+
+def _stream(cell: Cell) -> np.random.Generator:
+    return stream(cell.seed, PERMUTED)
