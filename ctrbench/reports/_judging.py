@@ -42,11 +42,12 @@ class Judged:
 def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
     """Judge the headline of all that is no control together; every other place by itself."""
     headline = Measure(plan.headline)
-    together, alone = {}, {}
     weak = below_chance(plan, arms)
     unfit = {(arm.label, measure) for arm, measure, _ in weak}
-    for arm, reference, control in _pairs(plan, arms):
-        for measure in plan.measures:
+    family, found = 0, {}
+    for measure in plan.measures:
+        together, alone = {}, {}
+        for arm, reference, control in _pairs(plan, arms):
             if (arms.baseline(arm.column).label, measure) in unfit:
                 continue
             contrast = _contrast(arm, reference, measure, influences)
@@ -54,10 +55,18 @@ def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
                 place = (arm.label, reference.label, measure.key)
                 judged_together = measure == headline and not control
                 (together if judged_together else alone)[place] = contrast
-    found = dict(zip(together, infer(list(together.values()), plan.looks), strict=True))
-    found |= {place: infer([contrast])[0] for place, contrast in alone.items()}
+        everything = [*together.values(), *alone.values()]
+        family += len(together)
+        found |= zip(
+            together,
+            infer(list(together.values()), plan.looks, list(alone.values())),
+            strict=True,
+        )
+        for place, contrast in alone.items():
+            beside = [other for other in everything if other is not contrast]
+            (found[place],) = infer([contrast], beside=beside)
     shares = _shares(plan, arms, influences)
-    return Judged(len(together), found, shares, probe(plan, arms, influences), weak)
+    return Judged(family, found, shares, probe(plan, arms, influences), weak)
 
 
 def below_chance(plan: Comparison, arms: Arms) -> tuple[tuple[Arm, Measure, float], ...]:

@@ -71,7 +71,9 @@ class Inference:
         return "no worse" if self.low > -margin else "inconclusive"
 
 
-def infer(contrasts: Sequence[Contrast], looks: int = 1) -> list[Inference]:
+def infer(
+    contrasts: Sequence[Contrast], looks: int = 1, beside: Sequence[Contrast] = ()
+) -> list[Inference]:
     """Judge the comparisons of a family together.
 
     The intervals hold simultaneously: each comparison's own p-value is set against the smallest
@@ -83,12 +85,14 @@ def infer(contrasts: Sequence[Contrast], looks: int = 1) -> list[Inference]:
         contrasts: the family.
         looks: how often the family is judged while seeds are added. Each look spends the same part
             of the 5 % (Bonferroni; the looks are related, so this is on the safe side).
+        beside: Comparisons that are not judged here; those of a judged one's kind say how much it
+            varies over seeds.
     """
     from scipy.special import ndtr, ndtri, stdtrit
 
     if not contrasts:
         return []
-    spreads = variances(contrasts)
+    spreads = variances(contrasts, beside)
     p_values = [p_value(one.estimate, of) for one, of in zip(contrasts, spreads, strict=True)]
     spent = (1 - LEVEL) / looks
     largest = None if len(contrasts) == 1 else _largest(_correlation(contrasts, spreads))

@@ -31,7 +31,7 @@ class Seeds:
     pooled: int  # comparisons that it was taken from
 
 
-def variances(contrasts: Sequence[Contrast]) -> list[Variance]:
+def variances(contrasts: Sequence[Contrast], beside: Sequence[Contrast] = ()) -> list[Variance]:
     """Of each mean difference, `V_user + V_item + s2_seed / S`.
 
     The interaction of users and seeds stands in both estimates. It is taken out of the users',
@@ -40,7 +40,8 @@ def variances(contrasts: Sequence[Contrast]) -> list[Variance]:
     Medicine 26, of readers and cases: our seeds and users).
     """
     found = []
-    for contrast, seeds in zip(contrasts, pooled_seeds(contrasts), strict=True):
+    pooled = pooled_seeds([*contrasts, *beside])[: len(contrasts)]
+    for contrast, seeds in zip(contrasts, pooled, strict=True):
         moved, degrees, count = user_variance(contrast), user_degrees(contrast), len(contrast.seeds)
         if not seeds.degrees:
             found.append(_with_items(Variance(moved, degrees, 0.0, 0.0), contrast))
