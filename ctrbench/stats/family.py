@@ -51,8 +51,10 @@ class Inference:
     @property
     def shares(self) -> dict[str, float]:
         """What part of the variance is due to users, items and seeds; 0 where nothing varies."""
-        parts = {name: getattr(self.variance, name) for name in ("users", "items", "seeds")}
-        return {name: part / (self.variance.total or 1.0) for name, part in parts.items()}
+        names = ("users", "items", "seeds")
+        parts = {name: max(getattr(self.variance, name), 0.0) for name in names}
+        total = sum(parts.values()) or 1.0
+        return {name: part / total for name, part in parts.items()}
 
     def reversed(self) -> Inference:
         """The same of reference minus arm."""
@@ -160,7 +162,7 @@ def _correlation(contrasts: Sequence[Contrast], spreads: Sequence[Variance]) -> 
     """
     moved = np.stack([contrast.mean_influence for contrast in contrasts])  # (m, G)
     of_users, of_items, of_seeds = (
-        np.sqrt([getattr(spread, name) for spread in spreads])
+        np.sqrt([max(getattr(spread, name), 0.0) for spread in spreads])
         for name in ("users", "items", "seeds")
     )
     covariance = _scaled(moved @ moved.T) * np.outer(of_users, of_users)

@@ -18,7 +18,8 @@ from ctrbench.stats.contrast import (
     user_variance,
 )
 
-SMALLEST_DEGREES = 1e-6  # of freedom, of a part that is cut off at 0
+SMALLEST_DEGREES = 1e-6  # of freedom, of a part that is close to 0
+LEAST_LEFT = 0.5  # of the users' part, whatever items are estimated to take from it
 UNLIKE = 0.05  # p of Bartlett's test, below which variances are not pooled
 
 
@@ -57,13 +58,14 @@ def variances(contrasts: Sequence[Contrast], beside: Sequence[Contrast] = ()) ->
 def _with_items(known: Variance, contrast: Contrast) -> Variance:
     """The variance with the part that items have in it.
 
-    As an estimate it can be negative, and so could the sum be. It is cut off at 0 (the correction
-    that keeps the matrix of variances positive semi-definite, for a single difference).
+    As the difference of two estimates it can be negative, and so could the sum be. It is cut off at
+    minus half of the users' part, in place of the positive semi-definite correction of a matrix of
+    variances: cut off at 0 it would err to one side where items have no part at all.
     """
     if contrast.items is None:
         return known
     apart = item_interaction_variance(contrast) / len(contrast.seeds)
-    of_items = max(item_variance(contrast) - apart, 0.0)
+    of_items = max(item_variance(contrast) - apart, -LEAST_LEFT * known.users)
     clustered = float(np.sum(contrast.items.mean(axis=0) ** 2))
     degrees = item_degrees(contrast)
     if clustered > 0:  # as far from the truth as before, on a smaller number
