@@ -9,7 +9,14 @@ from typing import Any
 from ctrbench.reports._comparison import Arm, Arms, Comparison
 from ctrbench.schema import DatasetManifest, Metrics
 
-REFERENCE = "a logistic regression on item mean and running like-rate"
+REFERENCE = "a logistic regression on item mean and the user's earlier click rate"
+SNAPSHOTS = {
+    "impression": "Histories and click rates are as of each impression.",
+    "session": "Histories and click rates are as of the start of the session.",
+    "day": "Histories and click rates are as of the start of the day.",
+    "period": "Histories and click rates are as of the start of the period.",
+}
+GIVEN = "Histories are given by the data set."
 NAMES = {
     "gauc": "GAUC",
     "auc": "AUC",
@@ -18,13 +25,22 @@ NAMES = {
 }
 
 
-def caption(plan: Comparison, arms: Arms, family: int) -> tuple[str, ...]:
-    """The caption's sentences; `family` comparisons share simultaneous intervals."""
+def caption(plan: Comparison, arms: Arms, family: int, with_items: bool) -> tuple[str, ...]:
+    """The caption's sentences.
+
+    Args:
+        plan: What the table shows.
+        arms: What is stored of it.
+        family: Comparisons that share simultaneous intervals; 0: none could be judged.
+        with_items: Whether the intervals account for items.
+    """
     data = plan.dataset
     sentences = [
         f"Deltas on the test period of {data.name} in percentage points (pp), each cell minus the "
-        "baseline of the same seed; GAUC is weighted by impressions.",
-        _seeds(plan.seeds, family),
+        "baseline of the same seed; GAUC is weighted by impressions and compares impressions of "
+        f"one {_group(data)}.",
+        _seeds(plan.seeds, family, with_items),
+        SNAPSHOTS[data.snapshot] if data.history == "derived" else GIVEN,
         f"Label: {data.label}. Split: {data.split}. Impressions: {_periods(data)}.",
         _test_users(arms),
         *_trainings(arms),
@@ -35,7 +51,7 @@ def caption(plan: Comparison, arms: Arms, family: int) -> tuple[str, ...]:
     if any(arms.siblings(row) for row in plan.rows):
         sentences.append(
             "The delta against the shuffled sibling, the same mode on the version's own vectors "
-            "dealt out to other items, is what the images' information adds."
+            "permuted over items, is what the images' information adds."
         )
     if data.has_weight:
         sentences.append("Every metric counts an impression by its sample weight.")
@@ -60,26 +76,36 @@ def mean_metric(arm: Arm, name: str) -> float | None:
     return fmean(defined) if defined else None
 
 
-def _seeds(seeds: tuple[int, ...], family: int) -> str:
+def _group(data: DatasetManifest) -> str:
+    """Who or what an evaluation group is."""
+    return f"user x {data.snapshot}" if data.snapshot in ("session", "day") else "user"
+
+
+def _seeds(seeds: tuple[int, ...], family: int, with_items: bool) -> str:
     listed = ", ".join(map(str, seeds))
+    sampled = "user and item" if with_items else "user"
     if family:
+        shared = (
+            f"The {family} headline comparisons that are no control share one simultaneous level; "
+            "all other intervals are pointwise and exploratory."
+        )
+        items = "" if with_items else " Item variance is not included: it was not stored."
         if len(seeds) == 1:
             return (
-                f"One seed ({listed}) with a 95 % interval for other users alone, simultaneous "
-                f"over the {family} headline comparisons that are no control: how much a delta "
-                "varies when models are trained again is not in it, and nothing is set in bold."
+                f"One seed ({listed}). Intervals are 95 % confidence intervals that account for "
+                f"{sampled} variance, but not for seed variance, and nothing is set in bold."
+                f"{items} {shared}"
             )
         return (
-            f"Mean over {len(seeds)} seeds ({listed}) with a 95 % interval for other users and "
-            "other seeds, simultaneous "
-            f"over the {family} headline comparisons that are no control; all other intervals "
-            "stand alone and are exploratory. Bold, or *: the interval leaves zero out."
+            f"Mean over {len(seeds)} seeds ({listed}). Intervals are 95 % confidence intervals "
+            f"that account for {sampled.replace(' and', ',')} and seed variance.{items} {shared} "
+            "Bold, or *: the interval excludes zero."
         )
     if len(seeds) == 1:
         return f"One seed ({listed}), hence no standard error."
     return (
-        f"Mean ± standard error over {len(seeds)} seeds ({listed}); the standard error is over "
-        "seeds only, the sampling of users is not in it."
+        f"Mean ± standard error over {len(seeds)} seeds ({listed}); the standard error accounts "
+        "for seed variance only."
     )
 
 

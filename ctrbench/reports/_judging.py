@@ -34,6 +34,8 @@ class Judged:
     probes: Probes = field(default_factory=Probes)
     below_chance: tuple[tuple[Arm, Measure, float], ...] = ()  # baselines that are no reference
 
+    with_items: bool = False  # whether the headline's intervals account for items
+
     def get(self, arm: Arm, reference: Arm, measure: Measure) -> Inference | None:
         """What one place says."""
         return self.found.get((arm.label, reference.label, measure.key))
@@ -44,7 +46,7 @@ def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
     headline = Measure(plan.headline)
     weak = below_chance(plan, arms)
     unfit = {(arm.label, measure) for arm, measure, _ in weak}
-    family, found = 0, {}
+    family, found, with_items = 0, {}, False
     for measure in plan.measures:
         together, alone = {}, {}
         for arm, reference, control in _pairs(plan, arms):
@@ -56,7 +58,9 @@ def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
                 judged_together = measure == headline and not control
                 (together if judged_together else alone)[place] = contrast
         everything = [*together.values(), *alone.values()]
-        family += len(together)
+        if together:
+            family = len(together)
+            with_items = all(contrast.items is not None for contrast in together.values())
         found |= zip(
             together,
             infer(list(together.values()), plan.looks, list(alone.values())),
@@ -66,7 +70,8 @@ def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
             beside = [other for other in everything if other is not contrast]
             (found[place],) = infer([contrast], beside=beside)
     shares = _shares(plan, arms, influences)
-    return Judged(family, found, shares, probe(plan, arms, influences), weak)
+    probes = probe(plan, arms, influences)
+    return Judged(family, found, shares, probes, weak, with_items)
 
 
 def below_chance(plan: Comparison, arms: Arms) -> tuple[tuple[Arm, Measure, float], ...]:

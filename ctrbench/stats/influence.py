@@ -115,7 +115,7 @@ def influences(
     group = np.searchsorted(grouped.user_id, np.asarray(user_id if group_id is None else group_id))
     names, user = np.unique(np.asarray(user_id), return_inverse=True)
     users = len(names)
-    sketch = None if item_id is None else _Sketch.of(np.asarray(user_id), np.asarray(item_id))
+    sketch = None if item_id is None else _Sketch.of(user, np.asarray(item_id))
     found = {}
     carriers = [np.count_nonzero(np.bincount(user[own])) for own in (clicks, ~clicks)]
     if min(carriers) > 1:
@@ -219,10 +219,10 @@ class _Sketch:
     sign: np.ndarray  # (N,) 1 or -1
 
     @classmethod
-    def of(cls, user_id: np.ndarray, item_id: np.ndarray) -> _Sketch:
-        """By a fixed hash of both ids."""
+    def of(cls, user: np.ndarray, item_id: np.ndarray) -> _Sketch:
+        """By a fixed hash of user and item, each numbered in the order of its ids."""
         ids, item = np.unique(item_id, return_inverse=True)
-        mixed = _mixed(_mixed(user_id.astype(np.uint64)) + item_id.astype(np.uint64))
+        mixed = _mixed(_mixed(user.astype(np.uint64)) + item.astype(np.uint64))
         bucket = (mixed % np.uint64(PAIR_BUCKETS)).astype(np.int64)
         sign = np.where(mixed >> np.uint64(63), 1.0, -1.0)
         return cls(item, len(ids), bucket, sign)

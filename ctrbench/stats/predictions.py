@@ -20,6 +20,8 @@ def compare_predictions(
     p_reference: ArrayLike,
     metric: str = "gauc",
     weight: ArrayLike | None = None,
+    group_id: ArrayLike | None = None,
+    item_id: ArrayLike | None = None,
 ) -> Inference:
     """The difference of a metric between two models, with its interval.
 
@@ -33,6 +35,9 @@ def compare_predictions(
         p_reference: the same of what it is set against; row s is of the same seed as above.
         metric: one of `ctrbench.stats.METRICS`; of log_loss more is worse.
         weight: (N,) > 0.
+        group_id: (N,) integers, the impressions that GAUC compares with each other, each group
+            within one user; None: all of a user's.
+        item_id: (N,) what was shown; None: the interval is for other users on the same items.
 
     Raises:
         DataError: shapes differ, predictions are constant, NaN or, for log_loss, no probabilities,
@@ -66,7 +71,8 @@ def compare_predictions(
                 )
     raise_all(problems, DataError, "these predictions cannot be compared:")
     sides = [
-        [influences(clicks, p, users, weight).get(metric) for p in arm] for arm in (ours, theirs)
+        [influences(clicks, p, users, weight, group_id, item_id).get(metric) for p in arm]
+        for arm in (ours, theirs)
     ]
     arm, reference = (_measured(side) for side in sides)
     contrast = arm and reference and pair(arm, reference)
@@ -88,9 +94,13 @@ def _measured(seeds: list[Influence | None]) -> Measured | None:
     found = {seed: one for seed, one in enumerate(seeds) if one is not None}
     if not found:
         return None
+    items = {seed: one.items for seed, one in found.items() if one.items is not None}
     return Measured(
         name="",
         values={seed: one.value for seed, one in found.items()},
         influence={seed: one.per_user for seed, one in found.items()},
         worth=found[0].worth,
+        items={seed: one.per_item for seed, one in items.items()},
+        pairs={seed: one.pairs for seed, one in items.items()},
+        items_worth=min((one.worth for one in items.values()), default=math.inf),
     )

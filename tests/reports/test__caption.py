@@ -9,8 +9,9 @@ def test_caption_says_what_was_measured():
     text = " ".join(compare(plan(), records).caption)
     for part in (
         "test period of films in percentage points (pp)",
-        "baseline of the same seed; GAUC is weighted by impressions.",
-        "Mean ± standard error over 3 seeds (0, 1, 2); the standard error is over seeds only",
+        "GAUC is weighted by impressions and compares impressions of one user.",
+        "Histories and click rates are as of the start of the period.",
+        "Mean ± standard error over 3 seeds (0, 1, 2); the standard error accounts for seed",
         "Label: rating >= 4. Split: per_user 20/50/10/20 %.",
         "Impressions: pretrain 2,000, train 5,000, valid 1,000, test 2,000.",
         "Test: 2,000 impressions of 400 users; 300 evaluable users",
@@ -32,7 +33,7 @@ def test_caption_before_any_cell_has_finished():
 
 def test_caption_names_the_reference():
     text = " ".join(compare(plan(reference=metrics(0.55)), baseline()).caption)
-    assert "running like-rate: GAUC 0.5500, AUC 0.6500." in text
+    assert "earlier click rate: GAUC 0.5500, AUC 0.6500." in text
 
 
 def test_caption_of_a_weighted_data_set_without_pretrain_period_or_controls():
@@ -54,3 +55,11 @@ def test_caption_tells_an_optimiser_of_tables_that_is_not_the_model_s(kind, told
     records = baseline(settings={"training": training})
     text = " ".join(compare(plan(), records).caption)
     assert f"Trained for one epoch, batch size 8, learning rate 0.1{told}." in text
+
+
+def test_caption_says_what_gauc_compares_and_as_of_when_states_are():
+    text = " ".join(compare(plan(dataset=manifest(snapshot="session")), baseline()).caption)
+    assert "compares impressions of one user x session." in text
+    assert "as of the start of the session." in text
+    text = " ".join(compare(plan(dataset=manifest(history="given")), baseline()).caption)
+    assert "Histories are given by the data set." in text

@@ -59,7 +59,7 @@ def test_headline_intervals_are_those_of_the_family_without_controls(records):
     assert lines["pca_64"] == expected[2]
     (alone,) = infer([control], beside=family)
     assert lines["raw@shuffled"] == alone
-    assert "over the 3 headline comparisons that are no control" in " ".join(table.caption)
+    assert "The 3 headline comparisons that are no control share" in " ".join(table.caption)
 
 
 def test_verdicts_say_it_in_words_the_best_first(records):

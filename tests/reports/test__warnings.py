@@ -5,7 +5,17 @@ import numpy as np
 
 from ctrbench.reports import CEILING, compare
 from ctrbench.schema import CurvePoint
-from tests.reports.made import BASELINE, DRAMA, arm, baseline, by_hash, metrics, plan, record
+from tests.reports.made import (
+    BASELINE,
+    DRAMA,
+    arm,
+    baseline,
+    by_hash,
+    manifest,
+    metrics,
+    plan,
+    record,
+)
 from tests.reports.test__judging import moved
 
 
@@ -171,7 +181,7 @@ def test_a_baseline_of_few_steps():
 def test_one_seed_is_said_and_not_set_in_bold():
     records = {**baseline(), **arm("raw / vector", (1.0,))}
     table = compare(plan(seeds=(0,), baselines={"": {0: "Baseline#0"}}), records, moved(records))
-    assert "for other users alone" in " ".join(table.caption)
+    assert "not for seed variance" in " ".join(table.caption)
     assert not any(e.separable for b in table.blocks for li in b.lines for e in li.entries)
     assert table.verdicts is not None
     assert table.verdicts.lines[0].verdict.startswith("better on this seed: +1.00 pp")
@@ -187,3 +197,62 @@ def test_users_that_weigh_most_are_named_with_what_all_are_worth():
         assert len(found) == fires
         if fires:
             assert "GAUC on the test period (9.9)" in found[0]
+
+
+def probed(adds_pp: float, permuted: float = 0.5):
+    """A baseline whose GAUC noise raises by so much, and its influence values."""
+    records, influences = {}, {}
+    for seed, gauc in enumerate(BASELINE):
+        noisy = gauc + (adds_pp + 0.1 * (seed - 1)) / 100
+        probes = {
+            "noise_0.05/test": metrics(noisy),
+            "noise_0.2/test": metrics(noisy),
+            "permuted/test": metrics(permuted),
+        }
+        records |= by_hash(record("Baseline", seed, gauc, probes=probes))
+    for key, values in moved(records).items():
+        rng = np.random.default_rng(1)
+        more = {}
+        for metric in ("auc", "gauc"):
+            shift = rng.normal(0, 1e-5, len(values["test/gauc"]))
+            for probe in ("noise_0.05", "noise_0.2"):
+                more[f"{probe}/test/{metric}"] = values[f"test/{metric}"] + shift
+        more["permuted/test/gauc"] = rng.normal(0, 1e-4, len(values["test/gauc"]))
+        influences[key] = values | more
+    return records, influences
+
+
+def test_noise_that_raises_a_metric_is_told():
+    records, influences = probed(adds_pp=1.0)
+    lines = compare(plan(), records, influences).warnings
+    assert any("Noise on the baseline's logits raises GAUC by 1.00 pp" in line for line in lines)
+    records, influences = probed(adds_pp=-0.3)
+    assert not any("Noise" in line for line in compare(plan(), records, influences).warnings)
+
+
+def test_arms_that_rank_permuted_outcomes_are_told():
+    records, influences = probed(adds_pp=-0.3, permuted=0.47)
+    [line] = [one for one in compare(plan(), records, influences).warnings if "permuted" in one]
+    assert "Baseline 0.4700" in line
+    records, influences = probed(adds_pp=-0.3, permuted=0.501)
+    assert not any("permuted" in one for one in compare(plan(), records, influences).warnings)
+
+
+def test_a_baseline_below_chance_is_no_reference():
+    records = {
+        **by_hash(*(record("Baseline", s, 0.48) for s in range(3))),
+        **by_hash(*(record("raw / vector", s, 0.70) for s in range(3))),
+    }
+    table = compare(plan(), records, moved(records))
+    [line] = [one for one in table.warnings if "no reference" in one]
+    assert "GAUC 0.4800 (baseline)" in line
+    assert table.blocks[0].lines[1].entries[0].inference is None
+    assert table.verdicts is None
+
+
+def test_real_time_states_are_told():
+    data = manifest(snapshot="impression")
+    [line] = compare(plan(dataset=data), baseline()).warnings
+    assert "--snapshot period" in line
+    data = manifest(snapshot="impression", history="given")
+    assert compare(plan(dataset=data), baseline()).warnings == ()
