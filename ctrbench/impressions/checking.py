@@ -6,7 +6,12 @@ import numpy as np
 
 from ctrbench.impressions.columns import content_hash, load
 from ctrbench.impressions.opening import derived_folder, items_with_image, open_impressions
-from ctrbench.impressions.periods import count_targets, count_users, items_in_period
+from ctrbench.impressions.periods import (
+    count_targets,
+    count_users,
+    evaluable_groups,
+    items_in_period,
+)
 from ctrbench.impressions.row_guards import (
     duplicates,
     ids,
@@ -62,23 +67,21 @@ def _unlisted(impressions: Impressions) -> Guard:
 
 
 def _users(impressions: Impressions) -> list[Guard]:
-    """How many users can carry GAUC?"""
-    guards = []
+    """How many users, and evaluation groups, can carry GAUC?"""
+    guards, groups = [], "users" if impressions.group is None else "groups"
     for period in ("valid", "test"):
-        shown, clicked = count_users(impressions, impressions.rows(period))
-        users = int(np.count_nonzero(shown))
-        one_class = (shown > 0) & ((clicked == 0) | (clicked == shown))
-        alone = int(np.count_nonzero(one_class))
-        lost = int(shown[one_class].sum())
-        message = f"{alone} of {users} {period} users ({lost} impressions) have one class only"
-        outcome = "warning" if alone > users / 2 else "ok"
-        guards.append(Guard("one-class users", outcome, f"{message}; GAUC leaves them out"))
-        evaluable = users - alone
+        users, carries = evaluable_groups(impressions, impressions.rows(period))
+        alone = int(np.count_nonzero(~carries))
+        message = f"{alone} of {len(carries)} {period} {groups} have one class only"
+        outcome = "warning" if alone > len(carries) / 2 else "ok"
+        guards.append(Guard(f"one-class {groups}", outcome, f"{message}; GAUC leaves them out"))
+        evaluable = len(np.unique(users[carries]))
         outcome = "ok" if evaluable >= FEW_USERS else "warning"
         if period == "test" and not evaluable:
             outcome = "error"
         advice = "" if outcome == "ok" else f"; under {FEW_USERS}, GAUC says little"
-        message = f"{evaluable} {period} users have both a click and a non-click{advice}"
+        group = " in one group" if impressions.group is not None else ""
+        message = f"{evaluable} {period} users have both a click and a non-click{group}{advice}"
         guards.append(Guard("evaluable users", outcome, message))
     return guards
 

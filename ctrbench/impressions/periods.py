@@ -34,6 +34,24 @@ def count_users(impressions: Impressions, rows: slice) -> tuple[np.ndarray, np.n
     return shown, clicked
 
 
+def evaluable_groups(impressions: Impressions, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Tell which evaluation groups among `rows` can carry GAUC.
+
+    Returns:
+        (G,) int64 users of the groups, and (G,) bool, whether the group has a click and a
+        non-click.
+    """
+    if impressions.group is None:
+        shown, clicked = count_users(impressions, rows)
+        users = np.flatnonzero(shown)
+        return users, (clicked[users] > 0) & (clicked[users] < shown[users])
+    _, first, group, shown = np.unique(
+        impressions.group[rows], return_index=True, return_inverse=True, return_counts=True
+    )
+    clicked = np.bincount(group, np.asarray(impressions.click[rows]), len(shown))
+    return impressions.user_id[rows][first].astype(np.int64), (clicked > 0) & (clicked < shown)
+
+
 def count_targets(impressions: Impressions, rows: slice) -> np.ndarray:
     """(V,) int64: how often each item is the target among `rows`."""
     shown = np.zeros(impressions.item_rows, np.int64)

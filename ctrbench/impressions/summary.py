@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctrbench.impressions.periods import chunks, count_targets, count_users
+from ctrbench.impressions.periods import chunks, count_targets, count_users, evaluable_groups
 from ctrbench.schema import PERIODS, Column, Impressions, Ragged
 
 QUANTILES = (0.1, 0.5, 0.9, 1.0)
@@ -20,7 +20,7 @@ class PeriodSummary:
     impressions: int
     clicks: int
     users: int
-    evaluable_users: int  # with a click and a non-click in this period
+    evaluable_users: int  # with a click and a non-click in one evaluation group
     items: int  # distinct targets
     first: int | None  # timestamp
     last: int | None
@@ -64,13 +64,14 @@ def summarise(impressions: Impressions) -> Summary:
 def _period(impressions: Impressions, period: str) -> PeriodSummary:
     rows = impressions.rows(period)
     shown, clicked = count_users(impressions, rows)
+    users, carries = evaluable_groups(impressions, rows)
     times = impressions.timestamp
     return PeriodSummary(
         name=period,
         impressions=int(shown.sum()),
         clicks=int(clicked.sum()),
         users=int(np.count_nonzero(shown)),
-        evaluable_users=int(np.count_nonzero((clicked > 0) & (clicked < shown))),
+        evaluable_users=len(np.unique(users[carries])),
         items=int(np.count_nonzero(count_targets(impressions, rows))),
         first=None if times is None else int(times[rows].min()),
         last=None if times is None else int(times[rows].max()),

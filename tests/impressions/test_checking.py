@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ctrbench.impressions import check, open_impressions, periods, row_guards
+from ctrbench.impressions import Snapshot, check, open_impressions, periods, row_guards
 from ctrbench.workspace import Workspace
 from tests.impressions.logs import build_log, long_log, row
 
@@ -123,7 +123,7 @@ def test_users_of_one_class(workspace):
     rows = [r | {"click": 0} if r["timestamp"] >= 48 and r["user_id"] > "1" else r for r in rows]
     build_log(workspace, rows)
     found = guards(workspace)
-    assert found["one-class users", "warning"].startswith("4 of 6 test users (8 impressions)")
+    assert found["one-class users", "warning"].startswith("4 of 6 test users have one")
     assert found["evaluable users", "warning"].startswith("2 test users have both")
 
 
@@ -160,3 +160,41 @@ def test_without_times(workspace):
     assert ("time order", "warning") in found
     assert ("overlap of periods", "warning") in found
     assert "the same history" in found["duplicate impressions", "warning"]
+
+
+def test_groups_finer_than_users_are_counted(workspace):
+    start = 86_400 * 19_000
+    rows = [r | {"timestamp": start + 7_000 * r["timestamp"]} for r in long_log(length=20)]
+    manifest = build_log(workspace, rows, snapshot=Snapshot("day"))
+    assert manifest.snapshot == "day"
+    log = open_impressions(workspace, "log")
+    test = log.rows("test")
+    groups = {}
+    for group, user, click in zip(
+        log.group[test].tolist(), log.user_id[test].tolist(), log.click[test].tolist(), strict=True
+    ):
+        groups.setdefault(group, (user, set()))[1].add(click)
+    alone = sum(len(clicks) == 1 for _, clicks in groups.values())
+    evaluable = len({user for user, clicks in groups.values() if len(clicks) == 2})
+    told = [g.message for g in check(workspace, "log") if g.name in ("one-class groups",)]
+    assert told[1].startswith(f"{alone} of {len(groups)} test groups have one class only")
+    told = [g.message for g in check(workspace, "log") if g.name == "evaluable users"]
+    assert told[1].startswith(f"{evaluable} test users have both")
+
+
+def test_given_histories_that_hold_outcomes_of_their_group(workspace):
+    seen, rows = {}, []
+    for r in long_log(length=20):
+        mine = seen.setdefault(r["user_id"], [])
+        rows.append(r | {"history": list(mine)})
+        if r["click"]:
+            mine.append(f"{r['item_id']}-{r['timestamp']}")
+    rows = [r | {"item_id": f"{r['item_id']}-{r['timestamp']}"} for r in rows]
+    build_log(workspace, rows)
+    told = guards(workspace)["history strictly before", "warning"]
+    # 6 users with 4 test impressions each, clicks on every second one: two see an own outcome
+    assert told.startswith("the given histories of 12 of 24 test impressions hold items")
+    frozen = [r | {"history": r["history"][:8] if r["timestamp"] >= 96 else []} for r in rows]
+    build_log(workspace, frozen, name="frozen")
+    (told,) = [g for g in check(workspace, "frozen") if g.name == "history strictly before"]
+    assert "24 test impressions hold no own outcomes" in told.message
