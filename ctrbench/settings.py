@@ -45,7 +45,7 @@ class TrainingSettings(Frozen):
     batch_size: PositiveInt = 1024
     learning_rate: PositiveFloat = 1e-3
     # Of embedding tables above 1,000 rows; Adam trains the rest. auto: Adam up to 200,000 rows, for
-    # its step grows with the table, lazy Adam above; results/tables/optimizers.md has the cost.
+    # its step grows with the table, lazy Adam above; results/tables/speed_scaling.md has the cost.
     table_optimizer: TableOptimizer = "auto"
     table_learning_rate_factor: PositiveFloat = 1.0  # of lazy Adam; of Adagrad: 10 is a good start
     warm_start: Share = 0.0  # of train, where the baseline learns alone before images come in
