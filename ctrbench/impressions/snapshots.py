@@ -72,12 +72,18 @@ def check_snapshot(snapshot: Snapshot, fields: tuple[Field, ...]) -> None:
 
     Raises:
         UnknownNameError: The log has no such column.
+        ConfigError: Its values are no categories.
     """
     if snapshot.column is None:
         return
-    known = [f.name for f in fields if f.of == "context" and f.kind in ("categorical", "numeric")]
-    if snapshot.column not in known:
-        raise UnknownNameError("column of the impressions", snapshot.column, known)
+    kinds = {field.name: field.kind for field in fields if field.of == "context"}
+    if snapshot.column not in kinds:
+        raise UnknownNameError("column of the impressions", snapshot.column, list(kinds))
+    if kinds[snapshot.column] != "categorical":  # numbers are kept in single precision
+        raise ConfigError(
+            f"--snapshot-column {snapshot.column} is read as {kinds[snapshot.column]}, and names "
+            f"of a {snapshot.kind} must be categories: add --categorical {snapshot.column}."
+        )
 
 
 def ticks_per_second(latest: int) -> int | None:

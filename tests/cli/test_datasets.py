@@ -111,3 +111,27 @@ def test_importers_are_found_by_listing(run):
     output = run("import", "--help")
     assert "movielens" in output
     assert "table" in output
+
+
+def test_snapshots_are_told_and_mistakes_in_them_refused(run, tmp_path):
+    rows = [
+        r | {"timestamp": 10**9 + 9_000 * r["timestamp"], "visit": f"v{i // 12}", "price": 1.5 * i}
+        for i, r in enumerate(long_log())
+    ]
+    log = ("import", "table", "--impressions", csv(tmp_path / "a.csv", rows))
+    assert "period; GAUC compares impressions of one user" in run(*log, "--name", "a")
+    output = run(*log, "--name", "b", "--snapshot", "session", "--snapshot-column", "visit")
+    assert "session by column visit; GAUC compares impressions of one user x session" in output
+    assert "own clicks before the start of the session" in output
+    assert "visit" not in run("show", "b").split("content")[1]  # no input of a model
+    output = run(*log, "--name", "c", "--snapshot", "impression")
+    assert "impression; GAUC" in output
+    assert "GAUC is biased" in run("check", "c")
+    for options, error, told in (
+        (("--snapshot", "hour"), ConfigError, "hour"),
+        (("--snapshot-column", "visit"), ConfigError, "--snapshot session"),
+        (("--snapshot", "day", "--snapshot-column", "vist"), UnknownNameError, "visit"),
+        (("--snapshot", "day", "--snapshot-column", "price"), ConfigError, "--categorical price"),
+    ):
+        with pytest.raises(error, match=told):
+            run(*log, "--name", "x", *options)

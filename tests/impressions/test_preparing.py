@@ -171,8 +171,7 @@ def test_groups_of_a_log_without_times_come_from_a_column(tmp_path):
         r | {"history": ["1"], "period": PERIODS[i * 4 // 60], "visit": str(i // 30)}
         for i, r in enumerate(long_log())
     )
-    field = Field(name="visit", of="context", kind="numeric")
-    rows = [r | {"visit": float(r["visit"])} for r in rows]
+    field = Field(name="visit", of="context", kind="categorical")
     by = Snapshot("session", "visit")
     build_log(Workspace(tmp_path), rows, "given", snapshot=by, fields=(field,))
     log = open_impressions(Workspace(tmp_path), "log")
