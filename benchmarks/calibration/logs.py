@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctrbench.stats.influence import PAIR_BUCKETS, worth_of
+from ctrbench.stats.influence import PAIR_BUCKETS, pair_buckets, worth_of
 
 POPULARITY = 0.8  # exponent of the law by which items are shown
 
@@ -67,10 +67,10 @@ def draw_log(design: Design, rng: np.random.Generator) -> Log:
     shape = (design.users, design.rows)
     popularity = np.arange(1, design.items + 1) ** -POPULARITY
     item = rng.choice(design.items, shape, p=popularity / popularity.sum())
-    pair = np.arange(design.users)[:, None] * design.items + item
+    offset = int(rng.integers(1 << 40))  # other ids, hence another hash, in every replicate
     bucket, sign = (
-        rng.integers(PAIR_BUCKETS, size=design.users * design.items),
-        rng.integers(2, size=design.users * design.items),
+        of_pair.reshape(shape)
+        for of_pair in pair_buckets(offset + np.arange(design.users).repeat(shape[1]), item.ravel())
     )
     logit = rng.normal(0, 0.7, (design.users, 1)) + rng.normal(0, 1, shape)
     if design.quality_sd:
@@ -85,7 +85,7 @@ def draw_log(design: Design, rng: np.random.Generator) -> Log:
         weight = weight * (1 + rng.pareto(design.pareto, (design.users, 1)))
     if design.clicking:
         click[design.clicking :] = False
-    return Log(logit, click, weight, item, bucket[pair], 2.0 * sign[pair] - 1)
+    return Log(logit, click, weight, item, bucket, sign)
 
 
 def draw_arm(

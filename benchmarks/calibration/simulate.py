@@ -131,9 +131,12 @@ def _replicate(design: Design, rng: np.random.Generator) -> dict[str, Judged]:
             for i, sibling in enumerate(siblings)
         ]
         known = infer([_contrast(metric, baseline, "baseline", [better], 0)])[0]
+        beside = [
+            _contrast(metric, baseline, "baseline", siblings, i) for i in range(len(siblings))
+        ]  # what a table shows as controls
         judged[metric] = Judged(
-            alarm=_alarm(equal[:1], design.looks),
-            family=_alarm(equal, design.looks) if design.family else None,
+            alarm=_alarm(equal[:1], design.looks, [*equal[1:], *beside]),
+            family=_alarm(equal, design.looks, beside) if design.family else None,
             known=(known.estimate, known.low, known.high),
         )
     return judged
@@ -159,16 +162,21 @@ def _contrast(
         ours.items - theirs.items,
         ours.pairs - theirs.pairs,
         ours.items_worth,
+        name.split()[0],
     )
 
 
-def _alarm(contrasts: list[Contrast], looks: tuple[int, ...]) -> bool:
-    """Whether any interval leaves zero out, at any look."""
+def _alarm(contrasts: list[Contrast], looks: tuple[int, ...], beside: list[Contrast]) -> bool:
+    """Return whether any interval excludes zero, at any look."""
     last = len(contrasts[0].seeds)
     return any(
         not found.low <= 0 <= found.high
         for seeds in looks or (last,)
-        for found in infer([_cut(one, seeds) for one in contrasts], len(looks) or 1)
+        for found in infer(
+            [_cut(one, seeds) for one in contrasts],
+            len(looks) or 1,
+            [_cut(one, seeds) for one in beside],
+        )
     )
 
 

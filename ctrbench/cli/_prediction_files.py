@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ENDINGS = (".parquet", ".csv")
 NEEDED = ("user_id", "click", "p_click")
+SHARED = ("user_id", "click", "weight", "item_id")  # columns in which two files must agree
 EXAMPLES = 3  # rows shown of those that differ
 
 
@@ -29,6 +30,7 @@ class Predictions:
     click: np.ndarray  # (N,)
     p_click: np.ndarray  # (S, N)
     weight: np.ndarray | None  # (N,)
+    item_id: np.ndarray | None  # (N,)
     seeds: tuple[int, ...]
 
 
@@ -48,13 +50,19 @@ def compare_files(a: str, b: str, metric: str) -> tuple[Inference, Metrics]:
     one, other = read_predictions(Path(a)), read_predictions(Path(b))
     raise_all(_differences(one, other), DataError, f"{a} and {b} cannot be compared:")
     found = compare_predictions(
-        one.click, one.user_id, one.p_click, other.p_click, metric, one.weight
+        one.click,
+        one.user_id,
+        one.p_click,
+        other.p_click,
+        metric,
+        one.weight,
+        item_id=one.item_id,
     )
     return found, evaluate(one.click, one.p_click[0], one.user_id, one.weight)
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Columns `user_id`, `click`, `p_click`, and perhaps `weight` and `seed`.
+    """Read columns `user_id`, `click`, `p_click`, and optionally `item_id`, `weight` and `seed`.
 
     Raises:
         ConfigError: no such file, or a column is missing.
@@ -72,7 +80,8 @@ def read_predictions(path: Path) -> Predictions:
     if missing:
         raise ConfigError(
             f"{path} lacks the column(s) {', '.join(missing)}; it has {', '.join(table.columns)}. "
-            "A file of predictions has user_id, click, p_click, and perhaps weight and seed."
+            "A file of predictions has user_id, click, p_click, and optionally item_id, weight and "
+            "seed."
         )
     if table.empty:
         raise DataError(f"{path} holds no row.")
@@ -81,7 +90,7 @@ def read_predictions(path: Path) -> Predictions:
     if "seed" in table:
         parts = {int(seed): part for seed, part in table.groupby("seed", sort=True)}  # pyright: ignore
     first = next(iter(parts.values()))
-    columns = [name for name in ("user_id", "click", "weight") if name in table]
+    columns = [name for name in SHARED if name in table]
     for seed, part in parts.items():
         same = len(part) == len(first) and all(
             (part[name].to_numpy() == first[name].to_numpy()).all() for name in columns
@@ -93,6 +102,7 @@ def read_predictions(path: Path) -> Predictions:
         click=first["click"].to_numpy(),
         p_click=np.stack([part["p_click"].to_numpy(np.float64) for part in parts.values()]),
         weight=first["weight"].to_numpy(np.float64) if "weight" in first else None,
+        item_id=first["item_id"].to_numpy() if "item_id" in first else None,
         seeds=tuple(parts),
     )
 
@@ -102,14 +112,14 @@ def _unfit(table: pd.DataFrame) -> list[str]:
     import pandas as pd
 
     found = []
-    for name in (*NEEDED, "weight", "seed"):
+    for name in (*NEEDED, "item_id", "weight", "seed"):
         if name not in table:
             continue
         column = table[name]
         missing = np.flatnonzero(column.isna())
         if len(missing):
             found.append(f"{name} is missing in {len(missing)} rows (row {missing[0]})")
-        elif name != "user_id" and not pd.api.types.is_numeric_dtype(column):
+        elif name not in ("user_id", "item_id") and not pd.api.types.is_numeric_dtype(column):
             found.append(
                 f"{name} must be numbers; it is {column.dtype} (row 0: {column.iloc[0]!r})"
             )
@@ -123,7 +133,7 @@ def _differences(one: Predictions, other: Predictions) -> list[str]:
     if len(one.click) != len(other.click):
         return [f"they hold {len(one.click)} and {len(other.click)} impressions"]
     found = []
-    for name in ("user_id", "click", "weight"):
+    for name in SHARED:
         ours, theirs = getattr(one, name), getattr(other, name)
         if (ours is None) != (theirs is None):
             found.append(f"only one of them has the column {name}")

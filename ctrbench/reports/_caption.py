@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -18,13 +18,20 @@ NAMES = {
 }
 
 
-def caption(plan: Comparison, arms: Arms, family: int) -> tuple[str, ...]:
-    """The caption's sentences; `family` comparisons share simultaneous intervals."""
+def caption(plan: Comparison, arms: Arms, family: int, with_items: bool = False) -> tuple[str, ...]:
+    """Return the caption's sentences.
+
+    Args:
+        plan: the table.
+        arms: with what was stored.
+        family: comparisons that share simultaneous intervals.
+        with_items: whether all intervals account for item variance.
+    """
     data = plan.dataset
     sentences = [
         f"Deltas on the test period of {data.name} in percentage points (pp), each cell minus the "
         "baseline of the same seed; GAUC is weighted by impressions.",
-        _seeds(plan.seeds, family),
+        _seeds(plan.seeds, family, with_items),
         f"Label: {data.label}. Split: {data.split}. Impressions: {_periods(data)}.",
         _test_users(arms),
         *_trainings(arms),
@@ -60,20 +67,34 @@ def mean_metric(arm: Arm, name: str) -> float | None:
     return fmean(defined) if defined else None
 
 
-def _seeds(seeds: tuple[int, ...], family: int) -> str:
+def joined(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence.
+
+    >>> joined(["user", "item", "seed"]), joined(["user"])
+    ('user, item and seed', 'user')
+    """
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _seeds(seeds: tuple[int, ...], family: int, with_items: bool) -> str:
     listed = ", ".join(map(str, seeds))
     if family:
+        sources = ["user", "item"] if with_items else ["user"]
+        same_items = "" if with_items else "; they hold for the same items only"
+        shared = (
+            f"The intervals are simultaneous over the {family} headline comparisons that are no "
+            "control; all other intervals are pointwise and exploratory."
+        )
         if len(seeds) == 1:
             return (
-                f"One seed ({listed}) with a 95 % interval for other users alone, simultaneous "
-                f"over the {family} headline comparisons that are no control: how much a delta "
-                "varies when models are trained again is not in it, and nothing is set in bold."
+                f"One seed ({listed}). Intervals are 95 % confidence intervals that account for "
+                f"{joined(sources)} variance, not for seed variance{same_items}. {shared} Nothing "
+                "is set in bold."
             )
         return (
-            f"Mean over {len(seeds)} seeds ({listed}) with a 95 % interval for other users and "
-            "other seeds, simultaneous "
-            f"over the {family} headline comparisons that are no control; all other intervals "
-            "stand alone and are exploratory. Bold, or *: the interval leaves zero out."
+            f"Mean over {len(seeds)} seeds ({listed}). Intervals are 95 % confidence intervals "
+            f"that account for {joined([*sources, 'seed'])} variance{same_items}. {shared} Bold, "
+            "or *: the interval excludes zero."
         )
     if len(seeds) == 1:
         return f"One seed ({listed}), hence no standard error."

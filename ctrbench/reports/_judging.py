@@ -34,19 +34,28 @@ class Judged:
     probes: Probes = field(default_factory=Probes)
     below_chance: tuple[tuple[Arm, Measure, float], ...] = ()  # baselines that are no reference
 
+    @property
+    def with_items(self) -> bool:
+        """Whether every interval accounts for item variance."""
+        return all(one.variance.with_items for one in self.found.values())
+
     def get(self, arm: Arm, reference: Arm, measure: Measure) -> Inference | None:
         """What one place says."""
         return self.found.get((arm.label, reference.label, measure.key))
 
 
 def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
-    """Judge the headline of all that is no control together; every other place by itself."""
+    """Judge the headline of all that is no control together; every other place by itself.
+
+    All comparisons of a measure, controls included, inform each other's variance over seeds.
+    """
     headline = Measure(plan.headline)
-    together, alone = {}, {}
     weak = below_chance(plan, arms)
     unfit = {(arm.label, measure) for arm, measure, _ in weak}
-    for arm, reference, control in _pairs(plan, arms):
-        for measure in plan.measures:
+    family, found = 0, {}
+    for measure in plan.measures:
+        together, alone = {}, {}
+        for arm, reference, control in _pairs(plan, arms):
             if (arms.baseline(arm.column).label, measure) in unfit:
                 continue
             contrast = _contrast(arm, reference, measure, influences)
@@ -54,10 +63,15 @@ def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
                 place = (arm.label, reference.label, measure.key)
                 judged_together = measure == headline and not control
                 (together if judged_together else alone)[place] = contrast
-    found = dict(zip(together, infer(list(together.values()), plan.looks), strict=True))
-    found |= {place: infer([contrast])[0] for place, contrast in alone.items()}
+        everything = [*together.values(), *alone.values()]
+        family += len(together)
+        judged = infer(list(together.values()), plan.looks, list(alone.values()))
+        found |= zip(together, judged, strict=True)
+        for place, contrast in alone.items():
+            beside = [other for other in everything if other is not contrast]
+            (found[place],) = infer([contrast], beside=beside)
     shares = _shares(plan, arms, influences)
-    return Judged(len(together), found, shares, probe(plan, arms, influences), weak)
+    return Judged(family, found, shares, probe(plan, arms, influences), weak)
 
 
 def below_chance(plan: Comparison, arms: Arms) -> tuple[tuple[Arm, Measure, float], ...]:
@@ -116,7 +130,7 @@ def _contrast(
     """
     ours, theirs = (_measured(one, measure, influences) for one in (arm, reference))
     against = "sibling" if reference.column else "baseline"
-    return pair(ours, theirs, kind=f"{arm.column} against {against}")
+    return pair(ours, theirs, f"{arm.column} against {against}", against)
 
 
 def _measured(arm: Arm, measure: Measure, influences: Influences) -> Measured:

@@ -137,7 +137,7 @@ def compare(
     numbered = [Footnote(str(number), text) for text, number in builder.numbers.items()]
     return ComparisonTable(
         dataset=plan.dataset.name,
-        caption=caption(plan, arms, judged.family),
+        caption=caption(plan, arms, judged.family, judged.with_items),
         columns=plan.columns,
         seeds=plan.seeds,
         blocks=tuple(blocks),

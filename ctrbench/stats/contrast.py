@@ -32,6 +32,7 @@ class Contrast:
     items: np.ndarray | None = None  # (S, I) what each item adds; None: other items are left out
     pairs: np.ndarray | None = None  # (S, R) sketch of what pairs of user and item add
     items_worth: float = math.inf  # items of equal weight that would say as much
+    against: str = ""  # class of the reference: kinds in one class inform each other; empty: none
 
     @property
     def estimate(self) -> float:
@@ -80,8 +81,15 @@ class Measured:
     items_worth: float = math.inf
 
 
-def pair(arm: Measured, reference: Measured, kind: str = "") -> Contrast | None:
-    """Arm minus reference on the seeds that both have; None if they share none."""
+def pair(arm: Measured, reference: Measured, kind: str = "", against: str = "") -> Contrast | None:
+    """Return arm minus reference on the seeds that both have; None if they share none.
+
+    Args:
+        arm: of any seeds.
+        reference: of the same users and items.
+        kind: see `Contrast.kind`.
+        against: see `Contrast.against`.
+    """
     seeds = tuple(sorted(arm.influence.keys() & reference.influence.keys()))
     if not seeds:
         return None
@@ -96,6 +104,7 @@ def pair(arm: Measured, reference: Measured, kind: str = "") -> Contrast | None:
         kind,
         min(arm.worth, reference.worth),
         items_worth=min(arm.items_worth, reference.items_worth),
+        against=against,
     )
     parts = {}
     for name in ("items", "pairs"):
@@ -116,6 +125,7 @@ class Variance:
     seed_degrees: float  # 0: not known at all, for want of a second seed
     items: float = 0.0  # shrinks with test items alone
     item_degrees: float = math.inf
+    with_items: bool = False  # False: item sums are unknown, the variance holds for these items
 
     @property
     def sampled(self) -> float:
@@ -193,6 +203,8 @@ def item_variance(contrast: Contrast) -> float:
     """Of the seed-averaged difference: what impressions of an item have in common across users.
 
     May be negative, for it is the difference of two estimates; 0 where items are left out.
+
+    Source: Cameron, Gelbach and Miller 2011, equation 2.11: the item term less the term of pairs.
     """
     if contrast.items is None or contrast.pairs is None:
         return 0.0

@@ -71,7 +71,9 @@ class Inference:
         return "no worse" if self.low > -margin else "inconclusive"
 
 
-def infer(contrasts: Sequence[Contrast], looks: int = 1) -> list[Inference]:
+def infer(
+    contrasts: Sequence[Contrast], looks: int = 1, beside: Sequence[Contrast] = ()
+) -> list[Inference]:
     """Judge the comparisons of a family together.
 
     The intervals hold simultaneously: each comparison's own p-value is set against the smallest
@@ -83,12 +85,14 @@ def infer(contrasts: Sequence[Contrast], looks: int = 1) -> list[Inference]:
         contrasts: the family.
         looks: how often the family is judged while seeds are added. Each look spends the same part
             of the 5 % (Bonferroni; the looks are related, so this is on the safe side).
+        beside: further comparisons of the same metric that are not judged here, such as those of
+            controls: they inform the variance over seeds only.
     """
     from scipy.special import ndtr, ndtri, stdtrit
 
     if not contrasts:
         return []
-    spreads = variances(contrasts)
+    spreads = variances(contrasts, beside)
     p_values = [p_value(one.estimate, of) for one, of in zip(contrasts, spreads, strict=True)]
     spent = (1 - LEVEL) / looks
     largest = None if len(contrasts) == 1 else _largest(_correlation(contrasts, spreads))
@@ -152,7 +156,7 @@ def _placed(stepped: np.ndarray, order: np.ndarray) -> list[float]:
 def _correlation(contrasts: Sequence[Contrast], spreads: Sequence[Variance]) -> np.ndarray:
     """(m, m) correlation of the estimates: by influence values of users and items, and by deltas.
 
-    Items count where all comparisons have them.
+    Comparisons without item sums share no item variance with others.
     """
     moved = np.stack([contrast.mean_influence for contrast in contrasts])  # (m, G)
     of_users, of_items, of_seeds = (
@@ -160,14 +164,12 @@ def _correlation(contrasts: Sequence[Contrast], spreads: Sequence[Variance]) -> 
         for name in ("users", "items", "seeds")
     )
     covariance = _scaled(moved @ moved.T) * np.outer(of_users, of_users)
-    if of_items.any():
-        by_item = np.stack(
-            [
-                np.zeros(1) if contrast.items is None else contrast.items.mean(axis=0)
-                for contrast in contrasts
-            ]
-        )  # (m, I)
-        covariance += _scaled(by_item @ by_item.T) * np.outer(of_items, of_items)
+    known = [place for place, contrast in enumerate(contrasts) if contrast.items is not None]
+    if known and of_items.any():
+        by_item = np.stack([contrasts[place].items.mean(axis=0) for place in known])  # pyright: ignore
+        products = np.zeros_like(covariance)
+        products[np.ix_(known, known)] = by_item @ by_item.T
+        covariance += _scaled(products) * np.outer(of_items, of_items)
     return _scaled(covariance + seed_correlation(contrasts) * np.outer(of_seeds, of_seeds))
 
 

@@ -100,7 +100,7 @@ def influences(
         item_id: (N,) integers, what was shown; None: nothing is said of items.
 
     Raises:
-        DataError: An array is unfit.
+        DataError: An array is unfit, lengths differ, or a group holds impressions of two users.
 
     Source: Obuchowski 1997, Biometrics 53, for clustered AUC; the linearised variance of a
     weighted mean for GAUC and log loss; for items the pairs of a click and a non-click as units,
@@ -111,7 +111,9 @@ def influences(
     weights = np.ones(len(p)) if weight is None else np.asarray(weight, np.float64)
     for name, ids in (("user_id", user_id), ("item_id", item_id)):
         if ids is not None and np.shape(ids) != p.shape:
-            raise DataError(f"there are {len(p)} predictions, but {name} has {np.shape(ids)}.")
+            raise DataError(
+                f"{name} must have one entry per row: {len(p)}; its shape is {np.shape(ids)}."
+            )
     group = np.searchsorted(grouped.user_id, np.asarray(user_id if group_id is None else group_id))
     names, user = np.unique(np.asarray(user_id), return_inverse=True)
     users = len(names)
@@ -122,8 +124,7 @@ def influences(
         found["auc"] = _auc(clicks, p, weights, user, users, sketch)
     if grouped.evaluable_users:
         place = None if sketch is None else _places(clicks, p, weights, group)
-        owner = np.zeros(len(grouped.user_id), np.int64)
-        owner[group] = user
+        owner = _owners(group, user, len(grouped.user_id))
         for name, weighting in GAUC_WEIGHTINGS.items():
             value, share = grouped.gauc(weighting), grouped.weights(weighting) * grouped.evaluable
             deviation = np.where(grouped.evaluable, grouped.auc - value, 0.0)
@@ -209,6 +210,23 @@ def _places(
     return place
 
 
+def _owners(group: np.ndarray, user: np.ndarray, groups: int) -> np.ndarray:
+    """(groups,) the user of each group.
+
+    Raises:
+        DataError: A group holds impressions of two users.
+    """
+    owner = np.zeros(groups, np.int64)
+    owner[group] = user
+    split = np.flatnonzero(owner[group] != user)
+    if len(split):
+        raise DataError(
+            f"{len(np.unique(group[split]))} of {groups} groups hold impressions of several users "
+            f"(row {split[0]}, for one). Each value of group_id must belong to one user."
+        )
+    return owner
+
+
 @dataclass(frozen=True)
 class _Sketch:
     """Where the impressions of an item, and of a pair of user and item, are summed up."""
@@ -222,9 +240,7 @@ class _Sketch:
     def of(cls, user_id: np.ndarray, item_id: np.ndarray) -> _Sketch:
         """By a fixed hash of both ids."""
         ids, item = np.unique(item_id, return_inverse=True)
-        mixed = _mixed(_mixed(user_id.astype(np.uint64)) + item_id.astype(np.uint64))
-        bucket = (mixed % np.uint64(PAIR_BUCKETS)).astype(np.int64)
-        sign = np.where(mixed >> np.uint64(63), 1.0, -1.0)
+        bucket, sign = pair_buckets(user_id, item_id)
         return cls(item, len(ids), bucket, sign)
 
     def items(self, moved: np.ndarray, share: np.ndarray) -> Items:
@@ -235,6 +251,31 @@ class _Sketch:
             np.bincount(self.bucket, self.sign * moved, PAIR_BUCKETS),
             worth_of(part),
         )
+
+
+def pair_buckets(user_id: np.ndarray, item_id: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the sketch sums a pair of user and item, and with which sign.
+
+    The hash is fixed, so that the sketches of two models subtract.
+
+    Args:
+        user_id: (N,) integers, or strings, which count by their rank.
+        item_id: (N,) the same.
+
+    Returns:
+        (N,) int64 in [0, PAIR_BUCKETS), and (N,) float64, 1 or -1.
+
+    Source: Charikar, Chen and Farach-Colton 2002, section 3.
+    """
+    user, item = (
+        (ids if ids.dtype.kind in "biu" else np.unique(ids, return_inverse=True)[1])
+        .astype(np.int64)
+        .view(np.uint64)
+        for ids in (np.asarray(user_id), np.asarray(item_id))
+    )
+    mixed = _mixed(_mixed(user) + item)
+    bucket = (mixed % np.uint64(PAIR_BUCKETS)).astype(np.int64)
+    return bucket, np.where(mixed >> np.uint64(63), 1.0, -1.0)
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
@@ -280,4 +321,4 @@ def _leverage(part: np.ndarray, users: int | None = None) -> np.ndarray:
 def _free(part: np.ndarray) -> np.ndarray:
     """(G,) the expected squared distance of a unit from the weighted mean that it is part of."""
     free = 1 - 2 * part + np.sum(np.square(part))
-    return np.where(part < 1, free, 1.0)  # a single unit is all of it, and deviates by nothing
+    return np.where(part < 1 - 1e-9, free, 1.0)  # a single unit is all: it deviates by nothing

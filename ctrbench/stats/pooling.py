@@ -18,8 +18,10 @@ from ctrbench.stats.contrast import (
     user_variance,
 )
 
+ONE_ITEM = 1 + 1e-6  # effective number of items up to which one item holds all weight
 SMALLEST_DEGREES = 1e-6  # of freedom, of a part that is cut off at 0
 UNLIKE = 0.05  # p of Bartlett's test, below which variances are not pooled
+PRIOR_DEGREES = 0.5  # of freedom that the other kinds of a class are worth, see `_moderated`
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,21 @@ class Seeds:
     pooled: int  # comparisons that it was taken from
 
 
-def variances(contrasts: Sequence[Contrast]) -> list[Variance]:
-    """Of each mean difference, `V_user + V_item + s2_seed / S`.
+def variances(contrasts: Sequence[Contrast], beside: Sequence[Contrast] = ()) -> list[Variance]:
+    """Return the variance of each mean difference, `V_user + V_item + s2_seed / S`.
 
     The interaction of users and seeds stands in both estimates. It is taken out of the users',
     which many users make precise, and the rest is cut off at 0: the seeds' is known from a handful
     of seeds, and cut off there it would mostly err to one side (Hillis 2007, Statistics in
     Medicine 26, of readers and cases: our seeds and users).
+
+    Args:
+        contrasts: the differences.
+        beside: further differences of the same metric, which inform the variance over seeds only.
     """
     found = []
-    for contrast, seeds in zip(contrasts, pooled_seeds(contrasts), strict=True):
+    pooled = pooled_seeds([*contrasts, *beside])[: len(contrasts)]
+    for contrast, seeds in zip(contrasts, pooled, strict=True):
         moved, degrees, count = user_variance(contrast), user_degrees(contrast), len(contrast.seeds)
         if not seeds.degrees:
             found.append(_with_items(Variance(moved, degrees, 0.0, 0.0), contrast))
@@ -57,9 +64,10 @@ def _with_items(known: Variance, contrast: Contrast) -> Variance:
     """The variance with the part that items have in it.
 
     As an estimate it can be negative, and so could the sum be. It is cut off at 0 (the correction
-    that keeps the matrix of variances positive semi-definite, for a single difference).
+    that keeps the matrix of variances positive semi-definite, for a single difference). Where one
+    item is all there is, nothing is known of other items.
     """
-    if contrast.items is None:
+    if contrast.items is None or contrast.items_worth <= ONE_ITEM:
         return known
     apart = item_interaction_variance(contrast) / len(contrast.seeds)
     of_items = max(item_variance(contrast) - apart, 0.0)
@@ -67,16 +75,17 @@ def _with_items(known: Variance, contrast: Contrast) -> Variance:
     degrees = item_degrees(contrast)
     if clustered > 0:  # as far from the truth as before, on a smaller number
         degrees = max(degrees * (of_items / clustered) ** 2, SMALLEST_DEGREES)
-    return replace(known, items=of_items, item_degrees=degrees)
+    return replace(known, items=of_items, item_degrees=degrees, with_items=True)
 
 
 def pooled_seeds(contrasts: Sequence[Contrast]) -> list[Seeds]:
-    """Each contrast's variance over seeds, pooled over those of its kind that vary alike.
+    """Return each contrast's variance over seeds, pooled within its kind, moderated by its class.
 
-    Alike are contrasts of one kind over the same seeds that pass Bartlett's test; one of a single
-    seed borrows what its kind says. Kinds are kept apart without a test: in a matrix these are the
-    modes, against the baseline and against siblings. A handful of seeds cannot tell a variance from
-    its fourfold, and a noisy mode pooled with quiet ones raises far too many false alarms.
+    Pools contrasts of one kind over the same seeds that pass Bartlett's test; one of a single seed
+    borrows what its kind says. Kinds are not pooled: in a matrix these are the modes, against the
+    baseline and against siblings. A handful of seeds cannot tell a variance from its fourfold, and
+    a noisy mode pooled with quiet ones raises far too many false alarms. Kinds of one class inform
+    each other weakly, see `_moderated`.
     """
     found = [_own(contrast) for contrast in contrasts]
     groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
@@ -89,10 +98,42 @@ def pooled_seeds(contrasts: Sequence[Contrast]) -> list[Seeds]:
             if _alike(together):
                 for place in places:
                     found[place] = _shared(together)
+    found = _moderated(contrasts, found)
     return [
         _borrowed(one, contrasts, found) if not own.degrees else own
         for one, own in zip(contrasts, found, strict=True)
     ]
+
+
+def _moderated(contrasts: Sequence[Contrast], found: Sequence[Seeds]) -> list[Seeds]:
+    """Return variances drawn towards the mean over the kinds of their class.
+
+    s2' = (d0 s20 + d s2) / (d0 + d) on d0 + d degrees of freedom, where s20 is the mean variance of
+    the class's kinds (two at least) and d0 is `PRIOR_DEGREES`.
+
+    Source: Smyth 2004, Statistical Applications in Genetics and Molecular Biology 3, equation 2.
+    Differs from it in two ways: d0 is fixed and small, and s20 is the arithmetic mean. Estimated
+    from a handful of kinds, d0 is often infinite, and one mode in three with nine times the
+    variance of the others then raises 12 to 20 % false alarms at three seeds. The arithmetic mean
+    errs to the safe side where kinds differ. benchmarks/calibration/README.md has the numbers.
+    """
+    classes: dict[tuple[str, tuple[int, ...]], dict[str, list[int]]] = {}
+    for place, contrast in enumerate(contrasts):
+        if contrast.against and found[place].degrees and found[place].variance:
+            kinds = classes.setdefault((contrast.against, contrast.seeds), {})
+            kinds.setdefault(contrast.kind, []).append(place)
+    moderated = list(found)
+    for kinds in classes.values():
+        if len(kinds) < 2:
+            continue
+        of_kind = [np.mean([found[place].variance for place in own]) for own in kinds.values()]
+        prior = float(np.mean(of_kind))
+        for place in (place for own in kinds.values() for place in own):
+            one = found[place]
+            degrees = PRIOR_DEGREES + one.degrees
+            variance = (PRIOR_DEGREES * prior + one.degrees * one.variance) / degrees
+            moderated[place] = Seeds(variance, degrees, one.pooled)
+    return moderated
 
 
 def _borrowed(contrast: Contrast, contrasts: Sequence[Contrast], found: Sequence[Seeds]) -> Seeds:

@@ -61,7 +61,8 @@ def test_gate_on_files(write):
         found = runner.invoke(app, worse)
         assert found.exit_code == 1
         assert "is worse" in found.output
-        assert "One seed: the interval knows of other users alone" in found.output
+        assert "accounts for user variance" in found.output
+        assert "same items only" in found.output
 
 
 @pytest.mark.parametrize(

@@ -43,20 +43,21 @@ def test_headline_intervals_are_those_of_the_family_without_controls(records):
         own = {s: np.float64(influences[f"{label}#{s}"]["test/gauc"]) for s in range(3)}
         theirs = {s: np.float64(influences[f"{reference}#{s}"]["test/gauc"]) for s in range(3)}
         arms = Measured(label, values, own), Measured(reference, other, theirs)
-        return pair(*arms, kind=f"vector against {kind}")
+        return pair(*arms, kind=f"vector against {kind}", against=kind)
 
     family = [
         contrast("raw / vector", "Baseline"),
         contrast("raw / vector", "raw@shuffled / vector", "sibling"),
         contrast("pca_64 / vector", "Baseline"),
     ]
-    expected = infer(family)
+    control = contrast("raw@shuffled / vector", "Baseline")
+    expected = infer(family, beside=[control])
     lines = {line.title: line.entries[0].inference for line in table.blocks[0].lines}
     lines |= {line.title: line.entries[0].inference for line in table.blocks[1].lines}
     assert lines["raw"] == expected[0]
     assert lines["raw vs raw@shuffled"] == expected[1]
     assert lines["pca_64"] == expected[2]
-    alone = infer([contrast("raw@shuffled / vector", "Baseline")])[0]
+    alone = infer([control], beside=family)[0]
     assert lines["raw@shuffled"] == alone
     assert "over the 3 headline comparisons that are no control" in " ".join(table.caption)
 

@@ -171,7 +171,7 @@ def test_a_baseline_of_few_steps():
 def test_one_seed_is_said_and_not_set_in_bold():
     records = {**baseline(), **arm("raw / vector", (1.0,))}
     table = compare(plan(seeds=(0,), baselines={"": {0: "Baseline#0"}}), records, moved(records))
-    assert "for other users alone" in " ".join(table.caption)
+    assert "account for user variance, not for seed variance" in " ".join(table.caption)
     assert not any(e.separable for b in table.blocks for li in b.lines for e in li.entries)
     assert table.verdicts is not None
     assert table.verdicts.lines[0].verdict.startswith("better on this seed: +1.00 pp")
