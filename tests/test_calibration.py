@@ -55,7 +55,7 @@ def test_a_design_is_counted(simulate):
 def test_arms_of_one_law_differ_by_nothing_and_a_better_one_by_something(simulate):
     from logs import Design, draw_arm, draw_log, measure
 
-    rng, design = np.random.default_rng(0), Design("large", users=300, seeds=60)
+    rng, design = np.random.default_rng(0), Design("large", users=1_000, seeds=40)
     log = draw_log(design, rng)
     one, other, better = (measure(log, draw_arm(design, log, rng, q)) for q in (0.0, 0.0, 0.5))
     for metric in ("gauc", "auc"):

@@ -36,6 +36,7 @@ class Design:
     carried_by: float = 1.0  # share of the items, the most popular ones, that an arm gets wrong
     quality_sd: float = 0.0  # of the true quality of items
     fixed: bool = False  # whether qualities are the same in all replicates
+    ignored: bool = False  # whether items are left out of the variance
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Log:
     item: np.ndarray  # (U, n) from 0, the most popular first
     bucket: np.ndarray  # (U, n) of the sketch of pairs of user and item
     sign: np.ndarray  # (U, n)
+    ignored: bool = False  # whether items are left out of the variance
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Measured:
     items: np.ndarray  # (S, I)
     pairs: np.ndarray  # (S, R)
     items_worth: float
+    ignored: bool = False  # whether items are left out of the variance
 
 
 def draw_log(design: Design, rng: np.random.Generator) -> Log:
@@ -85,7 +88,7 @@ def draw_log(design: Design, rng: np.random.Generator) -> Log:
         weight = weight * (1 + rng.pareto(design.pareto, (design.users, 1)))
     if design.clicking:
         click[design.clicking :] = False
-    return Log(logit, click, weight, item, bucket, sign)
+    return Log(logit, click, weight, item, bucket, sign, design.ignored)
 
 
 def draw_arm(
@@ -176,8 +179,7 @@ def _with_items(
     by_item = np.stack([np.bincount(item, one, minlength=1 + item.max()) for one in flat])
     by_pair = np.stack([np.bincount(bucket, log.sign.ravel() * one, PAIR_BUCKETS) for one in flat])
     part = np.bincount(item, share.ravel())
-    by_item /= np.sqrt(1 - 2 * part + np.sum(np.square(part)))
-    return Measured(value, per_user, worth, by_item, by_pair, worth_of(part))
+    return Measured(value, per_user, worth, by_item, by_pair, worth_of(part), log.ignored)
 
 
 def _leverage(part: np.ndarray, users: int | None = None) -> np.ndarray:

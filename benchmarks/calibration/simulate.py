@@ -70,10 +70,29 @@ DESIGNS = (
         Design(f"item effects redrawn, {items:,} items", items=items, item_sd=2, users=200, **QUIET)
         for items in (30, 300, 3_000, 30_000)
     ),
+    *(
+        Design(
+            f"item effects redrawn, {items:,} items, ignored",
+            items=items,
+            item_sd=2,
+            users=200,
+            ignored=True,
+            **QUIET,
+        )
+        for items in (300, 3_000)
+    ),
     Design("item effects redrawn, family", item_sd=2, users=200, family=True, **QUIET),
     Design("item effects redrawn, 300 items, 3 seeds", item_sd=2, seeds=3, seed_sd=0.3),
     Design("item qualities redrawn", quality_sd=1.5, users=200, **QUIET),
     Design("item qualities fixed", quality_sd=1.5, fixed=True, users=200, **QUIET),
+    Design(
+        "item qualities fixed, effects redrawn",
+        quality_sd=1.5,
+        fixed=True,
+        item_sd=2,
+        users=200,
+        **QUIET,
+    ),
     Design("a tenth of the items carries the effect", item_sd=3, carried_by=0.1, **QUIET),
 )
 
@@ -159,8 +178,8 @@ def _contrast(
         name,
         kind,
         ours.worth,
-        ours.items - theirs.items,
-        ours.pairs - theirs.pairs,
+        None if ours.ignored else ours.items - theirs.items,
+        None if ours.ignored else ours.pairs - theirs.pairs,
         ours.items_worth,
         name.split()[0],
     )

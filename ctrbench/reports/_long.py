@@ -14,6 +14,7 @@ def inferred(inference: Inference | None) -> dict[str, float | None]:
     if inference is None:
         names = ("low_pp", "high_pp", "p_value", "p_adjusted", "p_holm", "p_bh")
         more = ("smallest_effect_pp", "variance_users", "variance_items", "variance_seeds")
+        more = (*more, "share_users", "share_items", "share_seeds")
         more = (*more, "degrees_users", "degrees_items", "degrees_seeds", "worth_users")
         return dict.fromkeys((*names, *more))
     return {
@@ -25,8 +26,9 @@ def inferred(inference: Inference | None) -> dict[str, float | None]:
         "p_bh": inference.p_bh,
         "smallest_effect_pp": 100 * inference.smallest_effect,
         "variance_users": inference.variance.users,
-        "variance_items": inference.variance.items,
+        "variance_items": inference.variance.items if inference.variance.with_items else None,
         "variance_seeds": inference.variance.seeds,
+        **{f"share_{name}": share for name, share in inference.shares.items()},
         "degrees_users": inference.variance.user_degrees,
         "degrees_items": _finite(inference.variance.item_degrees),
         "degrees_seeds": inference.variance.seed_degrees,

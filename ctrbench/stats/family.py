@@ -46,13 +46,20 @@ class Inference:
     @property
     def seed_share(self) -> float:
         """What part of the variance comes from the seeds; in [0, 1]."""
-        return self.shares["seeds"]
+        return self.variance.seeds / (self.variance.total or 1.0)
 
     @property
-    def shares(self) -> dict[str, float]:
-        """What part of the variance is due to users, items and seeds; 0 where nothing varies."""
-        parts = {name: getattr(self.variance, name) for name in ("users", "items", "seeds")}
-        return {name: part / (self.variance.total or 1.0) for name, part in parts.items()}
+    def shares(self) -> dict[str, float | None]:
+        """Return the shares of the variance due to users, items and seeds; in [0, 1].
+
+        All are 0 where nothing varies; that of items is None where item sums are not stored.
+        """
+        spread, total = self.variance, self.variance.total or 1.0
+        return {
+            "users": spread.users / total,
+            "items": spread.items / total if spread.with_items else None,
+            "seeds": spread.seeds / total,
+        }
 
     def reversed(self) -> Inference:
         """The same of reference minus arm."""

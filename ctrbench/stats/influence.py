@@ -44,6 +44,7 @@ class Items:
     per_item: np.ndarray  # (I,) ascending by item id
     pairs: np.ndarray  # (PAIR_BUCKETS,)
     worth: float  # items of equal weight that would say as much, see `worth_of`
+    each: int = 2  # items in a unit of the metric: 2 in a pair of impressions, 1 in a mean
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def influences(
         value, total = float(np.average(loss, weights=weights)), weights.sum()
         part = np.bincount(user, weights, users) / total
         moved = weights * (loss - value) / total
-        items = sketch and sketch.items(moved, weights / total)
+        items = sketch and sketch.items(moved, weights / total, each=1)
         per_user = _leverage(part) * np.bincount(user, moved, users)
         found["log_loss"] = Influence(value, per_user, worth_of(part), items)
     return found
@@ -243,13 +244,14 @@ class _Sketch:
         bucket, sign = pair_buckets(user_id, item_id)
         return cls(item, len(ids), bucket, sign)
 
-    def items(self, moved: np.ndarray, share: np.ndarray) -> Items:
+    def items(self, moved: np.ndarray, share: np.ndarray, each: int = 2) -> Items:
         """Sum what impressions add (N,), and their share in the metric's weights (N,)."""
         part = np.bincount(self.item, share, self.count)
         return Items(
-            np.bincount(self.item, moved, self.count) / np.sqrt(_free(part)),
+            np.bincount(self.item, moved, self.count),
             np.bincount(self.bucket, self.sign * moved, PAIR_BUCKETS),
             worth_of(part),
+            each,
         )
 
 

@@ -13,6 +13,7 @@ from ctrbench.stats.contrast import (
     interaction_variance,
     item_degrees,
     item_interaction_variance,
+    item_pull,
     item_variance,
     user_degrees,
     user_variance,
@@ -63,15 +64,18 @@ def variances(contrasts: Sequence[Contrast], beside: Sequence[Contrast] = ()) ->
 def _with_items(known: Variance, contrast: Contrast) -> Variance:
     """The variance with the part that items have in it.
 
-    As an estimate it can be negative, and so could the sum be. It is cut off at 0 (the correction
-    that keeps the matrix of variances positive semi-definite, for a single difference). Where one
-    item is all there is, nothing is known of other items.
+    The cross-user term falls short by a share `item_pull` of users and items together, which is
+    made up for. As an estimate it can be negative, and so could the sum be. It is cut off at 0 (the
+    correction that keeps the matrix of variances positive semi-definite, for a single difference).
+    Where one item is all there is, nothing is known of other items.
     """
     if contrast.items is None or contrast.items_worth <= ONE_ITEM:
         return known
     apart = item_interaction_variance(contrast) / len(contrast.seeds)
-    of_items = max(item_variance(contrast) - apart, 0.0)
-    clustered = float(np.sum(contrast.items.mean(axis=0) ** 2))
+    pull = item_pull(contrast)
+    cross = item_variance(contrast) - apart
+    of_items = max((cross + pull * known.users) / (1 - pull), 0.0)
+    clustered = float(np.sum(contrast.items.mean(axis=0) ** 2)) / (1 - pull)
     degrees = item_degrees(contrast)
     if clustered > 0:  # as far from the truth as before, on a smaller number
         degrees = max(degrees * (of_items / clustered) ** 2, SMALLEST_DEGREES)
@@ -96,8 +100,9 @@ def pooled_seeds(contrasts: Sequence[Contrast]) -> list[Seeds]:
         if len(seeds) > 1 and len(places) > 1:
             together = [contrasts[place] for place in places]
             if _alike(together):
+                shared = _shared(together)
                 for place in places:
-                    found[place] = _shared(together)
+                    found[place] = shared
     found = _moderated(contrasts, found)
     return [
         _borrowed(one, contrasts, found) if not own.degrees else own
@@ -180,12 +185,16 @@ def _own(contrast: Contrast) -> Seeds:
 
 
 def _alike(contrasts: Sequence[Contrast]) -> bool:
-    from scipy.stats import bartlett
+    """Whether variances of as many seeds pass Bartlett's test (Proc. R. Soc. A 160, 1937)."""
+    from scipy.special import chdtrc
 
-    deltas = [contrast.delta for contrast in contrasts]
-    if min(delta.var() for delta in deltas) <= 0:
+    variances = np.stack([contrast.delta for contrast in contrasts]).var(axis=1, ddof=1)
+    if variances.min() <= 0:
         return False
-    return bool(bartlett(*deltas).pvalue > UNLIKE)
+    count, degrees = len(variances), len(contrasts[0].seeds) - 1
+    statistic = count * degrees * float(np.log(variances.mean()) - np.log(variances).mean())
+    scale = 1 + (count + 1) / (3 * count * degrees)
+    return bool(chdtrc(count - 1, statistic / scale) > UNLIKE)
 
 
 def _shared(contrasts: Sequence[Contrast]) -> Seeds:

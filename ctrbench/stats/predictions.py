@@ -111,4 +111,5 @@ def _measured(seeds: list[Influence | None]) -> Measured | None:
         items={seed: one.items.per_item for seed, one in found.items() if one.items},
         pairs={seed: one.items.pairs for seed, one in found.items() if one.items},
         items_worth=min((one.items.worth for one in found.values() if one.items), default=math.inf),
+        items_each=next((one.items.each for one in found.values() if one.items), 2),
     )

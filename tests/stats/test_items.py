@@ -1,5 +1,7 @@
 """Item sums, their sketch, evaluation groups and the two-way clustered variance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
@@ -8,7 +10,7 @@ from statsmodels.stats.sandwich_covariance import cov_cluster_2groups
 from ctrbench.errors import DataError
 from ctrbench.metrics import auc, evaluate, gauc, grouped_auc
 from ctrbench.stats import METRICS, Contrast, Measured, compare_predictions, infer, influences, pair
-from ctrbench.stats.contrast import item_interaction_variance, item_variance
+from ctrbench.stats.contrast import item_interaction_variance, item_pull, item_variance
 from ctrbench.stats.influence import PAIR_BUCKETS, _free, pair_buckets
 from ctrbench.stats.pooling import variances
 
@@ -44,7 +46,7 @@ def _slow_pairs(name, click, p, user, weight, group=None):
 
 
 def _slow_items(kernel, item):
-    """Sum over the pairs that an item is part of, before `_free`."""
+    """(N,) sums over the pairs that an impression is part of; (I,) over those of an item."""
     each = kernel.sum(axis=1) + kernel.sum(axis=0)  # (N,)
     return each, np.array([each[item == a].sum() for a in np.unique(item)])
 
@@ -56,7 +58,7 @@ def test_item_sums_against_all_pairs(name, weighted):
     found = influences(click, p, user, weight if weighted else None, item_id=item)[name].items
     each, expected = _slow_items(_slow_pairs(name, click, p, user, weight), item)
     part = _parts(name, click, user, item, weight)
-    np.testing.assert_allclose(found.per_item * np.sqrt(_free(part)), expected, atol=1e-12)
+    np.testing.assert_allclose(found.per_item, expected, atol=1e-12)
     assert found.worth == pytest.approx(1 / np.sum(part**2))
     bucket, sign = pair_buckets(user, item)
     sketch = [np.sum((sign * each)[bucket == r]) for r in range(PAIR_BUCKETS)]
@@ -99,8 +101,7 @@ def test_cross_term_against_impressions_of_different_users_with_one_item(name):
     same_item, same_user = item[:, None] == item, user[:, None] == user
     products = np.outer(each, each)
     cross = products[same_item & ~same_user].sum()
-    free = np.sqrt(_free(_parts(name, click, user, item, weight)))
-    sums = (one.items.per_item - two.items.per_item) * free
+    sums = one.items.per_item - two.items.per_item
     pairs = products[same_item & same_user].sum()
     assert np.sum(sums**2) - pairs == pytest.approx(cross)
     sketched = np.sum((one.items.pairs - two.items.pairs) ** 2)
@@ -118,15 +119,10 @@ def test_log_loss_is_a_mean_with_errors_clustered_by_user_and_item():
         for one in cov_cluster_2groups(fitted, user, item.copy(), use_correction=False)
     )
     assert found.value == pytest.approx(fitted.params[0])
-    users, items = (np.unique(x, return_inverse=True)[1] for x in (user, item))
-    for of, sums, expected in (
-        (users, found.per_user, by_user),
-        (items, found.items.per_item, by_item),
-    ):
-        part = np.bincount(of) / len(of)
-        count = len(part)
-        factor = (count - 1) / count if of is users else 1.0
-        assert np.sum(sums**2 * _free(part) / factor) == pytest.approx(expected)
+    part = np.unique(user, return_counts=True)[1] / len(user)
+    free = len(part) / (len(part) - 1) * _free(part)  # CR2, with standard_error's factor
+    assert np.sum(found.per_user**2 * free) == pytest.approx(by_user)
+    assert np.sum(found.items.per_item**2) == pytest.approx(by_item)
     pairs = np.sum(found.items.pairs**2)
     expected = by_user + by_item - both
     assert pairs == pytest.approx(expected, rel=5 * np.sqrt(2 / PAIR_BUCKETS))
@@ -181,12 +177,7 @@ def test_item_sums_are_derivatives_in_the_weight_of_an_item(name):
         more, less = (np.where(item == a, weight * (1 + s), weight) for s in (1e-5, -1e-5))
         moved.append((value(more) - value(less)) / 2e-5)
     _, code = np.unique(item, return_inverse=True)
-    free = {
-        "log_loss": lambda: np.bincount(code, weight) / weight.sum(),
-        "auc": lambda: _parts("auc", click, user, item, weight),
-        "gauc": lambda: _parts("gauc", click, user, item, weight),
-    }[name]()
-    sums = found.per_item * np.sqrt(_free(free))
+    sums = found.per_item
     if name != "gauc":
         np.testing.assert_allclose(sums, moved, atol=1e-8)
         return
@@ -256,9 +247,15 @@ def test_item_variance_by_hand():
     assert item_interaction_variance(contrast) == pytest.approx(4 - 1)
     (found,) = variances([contrast])
     assert found.with_items
-    assert found.items == pytest.approx(7.5 - 3 / 2)
+    pull = item_pull(replace(contrast, items_worth=40))
+    assert pull == 4 / 40
+    assert item_pull(replace(contrast, items_worth=40, items_each=1)) == 1 / 40
+    (found,) = variances([replace(contrast, items_worth=40)])
+    cross = 7.5 - 3 / 2
+    assert found.items == pytest.approx((cross + 0.1 * found.users) / 0.9)
+    assert found.sampled == pytest.approx((found.users + cross) / 0.9)
     assert found.total == pytest.approx(found.users + found.items + found.seeds)
-    assert found.item_degrees == pytest.approx(1 * (6 / 8) ** 2)
+    assert found.item_degrees == pytest.approx((found.items / (8 / 0.9)) ** 2)
 
 
 def test_item_effects_widen_the_interval_and_their_absence_does_not():

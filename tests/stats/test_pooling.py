@@ -1,12 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from scipy.stats import t
+from scipy.stats import bartlett, t
 
 from ctrbench.stats import Contrast
 from ctrbench.stats.contrast import interaction_variance, user_variance
 from ctrbench.stats.pooling import (
     PRIOR_DEGREES,
     Seeds,
+    _alike,
     pooled_seeds,
     seed_correlation,
     variances,
@@ -169,3 +172,14 @@ def test_false_alarms_of_one_mode_in_three_with_nine_times_the_variance(noisy):
         half = t.ppf(0.975, 2 + PRIOR_DEGREES) * np.sqrt(found / 3)
         alarms += abs(deltas[0].mean()) > half
     assert 100 * alarms / runs < (8 if noisy == 0 else 3)
+
+
+@pytest.mark.parametrize("scale", [[1.0, 1.5], [1.0, 6.0], [1.0, 2.0, 4.0, 3.0]])
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_bartlett_s_test_is_scipy_s(scale, seeds):
+    contrasts = _in_class(scale, seeds)
+    expected = bartlett(*(contrast.delta for contrast in contrasts)).pvalue
+    assert _alike(contrasts) == (expected > 0.05)
+    for shrink in (0.5, 0.2, 0.1, 0.05):  # near the level, too
+        one = [replace(c, delta=c.delta * (shrink if n else 1)) for n, c in enumerate(contrasts)]
+        assert _alike(one) == (bartlett(*(c.delta for c in one)).pvalue > 0.05)
