@@ -16,6 +16,7 @@ def inferred(inference: Inference | None) -> dict[str, float | None]:
         more = ("smallest_effect_pp", "variance_users", "variance_items", "variance_seeds")
         more = (*more, "share_users", "share_items", "share_seeds")
         more = (*more, "degrees_users", "degrees_items", "degrees_seeds", "worth_users")
+        more = (*more, "worth_items")
         return dict.fromkeys((*names, *more))
     return {
         "low_pp": 100 * inference.low,
@@ -33,6 +34,7 @@ def inferred(inference: Inference | None) -> dict[str, float | None]:
         "degrees_items": _finite(inference.variance.item_degrees),
         "degrees_seeds": inference.variance.seed_degrees,
         "worth_users": _finite(inference.worth),
+        "worth_items": _finite(inference.items_worth),
     }
 
 

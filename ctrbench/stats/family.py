@@ -37,6 +37,7 @@ class Inference:
     p_bh: float  # Benjamini-Hochberg
     smallest_effect: float  # that would have been told from zero four times in five
     worth: float = math.inf  # users of equal weight that the test users are worth
+    items_worth: float = math.inf  # effective number of test items; infinite where unknown
 
     @property
     def standard_error(self) -> float:
@@ -125,6 +126,7 @@ def infer(
                 smallest_effect=half
                 + float(stdtrit(spread.degrees, POWER)) * spread.standard_error,
                 worth=contrast.worth,
+                items_worth=contrast.items_worth if spread.with_items else math.inf,
             )
         )
     return found

@@ -25,6 +25,7 @@ GAUC_WEIGHTINGS: dict[str, Weighting] = {
 METRICS = ("auc", *GAUC_WEIGHTINGS, "log_loss")
 PAIR_BUCKETS = 2048
 FEWEST_USERS = 100  # evaluable; below, a few people decide
+FEWEST_ITEMS = 20.0  # of equal weight; below, item variance is known poorly
 FEWEST_WORTH = 10.0  # users of equal weight; below, intervals hold less surely
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ctrbench.reports import CEILING, compare, render
+from ctrbench.reports._long import long_rows
 from ctrbench.stats import Measured, infer, pair
 from tests.reports.made import DRAMA, arm, baseline, metrics, plan
 
@@ -157,3 +158,67 @@ def test_no_block_of_shares_on_a_real_log(records):
     assert all(
         b.comparison != "attainable" for b in compare(plan(), records, moved(records)).blocks
     )
+
+
+def _with_items(influences, worth: float = 40.0):
+    """The same cells with item sums that all seeds of an arm share, and next to no pairs."""
+    for hash, values in influences.items():
+        rng = np.random.default_rng(list(hash.partition("#")[0].encode()))
+        for key in ("test/gauc", "test/auc"):
+            values[f"{key}/items"] = rng.normal(0, 2e-3, 60).astype(np.float32)
+            values[f"{key}/pairs"] = rng.normal(0, 1e-5, 2048).astype(np.float32)
+            values[f"{key}/items_worth"] = np.array([worth])
+    return influences
+
+
+def test_item_sums_widen_intervals_and_the_caption_says_so(records):
+    without = compare(plan(slices=()), records, moved(records))
+    known = compare(plan(slices=()), records, _with_items(moved(records)))
+    text = " ".join(known.caption)
+    assert "95 % confidence intervals that account for user, item and seed variance" in text
+    assert "same items only" not in text
+    assert "account for user and seed variance; they hold for the same items only" in " ".join(
+        without.caption
+    )
+    assert known.verdicts is not None
+    assert without.verdicts is not None
+    for one, two in zip(known.verdicts.lines, without.verdicts.lines, strict=True):
+        users, items, seeds = one.places[-1].split(" / ")
+        assert int(users) + int(items) + int(seeds) == pytest.approx(100, abs=1)
+        assert int(items) > 0
+        assert two.places[-1].split(" / ")[1] == "–"
+        assert one.inference.high - one.inference.low > two.inference.high - two.inference.low
+
+
+def test_the_long_form_holds_the_shares_of_the_variance(records):
+    rows = long_rows(compare(plan(slices=()), records, _with_items(moved(records), worth=9.0)))
+    row = next(row for row in rows if row["variance_items"])
+    assert row["share_users"] + row["share_items"] + row["share_seeds"] == pytest.approx(1)
+    assert row["worth_items"] == 9
+    rows = long_rows(compare(plan(slices=()), records, moved(records)))
+    row = next(row for row in rows if row["variance_users"])
+    assert row["variance_items"] is row["share_items"] is row["worth_items"] is None
+    assert row["share_users"] + row["share_seeds"] == pytest.approx(1)
+
+
+def test_few_items_are_named_with_their_effective_number(records):
+    for worth, fires in ((19.9, True), (20.0, False)):
+        table = compare(plan(slices=()), records, _with_items(moved(records), worth))
+        found = [line for line in table.warnings if "effective number of items" in line]
+        assert len(found) == fires
+        if fires:
+            assert "GAUC on the test period (19.9)" in found[0]
+
+
+def test_cells_without_item_sums_are_judged_by_users_alone(records):
+    """A cell of an older version beside newer ones."""
+    influences = _with_items(moved(records))
+    for key in ("items", "pairs"):
+        for hash in list(influences):
+            if hash.startswith("pca_64"):
+                del influences[hash][f"test/gauc/{key}"]
+    table = compare(plan(slices=()), records, influences)
+    lines = {line.title: line.entries[0].inference for line in table.blocks[0].lines}
+    assert lines["raw"].variance.with_items
+    assert not lines["pca_64"].variance.with_items
+    assert "same items only" in " ".join(table.caption)
