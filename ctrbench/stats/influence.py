@@ -31,15 +31,16 @@ FEWEST_WORTH = 10.0  # users of equal weight; below, intervals hold less surely
 
 @dataclass(frozen=True)
 class Items:
-    """What each of I items adds to a metric, and what is needed to tell items from users.
+    """What each of I items adds to a metric, and a sketch of what each (user, item) pair adds.
 
-    An impression counts for its item as much as all pairs of a click and a non-click that it is
-    part of. The variance due to items is what impressions of *different* users with the same item
-    have in common: the sum of squares over items, less that over pairs of user and item (Cameron,
-    Gelbach and Miller 2011). The latter is a sum over up to N pairs, of which only a sketch is
-    kept: `PAIR_BUCKETS` sums with random signs, whose sum of squares is right in the mean with a
-    relative error of sqrt(2 / PAIR_BUCKETS) at most (Charikar, Chen and Farach-Colton 2002). Both
-    are linear in the model, so that differences of models are formed from them.
+    The influence value of an impression is the sum over all pairs of a click and a non-click that
+    it is part of. The item variance is the covariance of impressions that show one item to
+    different users: the sum of squares over items less that over (user, item) pairs (Cameron,
+    Gelbach and Miller 2011, equation 2.11). There are up to N such pairs, so only a sketch of them
+    is kept: `PAIR_BUCKETS` signed sums, whose sum of squares estimates theirs without bias. Its
+    relative standard error is at most sqrt(2 / PAIR_BUCKETS), 3 %, more in a rare draw where two of
+    a few large pairs share a bucket. Both are linear in the model, so that those of a difference of
+    two models are differences.
     """
 
     per_item: np.ndarray  # (I,) ascending by item id

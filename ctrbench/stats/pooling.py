@@ -158,24 +158,36 @@ def seed_correlation(contrasts: Sequence[Contrast]) -> np.ndarray:
     and for other seeds: a single pair of a handful of seeds says little.
     """
     correlation = np.eye(len(contrasts))
-    pairs: dict[str, list[tuple[int, int]]] = {"reference": [], "arm": []}
-    for i, one in enumerate(contrasts):
-        for j, other in enumerate(contrasts[:i]):
-            if one.seeds == other.seeds and len(one.seeds) > 1:
-                if one.reference == other.reference:
-                    pairs["reference"].append((i, j))
-                elif one.arm == other.arm:
-                    pairs["arm"].append((i, j))
-    for places in pairs.values():
-        together = apart = 0.0
-        for i, j in places:
-            covariance = np.cov(contrasts[i].delta, contrasts[j].delta)
-            together += covariance[0, 1]
-            apart += float(np.sqrt(covariance[0, 0] * covariance[1, 1]))
-        if apart > 0:
-            for i, j in places:
-                correlation[i, j] = correlation[j, i] = np.clip(together / apart, 0.0, 1.0)
+    together: dict[str, float] = {"reference": 0.0, "arm": 0.0}
+    apart = dict(together)
+    alike: list[tuple[str, np.ndarray, np.ndarray]] = []
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for place, contrast in enumerate(contrasts):
+        groups.setdefault(contrast.seeds, []).append(place)
+    for seeds, places in groups.items():
+        if len(seeds) < 2 or len(places) < 2:
+            continue
+        own = [contrasts[place] for place in places]
+        covariance = np.cov(np.stack([contrast.delta for contrast in own]))  # (k, k)
+        scale = np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)))
+        same_reference = _same([contrast.reference for contrast in own])
+        same_arm = _same([contrast.arm for contrast in own]) & ~same_reference
+        for name, same in (("reference", same_reference), ("arm", same_arm)):
+            rows, columns = np.nonzero(np.tril(same, -1))
+            together[name] += float(covariance[rows, columns].sum())
+            apart[name] += float(scale[rows, columns].sum())
+            alike.append((name, np.array(places)[rows], np.array(places)[columns]))
+    for name, rows, columns in alike:
+        if apart[name] > 0:
+            shared = np.clip(together[name] / apart[name], 0.0, 1.0)
+            correlation[rows, columns] = correlation[columns, rows] = shared
     return correlation
+
+
+def _same(names: Sequence[str]) -> np.ndarray:
+    """(k, k) whether two names are the same."""
+    _, code = np.unique(np.array(names), return_inverse=True)
+    return code[:, None] == code
 
 
 def _own(contrast: Contrast) -> Seeds:

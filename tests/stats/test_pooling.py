@@ -183,3 +183,29 @@ def test_bartlett_s_test_is_scipy_s(scale, seeds):
     for shrink in (0.5, 0.2, 0.1, 0.05):  # near the level, too
         one = [replace(c, delta=c.delta * (shrink if n else 1)) for n, c in enumerate(contrasts)]
         assert _alike(one) == (bartlett(*(c.delta for c in one)).pvalue > 0.05)
+
+
+def test_correlation_against_a_loop_over_pairs():
+    rng = np.random.default_rng(10)
+    contrasts = [
+        Contrast(tuple(range(seeds)), rng.normal(size=seeds), np.zeros((seeds, 2)), arm, reference)
+        for seeds in (4, 3)
+        for arm, reference in (("a", "b"), ("c", "b"), ("a", "h"), ("c", "h"), ("d", "b"))
+    ]
+    found, sums = seed_correlation(contrasts), {"reference": [0.0, 0.0], "arm": [0.0, 0.0]}
+    which = {}
+    for i, one in enumerate(contrasts):
+        for j, other in enumerate(contrasts[:i]):
+            if one.seeds == other.seeds and one.reference == other.reference:
+                which[i, j] = "reference"
+            elif one.seeds == other.seeds and one.arm == other.arm:
+                which[i, j] = "arm"
+            else:
+                assert found[i, j] == found[j, i] == 0
+                continue
+            covariance = np.cov(one.delta, other.delta)
+            sums[which[i, j]][0] += covariance[0, 1]
+            sums[which[i, j]][1] += np.sqrt(covariance[0, 0] * covariance[1, 1])
+    for (i, j), name in which.items():
+        expected = np.clip(sums[name][0] / sums[name][1], 0, 1)
+        assert found[i, j] == found[j, i] == pytest.approx(expected)
