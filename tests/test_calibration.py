@@ -28,16 +28,19 @@ def test_fast_measurement_equals_the_suite_s(simulate):
         rng = np.random.default_rng(0)
         log = draw_log(design, rng)
         p = draw_arm(design, log, rng)
-        user = np.repeat(np.arange(design.users), design.rows)
+        user, item = np.repeat(np.arange(design.users), design.rows), log.item.ravel()
         found = measure(log, p)
         for seed, of_seed in enumerate(p):
             told = 1 / (1 + np.exp(-of_seed.ravel()))
-            expected = influences(log.click.ravel(), told, user, log.weight.ravel())
+            expected = influences(log.click.ravel(), told, user, log.weight.ravel(), item_id=item)
             for metric, one in found.items():
                 assert one.value[seed] == pytest.approx(expected[metric].value, abs=1e-12)
                 np.testing.assert_allclose(
                     one.per_user[seed], expected[metric].per_user, atol=1e-12
                 )
+                sums = one.items[seed][np.unique(item)]
+                np.testing.assert_allclose(sums, expected[metric].items.per_item, atol=1e-12)
+                assert one.items_worth == pytest.approx(expected[metric].items.worth)
 
 
 def test_a_design_is_counted(simulate):
@@ -52,7 +55,7 @@ def test_a_design_is_counted(simulate):
 def test_arms_of_one_law_differ_by_nothing_and_a_better_one_by_something(simulate):
     from logs import Design, draw_arm, draw_log, measure
 
-    rng, design = np.random.default_rng(0), Design("large", users=2_000, seeds=4)
+    rng, design = np.random.default_rng(0), Design("large", users=1_000, seeds=40)
     log = draw_log(design, rng)
     one, other, better = (measure(log, draw_arm(design, log, rng, q)) for q in (0.0, 0.0, 0.5))
     for metric in ("gauc", "auc"):

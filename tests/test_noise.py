@@ -46,7 +46,7 @@ def test_shared_noise_is_worth_what_it_is(study):
         arm: {share: p_click(quality) for share in (LAST, *AVERAGED)}
         for arm, quality in models.items()
     }
-    ways = study._ways(Trained(click, user, predictions), "gauc")["vector"]
+    ways = study._ways(Trained(click, user, user, predictions), "gauc")["vector"]
     assert ways[1].variance == pytest.approx(2, rel=0.5)
     assert [way.variance for way in ways[2:5]] == [1, 1, 1]
     assert [way.shift for way in ways[2:5]] == ["+0.00 ± 0.00"] * 3

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctrbench.stats.influence import PAIR_BUCKETS, worth_of
+from ctrbench.stats.influence import PAIR_BUCKETS, pair_buckets, worth_of
 
 POPULARITY = 0.8  # exponent of the law by which items are shown
 
@@ -36,6 +36,7 @@ class Design:
     carried_by: float = 1.0  # share of the items, the most popular ones, that an arm gets wrong
     quality_sd: float = 0.0  # of the true quality of items
     fixed: bool = False  # whether qualities are the same in all replicates
+    ignored: bool = False  # whether items are left out of the variance
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Log:
     item: np.ndarray  # (U, n) from 0, the most popular first
     bucket: np.ndarray  # (U, n) of the sketch of pairs of user and item
     sign: np.ndarray  # (U, n)
+    ignored: bool = False  # whether items are left out of the variance
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Measured:
     items: np.ndarray  # (S, I)
     pairs: np.ndarray  # (S, R)
     items_worth: float
+    ignored: bool = False  # whether items are left out of the variance
 
 
 def draw_log(design: Design, rng: np.random.Generator) -> Log:
@@ -67,10 +70,10 @@ def draw_log(design: Design, rng: np.random.Generator) -> Log:
     shape = (design.users, design.rows)
     popularity = np.arange(1, design.items + 1) ** -POPULARITY
     item = rng.choice(design.items, shape, p=popularity / popularity.sum())
-    pair = np.arange(design.users)[:, None] * design.items + item
+    offset = int(rng.integers(1 << 40))  # other ids, hence another hash, in every replicate
     bucket, sign = (
-        rng.integers(PAIR_BUCKETS, size=design.users * design.items),
-        rng.integers(2, size=design.users * design.items),
+        of_pair.reshape(shape)
+        for of_pair in pair_buckets(offset + np.arange(design.users).repeat(shape[1]), item.ravel())
     )
     logit = rng.normal(0, 0.7, (design.users, 1)) + rng.normal(0, 1, shape)
     if design.quality_sd:
@@ -85,7 +88,7 @@ def draw_log(design: Design, rng: np.random.Generator) -> Log:
         weight = weight * (1 + rng.pareto(design.pareto, (design.users, 1)))
     if design.clicking:
         click[design.clicking :] = False
-    return Log(logit, click, weight, item, bucket[pair], 2.0 * sign[pair] - 1)
+    return Log(logit, click, weight, item, bucket, sign, design.ignored)
 
 
 def draw_arm(
@@ -176,8 +179,7 @@ def _with_items(
     by_item = np.stack([np.bincount(item, one, minlength=1 + item.max()) for one in flat])
     by_pair = np.stack([np.bincount(bucket, log.sign.ravel() * one, PAIR_BUCKETS) for one in flat])
     part = np.bincount(item, share.ravel())
-    by_item /= np.sqrt(1 - 2 * part + np.sum(np.square(part)))
-    return Measured(value, per_user, worth, by_item, by_pair, worth_of(part))
+    return Measured(value, per_user, worth, by_item, by_pair, worth_of(part), log.ignored)
 
 
 def _leverage(part: np.ndarray, users: int | None = None) -> np.ndarray:

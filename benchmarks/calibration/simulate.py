@@ -70,10 +70,29 @@ DESIGNS = (
         Design(f"item effects redrawn, {items:,} items", items=items, item_sd=2, users=200, **QUIET)
         for items in (30, 300, 3_000, 30_000)
     ),
+    *(
+        Design(
+            f"item effects redrawn, {items:,} items, ignored",
+            items=items,
+            item_sd=2,
+            users=200,
+            ignored=True,
+            **QUIET,
+        )
+        for items in (300, 3_000)
+    ),
     Design("item effects redrawn, family", item_sd=2, users=200, family=True, **QUIET),
     Design("item effects redrawn, 300 items, 3 seeds", item_sd=2, seeds=3, seed_sd=0.3),
     Design("item qualities redrawn", quality_sd=1.5, users=200, **QUIET),
     Design("item qualities fixed", quality_sd=1.5, fixed=True, users=200, **QUIET),
+    Design(
+        "item qualities fixed, effects redrawn",
+        quality_sd=1.5,
+        fixed=True,
+        item_sd=2,
+        users=200,
+        **QUIET,
+    ),
     Design("a tenth of the items carries the effect", item_sd=3, carried_by=0.1, **QUIET),
 )
 
@@ -133,7 +152,7 @@ def _replicate(design: Design, rng: np.random.Generator) -> dict[str, Judged]:
         known = infer([_contrast(metric, baseline, "baseline", [better], 0)])[0]
         beside = [
             _contrast(metric, baseline, "baseline", siblings, i) for i in range(len(siblings))
-        ]
+        ]  # what a table shows as controls
         judged[metric] = Judged(
             alarm=_alarm(equal[:1], design.looks, [*equal[1:], *beside]),
             family=_alarm(equal, design.looks, beside) if design.family else None,
@@ -159,9 +178,10 @@ def _contrast(
         name,
         kind,
         ours.worth,
-        ours.items - theirs.items,
-        ours.pairs - theirs.pairs,
+        None if ours.ignored else ours.items - theirs.items,
+        None if ours.ignored else ours.pairs - theirs.pairs,
         ours.items_worth,
+        name.split()[0],
     )
 
 

@@ -2,8 +2,9 @@
 
 `python benchmarks/calibration/trained.py --home DIR` makes a world `taste` below DIR, trains the
 baseline with 40 seeds, and judges 10,000 comparisons of one half of a draw of seeds with the other,
-on users drawn with replacement. It adds its rows to results/tables/calibration.md and .json. A cell
-that is stored below DIR is not trained again.
+on users drawn with replacement. Item variance is left out, because a user drawn twice would share
+all pairs of user and item with its copy. It adds its rows to results/tables/calibration.md and
+.json. A cell that is stored below DIR is not trained again.
 """
 
 from __future__ import annotations

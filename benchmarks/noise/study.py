@@ -172,7 +172,7 @@ def _split(trained: Trained, metric: str, arms: list[str]) -> str:
     for arm in arms:
         ours, theirs = (
             [
-                influences(trained.click, p, trained.user_id)[metric]
+                influences(trained.click, p, trained.user_id, group_id=trained.group_id)[metric]
                 for p in trained.p_click[name][LAST]
             ]
             for name in (arm, "baseline")
@@ -195,7 +195,7 @@ def _split(trained: Trained, metric: str, arms: list[str]) -> str:
 def _measure(trained: Trained, metric: str) -> Callable[[np.ndarray], float]:
     if metric == "auc":
         return lambda p: auc(trained.click, p)
-    return lambda p: gauc(trained.click, p, trained.user_id)
+    return lambda p: gauc(trained.click, p, trained.group_id)
 
 
 def _by_seed(measure: Callable[[np.ndarray], float], predictions: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ class Trained:
 
     click: np.ndarray  # (N,)
     user_id: np.ndarray  # (N,)
+    group_id: np.ndarray  # (N,) impressions that GAUC compares with each other
     p_click: dict[str, dict[float, np.ndarray]]  # arm -> share averaged -> (S, N)
 
 
@@ -49,7 +50,8 @@ def train(workspace: Workspace, file: Path, version: str, seeds: int, jobs: int)
         }
         for place, arm in enumerate(places)
     }
-    return Trained(np.asarray(log.click[test]), np.asarray(log.user_id[test]), p_click)
+    columns = (np.asarray(column[test]) for column in (log.click, log.user_id, log.group_id))
+    return Trained(*columns, p_click)
 
 
 def _predictions(home: Path, cell: Cell, folder: Path) -> dict[str, np.ndarray]:

@@ -1,9 +1,10 @@
 """How fast a matrix is judged: from predictions to intervals and verdicts.
 
-`python benchmarks/speed/inference.py` draws a log of 1 M test impressions of 50,000 users and what
-a baseline and 50 cells predict of it with 5 seeds each, then times, on two processes of one thread,
-all metrics and influence values of every prediction, their way through a file, and the inference of
-every metric over the whole family. It adds a row to results/tables/speed_inference.md.
+`python benchmarks/speed/inference.py` draws a log of 1 M test impressions of 50,000 users and
+100,000 items and what a baseline and 50 cells predict of it with 5 seeds each. It times, on two
+processes of one thread, all metrics and influence values of every prediction (item sums included),
+their way through a file, and the inference of every metric over the whole family; AUC and GAUC are
+judged with item variance, as tables are. It adds a row to results/tables/speed_inference.md.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from watching import load
 
+from ctrbench.runner.measure import WITH_ITEMS
 from ctrbench.seeding import stream
 from ctrbench.stats import METRICS, Measured, infer, influences, pair
 
 TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_inference.md"
 HEAD = (
-    "| impressions | users | cells | seeds | processes | influence values, s | inference, s | "
-    "peak memory of a process, GB | load before |\n"
-    "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+    "| impressions | users | items | cells | seeds | processes | influence values, s | "
+    "inference, s | peak memory of a process, GB | load before |\n"
+    "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
 )
 
 
@@ -35,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--impressions", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=50_000)
+    parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--cells", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
@@ -42,7 +45,7 @@ def main() -> None:
     before = load()
     places = [(cell, seed) for cell in range(given.cells + 1) for seed in range(given.seeds)]
     with tempfile.TemporaryDirectory() as folder:
-        sizes = (given.impressions, given.users, Path(folder))
+        sizes = (given.impressions, given.users, given.items, Path(folder))
         start = time.monotonic()
         with ProcessPoolExecutor(given.jobs, initializer=_log, initargs=sizes) as pool:
             values = dict(zip(places, pool.map(_influences, places), strict=True))
@@ -56,33 +59,40 @@ def main() -> None:
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     row = (
-        f"| {given.impressions:,} | {given.users:,} | {given.cells} | {given.seeds} | {given.jobs} "
-        f"| {measured:.0f} | {judged:.0f} | {peak / 1e6:.2f} | {before} |\n"
+        f"| {given.impressions:,} | {given.users:,} | {given.items:,} | {given.cells} "
+        f"| {given.seeds} | {given.jobs} | {measured:.0f} | {judged:.0f} "
+        f"| {peak / 1e6:.2f} | {before} |\n"
     )
     there = TABLE.read_text(encoding="utf-8") if TABLE.exists() else HEAD
     TABLE.write_text(there + row, encoding="utf-8")
     print(row)
 
 
-def _log(impressions: int, users: int, folder: Path) -> None:
+def _log(impressions: int, users: int, items: int, folder: Path) -> None:
     """The log, once a process; drawing it and the predictions is timed as well."""
     global _state
     threadpool_limits(1)
     rng = stream(0, "speed")
     user = np.sort(rng.integers(0, users, impressions))
+    item = (items * rng.power(0.3, impressions)).astype(np.int64)  # a few are shown most
     logit = rng.standard_normal(impressions, np.float32) - 3
     click = rng.random(impressions, np.float32) < 1 / (1 + np.exp(-logit))
-    _state = user, click, logit, folder
+    _state = user, item, click, logit, folder
 
 
 def _influences(place: tuple[int, int]) -> dict[str, float]:
     """Metrics of one set of predictions; their influence values go into a file, as the store's."""
-    user, click, logit, folder = _state
+    user, item, click, logit, folder = _state
     cell, seed = place
     noise = stream(seed, "speed", str(cell)).standard_normal(len(logit), np.float32)
     score = (1 + 0.02 * (cell % 2)) * logit + noise
-    found = influences(click, 1 / (1 + np.exp(-score)), user)
+    found = influences(click, 1 / (1 + np.exp(-score)), user, item_id=item)
     short = {name: one.per_user.astype(np.float32) for name, one in found.items()}
+    for name in WITH_ITEMS:
+        items = found[name].items
+        if items is not None:
+            short[f"{name}/items"] = items.per_item.astype(np.float32)
+            short[f"{name}/pairs"] = items.pairs.astype(np.float32)
     np.savez_compressed(folder / f"{cell}-{seed}.npz", **short)
     return {name: one.value for name, one in found.items()}
 
@@ -95,12 +105,15 @@ def _judge(
     for metric in METRICS:
         arms = []
         for cell in range(cells + 1):
-            moved = {}
+            moved, items, pairs = {}, {}, {}
             for seed in range(seeds):
                 with np.load(folder / f"{cell}-{seed}.npz") as arrays:
                     moved[seed] = arrays[metric].astype(np.float64)
+                    if metric in WITH_ITEMS:
+                        items[seed] = arrays[f"{metric}/items"].astype(np.float64)
+                        pairs[seed] = arrays[f"{metric}/pairs"].astype(np.float64)
             of_cell = {seed: values[cell, seed][metric] for seed in range(seeds)}
-            arms.append(Measured(f"cell {cell}", of_cell, moved))
+            arms.append(Measured(f"cell {cell}", of_cell, moved, items=items, pairs=pairs))
         contrasts = [pair(arm, arms[0], f"mode {n % 3}") for n, arm in enumerate(arms[1:])]
         found = infer([contrast for contrast in contrasts if contrast is not None])
         if metric == "gauc":

@@ -12,7 +12,7 @@ from ctrbench.cli._prediction_files import compare_files, is_file
 from ctrbench.errors import ConfigError, DataError, UnknownNameError, unknown_name
 from ctrbench.identity import canonical_json
 from ctrbench.matrix import BASELINE, Matrix, read_matrix
-from ctrbench.reports import measured
+from ctrbench.reports import joined, measured
 from ctrbench.runner import complete, stored_records
 from ctrbench.schema import Cell, CellRecord, Metrics
 from ctrbench.stats import (
@@ -142,10 +142,22 @@ def describe(found: Compared, margin: float) -> str:
     if inference.low <= 0 <= inference.high:
         smallest = 100 * inference.smallest_effect
         lines.append(f"An effect below {smallest:.2f} pp can hide here.")
+    spread = inference.variance
+    sources = ["user"] + ["item"] * spread.with_items + ["seed"] * (spread.seed_degrees > 0)
+    lines.append(f"The 95 % confidence interval accounts for {joined(sources)} variance.")
+    if not spread.with_items:
+        lines.append(
+            "It holds for the same items only: "
+            + (
+                "add the column item_id to both files to account for item variance."
+                if is_file(found.a)
+                else "item sums are not stored with these cells."
+            )
+        )
     if len(seeds) == 1:
         lines.append(
-            "One seed: the interval knows of other users alone; how much the difference varies "
-            "when both models are trained again is not in it."
+            "One seed: how much the difference varies when both models are trained again is not in "
+            "it."
         )
     lines += [f"Not trained alike: {text}." for text in found.differing]
     if not is_file(found.a):
@@ -176,18 +188,26 @@ def power_table(workspace: Workspace, matrix: Matrix, effect: float) -> str:
             told.append(
                 f"- {label}: not with these test users, whatever the number of seeds (at best "
                 f"{100 * wanted.smallest_effect:.2f} pp); it takes more than {wanted.users:.2f} "
-                "times as many users."
+                f"times as many {_test_set(inference)}."
             )
         elif wanted.seeds is None:
-            told.append(f"- {label}: more than {MOST_SEEDS:,} seeds, or more test users.")
+            told.append(
+                f"- {label}: more than {MOST_SEEDS:,} seeds, or more test {_test_set(inference)}."
+            )
         else:
-            limit = f"at best {100 * wanted.smallest_effect:.2f} pp can be seen with these users"
-            if not inference.variance.users:
-                limit = "these users set no limit that the stored seeds could tell"
+            units = _test_set(inference)
+            limit = f"at best {100 * wanted.smallest_effect:.2f} pp can be seen with these {units}"
+            if not inference.variance.sampled:
+                limit = f"these {units} set no limit that the stored seeds could tell"
             told.append(
                 f"- {label}: {wanted.seeds} seeds (stored: {len(inference.seeds)}); {limit}."
             )
     return "\n".join(told)
+
+
+def _test_set(inference: Inference) -> str:
+    """What a test set needs more of."""
+    return "users and items" if inference.variance.items else "users"
 
 
 def _of_matrix(workspace: Workspace, matrix: Matrix, name: str) -> Seeds:

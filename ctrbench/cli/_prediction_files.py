@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 ENDINGS = (".parquet", ".csv")
 NEEDED = ("user_id", "click", "p_click")
 OPTIONAL = ("item_id", "group_id", "weight", "seed")
-ROW = ("user_id", "item_id", "group_id", "click", "weight")  # alike in every seed and file
 IDS = ("user_id", "item_id", "group_id")
+SHARED = (*IDS, "click", "weight")  # columns in which two files must agree
 EXAMPLES = 3  # rows shown of those that differ
 
 
@@ -32,9 +32,9 @@ class Predictions:
     click: np.ndarray  # (N,)
     p_click: np.ndarray  # (S, N)
     weight: np.ndarray | None  # (N,)
+    item_id: np.ndarray | None  # (N,)
+    group_id: np.ndarray | None  # (N,) integers, impressions that GAUC compares with each other
     seeds: tuple[int, ...]
-    item_id: np.ndarray | None = None  # (N,)
-    group_id: np.ndarray | None = None  # (N,) impressions that GAUC compares with each other
 
 
 def is_file(name: str) -> bool:
@@ -52,7 +52,6 @@ def compare_files(a: str, b: str, metric: str) -> tuple[Inference, Metrics]:
     """
     one, other = read_predictions(Path(a)), read_predictions(Path(b))
     raise_all(_differences(one, other), DataError, f"{a} and {b} cannot be compared:")
-    group = one.group_id
     found = compare_predictions(
         one.click,
         one.user_id,
@@ -60,14 +59,14 @@ def compare_files(a: str, b: str, metric: str) -> tuple[Inference, Metrics]:
         other.p_click,
         metric,
         one.weight,
-        group,
-        one.item_id,
+        group_id=one.group_id,
+        item_id=one.item_id,
     )
-    return found, evaluate(one.click, one.p_click[0], one.user_id, one.weight, group)
+    return found, evaluate(one.click, one.p_click[0], one.user_id, one.weight, one.group_id)
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Columns `user_id`, `click`, `p_click`, and perhaps those of `OPTIONAL`.
+    """Read columns `user_id`, `click`, `p_click`, and optionally those of `OPTIONAL`.
 
     Raises:
         ConfigError: no such file, or a column is missing.
@@ -85,7 +84,7 @@ def read_predictions(path: Path) -> Predictions:
     if missing:
         raise ConfigError(
             f"{path} lacks the column(s) {', '.join(missing)}; it has {', '.join(table.columns)}. "
-            f"A file of predictions has {', '.join(NEEDED)}, and perhaps {', '.join(OPTIONAL)}."
+            f"A file of predictions has {', '.join(NEEDED)}, and optionally {', '.join(OPTIONAL)}."
         )
     if table.empty:
         raise DataError(f"{path} holds no row.")
@@ -94,7 +93,7 @@ def read_predictions(path: Path) -> Predictions:
     if "seed" in table:
         parts = {int(seed): part for seed, part in table.groupby("seed", sort=True)}  # pyright: ignore
     first = next(iter(parts.values()))
-    columns = [name for name in ROW if name in table]
+    columns = [name for name in SHARED if name in table]
     for seed, part in parts.items():
         same = len(part) == len(first) and all(
             (part[name].to_numpy() == first[name].to_numpy()).all() for name in columns
@@ -106,27 +105,10 @@ def read_predictions(path: Path) -> Predictions:
         click=first["click"].to_numpy(),
         p_click=np.stack([part["p_click"].to_numpy(np.float64) for part in parts.values()]),
         weight=first["weight"].to_numpy(np.float64) if "weight" in first else None,
-        seeds=tuple(parts),
         item_id=first["item_id"].to_numpy() if "item_id" in first else None,
-        group_id=_group_codes(first, path) if "group_id" in first else None,
+        group_id=first["group_id"].factorize()[0] if "group_id" in first else None,
+        seeds=tuple(parts),
     )
-
-
-def _group_codes(table: pd.DataFrame, path: Path) -> np.ndarray:
-    """(N,) numbers of the evaluation groups.
-
-    Raises:
-        DataError: A group holds impressions of several users.
-    """
-    code, _ = table["group_id"].factorize()
-    users = table.groupby(code)["user_id"].nunique().to_numpy()
-    if (users > 1).any():
-        group = table["group_id"].to_numpy()[code == int(np.argmax(users > 1))][0]
-        raise DataError(
-            f"{path}: group {group!r} holds impressions of {users.max()} users; GAUC compares "
-            "impressions of one user. Make group_id unique to a user."
-        )
-    return code
 
 
 def _unfit(table: pd.DataFrame) -> list[str]:
@@ -155,7 +137,7 @@ def _differences(one: Predictions, other: Predictions) -> list[str]:
     if len(one.click) != len(other.click):
         return [f"they hold {len(one.click)} and {len(other.click)} impressions"]
     found = []
-    for name in ROW:
+    for name in SHARED:
         ours, theirs = getattr(one, name), getattr(other, name)
         if (ours is None) != (theirs is None):
             found.append(f"only one of them has the column {name}")

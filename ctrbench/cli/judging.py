@@ -17,7 +17,8 @@ ArmArgument = Annotated[
     str,
     typer.Argument(
         help="DATASET/VERSION/MODE as below results/, with --file VERSION/MODE, or a Parquet or "
-        "CSV file of predictions (user_id, click, p_click; perhaps weight, seed)."
+        "CSV file of predictions (user_id, click, p_click; optionally item_id, group_id, weight and "
+        "seed)."
     ),
 ]
 

@@ -6,6 +6,7 @@ in the table already.
 """
 
 from ctrbench.reports._base import Report, check_format, formats, render
+from ctrbench.reports._caption import joined
 from ctrbench.reports._comparison import Comparison, Row
 from ctrbench.reports._judging import CEILING, measured
 from ctrbench.reports._table import ComparisonTable, compare
@@ -19,6 +20,7 @@ __all__ = [
     "check_format",
     "compare",
     "formats",
+    "joined",
     "measured",
     "render",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -76,6 +76,15 @@ def mean_metric(arm: Arm, name: str) -> float | None:
     return fmean(defined) if defined else None
 
 
+def joined(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence.
+
+    >>> joined(["user", "item", "seed"]), joined(["user"])
+    ('user, item and seed', 'user')
+    """
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
 def _group(data: DatasetManifest) -> str:
     """Who or what an evaluation group is."""
     return f"user x {data.snapshot}" if data.snapshot in ("session", "day") else "user"
@@ -83,23 +92,23 @@ def _group(data: DatasetManifest) -> str:
 
 def _seeds(seeds: tuple[int, ...], family: int, with_items: bool) -> str:
     listed = ", ".join(map(str, seeds))
-    sampled = "user and item" if with_items else "user"
+    sources = ["user", "item"] if with_items else ["user"]
+    same_items = "" if with_items else "; they hold for the same items only"
     if family:
         shared = (
             f"The {family} headline comparisons that are no control share one simultaneous level; "
             "all other intervals are pointwise and exploratory."
         )
-        items = "" if with_items else " Item variance is not included: it was not stored."
         if len(seeds) == 1:
             return (
                 f"One seed ({listed}). Intervals are 95 % confidence intervals that account for "
-                f"{sampled} variance, but not for seed variance, and nothing is set in bold."
-                f"{items} {shared}"
+                f"{joined(sources)} variance, not for seed variance{same_items}. {shared} Nothing "
+                "is set in bold."
             )
         return (
             f"Mean over {len(seeds)} seeds ({listed}). Intervals are 95 % confidence intervals "
-            f"that account for {sampled.replace(' and', ',')} and seed variance.{items} {shared} "
-            "Bold, or *: the interval excludes zero."
+            f"that account for {joined([*sources, 'seed'])} variance{same_items}. {shared} Bold, "
+            "or *: the interval excludes zero."
         )
     if len(seeds) == 1:
         return f"One seed ({listed}), hence no standard error."

@@ -34,7 +34,10 @@ class Judged:
     probes: Probes = field(default_factory=Probes)
     below_chance: tuple[tuple[Arm, Measure, float], ...] = ()  # baselines that are no reference
 
-    with_items: bool = False  # whether the headline's intervals account for items
+    @property
+    def with_items(self) -> bool:
+        """Whether every interval accounts for item variance."""
+        return all(one.variance.with_items for one in self.found.values())
 
     def get(self, arm: Arm, reference: Arm, measure: Measure) -> Inference | None:
         """What one place says."""
@@ -42,11 +45,14 @@ class Judged:
 
 
 def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
-    """Judge the headline of all that is no control together; every other place by itself."""
+    """Judge the headline of all that is no control together; every other place by itself.
+
+    All comparisons of a measure, controls included, inform each other's variance over seeds.
+    """
     headline = Measure(plan.headline)
     weak = below_chance(plan, arms)
     unfit = {(arm.label, measure) for arm, measure, _ in weak}
-    family, found, with_items = 0, {}, False
+    family, found = 0, {}
     for measure in plan.measures:
         together, alone = {}, {}
         for arm, reference, control in _pairs(plan, arms):
@@ -58,20 +64,14 @@ def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
                 judged_together = measure == headline and not control
                 (together if judged_together else alone)[place] = contrast
         everything = [*together.values(), *alone.values()]
-        if together:
-            family = len(together)
-            with_items = all(contrast.items is not None for contrast in together.values())
-        found |= zip(
-            together,
-            infer(list(together.values()), plan.looks, list(alone.values())),
-            strict=True,
-        )
+        family += len(together)
+        judged = infer(list(together.values()), plan.looks, list(alone.values()))
+        found |= zip(together, judged, strict=True)
         for place, contrast in alone.items():
             beside = [other for other in everything if other is not contrast]
             (found[place],) = infer([contrast], beside=beside)
     shares = _shares(plan, arms, influences)
-    probes = probe(plan, arms, influences)
-    return Judged(family, found, shares, probes, weak, with_items)
+    return Judged(family, found, shares, probe(plan, arms, influences), weak)
 
 
 def below_chance(plan: Comparison, arms: Arms) -> tuple[tuple[Arm, Measure, float], ...]:
@@ -130,7 +130,7 @@ def _contrast(
     """
     ours, theirs = (_measured(one, measure, influences) for one in (arm, reference))
     against = "sibling" if reference.column else "baseline"
-    return pair(ours, theirs, kind=f"{arm.column} against {against}")
+    return pair(ours, theirs, f"{arm.column} against {against}", against)
 
 
 def _measured(arm: Arm, measure: Measure, influences: Influences) -> Measured:

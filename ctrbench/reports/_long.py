@@ -14,7 +14,9 @@ def inferred(inference: Inference | None) -> dict[str, float | None]:
     if inference is None:
         names = ("low_pp", "high_pp", "p_value", "p_adjusted", "p_holm", "p_bh")
         more = ("smallest_effect_pp", "variance_users", "variance_items", "variance_seeds")
+        more = (*more, "share_users", "share_items", "share_seeds")
         more = (*more, "degrees_users", "degrees_items", "degrees_seeds", "worth_users")
+        more = (*more, "worth_items")
         return dict.fromkeys((*names, *more))
     return {
         "low_pp": 100 * inference.low,
@@ -25,12 +27,14 @@ def inferred(inference: Inference | None) -> dict[str, float | None]:
         "p_bh": inference.p_bh,
         "smallest_effect_pp": 100 * inference.smallest_effect,
         "variance_users": inference.variance.users,
-        "variance_items": inference.variance.items,
+        "variance_items": inference.variance.items if inference.variance.with_items else None,
         "variance_seeds": inference.variance.seeds,
+        **{f"share_{name}": share for name, share in inference.shares.items()},
         "degrees_users": inference.variance.user_degrees,
         "degrees_items": _finite(inference.variance.item_degrees),
         "degrees_seeds": inference.variance.seed_degrees,
         "worth_users": _finite(inference.worth),
+        "worth_items": _finite(inference.items_worth),
     }
 
 

@@ -37,7 +37,9 @@ class VerdictLine:
         within = self.inference.low <= 0 <= self.inference.high
         hidden = f"{100 * self.inference.smallest_effect:.2f}" if within else "–"
         known = len(inference.seeds) > 1 and inference.variance.total > 0
-        shares = " / ".join(f"{100 * share:.0f}" for share in inference.shares.values())
+        shares = " / ".join(
+            "–" if share is None else f"{100 * share:.0f}" for share in inference.shares.values()
+        )
         p = (self.inference.p_value, self.inference.p_holm, self.inference.p_bh)
         return (self.subject, self.verdict, hidden, *map(_shown, p), shares if known else "–")
 
@@ -107,7 +109,7 @@ def _narrower(inferences: list[Inference]) -> list[str]:
     shares = [one.shares for one in inferences if one.variance.total and len(one.seeds) > 1]
     if not shares:
         return []
-    middle = {name: median(one[name] for one in shares) for name in shares[0]}
+    middle = {name: median(one[name] or 0.0 for one in shares) for name in shares[0]}
     largest = max(middle, key=lambda name: middle[name])
     cure = {
         "users": "Only more test users",

@@ -10,7 +10,7 @@ from ctrbench.reports._caption import NAMES, REFERENCE, mean_metric, repeat_diff
 from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure
 from ctrbench.reports._judging import Judged
 from ctrbench.settings import TrainingSettings
-from ctrbench.stats import FEWEST_USERS, FEWEST_WORTH, Inference
+from ctrbench.stats import FEWEST_ITEMS, FEWEST_USERS, FEWEST_WORTH, Inference
 
 LOWEST_COVERAGE = 0.5  # of what the model sees: targets and history slots
 CALIBRATED = (0.8, 1.25)  # predicted over observed CTR
@@ -35,6 +35,7 @@ def warnings(plan: Comparison, arms: Arms, judged: Judged) -> tuple[str, ...]:
         *_few_steps(arms),
         _few_users(plan, arms),
         _heavy_users(plan, arms, judged),
+        _heavy_items(plan, arms, judged),
         *_coverage(plan, arms),
         _controls(plan, arms, judged),
         _wide(plan, arms, judged),
@@ -288,6 +289,23 @@ def _heavy_users(plan: Comparison, arms: Arms, judged: Judged) -> str:
         f"A few users weigh so much that all are worth fewer than {FEWEST_WORTH:g} of equal "
         f"weight: {'; '.join(heavy)}. Intervals are wider than need be there, and below 3 too "
         "narrow."
+    )
+
+
+def _heavy_items(plan: Comparison, arms: Arms, judged: Judged) -> str:
+    """Measures whose item variance rests on a handful of items."""
+    heavy = []
+    for measure in plan.measures:
+        found = (judged.get(arm, arms.baseline(arm.column), measure) for arm in arms.cells.values())
+        worth = next((one.items_worth for one in found if one is not None), math.inf)
+        if worth < FEWEST_ITEMS:
+            where = measure.slice.title if measure.slice else "the test period"
+            heavy.append(f"{NAMES[measure.metric]} on {where} ({worth:.1f})")
+    if not heavy:
+        return ""
+    return (
+        f"The effective number of items is below {FEWEST_ITEMS:g}: {'; '.join(heavy)}. Item "
+        "variance is known poorly there, and intervals may be too narrow for other items."
     )
 
 

@@ -4,6 +4,7 @@ from ctrbench.stats.contrast import Contrast, Measured, Variance, pair
 from ctrbench.stats.family import Inference, Verdict, infer
 from ctrbench.stats.fieller import Share, share_of_attainable
 from ctrbench.stats.influence import (
+    FEWEST_ITEMS,
     FEWEST_USERS,
     FEWEST_WORTH,
     METRICS,
@@ -17,6 +18,7 @@ from ctrbench.stats.predictions import compare_predictions
 from ctrbench.stats.seeds import Delta, paired_delta
 
 __all__ = [
+    "FEWEST_ITEMS",
     "FEWEST_USERS",
     "FEWEST_WORTH",
     "METRICS",

@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+MOST_PULL = 0.5  # of the variance, made up for where a few items hold most of the weight
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -32,6 +34,8 @@ class Contrast:
     items: np.ndarray | None = None  # (S, I) what each item adds; None: other items are left out
     pairs: np.ndarray | None = None  # (S, R) sketch of what pairs of user and item add
     items_worth: float = math.inf  # items of equal weight that would say as much
+    against: str = ""  # class of the reference: kinds in one class inform each other; empty: none
+    items_each: int = 2  # items in a unit of the metric: 2 in a pair of impressions, 1 in a mean
 
     @property
     def estimate(self) -> float:
@@ -78,10 +82,18 @@ class Measured:
     items: Mapping[int, np.ndarray] | None = None  # seed -> (I,), items in one order everywhere
     pairs: Mapping[int, np.ndarray] | None = None  # seed -> (R,)
     items_worth: float = math.inf
+    items_each: int = 2  # as in Contrast
 
 
-def pair(arm: Measured, reference: Measured, kind: str = "") -> Contrast | None:
-    """Arm minus reference on the seeds that both have; None if they share none."""
+def pair(arm: Measured, reference: Measured, kind: str = "", against: str = "") -> Contrast | None:
+    """Return arm minus reference on the seeds that both have; None if they share none.
+
+    Args:
+        arm: of any seeds.
+        reference: of the same users and items.
+        kind: see `Contrast.kind`.
+        against: see `Contrast.against`.
+    """
     seeds = tuple(sorted(arm.influence.keys() & reference.influence.keys()))
     if not seeds:
         return None
@@ -96,6 +108,8 @@ def pair(arm: Measured, reference: Measured, kind: str = "") -> Contrast | None:
         kind,
         min(arm.worth, reference.worth),
         items_worth=min(arm.items_worth, reference.items_worth),
+        items_each=arm.items_each,
+        against=against,
     )
     parts = {}
     for name in ("items", "pairs"):
@@ -116,6 +130,7 @@ class Variance:
     seed_degrees: float  # 0: not known at all, for want of a second seed
     items: float = 0.0  # shrinks with test items alone
     item_degrees: float = math.inf
+    with_items: bool = False  # False: item sums are unknown, the variance holds for these items
 
     @property
     def sampled(self) -> float:
@@ -193,6 +208,8 @@ def item_variance(contrast: Contrast) -> float:
     """Of the seed-averaged difference: what impressions of an item have in common across users.
 
     May be negative, for it is the difference of two estimates; 0 where items are left out.
+
+    Source: Cameron, Gelbach and Miller 2011, equation 2.11: the item term less the term of pairs.
     """
     if contrast.items is None or contrast.pairs is None:
         return 0.0
@@ -206,6 +223,17 @@ def item_interaction_variance(contrast: Contrast) -> float:
         return 0.0
     spread = (values.var(axis=0, ddof=1).sum() for values in (contrast.items, contrast.pairs))
     return float(next(spread) - next(spread))
+
+
+def item_pull(contrast: Contrast) -> float:
+    """Return what share of the sampling variance is missing from the cross-user item term.
+
+    Influence values are deviations from the estimate, not from the truth. An item of share q of the
+    estimate's units is drawn to it by q times the error, and its squared sum falls short by q^2
+    times the variance of the whole: sum(q^2) over items. Each pair of impressions shows two items,
+    so that shares add up to 2 for AUC and GAUC and the sum is 4 over the effective number of items.
+    """
+    return min(contrast.items_each**2 / contrast.items_worth, MOST_PULL)
 
 
 def item_degrees(contrast: Contrast) -> float:

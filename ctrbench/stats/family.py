@@ -37,6 +37,7 @@ class Inference:
     p_bh: float  # Benjamini-Hochberg
     smallest_effect: float  # that would have been told from zero four times in five
     worth: float = math.inf  # users of equal weight that the test users are worth
+    items_worth: float = math.inf  # effective number of test items; infinite where unknown
 
     @property
     def standard_error(self) -> float:
@@ -46,15 +47,20 @@ class Inference:
     @property
     def seed_share(self) -> float:
         """What part of the variance comes from the seeds; in [0, 1]."""
-        return self.shares["seeds"]
+        return self.variance.seeds / (self.variance.total or 1.0)
 
     @property
-    def shares(self) -> dict[str, float]:
-        """What part of the variance is due to users, items and seeds; 0 where nothing varies."""
-        names = ("users", "items", "seeds")
-        parts = {name: max(getattr(self.variance, name), 0.0) for name in names}
-        total = sum(parts.values()) or 1.0
-        return {name: part / total for name, part in parts.items()}
+    def shares(self) -> dict[str, float | None]:
+        """Return the shares of the variance due to users, items and seeds; in [0, 1].
+
+        All are 0 where nothing varies; that of items is None where item sums are not stored.
+        """
+        spread, total = self.variance, self.variance.total or 1.0
+        return {
+            "users": spread.users / total,
+            "items": spread.items / total if spread.with_items else None,
+            "seeds": spread.seeds / total,
+        }
 
     def reversed(self) -> Inference:
         """The same of reference minus arm."""
@@ -87,8 +93,8 @@ def infer(
         contrasts: the family.
         looks: how often the family is judged while seeds are added. Each look spends the same part
             of the 5 % (Bonferroni; the looks are related, so this is on the safe side).
-        beside: Comparisons that are not judged here; those of a judged one's kind say how much it
-            varies over seeds.
+        beside: further comparisons of the same metric that are not judged here, such as those of
+            controls: they inform the variance over seeds only.
     """
     from scipy.special import ndtr, ndtri, stdtrit
 
@@ -120,6 +126,7 @@ def infer(
                 smallest_effect=half
                 + float(stdtrit(spread.degrees, POWER)) * spread.standard_error,
                 worth=contrast.worth,
+                items_worth=contrast.items_worth if spread.with_items else math.inf,
             )
         )
     return found
@@ -158,22 +165,20 @@ def _placed(stepped: np.ndarray, order: np.ndarray) -> list[float]:
 def _correlation(contrasts: Sequence[Contrast], spreads: Sequence[Variance]) -> np.ndarray:
     """(m, m) correlation of the estimates: by influence values of users and items, and by deltas.
 
-    Items count where all comparisons have them.
+    Comparisons without item sums share no item variance with others.
     """
     moved = np.stack([contrast.mean_influence for contrast in contrasts])  # (m, G)
     of_users, of_items, of_seeds = (
-        np.sqrt([max(getattr(spread, name), 0.0) for spread in spreads])
+        np.sqrt([getattr(spread, name) for spread in spreads])
         for name in ("users", "items", "seeds")
     )
     covariance = _scaled(moved @ moved.T) * np.outer(of_users, of_users)
-    if of_items.any():
-        by_item = np.stack(
-            [
-                np.zeros(1) if contrast.items is None else contrast.items.mean(axis=0)
-                for contrast in contrasts
-            ]
-        )  # (m, I)
-        covariance += _scaled(by_item @ by_item.T) * np.outer(of_items, of_items)
+    known = [place for place, contrast in enumerate(contrasts) if contrast.items is not None]
+    if known and of_items.any():
+        by_item = np.stack([contrasts[place].items.mean(axis=0) for place in known])  # pyright: ignore
+        products = np.zeros_like(covariance)
+        products[np.ix_(known, known)] = by_item @ by_item.T
+        covariance += _scaled(products) * np.outer(of_items, of_items)
     return _scaled(covariance + seed_correlation(contrasts) * np.outer(of_seeds, of_seeds))
 
 

@@ -27,7 +27,7 @@ def share_of_attainable(model: Contrast, ceiling: Contrast) -> Share | None:
     """(model - baseline) / (ceiling - baseline); None if it cannot be told.
 
     It cannot with fewer than two seeds, or where the denominator is not separable from zero, or
-    below it. The interval is for other users and other seeds: the ratios at which
+    below it. The interval accounts for user, item and seed variance: the ratios at which
     model - ratio * ceiling is not told from zero.
 
     Args:

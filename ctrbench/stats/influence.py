@@ -25,25 +25,28 @@ GAUC_WEIGHTINGS: dict[str, Weighting] = {
 METRICS = ("auc", *GAUC_WEIGHTINGS, "log_loss")
 PAIR_BUCKETS = 2048
 FEWEST_USERS = 100  # evaluable; below, a few people decide
+FEWEST_ITEMS = 20.0  # of equal weight; below, item variance is known poorly
 FEWEST_WORTH = 10.0  # users of equal weight; below, intervals hold less surely
 
 
 @dataclass(frozen=True)
 class Items:
-    """What each of I items adds to a metric, and what is needed to tell items from users.
+    """What each of I items adds to a metric, and a sketch of what each (user, item) pair adds.
 
-    An impression counts for its item as much as all pairs of a click and a non-click that it is
-    part of. The variance due to items is what impressions of *different* users with the same item
-    have in common: the sum of squares over items, less that over pairs of user and item (Cameron,
-    Gelbach and Miller 2011). The latter is a sum over up to N pairs, of which only a sketch is
-    kept: `PAIR_BUCKETS` sums with random signs, whose sum of squares is right in the mean with a
-    relative error of sqrt(2 / PAIR_BUCKETS) at most (Charikar, Chen and Farach-Colton 2002). Both
-    are linear in the model, so that differences of models are formed from them.
+    The influence value of an impression is the sum over all pairs of a click and a non-click that
+    it is part of. The item variance is the covariance of impressions that show one item to
+    different users: the sum of squares over items less that over (user, item) pairs (Cameron,
+    Gelbach and Miller 2011, equation 2.11). There are up to N such pairs, so only a sketch of them
+    is kept: `PAIR_BUCKETS` signed sums, whose sum of squares estimates theirs without bias. Its
+    relative standard error is at most sqrt(2 / PAIR_BUCKETS), 3 %, more in a rare draw where two of
+    a few large pairs share a bucket. Both are linear in the model, so that those of a difference of
+    two models are differences.
     """
 
     per_item: np.ndarray  # (I,) ascending by item id
     pairs: np.ndarray  # (PAIR_BUCKETS,)
     worth: float  # items of equal weight that would say as much, see `worth_of`
+    each: int = 2  # items in a unit of the metric: 2 in a pair of impressions, 1 in a mean
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def influences(
         item_id: (N,) integers, what was shown; None: nothing is said of items.
 
     Raises:
-        DataError: An array is unfit.
+        DataError: An array is unfit, lengths differ, or a group holds impressions of two users.
 
     Source: Obuchowski 1997, Biometrics 53, for clustered AUC; the linearised variance of a
     weighted mean for GAUC and log loss; for items the pairs of a click and a non-click as units,
@@ -111,19 +114,20 @@ def influences(
     weights = np.ones(len(p)) if weight is None else np.asarray(weight, np.float64)
     for name, ids in (("user_id", user_id), ("item_id", item_id)):
         if ids is not None and np.shape(ids) != p.shape:
-            raise DataError(f"there are {len(p)} predictions, but {name} has {np.shape(ids)}.")
+            raise DataError(
+                f"{name} must have one entry per row: {len(p)}; its shape is {np.shape(ids)}."
+            )
     group = np.searchsorted(grouped.user_id, np.asarray(user_id if group_id is None else group_id))
     names, user = np.unique(np.asarray(user_id), return_inverse=True)
     users = len(names)
-    sketch = None if item_id is None else _Sketch.of(user, np.asarray(item_id))
+    sketch = None if item_id is None else _Sketch.of(np.asarray(user_id), np.asarray(item_id))
     found = {}
     carriers = [np.count_nonzero(np.bincount(user[own])) for own in (clicks, ~clicks)]
     if min(carriers) > 1:
         found["auc"] = _auc(clicks, p, weights, user, users, sketch)
     if grouped.evaluable_users:
         place = None if sketch is None else _places(clicks, p, weights, group)
-        owner = np.zeros(len(grouped.user_id), np.int64)
-        owner[group] = user
+        owner = _owners(group, user, len(grouped.user_id))
         for name, weighting in GAUC_WEIGHTINGS.items():
             value, share = grouped.gauc(weighting), grouped.weights(weighting) * grouped.evaluable
             deviation = np.where(grouped.evaluable, grouped.auc - value, 0.0)
@@ -143,7 +147,7 @@ def influences(
         value, total = float(np.average(loss, weights=weights)), weights.sum()
         part = np.bincount(user, weights, users) / total
         moved = weights * (loss - value) / total
-        items = sketch and sketch.items(moved, weights / total)
+        items = sketch and sketch.items(moved, weights / total, each=1)
         per_user = _leverage(part) * np.bincount(user, moved, users)
         found["log_loss"] = Influence(value, per_user, worth_of(part), items)
     return found
@@ -209,6 +213,23 @@ def _places(
     return place
 
 
+def _owners(group: np.ndarray, user: np.ndarray, groups: int) -> np.ndarray:
+    """(groups,) the user of each group.
+
+    Raises:
+        DataError: A group holds impressions of two users.
+    """
+    owner = np.zeros(groups, np.int64)
+    owner[group] = user
+    split = np.flatnonzero(owner[group] != user)
+    if len(split):
+        raise DataError(
+            f"{len(np.unique(group[split]))} of {groups} groups hold impressions of several users "
+            f"(row {split[0]}, for one). Each value of group_id must belong to one user."
+        )
+    return owner
+
+
 @dataclass(frozen=True)
 class _Sketch:
     """Where the impressions of an item, and of a pair of user and item, are summed up."""
@@ -219,22 +240,46 @@ class _Sketch:
     sign: np.ndarray  # (N,) 1 or -1
 
     @classmethod
-    def of(cls, user: np.ndarray, item_id: np.ndarray) -> _Sketch:
-        """By a fixed hash of user and item, each numbered in the order of its ids."""
+    def of(cls, user_id: np.ndarray, item_id: np.ndarray) -> _Sketch:
+        """By a fixed hash of both ids."""
         ids, item = np.unique(item_id, return_inverse=True)
-        mixed = _mixed(_mixed(user.astype(np.uint64)) + item.astype(np.uint64))
-        bucket = (mixed % np.uint64(PAIR_BUCKETS)).astype(np.int64)
-        sign = np.where(mixed >> np.uint64(63), 1.0, -1.0)
+        bucket, sign = pair_buckets(user_id, item_id)
         return cls(item, len(ids), bucket, sign)
 
-    def items(self, moved: np.ndarray, share: np.ndarray) -> Items:
+    def items(self, moved: np.ndarray, share: np.ndarray, each: int = 2) -> Items:
         """Sum what impressions add (N,), and their share in the metric's weights (N,)."""
         part = np.bincount(self.item, share, self.count)
         return Items(
-            np.bincount(self.item, moved, self.count) / np.sqrt(_free(part)),
+            np.bincount(self.item, moved, self.count),
             np.bincount(self.bucket, self.sign * moved, PAIR_BUCKETS),
             worth_of(part),
+            each,
         )
+
+
+def pair_buckets(user_id: np.ndarray, item_id: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the sketch sums a pair of user and item, and with which sign.
+
+    The hash is fixed, so that the sketches of two models subtract.
+
+    Args:
+        user_id: (N,) integers, or strings, which count by their rank.
+        item_id: (N,) the same.
+
+    Returns:
+        (N,) int64 in [0, PAIR_BUCKETS), and (N,) float64, 1 or -1.
+
+    Source: Charikar, Chen and Farach-Colton 2002, section 3.
+    """
+    user, item = (
+        (ids if ids.dtype.kind in "biu" else np.unique(ids, return_inverse=True)[1])
+        .astype(np.int64)
+        .view(np.uint64)
+        for ids in (np.asarray(user_id), np.asarray(item_id))
+    )
+    mixed = _mixed(_mixed(user) + item)
+    bucket = (mixed % np.uint64(PAIR_BUCKETS)).astype(np.int64)
+    return bucket, np.where(mixed >> np.uint64(63), 1.0, -1.0)
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
@@ -280,4 +325,4 @@ def _leverage(part: np.ndarray, users: int | None = None) -> np.ndarray:
 def _free(part: np.ndarray) -> np.ndarray:
     """(G,) the expected squared distance of a unit from the weighted mean that it is part of."""
     free = 1 - 2 * part + np.sum(np.square(part))
-    return np.where(part < 1, free, 1.0)  # a single unit is all of it, and deviates by nothing
+    return np.where(part < 1 - 1e-9, free, 1.0)  # a single unit is all: it deviates by nothing

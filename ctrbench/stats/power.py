@@ -1,4 +1,4 @@
-"""How many seeds, or how many test users, it takes to see an effect."""
+"""How many seeds, or how many test users and items, it takes to see an effect."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Need:
     """What one comparison would take to be told from zero four times in five."""
 
     seeds: int | None  # None: not even MOST_SEEDS are enough with these test users
-    users: float  # times as many test users as now, below which no number of seeds is enough
-    smallest_effect: float  # that these test users can show at any number of seeds
+    users: float  # times as many test users (and items) as now, below which no seeds are enough
+    smallest_effect: float  # that this test set can show at any number of seeds
 
     @property
     def hidden(self) -> bool:
-        """Whether no number of seeds shows the effect on these test users."""
+        """Whether no number of seeds shows the effect on this test set."""
         return self.users > 1
 
 

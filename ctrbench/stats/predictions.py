@@ -20,13 +20,14 @@ def compare_predictions(
     p_reference: ArrayLike,
     metric: str = "gauc",
     weight: ArrayLike | None = None,
-    group_id: ArrayLike | None = None,
+    *,
     item_id: ArrayLike | None = None,
+    group_id: ArrayLike | None = None,
 ) -> Inference:
-    """The difference of a metric between two models, with its interval.
+    """Return the difference of a metric between two models, with its 95 % confidence interval.
 
-    Of one seed each, only the sampling of users is known: the interval says nothing of how the
-    difference varies when the models are trained again.
+    The interval accounts for user variance, with `item_id` for item variance, and with two seeds or
+    more for seed variance. `Inference.variance.with_items` tells whether items are in it.
 
     Args:
         click: (N,) 0 or 1.
@@ -35,13 +36,14 @@ def compare_predictions(
         p_reference: the same of what it is set against; row s is of the same seed as above.
         metric: one of `ctrbench.stats.METRICS`; of log_loss more is worse.
         weight: (N,) > 0.
-        group_id: (N,) integers, the impressions that GAUC compares with each other, each group
-            within one user; None: all of a user's.
-        item_id: (N,) what was shown; None: the interval is for other users on the same items.
+        item_id: (N,) which item was shown: any integers, or strings. None: the interval holds for
+            the same items only.
+        group_id: (N,) any integers: the impressions that GAUC compares with each other, each group
+            within one user. None: all of a user's.
 
     Raises:
-        DataError: shapes differ, predictions are constant, NaN or, for log_loss, no probabilities,
-            there is no such metric, or it is not defined.
+        DataError: shapes differ, a group holds impressions of two users, predictions are constant,
+            NaN or, for log_loss, no probabilities, there is no such metric, or it is not defined.
 
     >>> click, user = [1, 0, 1, 0, 0, 1], [1, 1, 2, 2, 3, 3]
     >>> found = compare_predictions(click, user, [.9, .1, .8, .2, .1, .7], [.9, .1, .2, .8, .1, .7])
@@ -49,6 +51,8 @@ def compare_predictions(
     0.3333
     """
     clicks, users = np.asarray(click), np.asarray(user_id)
+    more = {"item_id": item_id, "group_id": group_id}
+    columns = {name: np.asarray(ids) for name, ids in more.items() if ids is not None}
     ours, theirs = (np.atleast_2d(np.asarray(p)) for p in (p_click, p_reference))
     problems = []
     if metric not in METRICS:
@@ -59,6 +63,11 @@ def compare_predictions(
         problems.append(
             f"there are {ours.shape[-1]} predictions, {len(clicks)} clicks, {len(users)} users"
         )
+    problems += [
+        f"{name} has shape {ids.shape}; it must be {clicks.shape}, one entry per click"
+        for name, ids in columns.items()
+        if ids.shape != clicks.shape
+    ]
     for name, predictions in (("p_click", ours), ("p_reference", theirs)):
         for seed, row in enumerate(predictions):
             if row.size and np.all(row == row[0]):
@@ -71,7 +80,7 @@ def compare_predictions(
                 )
     raise_all(problems, DataError, "these predictions cannot be compared:")
     sides = [
-        [influences(clicks, p, users, weight, group_id, item_id).get(metric) for p in arm]
+        [influences(clicks, p, users, weight, **columns).get(metric) for p in arm]
         for arm in (ours, theirs)
     ]
     arm, reference = (_measured(side) for side in sides)
@@ -94,13 +103,13 @@ def _measured(seeds: list[Influence | None]) -> Measured | None:
     found = {seed: one for seed, one in enumerate(seeds) if one is not None}
     if not found:
         return None
-    items = {seed: one.items for seed, one in found.items() if one.items is not None}
     return Measured(
         name="",
         values={seed: one.value for seed, one in found.items()},
         influence={seed: one.per_user for seed, one in found.items()},
         worth=found[0].worth,
-        items={seed: one.per_item for seed, one in items.items()},
-        pairs={seed: one.pairs for seed, one in items.items()},
-        items_worth=min((one.worth for one in items.values()), default=math.inf),
+        items={seed: one.items.per_item for seed, one in found.items() if one.items},
+        pairs={seed: one.items.pairs for seed, one in found.items() if one.items},
+        items_worth=min((one.items.worth for one in found.values() if one.items), default=math.inf),
+        items_each=next((one.items.each for one in found.values() if one.items), 2),
     )

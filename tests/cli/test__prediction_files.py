@@ -61,7 +61,8 @@ def test_gate_on_files(write):
         found = runner.invoke(app, worse)
         assert found.exit_code == 1
         assert "is worse" in found.output
-        assert "One seed: the interval knows of other users alone" in found.output
+        assert "accounts for user variance" in found.output
+        assert "same items only" in found.output
 
 
 @pytest.mark.parametrize(
@@ -133,3 +134,33 @@ def test_a_loss_surely_below_the_margin_passes_the_gate(write):
         found = runner.invoke(app, ["compare", bad, good, *options])
         assert found.exit_code == code, found.output
     assert "is worse, but by less than 90 pp." in found.output
+
+
+def test_a_column_of_items_widens_the_interval_and_is_named(write):
+    rng = np.random.default_rng(3)
+    item = rng.integers(0, 12, 400)
+    error = rng.normal(0, 0.2, 12)[item]
+    ours = _frame(1, item_id=item)
+    ours["p_click"] = np.clip(0.5 + error + 0.02 * (ours["p_click"] - 0.5), 0.01, 0.99)
+    theirs = _frame(2, item_id=item)
+    found, _ = compare_files(write("a.csv", ours), write("b.csv", theirs), "gauc")
+    without, _ = compare_files(
+        write("c.csv", ours.drop(columns="item_id")),
+        write("d.csv", theirs.drop(columns="item_id")),
+        "gauc",
+    )
+    assert found.variance.with_items
+    assert not without.variance.with_items
+    assert found.high - found.low > without.high - without.low
+    runner = CliRunner()
+    told = runner.invoke(app, ["compare", write("a.csv", ours), write("b.csv", theirs)]).output
+    assert "accounts for user and item variance" in told
+    assert "same items only" not in told
+
+
+def test_items_that_differ_are_named(write):
+    one, other = _frame(1, item_id=np.arange(400)), _frame(2, item_id=np.arange(400) % 399)
+    with pytest.raises(DataError, match="item_id differs in 1 rows"):
+        compare_files(write("a.csv", one), write("b.csv", other), "gauc")
+    with pytest.raises(DataError, match="only one of them has the column item_id"):
+        compare_files(write("a.csv", one), write("c.csv", _frame(2)), "gauc")

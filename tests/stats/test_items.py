@@ -1,4 +1,6 @@
-"""What items add to a metric, against loops over pairs, deletions, and statsmodels."""
+"""Item sums, their sketch, evaluation groups and the two-way clustered variance."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,203 +8,358 @@ import statsmodels.api as sm
 from statsmodels.stats.sandwich_covariance import cov_cluster_2groups
 
 from ctrbench.errors import DataError
-from ctrbench.metrics import auc, gauc
-from ctrbench.stats import Measured, infer, influences, pair
-from ctrbench.stats.contrast import item_variance
-from ctrbench.stats.influence import PAIR_BUCKETS
+from ctrbench.metrics import auc, evaluate, gauc, grouped_auc
+from ctrbench.stats import METRICS, Contrast, Measured, compare_predictions, infer, influences, pair
+from ctrbench.stats.contrast import item_interaction_variance, item_pull, item_variance
+from ctrbench.stats.influence import PAIR_BUCKETS, _free, pair_buckets
 from ctrbench.stats.pooling import variances
 
-SIZES = {"users": 40, "each": 15, "items": 12}
 
-
-def made(seed=0, users=40, each=15, items=12, ties=True, weighted=False):
-    rng = np.random.default_rng(seed)
-    user = np.repeat(np.arange(users), each)
-    item = rng.integers(0, items, len(user))
-    click = (rng.random(len(user)) < 0.35).astype(int)
-    p = rng.random(len(user)) + 0.2 * click
-    p = np.round(p / 2, 1 if ties else 9)
-    weight = rng.uniform(0.5, 2, len(user)) if weighted else np.ones(len(user))
+def _log(rows: int = 400, users: int = 25, items: int = 12, weighted: bool = True):
+    rng = np.random.default_rng(0)
+    user = rng.choice(users, rows, p=rng.dirichlet(np.full(users, 2.0))) * 3 + 1
+    item = rng.choice(items, rows, p=rng.dirichlet(np.full(items, 2.0))) * 5 + 2
+    click = rng.integers(0, 2, rows)
+    p = np.round(np.clip(0.3 + 0.3 * click + rng.normal(0, 0.3, rows), 0.01, 0.99), 2)
+    weight = rng.uniform(0.5, 3, rows) if weighted else np.ones(rows)
     return click, p, user, item, weight
 
 
-def pair_sums(click, p, user, item, weight, group, metric):
-    """Sums over the items of both impressions of every pair, by plain loops."""
-    found = np.zeros(item.max() + 1)
-    rows = [(g, np.flatnonzero(group == g)) for g in np.unique(group)]
-    rows = [(g, own) for g, own in rows if 0 < click[own].sum() < len(own)]
-    total = sum(weight[own].sum() for _, own in rows)
-    value = (auc if metric == "auc" else lambda *a: gauc(*a[:2], group, weight=weight))(
-        click, p, weight
-    )
-    by_pair = {}
-    for _, own in rows:
-        yes, no = own[click[own] == 1], own[click[own] == 0]
-        share = 1 if metric == "auc" else weight[own].sum() / total
+def _slow_pairs(name, click, p, user, weight, group=None):
+    """(N, N) what each pair of a click i and a non-click j adds to the metric's deviation."""
+    group = user if group is None else group
+    kernel = np.zeros((len(p), len(p)))
+    value = auc(click, p, weight) if name == "auc" else gauc(click, p, group, "impressions", weight)
+    parts = [np.ones(len(p), bool)]
+    if name == "gauc":
+        parts = [own for g in np.unique(group) if 0 < click[own := group == g].sum() < own.sum()]
+    total = sum(weight[own].sum() for own in parts)
+    for own in parts:
+        yes, no = np.flatnonzero(own & (click == 1)), np.flatnonzero(own & (click == 0))
         mass = weight[yes].sum() * weight[no].sum()
         for i in yes:
             for j in no:
-                wins = (p[i] > p[j]) + 0.5 * (p[i] == p[j])
-                moved = share * weight[i] * weight[j] / mass * (wins - value)
-                for row in (i, j):
-                    found[item[row]] += moved
-                    key = user[row], item[row]
-                    by_pair[key] = by_pair.get(key, 0.0) + moved
-    return found, np.array(list(by_pair.values()))
+                right = (p[i] > p[j]) + 0.5 * (p[i] == p[j])
+                share = weight[own].sum() / total * weight[i] * weight[j] / mass
+                kernel[i, j] = share * (right - value)
+    return kernel
 
 
-def leverage(found, item, share):
-    part = np.bincount(item, share)
-    return found / np.sqrt(1 - 2 * part + np.sum(part**2))
+def _slow_items(kernel, item):
+    """(N,) sums over the pairs that an impression is part of; (I,) over those of an item."""
+    each = kernel.sum(axis=1) + kernel.sum(axis=0)  # (N,)
+    return each, np.array([each[item == a].sum() for a in np.unique(item)])
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("fine", [False, True])
-def test_gauc_s_items_are_sums_over_pairs(weighted, fine):
-    click, p, user, item, weight = made(weighted=weighted)
-    group = user * 3 + (np.arange(len(user)) % 3 if fine else 0)
-    found = influences(click, p, user, weight, group, item)["gauc"].items
-    plain, by_pair = pair_sums(click, p, user, item, weight, group, "gauc")
-    evaluable = np.zeros(len(user), bool)
-    share = np.zeros(len(user))
-    for g in np.unique(group):
-        own = group == g
-        if 0 < click[own].sum() < own.sum():
-            evaluable |= own
-            for of_class in (own & (click == 1), own & (click == 0)):
-                share[of_class] = weight[own].sum() * weight[of_class] / weight[of_class].sum()
-    share /= 2 * weight[evaluable].sum()
-    np.testing.assert_allclose(found.per_item, leverage(plain, item, share), atol=1e-12)
-    assert np.sum(found.pairs**2) == pytest.approx(
-        np.sum(by_pair**2), rel=6 * np.sqrt(2 / PAIR_BUCKETS)
+@pytest.mark.parametrize("name", ["auc", "gauc"])
+def test_item_sums_against_all_pairs(name, weighted):
+    click, p, user, item, weight = _log(weighted=weighted)
+    found = influences(click, p, user, weight if weighted else None, item_id=item)[name].items
+    each, expected = _slow_items(_slow_pairs(name, click, p, user, weight), item)
+    part = _parts(name, click, user, item, weight)
+    np.testing.assert_allclose(found.per_item, expected, atol=1e-12)
+    assert found.worth == pytest.approx(1 / np.sum(part**2))
+    bucket, sign = pair_buckets(user, item)
+    sketch = [np.sum((sign * each)[bucket == r]) for r in range(PAIR_BUCKETS)]
+    np.testing.assert_allclose(found.pairs, sketch, atol=1e-12)
+
+
+def _parts(name, click, user, item, weight):
+    """(I,) share of each item in the pairs, every pair counting for both its items."""
+    part = np.zeros(len(weight))
+    groups = np.zeros(len(user)) if name == "auc" else user
+    good = [o for g in np.unique(groups) if 0 < click[o := groups == g].sum() < o.sum()]
+    total = sum(weight[own].sum() for own in good)
+    for own in good:
+        for of_class in (own & (click == 1), own & (click == 0)):
+            part[of_class] = weight[of_class] / weight[of_class].sum() * weight[own].sum() / total
+    return np.array([part[item == a].sum() / 2 for a in np.unique(item)])
+
+
+def test_a_user_s_pairs_count_twice_in_the_sum_of_its_impressions():
+    click, p, user, _, weight = _log()
+    kernel = _slow_pairs("gauc", click, p, user, weight)
+    each = kernel.sum(axis=1) + kernel.sum(axis=0)
+    grouped = grouped_auc(click, p, user, weight)
+    value, part = grouped.gauc(), grouped.weight * grouped.evaluable
+    part = part / part.sum()
+    expected = part * np.where(grouped.evaluable, grouped.auc - value, 0)
+    sums = [each[user == u].sum() for u in np.unique(user)]
+    np.testing.assert_allclose(sums, 2 * expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["auc", "gauc"])
+def test_cross_term_against_impressions_of_different_users_with_one_item(name):
+    """A difference of two models: sum of products over impressions of one item, users differing."""
+    click, p, user, item, weight = _log(rows=300)
+    other = np.clip(p + np.random.default_rng(1).normal(0, 0.1, len(p)), 0.01, 0.99)
+    one, two = (influences(click, q, user, weight, item_id=item)[name] for q in (p, other))
+    each = np.subtract(
+        *(_slow_items(_slow_pairs(name, click, q, user, weight), item)[0] for q in (p, other))
     )
+    same_item, same_user = item[:, None] == item, user[:, None] == user
+    products = np.outer(each, each)
+    cross = products[same_item & ~same_user].sum()
+    sums = one.items.per_item - two.items.per_item
+    pairs = products[same_item & same_user].sum()
+    assert np.sum(sums**2) - pairs == pytest.approx(cross)
+    sketched = np.sum((one.items.pairs - two.items.pairs) ** 2)
+    assert sketched == pytest.approx(pairs, rel=5 * np.sqrt(2 / PAIR_BUCKETS))
 
 
-def test_auc_s_items_are_sums_over_pairs():
-    click, p, user, item, weight = made(users=12, weighted=True)
-    found = influences(click, p, user, weight, item_id=item)["auc"].items
-    one = np.zeros(len(user), int)
-    plain, _ = pair_sums(click, p, user, item, weight, one, "auc")
-    mass = np.where(click == 1, weight[click == 1].sum(), weight[click == 0].sum())
-    np.testing.assert_allclose(found.per_item, leverage(plain, item, weight / mass / 2), atol=1e-12)
-
-
-def test_an_item_adds_what_its_loss_takes_away():
-    click, p, user, item, _ = made(users=400, each=40, items=200, ties=False)
-    for name, metric in (("auc", auc), ("gauc", lambda c, q, u=user: gauc(c, q, u))):
-        found = influences(click, p, user, item_id=item)[name].items.per_item
-        taken = []
-        for one in range(40):
-            rest = item != one
-            users = {"u": user[rest]} if name == "gauc" else {}
-            taken.append(metric(click, p) - metric(click[rest], p[rest], **users))
-        # a pair counts for both its items, so that the sum of all is twice each one's own part
-        least = {"auc": 0.9999, "gauc": 0.97}[name]  # GAUC: a loss changes what users weigh, too
-        assert np.corrcoef(taken, found[:40])[0, 1] > least
-        slope = np.polyfit(taken, found[:40], 1)[0]
-        assert slope == pytest.approx(1, abs=0.1)
-
-
-def test_log_loss_has_the_two_way_variance_of_a_mean():
-    """Of a mean, Cameron, Gelbach and Miller's estimator as statsmodels has it."""
-    rng = np.random.default_rng(0)
-    users, each, items = 200, 30, 60
-    user, item = np.repeat(np.arange(users), each), rng.integers(0, items, users * each)
-    quality = rng.normal(0, 1, items)[item] + rng.normal(0, 0.5, users)[user]
-    p = 1 / (1 + np.exp(-rng.normal(0, 1, len(user))))
-    click = (rng.random(len(user)) < 1 / (1 + np.exp(-quality))).astype(int)
+def test_log_loss_is_a_mean_with_errors_clustered_by_user_and_item():
+    """cov_cluster_2groups; each side without its own small-sample factors."""
+    click, p, user, item, _ = _log(rows=6_000, users=200, items=80, weighted=False)
+    loss = -np.log(np.where(click, p, 1 - p))
     found = influences(click, p, user, item_id=item)["log_loss"]
-    loss = -np.log(np.where(click == 1, p, 1 - p))
-    fit = sm.OLS(loss, np.ones(len(loss))).fit()
-    both, by_user, by_item = cov_cluster_2groups(fit, user, item, use_correction=False)
-    of_pairs = (by_user + by_item - both)[0, 0]
-    assert np.sum(found.per_user**2) == pytest.approx(by_user[0, 0], rel=0.02)  # CR2
-    assert np.sum(found.items.per_item**2) == pytest.approx(by_item[0, 0], rel=0.06)
-    assert np.sum(found.items.pairs**2) == pytest.approx(of_pairs, rel=0.2)
+    fitted = sm.OLS(loss, np.ones(len(loss))).fit()
+    both, by_user, by_item = (
+        float(one[0, 0])
+        for one in cov_cluster_2groups(fitted, user, item.copy(), use_correction=False)
+    )
+    assert found.value == pytest.approx(fitted.params[0])
+    part = np.unique(user, return_counts=True)[1] / len(user)
+    free = len(part) / (len(part) - 1) * _free(part)  # CR2, with standard_error's factor
+    assert np.sum(found.per_user**2 * free) == pytest.approx(by_user)
+    assert np.sum(found.items.per_item**2) == pytest.approx(by_item)
+    pairs = np.sum(found.items.pairs**2)
+    expected = by_user + by_item - both
+    assert pairs == pytest.approx(expected, rel=5 * np.sqrt(2 / PAIR_BUCKETS))
 
 
-def contrast(click, arms, user, item, seeds=1, group=None):
-    found = []
-    for arm in arms:
-        of_seed = [influences(click, p, user, group_id=group, item_id=item)["gauc"] for p in arm]
-        found.append(
-            Measured(
-                "",
-                {s: one.value for s, one in enumerate(of_seed)},
-                {s: one.per_user for s, one in enumerate(of_seed)},
-                of_seed[0].worth,
-                {s: one.items.per_item for s, one in enumerate(of_seed)},
-                {s: one.items.pairs for s, one in enumerate(of_seed)},
-                of_seed[0].items.worth,
-            )
+@pytest.mark.parametrize("name", METRICS)
+def test_other_ids_in_the_same_order_change_no_item_sum(name):
+    click, p, user, item, weight = _log()
+    one = influences(click, p, user, weight, item_id=item)[name]
+    two = influences(click, p, 7 * user - 500, weight, item_id=item * 11 - 40)[name]
+    np.testing.assert_allclose(two.items.per_item, one.items.per_item, atol=1e-15)
+    assert two.items.worth == pytest.approx(one.items.worth)
+    squares = [np.sum(x.items.pairs**2) for x in (one, two)]
+    assert squares[0] == pytest.approx(squares[1], rel=8 * np.sqrt(2 / PAIR_BUCKETS))
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_item_sums_do_not_depend_on_the_order_of_rows(name):
+    log = _log()
+    order = np.random.default_rng(3).permutation(len(log[0]))
+    one, two = (
+        influences(c, p, u, w, item_id=i)[name].items
+        for c, p, u, i, w in (log, [column[order] for column in log])
+    )
+    np.testing.assert_allclose(one.per_item, two.per_item, atol=1e-14)
+    np.testing.assert_allclose(one.pairs, two.pairs, atol=1e-14)
+
+
+def test_the_sketch_is_unbiased_over_hashes():
+    rng, users = np.random.default_rng(4), np.repeat(np.arange(60), 20)
+    items, values = rng.integers(0, 500, 1_200), rng.normal(size=1_200)
+    codes = users * 500 + items
+    exact, told = np.sum(np.bincount(codes, values) ** 2), []
+    for shift in range(200):
+        bucket, sign = pair_buckets(users + 1_000 * shift, items)
+        told.append(np.sum(np.bincount(bucket, sign * values) ** 2))
+    assert np.mean(told) == pytest.approx(exact, rel=0.01)
+    assert np.std(told) / exact < 1.3 * np.sqrt(2 / PAIR_BUCKETS)
+
+
+@pytest.mark.parametrize("name", ["auc", "gauc", "log_loss"])
+def test_item_sums_are_derivatives_in_the_weight_of_an_item(name):
+    """Numerically: of a metric in which one item's impressions weigh a little more."""
+    click, p, user, item, weight = _log(rows=3_000, users=60, items=40)
+    found = influences(click, p, user, weight, item_id=item)[name].items
+
+    def value(w):
+        return influences(click, p, user, w)[name].value
+
+    items, moved = np.unique(item), []
+    for a in items:
+        more, less = (np.where(item == a, weight * (1 + s), weight) for s in (1e-5, -1e-5))
+        moved.append((value(more) - value(less)) / 2e-5)
+    _, code = np.unique(item, return_inverse=True)
+    sums = found.per_item
+    if name != "gauc":
+        np.testing.assert_allclose(sums, moved, atol=1e-8)
+        return
+    # The weight of a user moves with its items' too; that part is the users', not the items'.
+    grouped = grouped_auc(click, p, user, weight)
+    deviation = np.where(grouped.evaluable, grouped.auc - grouped.gauc(), 0)
+    of_user = np.searchsorted(grouped.user_id, user)
+    carrying = weight * grouped.evaluable[of_user]
+    own = np.bincount(code, carrying * deviation[of_user]) / carrying.sum()
+    pairs = _slow_like(click, weight, of_user, grouped, deviation)
+    expected = np.array(moved) - own + np.bincount(code, pairs)
+    np.testing.assert_allclose(sums, expected, atol=1e-8)
+
+
+def _slow_like(click, weight, of_user, grouped, deviation):
+    """(N,) the user's deviation by the pairs that an impression is part of."""
+    share = grouped.weight * grouped.evaluable / (grouped.weight * grouped.evaluable).sum()
+    mass = np.where(
+        click, grouped.click_weight[of_user], (grouped.weight - grouped.click_weight)[of_user]
+    )
+    used = grouped.evaluable[of_user]
+    return np.where(used, share[of_user] * weight / np.where(used, mass, 1) * deviation[of_user], 0)
+
+
+@pytest.mark.parametrize("name", ["auc", "gauc", "log_loss"])
+def test_items_shown_once_have_no_variance_of_their_own(name):
+    click, p, user, _, _ = _log(weighted=False)
+    other = np.clip(p + np.random.default_rng(1).normal(0, 0.1, len(p)), 0.01, 0.99)
+    contrast = _contrast(name, click, [p], [other], user, np.arange(len(p)))
+    by_item = np.sum(contrast.items.mean(axis=0) ** 2)
+    assert abs(item_variance(contrast)) < 5 * np.sqrt(2 / PAIR_BUCKETS) * by_item
+
+
+def _contrast(name, click, ours, theirs, user, item) -> Contrast:
+    def measured(arm):
+        found = [influences(click, p, user, item_id=item)[name] for p in arm]
+        return Measured(
+            "",
+            {s: one.value for s, one in enumerate(found)},
+            {s: one.per_user for s, one in enumerate(found)},
+            found[0].worth,
+            {s: one.items.per_item for s, one in enumerate(found)},
+            {s: one.items.pairs for s, one in enumerate(found)},
+            found[0].items.worth,
         )
-    return pair(*found)
+
+    found = pair(measured(ours), measured(theirs))
+    assert found is not None
+    return found
 
 
-def test_items_seen_once_have_nothing_in_common():
-    rng = np.random.default_rng(0)
-    user = np.repeat(np.arange(300), 10)
-    click = (rng.random(len(user)) < 0.4).astype(int)
-    arms = [[rng.random(len(user))] for _ in range(2)]
-    found = contrast(click, arms, user, np.arange(len(user)))
-    pairs = np.sum(found.pairs**2)
-    assert abs(item_variance(found)) < 6 * np.sqrt(2 / PAIR_BUCKETS) * pairs
+def test_one_item_says_nothing_of_other_items():
+    click, p, user, _, _ = _log()
+    other = np.random.default_rng(1).permutation(p)
+    found = compare_predictions(click, user, p, other, item_id=np.full(len(p), 9))
+    without = compare_predictions(click, user, p, other)
+    assert not found.variance.with_items
+    assert (found.low, found.high) == (without.low, without.high)
 
 
-def test_an_error_that_items_share_widens_the_interval():
-    rng = np.random.default_rng(0)
-    users, each, items = 300, 20, 40
-    user = np.repeat(np.arange(users), each)
-    item = rng.integers(0, items, len(user))
-    quality = rng.normal(0, 1, items)
-    click = (rng.random(len(user)) < 1 / (1 + np.exp(-quality[item]))).astype(int)
-    wrong = [rng.normal(0, 1, items) for _ in range(2)]
-    arms = [[quality[item] + w[item] + rng.normal(0, 0.3, len(user))] for w in wrong]
-    one = contrast(click, arms, user, item)
-    (spread,) = variances([one])
-    assert spread.items > 5 * spread.users
-    blind = contrast(click, arms, user, np.arange(len(user)))
-    wide, narrow = infer([one])[0], infer([blind])[0]
-    assert wide.estimate == narrow.estimate
-    assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
-    assert wide.shares["items"] > 0.8
-    assert sum(wide.shares.values()) == pytest.approx(1)
+def test_item_variance_by_hand():
+    """Two seeds: item sums (3, -3) and (1, -1), pairs (1, 0) and (0, 1)."""
+    items, pairs = np.array([[3.0, -3.0], [1.0, -1.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])
+    delta, moved = np.array([0.1, 0.2]), np.array([[1.0, -1.0], [1.0, -1.0]])
+    contrast = Contrast((0, 1), delta, moved, items=items, pairs=pairs, items_worth=2)
+    assert item_variance(contrast) == pytest.approx(8 - 0.5)
+    assert item_interaction_variance(contrast) == pytest.approx(4 - 1)
+    (found,) = variances([contrast])
+    assert found.with_items
+    pull = item_pull(replace(contrast, items_worth=40))
+    assert pull == 4 / 40
+    assert item_pull(replace(contrast, items_worth=40, items_each=1)) == 1 / 40
+    (found,) = variances([replace(contrast, items_worth=40)])
+    cross = 7.5 - 3 / 2
+    assert found.items == pytest.approx((cross + 0.1 * found.users) / 0.9)
+    assert found.sampled == pytest.approx((found.users + cross) / 0.9)
+    assert found.total == pytest.approx(found.users + found.items + found.seeds)
+    assert found.item_degrees == pytest.approx((found.items / (8 / 0.9)) ** 2)
 
 
-def test_names_of_users_and_items_mean_nothing():
-    click, p, user, item, _ = made()
-    first = influences(click, p, user, item_id=item)["gauc"]
-    other = influences(click, p, 1000 - user, item_id=500 - item)["gauc"]
-    np.testing.assert_allclose(first.per_user, other.per_user[::-1], atol=1e-15)
-    np.testing.assert_allclose(first.items.per_item, other.items.per_item[::-1], atol=1e-15)
-    assert first.items.worth == pytest.approx(other.items.worth)
-    squares = [np.sum(one.items.pairs**2) for one in (first, other)]
-    assert squares[0] == pytest.approx(squares[1], rel=6 * np.sqrt(2 / PAIR_BUCKETS))
+def test_item_effects_widen_the_interval_and_their_absence_does_not():
+    rng = np.random.default_rng(5)
+    user, item = np.repeat(np.arange(300), 20), rng.integers(0, 40, 6_000)
+    click = rng.integers(0, 2, 6_000)
+    shared, alone = rng.normal(0, 1.5, 40)[item], rng.normal(0, 1.5, 6_000)
+    widths = {}
+    for name, error in (("items", shared), ("impressions", alone)):
+        p = 1 / (1 + np.exp(-click - error))
+        reference = 1 / (1 + np.exp(-click - rng.normal(0, 0.3, 6_000)))
+        for metric in ("gauc", "auc"):
+            with_items, without = (
+                compare_predictions(click, user, p, reference, metric, item_id=ids)
+                for ids in (item, None)
+            )
+            widths[name, metric] = (with_items.high - with_items.low) / (without.high - without.low)
+    for metric in ("gauc", "auc"):
+        assert widths["items", metric] > 2
+        assert widths["impressions", metric] < 1.3
 
 
-def test_a_difference_s_items_are_differences_of_items():
-    click, p, user, item, _ = made()
-    q = np.roll(p, 1)
-    one = contrast(click, [[p], [q]], user, item)
-    ours, theirs = (influences(click, x, user, item_id=item)["gauc"].items for x in (p, q))
-    np.testing.assert_array_equal(one.items[0], ours.per_item - theirs.per_item)
-    back = one.reversed()
-    np.testing.assert_array_equal(back.items, -one.items)
-    assert item_variance(back) == item_variance(one)
+def test_comparisons_with_and_without_item_sums_are_judged_together():
+    rng = np.random.default_rng(6)
+    moved = rng.normal(0, 0.01, (1, 50))
+    items, pairs = rng.normal(0, 0.02, (1, 30)), rng.normal(0, 0.001, (1, PAIR_BUCKETS))
+    plain = Contrast((0,), np.array([0.01]), moved, "a", "base")
+    known = Contrast((0,), np.array([0.01]), moved, "b", "base", items=items, pairs=pairs)
+    one, two = infer([plain, known])
+    assert (one.variance.with_items, two.variance.with_items) == (False, True)
+    assert two.variance.items > 0
+    assert two.high > one.high
 
 
-def test_groups_within_users_are_one_cluster():
-    click, p, user, *_ = made()
-    group = user * 2 + np.arange(len(user)) % 2
-    found = influences(click, p, user, group_id=group)["gauc"]
-    assert found.value == gauc(click, p, group)
-    assert found.per_user.shape == (40,)
-    part = influences(click, p, group)["gauc"]
-    by_user = np.bincount(np.arange(80) // 2, part.per_user)
-    np.testing.assert_allclose(found.per_user, by_user, rtol=0.1, atol=1e-4)
+def _days(user: np.ndarray) -> np.ndarray:
+    return user * 4 + np.random.default_rng(7).integers(0, 4, len(user))
 
 
-def test_lengths_that_differ_are_refused():
-    click, p, user, item, _ = made()
-    with pytest.raises(DataError, match="item_id"):
-        influences(click, p, user, item_id=item[1:])
+def test_groups_finer_than_users_are_summed_by_user():
+    click, p, user, item, weight = _log(rows=900)
+    day = _days(user)
+    found = influences(click, p, user, weight, group_id=day, item_id=item)
+    assert found["gauc"].value == pytest.approx(gauc(click, p, day, "impressions", weight))
+    assert found["gauc_users"].value == pytest.approx(gauc(click, p, day, "users", weight))
+    by_group = influences(click, p, day, weight)["gauc"]
+    grouped = grouped_auc(click, p, day, weight)
+    share = grouped.weight * grouped.evaluable
+    part = share / share.sum()
+    raw = part * np.where(grouped.evaluable, grouped.auc - grouped.gauc(), 0)
+    owner = grouped.user_id // 4
+    users = np.unique(user)
+    part_of_user = np.array([part[owner == u].sum() for u in users])
+    carrying = np.count_nonzero(part_of_user)
+    factor = np.sqrt((carrying - 1) / carrying / _free(part_of_user))
+    expected = factor * [raw[owner == u].sum() for u in users]
+    np.testing.assert_allclose(found["gauc"].per_user, expected, atol=1e-12)
+    assert found["gauc"].worth == pytest.approx(1 / np.sum(part_of_user**2))
+    assert by_group.worth > found["gauc"].worth
+    each, _ = _slow_items(_slow_pairs("gauc", click, p, user, weight, day), item)
+    bucket, sign = pair_buckets(user, item)
+    expected = np.bincount(bucket, sign * each, PAIR_BUCKETS)
+    np.testing.assert_allclose(found["gauc"].items.pairs, expected, atol=1e-12)
+    for name in ("auc", "log_loss"):
+        plain = influences(click, p, user, weight)[name]
+        np.testing.assert_array_equal(found[name].per_user, plain.per_user)
+
+
+def test_the_users_as_groups_change_nothing():
+    click, p, user, item, weight = _log()
+    one = influences(click, p, user, weight, item_id=item)
+    two = influences(click, p, user, weight, group_id=user, item_id=item)
+    for name in METRICS:
+        np.testing.assert_array_equal(one[name].per_user, two[name].per_user)
+        np.testing.assert_array_equal(one[name].items.per_item, two[name].items.per_item)
+
+
+def test_metrics_count_users_where_groups_are_finer():
+    click, p = [1, 0, 1, 0, 1, 1], [0.9, 0.1, 0.2, 0.8, 0.5, 0.5]
+    user, group = [1, 1, 1, 1, 2, 2], [10, 10, 11, 12, 20, 21]
+    found = evaluate(click, p, user, group_id=group)
+    assert (found.users, found.evaluable_users, found.evaluable_impressions) == (2, 1, 2)
+    assert found.gauc == found.gauc_users == 1.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"item_id": [1, 2]}, {"group_id": [1, 2]}, {"group_id": [5, 5, 5, 5]}, {"user_id": [1, 1]}],
+)
+def test_unfit_ids(change):
+    given = {"user_id": [1, 1, 2, 2], "group_id": [1, 1, 2, 2], "item_id": [3, 4, 3, 4]}
+    with pytest.raises(DataError):
+        influences([1, 0, 1, 0], [0.9, 0.1, 0.8, 0.2], **{**given, **change})
+    if "user_id" not in change:
+        with pytest.raises(DataError):
+            compare_predictions(
+                [1, 0, 1, 0], [1, 1, 2, 2], [0.9, 0.1, 0.8, 0.2], [0.9, 0.2, 0.2, 0.8], **change
+            )
+
+
+def test_items_may_be_strings():
+    click, p, user, item, _ = _log()
+    other = np.random.default_rng(1).permutation(p)
+    names = np.array([f"item {i:03}" for i in item])
+    found = compare_predictions(click, user, p, other, item_id=names)
+    known = compare_predictions(click, user, p, other, item_id=item)
+    assert found.variance.with_items
+    assert found.high == pytest.approx(known.high, rel=0.05)

@@ -1,9 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.stats import bartlett, t
 
 from ctrbench.stats import Contrast
 from ctrbench.stats.contrast import interaction_variance, user_variance
-from ctrbench.stats.pooling import pooled_seeds, seed_correlation, variances
+from ctrbench.stats.pooling import (
+    PRIOR_DEGREES,
+    Seeds,
+    _alike,
+    pooled_seeds,
+    seed_correlation,
+    variances,
+)
 
 
 def _many(kinds: list[str], scale: list[float], reference: str = "base") -> list[Contrast]:
@@ -102,3 +112,100 @@ def test_one_seed_borrows_what_its_kind_says():
     (spread,) = variances([*contrasts, lone])[-1:]
     assert spread.seeds == pytest.approx(others[0].variance)  # of one seed
     assert pooled_seeds([lone])[0].degrees == 0
+
+
+def _in_class(scale: list[float], seeds: int = 3, against: str = "baseline") -> list[Contrast]:
+    rng = np.random.default_rng(8)
+    return [
+        Contrast(
+            tuple(range(seeds)),
+            s * rng.normal(size=seeds),
+            np.zeros((seeds, 9)),
+            f"arm {n}",
+            "base",
+            f"mode {n}",
+            against=against,
+        )
+        for n, s in enumerate(scale)
+    ]
+
+
+def test_kinds_of_a_class_are_drawn_to_their_mean_by_hand():
+    contrasts = _in_class([1.0, 1.0, 3.0])
+    own = [contrast.delta.var(ddof=1) for contrast in contrasts]
+    for one, found in zip(own, pooled_seeds(contrasts), strict=True):
+        assert found.degrees == 2 + PRIOR_DEGREES
+        expected = (PRIOR_DEGREES * np.mean(own) + 2 * one) / (2 + PRIOR_DEGREES)
+        assert found.variance == pytest.approx(expected)
+
+
+def test_nothing_is_borrowed_without_a_second_kind_or_a_class():
+    for contrasts in (_in_class([1.0]), _in_class([1.0, 2.0], against="")):
+        for contrast, found in zip(contrasts, pooled_seeds(contrasts), strict=True):
+            assert (found.variance, found.degrees) == (contrast.delta.var(ddof=1), 2)
+    baseline, sibling = _in_class([1.0])[0], _in_class([2.0], against="sibling")[0]
+    assert [found.degrees for found in pooled_seeds([baseline, sibling])] == [2, 2]
+
+
+def test_arms_that_do_not_differ_stay_exactly_equal():
+    contrasts = _in_class([0.0, 1.0, 2.0])
+    assert pooled_seeds(contrasts)[0] == Seeds(0.0, 2, 1)
+
+
+def test_what_stands_beside_informs_the_seeds_alone():
+    one, *beside = _in_class([1.0, 1.0, 3.0])
+    (alone,), (informed,) = variances([one]), variances([one], beside)
+    assert informed.seeds == pytest.approx(pooled_seeds([one, *beside])[0].variance / 3)
+    assert informed.seed_degrees > alone.seed_degrees
+    assert informed.users == alone.users
+
+
+@pytest.mark.parametrize("noisy", [0, 1])
+def test_false_alarms_of_one_mode_in_three_with_nine_times_the_variance(noisy):
+    """Seeds alone vary; three modes against siblings, three seeds: the hardest class."""
+    rng, runs, alarms = np.random.default_rng(9), 3_000, 0
+    scale = [3.0 if n == noisy else 1.0 for n in range(3)]
+    for _ in range(runs):
+        deltas = rng.normal(size=(3, 3)) * np.array(scale)[:, None]
+        own = deltas.var(axis=1, ddof=1)
+        found = (PRIOR_DEGREES * own.mean() + 2 * own[0]) / (2 + PRIOR_DEGREES)
+        half = t.ppf(0.975, 2 + PRIOR_DEGREES) * np.sqrt(found / 3)
+        alarms += abs(deltas[0].mean()) > half
+    assert 100 * alarms / runs < (8 if noisy == 0 else 3)
+
+
+@pytest.mark.parametrize("scale", [[1.0, 1.5], [1.0, 6.0], [1.0, 2.0, 4.0, 3.0]])
+@pytest.mark.parametrize("seeds", [3, 10])
+def test_bartlett_s_test_is_scipy_s(scale, seeds):
+    contrasts = _in_class(scale, seeds)
+    expected = bartlett(*(contrast.delta for contrast in contrasts)).pvalue
+    assert _alike(contrasts) == (expected > 0.05)
+    for shrink in (0.5, 0.2, 0.1, 0.05):  # near the level, too
+        one = [replace(c, delta=c.delta * (shrink if n else 1)) for n, c in enumerate(contrasts)]
+        assert _alike(one) == (bartlett(*(c.delta for c in one)).pvalue > 0.05)
+
+
+def test_correlation_against_a_loop_over_pairs():
+    rng = np.random.default_rng(10)
+    contrasts = [
+        Contrast(tuple(range(seeds)), rng.normal(size=seeds), np.zeros((seeds, 2)), arm, reference)
+        for seeds in (4, 3)
+        for arm, reference in (("a", "b"), ("c", "b"), ("a", "h"), ("c", "h"), ("d", "b"))
+    ]
+    found, sums = seed_correlation(contrasts), {"reference": [0.0, 0.0], "arm": [0.0, 0.0]}
+    which = {}
+    for i, one in enumerate(contrasts):
+        for j, other in enumerate(contrasts[:i]):
+            if one.seeds == other.seeds and one.reference == other.reference:
+                which[i, j] = "reference"
+            elif one.seeds == other.seeds and one.arm == other.arm:
+                which[i, j] = "arm"
+            else:
+                assert found[i, j] == found[j, i] == 0
+                continue
+            covariance = np.cov(one.delta, other.delta)
+            sums[which[i, j]][0] += covariance[0, 1]
+            sums[which[i, j]][1] += np.sqrt(covariance[0, 0] * covariance[1, 1])
+    for (i, j), name in which.items():
+        expected = np.clip(sums[name][0] / sums[name][1], 0, 1)
+        assert found[i, j] == found[j, i] == pytest.approx(expected)

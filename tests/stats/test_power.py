@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import t
@@ -47,3 +49,15 @@ def test_more_comparisons_need_more():
     one, twenty = need(inference, 0.01), need(inference, 0.01, comparisons=20)
     assert twenty.seeds > one.seeds
     assert twenty.smallest_effect > one.smallest_effect
+
+
+def test_items_limit_what_can_be_seen_as_users_do():
+    rng = np.random.default_rng(0)
+    moved, delta = rng.normal(0, 1e-4, (1, 1_000)).repeat(5, axis=0), np.full(5, 0.01)
+    items = rng.normal(0, 1e-3, (1, 400)).repeat(5, axis=0)
+    plain = Contrast(tuple(range(5)), delta, moved)
+    known = replace(plain, items=items, pairs=np.zeros((5, 2048)), items_worth=400)
+    one, two = (need(infer([contrast])[0], 0.01) for contrast in (plain, known))
+    assert two.smallest_effect > 3 * one.smallest_effect
+    assert two.hidden
+    assert not one.hidden
