@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from ctrbench.cli._matrix_views import judged
 from ctrbench.cli._prediction_files import compare_files, is_file
@@ -30,6 +31,7 @@ from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
 LESS_IS_BETTER = ("log_loss",)
+CHANCE = 0.5
 SAME = ("data_hash", "protocol")  # without which two arms cannot be compared
 CONDITIONS = ("model", "training")  # in which two arms must not differ unless it is asked for
 
@@ -46,6 +48,12 @@ class Compared:
     test: Metrics  # of one of the cells: its counts hold for all
     inference: Inference
     differing: tuple[str, ...]  # conditions in which the arms were not alike
+    reference: float  # the metric of B, mean over seeds
+
+    @property
+    def below_chance(self) -> bool:
+        """Whether B ranks worse than chance, and so is no reference for a verdict."""
+        return self.metric not in LESS_IS_BETTER and self.reference < CHANCE
 
 
 def comparison(
@@ -74,9 +82,9 @@ def comparison(
             raise ConfigError(
                 f"{a} and {b}: give two files of predictions and no --file, or two stored arms."
             )
-        inference, test = compare_files(a, b, metric)
+        inference, test, reference = compare_files(a, b, metric)
         inference = inference.reversed() if metric in LESS_IS_BETTER else inference
-        return Compared(a, b, metric, test, inference, ())
+        return Compared(a, b, metric, test, inference, (), reference)
     if file is not None:
         matrix = read_matrix(file, workspace)
         arms = [_of_matrix(workspace, matrix, name) for name in (a, b)]
@@ -107,7 +115,8 @@ def comparison(
     (inference,) = infer([contrast])
     if math.isnan(inference.low):
         raise DataError(f"{metric} rests on a single user here: there is no interval over users.")
-    return Compared(a, b, metric, one.metrics["test"], inference, differing)
+    reference = fmean(sides[1].values[seed] for seed in contrast.seeds)
+    return Compared(a, b, metric, one.metrics["test"], inference, differing, reference)
 
 
 def describe(found: Compared, margin: float) -> str:
@@ -122,6 +131,11 @@ def describe(found: Compared, margin: float) -> str:
         "inconclusive": "Not decided: it may be better, or worse by more than "
         f"{100 * margin:g} pp.",
     }[inference.verdict(margin)]
+    if found.below_chance:
+        verdict = (
+            f"No verdict: {found.b} has {found.metric} {found.reference:.4f}, worse than chance, "
+            "and anything that dilutes such a model gains."
+        )
     sign = " (turned round: less is better)" if found.metric in LESS_IS_BETTER else ""
     lines = [
         f"{found.a} against {found.b}: {len(seeds)} seed(s), {found.test.impressions:,} test "

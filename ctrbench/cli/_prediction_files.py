@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,8 +43,8 @@ def is_file(name: str) -> bool:
     return name.lower().endswith(ENDINGS)
 
 
-def compare_files(a: str, b: str, metric: str) -> tuple[Inference, Metrics]:
-    """A against B, and the metrics of A's first seed, for their counts.
+def compare_files(a: str, b: str, metric: str) -> tuple[Inference, Metrics, float]:
+    """Return A against B, the metrics of A's first seed (for their counts), and B's mean metric.
 
     Raises:
         ConfigError: a file is not there, or lacks a column.
@@ -62,7 +63,11 @@ def compare_files(a: str, b: str, metric: str) -> tuple[Inference, Metrics]:
         group_id=one.group_id,
         item_id=one.item_id,
     )
-    return found, evaluate(one.click, one.p_click[0], one.user_id, one.weight, one.group_id)
+    counts, *others = (
+        evaluate(one.click, p_click, one.user_id, one.weight, one.group_id)
+        for p_click in (one.p_click[0], *other.p_click)
+    )
+    return found, counts, fmean(getattr(metrics, metric) for metrics in others)
 
 
 def read_predictions(path: Path) -> Predictions:

@@ -17,8 +17,8 @@ ArmArgument = Annotated[
     str,
     typer.Argument(
         help="DATASET/VERSION/MODE as below results/, with --file VERSION/MODE, or a Parquet or "
-        "CSV file of predictions (user_id, click, p_click; optionally item_id, group_id, weight and "
-        "seed)."
+        "CSV file of predictions (user_id, click, p_click; optionally item_id, group_id, weight "
+        "and seed)."
     ),
 ]
 
@@ -45,7 +45,7 @@ def compare(
         Literal["worse", "not-better"] | None,
         typer.Option(
             help="End with exit code 1 if A is worse, and not surely by less than the margin; or "
-            "if it is not shown to be better."
+            "if it is not shown to be better. A B that ranks worse than chance fails either."
         ),
     ] = None,
     any_settings: Annotated[
@@ -60,7 +60,9 @@ def compare(
     loss = parse_points(margin, "--margin")
     found = comparison(workspace, a, b, file, metric, any_settings)
     typer.echo(describe(found, loss))
-    if fail_on == "worse":  # a loss that is surely below the margin does not matter
+    if found.below_chance:
+        failed = True
+    elif fail_on == "worse":  # a loss that is surely below the margin does not matter
         failed = found.inference.high < 0 and found.inference.low <= -loss
     else:
         failed = found.inference.low <= 0

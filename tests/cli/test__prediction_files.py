@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 from ctrbench.cli._prediction_files import compare_files
 from ctrbench.cli.main import app
 from ctrbench.errors import ConfigError, DataError
+from ctrbench.metrics import gauc
 from ctrbench.stats import compare_predictions
 
 
@@ -35,7 +36,7 @@ def write(tmp_path):
 
 def test_files_give_what_arrays_give(write):
     one, other = _frame(1), _frame(2)
-    found, test = compare_files(write("a.csv", one), write("b.parquet", other), "gauc")
+    found, test, _ = compare_files(write("a.csv", one), write("b.parquet", other), "gauc")
     expected = compare_predictions(one["click"], one["user_id"], one["p_click"], other["p_click"])
     assert (found.estimate, found.low) == pytest.approx((expected.estimate, expected.low))
     assert test.impressions == 400
@@ -43,7 +44,7 @@ def test_files_give_what_arrays_give(write):
 
 def test_seeds_are_paired(write):
     ours, theirs = ([_frame(10 * side + s).assign(seed=s) for s in range(3)] for side in (1, 2))
-    found, _ = compare_files(
+    found, *_ = compare_files(
         write("a.parquet", pd.concat(ours)), write("b.parquet", pd.concat(theirs)), "auc"
     )
     assert found.seeds == (0, 1, 2)
@@ -52,7 +53,7 @@ def test_seeds_are_paired(write):
 def test_gate_on_files(write):
     click = _frame()["click"]
     good = write("good.parquet", _frame(p_click=0.3 + 0.4 * click + 0.1 * _frame(1)["p_click"]))
-    bad = write("bad.parquet", _frame(2))
+    bad = write("bad.parquet", _frame(p_click=0.1 + 0.1 * click + 0.8 * _frame(2)["p_click"]))
     runner = CliRunner()
     for metric in ("gauc", "log_loss"):
         better = ["compare", good, bad, "--metric", metric, "--fail-on", "not-better"]
@@ -127,7 +128,7 @@ def test_a_single_evaluable_user_gives_no_interval(write):
 def test_a_loss_surely_below_the_margin_passes_the_gate(write):
     click = _frame()["click"]
     good = write("good.parquet", _frame(p_click=0.3 + 0.4 * click + 0.1 * _frame(1)["p_click"]))
-    bad = write("bad.parquet", _frame(2))
+    bad = write("bad.parquet", _frame(p_click=0.1 + 0.1 * click + 0.8 * _frame(2)["p_click"]))
     runner = CliRunner()
     for margin, code in (("0.05pp", 1), ("90pp", 0)):
         options = ["--fail-on", "worse", "--margin", margin]
@@ -143,8 +144,8 @@ def test_a_column_of_items_widens_the_interval_and_is_named(write):
     ours = _frame(1, item_id=item)
     ours["p_click"] = np.clip(0.5 + error + 0.02 * (ours["p_click"] - 0.5), 0.01, 0.99)
     theirs = _frame(2, item_id=item)
-    found, _ = compare_files(write("a.csv", ours), write("b.csv", theirs), "gauc")
-    without, _ = compare_files(
+    found, *_ = compare_files(write("a.csv", ours), write("b.csv", theirs), "gauc")
+    without, *_ = compare_files(
         write("c.csv", ours.drop(columns="item_id")),
         write("d.csv", theirs.drop(columns="item_id")),
         "gauc",
@@ -164,3 +165,30 @@ def test_items_that_differ_are_named(write):
         compare_files(write("a.csv", one), write("b.csv", other), "gauc")
     with pytest.raises(DataError, match="only one of them has the column item_id"):
         compare_files(write("a.csv", one), write("c.csv", _frame(2)), "gauc")
+
+
+def test_groups_finer_than_users_are_compared(write):
+    group = np.arange(400) // 5  # users of ten impressions each
+    frames = [_frame(seed, user_id=np.arange(400) // 10, group_id=group) for seed in (1, 2)]
+    found, counts, reference = compare_files(
+        write("a.csv", frames[0]), write("b.csv", frames[1]), "gauc"
+    )
+    ours, theirs = (gauc(f["click"], f["p_click"], group) for f in frames)
+    assert found.estimate == pytest.approx(ours - theirs)
+    assert reference == pytest.approx(theirs)
+    assert counts.users == 40
+    frames[0]["group_id"] = np.arange(400) % 7
+    with pytest.raises(DataError, match="group_id"):
+        compare_files(write("c.csv", frames[0]), write("d.csv", frames[0]), "gauc")
+
+
+def test_what_ranks_worse_than_chance_is_no_reference(write):
+    good, bad = _frame(1), _frame(1)
+    good["p_click"] = 0.25 + 0.5 * good["click"]
+    bad["p_click"] = 0.75 - 0.5 * bad["click"] + np.random.default_rng(0).normal(0, 0.2, len(bad))
+    bad["p_click"] = bad["p_click"].clip(0, 1)
+    good["p_click"] += np.random.default_rng(1).uniform(0, 0.2, len(good))
+    a, b = write("a.csv", good), write("b.csv", bad)
+    result = CliRunner().invoke(app, ["compare", a, b, "--fail-on", "worse"])
+    assert "No verdict" in result.output
+    assert result.exit_code == 1
