@@ -116,7 +116,7 @@ def test_two_seeds():
 def test_three_seeds_that_make_most_of_the_variance():
     noisy = {**baseline(), **arm("raw / vector", (1.0, -1.0, 0.2))}
     [line] = _judged(noisy).warnings
-    assert line.startswith("Three seeds, and most of the variance is theirs in 1 of 1 comparisons")
+    assert line.startswith("Three seeds, and seed variance dominates in 1 of 1 comparisons")
     quiet = {**baseline(), **arm("raw / vector", (0.1, 0.1, 0.1))}
     assert _judged(quiet).warnings == ()
 
@@ -133,7 +133,7 @@ def test_the_line_on_three_seeds_quotes_the_worst_that_was_simulated():
     noisy = {**baseline(), **arm("raw / vector", (1.0, -1.0, 0.2))}
     [line] = _judged(noisy).warnings
     assert f"({worst(3):.1f} % false alarms" in line
-    assert worst(5) <= 6
+    assert worst(5) <= 7
 
 
 def test_gain_that_is_too_good():
