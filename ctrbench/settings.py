@@ -20,7 +20,7 @@ class ModelSettings(Frozen):
     model_config = ConfigDict(allow_inf_nan=False)
 
     backbone: str = "din"  # or bst; a file below models/, or an installed package's
-    history_length: PositiveInt = 50  # latest clicks before the impression
+    history_length: PositiveInt = 50  # latest clicks as of the data set's snapshot
     embedding_size: PositiveInt = 16  # of the item id
     field_embedding_size: PositiveInt = 8  # of every categorical or list field
     fields: tuple[str, ...] | None = None  # those the model sees; null: all but text

@@ -205,3 +205,10 @@ def test_groups_of_one_impression_carry_nothing(tmp_path):
     alone = replace(log, group=np.arange(len(log.click), dtype=np.int32))
     permuted = permuted_outcomes(alone, np.random.default_rng(0))
     np.testing.assert_array_equal(permuted.click, log.click)
+
+
+def test_weights_stay_with_their_outcomes(impressions):
+    weight = np.where(impressions.click == 1, 1, 7).astype(np.float32)
+    log = replace(impressions, weight=weight)
+    permuted = permuted_outcomes(log, np.random.default_rng(0))
+    np.testing.assert_array_equal(permuted.weight, np.where(permuted.click == 1, 1, 7))

@@ -37,6 +37,7 @@ STATISTICS = {
     "history length": ("history_length",),
     "none": (),
 }
+LOGS = ("coins", "taste", "given", "movielens", "movielens-time")
 NOISE = 0.2  # standard deviation, in logits
 NOISE_DRAWS = 5  # of each seed
 SEEDS = (0, 1, 2)
@@ -226,7 +227,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True, help="folder for data and cells")
     parser.add_argument("--movielens", type=Path, help="a release in its official format")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--only", nargs="+", default=[""], help="logs with this in their name")
+    parser.add_argument("--only", nargs="+", default=list(LOGS), choices=LOGS, help="these logs")
     given = parser.parse_args()
     workspace, found = Workspace(given.home), []
     workspace.home.mkdir(parents=True, exist_ok=True)
@@ -239,8 +240,7 @@ def main() -> None:
             row = {"log": name, "snapshot": snapshot, "statistics": statistics}
             found.append(row | measures(workspace, cells, log))
             print(json.dumps(found[-1]), flush=True)
-    if given.only == [""]:
-        (TABLES / "snapshots.md").write_text("\n".join(table(found)) + "\n", encoding="utf-8")
+    (TABLES / "snapshots.md").write_text("\n".join(table(found)) + "\n", encoding="utf-8")
 
 
 def logs(workspace: Workspace, movielens: Path | None, only: list[str]) -> Iterable[tuple]:
@@ -256,12 +256,12 @@ def logs(workspace: Workspace, movielens: Path | None, only: list[str]) -> Itera
             makers[name] = lambda data, snapshot, shares=shares: add_movielens(
                 workspace, data, movielens, shares, snapshot
             )
-    chosen = {name: make for name, make in makers.items() if any(text in name for text in only)}
+    chosen = {name: make for name, make in makers.items() if name in only}
     for name, make in chosen.items():
         for snapshot in SNAPSHOTS:
             make(f"{name}-{snapshot}", snapshot)
             yield name, snapshot
-    if any(text in "given" for text in only):
+    if "given" in only:
         log = given_histories(taste)
         for snapshot in ("period", "session"):
             add(workspace, f"given-{snapshot}", log, snapshot, styles)

@@ -18,9 +18,11 @@ from ctrbench.schema import PERIODS, Impressions
 def inputs_follow_outcomes(log: Impressions) -> bool:
     """Whether other outcomes in the test period would change what a model sees there.
 
-    By the snapshot `period` they change nothing, and given histories cannot be derived anew.
+    By the snapshot `period` they change nothing. Given histories stay as they are, but click rates
+    follow wherever there are timestamps.
     """
-    return log.manifest.history == "derived" and log.manifest.snapshot != "period"
+    follow = log.manifest.history == "derived" or log.prior_clicks is not None
+    return follow and log.manifest.snapshot != "period"
 
 
 def permuted_outcomes(log: Impressions, rng: np.random.Generator) -> Impressions:
@@ -39,7 +41,10 @@ def permuted_outcomes(log: Impressions, rng: np.random.Generator) -> Impressions
     order = np.argsort(group, kind="stable")
     drawn = np.lexsort((rng.random(len(group)), group))
     click[test.start + order] = log.click[test][drawn]
-    permuted = replace(log, click=click)
+    weight = None if log.weight is None else np.array(log.weight)
+    if weight is not None and log.weight is not None:  # a weight belongs to its outcome
+        weight[test.start + order] = log.weight[test][drawn]
+    permuted = replace(log, click=click, weight=weight)
     return _derived(permuted) if inputs_follow_outcomes(log) else permuted
 
 
@@ -52,25 +57,29 @@ def _derived(log: Impressions) -> Impressions:
     )
     users = log.user_rows
     ((_, impressions, clicks),) = counted_before([(user, moment, click)], users)
-    if log.manifest.snapshot != "impression":
-        period = np.searchsorted(_ends(log), order, side="right").astype(np.int64)
-        unit, gap = _units(log, order)
+    period = np.searchsorted(_ends(log), order, side="right").astype(np.int64)
+    if log.manifest.snapshot_column is not None:
+        group, own = log.group_id[order], period == PERIODS.index("pretrain")
+        impressions, clicks = (_least(values, group, own) for values in (impressions, clicks))
+    elif log.manifest.snapshot != "impression":
+        unit, gap = _units(log, moment)
         state = Freezer(users, gap)
         impressions, clicks, _ = state.frozen(user, period, moment, unit, impressions, clicks)
     found = {}
     for name, values in (("impressions", impressions), ("clicks", clicks)):
         found[name] = np.empty(len(order), np.int32)
         found[name][order] = values
+    counted = replace(log, prior_impressions=found["impressions"], prior_clicks=found["clicks"])
+    if log.manifest.history == "given":
+        return counted
     clicked = order[click == 1]
     by_user = np.argsort(log.user_id[clicked], kind="stable")
     counts = np.bincount(log.user_id[clicked], minlength=users)
     return replace(
-        log,
+        counted,
         history_start=(np.cumsum(counts) - counts)[log.user_id],
         history_length=found["clicks"],
         history_items=np.asarray(log.item_id[clicked[by_user]]),
-        prior_impressions=found["impressions"],
-        prior_clicks=found["clicks"],
     )
 
 
@@ -82,12 +91,16 @@ def _ends(log: Impressions) -> list[int]:
     return ends[1:]
 
 
-def _units(log: Impressions, order: np.ndarray) -> tuple[np.ndarray, int | None]:
+def _least(values: np.ndarray, group: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """(n,) the smallest value of each row's group: that of its start; `own` rows keep theirs."""
+    least = np.full(int(group.max()) + 1, values.max())
+    np.minimum.at(least, group, values)
+    return np.where(own, values, least[group])
+
+
+def _units(log: Impressions, moment: np.ndarray) -> tuple[np.ndarray, int | None]:
     """The snapshot unit of each row, and the gap in ticks that ends one, if a gap does."""
-    assert log.timestamp is not None
-    if log.manifest.snapshot_column is not None:
-        return log.group_id[order].astype(np.int64), None
-    ticks = ticks_per_second(int(log.timestamp.max())) or 1
+    ticks = ticks_per_second(int(moment.max())) or 1
     if log.manifest.snapshot == "day":
-        return log.timestamp[order] // (ticks * DAY_S), None
-    return np.zeros(len(order), np.int64), ticks * SESSION_GAP_S
+        return moment // (ticks * DAY_S), None
+    return np.zeros(len(moment), np.int64), ticks * SESSION_GAP_S

@@ -113,7 +113,7 @@ def prepare(raw: Raw, progress: Progress) -> Prepared:
         for index, field in enumerate(ordered)
     )
     progress("numbering impressions")
-    order = _order(fields, set(columns))
+    order = _order(fields, set(columns), raw.snapshot.column)
     _encode(connection, fields, set(columns), order, raw.snapshot.column)
     progress("looking back in time")
     _count_earlier(connection, has_timestamp)
@@ -154,13 +154,14 @@ def _check_fields(fields: tuple[Field, ...]) -> None:
     raise_all(problems, DataError, "these fields cannot be stored:")
 
 
-def _order(fields: tuple[Field, ...], columns: set[str]) -> tuple[str, ...]:
+def _order(fields: tuple[Field, ...], columns: set[str], unit: str | None) -> tuple[str, ...]:
     """Rows in the order of time and everything else; without times, of the files."""
     if "timestamp" not in columns:
         return ("_line",)
     context = [quoted(field.name) for field in fields if field.of == "context"]
     key = ["timestamp", "user_id", "item_id", "click", *(["weight"] * ("weight" in columns))]
-    return (*key, *context, *(["_history"] * ("history" in columns)))
+    more = ["_history"] * ("history" in columns) + ["_unit"] * (unit is not None)
+    return (*key, *context, *more)
 
 
 def _encode(
@@ -188,7 +189,7 @@ def _encode(
         chosen.append(f"{_history_key('impressions.history')} AS _history")
     if unit is not None:
         value = f"nullif(impressions.{quoted(unit)}::VARCHAR, '')"
-        chosen.append(f"CASE WHEN {value} IS NOT NULL THEN hash({value}) END AS _unit")
+        chosen.append(f"CASE WHEN {value} IS NOT NULL THEN md5_number_lower({value}) END AS _unit")
     for index, field in enumerate(fields):
         if field.of == "context":
             expression, join = encoded(index, field, "impressions")
@@ -275,7 +276,8 @@ def _freeze(
         return
     block = "0"
     if raw.snapshot.kind == "period" and has_timestamp:
-        block = block_expression(connection, raw.split, train_blocks(periods))
+        within = block_expression(connection, raw.split, train_blocks(periods))
+        block = f"CASE WHEN _index = {PERIODS.index('train')} THEN {within} ELSE 0 END"
     freeze(connection, raw.snapshot, block, has_timestamp)
     if raw.snapshot.kind != "period":
         check_groups(connection, raw.snapshot)

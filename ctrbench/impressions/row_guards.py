@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ctrbench.impressions.periods import CHUNK, chunks, count_users
+from ctrbench.impressions.periods import CHUNK, chunks, count_users, ranges
+from ctrbench.impressions.snapshots import train_blocks
 from ctrbench.schema import Guard, Impressions
 
 REAL_TIME = (
@@ -151,6 +152,7 @@ def _wrong_histories(impressions: Impressions, rows: np.ndarray, times: np.ndarr
     np.minimum.at(least, unit, before)  # what the first impression of the unit saw
     start = impressions.history_start[rows][order]
     wrong = impressions.history_length[rows][order] != least[unit]
+    wrong |= _too_often_renewed(impressions, rows[order], users, unit)
     wrong |= start != start[first_of_user]
     clicked = np.flatnonzero(clicks)
     position = start[clicked] + earlier[clicked] - earlier[first_of_user][clicked]
@@ -159,6 +161,19 @@ def _wrong_histories(impressions: Impressions, rows: np.ndarray, times: np.ndarr
     stored = impressions.history_items[position[inside]]
     wrong[clicked[inside][stored != items[clicked[inside]]]] = True
     return int(np.count_nonzero(wrong))
+
+
+def _too_often_renewed(
+    impressions: Impressions, rows: np.ndarray, users: np.ndarray, unit: np.ndarray
+) -> np.ndarray:
+    """(n,) whether a row of `train` has a user with more states there than `period` has blocks."""
+    edges = impressions.manifest.periods
+    train = (rows >= edges["train"][0]) & (rows < edges["train"][1])
+    if impressions.manifest.snapshot != "period" or not train.any():
+        return np.zeros(len(rows), bool)
+    pairs = np.unique(np.stack([users[train], unit[train]]), axis=1)
+    states = np.bincount(pairs[0], minlength=int(users.max()) + 1)
+    return train & (states[users] > train_blocks(edges))
 
 
 def _units(impressions: Impressions, rows: np.ndarray) -> np.ndarray:
@@ -183,7 +198,10 @@ def _given_within_groups(impressions: Impressions, name: str) -> Guard:
     held, shown = own_outcomes(impressions)
     if not held:
         message = "histories are given; their times cannot be verified"
-        return Guard(name, "warning", f"{message}. {shown} test impressions hold no own outcomes")
+        message += f". {shown} test impressions hold no own outcomes"
+        if impressions.manifest.snapshot == "impression" and impressions.timestamp is not None:
+            message += f"; but click rates are as of each impression. {REAL_TIME}"
+        return Guard(name, "warning", message)
     message = (
         f"the given histories of {held} of {shown} test impressions hold items that their user "
         f"clicked earlier in the same evaluation group. {REAL_TIME}"
@@ -200,24 +218,35 @@ def own_outcomes(impressions: Impressions) -> tuple[int, int]:
     Returns:
         Such impressions, and all of the test period.
     """
-    rows = impressions.rows("test")
-    group = np.asarray(impressions.group_id[rows])
-    order = np.argsort(group, kind="stable")
-    held = 0
-    for members in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
-        own = rows.start + members
-        clicked = impressions.item_id[own[impressions.click[own] == 1]]
-        if len(own) == 1 or not len(clicked):
-            continue
-        first = _history(impressions, own[0])
-        fresh = np.setdiff1d(clicked, first)
-        held += sum(bool(np.isin(fresh, _history(impressions, row)).any()) for row in own[1:])
-    return held, rows.stop - rows.start
+    test = impressions.rows("test")
+    rows = np.arange(test.start, test.stop)
+    _, group = np.unique(impressions.group_id[test], return_inverse=True)
+    width = np.int64(impressions.item_rows)
+    first = np.full(int(group.max()) + 1, len(rows))
+    np.minimum.at(first, group, np.arange(len(rows)))  # rows of a period stand in order of time
+    clicked = impressions.click[rows] == 1
+    outcomes = np.unique(group[clicked] * width + impressions.item_id[rows[clicked]])
+    before = [items for _, items in _held(impressions, rows[first], np.arange(len(first)), width)]
+    fresh = np.setdiff1d(outcomes, np.concatenate(before), assume_unique=False)
+    holds = np.zeros(len(rows), bool)
+    for place, items in _held(impressions, rows, group, width):
+        holds[place[np.isin(items, fresh)]] = True
+    return int(np.count_nonzero(holds)), len(rows)
 
 
-def _history(impressions: Impressions, row: int) -> np.ndarray:
-    start = int(impressions.history_start[row])
-    return impressions.history_items[start : start + int(impressions.history_length[row])]
+def _held(
+    impressions: Impressions, rows: np.ndarray, group: np.ndarray, width: np.int64
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks of (place among the rows, group and item as one number) of the rows' history items."""
+    lengths = impressions.history_length[rows].astype(np.int64)
+    block = np.cumsum(lengths) // CHUNK
+    for number in np.unique(block):
+        mine = np.flatnonzero(block == number)
+        place = np.repeat(mine, lengths[mine])
+        items = impressions.history_items[
+            ranges(impressions.history_start[rows[mine]], lengths[mine])
+        ]
+        yield place, group[place] * width + items
 
 
 def own_target(impressions: Impressions) -> Guard:

@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 DAY_S = 24 * 3600
+MOST_BLOCKS = 64
+NEVER = np.iinfo(np.int64).min  # moment of the latest impression of who has none
 SESSION_GAP_S = 30 * 60  # without an impression of the user; the usual limit of web analytics
 OLDEST = 10**8  # smaller timestamps (before 1973) are an ordinal of the log, not seconds
 SCALES = ((10**11, 1), (10**14, 10**3), (10**17, 10**6))  # bound, ticks per second
-WANTED_COLUMN = ("session", "day")  # kinds whose units a column of the log may name
+KINDS_BY_COLUMN = ("session", "day")  # whose units a column of the log may name
+
+States = tuple[np.ndarray, np.ndarray, np.ndarray]  # prior impressions and clicks, group; (n,) each
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def parse_snapshot(kind: str, column: str | None = None) -> Snapshot:
     kinds: dict[str, SnapshotKind] = {name: name for name in get_args(SnapshotKind)}
     if kind not in kinds:
         raise ConfigError(unknown_name("snapshot", kind, kinds))
-    if column is not None and kind not in WANTED_COLUMN:
+    if column is not None and kind not in KINDS_BY_COLUMN:
         raise ConfigError(
             f"--snapshot-column {column} names sessions or days, but the snapshot is '{kind}'. Add "
             "--snapshot session or --snapshot day."
@@ -103,11 +107,13 @@ def ticks_per_second(latest: int) -> int | None:
 def train_blocks(periods: dict[str, tuple[int, int]]) -> int:
     """Return into how many blocks `period` divides `train`, each about as long as `test`.
 
+    MOST_BLOCKS at most: with more, states are older in the test than in training.
+
     >>> train_blocks({"train": (20, 70), "valid": (70, 80), "test": (80, 100)})
     2
     """
     train, test = (stop - start for start, stop in (periods["train"], periods["test"]))
-    return max(1, round(train / test))
+    return min(max(1, round(train / test)), MOST_BLOCKS)
 
 
 def freeze(
@@ -116,7 +122,7 @@ def freeze(
     """Make `frozen`, whose n-th row belongs to the n-th of `placed`, which is in order of time.
 
     Its columns: prior_impressions and prior_clicks as of the start of the impression's unit (NULL
-    without timestamps), and group_id, its evaluation group, from 1 in order of appearance. Rows of
+    without timestamps), and group_id, the number of its evaluation group, from 1. Rows of
     `pretrain` keep the state of their own moment: no CTR model is trained or judged on them, and
     pre-training takes its histories there.
 
@@ -131,24 +137,64 @@ def freeze(
     """
     import pyarrow as pa
 
-    unit, gap = _unit(connection, snapshot, block, has_timestamp)
-    users = 1 + scalar(connection, "SELECT max(user_id) FROM placed")
+    if snapshot.column is not None:
+        _check_column(connection, snapshot)
+        parts = _by_column(connection, has_timestamp)
+    else:
+        parts = _by_time(connection, snapshot, block, has_timestamp)
     connection.execute(
         "CREATE TABLE frozen (prior_impressions INTEGER, prior_clicks INTEGER, group_id INTEGER)"
     )
-    prior = "prior_impressions, prior_clicks" if has_timestamp else "0, 0"
-    moment = "timestamp" if has_timestamp else "0::BIGINT"
-    rows = connection.cursor().sql(f"SELECT user_id, _index, {moment}, {unit}, {prior} FROM placed")
-    state = Freezer(users, gap)
-    for batch in rows.to_arrow_reader(PART):
-        columns = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
-        impressions, clicks, group = state.frozen(*columns)
+    for impressions, clicks, group in parts:
         nothing = pa.nulls(len(group), pa.int32())
         kept = [impressions, clicks] if has_timestamp else [nothing, nothing]
         part = pa.table([*kept, group], names=["a", "b", "c"])
         connection.register("part", part)
         connection.execute("INSERT INTO frozen FROM part")
         connection.unregister("part")
+
+
+def _by_time(
+    connection: DuckDBPyConnection, snapshot: Snapshot, block: str, has_timestamp: bool
+) -> Iterator[States]:
+    """States by block, day or gap, part by part; memory is bounded by the users."""
+    reading = connection.cursor()  # the connection itself writes meanwhile
+    unit, gap = _unit(reading, snapshot, block, has_timestamp)
+    users = 1 + scalar(reading, "SELECT max(user_id) FROM placed")
+    prior = "prior_impressions, prior_clicks" if has_timestamp else "0, 0"
+    moment = "timestamp" if has_timestamp else "0::BIGINT"
+    rows = connection.cursor().sql(f"SELECT user_id, _index, {moment}, {unit}, {prior} FROM placed")
+    state = Freezer(users, gap)
+    for batch in rows.to_arrow_reader(PART):
+        yield state.frozen(*(column.to_numpy(zero_copy_only=False) for column in batch.columns))
+
+
+def _by_column(connection: DuckDBPyConnection, has_timestamp: bool) -> Iterator[States]:
+    """States by the units that a column names, part by part; memory is bounded by the units.
+
+    A unit is one whatever else the user does meanwhile: sessions may overlap. Units are told
+    apart by 64 bits of a hash of user, period and name.
+    """
+    key = "md5_number_lower(concat(user_id, chr(31), _index, chr(31), _unit)) AS key"
+    state = "prior_impressions, prior_clicks" if has_timestamp else "0, 0"
+    rows = f"(SELECT {key}, _index, {state} FROM placed) AS rows (key, period, shown, clicked)"
+    units = connection.cursor().sql(
+        f"SELECT key, min(shown), min(clicked) FROM {rows} GROUP BY key ORDER BY key"
+    )
+    keys, impressions, clicks = (column.to_numpy() for column in units.to_arrow_table().columns)
+    reading = connection.cursor().sql(
+        f"SELECT key, period = {PERIODS.index('pretrain')}, shown, clicked FROM {rows}"
+    )
+    for batch in reading.to_arrow_reader(PART):
+        mine, own, shown, clicked = (
+            column.to_numpy(zero_copy_only=False) for column in batch.columns
+        )
+        place = np.searchsorted(keys, mine)
+        yield (
+            np.where(own, shown, impressions[place]).astype(np.int32),
+            np.where(own, clicked, clicks[place]).astype(np.int32),
+            (1 + place).astype(np.int32),
+        )
 
 
 class Freezer:
@@ -164,7 +210,7 @@ class Freezer:
         owners = users * len(PERIODS)
         self._gap = gap
         self._unit = np.zeros(owners, np.int64)
-        self._last = np.full(owners, -1, np.int64)  # moment of the latest impression; -1: none
+        self._last = np.full(owners, NEVER)  # moment of the latest impression
         self._impressions = np.zeros(owners, np.int32)
         self._clicks = np.zeros(owners, np.int32)
         self._group = np.zeros(owners, np.int32)
@@ -184,9 +230,9 @@ class Freezer:
         order = np.lexsort((np.arange(len(owner)), unit, moment, owner))
         owner, moment, unit = owner[order], moment[order], unit[order]
         first = np.diff(owner, prepend=-1) != 0  # of its owner in this part
-        before = np.concatenate([[-1], moment[:-1]])
+        before = np.concatenate([[NEVER], moment[:-1]])
         before[first] = self._last[owner[first]]
-        starts = before < 0
+        starts = before == NEVER
         if self._gap is None:
             earlier = np.concatenate([[0], unit[:-1]])
             earlier[first] = self._unit[owner[first]]
@@ -220,9 +266,6 @@ def _unit(
     connection: DuckDBPyConnection, snapshot: Snapshot, block: str, has_timestamp: bool
 ) -> tuple[str, int | None]:
     """SQL for the unit of a row as BIGINT, and the gap in ticks that ends one, if a gap does."""
-    if snapshot.column is not None:
-        _check_column(connection, snapshot)
-        return "(_unit >> 1)::BIGINT", None
     if snapshot.kind == "period":
         return f"({block})::BIGINT", None
     if not has_timestamp:
@@ -251,8 +294,13 @@ def check_resolution(connection: DuckDBPyConnection) -> None:
 
 
 def _ticks(connection: DuckDBPyConnection, snapshot: Snapshot) -> int:
-    latest = scalar(connection, "SELECT max(timestamp) FROM placed")
+    first, latest = one_row(connection, "SELECT min(timestamp), max(timestamp) FROM placed")
     ticks = ticks_per_second(latest)
+    if ticks is not None and ticks_per_second(first) != ticks:
+        raise DataError(
+            f"the timestamps are of different units: {first} and {latest}. Give the whole log in "
+            "seconds since 1970."
+        )
     if ticks is None:
         raise DataError(
             f"the snapshot '{snapshot.kind}' needs clock times; the timestamps of this log (the "
@@ -265,6 +313,12 @@ def _ticks(connection: DuckDBPyConnection, snapshot: Snapshot) -> int:
         raise DataError(
             f"the snapshot '{snapshot.kind}' is finer than the timestamps, which are whole "
             f"multiples of {resolution / ticks / 3600:g} hours: use a coarser --snapshot."
+        )
+    if snapshot.kind == "day" and first // finest == latest // finest:
+        raise DataError(
+            f"the whole log lies on one day by its timestamps ({first} to {latest}, taken as "
+            "seconds since 1970), so the snapshot 'day' divides nothing. If they are something "
+            "else (20240131, for one), convert them; else use --snapshot session or period."
         )
     return ticks
 

@@ -33,11 +33,7 @@ class Judged:
     shares: Mapping[tuple[str, str], Share]  # of the attainable gain: (arm, measure's key)
     probes: Probes = field(default_factory=Probes)
     below_chance: tuple[tuple[Arm, Measure, float], ...] = ()  # baselines that are no reference
-
-    @property
-    def with_items(self) -> bool:
-        """Whether every interval accounts for item variance."""
-        return all(one.variance.with_items for one in self.found.values())
+    with_items: bool = False  # whether all intervals of the headline account for item variance
 
     def get(self, arm: Arm, reference: Arm, measure: Measure) -> Inference | None:
         """What one place says."""
@@ -52,7 +48,7 @@ def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
     headline = Measure(plan.headline)
     weak = below_chance(plan, arms)
     unfit = {(arm.label, measure) for arm, measure, _ in weak}
-    family, found = 0, {}
+    family, found, with_items = 0, {}, False
     for measure in plan.measures:
         together, alone = {}, {}
         for arm, reference, control in _pairs(plan, arms):
@@ -67,11 +63,14 @@ def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
         family += len(together)
         judged = infer(list(together.values()), plan.looks, list(alone.values()))
         found |= zip(together, judged, strict=True)
+        if measure == headline:
+            with_items = all(one.variance.with_items for one in judged or found.values())
         for place, contrast in alone.items():
             beside = [other for other in everything if other is not contrast]
             (found[place],) = infer([contrast], beside=beside)
-    shares = _shares(plan, arms, influences)
-    return Judged(family, found, shares, probe(plan, arms, influences), weak)
+    shares = _shares(plan, arms, influences, unfit)
+    probes = probe(plan, arms, influences)
+    return Judged(family, found, shares, probes, weak, with_items)
 
 
 def below_chance(plan: Comparison, arms: Arms) -> tuple[tuple[Arm, Measure, float], ...]:
@@ -89,7 +88,9 @@ def below_chance(plan: Comparison, arms: Arms) -> tuple[tuple[Arm, Measure, floa
     return tuple(found)
 
 
-def _shares(plan: Comparison, arms: Arms, influences: Influences) -> dict[tuple[str, str], Share]:
+def _shares(
+    plan: Comparison, arms: Arms, influences: Influences, unfit: set[tuple[str, Measure]]
+) -> dict[tuple[str, str], Share]:
     """What part of the attainable gain each arm captures, where the truth is known."""
     found = {}
     for measure in map(Measure, plan.metrics):
@@ -99,6 +100,8 @@ def _shares(plan: Comparison, arms: Arms, influences: Influences) -> dict[tuple[
             continue
         for arm in arms.cells.values():
             baseline = arms.baseline(arm.column)
+            if (baseline.label, measure) in unfit:
+                continue
             model = _contrast(arm, baseline, measure, influences)
             if model is None:
                 continue

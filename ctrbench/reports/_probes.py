@@ -14,7 +14,7 @@ from ctrbench.slices import Slice
 from ctrbench.stats import Inference, infer, pair, standard_error
 from ctrbench.stats.contrast import Measured, user_variance
 
-LEVEL = 0.05
+SURELY = 0.001  # chance of a false alarm in a table: arms share their users and their draws
 CHANCE = 0.5
 
 
@@ -52,10 +52,10 @@ class Probes:
 
     @property
     def ranked(self) -> list[PermutedFinding]:
-        """Arms that rank permuted outcomes better or worse than chance; Bonferroni over all."""
+        """Arms that rank permuted outcomes better or worse than chance; by Bonferroni over all."""
         from scipy.special import ndtri
 
-        limit = -float(ndtri(LEVEL / 2 / max(len(self.permuted), 1)))
+        limit = -float(ndtri(SURELY / 2 / max(len(self.permuted), 1)))
         return [
             one for one in self.permuted if abs(one.gauc - CHANCE) > limit * one.standard_error > 0
         ]

@@ -91,10 +91,12 @@ def _below_chance(judged: Judged) -> Iterator[str]:
 def _real_time(plan: Comparison) -> Iterator[str]:
     """A snapshot whose states hold outcomes of the evaluation group."""
     manifest = plan.dataset
-    if manifest.snapshot == "impression" and manifest.history == "derived":
+    derived = manifest.history == "derived"
+    if manifest.snapshot == "impression" and (derived or manifest.has_timestamp):
+        held = "histories and click rates hold" if derived else "click rates hold"
         yield (
-            "The data set's snapshot is 'impression': histories and click rates hold the user's "
-            f"own outcomes in the test period, and GAUC is biased by them. {CURE}"
+            f"The data set's snapshot is 'impression': {held} the user's own outcomes in the test "
+            f"period, and GAUC is biased by them. {CURE}"
         )
 
 

@@ -194,7 +194,9 @@ def write_summaries(workspace: Workspace, matrix: Matrix) -> None:
     """Keep what tables need beside the records, so that these are complete without the data."""
     store = Store(workspace)
     known = store.read_summary(matrix.dataset.name)
-    if known is None or known.manifest != matrix.dataset:
+    ceiling = store.ceiling_influence(matrix.dataset.name)
+    stale = bool(ceiling) and f"{WHOLE}/gauc/items" not in ceiling  # from before there were items
+    if known is None or known.manifest != matrix.dataset or stale:
         log = impressions.open_impressions(workspace, matrix.dataset.name)
         reference = reference_metrics(log)
         summary = DatasetSummary(

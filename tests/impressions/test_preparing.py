@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ctrbench.errors import CtrBenchError, DataError
 from ctrbench.impressions import Snapshot, check, open_impressions
+from ctrbench.impressions.permuting import permuted_outcomes
 from ctrbench.schema import PERIODS, Field
 from ctrbench.workspace import Workspace
 from tests.impressions.logs import build_log, long_log, row, rows_of
@@ -347,3 +348,59 @@ def test_text_belongs_to_items(tmp_path):
     field = Field(name="query", of="context", kind="text")
     with pytest.raises(DataError, match="only items have text"):
         build_log(Workspace(tmp_path), long_log(query="x"), fields=(field,))
+
+
+def interleaved(users=40, each=30):
+    """A random tenth of each user's impressions is test, whatever its time."""
+    rng = np.random.default_rng(0)
+    return [
+        row(user, int(rng.integers(9)), int(rng.random() < 0.5), 1000 * step + user)
+        | {"period": str(rng.choice(["train", "valid", "test"], p=[0.8, 0.1, 0.1]))}
+        for step in range(each)
+        for user in range(users)
+    ]
+
+
+@pytest.mark.parametrize("share", [None, 0.2])
+def test_periods_that_interleave_in_time_have_one_state_each(tmp_path, share):
+    rows = interleaved()
+    if share is not None:
+        rows = [r | {"period": "train" if r["period"] == "valid" else r["period"]} for r in rows]
+    build_log(Workspace(tmp_path), rows, "given", valid_share=share)
+    log = open_impressions(Workspace(tmp_path), "log")
+    for period in ("valid", "test"):
+        part = log.rows(period)
+        states = {}
+        for user, prior in zip(log.user_id[part], log.prior_impressions[part], strict=True):
+            states.setdefault(int(user), set()).add(int(prior))
+        assert max(map(len, states.values())) == 1
+    told = [g for g in check(Workspace(tmp_path), "log") if g.name == "history strictly before"]
+    assert [g.outcome for g in told] == ["ok"]
+
+
+def test_sessions_of_a_user_may_overlap(tmp_path):
+    rng = np.random.default_rng(1)
+    rows = [
+        row(step % 5, int(rng.integers(9)), int(rng.random() < 0.5), step)
+        | {"visit": f"{step // 40}{'ab'[int(rng.integers(2))]}"}
+        for step in range(400)
+    ]
+    field = Field(name="visit", of="context", kind="categorical")
+    by = Snapshot("session", "visit")
+    workspace = Workspace(tmp_path)
+    manifest = build_log(workspace, rows, snapshot=by, fields=(field,))
+    log = open_impressions(workspace, "log")
+    test = log.rows("test")
+    visits = {(r["user_id"], r["visit"]) for r in rows if r["timestamp"] >= 320}
+    assert len(set(log.group_id[test].tolist())) == len(visits) == 20
+    rng.shuffle(rows)
+    again = build_log(workspace, rows, snapshot=by, fields=(field,), name="again")
+    assert again.content_hash == manifest.content_hash
+    permuted = permuted_outcomes(log, np.random.default_rng(0))
+    assert (permuted.prior_impressions == log.prior_impressions).all()
+
+
+def test_times_that_are_no_seconds_are_refused_by_day(tmp_path):
+    rows = [r | {"timestamp": 2024013100 + r["timestamp"] % 24} for r in long_log()]
+    with pytest.raises(DataError, match="lies on one day"):
+        build_log(Workspace(tmp_path), rows, snapshot=Snapshot("day"))

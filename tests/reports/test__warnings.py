@@ -258,4 +258,7 @@ def test_real_time_states_are_told():
     [line] = compare(plan(dataset=data), baseline()).warnings
     assert "--snapshot period" in line
     data = manifest(snapshot="impression", history="given")
+    [line] = compare(plan(dataset=data), baseline()).warnings
+    assert "click rates hold" in line
+    data = manifest(snapshot="impression", history="given", has_timestamp=False)
     assert compare(plan(dataset=data), baseline()).warnings == ()
