@@ -20,7 +20,7 @@ import yaml
 from ctrbench import embeddings, impressions
 from ctrbench.datasets.movielens import MovieLens
 from ctrbench.embeddings.readers import Source
-from ctrbench.impressions import Raw, Snapshot, build, database, parse_split
+from ctrbench.impressions import Raw, build, database, parse_snapshot, parse_split
 from ctrbench.matrix import read_matrix
 from ctrbench.metrics import auc, gauc
 from ctrbench.runner.probes import with_noise
@@ -114,7 +114,7 @@ def add(
         connection.register("given", pa.table({**log, **text}))
         connection.execute("CREATE TABLE impressions AS FROM given")
         split = parse_split("time:20/50/10/20")
-        raw = Raw(connection, "table", "click = 1", split, snapshot=Snapshot(snapshot))  # pyright: ignore
+        raw = Raw(connection, "table", "click = 1", split, snapshot=parse_snapshot(snapshot))
         manifest = build(workspace, name, raw)
     if styles is not None:
         file = workspace.home / "styles.npz"
@@ -129,7 +129,7 @@ def add_movielens(workspace: Workspace, name: str, source: Path, split: str, sna
         return
     with database(workspace) as connection:
         raw = MovieLens(source).read(connection, parse_split(split), lambda what: None)
-        build(workspace, name, replace(raw, snapshot=Snapshot(snapshot)))  # pyright: ignore
+        build(workspace, name, replace(raw, snapshot=parse_snapshot(snapshot)))
 
 
 class Silent:

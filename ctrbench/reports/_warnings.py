@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from statistics import fmean
 
 from ctrbench.reports._caption import NAMES, REFERENCE, mean_metric, repeat_differences
@@ -279,37 +279,42 @@ def _few_users(plan: Comparison, arms: Arms) -> str:
 
 def _heavy_users(plan: Comparison, arms: Arms, judged: Judged) -> str:
     """Measures that a handful of users decide, however many there are."""
-    heavy = []
-    for measure in plan.measures:
-        found = (judged.get(arm, arms.baseline(arm.column), measure) for arm in arms.cells.values())
-        worth = next((one.worth for one in found if one is not None), math.inf)
-        if worth < FEWEST_WORTH:
-            where = measure.slice.title if measure.slice else "the test period"
-            heavy.append(f"{NAMES[measure.metric]} on {where} ({worth:.1f})")
+    heavy = _below(plan, arms, judged, lambda one: one.worth, FEWEST_WORTH)
     if not heavy:
         return ""
     return (
-        f"A few users weigh so much that all are worth fewer than {FEWEST_WORTH:g} of equal "
-        f"weight: {'; '.join(heavy)}. Intervals are wider than need be there, and below 3 too "
-        "narrow."
+        f"The effective number of users is below {FEWEST_WORTH:g}: {heavy}. Intervals are wider "
+        "than necessary there, and below 3 too narrow."
     )
 
 
 def _heavy_items(plan: Comparison, arms: Arms, judged: Judged) -> str:
     """Measures whose item variance rests on a handful of items."""
-    heavy = []
-    for measure in plan.measures:
-        found = (judged.get(arm, arms.baseline(arm.column), measure) for arm in arms.cells.values())
-        worth = next((one.items_worth for one in found if one is not None), math.inf)
-        if worth < FEWEST_ITEMS:
-            where = measure.slice.title if measure.slice else "the test period"
-            heavy.append(f"{NAMES[measure.metric]} on {where} ({worth:.1f})")
+    heavy = _below(plan, arms, judged, lambda one: one.items_worth, FEWEST_ITEMS)
     if not heavy:
         return ""
     return (
-        f"The effective number of items is below {FEWEST_ITEMS:g}: {'; '.join(heavy)}. Item "
-        "variance is known poorly there, and intervals may be too narrow for other items."
+        f"The effective number of items is below {FEWEST_ITEMS:g}: {heavy}. Item variance is known "
+        "poorly there, and intervals may be too narrow for other items."
     )
+
+
+def _below(
+    plan: Comparison,
+    arms: Arms,
+    judged: Judged,
+    worth: Callable[[Inference], float],
+    fewest: float,
+) -> str:
+    """The measures whose effective number is below a limit, with that number; empty if none is."""
+    found = []
+    for measure in plan.measures:
+        known = (judged.get(arm, arms.baseline(arm.column), measure) for arm in arms.cells.values())
+        number = next((worth(one) for one in known if one is not None), math.inf)
+        if number < fewest:
+            where = measure.slice.title if measure.slice else "the test period"
+            found.append(f"{NAMES[measure.metric]} on {where} ({number:.1f})")
+    return "; ".join(found)
 
 
 def _coverage(plan: Comparison, arms: Arms) -> list[str]:
