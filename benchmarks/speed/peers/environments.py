@@ -1,6 +1,6 @@
 """Make a virtual environment for every peer, which no single one could hold together.
 
-    python benchmarks/speed/peers/environments.py --root DIR
+    python benchmarks/speed/peers/environments.py --root DIR [PEER ...]
 
 Prints `peer interpreter` lines. What is there with the same requirements is left as it is.
 """
@@ -20,10 +20,12 @@ def main() -> None:
     """Make the environments that are missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True, help="folder of the environments")
-    root = parser.parse_args().root.resolve()
+    parser.add_argument("peers", nargs="*", help=f"of {', '.join(PEERS)}; without any: all")
+    given = parser.parse_args()
+    root = given.root.resolve()
     if sys.version_info[:2] != (3, 11):
         raise SystemExit("the requirements are pinned for Python 3.11; run this with python3.11.")
-    for peer in PEERS:
+    for peer in given.peers or PEERS:
         print(peer, environment(peer, root), flush=True)
 
 
