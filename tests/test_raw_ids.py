@@ -1,0 +1,80 @@
+"""One rule for ids: the same item whatever type its id has in a file, or a refusal."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from ctrbench.errors import DataError
+from ctrbench.raw_ids import as_text
+
+
+@pytest.mark.parametrize(
+    ("ids", "text"),
+    [
+        (np.array([1001, -5]), ["1001", "-5"]),
+        (np.array([2**64 - 59], np.uint64), ["18446744073709551557"]),
+        (np.array([1001.0, -0.0]), ["1001", "0"]),
+        (np.array([2.0**53 - 1]), ["9007199254740991"]),
+        (np.array([7.0], np.float16), ["7"]),
+        (np.array(["007", "NA", "null", "None", "7.0"]), ["007", "NA", "null", "None", "7.0"]),
+        (np.array([b"1001"]), ["1001"]),
+        (pa.array([Decimal("1001.00")]), ["1001"]),
+        (pa.array([Decimal(10) ** 60], pa.decimal256(70, 2)), ["1" + 60 * "0"]),
+        (pa.array(["a", "b"]).dictionary_encode(), ["a", "b"]),
+        (pa.array(["a"], pa.string_view()), ["a"]),
+        (pa.array([b"1001"]), ["1001"]),
+    ],
+)
+def test_ids_of_each_type(ids: np.ndarray | pa.Array, text: list[str]) -> None:
+    assert as_text(ids, "here") == text
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (["1001.0", "7"], ["1001", "7"]),
+        (["1.5E7", "9007199254740993"], ["15000000", "9007199254740993"]),
+        (["1001.0", "007"], ["1001.0", "007"]),  # a column of text
+        (["1001.0", "NA"], ["1001.0", "NA"]),
+        (["1e5", "3e7"], ["1e5", "3e7"]),  # nobody writes floats so
+        (["007", "7"], ["007", "7"]),
+    ],
+)
+def test_a_text_file_has_floats_only_where_all_are_numbers(
+    written: list[str], text: list[str]
+) -> None:
+    assert as_text(written, "ids.csv", typed=False) == text
+
+
+@pytest.mark.parametrize(
+    ("ids", "told"),
+    [
+        (np.array([1.5]), r"1 ids have a fraction, and are no ids: row 1 \(1.5\)"),
+        (np.array([1, np.inf]), "1 ids are infinite"),
+        (np.array([2.0**53]), r"2\^53 or more"),
+        (np.array([2.0**24], np.float32), r"2\^24 or more"),
+        (np.array([2048], np.float16), r"2\^11 or more"),
+        (np.array([np.nan]), "1 ids are missing: row 1"),
+        (np.array(["", "a"]), "1 ids are missing: row 1"),
+        (np.array([b"\xff"]), "no text in UTF-8"),
+        (np.array([[1]]), "expected one list"),
+        (np.array([1], object), "expected one list"),
+        (pa.array([Decimal("1001.50")]), "have a fraction"),
+        (pa.array([Decimal("1001.50")], pa.decimal256(70, 2)), "have a fraction"),
+        (pa.array([[1]]), r"of type BIGINT\[\]"),
+        (pa.array([True]), "of type BOOLEAN"),
+    ],
+)
+def test_what_is_no_id(ids: np.ndarray | pa.Array, told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        as_text(ids, "here")
+
+
+@pytest.mark.parametrize("written", [["1.0", "1.1"], ["1e16", "5"], ["1.2345678901234568e+18"]])
+def test_what_a_text_file_cannot_mean(written: list[str]) -> None:
+    with pytest.raises(DataError, match=r"fraction|2\^53"):
+        as_text(written, "ids.csv", typed=False)
