@@ -27,13 +27,13 @@ INTEGERS = (
     *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"),
     *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"),
 )
-EXACT = {"FLOAT": 2**24, "DOUBLE": 2**53}  # from here on whole numbers share a float
+EXACT = {"HALF": 2**11, "FLOAT": 2**24, "DOUBLE": 2**53}  # from here on whole numbers share one
 TEXTS = ("VARCHAR", "UUID", "ENUM")
 NUMBERS = "NUMBERS"  # of a text: a column of a file without types that holds floating point numbers
 
 _INTEGER = "-?(0|[1-9][0-9]*)"
-# by pandas and numpy: 1001.0, 1e+16; Java: 1.0E7; Rust: 1e16
-_FLOAT = rf"{_INTEGER}(\.[0-9]+)?((e\+|E)[0-9]+|e1[6-9]|e[2-9][0-9])|{_INTEGER}\.[0-9]+"
+# by pandas: 1001.0, 1e+16; numpy: 1001.; Java: 1.0E7; Rust: 1e16
+_FLOAT = rf"{_INTEGER}(\.[0-9]+)?((e\+|E)[0-9]+|e1[6-9]|e[2-9][0-9])|{_INTEGER}\.[0-9]*"
 EXAMPLES = 5
 
 

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ctrbench.datasets._tables import FLOATS, Rule, Table, broken_rules, not_a_number, number, text
+from ctrbench.datasets._lists import Wishes, list_rules, list_value
+from ctrbench.datasets._tables import FLOATS, Table, broken_rules, not_a_number, number, text
 from ctrbench.errors import DataError, raise_all
-from ctrbench.impressions.database import literal, one_row, quoted
+from ctrbench.impressions.database import one_row
 from ctrbench.schema import Field, FieldKind, FieldOwner
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 STRANGE = ("BLOB", "STRUCT", "MAP", "UNION", "BIT")  # types that no field can hold
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What the user says about columns, instead of what their types say."""
-
-    kinds: Mapping[str, FieldKind] = field(default_factory=dict)
-    separators: Mapping[str, str] = field(default_factory=dict)  # of lists in a text column
-    pad: str | None = None  # the value that fills up lists, dropped
 
 
 def read_fields(
@@ -51,27 +41,12 @@ def read_fields(
         Field(name=name, of=of, kind=kind) for name, kind in kinds.items() if kind is not None
     ]
     for table in tables:
-        rules: list[Rule] = [not_a_number(table, f.name) for f in fields if f.kind == "numeric"]
+        rules = [not_a_number(table, f.name) for f in fields if f.kind == "numeric"]
+        lists = [f.name for f in fields if f.kind == "list"]
+        rules += [rule for name in lists for rule in list_rules(table, name, wishes)]
         problems += broken_rules(connection, table, rules)
     raise_all(problems, DataError, "these columns cannot be read as fields:")
     return fields, [[_value(table, f, wishes) for f in fields] for table in tables]
-
-
-def list_value(table: Table, column: str, wishes: Wishes, whole: bool = False) -> str:
-    """SQL for a list of texts, a text cut at its separator; blanks and the pad are dropped.
-
-    Where the values are whole numbers already, `whole`, a list of numbers.
-    """
-    if whole:
-        pad = f"AND v::VARCHAR <> {literal(wishes.pad)}" if wishes.pad is not None else ""
-        values = f"{quoted(column)}::BIGINT[]"
-        return f"list_filter({values}, lambda v: v IS NOT NULL {pad})"
-    values = f"{quoted(column)}::VARCHAR[]"
-    if not table.types[column].endswith("]"):
-        separator = literal(wishes.separators.get(column, "|"))
-        values = f"string_split({text(table, column)}, {separator})"
-    kept = f"v <> {literal(wishes.pad)}" if wishes.pad is not None else "true"
-    return f"list_filter({values}, lambda v: v <> '' AND {kept})"
 
 
 def _kind(
@@ -84,7 +59,7 @@ def _kind(
     vectors = {kind for kind in types if kind.endswith("]") and kind.startswith(FLOATS)}
     if vectors or any(kind.startswith(STRANGE) for kind in types):
         return None
-    if any(kind.endswith("]") for kind in types):
+    if any(kind.endswith("]") for kind in types) or column in wishes.printed:
         return "list"
     if all(kind in FLOATS or kind.startswith("DECIMAL") for kind in types):
         return "numeric"

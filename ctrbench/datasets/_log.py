@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ctrbench.datasets._fields import Wishes, list_value, read_fields
+from ctrbench.datasets._fields import read_fields
+from ctrbench.datasets._ids import Kind, id_rules, id_value, ids_rules, ids_value
+from ctrbench.datasets._lists import Wishes, list_rules
 from ctrbench.datasets._tables import (
-    WHOLE,
     Rule,
     Table,
     broken_rules,
-    id_value,
+    filtered,
     missing,
     missing_columns,
     number,
     text,
 )
-from ctrbench.datasets._timestamps import timestamp_expressions
+from ctrbench.datasets._timestamps import DROP, Times, open_times, timestamp_expressions
 from ctrbench.errors import DataError, raise_all
-from ctrbench.impressions.database import literal, quoted
+from ctrbench.impressions.database import literal, one_row, quoted
+from ctrbench.raw_ids import INTEGERS
 from ctrbench.schema import PERIODS, Field
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 OPTIONAL = ("timestamp", "period", "history", "weight")
+LABELS = (
+    "write 0 for -1 or no, 1 for yes; for a rate, two rows with weights, the clicks and the others"
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,9 @@ class Log:
     clicks_only: bool  # every row is a click, so that there need not be a column that says so
     ignore_period: bool  # another split was asked for
     wishes: Wishes
-    whole: frozenset[str] = frozenset()  # of user_id and item_id, those that are whole numbers
+    ids: dict[str, Kind] = field(default_factory=dict)  # how user_id and item_id are read
+    time_format: str | None = None  # of timestamps as text
+    drop_invalid: bool = False  # leave out rows without ids or with times that cannot be
 
     @property
     def columns(self) -> dict[str, str]:
@@ -52,23 +59,27 @@ class Log:
 
 def make_impressions(
     connection: DuckDBPyConnection, log: Log, user_fields: list[str]
-) -> tuple[list[Field], tuple[str, ...]]:
+) -> tuple[list[Field], tuple[str, ...], dict[str, int]]:
     """Make the table or view `impressions`, and `users_of_log` if columns describe the user.
 
     Returns:
-        The fields of contexts and users, and what a reader must know of the timestamps.
+        The fields of contexts and users, what a reader must know of the rows, and counts.
 
     Raises:
         DataError: a column is missing, or rows hold what they should not.
     """
     _check_columns(log)
+    times = []
+    if "timestamp" in log.columns:
+        times = open_times(connection, log.tables, time_format=log.time_format)
+    log, times, dropped = _without_invalid(connection, log, times)
     problems = [
         problem
-        for table in log.tables
-        for problem in broken_rules(connection, table, _rules(log, table))
+        for index, table in enumerate(log.tables)
+        for problem in broken_rules(connection, table, _rules(log, index, times))
     ]
     raise_all(problems, DataError, "these impressions cannot be used:")
-    typed, notes = _typed(connection, log)
+    typed, notes = _typed(connection, log, times)
     own = {"user_id", "item_id", "click", *OPTIONAL, *user_fields}
     others = [column for column in log.columns if column not in own]
     context, values = read_fields(connection, log.tables, others, "context", log.wishes)
@@ -82,7 +93,36 @@ def make_impressions(
             for table, row in zip(log.tables, user_values, strict=True)
         ]
         connection.execute(f"CREATE VIEW users_of_log AS {_union(log, selects)}")
-    return context + users, notes
+    told = [f"{count:,} rows were left out: {why}." for why, count in dropped.items()]
+    counts = {"invalid_dropped": sum(dropped.values())} if log.drop_invalid else {}
+    return context + users, (*told, *notes), counts
+
+
+def _without_invalid(
+    connection: DuckDBPyConnection, log: Log, times: list[Times]
+) -> tuple[Log, list[Times], dict[str, int]]:
+    """The log without rows that lack an id or have no possible time, if asked for, and how many."""
+    if not log.drop_invalid:
+        return log, times, {}
+    tables, dropped = [], {}
+    for index, table in enumerate(log.tables):
+        bad = [_id_rules(log, table, name)[0] for name in ("user_id", "item_id")]  # missing ones
+        bad += times[index].impossible() if times else []
+        taken = "false"  # a row is counted once, for the first of its faults
+        for rule in bad:
+            (count,) = one_row(
+                connection,
+                f"SELECT count(*) FROM {table.relation} WHERE ({rule.wrong}) AND NOT ({taken})",
+            )
+            if count:
+                why = f"values of '{rule.column}' {rule.told}"
+                dropped[why] = dropped.get(why, 0) + count
+            taken += f" OR coalesce({rule.wrong}, false)"
+        tables.append(filtered(connection, table, f"NOT ({taken})"))
+    if not any(table.rows for table in tables):
+        raise DataError("--drop-invalid leaves no row of the log.")
+    times = [replace(time, table=table) for time, table in zip(times, tables, strict=bool(times))]
+    return replace(log, tables=tables), times, dropped
 
 
 def _check_columns(log: Log) -> None:
@@ -97,22 +137,31 @@ def _check_columns(log: Log) -> None:
                 f"{table.path}: {', '.join(strange)} stand(s) in it or in "
                 f"{log.tables[0].path}, but not in both; leave such columns out with --drop."
             )
-        if table.types.get("history") == "VARCHAR" and "history" not in log.wishes.separators:
+        cut = {*log.wishes.separators, *log.wishes.printed}
+        if table.types.get("history") == "VARCHAR" and "history" not in cut:
             problems.append(
                 f"{table.path}: 'history' is text; say how to cut it: --list 'history=^'."
             )
-    if any("no column 'click'" in problem for problem in problems):
+    if "click" in needed and any("click" not in table.types for table in log.tables):
         problems.append("another name: --rename is_click=click; clicks alone: --negatives 4.")
     raise_all(problems, DataError, "these impressions cannot be used:")
 
 
-def _rules(log: Log, table: Table) -> list[Rule]:
-    rules = [missing(table, "user_id"), missing(table, "item_id")]
+def _rules(log: Log, index: int, times: list[Times]) -> list[Rule]:
+    table = log.tables[index]
+    rules = []
+    for name in ("user_id", "item_id"):
+        absent, *others = _id_rules(log, table, name)
+        rules += [replace(absent, cure=DROP), *others]
+    rules += times[index].rules() if times else []
     if "click" in table.types:
         empty = missing(table, "click")
         rules.append(empty)
         wrong = f"NOT ({empty.wrong}) AND NOT coalesce({_click(table)} IN (0, 1), false)"
-        rules.append(Rule("click", wrong, "are neither 0 nor 1"))
+        rules.append(Rule("click", wrong, "are neither 0 nor 1", LABELS))
+    if "history" in table.types:
+        rules += list_rules(table, "history", log.wishes)
+        rules += ids_rules(table, "history", log.wishes, log.ids.get("item_id", "text"))
     if "weight" in table.types:
         wrong = f"NOT coalesce({number(table, 'weight')} > 0, false)"
         rules.append(Rule("weight", wrong, "are not above 0"))
@@ -123,20 +172,26 @@ def _rules(log: Log, table: Table) -> list[Rule]:
     return rules
 
 
+def _id_rules(log: Log, table: Table, column: str) -> list[Rule]:
+    return id_rules(table, column, log.ids.get(column, "text"))
+
+
 def _id(log: Log, table: Table, column: str) -> str:
-    return id_value(table, column, column in log.whole)
+    return id_value(table, column, log.ids.get(column, "text"))
 
 
 def _click(table: Table) -> str:
     """SQL for the label as a number; pandas writes True and False."""
-    if table.types["click"] in WHOLE:
+    if table.types["click"] in INTEGERS:
         return quoted("click")
     value = f"lower({text(table, 'click')})"
     words = f"CASE {value} WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
     return f"coalesce({words}, TRY_CAST({value} AS DOUBLE))"
 
 
-def _typed(connection: DuckDBPyConnection, log: Log) -> tuple[list[list[str]], tuple[str, ...]]:
+def _typed(
+    connection: DuckDBPyConnection, log: Log, times: list[Times]
+) -> tuple[list[list[str]], tuple[str, ...]]:
     """SQL for each table's columns that are no fields."""
     rows, notes = [], ()
     for table, period in zip(log.tables, log.periods, strict=True):
@@ -149,12 +204,12 @@ def _typed(connection: DuckDBPyConnection, log: Log) -> tuple[list[list[str]], t
         if "weight" in table.types:
             row.append(f"({number(table, 'weight')})::FLOAT AS weight")
         if "history" in table.types:
-            history = list_value(table, "history", log.wishes, "item_id" in log.whole)
-            row.append(f"{history} AS history")
+            kind = log.ids.get("item_id", "text")
+            row.append(f"{ids_value(table, 'history', log.wishes, kind)} AS history")
         rows.append(row)
-    if "timestamp" in log.columns:
-        times, notes = timestamp_expressions(connection, log.tables)
-        for row, time in zip(rows, times, strict=True):
+    if times:
+        moments, notes = timestamp_expressions(connection, times)
+        for row, time in zip(rows, moments, strict=True):
             row.append(f"{time} AS timestamp")
     return rows, notes
 

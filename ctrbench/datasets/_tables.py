@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -11,16 +9,23 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ctrbench.datasets._text_files import (
+    SEPARATORS,
+    Dialect,
+    TextFile,
+    open_bare,
+    open_text,
+    pattern,
+)
 from ctrbench.errors import DataError
 from ctrbench.impressions.database import column_types, first_line, literal, one_row, quoted
+from ctrbench.raw_ids import INTEGERS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
 EXAMPLES = 5  # wrong lines named in a message
-FLOATS = ("FLOAT", "DOUBLE")
-WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+FLOATS = ("HALF", "FLOAT", "DOUBLE")
 
 
 @dataclass(frozen=True)
@@ -30,16 +35,23 @@ class Table:
     path: Path
     relation: str
     types: dict[str, str]  # column -> DuckDB's type
-    first: int | None  # the line on which a text file's rows begin; None: Parquet, which has rows
+    rows: int
+    text_file: TextFile | None = None  # None: Parquet, whose columns have types
 
     @property
     def is_text(self) -> bool:
         """Whether the file's columns come without types."""
-        return self.first is not None
+        return self.text_file is not None
 
     def place(self, row: int) -> str:
-        """What a person calls the row-th row, counted from 1."""
-        return f"row {row}" if self.first is None else f"line {row + self.first - 1}"
+        """What a person calls the row-th row, counted from 1.
+
+        A line of a text file, unless values hold line ends or lines are empty.
+        """
+        header = 1 if self.text_file and self.text_file.has_header else 0
+        if self.text_file is None or self.text_file.lines != self.rows + header:
+            return f"row {row}"
+        return f"line {row + header}"
 
 
 @dataclass(frozen=True)
@@ -49,46 +61,45 @@ class Rule:
     column: str
     wrong: str  # SQL condition
     told: str  # continues "3 values of 'click' ..."
+    cure: str = ""  # what to do
 
 
 def read_table(
     connection: DuckDBPyConnection,
     path: Path,
     columns: list[str] | None = None,
-    separator: str | None = None,
-    encoding: str = "utf-8",
+    dialect: Dialect | None = None,
 ) -> Table:
-    """Open a CSV, TSV (also .gz) or Parquet file.
+    """Open a CSV, TSV (also .gz) or Parquet file; it may hold no rows.
 
     Args:
         connection: the table is made in this database.
         path: the file; its ending says what it is, unless `columns` are given.
         columns: of a text file without a header and without quotes.
-        separator: of such a file.
-        encoding: of a text file.
+        dialect: separator and encoding of text files, as the user says.
 
     Raises:
         DataError: the file is missing, empty, damaged, ragged, or of another kind.
     """
     import duckdb
 
-    _check_file(path)
+    check_file(path)
+    dialect = dialect or Dialect()
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     kind = suffixes[-1] if suffixes else ""
     name = quoted(f"file {path} {len(connection.execute('SHOW TABLES').fetchall())}")
+    text_file = None
     try:
         if columns is not None:
-            source = _text_source(path, columns, separator or ",", encoding, header=False)
+            text_file = open_bare(connection, path, columns, dialect)
         elif kind in SEPARATORS:
-            header = _header(path, SEPARATORS[kind])
-            source = _text_source(path, header, SEPARATORS[kind], encoding, header=True)
-        elif kind == ".parquet":
-            source = f"read_parquet({_pattern(path)})"
-        else:
+            text_file = open_text(connection, path, kind, dialect)
+        elif kind != ".parquet":
             raise DataError(f"{path}: cannot read {kind or 'a file without an ending'}; {_KINDS}")
-        made = "VIEW" if source.startswith("read_parquet") else "TABLE"
-        connection.execute(f"CREATE {made} {name} AS SELECT * FROM {source}")
-        table = Table(path, name, column_types(connection, name), _first(columns, made))
+        made = "TABLE" if text_file else "VIEW"
+        source = text_file.select() if text_file else f"FROM read_parquet({pattern(path)})"
+        connection.execute(f"CREATE {made} {name} AS {source}")
+        types = _types(connection, name, path, text_file)
         (rows,) = one_row(connection, f"SELECT count(*) FROM {name}")
     except duckdb.OutOfMemoryException:
         raise
@@ -96,8 +107,17 @@ def read_table(
         if "No space left" in str(error):
             raise
         raise DataError(f"{path} is damaged or no {kind[1:]} file: {_told(error)}") from error
-    if not rows:
-        raise DataError(f"{path} holds no rows.")
+    return Table(path, name, types, rows, text_file)
+
+
+def refuse_empty(table: Table) -> Table:
+    """The table, if it holds rows.
+
+    Raises:
+        DataError: it holds none.
+    """
+    if not table.rows:
+        raise DataError(f"{table.path} holds no rows.")
     return table
 
 
@@ -109,6 +129,27 @@ def renamed(connection: DuckDBPyConnection, table: Table, names: dict[str, str])
     return replace(
         table, relation=view, types={new: table.types[old] for old, new in names.items()}
     )
+
+
+def with_values(
+    connection: DuckDBPyConnection, table: Table, values: dict[str, str | None]
+) -> Table:
+    """The table with more columns of text, each of one value."""
+    view = quoted(f"more {table.relation}")
+    chosen = ", ".join(
+        f"{'NULL' if value is None else literal(value)}::VARCHAR AS {quoted(name)}"
+        for name, value in values.items()
+    )
+    connection.execute(f"CREATE VIEW {view} AS SELECT *, {chosen} FROM {table.relation}")
+    return replace(table, relation=view, types=table.types | dict.fromkeys(values, "VARCHAR"))
+
+
+def filtered(connection: DuckDBPyConnection, table: Table, condition: str) -> Table:
+    """The table with the rows only that a condition holds for."""
+    view = quoted(f"filtered {table.relation}")
+    connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {table.relation} WHERE {condition}")
+    (rows,) = one_row(connection, f"SELECT count(*) FROM {view}")
+    return replace(table, relation=view, rows=rows)
 
 
 def missing_columns(table: Table, needed: Iterable[str]) -> list[str]:
@@ -132,31 +173,16 @@ def broken_rules(connection: DuckDBPyConnection, table: Table, rules: list[Rule]
         if count:
             values = "value" if count == 1 else "values"
             told = f"{table.path}: {count} {values} of '{rule.column}' {rule.told}"
-            problems.append(f"{told}: {_examples(connection, table, rule)}")
+            cure = f"; {rule.cure}" if rule.cure else ""
+            problems.append(f"{told}: {_examples(connection, table, rule)}{cure}")
     return problems
 
 
 def missing(table: Table, column: str) -> Rule:
     """No row may lack this column's value."""
-    whole = table.types[column] in WHOLE
+    whole = table.types[column] in INTEGERS
     value = quoted(column) if whole else text(table, column)
     return Rule(column, f"{value} IS NULL", "missing")
-
-
-def whole_ids(connection: DuckDBPyConnection, tables: Iterable[Table], column: str) -> bool:
-    """Whether ids are whole numbers from 0 in every table that has them, which joins faster."""
-    there = [table for table in tables if column in table.types]
-    return all(
-        table.types[column] in WHOLE
-        and (one_row(connection, f"SELECT min({quoted(column)}) FROM {table.relation}")[0] or 0)
-        >= 0
-        for table in there
-    )
-
-
-def id_value(table: Table, column: str, whole: bool) -> str:
-    """SQL for an id: a number where all are whole numbers, else text."""
-    return f"{quoted(column)}::BIGINT" if whole else text(table, column)
 
 
 def text(table: Table, column: str) -> str:
@@ -166,6 +192,8 @@ def text(table: Table, column: str) -> str:
         whole = f"isfinite({name}) AND {name} = floor({name})"
         return f"""CASE WHEN {whole} THEN {name}::HUGEINT::VARCHAR
             WHEN NOT isnan({name}) THEN {name}::VARCHAR END"""
+    if table.types[column].startswith("DECIMAL"):
+        return f"CASE WHEN {name} % 1 = 0 THEN {name}::HUGEINT ELSE {name} END::VARCHAR"
     return f"nullif({name}::VARCHAR, '')"
 
 
@@ -187,7 +215,7 @@ def not_a_number(table: Table, column: str) -> Rule:
 _KINDS = "use .csv, .tsv (also .gz) or .parquet."
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
     if not path.exists():
         near = get_close_matches(path.name, [p.name for p in path.parent.glob("*")], n=1)
         hint = f" Did you mean {path.with_name(near[0])}?" if near else ""
@@ -198,44 +226,16 @@ def _check_file(path: Path) -> None:
         raise DataError(f"{path} is empty.")
 
 
-def _header(path: Path, separator: str) -> list[str]:
-    """The column names of a text file's first line."""
-    opened = gzip.open if path.suffix.lower() == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-            columns = next(csv.reader(file, delimiter=separator), [])
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is damaged or no text file in UTF-8: {error}") from error
-    lowered = [column.lower() for column in columns]
-    twice = sorted({column for column in lowered if lowered.count(column) > 1})
-    if "" in columns or twice:
-        wrong = "a column has no name" if "" in columns else f"{', '.join(twice)} stand twice"
-        raise DataError(f"{path}: the first line must name every column once; {wrong}.")
-    return columns
-
-
-def _text_source(
-    path: Path, columns: list[str], separator: str, encoding: str, *, header: bool
-) -> str:
-    """SQL that reads a text file's columns as VARCHAR, guessing nothing."""
-    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
-    quote = literal('"' if header else "")
-    return (
-        f"read_csv({_pattern(path)}, auto_detect = false, header = {str(header).lower()}, "
-        f"delim = {literal(separator)}, quote = {quote}, escape = {quote}, "
-        f"encoding = {literal(encoding)}, columns = {{{types}}})"
-    )
-
-
-def _pattern(path: Path) -> str:
-    """The path as an SQL string in which nothing is a wildcard."""
-    return literal("".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path)))
-
-
-def _first(columns: list[str] | None, made: str) -> int | None:
-    if made == "VIEW":
-        return None
-    return 1 if columns is not None else 2
+def _types(
+    connection: DuckDBPyConnection, name: str, path: Path, text_file: TextFile | None
+) -> dict[str, str]:
+    """The type of each column; half floats by their own name, because they hold fewer numbers."""
+    types = column_types(connection, name)
+    if text_file is None and "FLOAT" in types.values():
+        query = f"SELECT name FROM parquet_schema({pattern(path)}) WHERE type_length = '2'"
+        halves = {column for (column,) in connection.execute(query).fetchall()}
+        types |= {column: "HALF" for column in types if column in halves}
+    return types
 
 
 def _told(error: Exception) -> str:

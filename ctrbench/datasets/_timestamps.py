@@ -2,79 +2,137 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ctrbench.datasets._tables import Rule, Table, broken_rules, text
-from ctrbench.errors import DataError, raise_all
-from ctrbench.impressions.database import one_row, quoted
+from ctrbench.datasets._tables import FLOATS, Rule, Table, text
+from ctrbench.errors import ConfigError, DataError
+from ctrbench.impressions.database import literal, one_row, quoted
+from ctrbench.raw_ids import EXACT
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 # Numbers below the bound are in this unit if they count from 1970; 1e11 seconds is the year 5138.
 UNITS = (("seconds", 10**11), ("milliseconds", 10**14), ("microseconds", 10**17))
-WHOLE = r"-?[0-9]+(\.0*)?"
+TICKS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+NUMBER = r"[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?"
+ZONE = r".*[0-9]\s*([zZ]|UTC|GMT|[-+][0-9]{2}(:?[0-9]{2})?)"
+ENOUGH = 10  # distinct timestamps from which on a coarse grid is no accident
+ROUNDED = 1000  # seconds: nobody measures time in multiples of a thousand
+DAY = 86400
+DROP = "--drop-invalid leaves such rows out, and counts them"
+
+
+@dataclass(frozen=True)
+class Times:
+    """How one table's timestamps are read."""
+
+    table: Table
+    column: str
+    dated: bool  # dates, or numbers
+    value: str  # SQL: microseconds of a date, as BIGINT, or the number, as DECIMAL
+
+    def rules(self) -> list[Rule]:
+        """What no timestamp may be."""
+        rules = self.impossible()
+        exact = EXACT.get(self.table.types[self.column])
+        if exact and exact < EXACT["DOUBLE"]:
+            told = "are too large for a float of 32 bits, which rounds them"
+            wrong = f"abs({quoted(self.column)}) >= {exact}"
+            rules.append(Rule(self.column, wrong, told, "write them as whole numbers"))
+        return rules
+
+    def impossible(self) -> list[Rule]:
+        """What makes a single row useless."""
+        kind = "dates like the others" if self.dated else "numbers or ISO dates"
+        there = f"{text(self.table, self.column)} IS NOT NULL"
+        form = "--time-format names another form, such as %m/%d/%Y"
+        unread = f"{there} AND {self.value} IS NULL"
+        return [
+            Rule(self.column, f"NOT ({there})", "missing", DROP),
+            Rule(self.column, unread, f"are no {kind}", form),
+            Rule(self.column, f"{self.value} < 0", "are negative, before 1970", DROP),
+        ]
+
+
+def open_times(
+    connection: DuckDBPyConnection,
+    tables: list[Table],
+    column: str = "timestamp",
+    time_format: str | None = None,
+) -> list[Times]:
+    """How each table's timestamps are read; whether they can be, `Times.rules` say.
+
+    Raises:
+        ConfigError: a time format beside columns that are no text.
+        DataError: some tables hold dates and others numbers, or only some a time zone.
+    """
+    if time_format is not None:
+        typed = [table.path for table in tables if table.types[column] != "VARCHAR"]
+        if typed:
+            raise ConfigError(f"--time-format is for text; {typed[0]} holds {column} by its type.")
+        value = f"epoch_us(try_strptime({quoted(column)}, {literal(time_format)}))"
+        return [Times(table, column, True, value) for table in tables]
+    dated = [_is_dated(connection, table, column) for table in tables]
+    if len(set(dated)) > 1:
+        raise DataError(
+            "mixed units: some files hold dates as timestamps, others numbers: "
+            f"{tables[dated.index(True)].path} and {tables[dated.index(False)].path}."
+        )
+    if dated[0]:
+        _refuse_mixed_zones(connection, tables, column)
+    return [
+        Times(table, column, date, _value(table, column, date))
+        for table, date in zip(tables, dated, strict=True)
+    ]
 
 
 def timestamp_expressions(
-    connection: DuckDBPyConnection, tables: list[Table], column: str = "timestamp"
+    connection: DuckDBPyConnection, times: list[Times]
 ) -> tuple[list[str], tuple[str, ...]]:
     """SQL for the timestamp of each table as BIGINT, and what a reader must know of it.
 
-    Whole numbers below 1e11 stay as they are; milliseconds, microseconds and dates become seconds,
-    unless smaller gaps would be lost.
+    Whole numbers below 1e11 stay as they are; smaller units and dates become seconds, unless
+    smaller gaps would be lost. The tables hold nothing that their rules forbid.
 
     Raises:
-        DataError: values are missing, negative, no timestamps, or of different units.
+        DataError: values of different units, or rounded to what a float of 32 bits can hold.
     """
-    dated = [_is_dated(connection, table, column) for table in tables]
-    values = [_value(table, column, date) for table, date in zip(tables, dated, strict=True)]
-    problems = []
-    for table, value, date in zip(tables, values, dated, strict=True):
-        kind = "dates like the others" if date else "whole numbers or ISO dates"
-        there = f"{text(table, column)} IS NOT NULL"
-        problems += broken_rules(
-            connection,
-            table,
-            [
-                Rule(column, f"NOT ({there})", "missing"),
-                Rule(column, f"{there} AND {value} IS NULL", f"are no {kind}"),
-                Rule(column, f"{value} < 0", "are negative"),
-            ],
-        )
-    raise_all(problems, DataError, "these timestamps cannot be used:")
-    if len(set(dated)) > 1:
-        raise DataError("mixed units: some files hold dates as timestamps, others numbers.")
-    return _in_one_unit(connection, tables, column, values, "microseconds" if dated[0] else None)
-
-
-def _in_one_unit(
-    connection: DuckDBPyConnection,
-    tables: list[Table],
-    column: str,
-    values: list[str],
-    unit: str | None,
-) -> tuple[list[str], tuple[str, ...]]:
-    union = " UNION ALL ".join(
-        f"SELECT {value} AS t FROM {table.relation}"
-        for table, value in zip(tables, values, strict=True)
-    )
-    low, high, whole_ms, whole_us = one_row(
+    union = " UNION ALL ".join(f"SELECT {t.value} AS t FROM {t.table.relation}" for t in times)
+    low, high, *whole = one_row(
         connection,
-        f"SELECT min(t), max(t), bool_and(t % 1000 = 0), bool_and(t % 1000000 = 0) FROM ({union})",
+        f"""SELECT min(t), max(t), bool_and(t % 1 = 0), bool_and(t % 1000 = 0),
+        bool_and(t % 1000000 = 0), bool_and(t % 1000000000 = 0) FROM ({union})""",
     )
-    if unit is None and _unit(low) != _unit(high):
+    unit = "microseconds" if times[0].dated else _unit(high)
+    if not times[0].dated and _unit(low) != unit:
         raise DataError(
-            f"mixed units in '{column}': {low} looks like {_unit(low)}, {high} like {_unit(high)}; "
-            "give the whole log in one unit."
+            f"mixed units in '{times[0].column}': {low:.0f} looks like {_unit(low)}, {high:.0f} "
+            f"like {unit}; give the whole log in one unit."
         )
-    unit = unit or _unit(high)
-    divisor, whole = {"milliseconds": (1000, whole_ms), "microseconds": (10**6, whole_us)}.get(
-        unit, (1, True)
-    )
-    if not whole:
-        return values, (f"Timestamps are kept in {unit}: in whole seconds, gaps would be lost.",)
-    return [f"({value}) // {divisor}" for value in values], ()
+    notes = _rounded(connection, union, high, TICKS[unit])
+    scaled, kept = _scale(unit, dict(zip((0, 3, 6, 9), whole, strict=True)))
+    if kept != "seconds":
+        notes.append(f"Timestamps are kept in {kept}: in whole seconds, gaps would be lost.")
+    return [scaled.format(t.value) for t in times], tuple(notes)
+
+
+def _scale(unit: str, whole: dict[int, bool]) -> tuple[str, str]:
+    """SQL that turns numbers, named `{}`, into whole ones, and the unit they are in then.
+
+    Args:
+        unit: of the numbers.
+        whole: whether all are multiples of ten to this power.
+    """
+    ticks = TICKS[unit]
+    if not whole[0] and ticks < 10**6:  # fractions of seconds or milliseconds
+        return f"({{}} * {10**6 // ticks})::BIGINT", "microseconds"
+    if whole[len(str(ticks)) - 1]:
+        return f"({{}})::BIGINT // {ticks}", "seconds"
+    if unit == "nanoseconds" and whole[3]:
+        return "({})::BIGINT // 1000", "microseconds"
+    return "({})::BIGINT", unit
 
 
 def _is_dated(connection: DuckDBPyConnection, table: Table, column: str) -> bool:
@@ -85,30 +143,86 @@ def _is_dated(connection: DuckDBPyConnection, table: Table, column: str) -> bool
     value = quoted(column)
     (dates,) = one_row(
         connection,
-        f"""SELECT 2 * count(*) FILTER (TRY_CAST({value} AS {_moment(kind)}) IS NOT NULL
-                AND NOT regexp_full_match({value}, '{WHOLE}')) > count({value})
+        f"""SELECT 2 * count(*) FILTER (TRY_CAST({value} AS TIMESTAMPTZ) IS NOT NULL
+                AND NOT regexp_full_match({value}, '{NUMBER}')) > count({value})
             FROM {table.relation}""",
     )
     return dates
 
 
 def _value(table: Table, column: str, dated: bool) -> str:
-    """SQL for a timestamp as BIGINT: microseconds of a date, or the number itself."""
+    """SQL for a timestamp: microseconds of a date as BIGINT, or the number itself as DECIMAL."""
     value, kind = quoted(column), table.types[column]
-    if dated:
-        return f"epoch_us(TRY_CAST({value} AS {_moment(kind)}))"
+    if dated:  # a text may name its time zone, UTC if it does not
+        moment = "TIMESTAMPTZ" if kind == "VARCHAR" else "TIMESTAMP"
+        return f"epoch_us(TRY_CAST({value} AS {moment}))"
     if kind == "VARCHAR":
-        whole = f"regexp_full_match({value}, '{WHOLE}')"
-        return f"CASE WHEN {whole} THEN TRY_CAST(split_part({value}, '.', 1) AS BIGINT) END"
-    if kind in ("FLOAT", "DOUBLE"):
-        return f"CASE WHEN {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
-    return f"TRY_CAST({value} AS BIGINT)"
+        value = f"CASE WHEN regexp_full_match({value}, '{NUMBER}') THEN {value} END"
+    elif kind in FLOATS:
+        value = f"round({value}::DOUBLE, 6)"
+    return f"TRY_CAST({value} AS DECIMAL(28, 6))"
 
 
-def _moment(kind: str) -> str:
-    """The type through which a date is read: a text may name its time zone, UTC if it does not."""
-    return "TIMESTAMPTZ" if kind == "VARCHAR" else "TIMESTAMP"
+def _refuse_mixed_zones(connection: DuckDBPyConnection, tables: list[Table], column: str) -> None:
+    """Dates with and without a time zone in one log are hours apart, and nobody sees it.
+
+    Raises:
+        DataError: some have one, others do not.
+    """
+    found = {True: "", False: ""}
+    for table in tables:
+        kind = table.types[column]
+        zoned, naive = kind == "TIMESTAMP WITH TIME ZONE", kind != "TIMESTAMP WITH TIME ZONE"
+        if kind == "VARCHAR":
+            has_zone = f"regexp_full_match(trim({quoted(column)}), '{ZONE}')"
+            has_time = f"contains({quoted(column)}, ':')"
+            zoned, naive = one_row(
+                connection,
+                f"""SELECT coalesce(bool_or({has_time} AND {has_zone}), false),
+                coalesce(bool_or(NOT ({has_time} AND {has_zone})), false)
+                FROM {table.relation} WHERE {text(table, column)} IS NOT NULL""",
+            )
+        found[True] = found[True] or str(table.path) * zoned
+        found[False] = found[False] or str(table.path) * naive
+    if found[True] and found[False]:
+        raise DataError(
+            f"'{column}' has a time zone in {found[True]} and none in {found[False]}: the same "
+            "moment may be hours apart. Write all of them in one way; without a zone they are "
+            "taken as UTC."
+        )
 
 
-def _unit(value: int) -> str:
+def _rounded(connection: DuckDBPyConnection, union: str, high: float, ticks: int) -> list[str]:
+    """A note where timestamps look rounded: all are multiples of a thousand seconds.
+
+    Raises:
+        DataError: they went through a float of 32 bits, whose numbers stand 128 seconds apart in
+            2023. Whole days are such numbers, too, and are let through.
+    """
+    if high < EXACT["FLOAT"] * ticks:
+        return []
+    step = ROUNDED * ticks
+    halved, days, coarse = one_row(
+        connection,
+        f"""SELECT bool_and(t::FLOAT::DOUBLE = t::DOUBLE), bool_and(t % {DAY * ticks} = 0),
+        bool_and(t % {step} = 0) FROM ({union})""",
+    )
+    if not (halved or coarse) or days:
+        return []
+    (distinct,) = one_row(connection, f"SELECT count(DISTINCT t) FROM ({union})")
+    if distinct < ENOUGH:
+        return []
+    if halved:
+        raise DataError(
+            f"all timestamps ({distinct:,} different ones) are numbers that a float of 32 bits can "
+            "hold: they were rounded, up to minutes apart, and histories would hold clicks of "
+            "later impressions. Write them from the source again, as whole numbers."
+        )
+    return [
+        f"All timestamps are multiples of {ROUNDED:,} seconds, as if they had been rounded: "
+        "impressions of one moment do not see each other's clicks."
+    ]
+
+
+def _unit(value: float) -> str:
     return next((unit for unit, bound in UNITS if value < bound), "nanoseconds")

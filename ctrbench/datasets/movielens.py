@@ -12,7 +12,9 @@ import typer
 
 from ctrbench.datasets._base import Importer
 from ctrbench.datasets._entities import make_entities
-from ctrbench.datasets._fields import Wishes, read_fields
+from ctrbench.datasets._fields import read_fields
+from ctrbench.datasets._ids import id_rules, id_value
+from ctrbench.datasets._lists import Wishes
 from ctrbench.datasets._tables import (
     Rule,
     Table,
@@ -20,9 +22,11 @@ from ctrbench.datasets._tables import (
     missing,
     missing_columns,
     read_table,
+    refuse_empty,
     text,
 )
-from ctrbench.datasets._timestamps import timestamp_expressions
+from ctrbench.datasets._text_files import Dialect
+from ctrbench.datasets._timestamps import Times, open_times, timestamp_expressions
 from ctrbench.errors import ConfigError, DataError, raise_all
 from ctrbench.impressions import Progress, Raw, parse_split
 from ctrbench.impressions.database import literal, quoted
@@ -66,12 +70,12 @@ class MovieLens(Importer):
             raise ConfigError(f"--threshold {self.threshold} will not do: give a rating, as 4.")
         progress("reading ratings")
         files = _find(connection, self.source)
-        _check(connection, files)
-        (when,), notes = timestamp_expressions(connection, [files.ratings])
+        times = _check(connection, files)
+        (when,), notes = timestamp_expressions(connection, times)
         connection.execute(
             f"""CREATE VIEW impressions AS
-            SELECT {text(files.ratings, "userId")} AS user_id,
-                {text(files.ratings, "movieId")} AS item_id,
+            SELECT {id_value(files.ratings, "userId", "text")} AS user_id,
+                {id_value(files.ratings, "movieId", "text")} AS item_id,
                 (rating::DOUBLE >= {self.threshold})::TINYINT AS click, {when} AS timestamp
             FROM {files.ratings.relation}"""
         )
@@ -93,7 +97,7 @@ class MovieLens(Importer):
         )
 
     def _movies(self, connection: DuckDBPyConnection, files: _Files) -> list[Field]:
-        key = text(files.movies, "movieId")
+        key = id_value(files.movies, "movieId", "text")
         query = f"""SELECT {key} AS item_id, {files.genres} AS genres, trim(title) AS title,
             regexp_extract(title, '{YEAR}', 1) AS year FROM {files.movies.relation}"""
         fields = [
@@ -138,17 +142,21 @@ def _find(connection: DuckDBPyConnection, folder: Path) -> _Files:
 
 def _csv(connection: DuckDBPyConnection, folder: Path) -> _Files:
     ratings, movies = folder / "ratings.csv", folder / "movies.csv"
-    return _Files(read_table(connection, ratings), read_table(connection, movies), JOINED_GENRES)
+    return _Files(
+        refuse_empty(read_table(connection, ratings)),
+        refuse_empty(read_table(connection, movies)),
+        JOINED_GENRES,
+    )
 
 
 def _dat(connection: DuckDBPyConnection, folder: Path) -> _Files:
     """ml-1m; also ml-10m, whose movies are in UTF-8 and which has no users."""
     movies, users = folder / "movies.dat", folder / "users.dat"
     return _Files(
-        read_table(connection, folder / "ratings.dat", RATINGS, "::"),
-        read_table(connection, movies, MOVIES, "::", _encoding(movies)),
+        _bare(connection, folder / "ratings.dat", RATINGS, "::"),
+        _bare(connection, movies, MOVIES, "::"),
         JOINED_GENRES,
-        read_table(connection, users, [*USERS_1M, "zip"], "::") if users.exists() else None,
+        _bare(connection, users, [*USERS_1M, "zip"], "::") if users.exists() else None,
     )
 
 
@@ -158,12 +166,17 @@ def _hundred_thousand(connection: DuckDBPyConnection, folder: Path) -> _Files:
     flags = [f"CASE WHEN flag{i} = '1' THEN {literal(g)} END" for i, g in enumerate(GENRES) if g]
     columns += [f"flag{index}" for index in range(len(GENRES))]
     return _Files(
-        read_table(connection, folder / "u.data", RATINGS, "\t"),
-        read_table(connection, movies, columns, "|", _encoding(movies)),
+        _bare(connection, folder / "u.data", RATINGS, "\t"),
+        _bare(connection, movies, columns, "|"),
         f"list_filter([{', '.join(flags)}], lambda g: g IS NOT NULL)",
-        read_table(connection, users, [*USERS_100K, "zip"], "|") if users.exists() else None,
+        _bare(connection, users, [*USERS_100K, "zip"], "|") if users.exists() else None,
         "numeric",
     )
+
+
+def _bare(connection: DuckDBPyConnection, path: Path, columns: list[str], separator: str) -> Table:
+    dialect = Dialect(separator, _encoding(path))
+    return refuse_empty(read_table(connection, path, columns, dialect))
 
 
 def _encoding(path: Path) -> str:
@@ -177,17 +190,19 @@ def _encoding(path: Path) -> str:
     return "utf-8"
 
 
-def _check(connection: DuckDBPyConnection, files: _Files) -> None:
-    """Every rating has ids and a number, every movie an id."""
+def _check(connection: DuckDBPyConnection, files: _Files) -> list[Times]:
+    """Every rating has ids, a number and a time, every movie an id; how times are read."""
     problems = missing_columns(files.ratings, RATINGS)
     problems += missing_columns(files.movies, ["movieId", "title"])
     if "flag0" not in files.movies.types:
         problems += missing_columns(files.movies, ["genres"])
     raise_all(problems, DataError, "this is not MovieLens:")
     rating = text(files.ratings, "rating")
+    times = open_times(connection, [files.ratings])
     rules = [
-        missing(files.ratings, "userId"),
-        missing(files.ratings, "movieId"),
+        *id_rules(files.ratings, "userId", "text"),
+        *id_rules(files.ratings, "movieId", "text"),
+        *times[0].rules(),
         missing(files.ratings, "rating"),
         Rule(
             "rating",
@@ -196,22 +211,23 @@ def _check(connection: DuckDBPyConnection, files: _Files) -> None:
         ),
     ]
     problems = broken_rules(connection, files.ratings, rules)
-    problems += broken_rules(connection, files.movies, [missing(files.movies, "movieId")])
+    problems += broken_rules(connection, files.movies, id_rules(files.movies, "movieId", "text"))
     raise_all(problems, DataError, "these ratings cannot be used:")
+    return times
 
 
 def _more_fields(connection: DuckDBPyConnection, path: Path) -> list[Field]:
     """Make the table `more_fields` from a file by movieId or item_id."""
-    table = read_table(connection, path)
+    table = refuse_empty(read_table(connection, path))
     key = "item_id" if "item_id" in table.types else "movieId"
     raise_all(missing_columns(table, [key]), DataError, "--item-fields cannot be joined:")
     columns = [column for column in table.types if column != key]
     taken = sorted({"genres", "title", "year"} & {column.lower() for column in columns})
     problems = [f"{path}: MovieLens has a field '{name}' already; rename it." for name in taken]
-    problems += broken_rules(connection, table, [missing(table, key)])
+    problems += broken_rules(connection, table, id_rules(table, key, "text"))
     raise_all(problems, DataError, "--item-fields cannot be joined:")
     fields, (values,) = read_fields(connection, [table], columns, "item", Wishes())
-    chosen = [f"{text(table, key)} AS item_id"]
+    chosen = [f"{id_value(table, key, 'text')} AS item_id"]
     chosen += [f"{v} AS {quoted(f.name)}" for v, f in zip(values, fields, strict=True)]
     query = f"SELECT {', '.join(chosen)} FROM {table.relation}"
     make_entities(connection, "more_fields", "item_id", query, str(path))
@@ -219,13 +235,12 @@ def _more_fields(connection: DuckDBPyConnection, path: Path) -> list[Field]:
 
 
 def _users(connection: DuckDBPyConnection, files: _Files, users: Table) -> list[Field]:
-    rules = [missing(users, "userId")]
-    problems = broken_rules(connection, users, rules)
+    problems = broken_rules(connection, users, id_rules(users, "userId", "text"))
     raise_all(problems, DataError, "these users cannot be used:")
     columns = ["age", "gender", "occupation"]
     wishes = Wishes(kinds={"age": files.age})
     fields, (values,) = read_fields(connection, [users], columns, "user", wishes)
-    chosen = [f"{text(users, 'userId')} AS user_id"]
+    chosen = [f"{id_value(users, 'userId', 'text')} AS user_id"]
     chosen += [f"{v} AS {f.name}" for v, f in zip(values, fields, strict=True)]
     query = f"SELECT {', '.join(chosen)} FROM {users.relation}"
     make_entities(connection, "users", "user_id", query, str(users.path))

@@ -10,30 +10,32 @@ import typer
 
 from ctrbench.datasets._base import Importer
 from ctrbench.datasets._entities import make_entities
-from ctrbench.datasets._fields import Wishes, read_fields
+from ctrbench.datasets._fields import read_fields
+from ctrbench.datasets._ids import Kind, id_rules, id_value, kind_of_ids
+from ctrbench.datasets._lists import Wishes, printed_lists
 from ctrbench.datasets._log import Log, make_impressions
 from ctrbench.datasets._negatives import Popularity, add_negatives
+from ctrbench.datasets._sources import Part, find_parts
 from ctrbench.datasets._tables import (
-    WHOLE,
     Table,
     broken_rules,
-    id_value,
-    missing,
     missing_columns,
     read_table,
+    refuse_empty,
     renamed,
-    whole_ids,
+    with_values,
 )
+from ctrbench.datasets._text_files import Dialect
 from ctrbench.errors import ConfigError, DataError, raise_all, unknown_name
 from ctrbench.impressions import Progress, Raw, parse_split
-from ctrbench.impressions.database import quoted
+from ctrbench.impressions.database import one_row, quoted
 from ctrbench.schema import PERIODS, Field, FieldKind, FieldOwner, Split
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 DEFAULT_SPLIT = "time:20/50/10/20"
-SUFFIXES = (".parquet", ".csv", ".tsv", ".csv.gz", ".tsv.gz")
+EXAMPLES = 5  # files named in a note
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class TableImporter(Importer):
         list[str],
         typer.Option(
             metavar="FILE",
-            help="A file, a folder of files, or PERIOD=FILE (train=a.parquet); may be repeated.",
+            help="A file, a folder (also of Spark or Hive), a pattern such as 'log/*.csv', or "
+            "PERIOD=FILE (train=a.parquet); may be repeated.",
         ),
     ]
     items: Annotated[Path | None, typer.Option(help="Fields of items, by item_id.")] = None
@@ -81,23 +84,47 @@ class TableImporter(Importer):
         Popularity, typer.Option(help="Draw items by their clicks, or all alike.")
     ] = Popularity.popularity
     seed: Annotated[int, typer.Option(help="Of drawing non-clicks.")] = 0
+    separator: Annotated[
+        str | None, typer.Option(help="Of columns in text files, if it is not found by itself: ';'")
+    ] = None
+    encoding: Annotated[str, typer.Option(help="Of text files: gbk, latin-1, utf-16.")] = "utf-8"
+    time_format: Annotated[
+        str | None, typer.Option(help="Of timestamps as text, if they are no ISO dates: %m/%d/%Y")
+    ] = None
+    drop_invalid: Annotated[
+        bool,
+        typer.Option(
+            "--drop-invalid", help="Leave out rows without ids or with impossible times; counted."
+        ),
+    ] = False
 
     def read(self, connection: DuckDBPyConnection, split: Split | None, progress: Progress) -> Raw:
         """Impressions of all files, items and users, checked and typed."""
         progress("reading files")
-        files = _Files(connection, _pairs("--rename", self.rename), _names(self.drop))
+        dialect = Dialect(self.separator, self.encoding)
+        dialect.check()
+        files = _Files(connection, _pairs("--rename", self.rename), _names(self.drop), dialect)
         tables, periods = files.open_log(self.impressions)
         items, users = files.open(self.items), files.open(self.users)
-        wishes = self._wishes()
+        beside = [table for table in (items, users) if table]
+        wishes = self._wishes(connection, [*tables, *beside])
         self._check_names(files, tables, items)
         split, ignore_period = _split(split, Log(tables, periods, False, False, wishes))
-        whole = self._whole(connection, tables, items, users)
-        log = Log(tables, periods, self.negatives > 0, ignore_period, wishes, whole)
+        ids = self._ids(connection, tables, items, users, wishes)
+        log = Log(
+            tables,
+            periods,
+            self.negatives > 0,
+            ignore_period,
+            wishes,
+            ids,
+            self.time_format,
+            self.drop_invalid,
+        )
         progress("checking the log")
-        fields, notes = make_impressions(connection, log, _names(self.user_fields))
-        fields += _make_items(connection, items, wishes, whole)
-        fields += _make_users(connection, users, wishes, bool(_names(self.user_fields)), whole)
-        counts = {}
+        fields, notes, counts = make_impressions(connection, log, _names(self.user_fields))
+        fields += _make_items(connection, items, wishes, ids)
+        fields += _make_users(connection, users, wishes, bool(_names(self.user_fields)), ids)
         if self.negatives:
             progress("drawing non-clicks")
             drawn = add_negatives(connection, self.negatives, self.negatives_by, self.seed)
@@ -111,31 +138,37 @@ class TableImporter(Importer):
             fields=tuple(fields),
             valid_share=self.valid_share,
             images=self.images,
-            notes=notes,
+            notes=(*files.notes, *notes),
             counts=counts,
         )
 
-    def _whole(
+    def _ids(
         self,
         connection: DuckDBPyConnection,
         log: list[Table],
         items: Table | None,
         users: Table | None,
-    ) -> frozenset[str]:
-        """The id columns that hold whole numbers everywhere; drawn non-clicks go by text."""
-        if self.negatives:
-            return frozenset()
-        history = [kind for table in log if (kind := table.types.get("history"))]
-        found = {
-            "user_id": whole_ids(connection, [*log, *([users] if users else [])], "user_id"),
-            "item_id": whole_ids(connection, [*log, *([items] if items else [])], "item_id")
-            and all(kind.removesuffix("[]") in WHOLE for kind in history),
-        }
-        return frozenset(name for name, is_whole in found.items() if is_whole)
+        wishes: Wishes,
+    ) -> dict[str, Kind]:
+        """How ids are read; drawn non-clicks go by text."""
+        found: dict[str, Kind] = {}
+        for name, more in (("user_id", users), ("item_id", items)):
+            tables = [*log, *([more] if more else [])]
+            columns = [(table, name) for table in tables if name in table.types]
+            histories = [t for t in log if "history" in t.types] if name == "item_id" else []
+            kind = kind_of_ids(connection, columns, histories, wishes)
+            found[name] = "text" if kind == "whole" and self.negatives else kind
+        return found
 
-    def _wishes(self) -> Wishes:
+    def _wishes(self, connection: DuckDBPyConnection, tables: list[Table]) -> Wishes:
         kinds: dict[str, FieldKind] = {}
         separators = _pairs("--list", self.lists)
+        printed = printed_lists(connection, tables)
+        for name in printed & separators.keys():
+            raise ConfigError(
+                f"the values of '{name}' are lists as programs print them, [1, 2]: leave out "
+                f"--list {name}={separators[name]}; they are read as they are."
+            )
         asked: tuple[tuple[FieldKind, list[str]], ...] = (
             ("numeric", _names(self.numeric)),
             ("categorical", _names(self.categorical)),
@@ -147,7 +180,7 @@ class TableImporter(Importer):
                 if name in kinds:
                     raise ConfigError(f"'{name}' cannot be {kinds[name]} and {kind} at once.")
                 kinds[name] = kind
-        return Wishes(kinds, separators, self.pad)
+        return Wishes(kinds, separators, self.pad, printed)
 
     def _check_names(self, files: _Files, log: list[Table], items: Table | None) -> None:
         """Every column that an option names is in one of the files."""
@@ -187,49 +220,60 @@ class _Files:
     """Opens files with the columns that remain, under their new names, and remembers all names."""
 
     def __init__(
-        self, connection: DuckDBPyConnection, renames: dict[str, str], drops: list[str]
+        self,
+        connection: DuckDBPyConnection,
+        renames: dict[str, str],
+        drops: list[str],
+        dialect: Dialect,
     ) -> None:
         self.connection, self.renames, self.drops = connection, renames, drops
+        self.dialect = dialect
         self.originals: list[str] = []
         self.columns: list[str] = []
+        self.notes: list[str] = []
 
     def open(self, path: Path | None) -> Table | None:
         """The file as a table; None stays None."""
-        if path is None:
-            return None
-        table = read_table(self.connection, path)
-        names = {old: self.renames.get(old, old) for old in table.types if old not in self.drops}
-        if len(set(names.values())) < len(names):
-            raise ConfigError(f"{path}: --rename makes two columns of one name; drop one of them.")
-        self.originals += table.types
-        self.columns += names.values()
-        return renamed(self.connection, table, names)
+        return None if path is None else refuse_empty(self._open(Part(path)))
 
     def open_log(self, given: list[str]) -> tuple[list[Table], list[str | None]]:
         """The files of the log, and the period of each where PERIOD=FILE says it."""
-        tables, periods = [], []
+        tables, periods, empty = [], [], []
         for argument in given:
             period, _, path = argument.partition("=")
             if period not in PERIODS:
                 period, path = None, argument
-            for file in _files(Path(path)):
-                tables.append(self.open(file))
-                periods.append(period)
+            parts, notes = find_parts(path)
+            self.notes += notes
+            for table in map(self._open, parts):
+                if table.rows:
+                    tables.append(table)
+                    periods.append(period)
+                else:
+                    empty.append(table)
+        if not tables:
+            raise DataError(f"{empty[0].path} holds no rows." if empty else "there is no row.")
+        if empty:
+            named = ", ".join(table.path.name for table in empty[:EXAMPLES])
+            self.notes.append(f"{len(empty)} file(s) hold no rows: {named}.")
         if len({period is None for period in periods}) > 1:
             raise ConfigError("either every --impressions says PERIOD=FILE, or none does.")
         if periods[0] is not None and any("period" in table.types for table in tables):
             raise ConfigError("PERIOD=FILE, but the file has a column 'period' as well; --drop it.")
         return tables, periods
 
-
-def _files(path: Path) -> list[Path]:
-    """The file, or the files of a folder, in order."""
-    if not path.is_dir():
-        return [path]
-    files = sorted(file for file in path.iterdir() if file.name.lower().endswith(SUFFIXES))
-    if not files:
-        raise DataError(f"the folder {path} holds no {', '.join(SUFFIXES)}.")
-    return files
+    def _open(self, part: Part) -> Table:
+        table = read_table(self.connection, part.path, dialect=self.dialect)
+        more = {name: value for name, value in part.partitions.items() if name not in table.types}
+        table = with_values(self.connection, table, more) if more else table
+        names = {old: self.renames.get(old, old) for old in table.types if old not in self.drops}
+        if len(set(names.values())) < len(names):
+            raise ConfigError(
+                f"{part.path}: --rename makes two columns of one name; drop one of them."
+            )
+        self.originals += table.types
+        self.columns += names.values()
+        return renamed(self.connection, table, names)
 
 
 def _split(split: Split | None, log: Log) -> tuple[Split, bool]:
@@ -240,9 +284,9 @@ def _split(split: Split | None, log: Log) -> tuple[Split, bool]:
 
 
 def _make_items(
-    connection: DuckDBPyConnection, table: Table | None, wishes: Wishes, whole: frozenset[str]
+    connection: DuckDBPyConnection, table: Table | None, wishes: Wishes, ids: dict[str, Kind]
 ) -> list[Field]:
-    return _make(connection, "items", "item", table, wishes, whole) if table else []
+    return _make(connection, "items", "item", table, wishes, ids) if table else []
 
 
 def _make_users(
@@ -250,13 +294,13 @@ def _make_users(
     table: Table | None,
     wishes: Wishes,
     of_log: bool,
-    whole: frozenset[str],
+    ids: dict[str, Kind],
 ) -> list[Field]:
     """Users of their own file, of the log's columns, or of both."""
     fields: list[Field] = []
     if table:
         view = "users_of_file" if of_log else "users"
-        fields = _make(connection, view, "user", table, wishes, whole)
+        fields = _make(connection, view, "user", table, wishes, ids)
     if of_log:
         both = "(FROM users_of_log) FULL JOIN users_of_file USING (user_id)"
         source = f"SELECT * FROM {both}" if table else "FROM users_of_log"
@@ -270,20 +314,45 @@ def _make(
     of: FieldOwner,
     table: Table,
     wishes: Wishes,
-    whole: frozenset[str],
+    ids: dict[str, Kind],
 ) -> list[Field]:
     """Make the table of items or users from its file."""
     key = f"{of}_id"
     problems = missing_columns(table, [key])
-    problems += [] if problems else broken_rules(connection, table, [missing(table, key)])
+    problems += [] if problems else broken_rules(connection, table, id_rules(table, key, ids[key]))
     raise_all(problems, DataError, f"the {of}s cannot be used:")
     columns = [column for column in table.types if column != key]
     fields, (values,) = read_fields(connection, [table], columns, of, wishes)
-    chosen = [f"{id_value(table, key, key in whole)} AS {key}"]
+    chosen = [f"{id_value(table, key, ids[key])} AS {key}"]
     chosen += [f"{value} AS {quoted(f.name)}" for f, value in zip(fields, values, strict=True)]
     query = f"SELECT {', '.join(chosen)} FROM {table.relation}"
     make_entities(connection, view, key, query, str(table.path))
+    _refuse_strangers(connection, view, key, table.path)
     return fields
+
+
+def _refuse_strangers(connection: DuckDBPyConnection, view: str, key: str, path: Path) -> None:
+    """A file none of whose ids occurs in the log is of another log, or spells ids otherwise.
+
+    Raises:
+        DataError: there is no id in common.
+    """
+    query = f"SELECT count(*) FROM {quoted(view)} SEMI JOIN impressions USING ({key})"
+    if one_row(connection, query)[0]:
+        return
+    theirs, ours = (
+        ", ".join(
+            repr(value)
+            for (value,) in connection.execute(
+                f"SELECT DISTINCT {key}::VARCHAR FROM {relation} ORDER BY 1 LIMIT 3"
+            ).fetchall()
+        )
+        for relation in (quoted(view), "impressions")
+    )
+    raise DataError(
+        f"{path}: none of its {key}s occurs in the log; it has {theirs}, the log {ours}. Ids are "
+        "compared as text: 007 is not 7."
+    )
 
 
 def _names(listed: str) -> list[str]:

@@ -28,7 +28,7 @@ MOST_BLOCKS = 64
 NEVER = np.iinfo(np.int64).min  # moment of the latest impression of who has none
 SESSION_GAP_S = 30 * 60  # without an impression of the user; the usual limit of web analytics
 OLDEST = 10**8  # smaller timestamps (before 1973) are an ordinal of the log, not seconds
-SCALES = ((10**11, 1), (10**14, 10**3), (10**17, 10**6))  # bound, ticks per second
+SCALES = ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**19, 10**9))  # bound, ticks a second
 KINDS_BY_COLUMN = ("session", "day")  # whose units a column of the log may name
 
 States = tuple[np.ndarray, np.ndarray, np.ndarray]  # prior impressions and clicks, group; (n,) each

@@ -2,7 +2,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ctrbench.datasets._fields import Wishes, read_fields
+from ctrbench.datasets._fields import read_fields
+from ctrbench.datasets._lists import Wishes
 from ctrbench.datasets._tables import read_table
 from ctrbench.errors import DataError
 from ctrbench.impressions import database

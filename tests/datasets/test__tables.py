@@ -4,7 +4,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ctrbench.datasets._tables import Rule, broken_rules, missing_columns, read_table, text
+from ctrbench.datasets._tables import (
+    Rule,
+    broken_rules,
+    missing_columns,
+    read_table,
+    refuse_empty,
+    text,
+)
 from ctrbench.errors import DataError
 from ctrbench.impressions import database
 from ctrbench.workspace import Workspace
@@ -60,7 +67,6 @@ ZIPPED = gzip.compress(LONG)
     ("name", "content", "message"),
     [
         ("a.csv", b"", "is empty"),
-        ("a.csv", b"a,b\n", "holds no rows"),
         ("a.csv", b"a,b\n1,2\n3\n", "(?s)damaged or no csv file.*Line: 3.*Columns: 2 Found: 1"),
         ("a.csv", b"a,a\n1,2\n", "name every column once; a stand twice"),
         ("a.csv", b"a,\n1,2\n", "name every column once; a column has no name"),
@@ -78,6 +84,12 @@ def test_unsuitable_files(connection, tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message):
         read_table(connection, tmp_path / name)
+
+
+def test_a_file_without_rows(connection, tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"a,b\n")
+    with pytest.raises(DataError, match="holds no rows"):
+        refuse_empty(read_table(connection, tmp_path / "a.csv"))
 
 
 def test_a_truncated_parquet_file(connection, tmp_path):

@@ -1,12 +1,13 @@
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ctrbench.datasets._tables import read_table
-from ctrbench.datasets._timestamps import timestamp_expressions
-from ctrbench.errors import DataError
+from ctrbench.datasets._tables import broken_rules, read_table
+from ctrbench.datasets._timestamps import open_times, timestamp_expressions
+from ctrbench.errors import ConfigError, DataError, raise_all
 from ctrbench.impressions import database
 from ctrbench.workspace import Workspace
 
@@ -18,7 +19,7 @@ START = 1577836800
 def read(tmp_path):
     """The stored timestamps of one file per list of values, and the notes."""
 
-    def call(*files, text=False):
+    def call(*files, text=False, time_format=None):
         with database(Workspace(tmp_path / "home")) as connection:
             tables = []
             for index, values in enumerate(files):
@@ -28,7 +29,10 @@ def read(tmp_path):
                 else:
                     pq.write_table(pa.table({"timestamp": values}), path)
                 tables.append(read_table(connection, path))
-            expressions, notes = timestamp_expressions(connection, tables)
+            times = open_times(connection, tables, time_format=time_format)
+            problems = [p for t in times for p in broken_rules(connection, t.table, t.rules())]
+            raise_all(problems, DataError, "these timestamps cannot be used:")
+            expressions, notes = timestamp_expressions(connection, times)
             queries = [
                 f"SELECT {e} FROM {t.relation}" for e, t in zip(expressions, tables, strict=True)
             ]
@@ -68,18 +72,58 @@ def test_small_gaps_are_kept(read, values, unit):
 
 
 def test_time_zones_count(read):
-    values = ["2020-01-01T02:00:00+02:00", "2020-01-01T00:00:01Z", "2020-01-01 00:00:02"]
-    assert read(values, text=True)[0] == [START, START + 1, START + 2]
+    values = ["2020-01-01T02:00:00+02:00", "2020-01-01T00:00:01Z"]
+    assert read(values, text=True)[0] == [START, START + 1]
+
+
+def test_only_some_have_a_time_zone(read):
+    zoned, naive = "2020-01-01T02:00:00+02:00", "2020-01-01 00:00:02"
+    for files in [([zoned, naive],), ([zoned], [naive])]:
+        with pytest.raises(DataError, match="'timestamp' has a time zone in"):
+            read(*files, text=True)
+    with pytest.raises(DataError, match="'timestamp' has a time zone in"):
+        read([DAY], [DAY.replace(tzinfo=None)])
+
+
+def test_other_ways_to_write_numbers(read):
+    assert read(["1.5778368e9", f"{START + 1}.0"], text=True)[0] == [START, START + 1]
+    nanoseconds = [START * 10**9, START * 10**9 + 5 * 10**9]
+    assert read(nanoseconds)[0] == [START, START + 5]
+    stored, (note,) = read([f"{START}.25", f"{START + 1}"], text=True)
+    assert stored == [START * 10**6 + 250_000, START * 10**6 + 10**6]
+    assert "kept in microseconds" in note
+
+
+def test_another_format(read):
+    assert read(["01/13/2020", "01/14/2020"], text=True, time_format="%m/%d/%Y")[0] == [
+        START + 12 * 86400,
+        START + 13 * 86400,
+    ]
+    with pytest.raises(DataError, match=r"are no dates.*line 3 \(13/14/2020\); --time-format"):
+        read(["01/13/2020", "13/14/2020"], text=True, time_format="%m/%d/%Y")
+    with pytest.raises(ConfigError, match="--time-format is for text"):
+        read([START], time_format="%m/%d/%Y")
+
+
+def test_rounded_timestamps(read):
+    times = [START + 977 * i for i in range(50)]
+    halved = np.float32(times)
+    with pytest.raises(DataError, match="too large for a float of 32 bits"):
+        read(halved)
+    with pytest.raises(DataError, match="a float of 32 bits can hold"):
+        read([int(t) for t in halved], text=True)
+    _, (note,) = read([t // 1000 * 1000 for t in times])
+    assert "multiples of 1,000 seconds" in note
+    assert read([START + 86400 * i for i in range(50)])[1] == ()  # whole days
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (["3", "x", "4"], r"are no whole numbers or ISO dates: line 3 \(x\)"),
-        (["3", "4.5", "4"], r"are no whole numbers or ISO dates: line 3 \(4.5\)"),
+        (["3", "x", "4"], r"are no numbers or ISO dates: line 3 \(x\)"),
         (["2020-01-01", "2020-01-02", "7"], r"are no dates like the others: line 4 \(7\)"),
         (["3", "", "4"], "missing: line 3"),
-        (["3", "-4"], r"are negative: line 3 \(-4\)"),
+        (["3", "-4"], r"are negative, before 1970: line 3 \(-4\); --drop-invalid"),
         ([str(START), str(START * 1000)], "looks like seconds, 1577836800000 like milliseconds"),
     ],
 )

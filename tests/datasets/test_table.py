@@ -233,7 +233,10 @@ def every(column, make):
         (bad("item_id", 0, ""), "1 value of 'item_id' missing: (line 2|row 1)"),
         (bad("click", 1, 2), r"1 value of 'click' are neither 0 nor 1: (line 3|row 2) \(2\)"),
         (every("click", lambda i: 0.5), "60 values of 'click' are neither 0 nor 1"),
-        (bad("timestamp", 1, -5), r"1 value of 'timestamp' are negative: (line 3|row 2) \(-5\)"),
+        (
+            bad("timestamp", 1, -5),
+            r"'timestamp' are negative, before 1970: (line 3|row 2) \(-5\)",
+        ),
         (
             bad("timestamp", 1, 1_600_000_000_000),
             "mixed units in 'timestamp': 0 looks like seconds, 1600000000000 like milliseconds",

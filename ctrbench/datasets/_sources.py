@@ -1,0 +1,86 @@
+"""Which files a log is: a file, a folder as Spark or Hive leave it, or a pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
+
+from ctrbench.errors import DataError
+
+SUFFIXES = (".parquet", ".csv", ".tsv", ".csv.gz", ".tsv.gz")
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+EXAMPLES = 5  # files named in a note
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file, and the values that the folders above it give to all its rows (`dt=2023-11-14`)."""
+
+    path: Path
+    partitions: dict[str, str | None] = field(default_factory=dict)
+
+
+def find_parts(given: str) -> tuple[list[Part], list[str]]:
+    """The files that an argument names, in order, and notes on those left aside.
+
+    Names that begin with `_` or `.` are marks that other programs leave, and are not mentioned.
+
+    Raises:
+        DataError: the pattern matches nothing, or the folder holds no file of a known ending.
+    """
+    path = Path(given)
+    if any(letter in given for letter in "*?[") and not path.exists():
+        folder = Path(path.anchor) if path.is_absolute() else Path()
+        found = sorted(folder.glob(str(path.relative_to(path.anchor))))
+        if not found:
+            raise DataError(f"no file matches {given}.")
+        parts = [part for one in found for part in _parts(one)]
+    else:
+        parts = list(_parts(path))
+    kept = [part for part in parts if part.path.name.lower().endswith(SUFFIXES)]
+    if not path.is_dir() and len(parts) == 1:
+        return parts, []  # a file by its name: who opens it says what is wrong with its ending
+    if not kept:
+        raise DataError(f"{given} holds no {', '.join(SUFFIXES)}.")
+    spark = [part for part in kept if not part.path.stat().st_size and _is_text(part.path)]
+    left = [part.path.name for part in parts if part not in kept] + [s.path.name for s in spark]
+    notes = []
+    if left:
+        more = ", …" if len(left) > EXAMPLES else ""
+        notes.append(
+            f"{len(left)} files of {given} were left aside, of another ending or empty: "
+            f"{', '.join(left[:EXAMPLES])}{more}."
+        )
+    return [part for part in kept if part not in spark], notes
+
+
+def _is_text(path: Path) -> bool:
+    return not path.name.lower().endswith(".parquet")
+
+
+def _parts(path: Path, partitions: dict[str, str | None] | None = None) -> Iterator[Part]:
+    """The files of a path, those in folders `name=value` below it with what these say."""
+    if not path.is_dir():
+        yield Part(path, partitions or {})
+        return
+    inside = sorted(one for one in path.iterdir() if not one.name.startswith(("_", ".")))
+    others = [one for one in inside if one.is_dir() and not all(one.name.partition("="))]
+    strange = [one.name for one in others if _holds_data(one)]
+    if strange:
+        raise DataError(
+            f"{path} holds folders ({', '.join(strange[:EXAMPLES])}) that are not named as "
+            f"column=value; name the files, such as '{path}/*/*.parquet', or one folder after the "
+            "other."
+        )
+    for one in inside:
+        if one in others:
+            continue
+        name, _, value = one.name.partition("=") if one.is_dir() else ("", "", "")
+        here = {unquote(name): None if value == NO_VALUE else unquote(value)} if name else {}
+        yield from _parts(one, {**(partitions or {}), **here})
+
+
+def _holds_data(folder: Path) -> bool:
+    return any(one.name.lower().endswith(SUFFIXES) for one in folder.rglob("*"))
