@@ -56,6 +56,15 @@ def expression(value: str, kind: str) -> str:
     return f"nullif({value}::VARCHAR, '')"
 
 
+def absent(value: str, kind: str) -> str:
+    """SQL condition: the id is missing."""
+    if kind in EXACT:
+        return f"({value} IS NULL OR isnan({value}))"
+    if kind == "BLOB":
+        return f"coalesce(octet_length({value}), 0) = 0"
+    return f"nullif({value}::VARCHAR, '') IS NULL"
+
+
 def refusals(value: str, kind: str) -> list[tuple[str, str]]:
     """What is no id: SQL conditions that hold for a bad value, and how to tell of it.
 
@@ -115,10 +124,8 @@ def as_text(
         if not typed:
             query = f"SELECT {holds_floats('id')} AND {written_as_floats('id')} FROM ids"
             kind = NUMBERS if (connection.execute(query).fetchone() or [False])[0] else kind
-        wrong = refusals("id", kind)
-        if not any(broken := [_broken(connection, *rule) for rule in wrong]):
-            broken = [_broken(connection, f"{expression('id', kind)} IS NULL", "are missing")]
-        problems = [problem for problem in broken if problem]
+        wrong = [(absent("id", kind), "are missing"), *refusals("id", kind)]
+        problems = [problem for rule in wrong if (problem := _broken(connection, *rule))]
         raise_all(problems, DataError, f"{where}: these ids cannot be used:")
         found = connection.sql(f"SELECT {expression('id', kind)} AS id FROM ids")
         return found.to_arrow_table()["id"].to_pylist()

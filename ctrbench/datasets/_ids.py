@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 from ctrbench.datasets._lists import Wishes, element, list_value
-from ctrbench.datasets._tables import Rule, Table, missing
+from ctrbench.datasets._tables import Rule, Table
 from ctrbench.impressions.database import one_row, quoted
 from ctrbench.raw_ids import (
-    INTEGERS,
     NUMBERS,
+    absent,
     expression,
     holds_floats,
     refusals,
@@ -77,17 +77,12 @@ def ids_value(table: Table, column: str, wishes: Wishes, kind: Kind) -> str:
 
 def id_rules(table: Table, column: str, kind: Kind) -> list[Rule]:
     """No id may be missing, or be none."""
-    rules = _blanks(table, column) + [
-        Rule(column, wrong, told)
-        for wrong, told in refusals(quoted(column), _type(table, table.types[column], kind))
+    kind_here = _type(table, table.types[column], kind)
+    return [
+        Rule(column, absent(quoted(column), kind_here), "missing"),
+        *_blanks(table, column),
+        *(Rule(column, wrong, told) for wrong, told in refusals(quoted(column), kind_here)),
     ]
-    if table.types[column] in INTEGERS:
-        return [missing(table, column)]
-    absent = f"{expression(quoted(column), _type(table, table.types[column], kind))} IS NULL"
-    if rules:  # an id that is none is no missing one, and cannot be read as an id
-        wrong = " OR ".join(f"coalesce({rule.wrong}, false)" for rule in rules)
-        absent = f"NOT ({wrong}) AND {absent}"
-    return [Rule(column, absent, "missing"), *rules]
 
 
 def ids_rules(table: Table, column: str, wishes: Wishes, kind: Kind) -> list[Rule]:

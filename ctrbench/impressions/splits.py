@@ -50,7 +50,8 @@ def period_expression(
     """SQL for the index of a row's period in PERIODS, over the columns of `counted`.
 
     A row belongs to the first period whose share is not used up by the strictly earlier rows, so
-    that equal timestamps are never cut in two.
+    that equal timestamps, such as whole days, are never cut in two. Where that would leave a period
+    empty, each border is the timestamp nearest to its share that leaves none empty.
 
     Raises:
         ConfigError: a valid share beside another split, or beside a valid period.
@@ -64,6 +65,11 @@ def period_expression(
         raise ConfigError(f"--valid-share belongs to a given split, not to {split}.")
     first = len(PERIODS) - len(split.shares)
     cuts = [round(PARTS * share) for share in accumulate(split.shares[:-1])]
+    if split.kind == "time":
+        moments = _moments(connection, cuts)
+        if None in moments or len(set(moments)) < len(moments):
+            moments = _nearest(connection, cuts)
+        return f"{first} + {_sum([f'timestamp >= {moment}' for moment in moments])}"
     return f"{first} + {_reached(connection, split, cuts)}"
 
 
@@ -109,6 +115,30 @@ def _moments(
     """The first timestamp at which each share (in millionths) lies strictly earlier."""
     (total,) = one_row(connection, f"SELECT count(*) FROM encoded WHERE {where}")
     return tuple(_moment(connection, -(-cut * total // PARTS), where) for cut in cuts)
+
+
+def _nearest(connection: DuckDBPyConnection, cuts: list[int]) -> list[int]:
+    """The border of each share (in millionths) such that every period holds a timestamp.
+
+    Raises:
+        DataError: there are fewer timestamps than periods.
+    """
+    query = "SELECT timestamp, count(*) AS rows FROM encoded GROUP BY timestamp ORDER BY timestamp"
+    found = connection.execute(query).fetchnumpy()
+    times, rows = found["timestamp"], found["rows"]
+    if len(times) <= len(cuts):
+        raise DataError(
+            f"the log has {len(times)} different timestamps, and equal ones are never divided: too "
+            f"few for {len(cuts) + 1} periods. Import more days, or times of day; three shares, "
+            "time:60/20/20, need no pretrain period."
+        )
+    earlier = (rows.cumsum() - rows) * PARTS / rows.sum()
+    places, low = [], 1
+    for place, cut in enumerate(cuts):
+        high = len(times) - (len(cuts) - place) + 1
+        places.append(low + int(abs(earlier[low:high] - cut).argmin()))
+        low = places[-1] + 1
+    return [int(times[place]) for place in places]
 
 
 def _moment(connection: DuckDBPyConnection, needed: int, where: str) -> int | None:

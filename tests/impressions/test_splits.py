@@ -1,9 +1,9 @@
 import pytest
 
-from ctrbench.errors import ConfigError
+from ctrbench.errors import ConfigError, DataError
 from ctrbench.impressions import parse_split
 from ctrbench.workspace import Workspace
-from tests.impressions.logs import build_log, long_log
+from tests.impressions.logs import build_log, long_log, row
 
 
 def test_parse_four_three_and_no_shares():
@@ -35,3 +35,26 @@ def test_valid_share_must_make_sense(tmp_path, valid, share, message):
     rows = [r | {"period": periods[i % 3]} for i, r in enumerate(long_log())]
     with pytest.raises(ConfigError, match=message):
         build_log(Workspace(tmp_path), rows, "given", valid_share=share)
+
+
+def days(*counts):
+    """Impressions of whole days, so many a day."""
+    times = [day * 86400 for day, count in enumerate(counts) for _ in range(count)]
+    return [row(i % 6, i % 7, i // 6 % 2, time) for i, time in enumerate(times)]
+
+
+def test_whole_days_are_never_divided(tmp_path):
+    manifest = build_log(Workspace(tmp_path), days(12, 12, 12, 12, 12))
+    assert manifest.periods == {
+        "pretrain": (0, 12),
+        "train": (12, 36),
+        "valid": (36, 48),
+        "test": (48, 60),
+    }
+
+
+def test_fewer_days_than_periods(tmp_path):
+    with pytest.raises(DataError, match=r"3 different timestamps.*too few for 4 periods"):
+        build_log(Workspace(tmp_path), days(12, 12, 12))
+    manifest = build_log(Workspace(tmp_path), days(12, 12, 12), "time:60/20/20")
+    assert manifest.periods == {"train": (0, 12), "valid": (12, 24), "test": (24, 36)}

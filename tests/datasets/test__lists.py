@@ -1,0 +1,69 @@
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ctrbench.datasets._lists import Wishes, list_rules, list_value, printed_lists
+from ctrbench.datasets._tables import broken_rules, read_table
+from ctrbench.impressions import database
+from ctrbench.workspace import Workspace
+
+
+@pytest.fixture
+def read(tmp_path):
+    """The lists of a text column, and the problems with it."""
+
+    def call(values, **wishes):
+        pq.write_table(pa.table({"v": values}), tmp_path / "a.parquet")
+        with database(Workspace(tmp_path / "home")) as connection:
+            table = read_table(connection, tmp_path / "a.parquet")
+            wanted = Wishes(printed=printed_lists(connection, [table]), **wishes)
+            problems = broken_rules(connection, table, list_rules(table, "v", wanted))
+            query = f"SELECT {list_value(table, 'v', wanted)} FROM {table.relation}"
+            return [row for (row,) in connection.execute(query).fetchall()], problems
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("printed", "values"),
+    [
+        ("['a', 'b']", ["a", "b"]),
+        ('["a", "it\'s"]', ["a", "it's"]),
+        ("[1, 2]", ["1", "2"]),
+        ("[1 2\n 30]", ["1", "2", "30"]),
+        ("['a' 'b'\n 'c d']", ["a", "b", "c d"]),
+        ("[New York, Paris]", ["New York", "Paris"]),
+        ("['a', None, 'None', nan]", ["a", "None"]),
+        (" [ 7 ] ", ["7"]),
+        ("[]", []),
+    ],
+)
+def test_lists_as_programs_print_them(read, printed, values):
+    assert read([printed, "[]"]) == ([values, []], [])
+
+
+@pytest.mark.parametrize(
+    "printed",
+    ["[['a']]", "[1 2 ... 9]", "[a b]", "['a]", "[a\\nb]", "['a''b']", "[1,,2]", "[1, 2 3 ...]"],
+)
+def test_what_cannot_be_read_exactly(read, printed):
+    _, (problem,) = read([printed, "[]"])
+    assert "1 value of 'v' are no printed lists that can be read exactly: row 1" in problem
+    assert "--list" in problem
+
+
+def test_only_some_values_stand_in_brackets(read):
+    _, (problem,) = read(["['a', 'b']", "a|b"])
+    assert "1 value of 'v' stand in brackets as printed lists do, others do not: row 1" in problem
+
+
+@pytest.mark.parametrize("separator", ["|", "^", ".", "*", ";", " ", "::"])
+def test_joined_lists_lose_blanks_and_empty_pieces(read, separator):
+    values = [f"12{separator}{separator}15", f"{separator}12{separator}15{separator}", "", None]
+    values.append(f" 12 {separator} 15 ")
+    lists = [["12", "15"], ["12", "15"], None, None, ["12", "15"]]
+    assert read(values, separators={"v": separator}) == (lists, [])
+
+
+def test_lists_with_types(read):
+    assert read([[1, 0, None], [], None], pad="0") == ([["1"], [], None], [])
