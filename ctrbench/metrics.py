@@ -221,6 +221,37 @@ def grouped_auc(
     return _grouped(clicks, p, _checked_users(user_id, len(p)), weights)
 
 
+def tied_pairs(click: ArrayLike, p_click: ArrayLike, group_id: ArrayLike | None = None) -> float:
+    """Share of the pairs of a click and a non-click that have equal predictions.
+
+    AUC and GAUC count such a pair one half.
+
+    Args:
+        click: (N,) 0 or 1.
+        p_click: (N,) predictions.
+        group_id: (N,) integers: only pairs within one group count; None: all.
+
+    Raises:
+        DataError: an array is unfit.
+
+    >>> tied_pairs([1, 0, 0, 1], [0.5, 0.5, 0.1, 0.2])
+    0.25
+    """
+    clicks, p, _ = _checked(click, p_click, None)
+    groups = np.zeros(len(p), np.int64) if group_id is None else np.asarray(group_id)
+    order = np.lexsort((p, groups))
+    groups, p, clicks = groups[order], p[order], clicks[order]
+    new_group = np.diff(groups, prepend=groups[:1] - 1) != 0
+    ties = np.flatnonzero(new_group | (np.diff(p, prepend=p[:1] - 1) != 0))
+    pairs = [
+        float(
+            np.sum(_sums(clicks.astype(np.float64), at) * _sums((~clicks).astype(np.float64), at))
+        )
+        for at in (ties, np.flatnonzero(new_group))
+    ]
+    return pairs[0] / pairs[1] if pairs[1] else 0.0
+
+
 def log_loss(click: ArrayLike, p_click: ArrayLike, weight: ArrayLike | None = None) -> float:
     """Mean negative log likelihood in nats, with p_click clipped to [2^-24, 1 - 2^-24].
 

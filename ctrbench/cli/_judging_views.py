@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from ctrbench.cli._matrix_views import judged
-from ctrbench.cli._prediction_files import compare_files, is_file
+from ctrbench.cli._prediction_files import ComparedFiles, compare_files, is_file
 from ctrbench.errors import ConfigError, DataError, UnknownNameError, unknown_name
 from ctrbench.identity import canonical_json
 from ctrbench.matrix import BASELINE, Matrix, read_matrix
@@ -48,7 +48,9 @@ class Compared:
     test: Metrics  # of one of the cells: its counts hold for all
     inference: Inference
     differing: tuple[str, ...]  # conditions in which the arms were not alike
-    reference: float  # the metric of B, mean over seeds
+    value: float  # the metric of A, mean over seeds
+    reference: float  # that of B
+    files: ComparedFiles | None = None  # what only files of predictions tell
 
     @property
     def below_chance(self) -> bool:
@@ -57,7 +59,14 @@ class Compared:
 
 
 def comparison(
-    workspace: Workspace, a: str, b: str, file: Path | None, metric: str, any_settings: bool
+    workspace: Workspace,
+    a: str,
+    b: str,
+    file: Path | None,
+    metric: str,
+    any_settings: bool,
+    scores: bool = False,
+    ignore: tuple[str, ...] = (),
 ) -> Compared:
     """Read both arms and set them against each other.
 
@@ -68,6 +77,8 @@ def comparison(
         file: a benchmark file that says which settings are meant; None: those stored.
         metric: one of `ctrbench.stats.METRICS`.
         any_settings: compare arms of unlike model or training settings as well.
+        scores: predictions in files are any scores.
+        ignore: columns of files that are left aside.
 
     Raises:
         ConfigError: no such metric, an arm that is not told clearly, or unlike settings.
@@ -82,9 +93,14 @@ def comparison(
             raise ConfigError(
                 f"{a} and {b}: give two files of predictions and no --file, or two stored arms."
             )
-        inference, test, reference = compare_files(a, b, metric)
-        inference = inference.reversed() if metric in LESS_IS_BETTER else inference
-        return Compared(a, b, metric, test, inference, (), reference)
+        found = compare_files(a, b, metric, scores, ignore)
+        turned = metric in LESS_IS_BETTER
+        inference = found.inference.reversed() if turned else found.inference
+        return Compared(
+            a, b, metric, found.counts, inference, (), found.value, found.reference, found
+        )
+    if scores or ignore:
+        raise ConfigError("--scores and --ignore are for files of predictions.")
     if file is not None:
         matrix = read_matrix(file, workspace)
         arms = [_of_matrix(workspace, matrix, name) for name in (a, b)]
@@ -115,8 +131,9 @@ def comparison(
     (inference,) = infer([contrast])
     if math.isnan(inference.low):
         raise DataError(f"{metric} rests on a single user here: there is no interval over users.")
-    reference = fmean(sides[1].values[seed] for seed in contrast.seeds)
-    return Compared(a, b, metric, one.metrics["test"], inference, differing, reference)
+    value, reference = (fmean(side.values[seed] for seed in contrast.seeds) for side in sides)
+    test = one.metrics["test"]
+    return Compared(a, b, metric, test, inference, differing, value, reference)
 
 
 def describe(found: Compared, margin: float) -> str:
@@ -140,8 +157,9 @@ def describe(found: Compared, margin: float) -> str:
     lines = [
         f"{found.a} against {found.b}: {len(seeds)} seed(s), {found.test.impressions:,} test "
         f"impressions, {found.test.evaluable_users:,} of {found.test.users:,} users evaluable.",
-        f"{found.metric}{sign} {100 * inference.estimate:+.3f} pp, 95 % interval {low:+.3f} to "
-        f"{high:+.3f} (p {inference.p_value:.2g}). {verdict}",
+        f"{found.metric}{sign} {100 * inference.estimate:+.3f} pp ({found.value:.4f} and "
+        f"{found.reference:.4f}), 95 % interval {low:+.3f} to {high:+.3f} "
+        f"(p {inference.p_value:.2g}). {verdict}",
     ]
     if found.test.evaluable_users < FEWEST_USERS:
         lines.append(
@@ -173,6 +191,8 @@ def describe(found: Compared, margin: float) -> str:
             "One seed: how much the difference varies when both models are trained again is not in "
             "it."
         )
+    if found.files is not None:
+        lines += _of_files(found.files)
     lines += [f"Not trained alike: {text}." for text in found.differing]
     if not is_file(found.a):
         lines.append(
@@ -180,6 +200,21 @@ def describe(found: Compared, margin: float) -> str:
             "holds for all of them together, is the one to go by."
         )
     return "\n".join(lines)
+
+
+def _of_files(files: ComparedFiles) -> list[str]:
+    """Ties, and how rows were matched."""
+    ours, theirs = (f"{100 * share:.2g} %" for share in files.ties)
+    lines = [
+        f"Equal predictions of a click and a non-click: {ours} of the pairs in A, {theirs} in B; "
+        "each counts one half."
+    ]
+    if not files.matched:
+        lines.append(
+            "Rows were taken in the order of the files; a column impression_id in both would show "
+            "predictions that moved to another row of the same user."
+        )
+    return lines
 
 
 def power_table(workspace: Workspace, matrix: Matrix, effect: float) -> str:

@@ -1,4 +1,4 @@
-"""Predictions of any model, from files: one row per impression, in the same order in both."""
+"""Predictions of any model, from files: one row per impression, matched by id or by order."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctrbench.errors import ConfigError, DataError, raise_all
-from ctrbench.metrics import evaluate
+from ctrbench.metrics import evaluate, tied_pairs
 from ctrbench.schema import Metrics
 from ctrbench.stats import Inference, compare_predictions
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from duckdb import DuckDBPyConnection
 
-ENDINGS = (".parquet", ".csv")
+    from ctrbench.datasets._ids import Kind
+    from ctrbench.datasets._tables import Rule, Table
+
+ENDINGS = (".parquet", ".csv", ".csv.gz", ".tsv")
 NEEDED = ("user_id", "click", "p_click")
-OPTIONAL = ("item_id", "group_id", "weight", "seed")
-IDS = ("user_id", "item_id", "group_id")
-SHARED = (*IDS, "click", "weight")  # columns in which two files must agree
+OPTIONAL = ("impression_id", "item_id", "group_id", "weight", "seed")
+IDS = ("impression_id", "user_id", "item_id", "group_id")
+SHARED = ("user_id", "item_id", "group_id", "click", "weight")  # in which two files must agree
+OF_PANDAS = "__index_level_"  # the index of a table, saved with it
 EXAMPLES = 3  # rows shown of those that differ
 
 
@@ -29,13 +33,35 @@ EXAMPLES = 3  # rows shown of those that differ
 class Predictions:
     """What S seeds of a model predict of N impressions."""
 
-    user_id: np.ndarray  # (N,)
+    ids: dict[str, np.ndarray]  # column -> (N,) text
     click: np.ndarray  # (N,)
     p_click: np.ndarray  # (S, N)
     weight: np.ndarray | None  # (N,)
-    item_id: np.ndarray | None  # (N,)
-    group_id: np.ndarray | None  # (N,) integers, impressions that GAUC compares with each other
     seeds: tuple[int, ...]
+
+    def column(self, name: str) -> np.ndarray | None:
+        """(N,) of a shared column; None: the file has none."""
+        return self.ids.get(name) if name in IDS else getattr(self, name)
+
+    def numbers(self, name: str) -> np.ndarray | None:
+        """(N,) ids as numbers, the same for the same id; None: the file has none."""
+        return _numbered(self.ids[name]) if name in self.ids else None
+
+
+@dataclass(frozen=True)
+class ComparedFiles:
+    """A against B, from their files."""
+
+    inference: Inference
+    counts: Metrics  # of A's first seed, for what it counts
+    value: float  # A's mean metric
+    reference: float  # B's
+    ties: tuple[float, float]  # share of compared pairs with equal predictions, of A and B
+    matched: bool  # by impression_id, rather than by order
+
+
+def _numbered(ids: np.ndarray) -> np.ndarray:
+    return np.unique(ids, return_inverse=True)[1]
 
 
 def is_file(name: str) -> bool:
@@ -43,116 +69,252 @@ def is_file(name: str) -> bool:
     return name.lower().endswith(ENDINGS)
 
 
-def compare_files(a: str, b: str, metric: str) -> tuple[Inference, Metrics, float]:
-    """Return A against B, the metrics of A's first seed (for their counts), and B's mean metric.
+def compare_files(
+    a: str, b: str, metric: str, scores: bool = False, ignore: tuple[str, ...] = ()
+) -> ComparedFiles:
+    """Set the predictions of file A against those of file B.
+
+    Args:
+        a: the file.
+        b: what it is set against.
+        metric: as in `ctrbench.stats.METRICS`.
+        scores: let p_click be any numbers, of which only the order counts.
+        ignore: columns that are left aside.
 
     Raises:
-        ConfigError: a file is not there, or lacks a column.
-        DataError: the files are not of the same impressions in the same order, or predictions will
-            not do.
+        ConfigError: a file is not there, or lacks a column, or scores are given to a metric of
+            probabilities.
+        DataError: the files are not of the same impressions, or predictions will not do.
     """
-    one, other = read_predictions(Path(a)), read_predictions(Path(b))
-    raise_all(_differences(one, other), DataError, f"{a} and {b} cannot be compared:")
+    if scores and metric == "log_loss":
+        raise ConfigError("log_loss needs probabilities: --scores is for auc and gauc.")
+    one, other = (read_predictions(Path(name), scores, ignore) for name in (a, b))
+    matched = "impression_id" in one.ids and "impression_id" in other.ids
+    problems = []
+    if ("impression_id" in one.ids) != ("impression_id" in other.ids):
+        told = "; give it to both, or take rows in their order: --ignore impression_id"
+        problems = [f"only one of them has the column impression_id{told}"]
+    elif matched:
+        problems, other = _in_order_of(one, other)
+    raise_all(problems or _differences(one, other), DataError, f"{a} and {b} cannot be compared:")
+    user, group = _numbered(one.ids["user_id"]), one.numbers("group_id")
+    ours, theirs = (np.stack([*map(_as_probability, arm.p_click)]) for arm in (one, other))
     found = compare_predictions(
         one.click,
-        one.user_id,
-        one.p_click,
-        other.p_click,
+        user,
+        ours,
+        theirs,
         metric,
         one.weight,
-        group_id=one.group_id,
-        item_id=one.item_id,
+        group_id=group,
+        item_id=one.numbers("item_id"),
     )
-    counts, *others = (
-        evaluate(one.click, p_click, one.user_id, one.weight, one.group_id)
-        for p_click in (one.p_click[0], *other.p_click)
+    counts, others = (
+        [evaluate(one.click, p, user, one.weight, group) for p in arm] for arm in (ours, theirs)
     )
-    return found, counts, fmean(getattr(metrics, metric) for metrics in others)
+    within = None if metric in ("auc", "log_loss") else (user if group is None else group)
+    ties = [fmean(tied_pairs(one.click, p, within) for p in arm) for arm in (ours, theirs)]
+    value, reference = (fmean(getattr(m, metric) for m in arm) for arm in (counts, others))
+    return ComparedFiles(found, counts[0], value, reference, (ties[0], ties[1]), matched)
 
 
-def read_predictions(path: Path) -> Predictions:
+def read_predictions(path: Path, scores: bool = False, ignore: tuple[str, ...] = ()) -> Predictions:
     """Read columns `user_id`, `click`, `p_click`, and optionally those of `OPTIONAL`.
 
+    Args:
+        path: Parquet or text, as a click log.
+        scores: let p_click be any numbers.
+        ignore: columns that are left aside.
+
     Raises:
-        ConfigError: no such file, or a column is missing.
-        DataError: the seeds are not of the same impressions.
+        ConfigError: no such file, a column is missing, or one would not be used.
+        DataError: a value will not do, or the seeds are not of the same impressions.
     """
-    import pandas as pd
+    import duckdb
+
+    from ctrbench.datasets._tables import broken_rules, read_table, refuse_empty, renamed
 
     if not path.is_file():
         raise ConfigError(f"there is no file {path}.")
-    try:
-        table = pd.read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"{path} cannot be read: {str(error).splitlines()[0]}.") from error
-    missing = [name for name in NEEDED if name not in table]
+    with duckdb.connect() as connection:
+        table = refuse_empty(read_table(connection, path))
+        aside = {*ignore, *(name for name in table.types if name.startswith(OF_PANDAS))}
+        kept = {name: name for name in table.types if name not in aside}
+        table = renamed(connection, table, kept)
+        _check_columns(path, table)
+        ids: dict[str, Kind] = {
+            name: _kind(connection, table, name) for name in IDS if name in table.types
+        }
+        problems = broken_rules(connection, table, _rules(table, ids, scores))
+        raise_all(problems, DataError, f"{path} cannot be used:")
+        rows = _read(connection, table, ids)
+    return _by_seed(path, rows, tuple(ids))
+
+
+def _check_columns(path: Path, table: Table) -> None:
+    missing = [name for name in NEEDED if name not in table.types]
+    has = ", ".join(table.types)
+    optional = ", ".join(OPTIONAL)
     if missing:
         raise ConfigError(
-            f"{path} lacks the column(s) {', '.join(missing)}; it has {', '.join(table.columns)}. "
-            f"A file of predictions has {', '.join(NEEDED)}, and optionally {', '.join(OPTIONAL)}."
+            f"{path} lacks the column(s) {', '.join(missing)}; it has {has}. "
+            f"A file of predictions has {', '.join(NEEDED)}, and optionally {optional}."
         )
-    if table.empty:
-        raise DataError(f"{path} holds no row.")
-    raise_all(_unfit(table), DataError, f"{path} cannot be used:")
-    parts = {0: table}
-    if "seed" in table:
-        parts = {int(seed): part for seed, part in table.groupby("seed", sort=True)}  # pyright: ignore
-    first = next(iter(parts.values()))
-    columns = [name for name in SHARED if name in table]
-    for seed, part in parts.items():
-        same = len(part) == len(first) and all(
-            (part[name].to_numpy() == first[name].to_numpy()).all() for name in columns
+    unused = [name for name in table.types if name not in (*NEEDED, *OPTIONAL)]
+    if unused:
+        raise ConfigError(
+            f"{path}: {', '.join(unused)} would not be used; columns are {', '.join(NEEDED)}, and "
+            f"optionally {optional}. Rename it, or leave it aside: --ignore {','.join(unused)}."
         )
-        if not same:
-            raise DataError(f"{path}: seed {seed} is not of the same impressions as the first.")
+
+
+def _kind(connection: DuckDBPyConnection, table: Table, name: str) -> Kind:
+    from ctrbench.datasets._ids import kind_of_ids
+    from ctrbench.datasets._lists import Wishes
+
+    kind = kind_of_ids(connection, [(table, name)], [], Wishes())
+    return "text" if kind == "whole" else kind
+
+
+def _rules(table: Table, ids: dict[str, Kind], scores: bool) -> list[Rule]:
+    from ctrbench.datasets._ids import id_rules
+    from ctrbench.datasets._log import click_rules
+    from ctrbench.datasets._tables import Rule, missing, not_a_number, number
+
+    rules = [rule for name, kind in ids.items() for rule in id_rules(table, name, kind)]
+    rules += click_rules(table)
+    for name in ("p_click", "weight", "seed"):
+        if name in table.types:
+            rules += [missing(table, name), not_a_number(table, name)]
+    value = number(table, "p_click")
+    if not scores:
+        cure = "give probabilities; auc and gauc take any scores with --scores"
+        rules.append(Rule("p_click", f"NOT {value} BETWEEN 0 AND 1", "lie outside [0, 1]", cure))
+    if "weight" in table.types:
+        rules.append(Rule("weight", f"{number(table, 'weight')} <= 0", "are not above 0"))
+    if "seed" in table.types:
+        rules.append(Rule("seed", f"{number(table, 'seed')} % 1 <> 0", "are no whole numbers"))
+    return rules
+
+
+def _read(
+    connection: DuckDBPyConnection, table: Table, ids: dict[str, Kind]
+) -> dict[str, np.ndarray]:
+    from ctrbench.datasets._ids import id_value
+    from ctrbench.datasets._log import click_value
+    from ctrbench.datasets._tables import number
+
+    chosen = [f"{id_value(table, name, kind)} AS {name}" for name, kind in ids.items()]
+    chosen += [f"({click_value(table)})::TINYINT AS click"]
+    chosen += [
+        f"{number(table, name)} AS {name}"
+        for name in ("p_click", "weight", "seed")
+        if name in table.types
+    ]
+    found = connection.execute(f"SELECT {', '.join(chosen)} FROM {table.relation}").fetchnumpy()
+    return {name: np.asarray(column) for name, column in found.items()}
+
+
+def _by_seed(path: Path, columns: dict[str, np.ndarray], ids: tuple[str, ...]) -> Predictions:
+    """The first seed's impressions, and the predictions of all seeds in their order."""
+    columns = columns | {name: columns[name].astype(str) for name in ids}
+    seeds = np.unique(columns["seed"]) if "seed" in columns else np.zeros(1)
+    parts = [
+        Predictions(
+            ids={name: columns[name][chosen] for name in ids},
+            click=columns["click"][chosen],
+            p_click=columns["p_click"][chosen][None],
+            weight=columns["weight"][chosen] if "weight" in columns else None,
+            seeds=(int(seed),),
+        )
+        for seed in seeds
+        for chosen in [columns["seed"] == seed if "seed" in columns else slice(None)]
+    ]
+    first, rows_of_seeds = parts[0], []
+    _refuse_repeated(path, first)
+    for part in parts:
+        problems: list[str] = []
+        if "impression_id" in first.ids:
+            problems, part = _in_order_of(first, part)
+        problems = problems or _differences(first, part, seeds=False)
+        raise_all(
+            problems,
+            DataError,
+            f"{path}: seed {part.seeds[0]} is not of the same impressions as the first:",
+        )
+        rows_of_seeds.append(part.p_click)
     return Predictions(
-        user_id=first["user_id"].to_numpy(),
-        click=first["click"].to_numpy(),
-        p_click=np.stack([part["p_click"].to_numpy(np.float64) for part in parts.values()]),
-        weight=first["weight"].to_numpy(np.float64) if "weight" in first else None,
-        item_id=first["item_id"].to_numpy() if "item_id" in first else None,
-        group_id=first["group_id"].factorize()[0] if "group_id" in first else None,
-        seeds=tuple(parts),
+        first.ids,
+        first.click,
+        np.concatenate(rows_of_seeds),
+        first.weight,
+        tuple(int(seed) for seed in seeds),
     )
 
 
-def _unfit(table: pd.DataFrame) -> list[str]:
-    """What is wrong with single columns, a phrase each."""
-    import pandas as pd
-
-    found = []
-    for name in (*NEEDED, *OPTIONAL):
-        if name not in table:
-            continue
-        column = table[name]
-        missing = np.flatnonzero(column.isna())
-        if len(missing):
-            found.append(f"{name} is missing in {len(missing)} rows (row {missing[0]})")
-        elif name not in IDS and not pd.api.types.is_numeric_dtype(column):
-            found.append(
-                f"{name} must be numbers; it is {column.dtype} (row 0: {column.iloc[0]!r})"
-            )
-        elif name == "seed" and np.any(column.to_numpy() % 1):
-            found.append("seed must be whole numbers")
-    return found
+def _refuse_repeated(path: Path, part: Predictions) -> None:
+    names = part.ids.get("impression_id")
+    if names is None:
+        return
+    values, counts = np.unique(names, return_counts=True)
+    repeated = values[counts > 1]
+    if len(repeated):
+        raise DataError(
+            f"{path}: {len(repeated)} impression_ids stand in several rows of one seed, such as "
+            f"{', '.join(repeated[:EXAMPLES])}."
+        )
 
 
-def _differences(one: Predictions, other: Predictions) -> list[str]:
+def _in_order_of(one: Predictions, other: Predictions) -> tuple[list[str], Predictions]:
+    """What keeps rows from being matched, and the other's rows in the order of the one's."""
+    ours, theirs = one.ids["impression_id"], other.ids["impression_id"]
+    alone = [np.setdiff1d(ours, theirs), np.setdiff1d(theirs, ours)]
+    if len(ours) != len(theirs) or any(map(len, alone)):
+        told = [
+            f"{len(names)} impression_ids of the {which} are not in the other"
+            + (f", such as {', '.join(names[:EXAMPLES])}" if len(names) else "")
+            for which, names in zip(("first", "second"), alone, strict=True)
+        ]
+        return [f"they hold {len(ours)} and {len(theirs)} impressions; {'; '.join(told)}"], other
+    order = np.argsort(theirs)[np.argsort(np.argsort(ours))]
+    return [], Predictions(
+        {name: column[order] for name, column in other.ids.items()},
+        other.click[order],
+        other.p_click[:, order],
+        None if other.weight is None else other.weight[order],
+        other.seeds,
+    )
+
+
+def _differences(one: Predictions, other: Predictions, seeds: bool = True) -> list[str]:
     """What keeps two files from being of the same impressions, a phrase each."""
     if len(one.click) != len(other.click):
         return [f"they hold {len(one.click)} and {len(other.click)} impressions"]
     found = []
     for name in SHARED:
-        ours, theirs = getattr(one, name), getattr(other, name)
+        ours, theirs = one.column(name), other.column(name)
         if (ours is None) != (theirs is None):
             found.append(f"only one of them has the column {name}")
-        elif ours is not None and (rows := np.flatnonzero(ours != theirs)).size:
+        elif (
+            ours is not None
+            and theirs is not None
+            and (rows := np.flatnonzero(ours != theirs)).size
+        ):
             shown = ", ".join(
-                f"row {row}: {ours[row]} and {theirs[row]}" for row in rows[:EXAMPLES]
+                f"row {row + 1}: {ours[row]} and {theirs[row]}" for row in rows[:EXAMPLES]
             )
             sorted_alike = np.array_equal(np.sort(ours), np.sort(theirs))
-            order = "; sort both alike" if sorted_alike and name == "user_id" else ""
+            cure = "; sort both alike, or give both the column impression_id"
+            order = cure if sorted_alike and name == "user_id" else ""
             found.append(f"{name} differs in {rows.size} rows ({shown}){order}")
-    if one.seeds != other.seeds:
+    if seeds and one.seeds != other.seeds:
         found.append(f"their seeds are {list(one.seeds)} and {list(other.seeds)}")
     return found
+
+
+def _as_probability(p_click: np.ndarray) -> np.ndarray:
+    """(N,) scores as ranks in [0, 1]; probabilities stay as they are."""
+    if p_click.min() >= 0 and p_click.max() <= 1:
+        return p_click
+    values, places = np.unique(p_click, return_inverse=True)
+    return (places + 0.5) / len(values)

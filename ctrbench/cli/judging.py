@@ -17,8 +17,8 @@ ArmArgument = Annotated[
     str,
     typer.Argument(
         help="DATASET/VERSION/MODE as below results/, with --file VERSION/MODE, or a Parquet or "
-        "CSV file of predictions (user_id, click, p_click; optionally item_id, group_id, weight "
-        "and seed)."
+        "CSV file of predictions (user_id, click, p_click; optionally impression_id, item_id, "
+        "group_id, weight and seed)."
     ),
 ]
 
@@ -51,6 +51,13 @@ def compare(
     any_settings: Annotated[
         bool, typer.Option("--any-settings", help="Compare arms that were not trained alike, too.")
     ] = False,
+    scores: Annotated[
+        bool,
+        typer.Option("--scores", help="p_click of the files are any numbers, such as logits."),
+    ] = False,
+    ignore: Annotated[
+        str, typer.Option(metavar="A,B", help="Columns of the files that are left aside.")
+    ] = "",
 ) -> None:
     """Set A against B, seed by seed, on the same test impressions."""
     from ctrbench.cli._judging_views import comparison, describe
@@ -58,7 +65,8 @@ def compare(
 
     workspace: Workspace = context.obj
     loss = parse_points(margin, "--margin")
-    found = comparison(workspace, a, b, file, metric, any_settings)
+    left = tuple(name.strip() for name in ignore.split(",") if name.strip())
+    found = comparison(workspace, a, b, file, metric, any_settings, scores, left)
     typer.echo(describe(found, loss))
     if found.below_chance:
         failed = True

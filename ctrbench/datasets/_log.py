@@ -155,10 +155,7 @@ def _rules(log: Log, index: int, times: list[Times]) -> list[Rule]:
         rules += [replace(absent, cure=DROP), *others]
     rules += times[index].rules() if times else []
     if "click" in table.types:
-        empty = missing(table, "click")
-        rules.append(empty)
-        wrong = f"NOT ({empty.wrong}) AND NOT coalesce({_click(table)} IN (0, 1), false)"
-        rules.append(Rule("click", wrong, "are neither 0 nor 1", LABELS))
+        rules += click_rules(table)
     if "history" in table.types:
         rules += list_rules(table, "history", log.wishes)
         rules += ids_rules(table, "history", log.wishes, log.ids.get("item_id", "text"))
@@ -180,7 +177,14 @@ def _id(log: Log, table: Table, column: str) -> str:
     return id_value(table, column, log.ids.get(column, "text"))
 
 
-def _click(table: Table) -> str:
+def click_rules(table: Table) -> list[Rule]:
+    """A click must be there, and 0 or 1."""
+    empty = missing(table, "click")
+    wrong = f"NOT ({empty.wrong}) AND NOT coalesce({click_value(table)} IN (0, 1), false)"
+    return [empty, Rule("click", wrong, "are neither 0 nor 1", LABELS)]
+
+
+def click_value(table: Table) -> str:
     """SQL for the label as a number; pandas writes True and False."""
     if table.types["click"] in INTEGERS:
         return quoted("click")
@@ -195,7 +199,7 @@ def _typed(
     """SQL for each table's columns that are no fields."""
     rows, notes = [], ()
     for table, period in zip(log.tables, log.periods, strict=True):
-        click = f"({_click(table)})::TINYINT" if "click" in table.types else "1::TINYINT"
+        click = f"({click_value(table)})::TINYINT" if "click" in table.types else "1::TINYINT"
         row = [f"{_id(log, table, column)} AS {column}" for column in ("user_id", "item_id")]
         row.append(f"{click} AS click")
         if log.has_periods and not log.ignore_period:

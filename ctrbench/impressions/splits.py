@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.impressions.database import one_row
 from ctrbench.schema import PERIODS, Split
@@ -125,7 +127,7 @@ def _nearest(connection: DuckDBPyConnection, cuts: list[int]) -> list[int]:
     """
     query = "SELECT timestamp, count(*) AS rows FROM encoded GROUP BY timestamp ORDER BY timestamp"
     found = connection.execute(query).fetchnumpy()
-    times, rows = found["timestamp"], found["rows"]
+    times, rows = np.asarray(found["timestamp"]), np.asarray(found["rows"])
     if len(times) <= len(cuts):
         raise DataError(
             f"the log has {len(times)} different timestamps, and equal ones are never divided: too "

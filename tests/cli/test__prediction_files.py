@@ -36,18 +36,21 @@ def write(tmp_path):
 
 def test_files_give_what_arrays_give(write):
     one, other = _frame(1), _frame(2)
-    found, test, _ = compare_files(write("a.csv", one), write("b.parquet", other), "gauc")
+    compared = compare_files(write("a.csv", one), write("b.parquet", other), "gauc")
     expected = compare_predictions(one["click"], one["user_id"], one["p_click"], other["p_click"])
+    found = compared.inference
     assert (found.estimate, found.low) == pytest.approx((expected.estimate, expected.low))
-    assert test.impressions == 400
+    assert compared.value == pytest.approx(gauc(one["click"], one["p_click"], one["user_id"]))
+    assert compared.counts.impressions == 400
+    assert not compared.matched
 
 
 def test_seeds_are_paired(write):
     ours, theirs = ([_frame(10 * side + s).assign(seed=s) for s in range(3)] for side in (1, 2))
-    found, *_ = compare_files(
+    found = compare_files(
         write("a.parquet", pd.concat(ours)), write("b.parquet", pd.concat(theirs)), "auc"
     )
-    assert found.seeds == (0, 1, 2)
+    assert found.inference.seeds == (0, 1, 2)
 
 
 def test_gate_on_files(write):
@@ -70,21 +73,23 @@ def test_gate_on_files(write):
     ("changed", "message"),
     [
         (lambda f: f.iloc[:-1], "they hold 400 and 399 impressions"),
-        (lambda f: f.iloc[::-1], r"user_id differs in \d+ rows \(row 0: .*; sort both alike"),
+        (lambda f: f.iloc[::-1], r"user_id differs in \d+ rows \(row 1: .*; sort both alike"),
         (lambda f: f.assign(user_id=f["user_id"] + 1), "user_id differs in 400 rows"),
         (lambda f: f.assign(click=1 - f["click"]), "click differs in 400 rows"),
         (lambda f: f.assign(weight=2.0), "only one of them has the column weight"),
         (lambda f: f.assign(seed=3), r"their seeds are \[0\] and \[3\]"),
         (lambda f: f.assign(p_click=0.5), "p_reference of seed 0 is constant"),
-        (lambda f: f.assign(p_click=np.nan), "p_click is missing in 400 rows"),
-        (lambda f: f.assign(p_click=np.inf), "p_click must be finite|constant"),
-        (lambda f: f.assign(p_click=f["p_click"].astype(str)), "p_click must be numbers"),
-        (lambda f: f.assign(seed="s1"), "seed must be numbers"),
-        (lambda f: f.assign(seed=0.5), "seed must be whole numbers"),
-        (lambda f: f.assign(click=f["click"].where(f.index > 3)), "click is missing in 4 rows"),
+        (lambda f: f.assign(p_click=np.nan), "400 values of 'p_click' missing: row 1"),
+        (lambda f: f.assign(p_click=np.inf), "'p_click' are no finite numbers"),
+        (lambda f: f.assign(p_click="x"), "'p_click' are no finite numbers"),
+        (lambda f: f.assign(weight=-1.0), "'weight' are not above 0"),
+        (lambda f: f.assign(click=0.5), "'click' are neither 0 nor 1"),
+        (lambda f: f.assign(seed="s1"), "'seed' are no finite numbers"),
+        (lambda f: f.assign(seed=0.5), "'seed' are no whole numbers"),
+        (lambda f: f.assign(click=f["click"].where(f.index > 3)), "4 values of 'click' missing"),
         (
             lambda f: f.assign(p_click=2 * f["p_click"]),
-            r"leaves \[0, 1\] in \d+ rows: log_loss needs",
+            r"\d+ values of 'p_click' lie outside \[0, 1\]: .*; give probabilities",
         ),
         (lambda f: f.iloc[:0], "holds no row"),
     ],
@@ -104,7 +109,7 @@ def test_files_that_cannot_be_read(write, tmp_path):
         compare_files(good, str(tmp_path / "none.csv"), "gauc")
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(b"PAR1")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(DataError, match="damaged or no parquet file"):
         compare_files(good, str(broken), "gauc")
 
 
@@ -144,12 +149,12 @@ def test_a_column_of_items_widens_the_interval_and_is_named(write):
     ours = _frame(1, item_id=item)
     ours["p_click"] = np.clip(0.5 + error + 0.02 * (ours["p_click"] - 0.5), 0.01, 0.99)
     theirs = _frame(2, item_id=item)
-    found, *_ = compare_files(write("a.csv", ours), write("b.csv", theirs), "gauc")
-    without, *_ = compare_files(
+    found = compare_files(write("a.csv", ours), write("b.csv", theirs), "gauc").inference
+    without = compare_files(
         write("c.csv", ours.drop(columns="item_id")),
         write("d.csv", theirs.drop(columns="item_id")),
         "gauc",
-    )
+    ).inference
     assert found.variance.with_items
     assert not without.variance.with_items
     assert found.high - found.low > without.high - without.low
@@ -170,13 +175,11 @@ def test_items_that_differ_are_named(write):
 def test_groups_finer_than_users_are_compared(write):
     group = np.arange(400) // 5  # users of ten impressions each
     frames = [_frame(seed, user_id=np.arange(400) // 10, group_id=group) for seed in (1, 2)]
-    found, counts, reference = compare_files(
-        write("a.csv", frames[0]), write("b.csv", frames[1]), "gauc"
-    )
+    compared = compare_files(write("a.csv", frames[0]), write("b.csv", frames[1]), "gauc")
     ours, theirs = (gauc(f["click"], f["p_click"], group) for f in frames)
-    assert found.estimate == pytest.approx(ours - theirs)
-    assert reference == pytest.approx(theirs)
-    assert counts.users == 40
+    assert compared.inference.estimate == pytest.approx(ours - theirs)
+    assert compared.reference == pytest.approx(theirs)
+    assert compared.counts.users == 40
     frames[0]["group_id"] = np.arange(400) % 7
     with pytest.raises(DataError, match="group_id"):
         compare_files(write("c.csv", frames[0]), write("d.csv", frames[0]), "gauc")
@@ -192,3 +195,94 @@ def test_what_ranks_worse_than_chance_is_no_reference(write):
     result = CliRunner().invoke(app, ["compare", a, b, "--fail-on", "worse"])
     assert "No verdict" in result.output
     assert result.exit_code == 1
+
+
+def _with_ids(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(impression_id=[f"i{row}" for row in range(len(frame))])
+
+
+def test_rows_are_matched_by_their_id(write):
+    one, other = _with_ids(_frame(1)), _with_ids(_frame(2))
+    straight = compare_files(write("a.csv", one), write("b.csv", other), "gauc")
+    moved = other.sample(frac=1, random_state=0)
+    matched = compare_files(write("a.csv", one), write("c.parquet", moved), "gauc")
+    assert matched.matched
+    assert matched.inference.estimate == straight.inference.estimate
+    seeds = [_with_ids(_frame(s)).sample(frac=1, random_state=s).assign(seed=s) for s in (3, 4)]
+    file = write("d.csv", pd.concat(seeds))
+    assert compare_files(file, file, "gauc").inference.estimate == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (lambda f: f.drop(columns="impression_id"), "only one .* impression_id; .*--ignore"),
+        (lambda f: f.iloc[1:], r"hold 400 and 399 impressions; 1 impression_ids.*such as i0;"),
+        (lambda f: f.assign(impression_id="i1"), "400? impression_ids|1 impression_ids stand in"),
+        (lambda f: f.assign(click=1 - f["click"]), "click differs in 400 rows"),
+    ],
+)
+def test_ids_that_do_not_match(write, changed, message):
+    one, other = _with_ids(_frame(1)), changed(_with_ids(_frame(2)))
+    with pytest.raises(DataError, match=message):
+        compare_files(write("a.csv", one), write("b.csv", other), "gauc")
+
+
+def test_ids_are_texts_that_nothing_merges(write):
+    """`7`, `07`, `007` are three users, and one may be called NA."""
+    names = np.array(["7", "07", "007", "NA", "null"])
+    frames = [_frame(s, user_id=names[_frame()["user_id"] % 5]) for s in (1, 2)]
+    expected = [gauc(f["click"], f["p_click"], f["user_id"].factorize()[0]) for f in frames]
+    for kind in ("csv", "parquet"):
+        files = [write(f"{i}.{kind}", frame) for i, frame in enumerate(frames)]
+        found = compare_files(*files, "gauc").inference.estimate
+        assert found == pytest.approx(expected[0] - expected[1])
+
+
+def test_floats_and_integers_are_the_same_users(write):
+    one, other = _frame(1), _frame(2)
+    other["user_id"] = other["user_id"].astype(float)
+    for kind in ("csv", "parquet"):
+        compare_files(write("a.csv", one), write(f"b.{kind}", other), "gauc")
+    other["user_id"] += 2.0**53
+    with pytest.raises(DataError, match=r"'user_id' are floating point numbers of 2\^53"):
+        compare_files(write("a.csv", one), write("b.parquet", other), "gauc")
+
+
+def test_columns_that_would_not_be_used(write):
+    one = write("a.csv", _frame(1, weights=1.0, time=3))
+    with pytest.raises(
+        ConfigError, match=r"weights, time would not be used.*--ignore weights,"
+    ):
+        compare_files(one, one, "gauc")
+    assert compare_files(one, one, "gauc", ignore=("weights", "time")).inference.estimate == 0
+
+
+def test_scores_are_no_probabilities(write):
+    logits = [_frame(s).assign(p_click=lambda f: 40 * (f["p_click"] - 0.5)) for s in (1, 2)]
+    files = [write(f"{i}.csv", frame) for i, frame in enumerate(logits)]
+    for metric in ("gauc", "auc"):
+        with pytest.raises(DataError, match=r"'p_click' lie outside \[0, 1\]"):
+            compare_files(*files, metric)
+        plain = compare_files(write("a.csv", _frame(1)), write("b.csv", _frame(2)), metric)
+        scored = compare_files(*files, metric, scores=True)
+        assert scored.inference.estimate == pytest.approx(plain.inference.estimate)
+    with pytest.raises(ConfigError, match="log_loss needs probabilities"):
+        compare_files(*files, "log_loss", scores=True)
+
+
+def test_ties_are_told(write):
+    one, other = _frame(1), _frame(2)
+    one["p_click"] = one["p_click"].round(1)
+    file = write("a.csv", one)
+    pairs = [
+        (p, q)
+        for _, user in one.groupby("user_id")
+        for p in user["p_click"][user["click"] == 1]
+        for q in user["p_click"][user["click"] == 0]
+    ]
+    ties = compare_files(file, write("b.csv", other), "gauc").ties
+    assert ties == (pytest.approx(np.mean([p == q for p, q in pairs])), 0)
+    told = CliRunner().invoke(app, ["compare", file, write("b.csv", other)]).output
+    assert "Equal predictions of a click and a non-click: 1" in told
+    assert "in the order of the files" in told

@@ -308,7 +308,7 @@ def without(rows, *columns):
     [
         (without(long_log(), "timestamp"), "time:60/20/20", "neither a timestamp nor a history"),
         (long_log(), "given", "a given split needs a column 'period'"),
-        ([r | {"timestamp": 5} for r in long_log()], "time:60/20/20", "leaves valid, test without"),
+        ([r | {"timestamp": 5} for r in long_log()], "time:60/20/20", "1 different timestamps"),
         ([r | {"click": 1} for r in long_log()], "time:60/20/20", "all 60 .* are clicks.*--neg"),
         ([r | {"click": 0} for r in long_log()], "time:60/20/20", "all 60 .* are non-clicks"),
         ([r | {"period": "later"} for r in long_log()], "given", r"unknown period\(s\) later"),
