@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ctrbench.datasets._lists import Wishes, element, list_value
 from ctrbench.datasets._tables import Rule, Table
-from ctrbench.impressions.database import one_row, quoted
+from ctrbench.impressions.database import literal, one_row, quoted
 from ctrbench.raw_ids import (
     NUMBERS,
     absent,
@@ -68,7 +68,7 @@ def ids_value(table: Table, column: str, wishes: Wishes, kind: Kind) -> str:
     """SQL for a list of ids, without empty ones and the pad."""
     if kind == "whole":
         values = f"{quoted(column)}::BIGINT[]"
-        pad = f" AND v::VARCHAR <> '{wishes.pad}'" if wishes.pad is not None else ""
+        pad = f" AND v::VARCHAR <> {literal(wishes.pad)}" if wishes.pad is not None else ""
         return f"list_filter({values}, lambda v: v IS NOT NULL{pad})"
     inner = element(table.types[column])
     ids = expression("v", _type(table, inner or "VARCHAR", kind))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ctrbench.errors import DataError
 from ctrbench.impressions.database import column_types, literal, one_row, scalar
+from ctrbench.raw_ids import expression, refusals
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -104,11 +105,12 @@ def copy_images(
             f"{source} has no column {' and no '.join(missing)}; images as Parquet need item_id "
             "and bytes."
         )
+    raw_id = _raw_id(connection, source, given, columns["item_id"])
     connection.execute(
-        f"""CREATE VIEW pictures AS SELECT item_ids.item_id, pictures.item_id AS raw_id, bytes,
+        f"""CREATE VIEW pictures AS SELECT item_ids.item_id, pictures.raw_id, bytes,
         coalesce(octet_length(bytes), 0) = 0 AS empty
-        FROM {given} AS pictures
-        LEFT JOIN item_ids ON item_ids.raw_id::VARCHAR = pictures.item_id::VARCHAR"""
+        FROM (SELECT {raw_id} AS raw_id, bytes FROM {given}) AS pictures
+        LEFT JOIN item_ids ON item_ids.raw_id::VARCHAR = pictures.raw_id"""
     )
     images, distinct, unmatched, empty, size = one_row(
         connection,
@@ -134,6 +136,21 @@ def copy_images(
     )
     counts = {"images": images, "image_bytes": size, "images_unmatched": unmatched}
     return counts, _left_out("empty", names, empty)
+
+
+def _raw_id(connection: DuckDBPyConnection, source: Path, given: str, kind: str) -> str:
+    """SQL for the id of a picture as text.
+
+    Raises:
+        DataError: the column holds no ids.
+    """
+    for wrong, told in refusals("item_id", kind):
+        count, example = one_row(
+            connection, f"SELECT count(*), any_value(item_id) FROM {given} WHERE {wrong}"
+        )
+        if count:
+            raise DataError(f"{source}: {count} values of 'item_id' {told}, such as {example}.")
+    return expression("item_id", kind)
 
 
 def _left_out(why: str, names: list[str], count: int | None = None) -> list[str]:
