@@ -364,6 +364,7 @@ def _data_differences(workspace: Workspace, one: Cell, other: Cell) -> list[str]
         for name, tell in (
             ("label", lambda m: repr(m.label)),
             ("split", lambda m: str(m.split)),
+            ("snapshot", lambda m: m.snapshot),
             ("test impressions", lambda m: "{} to {}".format(*m.periods.get("test", (0, 0)))),
             ("users", lambda m: str(m.counts["users"])),
         ):

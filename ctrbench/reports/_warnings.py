@@ -19,7 +19,10 @@ BETTER_THAN_TRAINING = 0.02  # more of AUC gained on test than on impressions no
 CURVE_TAIL = 5  # points, a quarter of an epoch
 LEVEL = 0.05
 MOST_NAMED = 5  # arms in one warning
-CURE = "Import the log again with --snapshot period (see README.md, evaluation groups)."
+CURE = (
+    "Import the log again with --snapshot period; histories that are given must end before the "
+    "evaluation group (see README.md, evaluation groups)."
+)
 FEWEST_STEPS = 100  # of training, below which a model has hardly left its start
 ROUNDING = 1e-7  # of metrics: what another processor's last digits come to
 
