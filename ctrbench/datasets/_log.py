@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from ctrbench.datasets._fields import read_fields
 from ctrbench.datasets._ids import Kind, id_rules, id_value, ids_rules, ids_value
-from ctrbench.datasets._lists import Wishes, list_rules
+from ctrbench.datasets._lists import Wishes, element, list_rules
 from ctrbench.datasets._tables import (
+    LARGEST,
     Rule,
     Table,
     broken_rules,
@@ -138,7 +139,10 @@ def _check_columns(log: Log) -> None:
                 f"{log.tables[0].path}, but not in both; leave such columns out with --drop."
             )
         cut = {*log.wishes.separators, *log.wishes.printed}
-        if table.types.get("history") == "VARCHAR" and "history" not in cut:
+        kind = table.types.get("history", "VARCHAR")
+        if kind != "VARCHAR" and not element(kind):
+            problems.append(f"{table.path}: 'history' is {kind}; give a list of ids, or text.")
+        elif "history" in table.types and kind == "VARCHAR" and "history" not in cut:
             problems.append(
                 f"{table.path}: 'history' is text; say how to cut it: --list 'history=^'."
             )
@@ -160,7 +164,8 @@ def _rules(log: Log, index: int, times: list[Times]) -> list[Rule]:
         rules += list_rules(table, "history", log.wishes)
         rules += ids_rules(table, "history", log.wishes, log.ids.get("item_id", "text"))
     if "weight" in table.types:
-        wrong = f"NOT coalesce({number(table, 'weight')} > 0, false)"
+        value = number(table, "weight")
+        wrong = f"NOT coalesce({value} > 0 AND {value} < {LARGEST}, false)"
         rules.append(Rule("weight", wrong, "are not above 0"))
     if "period" in table.types and not log.ignore_period:
         wrong = f"{text(table, 'period')} NOT IN {PERIODS}"

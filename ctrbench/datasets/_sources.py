@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from ctrbench.errors import DataError
 
 SUFFIXES = (".parquet", ".csv", ".tsv", ".csv.gz", ".tsv.gz")
+MARKS = ("_", ".")  # with which names of other programs' files begin
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 EXAMPLES = 5  # files named in a note
 
@@ -33,7 +34,8 @@ def find_parts(given: str) -> tuple[list[Part], list[str]]:
     path = Path(given)
     if any(letter in given for letter in "*?[") and not path.exists():
         folder = Path(path.anchor) if path.is_absolute() else Path()
-        found = sorted(folder.glob(str(path.relative_to(path.anchor))))
+        matched = folder.glob(str(path.relative_to(path.anchor)))
+        found = sorted(one for one in matched if not one.name.startswith(MARKS))
         if not found:
             raise DataError(f"no file matches {given}.")
         parts = [part for one in found for part in _parts(one)]
@@ -65,7 +67,7 @@ def _parts(path: Path, partitions: dict[str, str | None] | None = None) -> Itera
     if not path.is_dir():
         yield Part(path, partitions or {})
         return
-    inside = sorted(one for one in path.iterdir() if not one.name.startswith(("_", ".")))
+    inside = sorted(one for one in path.iterdir() if not one.name.startswith(MARKS))
     others = [one for one in inside if one.is_dir() and not all(one.name.partition("="))]
     strange = [one.name for one in others if _holds_data(one)]
     if strange:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 EXAMPLES = 5  # wrong lines named in a message
+LARGEST = 3.4e38  # what a float of 32 bits holds
 FLOATS = ("HALF", "FLOAT", "DOUBLE")
 
 
@@ -97,7 +98,7 @@ def read_table(
         elif kind != ".parquet":
             raise DataError(f"{path}: cannot read {kind or 'a file without an ending'}; {_KINDS}")
         made = "TABLE" if text_file else "VIEW"
-        source = text_file.select() if text_file else f"FROM read_parquet({pattern(path)})"
+        source = text_file.select() if text_file else _parquet(path)
         connection.execute(f"CREATE {made} {name} AS {source}")
         types = _types(connection, name, path, text_file)
         (rows,) = one_row(connection, f"SELECT count(*) FROM {name}")
@@ -157,8 +158,10 @@ def missing_columns(table: Table, needed: Iterable[str]) -> list[str]:
     problems = []
     for column in needed:
         if column not in table.types:
-            near = get_close_matches(column, table.types, n=1, cutoff=0.5)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
+            lowered = {name.lower(): name for name in table.types}
+            near = get_close_matches(column, lowered, n=1, cutoff=0.5)
+            name = lowered[near[0]] if near else ""
+            hint = f" Did you mean '{name}'? --rename {name}={column}" if near else ""
             there = ", ".join(table.types)
             problems.append(f"{table.path}: no column '{column}'; there is {there}.{hint}")
     return problems
@@ -189,8 +192,8 @@ def text(table: Table, column: str) -> str:
     """SQL for a value as text, as a person would write it: 7 for 7.0; the empty text is NULL."""
     name = quoted(column)
     if table.types[column] in FLOATS:
-        whole = f"isfinite({name}) AND {name} = floor({name})"
-        return f"""CASE WHEN {whole} THEN {name}::HUGEINT::VARCHAR
+        whole = f"abs({name}) < 1e38 AND {name} = floor({name})"
+        return f"""CASE WHEN {whole} THEN TRY_CAST({name} AS HUGEINT)::VARCHAR
             WHEN NOT isnan({name}) THEN {name}::VARCHAR END"""
     if table.types[column].startswith("DECIMAL"):
         return f"CASE WHEN {name} % 1 = 0 THEN {name}::HUGEINT ELSE {name} END::VARCHAR"
@@ -204,12 +207,13 @@ def number(table: Table, column: str) -> str:
 
 
 def not_a_number(table: Table, column: str) -> Rule:
-    """A value that is there must be a finite number; NaN stands for a missing one."""
+    """A value that is there must be a finite number of 32 bits; NaN stands for a missing one."""
     value = f"TRY_CAST({quoted(column)} AS DOUBLE)"
+    large = f"NOT isnan({value}) AND abs({value}) > {LARGEST}"
     if table.types[column] in FLOATS:
-        return Rule(column, f"isinf({quoted(column)})", "are no finite numbers")
-    wrong = f"{text(table, column)} IS NOT NULL AND ({value} IS NULL OR isinf({value}))"
-    return Rule(column, wrong, "are no finite numbers")
+        return Rule(column, large, "are no finite numbers of 32 bits")
+    wrong = f"{text(table, column)} IS NOT NULL AND ({value} IS NULL OR {large})"
+    return Rule(column, wrong, "are no finite numbers of 32 bits")
 
 
 _KINDS = "use .csv, .tsv (also .gz) or .parquet."
@@ -221,9 +225,14 @@ def check_file(path: Path) -> None:
         hint = f" Did you mean {path.with_name(near[0])}?" if near else ""
         raise DataError(f"no file {path}.{hint}")
     if not path.is_file():
-        raise DataError(f"{path} is a folder; a file is needed.")
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise DataError(f"{path} is {what}; a file is needed.")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
+
+
+def _parquet(path: Path) -> str:
+    return f"FROM read_parquet({pattern(path)}, hive_partitioning = false)"
 
 
 def _types(

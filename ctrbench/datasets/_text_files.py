@@ -23,6 +23,7 @@ SEPARATORS = {".csv": ",", ".tsv": "\t"}
 OTHERS = (",", ";", "\t", "|")  # tried where a file's own separator does not occur in its header
 BLOCK = 1 << 24
 LONGEST_HEADER = 1 << 20
+MOST_COLUMNS = 4096
 MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -40,7 +41,7 @@ class Dialect:
             ConfigError: no such encoding, or a separator that is none.
         """
         try:
-            codecs.lookup(self.encoding)
+            "".encode(self.encoding)
         except LookupError as error:
             told = f"no encoding {self.encoding!r}; such as utf-8, gbk, latin-1, utf-16."
             raise ConfigError(f"--encoding: {told}") from error
@@ -66,7 +67,8 @@ class TextFile:
         source = (
             f"read_csv({pattern(self.path)}, auto_detect = false, "
             f"header = {str(self.has_header).lower()}, delim = {literal(self.separator)}, "
-            f"quote = {quote}, escape = {quote}, columns = {{{types}}})"
+            f"quote = {quote}, escape = {quote}, hive_partitioning = false, "
+            f"columns = {{{types}}})"
         )
         trimmed = ", ".join(f"trim({quoted(c)}) AS {quoted(c)}" for c in self.columns)
         return f"SELECT {trimmed if self.padded else '*'} FROM {source}"
@@ -148,6 +150,13 @@ def _columns(line: str, separator: str, path: Path) -> tuple[list[str], bool]:
         else:
             named = raw = line.split(separator)
     columns = [name.strip(" ") for name in named]
+    if not columns or len(columns) > MOST_COLUMNS:
+        told = (
+            f"names {len(columns):,} columns, of {MOST_COLUMNS:,} at most"
+            if columns
+            else "is empty"
+        )
+        raise DataError(f"{path}: the first line must name every column; it {told}.")
     lowered = [column.lower() for column in columns]
     twice = sorted({column for column in lowered if lowered.count(column) > 1})
     if "" in columns or twice:

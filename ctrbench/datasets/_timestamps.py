@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ctrbench.datasets._tables import FLOATS, Rule, Table, text
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.impressions.database import literal, one_row, quoted
-from ctrbench.raw_ids import EXACT
+from ctrbench.raw_ids import EXACT, INTEGERS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -20,7 +22,7 @@ NUMBER = r"[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?"
 ZONE = r".*[0-9]\s*([zZ]|UTC|GMT|[-+][0-9]{2}(:?[0-9]{2})?)"
 ENOUGH = 10  # distinct timestamps from which on a coarse grid is no accident
 ROUNDED = 1000  # seconds: nobody measures time in multiples of a thousand
-DAY = 86400
+LATEST = 2**63 - 1  # nanoseconds since 1970
 DROP = "--drop-invalid leaves such rows out, and counts them"
 
 
@@ -53,6 +55,7 @@ class Times:
             Rule(self.column, f"NOT ({there})", "missing", DROP),
             Rule(self.column, unread, f"are no {kind}", form),
             Rule(self.column, f"{self.value} < 0", "are negative, before 1970", DROP),
+            Rule(self.column, f"{self.value} >= {LATEST}", "are later than the year 2262", DROP),
         ]
 
 
@@ -65,7 +68,7 @@ def open_times(
     """How each table's timestamps are read; whether they can be, `Times.rules` say.
 
     Raises:
-        ConfigError: a time format beside columns that are no text.
+        ConfigError: a time format that is none, or beside columns that are no text.
         DataError: some tables hold dates and others numbers, or only some a time zone.
     """
     if time_format is not None:
@@ -73,6 +76,7 @@ def open_times(
         if typed:
             raise ConfigError(f"--time-format is for text; {typed[0]} holds {column} by its type.")
         value = f"epoch_us(try_strptime({quoted(column)}, {literal(time_format)}))"
+        _check_format(connection, time_format)
         return [Times(table, column, True, value) for table in tables]
     dated = [_is_dated(connection, table, column) for table in tables]
     if len(set(dated)) > 1:
@@ -86,6 +90,16 @@ def open_times(
         Times(table, column, date, _value(table, column, date))
         for table, date in zip(tables, dated, strict=True)
     ]
+
+
+def _check_format(connection: DuckDBPyConnection, time_format: str) -> None:
+    import duckdb
+
+    try:
+        connection.execute(f"SELECT try_strptime('', {literal(time_format)})").fetchall()
+    except duckdb.InvalidInputException as error:
+        told = f"--time-format {time_format!r} will not do; such as %m/%d/%Y or '%d.%m.%Y %H:%M'."
+        raise ConfigError(told) from error
 
 
 def timestamp_expressions(
@@ -160,6 +174,8 @@ def _value(table: Table, column: str, dated: bool) -> str:
         value = f"CASE WHEN regexp_full_match({value}, '{NUMBER}') THEN {value} END"
     elif kind in FLOATS:
         value = f"round({value}::DOUBLE, 6)"
+    elif kind not in INTEGERS and not kind.startswith("DECIMAL"):
+        value = f"CASE WHEN {value} IS NULL THEN NULL END"
     return f"TRY_CAST({value} AS DECIMAL(28, 6))"
 
 
@@ -197,27 +213,31 @@ def _rounded(connection: DuckDBPyConnection, union: str, high: float, ticks: int
 
     Raises:
         DataError: they went through a float of 32 bits, whose numbers stand 128 seconds apart in
-            2023. Whole days are such numbers, too, and are let through.
+            2023.
     """
     if high < EXACT["FLOAT"] * ticks:
         return []
     step = ROUNDED * ticks
-    halved, days, coarse = one_row(
+    halved, coarse = one_row(
         connection,
-        f"""SELECT bool_and(t::FLOAT::DOUBLE = t::DOUBLE), bool_and(t % {DAY * ticks} = 0),
-        bool_and(t % {step} = 0) FROM ({union})""",
+        f"""SELECT bool_and(t::FLOAT::DOUBLE = t::DOUBLE), bool_and(t % {step} = 0)
+        FROM ({union})""",
     )
-    if not (halved or coarse) or days:
+    if not (halved or coarse):
         return []
-    (distinct,) = one_row(connection, f"SELECT count(DISTINCT t) FROM ({union})")
-    if distinct < ENOUGH:
+    query = f"SELECT DISTINCT t::BIGINT AS t FROM ({union})"
+    times = np.asarray(connection.execute(query).fetchnumpy()["t"])
+    if len(times) < ENOUGH:
         return []
-    if halved:
+    grid = int(np.gcd.reduce(times))
+    if halved and grid & (grid - 1) == 0:  # a power of two: nobody's clock, but floats' spacing
         raise DataError(
-            f"all timestamps ({distinct:,} different ones) are numbers that a float of 32 bits can "
-            "hold: they were rounded, up to minutes apart, and histories would hold clicks of "
+            f"all timestamps ({len(times):,} different ones) are numbers that a float of 32 bits "
+            "can hold: they were rounded, up to minutes apart, and histories would hold clicks of "
             "later impressions. Write them from the source again, as whole numbers."
         )
+    if not coarse:
+        return []
     return [
         f"All timestamps are multiples of {ROUNDED:,} seconds, as if they had been rounded: "
         "impressions of one moment do not see each other's clicks."

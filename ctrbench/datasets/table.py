@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SPLIT = "time:20/50/10/20"
 EXAMPLES = 5  # files named in a note
+OWN = ("user_id", "item_id", "click", "timestamp", "period", "history", "weight")
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,11 @@ class TableImporter(Importer):
         ]
         problems = [
             unknown_name("column", name, known) for name, known in named if name not in known
+        ]
+        problems += [
+            f"'{name}' is no field: --numeric, --categorical and --text would do nothing."
+            for name in _names(self.numeric) + _names(self.categorical) + _names(self.text)
+            if name in OWN
         ]
         raise_all(problems, ConfigError, "options name columns that are not there:")
 

@@ -130,9 +130,9 @@ def _nearest(connection: DuckDBPyConnection, cuts: list[int]) -> list[int]:
     times, rows = np.asarray(found["timestamp"]), np.asarray(found["rows"])
     if len(times) <= len(cuts):
         raise DataError(
-            f"the log has {len(times)} different timestamps, and equal ones are never divided: too "
-            f"few for {len(cuts) + 1} periods. Import more days, or times of day; three shares, "
-            "time:60/20/20, need no pretrain period."
+            f"the log has only {len(times)} different timestamps, too few for {len(cuts) + 1} "
+            "periods, since equal ones are never divided. Import more days, or times of day; "
+            "three shares, time:60/20/20, need no pretrain period."
         )
     earlier = (rows.cumsum() - rows) * PARTS / rows.sum()
     places, low = [], 1

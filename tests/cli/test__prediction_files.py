@@ -251,9 +251,7 @@ def test_floats_and_integers_are_the_same_users(write):
 
 def test_columns_that_would_not_be_used(write):
     one = write("a.csv", _frame(1, weights=1.0, time=3))
-    with pytest.raises(
-        ConfigError, match=r"weights, time would not be used.*--ignore weights,"
-    ):
+    with pytest.raises(ConfigError, match=r"weights, time would not be used.*--ignore weights,"):
         compare_files(one, one, "gauc")
     assert compare_files(one, one, "gauc", ignore=("weights", "time")).inference.estimate == 0
 

@@ -73,7 +73,7 @@ def test_wishes_count_more(read):
         ({"v": [[0.1, 0.2]]}, r"column 'v' is DOUBLE\[\], which is no field; .* --drop v"),
         ({"v": [b"x"]}, "column 'v' is BLOB"),
         ({"v": [{"a": 1}]}, "column 'v' is STRUCT"),
-        ({"v": [1.0, float("inf")]}, r"are no finite numbers: row 2 \(inf\)"),
+        ({"v": [1.0, float("inf")]}, r"are no finite numbers of 32 bits: row 2 \(inf\)"),
     ],
 )
 def test_what_is_no_field(read, columns, message):
@@ -82,5 +82,7 @@ def test_what_is_no_field(read, columns, message):
 
 
 def test_a_numeric_field_with_a_word_in_it(read):
-    with pytest.raises(DataError, match=r"1 value of 'a' are no finite numbers: line 3 \(x\)"):
+    with pytest.raises(
+        DataError, match=r"'a' are no finite numbers of 32 bits: line 3 \(x\)"
+    ):
         read({"a": ["1", "x"]}, text=True, kinds={"a": "numeric"})

@@ -33,7 +33,8 @@ def index_of(r, rows, split, shares):
     """In which part of the shares, in per cent, a row lies."""
     peers = [q for q in rows if q["user_id"] == r["user_id"]] if split == "per_user" else rows
     earlier = sum(q["timestamp"] < r["timestamp"] for q in peers)
-    return sum(earlier >= Fraction(share) / 100 * len(peers) for share in accumulate(shares))
+    cuts = [round(10_000 * Fraction(share)) for share in accumulate(shares)]  # millionths
+    return sum(earlier * 10**6 >= cut * len(peers) for cut in cuts)
 
 
 def units(rows, split, snapshot):
@@ -308,7 +309,11 @@ def without(rows, *columns):
     [
         (without(long_log(), "timestamp"), "time:60/20/20", "neither a timestamp nor a history"),
         (long_log(), "given", "a given split needs a column 'period'"),
-        ([r | {"timestamp": 5} for r in long_log()], "time:60/20/20", "1 different timestamps"),
+        (
+            [r | {"timestamp": 5} for r in long_log()],
+            "time:60/20/20",
+            "only 1 different timestamps",
+        ),
         ([r | {"click": 1} for r in long_log()], "time:60/20/20", "all 60 .* are clicks.*--neg"),
         ([r | {"click": 0} for r in long_log()], "time:60/20/20", "all 60 .* are non-clicks"),
         ([r | {"period": "later"} for r in long_log()], "given", r"unknown period\(s\) later"),
