@@ -32,7 +32,12 @@ def add(
     version: Version,
     dataset: Dataset,
     vectors: Annotated[
-        Path, typer.Option(help=".npy, .npz, .parquet, .csv or .safetensors.", show_default=False)
+        Path,
+        typer.Option(
+            help=".npy, .npz, .parquet, .feather, .arrow, .csv, .tsv (both also .gz) or "
+            ".safetensors, or a folder of <item_id>.npy.",
+            show_default=False,
+        ),
     ],
     ids: Annotated[
         Path | None,
@@ -40,7 +45,7 @@ def add(
     ] = None,
     column: Annotated[
         str | None,
-        typer.Option(help="The column of vectors, where a .parquet or .csv has several lists."),
+        typer.Option(help="The column of vectors, where a table has several of lists."),
     ] = None,
     append_to: Annotated[
         str | None, typer.Option(help="Keep this version's vectors and add the file's.")
@@ -57,6 +62,8 @@ def add(
         append_to,
     )
     _announce(manifest, new)
+    for note in manifest.provenance.get("notes", ()):
+        typer.echo(note)
     merged = manifest.provenance.get("merged_duplicates", 0)
     if merged:
         typer.echo(f"rows that repeat a vector, merged: {merged:,}")
@@ -132,6 +139,7 @@ def show(context: typer.Context, version: Version, dataset: Dataset) -> None:
             ("coverage", f"{_share(facts.items_with_vector, facts.items)} of the items"),
             ("ids left out", _unmatched(manifest)),
             ("made from", _origin(manifest)),
+            *[("file", note) for note in manifest.provenance.get("notes", ())],
             *[("targets", told) for told in repetition(manifest)],
             *_collapsed(manifest),
             ("added", f"{manifest.created}, ctrbench {manifest.ctrbench_version}"),

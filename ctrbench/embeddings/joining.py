@@ -66,9 +66,9 @@ def add(
             for block in readers.read(source, Path(scratch)):
                 join.place(block)
         raise_all(join.problems(dataset.name, append_to), DataError, f"{source.vectors}:")
-        counts = {"rows": join.rows, "merged_duplicates": join.merged}
+        found = {"rows": join.rows, "merged_duplicates": join.merged, "notes": list(join.notes)}
         unmatched = join.unmatched.count, join.unmatched.examples
-        return seal(path, version, dataset, join.has_vector, provenance | counts, unmatched)
+        return seal(path, version, dataset, join.has_vector, provenance | found, unmatched)
 
     return publish(folder(workspace, dataset.name, version), build)
 
@@ -103,6 +103,7 @@ class _Join:
     old: EmbeddingTable | None
     rows: int = 0
     merged: int = 0  # rows that repeat a vector already there
+    notes: tuple[str, ...] = ()  # of the reader
     unmatched: _Ids = field(default_factory=_Ids)
     not_finite: _Ids = field(default_factory=_Ids)
     too_large: _Ids = field(default_factory=_Ids)
@@ -124,7 +125,7 @@ class _Join:
             vectors = block.vectors.astype(self.vectors.dtype)
         given, stored = _finite(block.vectors), _finite(vectors)
         item_id = np.fromiter((self.index.get(raw, 0) for raw in block.ids), int, len(block.ids))
-        self.rows += len(block.ids)
+        self.rows, self.notes = self.rows + len(block.ids), block.notes
         self.not_finite.note(_pick(block.ids, ~given))
         self.too_large.note(_pick(block.ids, given & ~stored))
         self.unmatched.note(_pick(block.ids, item_id == 0))

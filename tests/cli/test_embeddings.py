@@ -1,4 +1,6 @@
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -58,6 +60,18 @@ def test_add_one_of_several_columns(run, tmp_path):
     with pytest.raises(DataError, match="--column a"):
         run("add", "b", *options)
     assert "1 vectors of width 2" in run("add", "b", *options, "--column", "b")
+
+
+def test_add_says_what_it_made_of_the_file(run, tmp_path):
+    lists = pa.array([[127, 0], [0, 1]], pa.list_(pa.int8()))
+    table = pa.table({"item_id": ["i1", "i2"], "title": ["a", "b"], "v": lists})
+    pq.write_table(table, tmp_path / "v.parquet")
+    for output in (
+        run("add", "small", "--dataset", "tiny", "--vectors", "DIR/v.parquet"),
+        run("show", "small", "--dataset", "tiny"),
+    ):
+        assert "columns not used: title (string)" in output
+        assert "int8 vectors are divided by 127" in output
 
 
 def test_derive_and_list(run, raw):

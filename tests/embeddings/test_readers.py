@@ -1,14 +1,19 @@
 """Every reader gives the same ids and vectors, and refuses what it cannot read."""
 
+import gzip
 import pickle
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 from safetensors.numpy import save_file
 
 from ctrbench.embeddings.readers import Source, read
 from ctrbench.embeddings.readers._base import check_file
+from ctrbench.embeddings.readers._ids import read_ids
 from ctrbench.errors import ConfigError, DataError
 
 IDS = [7, 12, 42]
@@ -82,11 +87,55 @@ def _safetensors_one_tensor(path, ids, vectors):
     return Source(path, path.with_name("ids.npy"))
 
 
+def _tsv(path, ids, vectors):
+    rows = [f"{item}\t{list(map(float, row))}" for item, row in zip(ids, vectors, strict=True)]
+    path.write_text("\n".join(["item_id\tvector", *rows]))
+    return Source(path)
+
+
+def _gz(write):
+    def compressed(path, ids, vectors):
+        plain = write(path.with_suffix(""), ids, vectors).vectors
+        path.write_bytes(gzip.compress(plain.read_bytes()))
+        return Source(path)
+
+    return compressed
+
+
+def _arrow_table(ids, vectors):
+    lists = pa.array([list(map(float, row)) for row in vectors], pa.list_(pa.float32()))
+    return pa.table({"key": [str(item) for item in ids], "title": ["a"] * len(ids), "v": lists})
+
+
+def _feather(path, ids, vectors):
+    feather.write_feather(_arrow_table(ids, vectors), path)
+    return Source(path)
+
+
+def _arrow(path, ids, vectors):
+    table = _arrow_table(ids, vectors)
+    with pa.ipc.new_file(path, table.schema) as file:
+        file.write_table(table, max_chunksize=2)
+    return Source(path)
+
+
+def _arrow_stream(path, ids, vectors):
+    table = _arrow_table(ids, vectors)
+    with pa.ipc.new_stream(path, table.schema) as stream:
+        stream.write_table(table, max_chunksize=2)
+    return Source(path)
+
+
 FORMATS = {
     "npy": [_npy, _npy_with_text, _npy_with_csv],
     "npz": [_npz, _npz_one_array],
     "parquet": [_parquet, _parquet_columns],
+    "feather": [_feather],
+    "arrow": [_arrow, _arrow_stream],
     "csv": [_csv, _csv_columns],
+    "csv.gz": [_gz(_csv), _gz(_csv_columns)],
+    "tsv": [_tsv],
+    "tsv.gz": [_gz(_tsv)],
     "safetensors": [_safetensors, _safetensors_one_tensor],
 }
 WRITERS = [(suffix, write) for suffix, writers in FORMATS.items() for write in writers]
@@ -107,13 +156,13 @@ def test_ids_and_vectors(tmp_path, suffix, write):
     np.testing.assert_array_equal(vectors.astype(np.float32), VECTORS)
 
 
-@pytest.mark.parametrize("suffix", [s for s in FORMATS if s != "csv"])
+@pytest.mark.parametrize("suffix", [s for s in FORMATS if s not in ("csv", "tsv")])
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.9])
 def test_truncated_file(tmp_path, suffix, keep):
     source = FORMATS[suffix][0](tmp_path / f"v.{suffix}", IDS, VECTORS)
     data = source.vectors.read_bytes()
     source.vectors.write_bytes(data[: int(keep * len(data))])
-    with pytest.raises(DataError, match=r"v\.[a-z]+ (is empty|is not a whole|cannot be read)"):
+    with pytest.raises(DataError, match=r"v\.[a-z.]+ (is empty|is not a whole|cannot be read)"):
         collect(source, tmp_path)
 
 
@@ -143,8 +192,26 @@ def test_missing_file_folder_and_unknown_extension(tmp_path):
         collect(Source(tmp_path / "v.npz"), tmp_path)
     with pytest.raises(DataError, match="is a folder"):
         collect(Source(tmp_path / "folder.npz"), tmp_path)
-    with pytest.raises(ConfigError, match=r"no reader for '.h5' files; known: .csv, .npy, .npz"):
-        collect(Source(tmp_path / "v.h5"), tmp_path)
+    known = r"no reader for '.mat' files; known: .arrow, .csv, .feather, .npy, .npz"
+    with pytest.raises(ConfigError, match=known):
+        collect(Source(tmp_path / "v.mat"), tmp_path)
+    with pytest.raises(ConfigError, match=r"no reader for '.npz.gz' files; .* Unpack it first"):
+        collect(Source(tmp_path / "v.npz.gz"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "way_out"),
+    [
+        ("v.h5", 'h5py.File.* key=h."key".'),
+        ("v.index", "reconstruct_n.* holds approximations"),
+        ("v.faiss", "vector_to_array"),
+        ("v.jsonl", "json.loads"),
+        ("v.pt", "can run any code"),
+    ],
+)
+def test_endings_that_are_not_read_have_a_way_out(tmp_path, name, way_out):
+    with pytest.raises(DataError, match=way_out):
+        collect(Source(tmp_path / name), tmp_path)
 
 
 def test_file_that_may_not_be_read(tmp_path, monkeypatch):
@@ -231,9 +298,9 @@ def test_ids_in_another_encoding(tmp_path):
         collect(_npz(tmp_path / "v.npz", [b"\xff", b"a", b"b"], VECTORS), tmp_path)
 
 
-@pytest.mark.parametrize("ids", [[7.0, 12.0, 42.0], [[7], [12], [42]], [True, False, True]])
+@pytest.mark.parametrize("ids", [[[7], [12], [42]], [True, False, True]])
 def test_ids_of_another_type(tmp_path, ids):
-    with pytest.raises(DataError, match="expected one list of integers or strings"):
+    with pytest.raises(DataError, match="expected one list of whole numbers or text"):
         collect(_npz(tmp_path / "v.npz", ids, VECTORS), tmp_path)
 
 
@@ -261,13 +328,19 @@ def test_ragged_lists(tmp_path, suffix, write):
         collect(write(tmp_path / f"v.{suffix}", IDS, [[], [1.0], [1.0]]), tmp_path)
 
 
-def test_missing_numbers_become_nan_and_missing_lists_are_ragged(tmp_path):
-    path = tmp_path / "v.parquet"
-    pd.DataFrame({"item_id": IDS, "v": [[1.0, None], [2.0, 3.0], [4.0, 5.0]]}).to_parquet(path)
-    assert np.isnan(collect(Source(path), tmp_path)[1]).tolist() == [[0, 1], [0, 0], [0, 0]]
-    pd.DataFrame({"item_id": IDS, "v": [[1.0, 2.0], None, [4.0, 5.0]]}).to_parquet(path)
-    with pytest.raises(DataError, match=r"differ: 12 \(0 numbers\)"):
-        collect(Source(path), tmp_path)
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        pa.array([[1.0, 2.0], None, [4.0, 5.0]]),
+        pa.array([[1.0, 2.0], [None, 3.0], [4.0, 5.0]]),
+        pa.array(["[1, 2]", None, "[4, 5]"]),
+        pa.array([1.0, None, 2.0]),
+    ],
+)
+def test_a_null_vector_is_called_null(tmp_path, vectors):
+    pq.write_table(pa.table({"item_id": IDS, "v": vectors}), tmp_path / "v.parquet")
+    with pytest.raises(DataError, match=r"of 1 or more ids are null or hold nulls: 12; leave"):
+        collect(Source(tmp_path / "v.parquet"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -281,8 +354,15 @@ def test_missing_numbers_become_nan_and_missing_lists_are_ragged(tmp_path):
             {"item_id": IDS, "a": [[1.0]] * 3, "b": [[1.0]] * 3},
             r"several .* lists of numbers, a, b; say which",
         ),
-        ({"item_id": [7, None, 8], "a": [1.0] * 3}, "ids are double with 1 missing"),
-        ({"item_id": ["7", None, "8"], "a": [1.0] * 3}, "with 1 missing"),
+        ({"item_id": [7, None, 8], "a": [1.0] * 3}, "column item_id: .*\n.* missing: row 2"),
+        ({"item_id": ["7", None, "8"], "a": [1.0] * 3}, "1 ids are missing: row 2"),
+        (
+            {"item_id": IDS, **{f"{c}{i}": [1.0] * 3 for c in "ab" for i in range(2)}},
+            "several groups of numbered columns may be the vector: a0, a1, ..., b0, b1",
+        ),
+        ({"item_id": IDS, "v": ["AACAPw=="] * 3}, r"v .*string.*b64decode"),
+        ({"item_id": IDS, "v": [b"AACAPw=="] * 3}, r"v .binary.*frombuffer"),
+        ({"item_id": IDS, "d0": np.zeros(3, "u1"), "d1": np.zeros(3, "u1")}, "d0 .uint8.*scale"),
     ],
 )
 def test_parquet_columns_that_will_not_do(tmp_path, columns, message):
@@ -296,7 +376,7 @@ def test_parquet_columns_that_will_not_do(tmp_path, columns, message):
     [
         ("item_id,a,b\n7,1,2\n8,4\n", "Row #3: Expected 3 columns, got 2"),
         ("item_id,a\n7,x\n", r"beside item_id .* leave out of the file: a \(text\)"),
-        ("item_id,a\n7,1\n8,x\n", "v.csv, line 3: 'x' is no number; every column"),
+        ("item_id,a\n7,1\n8,x\n", "v.csv, line 3: 'x' is no number; every column of"),
         ("item_id,a\n7,\n", "line 2: '' is no number"),
         ("item_id,a,a\n7,1,2\n", "two columns share a name"),
         ('item_id,a\n7,"[1 ... 2]"\n', "vector of item 7 is no list of numbers"),
@@ -322,7 +402,7 @@ def test_column_chooses_among_lists(tmp_path, suffix):
 
 def test_column_of_a_file_without_columns(tmp_path):
     source = _npz(tmp_path / "v.npz", IDS, VECTORS)
-    with pytest.raises(ConfigError, match=r"--column is for .csv and .parquet files, not for"):
+    with pytest.raises(ConfigError, match=r"--column is for tables .* not for .*v.npz"):
         collect(Source(source.vectors, column="a"), tmp_path)
 
 
@@ -337,3 +417,146 @@ def test_no_rows(tmp_path):
     (tmp_path / "v.csv").write_text("item_id,a\n")
     (tmp_path / "scratch").mkdir()
     assert list(read(Source(tmp_path / "v.csv"), tmp_path / "scratch")) == []
+
+
+EXACT = VECTORS[:, 0].astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        pa.array(VECTORS.tolist(), pa.large_list(pa.float32())),
+        pa.FixedSizeListArray.from_arrays(pa.array(VECTORS.ravel()), 2),
+        pa.ExtensionArray.from_storage(
+            pa.fixed_shape_tensor(pa.float32(), [2]),
+            pa.FixedSizeListArray.from_arrays(pa.array(VECTORS.ravel()), 2),
+        ),
+        pa.array(VECTORS.tolist(), pa.list_(pa.float64())),
+        pa.array([str(row) for row in VECTORS.tolist()]),
+        pa.array([str(row) for row in VECTORS.tolist()], pa.string_view()),
+    ],
+)
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_columns_of_vectors_of_each_type(tmp_path, vectors, ending):
+    ids = pa.array(["7", "12", "42"], pa.string_view())
+    table = pa.table({"item_id": ids, "title": ["x", None, "y"], "v": vectors})
+    write = pq.write_table if ending == "parquet" else feather.write_feather
+    write(table, tmp_path / f"v.{ending}")
+    found, read_vectors = collect(Source(tmp_path / f"v.{ending}"), tmp_path)
+    assert found == ["7", "12", "42"]
+    np.testing.assert_array_equal(read_vectors.astype(np.float32), VECTORS)
+
+
+def test_numbered_columns_are_the_vector_and_others_are_named(tmp_path):
+    frame = pd.DataFrame(
+        {"d1": EXACT, "item_id": IDS, "title": "x", "price": EXACT, "year": [1, 2, 3], "d0": EXACT}
+    )
+    for name, write in [("v.parquet", frame.to_parquet), ("v.csv", frame.to_csv)]:
+        write(tmp_path / name)  # of CSV with the number of the row
+        (tmp_path / "scratch").mkdir(exist_ok=True)
+        (block,) = read(Source(tmp_path / name), tmp_path / "scratch")
+        np.testing.assert_allclose(block.vectors, np.column_stack([EXACT, EXACT]))
+        (note,) = block.notes
+        assert all(f"{column} (" in note for column in ("title", "price", "year"))
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz", "parquet", "safetensors"])
+def test_int8_is_divided_by_127(tmp_path, suffix):
+    whole = np.array([[127, -127], [64, 1], [-128, 0]], np.int8)
+    path = tmp_path / f"v.{suffix}"
+    if suffix == "parquet":
+        lists = pa.array(whole.tolist(), pa.list_(pa.int8()))
+        pq.write_table(pa.table({"item_id": IDS, "v": lists}), path)
+        source = Source(path)
+    else:
+        source = FORMATS[suffix][0](path, IDS, whole)
+    (tmp_path / "scratch").mkdir()
+    (block,) = read(source, tmp_path / "scratch")
+    assert block.vectors.dtype == np.float32
+    np.testing.assert_allclose(block.vectors, whole.astype(float) / 127, rtol=1e-6)
+    assert block.notes == ("int8 vectors are divided by 127",)
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("1001.0\n7\n", ["1001", "7"]),
+        ("1001.0\n007\n", ["1001.0", "007"]),
+        ("NA\nnull\n", ["NA", "null"]),
+        ("a\u2028b\nc\x0bd", ["a\u2028b", "c\x0bd"]),
+    ],
+)
+def test_a_file_of_ids_follows_the_one_rule(tmp_path, text, ids):
+    (tmp_path / "ids.txt").write_text(text, "utf-8")
+    assert read_ids(tmp_path / "ids.txt") == ids
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("ids.txt", "7\n 12\n42 \n", r"2 ids, line 2 \(' 12'\), line 3 \('42 '\)"),
+        ("ids.csv", "item_id\n7\n12 \n", r"1 ids, line 3 \('12 '\)"),
+        ("ids.txt", "7\n\n42\n", "1 ids are missing: row 2"),
+        ("v.csv", "item_id,a\n7,1\n 12,2\n", r"1 ids, line 3 \(' 12'\)"),
+        ("v.csv", "a, item_id\n1, 7\n2,12\n", r"1 ids, line 2 \(' 7'\)"),
+    ],
+)
+def test_blanks_around_ids_are_named(tmp_path, name, text, told):
+    (tmp_path / name).write_text(text)
+    source = Source(tmp_path / name)
+    with pytest.raises(DataError, match=told):
+        collect(source, tmp_path) if name == "v.csv" else read_ids(tmp_path / name)
+
+
+def test_a_blank_after_every_separator_is_no_part_of_an_id(tmp_path):
+    (tmp_path / "v.csv").write_text("a, item_id, b\n1, 7, 2\n3, 12, 4\n")
+    ids, vectors = collect(Source(tmp_path / "v.csv"), tmp_path)
+    assert ids == read_ids(tmp_path / "v.csv") == ["7", "12"]
+    np.testing.assert_array_equal(vectors, [[1, 2], [3, 4]])
+
+
+def test_a_row_that_is_beyond_reason(tmp_path):
+    (tmp_path / "v.csv").write_text(f'item_id,v\n7,"{[0] * 70_000}"\n')
+    long = pa.array([[0.0] * 70_000], pa.list_(pa.float32()))
+    pq.write_table(pa.table({"item_id": [7], "v": long}), tmp_path / "v.parquet")
+    np.savez(tmp_path / "v.npz", key=[7], value=np.zeros((1, 70_000), np.float32))
+    for name in ("v.csv", "v.parquet", "v.npz"):
+        with pytest.raises(DataError, match=r"70,000 numbers.* at most 65,536"):
+            collect(Source(tmp_path / name), tmp_path)
+
+
+def _folder_of(tmp_path, arrays):
+    folder = tmp_path / "avgpool"
+    folder.mkdir()
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    return folder
+
+
+def test_a_folder_of_one_file_for_each_item(tmp_path):
+    folder = _folder_of(tmp_path, {"12.5A": VECTORS[:1], "12.7B": VECTORS[1], "42": VECTORS[2:]})
+    (folder / "log.txt").write_text("done")
+    ids, vectors = collect(Source(folder), tmp_path)
+    assert ids == ["12.5A", "12.7B", "42"]
+    np.testing.assert_array_equal(vectors, VECTORS)
+
+
+def test_files_of_a_folder_that_will_not_do(tmp_path):
+    odd = {"8": np.zeros((1, 5)), "9": VECTORS, "b": np.array(["x", "y"])}
+    folder = _folder_of(tmp_path, {"7": VECTORS[0], "a": VECTORS[1], **odd})
+    (folder / "6.npy").touch()
+    with pytest.raises(DataError) as error:
+        collect(Source(folder), tmp_path)
+    for told in (
+        "6.npy is empty",
+        "8.npy: 5 numbers, the first file has 2",
+        "9.npy: shape (3, 2)",
+        "b.npy: vectors are of type <U1",
+    ):
+        assert told in str(error.value)
+    assert "7.npy" not in str(error.value)
+
+
+def test_a_folder_without_vectors(tmp_path):
+    with pytest.raises(DataError, match=r"is a folder where a file is expected, and holds no"):
+        collect(Source(_folder_of(tmp_path, {})), tmp_path)

@@ -4,6 +4,7 @@ A reader is the one public subclass of `Reader` in its file. It yields `Block`s 
 in bounded memory and never unpickles anything.
 """
 
-from ctrbench.embeddings.readers._base import Block, Reader, Source, read
+from ctrbench.embeddings.readers._base import Block, Reader, Source
+from ctrbench.embeddings.readers._reading import read
 
 __all__ = ["Block", "Reader", "Source", "read"]

@@ -10,18 +10,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ctrbench import plugins
 from ctrbench.embeddings._rows import row_slices
 from ctrbench.errors import ConfigError, DataError
 
-PICKLES = {".pkl", ".pickle", ".pt", ".pth", ".joblib"}
+SAVE = '`numpy.savez("vectors.npz", key=ids, value=vectors)`'
 NO_PICKLE = (
     "pickled data is never opened, since opening it can run any code. Convert it where you trust "
-    'it: `numpy.savez("vectors.npz", key=ids, value=vectors)`, with ids as integers or strings '
-    "and vectors as a float32 array (n, D)."
+    f"it: {SAVE}, with ids as integers or strings and vectors as a float32 array (n, D)."
 )
-PACKAGE = "ctrbench.embeddings.readers"
 NAMED = "item_id", "key"  # what the column of ids may be called
+MOST_NUMBERS = 1 << 16  # of a vector
+INT8_SCALE = 127
+CONVERT = (
+    "Convert them before saving; integers that were quantised to floats, by their own scale: "
+    "`(vectors.astype('float32') - zero_point) * scale`."
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class Block:
     """Some rows of a file: vector i belongs to the item with the raw id ids[i]."""
 
     ids: list[str]
-    vectors: np.ndarray  # (n, D) float16, float32 or float64
+    vectors: np.ndarray  # (n, D) float16, float32 or float64; of a reader also int8
+    notes: tuple[str, ...] = ()  # what of the file was not taken as it stands; as in every block
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Reader(ABC):
     """Reads files of one extension."""
 
     has_columns: ClassVar[bool] = False  # whether a column of vectors can be named
+    compressed: ClassVar[bool] = False  # whether its files may be compressed, and end in `.gz`
 
     @abstractmethod
     def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
@@ -60,29 +65,6 @@ class Reader(ABC):
         """
 
 
-def read(source: Source, scratch: Path) -> Iterator[Block]:
-    """All rows of the source, by the reader of its extension.
-
-    Raises:
-        DataError: a file is missing, empty, damaged, or does not hold vectors with ids.
-        ConfigError: no reader has the extension, or the ids file is missing or too much.
-    """
-    suffix = source.vectors.suffix.lower()
-    if suffix in PICKLES:
-        raise DataError(f"{source.vectors}: {NO_PICKLE}")
-    known = plugins.names(PACKAGE)
-    if suffix[1:] not in known:
-        endings = ", ".join(f".{name}" for name in known)
-        raise ConfigError(f"{source.vectors}: no reader for {suffix!r} files; known: {endings}.")
-    for path in filter(None, (source.vectors, source.ids)):
-        check_file(path)
-    chosen = plugins.load(PACKAGE, suffix[1:], Reader, "reader")
-    if source.column is not None and not chosen.has_columns:
-        raise ConfigError(f"--column is for .csv and .parquet files, not for {source.vectors}.")
-    reader = chosen()  # pyright: ignore[reportAbstractUsage]
-    return reader.blocks(source, scratch)
-
-
 def check_file(path: Path) -> None:
     """Refuse what cannot be opened.
 
@@ -92,7 +74,7 @@ def check_file(path: Path) -> None:
     if not path.exists():
         raise DataError(f"{path}: no such file.")
     if path.is_dir():
-        raise DataError(f"{path} is a folder; name the file in it.")
+        raise DataError(f"{path} is a folder where a file is expected; name the file in it.")
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
@@ -109,31 +91,55 @@ def array_blocks(
 
     Args:
         ids: n raw ids.
-        vectors: (n, D) floats that can be sliced by rows: a memory map, a stored tensor.
+        vectors: (n, D) numbers that can be sliced by rows: a memory map, a stored tensor.
         shape: of the vectors.
         path: the file, for messages.
 
     Raises:
         DataError: shape or number of rows do not fit.
     """
-    if len(shape) != 2 or shape[1] == 0:
-        raise DataError(f"{path}: vectors have shape {shape}; expected (number, width).")
+    check_shape(shape, path)
     if len(ids) != shape[0]:
         raise DataError(f"{path}: {shape[0]:,} vectors but {len(ids):,} ids; one id a vector.")
     for rows in row_slices(*shape):
         yield Block(ids[rows], vectors[rows])
 
 
-def check_floats(dtype: object, where: object) -> None:
-    """Refuse vectors that are not floating point numbers of 2, 4 or 8 bytes.
+def check_shape(shape: tuple[int, ...], where: object) -> None:
+    """Refuse what is no table of vectors.
+
+    Raises:
+        DataError: other than two dimensions, or a width of 0 or beyond reason.
+    """
+    if len(shape) != 2 or shape[1] == 0:
+        raise DataError(f"{where}: vectors have shape {shape}; expected (number, width).")
+    check_width(shape[1], where)
+
+
+def check_width(width: int, where: object) -> None:
+    """Refuse vectors of a width beyond reason.
+
+    Raises:
+        DataError: a vector has more than `MOST_NUMBERS` numbers.
+    """
+    if width > MOST_NUMBERS:
+        raise DataError(
+            f"{where}: a vector has {width:,} numbers, at most {MOST_NUMBERS:,} are read; is the "
+            "whole table one row?"
+        )
+
+
+def check_numbers(dtype: object, where: object) -> None:
+    """Refuse vectors that are not floating point numbers of 2, 4 or 8 bytes, or int8.
 
     Raises:
         DataError: of another type.
     """
-    if str(dtype).strip("<>=") not in {"float16", "float32", "float64", "f2", "f4", "f8"}:
+    allowed = {"float16", "float32", "float64", "f2", "f4", "f8", "int8"}
+    if str(dtype).strip("<>=") not in allowed:
         raise DataError(
-            f"{where}: vectors are of type {dtype}; allowed: float16, float32, float64. "
-            "Convert them before saving."
+            f"{where}: vectors are of type {dtype}; allowed: float16, float32, float64, and int8 "
+            f"(divided by {INT8_SCALE}). {CONVERT}"
         )
 
 
@@ -194,6 +200,7 @@ def check_widths(ids: list[str], widths: np.ndarray, width: int, path: Path) -> 
     """
     if width == 0:
         raise DataError(f"{path}: the first vector, of item {ids[0]}, is empty.")
+    check_width(width, f"{path}, item {ids[0]}")
     wrong = np.flatnonzero(widths != width)
     if len(wrong):
         listed = ", ".join(f"{ids[row]} ({widths[row]} numbers)" for row in wrong[:5])

@@ -1,25 +1,51 @@
-"""What the columns of a Parquet or CSV file are."""
+"""What the columns of a table of vectors are."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from ctrbench.embeddings.readers._base import NAMED
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ctrbench.embeddings.readers._base import CONVERT, NAMED, check_width
 from ctrbench.errors import DataError, unknown_name
 
+LIST, WRITTEN, NUMBER = "list", "list as text", "number"  # kinds of columns that can be vectors
+UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # by pandas: the number of the row
+NUMBERED = re.compile(r"(.*?)(\d+)")
+LIST_START = re.compile(r"\s*\[\s*([-+]?([\d.]|nan|inf)|\]\s*$)", re.IGNORECASE)
 NO_NUMBER = re.compile(r"Row #(\d+): CSV conversion error to double: invalid value ('.*')")
+ENCODED = (
+    "If a column holds vectors as bytes or as base64, decode them before saving: "
+    "`numpy.frombuffer(base64.b64decode(value), 'float32')`"
+)
 
 
-def choose(
-    columns: list[tuple[str, str]], path: Path, column: str | None = None
-) -> tuple[str, list[str], bool]:
-    """The column of ids, the columns of vectors, and whether these are one column of lists.
+@dataclass(frozen=True)
+class Layout:
+    """Which columns are read."""
+
+    key: str  # of the ids
+    values: list[str]  # one column of lists, or one column per dimension
+    kind: str  # of the columns of values: LIST, WRITTEN, NUMBER
+    left_out: tuple[str, ...] = ()  # the other columns, with their types
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the columns that are not read."""
+        return (f"columns not used: {_listed(self.left_out)}",) if self.left_out else ()
+
+
+def choose(columns: list[tuple[str, str]], path: Path, column: str | None = None) -> Layout:
+    """Which columns hold ids and vectors.
 
     Args:
-        columns: name and kind of each: `list`, `number`, or another type in its own words.
+        columns: name and kind of each: `LIST`, `WRITTEN`, `NUMBER`, "int8", or another type in its
+            own words.
         path: the file, for messages.
         column: the column of lists, where the user names one.
 
@@ -27,34 +53,125 @@ def choose(
         DataError: no id column, or no way to tell which columns are the vector.
 
     >>> choose([("item_id", "int64"), ("title", "string"), ("value", "list")], Path("a.parquet"))
-    ('item_id', ['value'], True)
+    Layout(key='item_id', values=['value'], kind='list', left_out=('title (string)',))
     """
     names = [name for name, _ in columns]
     if len(set(names)) < len(names):
         raise DataError(f"{path}: two columns share a name; found {_listed(names)}.")
-    key = next((name for name in NAMED if name in names), None)
-    if key is None:
+    keys = [name for wanted in NAMED for name in names if name.strip() == wanted]
+    if not keys:
         raise DataError(f"{path}: no column item_id (or key); found {_listed(names)}.")
-    rest = [(name, kind) for name, kind in columns if name != key]
-    lists = [name for name, kind in rest if kind == "list"]
-    if column is not None and column not in lists:
-        told = unknown_name("column of lists of floating point numbers", column, lists)
-        raise DataError(f"{path}: {told}")
-    if column is not None or len(lists) == 1:
-        return key, [column or lists[0]], True
-    if lists:
+    rest = [(name, kind) for name, kind in columns if name != keys[0]]
+    chosen = _lists(rest, path, column) or _dimensions(rest, path, keys[0])
+    left_out = [f"{name or 'without a name'} ({kind})" for name, kind in rest if name not in chosen]
+    return Layout(keys[0], chosen, dict(rest)[chosen[0]], tuple(left_out))
+
+
+def is_list(cell: str) -> bool:
+    """Whether a text is a list of numbers, at least its start.
+
+    >>> is_list("[0.1, 2]"), is_list("[-nan 1]"), is_list("[]"), is_list('["red"]')
+    (True, True, True, False)
+    """
+    return LIST_START.match(cell) is not None
+
+
+def parsed(ids: list[str], lists: list[str | None], path: Path) -> list[list[float]]:
+    """Lists of numbers that are written as text: `[0.1, 0.2]` or `[0.1 0.2]`.
+
+    Raises:
+        DataError: a text is missing or no list; says of which id.
+    """
+    check_nulls(ids, [cell is None for cell in lists], path)
+    return [_numbers(raw, cell or "", path) for raw, cell in zip(ids, lists, strict=True)]
+
+
+def check_nulls(ids: list[str], missing: ArrayLike, path: Path) -> None:
+    """Refuse rows without a vector.
+
+    Raises:
+        DataError: the vector of an id, or a number of it, is null.
+    """
+    wrong = np.flatnonzero(missing)
+    if len(wrong):
+        raise DataError(
+            f"{path}: the vectors of {len(wrong):,} or more ids are null or hold nulls: "
+            f"{_listed([ids[row] for row in wrong[:6]], 5)}; leave these rows out of the file, an "
+            "item without a row has no vector."
+        )
+
+
+def _numbers(raw: str, cell: str, path: Path) -> list[float]:
+    try:
+        return [float(number) for number in cell.strip().strip("[]").replace(",", " ").split()]
+    except ValueError as error:
+        raise DataError(
+            f"{path}: the vector of item {raw} is no list of numbers: {error}."
+        ) from error
+
+
+def _lists(rest: list[tuple[str, str]], path: Path, column: str | None) -> list[str]:
+    """The column of lists; none if there is none."""
+    whole = [name for name, kind in rest if kind == LIST]
+    text = [name for name, kind in rest if kind == WRITTEN]
+    if column is not None:
+        if column not in (*whole, *text):
+            told = unknown_name("column of lists of floating point numbers", column, whole + text)
+            raise DataError(f"{path}: {told}")
+        return [column]
+    lists = whole or text
+    if len(lists) > 1:
         raise DataError(
             f"{path}: several columns hold lists of numbers, {_listed(lists)}; say which one is "
             f"the vector: --column {lists[0]}."
         )
-    others = [f"{name} ({kind})" for name, kind in rest if kind != "number"]
-    if others or not rest:
+    return lists
+
+
+def _dimensions(rest: list[tuple[str, str]], path: Path, key: str) -> list[str]:
+    """The columns of one number each: those that are numbered, else all there are."""
+    numbered = _numbered(rest)
+    if len(numbered) > 1:
+        heads = _listed([f"{names[0]}, {names[1]}, ..." for names in numbered])
         raise DataError(
-            f"{path}: beside {key} there must be a column of lists of floating point numbers, or "
-            "one floating point column per dimension and nothing else; "
-            + (f"leave out of the file: {_listed(others)}." if others else "there is none.")
+            f"{path}: several groups of numbered columns may be the vector: {heads}; leave all but "
+            "one out of the file, or number them as one."
         )
-    return key, [name for name, _ in rest], False
+    if numbered:
+        check_width(len(numbered[0]), path)
+        return numbered[0]
+    rest = [(name, kind) for name, kind in rest if not UNNAMED.fullmatch(name.strip())]
+    others = [f"{name} ({kind})" for name, kind in rest if kind != NUMBER]
+    if not others and rest:
+        check_width(len(rest), path)
+        return [name for name, _ in rest]
+    raise DataError(
+        f"{path}: beside {key} there must be a column of lists of floating point numbers, or one "
+        "floating point column per dimension, numbered (d0, d1, ...) or without any other column; "
+        + (
+            f"leave out of the file: {_listed(others)}. {ENCODED}. {CONVERT}"
+            if others
+            else "there is none."
+        )
+    )
+
+
+def _numbered(rest: list[tuple[str, str]]) -> list[list[str]]:
+    """Groups of columns of one kind that are named d0, d1, ... or d1, d2, ..., in order."""
+    groups: dict[tuple[str, str], dict[int, str]] = {}
+    for name, kind in rest:
+        match = NUMBERED.fullmatch(name.strip())
+        if match and kind in (NUMBER, "int8") and not UNNAMED.fullmatch(name.strip()):
+            groups.setdefault((match[1], kind), {})[int(match[2])] = name
+    return [
+        [names[number] for number in sorted(names)]
+        for names in groups.values()
+        if len(names) > 1 and sorted(names) in (_run(0, names), _run(1, names))
+    ]
+
+
+def _run(first: int, names: dict[int, str]) -> list[int]:
+    return list(range(first, first + len(names)))
 
 
 @contextmanager
@@ -81,11 +198,12 @@ def _unreadable(path: Path, error: Exception) -> DataError:
     conversion = NO_NUMBER.search(told)
     if conversion:
         return DataError(
-            f"{path}, line {conversion[1]}: {conversion[2]} is no number; every column beside the "
-            "ids must hold numbers."
+            f"{path}, line {conversion[1]}: {conversion[2]} is no number; every column of the "
+            "vectors must hold numbers."
         )
     return DataError(f"{path} cannot be read: {told}. Save or copy it again.")
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

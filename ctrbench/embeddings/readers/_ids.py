@@ -1,15 +1,14 @@
-"""Raw item ids as text, so that 7 and "7" are the same item."""
+"""Ids that stand in a file of their own, or in a file of text."""
 
 from __future__ import annotations
 
 import csv
 from pathlib import Path
 
-import numpy as np
-
 from ctrbench.embeddings.readers._base import NAMED
 from ctrbench.embeddings.readers._npy import open_npy
 from ctrbench.errors import ConfigError, DataError
+from ctrbench.raw_ids import EXAMPLES, as_text
 
 
 def read_ids(path: Path) -> list[str]:
@@ -25,41 +24,52 @@ def read_ids(path: Path) -> list[str]:
     if suffix not in (".txt", ".csv"):
         raise ConfigError(f"{path}: ids are read from .npy, .txt or .csv files.")
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            if suffix == ".csv":
+        if suffix == ".csv":
+            with path.open(encoding="utf-8-sig", newline="") as file:
                 return _column(list(csv.reader(file)), path)
-            return [line.strip() for line in file.read().rstrip().splitlines()]
+        # other characters that end a line, such as U+2028, belong to the id
+        lines = path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n")
+        return written(lines, path)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is not readable text, one id a line: {error}.") from error
 
 
-def as_text(ids: np.ndarray, where: Path) -> list[str]:
-    """(n,) integers or strings as text.
+def written(ids: list[str], where: object, padded: bool = False, first: int = 1) -> list[str]:
+    """Ids that were written as text, without a type.
+
+    Args:
+        ids: as they are written.
+        where: the file, for messages.
+        padded: whether the column's header begins with a blank, as after ", " for a separator; if
+            so does every id, the blank is none of theirs.
+        first: the line of the first id.
 
     Raises:
-        DataError: of another type or shape, or no UTF-8.
+        DataError: blanks surround an id; ids are missing, or no ids.
     """
-    if ids.ndim != 1 or ids.dtype.kind not in "iuUS":
+    if padded and all(value.startswith(" ") for value in ids):
+        ids = [value[1:] for value in ids]
+    wrong = [row for row, value in enumerate(ids) if value != value.strip()]
+    if wrong:
+        shown = ", ".join(f"line {first + row} ({ids[row]!r})" for row in wrong[:EXAMPLES])
         raise DataError(
-            f"{where}: ids are {ids.dtype} of shape {ids.shape}; expected one list of integers or "
-            "strings. Convert them before saving."
+            f"{where}: blanks surround {len(wrong):,} ids, {shown}; remove them, or give ids that "
+            "hold blanks as .npy, .npz or .parquet."
         )
-    if ids.dtype.kind == "S":
-        try:
-            ids = np.char.decode(ids, "utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{where}: ids are no text in UTF-8: {error}.") from error
-    return [str(value) for value in ids.tolist()]
+    return as_text(ids, where, typed=False)
 
 
 def _column(rows: list[list[str]], path: Path) -> list[str]:
     """The column of ids below its header, or the only column."""
-    header = next((name for name in NAMED if rows and name in rows[0]), None)
-    column = rows[0].index(header) if header else 0
+    names = [name.strip() for name in rows[0]] if rows else []
+    header = next((name for name in NAMED if name in names), None)
+    column = names.index(header) if header else 0
     for number, row in enumerate(rows, start=1):
-        if len(row) != (len(rows[0]) if header else 1):
+        if len(row) != (len(names) if header else 1):
             raise DataError(
                 f"{path}, line {number}: {len(row)} values; expected one id a line, or a column "
                 "named item_id."
             )
-    return [row[column].strip() for row in rows[1 if header else 0 :]]
+    padded = bool(header) and rows[0][column].startswith(" ")
+    below = rows[1:] if header else rows
+    return written([row[column] for row in below], path, padded, first=1 + bool(header))

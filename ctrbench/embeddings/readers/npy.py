@@ -10,7 +10,7 @@ from ctrbench.embeddings.readers._base import (
     Reader,
     Source,
     array_blocks,
-    check_floats,
+    check_numbers,
     require_ids,
 )
 from ctrbench.embeddings.readers._ids import read_ids
@@ -24,5 +24,5 @@ class Npy(Reader):
         """See `Reader`."""
         ids = read_ids(require_ids(source))
         vectors = open_npy(source.vectors)
-        check_floats(vectors.dtype, source.vectors)
+        check_numbers(vectors.dtype, source.vectors)
         return array_blocks(ids, vectors, vectors.shape, source.vectors)

@@ -20,12 +20,13 @@ from ctrbench.embeddings.readers._base import (
     Source,
     array_blocks,
     array_names,
-    check_floats,
+    check_numbers,
     require_ids,
 )
-from ctrbench.embeddings.readers._ids import as_text, read_ids
+from ctrbench.embeddings.readers._ids import read_ids
 from ctrbench.embeddings.readers._npy import open_npy
 from ctrbench.errors import DataError
+from ctrbench.raw_ids import as_text
 
 DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
@@ -44,7 +45,7 @@ class Npz(Reader):
         else:
             ids = read_ids(require_ids(source))
         vectors = _unpack(source.vectors, value, scratch / "vectors.npy")
-        check_floats(vectors.dtype, source.vectors)
+        check_numbers(vectors.dtype, source.vectors)
         return array_blocks(ids, vectors, vectors.shape, source.vectors)
 
 

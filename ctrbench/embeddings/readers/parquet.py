@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ctrbench.embeddings.readers._base import Block, Reader, Source, check_widths, refuse_ids
-from ctrbench.embeddings.readers._columns import arrow_errors, choose
+from ctrbench.embeddings.readers import _tables
+from ctrbench.embeddings.readers._base import MOST_NUMBERS, Block, Reader, Source, refuse_ids
+from ctrbench.embeddings.readers._columns import Layout, arrow_errors, choose
 from ctrbench.errors import DataError
+from ctrbench.raw_ids import as_text
 
-BATCH_ROWS = 4096
+BATCH_NUMBERS = 1 << 24
 
 
 class Parquet(Reader):
-    """Batches of rows, row group by row group."""
+    """Batches of rows, row group by row group; a first pass reads the ids alone."""
 
     has_columns = True
 
@@ -27,54 +27,38 @@ class Parquet(Reader):
         refuse_ids(source)
         path = source.vectors
         with arrow_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-            columns = [(field.name, _kind(field.type)) for field in file.schema_arrow]
-            key, values, is_list = choose(columns, path, source.column)
-            width = None
-            for batch in file.iter_batches(BATCH_ROWS, columns=[key, *values]):
-                ids = _text(batch.column(key), path)
-                if is_list:
-                    vectors = _matrix(batch.column(values[0]), ids, width, path)
-                else:
-                    numbers = [batch.column(name) for name in values]
-                    vectors = np.column_stack([_numpy(column) for column in numbers])
-                width = vectors.shape[1]
-                yield Block(ids, vectors)
+            layout = choose(_tables.columns(file.schema_arrow, _first(file)), path, source.column)
+            ids = _ids(file, layout.key, path)
+            rows = min(_tables.BATCH_ROWS, max(1, BATCH_NUMBERS // _width(file, layout, path)))
+            batches = file.iter_batches(rows, columns=layout.values)
+            yield from _tables.blocks(batches, ids, layout, path)
 
 
-def _kind(type_: Any) -> str:
-    import pyarrow.types as types
-
-    if types.is_list(type_) or types.is_large_list(type_) or types.is_fixed_size_list(type_):
-        return "list" if types.is_floating(type_.value_type) else str(type_)
-    return "number" if types.is_floating(type_) else str(type_)
+def _first(file: Any) -> dict[str, str]:
+    text = [field.name for field in file.schema_arrow if _tables.is_text(field.type)]
+    batch = next(file.iter_batches(64, columns=text), None) if text else None
+    return {} if batch is None else _tables.first_texts(batch)
 
 
-def _text(column: Any, path: Path) -> list[str]:
-    import pyarrow as pa
-    import pyarrow.types as types
+def _ids(file: Any, key: str, path: Path) -> list[str]:
+    column = file.read(columns=[key]).column(key)
+    return as_text(column, f"{path}, column {key}") if len(column) else []
 
-    type_ = column.type.value_type if types.is_dictionary(column.type) else column.type
-    strings = types.is_string(type_) or types.is_large_string(type_)
-    if not (types.is_integer(type_) or strings) or column.null_count:
-        missing = f" with {column.null_count} missing" if column.null_count else ""
+
+def _width(file: Any, layout: Layout, path: Path) -> int:
+    """The largest mean number of values per row, over row groups and columns; nothing is read.
+
+    Raises:
+        DataError: it is beyond reason.
+    """
+    most = 1
+    for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            if column.path_in_schema.split(".")[0] in layout.values and group.num_rows:
+                most = max(most, -(-column.num_values // group.num_rows))
+    if most > MOST_NUMBERS:
         raise DataError(
-            f"{path}: ids are {type_}{missing}; expected an integer or a string in each row."
+            f"{path}: vectors have {most:,} numbers by the file's own count, at most "
+            f"{MOST_NUMBERS:,} are read; is the whole table one row?"
         )
-    return column.cast(pa.string()).to_pylist()
-
-
-def _matrix(column: Any, ids: list[str], width: int | None, path: Path) -> np.ndarray:
-    """Lists of one width as (n, width)."""
-    import pyarrow.compute as pc
-
-    lengths = pc.call_function("list_value_length", [column]).to_numpy(zero_copy_only=False)
-    valid = column.is_valid().to_numpy(zero_copy_only=False)
-    widths = np.where(valid, lengths, 0).astype(np.int64)
-    width = width or int(widths[0])
-    check_widths(ids, widths, width, path)
-    return _numpy(column.flatten()).reshape(len(ids), width)
-
-
-def _numpy(column: Any) -> np.ndarray:
-    """A missing number becomes NaN, which is refused later, with its id."""
-    return column.to_numpy(zero_copy_only=False)
+    return most

@@ -11,13 +11,14 @@ from ctrbench.embeddings.readers._base import (
     Source,
     array_blocks,
     array_names,
-    check_floats,
+    check_numbers,
     require_ids,
 )
-from ctrbench.embeddings.readers._ids import as_text, read_ids
+from ctrbench.embeddings.readers._ids import read_ids
 from ctrbench.errors import DataError
+from ctrbench.raw_ids import as_text
 
-DTYPES = {"F16": "float16", "F32": "float32", "F64": "float64"}
+DTYPES = {"F16": "float16", "F32": "float32", "F64": "float64", "I8": "int8"}
 
 
 class Safetensors(Reader):
@@ -32,7 +33,7 @@ class Safetensors(Reader):
             with safe_open(path, framework="np") as file:
                 key, value = array_names(list(file.keys()), source)
                 tensor = file.get_slice(value)
-                check_floats(DTYPES.get(tensor.get_dtype(), tensor.get_dtype()), path)
+                check_numbers(DTYPES.get(tensor.get_dtype(), tensor.get_dtype()), path)
                 ids = as_text(file.get_tensor(key), path) if key else read_ids(require_ids(source))
                 yield from array_blocks(ids, tensor, tuple(tensor.get_shape()), path)
         except SafetensorError as error:

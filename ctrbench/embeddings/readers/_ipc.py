@@ -1,0 +1,64 @@
+"""Arrow's own files, with or without a table of contents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ctrbench.embeddings.readers import _tables
+from ctrbench.embeddings.readers._base import Block, Reader, Source, refuse_ids
+from ctrbench.embeddings.readers._columns import arrow_errors, choose
+from ctrbench.errors import DataError
+from ctrbench.raw_ids import as_text
+
+MAGIC, OLD_MAGIC = b"ARROW1", b"FEA1"
+
+
+class Ipc(Reader):
+    """Batches as they were written, mapped; a first pass reads the ids alone."""
+
+    has_columns = True
+
+    def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
+        """See `Reader`."""
+        import pyarrow as pa
+
+        refuse_ids(source)
+        path = source.vectors
+        with arrow_errors(path):
+            first = next(_batches(path), None)
+            if first is None:
+                return
+            kinds = _tables.columns(first.schema, _tables.first_texts(first))
+            layout = choose(kinds, path, source.column)
+            keys = [batch.column(layout.key) for batch in _batches(path)]
+            ids = as_text(pa.chunked_array(keys), f"{path}, column {layout.key}")
+            yield from _tables.blocks(_parts(path, layout.values), ids, layout, path)
+
+
+def _batches(path: Path) -> Iterator[Any]:
+    """Batches that hold rows."""
+    import pyarrow as pa
+
+    with path.open("rb") as file:
+        start = file.read(len(MAGIC))
+    if start.startswith(OLD_MAGIC):
+        raise DataError(f"{path} is a Feather file of version 1; save it again as version 2.")
+    with pa.memory_map(str(path)) as mapped:
+        if start == MAGIC:
+            with pa.ipc.open_file(mapped) as file:
+                found = map(file.get_batch, range(file.num_record_batches))
+                yield from filter(len, found)
+        else:
+            with pa.ipc.open_stream(mapped) as stream:
+                yield from filter(len, stream)
+
+
+def _parts(path: Path, values: list[str]) -> Iterator[Any]:
+    """The columns of vectors, checked for offsets that lead astray, a few rows at a time."""
+    for batch in _batches(path):
+        chosen = batch.select(values)
+        chosen.validate(full=True)
+        for start in range(0, len(chosen), _tables.BATCH_ROWS):
+            yield chosen.slice(start, _tables.BATCH_ROWS)

@@ -1,0 +1,122 @@
+"""Tables of Arrow: their columns of ids and vectors as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ctrbench.embeddings.readers._base import Block, check_widths
+from ctrbench.embeddings.readers._columns import (
+    LIST,
+    NUMBER,
+    WRITTEN,
+    Layout,
+    check_nulls,
+    is_list,
+    parsed,
+)
+
+BATCH_ROWS = 4096
+
+
+def columns(schema: Any, first: dict[str, Any]) -> list[tuple[str, str]]:
+    """Name and kind of each column.
+
+    Args:
+        schema: Arrow's.
+        first: of the columns of text, a value that is not null, where there is one.
+    """
+    found = [(field.name, _kind(field.type)) for field in schema]
+    return [
+        (name, WRITTEN if name in first and is_list(first[name]) else kind) for name, kind in found
+    ]
+
+
+def first_texts(batch: Any) -> dict[str, str]:
+    """The first value of each column of text that has one."""
+    found = {}
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        if is_text(field.type) and column.null_count < len(column):
+            found[field.name] = column.drop_null()[0].as_py()
+    return found
+
+
+def is_text(type_: Any) -> bool:
+    """Whether a column holds text."""
+    import pyarrow.types as types
+
+    return types.is_string(type_) or types.is_large_string(type_) or types.is_string_view(type_)
+
+
+def blocks(batches: Iterable[Any], ids: list[str], layout: Layout, path: Path) -> Iterator[Block]:
+    """The columns of vectors beside the ids.
+
+    Args:
+        batches: of the columns of vectors, in the order of the file.
+        ids: of all rows.
+        layout: which columns these are.
+        path: the file, for messages.
+
+    Raises:
+        DataError: vectors are null, or of different widths.
+    """
+    start, width = 0, None
+    for batch in batches:
+        of_batch = ids[start : start + len(batch)]
+        given = [_storage(batch.column(name)) for name in layout.values]
+        if not len(batch):
+            continue
+        if layout.kind == LIST:
+            vectors = _matrix(given[0], of_batch, width, path)
+        elif layout.kind == WRITTEN:
+            rows = parsed(of_batch, given[0].to_pylist(), path)
+            width = width or len(rows[0])
+            check_widths(of_batch, np.array([len(row) for row in rows]), width, path)
+            vectors = np.array(rows, np.float64)
+        else:
+            valid = [_numpy(column.is_valid()) for column in given]
+            check_nulls(of_batch, ~np.column_stack(valid).all(axis=1), path)
+            vectors = np.column_stack([_numpy(column) for column in given])
+        start, width = start + len(batch), vectors.shape[1]
+        yield Block(of_batch, vectors, layout.notes)
+
+
+def _kind(type_: Any) -> str:
+    import pyarrow as pa
+    import pyarrow.types as types
+
+    if isinstance(type_, pa.BaseExtensionType):
+        type_ = type_.storage_type
+    if types.is_list(type_) or types.is_large_list(type_) or types.is_fixed_size_list(type_):
+        inner = type_.value_type
+        return LIST if types.is_floating(inner) or types.is_int8(inner) else str(type_)
+    return NUMBER if types.is_floating(type_) else str(type_)
+
+
+def _storage(column: Any) -> Any:
+    """The array itself, of an extension type such as a tensor of fixed shape."""
+    import pyarrow as pa
+
+    return column.storage if isinstance(column, pa.ExtensionArray) else column
+
+
+def _matrix(column: Any, ids: list[str], width: int | None, path: Path) -> np.ndarray:
+    """Lists of one width as (n, width)."""
+    import pyarrow.compute as pc
+
+    valid = _numpy(column.is_valid())
+    check_nulls(ids, ~valid, path)
+    widths = _numpy(pc.call_function("list_value_length", [column])).astype(np.int64)
+    width = width or int(widths[0])
+    check_widths(ids, widths, width, path)
+    numbers = column.flatten()
+    if numbers.null_count:
+        check_nulls(ids, ~_numpy(numbers.is_valid()).reshape(len(ids), width).all(axis=1), path)
+    return _numpy(numbers).reshape(len(ids), width)
+
+
+def _numpy(column: Any) -> np.ndarray:
+    return column.to_numpy(zero_copy_only=False)

@@ -1,0 +1,11 @@
+"""`.tsv`, `.tsv.gz`: a column of ids, and one column of lists or one column per dimension."""
+
+from __future__ import annotations
+
+from ctrbench.embeddings.readers._delimited import Delimited
+
+
+class Tsv(Delimited):
+    """Separated by tabs."""
+
+    separator = "\t"
