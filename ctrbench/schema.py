@@ -81,6 +81,7 @@ class VersionManifest(Frozen):
     width: int  # D
     dtype: str  # as given: float16 or float32
     items_with_vector: int
+    zero_vectors: int = 0  # without a direction: their items count as items without a vector
     unmatched_ids: int  # ids of the file that the data set does not know
     unmatched_examples: tuple[str, ...] = ()
     provenance: dict[str, Any]  # how it was made: source file, or method and settings

@@ -125,6 +125,7 @@ def print_plan(workspace: Workspace, matrix: Matrix, jobs: int) -> None:
         highlight=False,
     )
     print_changed_modes(matrix, records)
+    print_zero_vectors(matrix)
     if missing:
         print_missing_loops()
         seconds, source = _expected_seconds(workspace, matrix, records)
@@ -155,6 +156,17 @@ def print_changed_modes(matrix: Matrix, records: dict[str, CellRecord]) -> None:
             "changes its results, raise its `revision`, and they are trained anew."
         )
         Console(stderr=True).print(text, highlight=False, markup=False)
+
+
+def print_zero_vectors(matrix: Matrix) -> None:
+    """Say on stderr which versions were given vectors without a direction."""
+    for name, manifest in matrix.versions.items():
+        if manifest.zero_vectors:
+            text = (
+                f"{name}: {manifest.zero_vectors:,} vectors are zero; these items count as items "
+                "without a vector."
+            )
+            Console(stderr=True).print(text, highlight=False, markup=False)
 
 
 def print_status(workspace: Workspace, matrix: Matrix) -> None:

@@ -135,7 +135,7 @@ def show(context: typer.Context, version: Version, dataset: Dataset) -> None:
             ("norms", _norms(facts)),
             ("mean cosine", _cosine(facts)),
             ("duplicates", _duplicates(facts)),
-            ("zero rows", f"{facts.zero_rows:,} vectors"),
+            ("zero vectors", zero_vectors(manifest) or "none"),
             ("coverage", f"{_share(facts.items_with_vector, facts.items)} of the items"),
             ("ids left out", _unmatched(manifest)),
             ("made from", _origin(manifest)),
@@ -260,6 +260,12 @@ def repetition(manifest: VersionManifest) -> list[str]:
     ]
 
 
+def zero_vectors(manifest: VersionManifest) -> str:
+    """How many vectors had no direction; empty: all had one."""
+    count = manifest.zero_vectors
+    return f"{count:,}, whose items count as items without a vector" if count else ""
+
+
 def _quality(log: Impressions, table: EmbeddingTable, brief: bool = False) -> list[tuple[str, str]]:
     """The measures in words; `brief`: as columns of a table."""
     from ctrbench.quality import quality
@@ -296,6 +302,8 @@ def _announce(manifest: VersionManifest, new: bool) -> None:
         f"{what} {manifest.name} of {manifest.dataset}: {manifest.items_with_vector:,} vectors of "
         f"width {manifest.width}, {manifest.dtype}"
     )
+    if manifest.zero_vectors:
+        typer.echo(f"zero vectors: {zero_vectors(manifest)}")
 
 
 def _origin(manifest: VersionManifest) -> str:

@@ -80,6 +80,7 @@ def run(
         print_changed_modes,
         print_missing_loops,
         print_states,
+        print_zero_vectors,
     )
     from ctrbench.matrix import read_matrix
     from ctrbench.reports import check_format, render
@@ -94,6 +95,7 @@ def run(
         raise ConfigError("--trace and --until-decided do not go together; trace afterwards.")
     matrix = read_matrix(file, workspace)
     print_changed_modes(matrix, stored_records(workspace, matrix.cells()))
+    print_zero_vectors(matrix)
     print_missing_loops()
     wanted = effect_of(effect, matrix.file.effect)
     if not until_decided:

@@ -14,6 +14,7 @@ from ctrbench.embeddings.versions import table_hash
 from ctrbench.schema import DatasetManifest, EmbeddingTable, Guard, VersionManifest
 
 LARGE_COSINE = 0.5  # above it the vectors share a large common direction
+LOW_COVERAGE = 0.5  # share of the targets that have a vector
 LARGE_GROUP = 0.05  # share of the vectors that are one and the same
 
 
@@ -37,7 +38,8 @@ def check(
         statistics: of the table.
         context: the data set.
     """
-    return [*_errors(manifest, table, statistics, context), *_warnings(statistics, context)]
+    warnings = _warnings(manifest, statistics, context)
+    return [*_errors(manifest, table, statistics, context), *warnings]
 
 
 def _errors(
@@ -82,16 +84,21 @@ def _errors(
         )
 
 
-def _warnings(statistics: Statistics, context: Context) -> Iterator[Guard]:
+def _warnings(
+    manifest: VersionManifest, statistics: Statistics, context: Context
+) -> Iterator[Guard]:
     def guard(name: str, holds: bool, good: str, bad: str) -> Guard:
         return Guard(name, "ok" if holds else "warning", good if holds else bad)
 
     yield guard(
         "zero vectors",
-        not statistics.zero_rows,
+        not statistics.zero_rows and not manifest.zero_vectors,
         "none",
-        f"{statistics.zero_rows:,} vectors are all zeros: they have no direction; leave such items "
-        "out of the file, so that they count as absent",
+        f"{statistics.zero_rows:,} vectors are zero but count as vectors, since an older ctrbench "
+        "stored them; remove the version and make it again"
+        if statistics.zero_rows
+        else f"{manifest.zero_vectors:,} vectors were zero: these items count as items without a "
+        "vector",
     )
     group, count = statistics.largest_group, statistics.items_with_vector
     yield guard(
@@ -113,7 +120,7 @@ def _warnings(statistics: Statistics, context: Context) -> Iterator[Guard]:
         share = covered.targets / covered.impressions
         yield guard(
             f"coverage, {covered.period}",
-            share >= 0.5,
+            share >= LOW_COVERAGE,
             f"{100 * share:.1f} % of the targets have a vector",
             f"only {100 * share:.1f} % of the targets have a vector: deltas will be diluted",
         )

@@ -8,6 +8,7 @@ from hashlib import blake2b
 import numpy as np
 
 from ctrbench.embeddings._rows import row_slices
+from ctrbench.embeddings.directions import SHORTEST
 from ctrbench.schema import PERIODS, EmbeddingTable, Impressions
 
 BLOCK_ROWS = 1 << 20
@@ -19,7 +20,7 @@ class Statistics:
 
     items: int  # V - 1
     items_with_vector: int
-    zero_rows: int  # vectors that were given as all zeros
+    zero_rows: int  # vectors without a direction; a version that is made now has none
     not_finite: int  # vectors with NaN or infinite numbers; none in an undamaged version
     norms: tuple[float, float, float] | None  # smallest, median, largest; None without vectors
     mean_cosine: float | None  # expected cosine of two different items; None below two vectors
@@ -47,7 +48,7 @@ def describe(table: EmbeddingTable) -> Statistics:
         given = table.vectors[rows][table.has_vector[rows]]
         vectors = given.astype(np.float64)
         norm = np.linalg.norm(vectors, axis=1)
-        usable = np.isfinite(norm) & (norm > 0)
+        usable = np.isfinite(norm) & (norm >= SHORTEST)
         total += (vectors[usable] / norm[usable, None]).sum(0)
         norms.append(norm)
         digests += [blake2b(vector.tobytes(), digest_size=8).digest() for vector in given[usable]]
@@ -58,7 +59,7 @@ def describe(table: EmbeddingTable) -> Statistics:
     return Statistics(
         items=len(table.has_vector) - 1,
         items_with_vector=len(norm),
-        zero_rows=int((norm == 0).sum()),
+        zero_rows=int((norm < SHORTEST).sum()),
         not_finite=len(norm) - len(finite),
         norms=(float(finite.min()), float(np.median(finite)), float(finite.max()))
         if len(finite)

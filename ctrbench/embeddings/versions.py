@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from ctrbench import __version__
 from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors, write_json
 from ctrbench.embeddings._rows import row_slices
+from ctrbench.embeddings.directions import has_direction
 from ctrbench.errors import ConfigError, DataError, StoreError, UnknownNameError
 from ctrbench.identity import ContentHash
 from ctrbench.schema import DatasetManifest, EmbeddingTable, VersionManifest
@@ -124,7 +125,7 @@ def seal(
     provenance: dict[str, Any],
     unmatched: tuple[int, tuple[str, ...]] = (0, ()),
 ) -> VersionManifest:
-    """Write mask and manifest beside finished vectors.
+    """Write mask and manifest beside finished vectors; a zero vector is none, and is counted.
 
     Args:
         path: the folder that holds the vectors.
@@ -134,6 +135,8 @@ def seal(
         provenance: how the vectors were made.
         unmatched: how many ids the data set does not know, and examples of them.
     """
+    has_vector = np.array(has_vector)
+    zero = _leave_out_zeros(np.load(path / VECTORS, mmap_mode="r+"), has_vector)
     np.save(path / MASK, has_vector)
     table = open_table(path)
     manifest = VersionManifest(
@@ -143,6 +146,7 @@ def seal(
         width=table.vectors.shape[1],
         dtype=str(table.vectors.dtype),
         items_with_vector=int(has_vector.sum()),
+        zero_vectors=zero,
         unmatched_ids=unmatched[0],
         unmatched_examples=unmatched[1],
         provenance=provenance,
@@ -152,6 +156,17 @@ def seal(
     )
     write_json(path / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
+
+
+def _leave_out_zeros(vectors: np.ndarray, has_vector: np.ndarray) -> int:
+    """Clear vectors without a direction, and say how many there were."""
+    zero = 0
+    for rows in row_slices(*vectors.shape):
+        lost = np.flatnonzero(has_vector[rows])
+        lost = rows.start + lost[~has_direction(vectors[rows][lost])]
+        vectors[lost], has_vector[lost] = 0, False
+        zero += len(lost)
+    return zero
 
 
 def table_hash(table: EmbeddingTable) -> str:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from pydantic import PositiveFloat
 
+from ctrbench.embeddings.directions import bring_into_range
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.schema import Frozen
 from ctrbench.settings import ModelSettings
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ctrbench.impressions.packing import Batch
-
-NORM_FLOOR = 1e-12  # below it a vector has no direction and stays zero
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,11 @@ class Images:
         """
         vectors = np.array(self.vectors, dtype=np.float32)
         if center:
+            bring_into_range(vectors.reshape(1, -1))  # all by one scale
             vectors -= vectors[self.fitting].mean(axis=0)
+        bring_into_range(vectors)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        vectors /= np.maximum(norms, NORM_FLOOR)
+        vectors /= np.where(norms > 0, norms, 1)
         vectors[~self.has_vector] = 0
         return vectors
 

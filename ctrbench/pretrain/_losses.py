@@ -39,8 +39,8 @@ def info_nce(
         This process's part of the mean; 0 where no process has a query.
     """
     total = max(across.total(len(queries)), 1)
-    everything, items = across.gather(F.normalize(candidates, dim=1)), across.gather(item)
-    logits = F.normalize(queries, dim=1) @ everything.t() / temperature  # (M, all N)
+    everything, items = across.gather(_unit(candidates)), across.gather(item)
+    logits = _unit(queries) @ everything.t() / temperature  # (M, all N)
     place = positive + across.offset(len(candidates))
     same = items == item[positive][:, None]
     same[torch.arange(len(positive)), place] = False
@@ -59,7 +59,7 @@ def nt_xent(one: Tensor, two: Tensor, temperature: float, across: Processes) -> 
         across: the processes that share the batch.
     """
     count = len(one)
-    views = F.normalize(torch.cat([one, two]), dim=1)  # (2N, D)
+    views = _unit(torch.cat([one, two]))  # (2N, D)
     everything = across.gather(views)
     logits = views @ everything.t() / temperature
     start = across.offset(2 * count)
@@ -73,3 +73,23 @@ def nt_xent(one: Tensor, two: Tensor, temperature: float, across: Processes) -> 
 def mean_over_all(values: Tensor, across: Processes) -> Tensor:
     """This process's part of the mean of (n,) values over all processes; 0 where there is none."""
     return values.sum() / max(across.total(len(values)), 1)
+
+
+def cosines(one: Tensor, two: Tensor) -> Tensor:
+    """(n,) cosines of (n, D) vectors, row by row; 0 where one is zero."""
+    return F.cosine_similarity(_in_range(one), _in_range(two))
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """(n, D) of length one."""
+    return F.normalize(_in_range(vectors), dim=1)
+
+
+def _in_range(vectors: Tensor) -> Tensor:
+    """(n, D) scaled by powers of two, so that no square vanishes or overflows and no digit is lost.
+
+    At least float32: half precision cannot hold the norm of many vectors.
+    """
+    vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+    exponent = torch.frexp(vectors.detach().abs().amax(dim=1, keepdim=True)).exponent
+    return torch.ldexp(vectors, -exponent.clamp(-120, 120))

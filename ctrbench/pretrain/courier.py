@@ -97,10 +97,8 @@ class Courier(PretrainMethod):
         self, made: Tensor, images: Tensor, item: Tensor, own: Tensor, across: Processes
     ) -> Tensor:
         """How well reconstructions (M, D) find their own among the images (N, D)."""
-        from torch.nn.functional import cosine_similarity
-
-        from ctrbench.pretrain._losses import info_nce, mean_over_all
+        from ctrbench.pretrain._losses import cosines, info_nce, mean_over_all
 
         if self.negatives:
             return info_nce(made, images, item, own, self.temperature, across)
-        return mean_over_all(1 - cosine_similarity(made, images[own]), across)
+        return mean_over_all(1 - cosines(made, images[own]), across)

@@ -41,14 +41,12 @@ class SimSiam(PretrainMethod):
         self, layers: nn.ModuleDict, vectors: Tensor, batch: ItemBatch, across: Processes
     ) -> dict[str, Tensor]:
         """See `PretrainMethod`."""
-        from torch.nn.functional import cosine_similarity
-
-        from ctrbench.pretrain._losses import mean_over_all
+        from ctrbench.pretrain._losses import cosines, mean_over_all
 
         seen = [layers["projection"](view) for view in vectors]
         terms = []
         for own, other in (seen, reversed(seen)):
             towards = other.detach() if self.stop_gradient else other
-            terms.append(-cosine_similarity(layers["predictor"](own), towards) / 2)
+            terms.append(-cosines(layers["predictor"](own), towards) / 2)
         one, two = (mean_over_all(term, across) for term in terms)
         return {"similarity": one + two}

@@ -15,6 +15,7 @@ from filelock import Timeout
 
 from ctrbench import embeddings, impressions
 from ctrbench.distributed import Processes
+from ctrbench.embeddings.directions import SHORTEST
 from ctrbench.environment import environment
 from ctrbench.errors import DataError
 from ctrbench.identity import hash_files, hash_json
@@ -233,7 +234,7 @@ class _Spread:
             vectors = block.astype(np.float64)
             if not np.isfinite(vectors).all():
                 raise DataError("some vectors are not finite; nothing was registered.")
-            unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+            unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), SHORTEST)
             self._count += len(unit)
             self._sum += unit.sum(axis=0)
             self._products += unit.T @ unit

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ctrbench.atomic import atomic_file
+from ctrbench.embeddings.directions import SQUARABLE
 from ctrbench.encoders import Encoder
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.identity import hash_files
@@ -81,6 +82,10 @@ class FrozenVectors(Source):
         self.table, self.name, self.content_hash = table, name, content_hash
         self.usable = np.asarray(table.has_vector)
         seen = np.asarray(table.vectors[self.usable & fitting], np.float32)
+        low, high = SQUARABLE
+        largest = float(max(seen.max(), -seen.min()))
+        self._exponent = 0 if low < largest < high else int(np.frexp(largest)[1])
+        seen = np.ldexp(seen, -self._exponent)
         self._mean = seen.mean(axis=0)
         self._scale = float(np.square(seen - self._mean).mean() ** 0.5) or 1.0
 
@@ -91,7 +96,7 @@ class FrozenVectors(Source):
     def inputs(self, item_id: np.ndarray, view: View = None) -> Tensor:
         """(n, D of the version), of mean 0 and mean square 1 over the pretrain period's items."""
         assert view is None
-        vectors = np.asarray(self.table.vectors[item_id], np.float32)
+        vectors = np.ldexp(np.asarray(self.table.vectors[item_id], np.float32), -self._exponent)
         return torch.from_numpy((vectors - self._mean) / self._scale)
 
     @property

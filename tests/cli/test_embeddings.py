@@ -108,6 +108,16 @@ def test_show_names_what_stands_out(run, tmp_path):
     assert "2 items share a vector with another (distinct vectors: 1, largest group: 2)" in output
 
 
+def test_zero_vectors_are_said(run, tmp_path):
+    value = np.array([[5, 1], [0, 0], [0, 0], [1, 2]], np.float32)
+    np.savez(tmp_path / "odd.npz", key=["i1", "i2", "i3", "i4"], value=value)
+    told = "2, whose items count as items without a vector"
+    assert told in run("add", "odd", "--dataset", "tiny", "--vectors", "DIR/odd.npz")
+    assert told in run("show", "odd", "--dataset", "tiny")
+    output = run("check", "odd", "--dataset", "tiny")
+    assert "2 vectors were zero: these items count as items without" in output
+
+
 def test_one_vector(run, raw, tmp_path):
     np.savez(tmp_path / "one.npz", key=["i2"], value=np.ones((1, 4), np.float32))
     np.savez(tmp_path / "two.npz", key=["i3"], value=np.ones((1, 4), np.float32))

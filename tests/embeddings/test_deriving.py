@@ -51,6 +51,14 @@ def test_pca_equals_scikit_learn_up_to_sign(derive, workspace, monkeypatch, bloc
     assert (manifest.width, manifest.dtype) == (2, "float32")
 
 
+def test_a_vector_that_a_derivation_makes_zero_is_none(derive, add, workspace):
+    add("pair", {"7": [1, 2], "12": [3, 6], "a": [2, 4]})
+    manifest, _ = derive("center", "centred", fit=[0, 1, 1, 0, 0, 0, 0], parent="pair")
+    table = embeddings.open_version(workspace, "tiny", "centred")
+    assert table.has_vector.tolist() == [False, True, True, False, False, False, False]
+    assert manifest.zero_vectors == 1
+
+
 def test_derived_twice_is_there_already(derive):
     first, _ = derive("pca", "narrow", width=2)
     again, new = derive("pca", "narrow", width=2)

@@ -62,9 +62,18 @@ def test_derived_before_the_split_changed(add, workspace, dataset, outcomes):
     assert outcomes("centred", fit=[1, 2]) == {"fitted on": "error"}
 
 
-def test_warnings(add, outcomes):
+def test_zero_vectors_of_the_file(add, outcomes):
     add("zero", {**ROWS, "99": [0, 0]})
     assert outcomes("zero") == {"zero vectors": "warning"}
+
+
+def test_zero_vectors_of_a_version_that_was_made_before(add, workspace, outcomes):
+    add("old", ROWS)
+    _rewrite(workspace, "old", "vectors.npy", lambda vectors: vectors.__setitem__(1, 0))
+    assert outcomes("old") == {"content": "error", "zero vectors": "warning"}
+
+
+def test_warnings(add, outcomes):
     add("same", {raw: [1, 2] for raw in ROWS})
     expected = {"one vector for many": "warning", "common direction": "warning"}
     assert outcomes("same") == expected

@@ -29,6 +29,24 @@ def test_permuted_rows_and_blocks_give_identical_bytes(add, workspace, monkeypat
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_zero_vector_is_none(add, workspace, dtype):
+    tiny = np.finfo(dtype).smallest_subnormal
+    manifest, _ = add("raw", {**ROWS, "b": [0, 0], "0042": [-0.0, 0], "12": [tiny, 0]}, dtype=dtype)
+    table = embeddings.open_version(workspace, "tiny", "raw")
+    has = [raw for raw, one in zip(RAW_IDS, table.has_vector[1:], strict=True) if one]
+    subnormal = ["12"] if dtype == "float16" else []  # a number like others where it is widened
+    assert has == ["7", *subnormal, "a", "99"]
+    assert (manifest.items_with_vector, manifest.zero_vectors) == (len(has), 6 - len(has))
+    assert not table.vectors[~table.has_vector].any()
+
+
+def test_a_zero_vector_can_be_filled_in_later(add):
+    add("old", {"7": [0, 0], "a": [1, 2]})
+    new, _ = add("new", {"7": [3, 4]}, append_to="old")
+    assert (new.items_with_vector, new.zero_vectors) == (2, 0)
+
+
 @pytest.mark.parametrize(
     ("given", "stored"),
     [("float16", "float16"), ("float32", "float32"), ("float64", "float32"), (">f4", "float32")],

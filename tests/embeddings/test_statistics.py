@@ -20,6 +20,13 @@ def test_statistics_by_hand():
     assert facts.not_finite == 0
 
 
+def test_vectors_whose_squares_vanish_in_float32():
+    facts = describe(table_of({1: [3e-30, 4e-30], 2: [1e-30, 0]}))
+    assert facts.norms == pytest.approx((1e-30, 3e-30, 5e-30))
+    assert facts.mean_cosine == pytest.approx(0.6)
+    assert facts.zero_rows == 0
+
+
 def test_block_size_changes_nothing(monkeypatch):
     rng = np.random.default_rng(0)
     table = table_of({item: rng.normal(size=3).tolist() for item in (1, 2, 4, 5)})

@@ -7,7 +7,7 @@ import torch
 from pytorch_metric_learning.losses import NTXentLoss
 
 from ctrbench.distributed import Processes
-from ctrbench.pretrain._losses import info_nce, nt_xent
+from ctrbench.pretrain._losses import cosines, info_nce, nt_xent
 
 ALONE = Processes()
 
@@ -52,3 +52,22 @@ def test_nt_xent_equals_pytorch_metric_learning(temperature):
     labels = torch.arange(9).repeat(2)
     expected = NTXentLoss(temperature)(torch.cat([one, two]), labels)
     torch.testing.assert_close(nt_xent(one, two, temperature, ALONE), expected)
+
+
+@pytest.mark.parametrize("exponent", [-110, -60, 60, 110])
+def test_losses_do_not_depend_on_the_length_of_vectors(exponent):
+    torch.manual_seed(0)
+    one, two = torch.randn(4, 5), torch.randn(4, 5)
+    item = torch.arange(4)
+    for loss in (
+        lambda a, b: nt_xent(a, b, 0.5, ALONE),
+        lambda a, b: info_nce(a, b, item, item, 0.5, ALONE),
+        cosines,
+    ):
+        found = loss(one * 2.0**exponent, two * 2.0**exponent)
+        assert torch.equal(found, loss(one, two))
+
+
+def test_half_floats_whose_norm_is_none():
+    one = torch.full((2, 4), 60000.0, dtype=torch.float16)
+    torch.testing.assert_close(cosines(one, one), torch.ones(2))
