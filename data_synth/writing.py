@@ -18,7 +18,14 @@ from ctrbench import embeddings, impressions
 from ctrbench.atomic import PARTIAL, sweep, write_json
 from ctrbench.embeddings.readers import Source
 from ctrbench.errors import ConfigError, StoreError
-from ctrbench.impressions import Raw, build, database, parse_split, raw_item_ids
+from ctrbench.impressions import (
+    Raw,
+    build,
+    database,
+    open_impressions,
+    parse_split,
+    raw_item_ids,
+)
 from ctrbench.impressions.database import literal
 from ctrbench.schema import DatasetManifest, Field
 from ctrbench.workspace import Workspace
@@ -240,6 +247,7 @@ def _add_versions(
     scratch: Path,
     progress: Progress,
 ) -> None:
+    log = open_impressions(workspace, dataset.name)
     raw_ids, rows = raw_item_ids(workspace, dataset.name), with_image(world)
     made = versions(world)
     pictured = from_pictures(images) if images is not None else {}
@@ -248,5 +256,5 @@ def _add_versions(
         vectors = pictured[name] if name in pictured else made[name](world)[rows]
         file = scratch / f"{name}.npz"
         np.savez(file, key=rows + 1, value=vectors)
-        embeddings.add(workspace, dataset, raw_ids, name, Source(file))
+        embeddings.add(workspace, log, raw_ids, name, Source(file))
         file.unlink()

@@ -64,11 +64,12 @@ def coin_flips(seed=0):
 
 def workspace_of(folder, kind):
     workspace = Workspace(folder)
-    manifest = build_log(workspace, coin_flips(), snapshot=Snapshot(kind))
+    build_log(workspace, coin_flips(), snapshot=Snapshot(kind))
     ids = impressions.raw_item_ids(workspace, "log")
     vectors = np.random.default_rng(1).normal(size=(len(ids), 6)).astype(np.float32)
     np.savez(folder / "blank.npz", key=np.array(ids), value=vectors)
-    embeddings.add(workspace, manifest, ids, "blank", Source(folder / "blank.npz"))
+    log = impressions.open_impressions(workspace, "log")
+    embeddings.add(workspace, log, ids, "blank", Source(folder / "blank.npz"))
     return workspace
 
 

@@ -115,12 +115,13 @@ def add(
         connection.execute("CREATE TABLE impressions AS FROM given")
         split = parse_split("time:20/50/10/20")
         raw = Raw(connection, "table", "click = 1", split, snapshot=parse_snapshot(snapshot))
-        manifest = build(workspace, name, raw)
+        build(workspace, name, raw)
     if styles is not None:
         file = workspace.home / "styles.npz"
         np.savez(file, key=np.arange(1, len(styles) + 1), value=styles.astype(np.float32))
         ids = impressions.raw_item_ids(workspace, name)
-        embeddings.add(workspace, manifest, ids, "oracle", Source(file))
+        opened = impressions.open_impressions(workspace, name)
+        embeddings.add(workspace, opened, ids, "oracle", Source(file))
 
 
 def add_movielens(workspace: Workspace, name: str, source: Path, split: str, snapshot: str) -> None:
@@ -183,8 +184,8 @@ def add_blank(workspace: Workspace, name: str) -> None:
     file = workspace.home / "blank.npz"
     rng = np.random.default_rng(0)
     np.savez(file, key=np.array(ids), value=rng.normal(size=(len(ids), 4)).astype(np.float32))
-    manifest = impressions.read_manifest(workspace, name)
-    embeddings.add(workspace, manifest, ids, "blank", Source(file))
+    log = impressions.open_impressions(workspace, name)
+    embeddings.add(workspace, log, ids, "blank", Source(file))
 
 
 def measures(workspace: Workspace, cells: list[list[Cell]], log: Impressions) -> dict[str, float]:

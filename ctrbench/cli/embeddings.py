@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,17 +50,24 @@ def add(
     append_to: Annotated[
         str | None, typer.Option(help="Keep this version's vectors and add the file's.")
     ] = None,
+    allow_low_coverage: Annotated[
+        bool,
+        typer.Option(
+            "--allow-low-coverage",
+            help="Even if less than half of the test impressions have a vector.",
+        ),
+    ] = False,
 ) -> None:
     """Add a version: vectors from a file, joined to the data set's items by their ids."""
     workspace: Workspace = context.obj
+    log = impressions.open_impressions(workspace, dataset)
+    raw_ids = impressions.raw_item_ids(workspace, dataset)
+    source = embeddings.Source(vectors, ids, column)
     manifest, new = embeddings.add(
-        workspace,
-        impressions.read_manifest(workspace, dataset),
-        impressions.raw_item_ids(workspace, dataset),
-        version,
-        embeddings.Source(vectors, ids, column),
-        append_to,
+        workspace, log, raw_ids, version, source, append_to, allow_low_coverage
     )
+    table = embeddings.open_version(workspace, dataset, manifest.name)
+    typer.echo(f"with a vector: {embeddings.shares(table.has_vector, log)}")
     _announce(manifest, new)
     for note in manifest.provenance.get("notes", ()):
         typer.echo(note)
@@ -68,7 +75,7 @@ def add(
     if merged:
         typer.echo(f"rows that repeat a vector, merged: {merged:,}")
     if manifest.unmatched_ids:
-        typer.echo(f"ids left out: {_unmatched(manifest)}")
+        typer.echo(f"ids left out: {_unmatched(manifest, raw_ids)}")
 
 
 @app.command()
@@ -137,7 +144,7 @@ def show(context: typer.Context, version: Version, dataset: Dataset) -> None:
             ("duplicates", _duplicates(facts)),
             ("zero vectors", zero_vectors(manifest) or "none"),
             ("coverage", f"{_share(facts.items_with_vector, facts.items)} of the items"),
-            ("ids left out", _unmatched(manifest)),
+            ("ids left out", _unmatched(manifest, impressions.raw_item_ids(workspace, dataset))),
             ("made from", _origin(manifest)),
             *[("file", note) for note in manifest.provenance.get("notes", ())],
             *[("targets", told) for told in repetition(manifest)],
@@ -365,13 +372,12 @@ def _duplicates(facts: embeddings.Statistics) -> str:
     )
 
 
-def _unmatched(manifest: VersionManifest) -> str:
+def _unmatched(manifest: VersionManifest, raw_ids: Sequence[str]) -> str:
     if not manifest.unmatched_ids:
         return "none"
-    examples = ", ".join(map(repr, manifest.unmatched_examples))
     return (
         f"{manifest.unmatched_ids:,} of the file that match no item of the data set, such as "
-        f"{examples}"
+        f"{embeddings.pairs(manifest.unmatched_examples, raw_ids)}"
     )
 
 

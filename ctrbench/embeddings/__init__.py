@@ -4,12 +4,13 @@ A version is a (V, D) table of vectors as they were given and a (V,) mask of who
 item_id. It is immutable under its name. Vectors are joined by item id, never by row order.
 """
 
+from ctrbench.embeddings._nearest import pairs
 from ctrbench.embeddings.deriving import Fitting, derive
 from ctrbench.embeddings.guards import LARGE_COSINE, Context, check
 from ctrbench.embeddings.joining import add
 from ctrbench.embeddings.readers import Source
 from ctrbench.embeddings.registering import register, registered
-from ctrbench.embeddings.statistics import Coverage, Statistics, coverage, describe
+from ctrbench.embeddings.statistics import Coverage, Shares, Statistics, coverage, describe, shares
 from ctrbench.embeddings.versions import (
     datasets,
     names,
@@ -24,6 +25,7 @@ __all__ = [
     "Context",
     "Coverage",
     "Fitting",
+    "Shares",
     "Source",
     "Statistics",
     "add",
@@ -34,9 +36,11 @@ __all__ = [
     "describe",
     "names",
     "open_version",
+    "pairs",
     "read_manifest",
     "register",
     "registered",
     "remove",
+    "shares",
     "stored_records",
 ]

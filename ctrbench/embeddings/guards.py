@@ -9,12 +9,11 @@ import numpy as np
 
 from ctrbench.embeddings._rows import row_slices
 from ctrbench.embeddings.deriving import Fitting
-from ctrbench.embeddings.statistics import Coverage, Statistics
+from ctrbench.embeddings.statistics import LOW_COVERAGE, Coverage, Statistics
 from ctrbench.embeddings.versions import table_hash
 from ctrbench.schema import DatasetManifest, EmbeddingTable, Guard, VersionManifest
 
 LARGE_COSINE = 0.5  # above it the vectors share a large common direction
-LOW_COVERAGE = 0.5  # share of the targets that have a vector
 LARGE_GROUP = 0.05  # share of the vectors that are one and the same
 
 
@@ -117,9 +116,12 @@ def _warnings(
         "center` removes it",
     )
     for covered in context.coverage:
-        share = covered.targets / covered.impressions
+        name, share = f"coverage, {covered.period}", covered.targets / covered.impressions
+        if covered.period == "test" and not covered.targets:
+            yield Guard(name, "error", "no target has a vector: there is nothing to measure")
+            continue
         yield guard(
-            f"coverage, {covered.period}",
+            name,
             share >= LOW_COVERAGE,
             f"{100 * share:.1f} % of the targets have a vector",
             f"only {100 * share:.1f} % of the targets have a vector: deltas will be diluted",

@@ -11,37 +11,42 @@ from typing import Any
 import numpy as np
 
 from ctrbench.embeddings import readers
+from ctrbench.embeddings._nearest import pairs
 from ctrbench.embeddings._rows import row_slices
+from ctrbench.embeddings.statistics import LOW_COVERAGE, Shares, shares
 from ctrbench.embeddings.versions import (
     folder,
     new_table,
+    open_table,
     open_version,
     publish,
     read_manifest,
     seal,
 )
 from ctrbench.errors import DataError, raise_all
-from ctrbench.schema import DatasetManifest, EmbeddingTable, VersionManifest
+from ctrbench.schema import EmbeddingTable, Impressions, VersionManifest
 from ctrbench.workspace import Workspace, check_name
 
 
 def add(
     workspace: Workspace,
-    dataset: DatasetManifest,
+    log: Impressions,
     raw_ids: Sequence[str],
     version: str,
     source: readers.Source,
     append_to: str | None = None,
+    allow_low_coverage: bool = False,
 ) -> tuple[VersionManifest, bool]:
     """Make an embedding version out of a file, and out of an older version where one is named.
 
     Args:
         workspace: where the version will stand.
-        dataset: the data set whose items get the vectors.
+        log: the data set whose items get the vectors.
         raw_ids: of item_id 1..V-1, in order.
         version: the new name.
         source: the file of vectors and, where it names none itself, of ids.
         append_to: a version whose vectors the new one keeps.
+        allow_low_coverage: whether less than half of the test impressions may have a vector.
 
     Returns:
         The manifest, and whether the version is new; False: it stood there already.
@@ -49,11 +54,13 @@ def add(
     Raises:
         ConfigError: the name will not do or stands for other content, the extension has no reader,
             an ids file is missing or too much.
-        DataError: the file is damaged, its vectors cannot be used, or none of its ids is an item.
+        DataError: the file is damaged, its vectors cannot be used, none of its ids is an item, or
+            too few test impressions have a vector.
         UnknownNameError: there is no version to append to.
         StoreError: the workspace cannot be written.
     """
     check_name("embedding version", version)
+    dataset = log.manifest
     old, provenance = None, _provenance(source)
     if append_to is not None:
         old = open_version(workspace, dataset.name, append_to, dataset.items_hash)
@@ -68,9 +75,35 @@ def add(
         raise_all(join.problems(dataset.name, append_to), DataError, f"{source.vectors}:")
         found = {"rows": join.rows, "merged_duplicates": join.merged, "notes": list(join.notes)}
         unmatched = join.unmatched.count, join.unmatched.examples
-        return seal(path, version, dataset, join.has_vector, provenance | found, unmatched)
+        manifest = seal(path, version, dataset, join.has_vector, provenance | found, unmatched)
+        if not allow_low_coverage:
+            _refuse_low_coverage(shares(open_table(path).has_vector, log), join, source.vectors)
+        return manifest
 
     return publish(folder(workspace, dataset.name, version), build)
+
+
+def _refuse_low_coverage(covered: Shares, join: _Join, file: Path) -> None:
+    """Stop where most of the test period would be without vectors.
+
+    Raises:
+        DataError: it is so.
+    """
+    if covered.test is None or covered.test >= LOW_COVERAGE:
+        return
+    unmatched = join.unmatched
+    listed = pairs(unmatched.examples, join.raw_ids)
+    raise DataError(
+        f"{file}: only {covered} would have a vector; below {100 * LOW_COVERAGE:.0f} % of the test "
+        "impressions a version says little. Nothing was stored. "
+        + (
+            f"{unmatched.count:,} of the file's {join.rows:,} ids match no item, such as {listed}: "
+            "are they written as in the log? "
+            if unmatched.count
+            else "All ids of the file are items: does it hold all vectors? "
+        )
+        + "If it is right so, add --allow-low-coverage."
+    )
 
 
 def _provenance(source: readers.Source) -> dict[str, Any]:
@@ -176,7 +209,7 @@ class _Join:
             known = ", ".join(map(repr, self.raw_ids[:5]))
             listed.append(
                 f"none of its {self.rows:,} ids is an item of data set {dataset!r}; the file has "
-                f"{', '.join(map(repr, self.unmatched.examples))}, the data set {known}; ids are "
+                f"{pairs(self.unmatched.examples, self.raw_ids)}, the data set {known}; ids are "
                 "compared as text."
             )
         return listed

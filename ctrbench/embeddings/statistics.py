@@ -12,6 +12,7 @@ from ctrbench.embeddings.directions import SHORTEST
 from ctrbench.schema import PERIODS, EmbeddingTable, Impressions
 
 BLOCK_ROWS = 1 << 20
+LOW_COVERAGE = 0.5  # share of the targets that have a vector
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,23 @@ class Statistics:
     duplicates: int  # items that share their vector with another item, zero rows apart
     duplicate_vectors: int  # distinct vectors that are shared
     largest_group: int  # items that share the most common vector; 0 or 1: none is shared
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How much of a data set has a vector, as fractions."""
+
+    test: float | None  # of the test period's targets; None where there is no such period
+    targets: float  # of all periods' targets
+    items: float
+
+    def __str__(self) -> str:
+        told = [
+            (self.test, "of the test impressions"),
+            (self.targets, "of all impressions"),
+            (self.items, "of the items"),
+        ]
+        return ", ".join(f"{100 * share:.1f} % {of}" for share, of in told if share is not None)
 
 
 @dataclass(frozen=True)
@@ -71,6 +89,26 @@ def describe(table: EmbeddingTable) -> Statistics:
         duplicates=int(shared.sum()),
         duplicate_vectors=len(shared),
         largest_group=int(groups.max(initial=0)),
+    )
+
+
+def shares(has_vector: np.ndarray, impressions: Impressions) -> Shares:
+    """How many targets and items have a vector.
+
+    Args:
+        has_vector: (V,) bool.
+        impressions: the data set's.
+    """
+    targets, test = np.asarray(has_vector), impressions.rows("test")
+    counts = [
+        int(targets[impressions.item_id[start : start + BLOCK_ROWS]].sum())
+        for start in range(0, len(impressions.item_id), BLOCK_ROWS)
+    ]
+    of_test = targets[impressions.item_id[test]]
+    return Shares(
+        test=float(of_test.mean()) if len(of_test) else None,
+        targets=sum(counts) / len(impressions.item_id),
+        items=float(targets[1:].mean()),
     )
 
 

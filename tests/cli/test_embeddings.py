@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,6 +39,26 @@ def raw(run):
     return run("add", "raw", "--dataset", "tiny", "--vectors", "DIR/v.npz")
 
 
+LOW = "--allow-low-coverage"
+
+
+def test_add_says_first_how_much_is_covered(run, raw):
+    first, second = raw.splitlines()[:2]
+    shares = r"with a vector: \d\d\.\d % of the test impressions, \d\d\.\d % of all impressions, "
+    assert re.fullmatch(shares + r"87\.5 % of the items", first)
+    assert second.startswith("added raw")
+
+
+def test_add_refuses_what_covers_little(run, tmp_path):
+    np.savez(tmp_path / "few.npz", key=["i1", "i2.0"], value=np.ones((2, 4), np.float32))
+    add = "add", "few", "--dataset", "tiny", "--vectors", "DIR/few.npz"
+    with pytest.raises(DataError, match=r"'i2.0' \(nearest item: 'i2'\).* --allow-low-coverage"):
+        run(*add)
+    assert "no embedding versions yet" in run("list")
+    assert "'i2.0' (nearest item: 'i2')" in run(*add, LOW)
+    assert "'i2.0' (nearest item: 'i2')" in run("show", "few", "--dataset", "tiny")
+
+
 def test_add_says_what_was_joined(run, raw):
     assert "added raw of tiny: 35 vectors of width 4, float32" in raw
     assert "ids left out: 1 of the file that match no item of the data set, such as 'x'" in raw
@@ -59,7 +81,7 @@ def test_add_one_of_several_columns(run, tmp_path):
     options = "--dataset", "tiny", "--vectors", "DIR/v.csv"
     with pytest.raises(DataError, match="--column a"):
         run("add", "b", *options)
-    assert "1 vectors of width 2" in run("add", "b", *options, "--column", "b")
+    assert "1 vectors of width 2" in run("add", "b", *options, "--column", "b", LOW)
 
 
 def test_add_says_what_it_made_of_the_file(run, tmp_path):
@@ -67,7 +89,7 @@ def test_add_says_what_it_made_of_the_file(run, tmp_path):
     table = pa.table({"item_id": ["i1", "i2"], "title": ["a", "b"], "v": lists})
     pq.write_table(table, tmp_path / "v.parquet")
     for output in (
-        run("add", "small", "--dataset", "tiny", "--vectors", "DIR/v.parquet"),
+        run("add", "small", "--dataset", "tiny", "--vectors", "DIR/v.parquet", LOW),
         run("show", "small", "--dataset", "tiny"),
     ):
         assert "columns not used: title (string)" in output
@@ -102,7 +124,7 @@ def test_show(run, raw):
 def test_show_names_what_stands_out(run, tmp_path):
     value = np.array([[5, 1], [5, 1], [5, 1.1], [0, 0]], np.float32)
     np.savez(tmp_path / "odd.npz", key=["i1", "i2", "i3", "i4"], value=value)
-    run("add", "odd", "--dataset", "tiny", "--vectors", "DIR/odd.npz")
+    run("add", "odd", "--dataset", "tiny", "--vectors", "DIR/odd.npz", LOW)
     output = run("show", "odd", "--dataset", "tiny")
     assert "1.000: vectors share a large common direction; `ctrbench embeddings derive" in output
     assert "2 items share a vector with another (distinct vectors: 1, largest group: 2)" in output
@@ -112,7 +134,7 @@ def test_zero_vectors_are_said(run, tmp_path):
     value = np.array([[5, 1], [0, 0], [0, 0], [1, 2]], np.float32)
     np.savez(tmp_path / "odd.npz", key=["i1", "i2", "i3", "i4"], value=value)
     told = "2, whose items count as items without a vector"
-    assert told in run("add", "odd", "--dataset", "tiny", "--vectors", "DIR/odd.npz")
+    assert told in run("add", "odd", "--dataset", "tiny", "--vectors", "DIR/odd.npz", LOW)
     assert told in run("show", "odd", "--dataset", "tiny")
     output = run("check", "odd", "--dataset", "tiny")
     assert "2 vectors were zero: these items count as items without" in output
@@ -122,7 +144,7 @@ def test_one_vector(run, raw, tmp_path):
     np.savez(tmp_path / "one.npz", key=["i2"], value=np.ones((1, 4), np.float32))
     np.savez(tmp_path / "two.npz", key=["i3"], value=np.ones((1, 4), np.float32))
     for name in ("one", "two"):
-        run("add", name, "--dataset", "tiny", "--vectors", f"DIR/{name}.npz")
+        run("add", name, "--dataset", "tiny", "--vectors", f"DIR/{name}.npz", LOW)
     output = run("show", "one", "--dataset", "tiny")
     assert "1 of width 4" in output
     assert ["effective", "rank", "–"] in [line.split() for line in output.splitlines()]

@@ -1,12 +1,13 @@
 """A data set of six items with raw ids that are numbers, letters and both."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ctrbench import embeddings
-from ctrbench.schema import DatasetManifest, EmbeddingTable, Split
+from ctrbench.schema import DatasetManifest, EmbeddingTable, Impressions, Split
 from ctrbench.workspace import Workspace
 
 RAW_IDS = ["7", "12", "a", "b", "0042", "99"]
@@ -39,14 +40,26 @@ def dataset() -> DatasetManifest:
 
 
 @pytest.fixture
-def add(workspace, dataset, tmp_path):
-    """Add {raw id: vector} as a version, through an .npz file."""
+def log(dataset) -> Impressions:
+    """Four impressions, one in each period; no histories. The test period shows item 4, `b`."""
+    zero = np.zeros(4, np.int32)
+    names = [field.name for field in dataclasses.fields(Impressions)]
+    columns = {**dict.fromkeys(names), "item_id": np.array([1, 2, 3, 4], np.int32)}
+    history = {"history_start": zero.astype(np.int64), "history_length": zero}
+    return Impressions(
+        **{**columns, **history, "manifest": dataset, "history_items": zero[:0]}  # pyright: ignore
+    )
 
-    def add_rows(version, rows, append_to=None, dtype=np.float32):
+
+@pytest.fixture
+def add(workspace, log, tmp_path):
+    """Add {raw id: vector} as a version, through an .npz file, whatever it covers."""
+
+    def add_rows(version, rows, append_to=None, dtype=np.float32, low=True):
         path = tmp_path / f"{version}.npz"
         np.savez(path, key=np.array(list(rows)), value=np.array(list(rows.values()), dtype))
         source = embeddings.Source(path)
-        return embeddings.add(workspace, dataset, RAW_IDS, version, source, append_to)
+        return embeddings.add(workspace, log, RAW_IDS, version, source, append_to, low)
 
     return add_rows
 

@@ -73,6 +73,11 @@ def test_zero_vectors_of_a_version_that_was_made_before(add, workspace, outcomes
     assert outcomes("old") == {"content": "error", "zero vectors": "warning"}
 
 
+def test_a_test_period_without_vectors(add, outcomes):
+    add("raw", ROWS)
+    assert outcomes("raw", targets=0) == {"coverage, test": "error"}
+
+
 def test_warnings(add, outcomes):
     add("same", {raw: [1, 2] for raw in ROWS})
     expected = {"one vector for many": "warning", "common direction": "warning"}

@@ -89,28 +89,28 @@ def test_integers_are_refused(add, workspace):
     _refused(add, workspace, ROWS, "of type int64; allowed: float16", dtype=np.int64)
 
 
-def _add_file(workspace, dataset, tmp_path, ids, vectors, append_to=None, version="raw"):
+def _add_file(workspace, log, tmp_path, ids, vectors, append_to=None, version="raw"):
     path = tmp_path / "file.npz"
     np.savez(path, key=np.array(ids), value=np.array(vectors, np.float32))
     source = embeddings.Source(path)
-    return embeddings.add(workspace, dataset, RAW_IDS, version, source, append_to)
+    return embeddings.add(workspace, log, RAW_IDS, version, source, append_to, True)
 
 
 @pytest.mark.parametrize("block_bytes", [1, 1 << 20])
-def test_equal_duplicates_are_merged(workspace, dataset, tmp_path, monkeypatch, block_bytes):
+def test_equal_duplicates_are_merged(workspace, log, tmp_path, monkeypatch, block_bytes):
     monkeypatch.setattr(_rows, "BLOCK_BYTES", block_bytes)
     ids, vectors = ["7", "a", "7", "7"], [[1, 2], [3, 4], [1, 2], [1, 2]]
-    manifest, _ = _add_file(workspace, dataset, tmp_path, ids, vectors)
+    manifest, _ = _add_file(workspace, log, tmp_path, ids, vectors)
     assert manifest.provenance["merged_duplicates"] == 2
     assert manifest.items_with_vector == 2
 
 
 @pytest.mark.parametrize("block_bytes", [1, 1 << 20])
-def test_contradictory_duplicates(workspace, dataset, tmp_path, monkeypatch, block_bytes):
+def test_contradictory_duplicates(workspace, log, tmp_path, monkeypatch, block_bytes):
     monkeypatch.setattr(_rows, "BLOCK_BYTES", block_bytes)
     ids, vectors = ["7", "a", "7", "a"], [[1, 2], [3, 4], [1, 3], [3, 4]]
     with pytest.raises(DataError, match="1 rows repeat an id with another vector: ids 7"):
-        _add_file(workspace, dataset, tmp_path, ids, vectors)
+        _add_file(workspace, log, tmp_path, ids, vectors)
 
 
 def test_append_keeps_the_old_and_adds_the_new(add, workspace):
@@ -146,3 +146,25 @@ def test_append_of_another_width(add, workspace):
 def test_append_to_an_unknown_version(add):
     with pytest.raises(UnknownNameError, match="'old'"):
         add("raw", {"7": [1]}, append_to="old")
+
+
+def test_too_few_test_impressions_have_a_vector(add, workspace):
+    message = (
+        r"only 0.0 % of the test impressions, 75.0 % of all impressions, 50.0 % of the items .*"
+        r"1 of the file's 4 ids match no item, such as 'b.png' \(nearest item: 'b'\)"
+    )
+    rows = {"7": [1], "12": [2], "a": [3], "b.png": [4]}
+    with pytest.raises(DataError, match=message):
+        add("raw", rows, low=False)
+    assert not list(workspace.home.rglob("*"))
+    assert add("raw", rows)[0].items_with_vector == 3
+
+
+def test_coverage_is_that_of_the_result(add):
+    add("old", {"b": [1]})
+    assert add("new", {"zz": [1], "7": [2]}, append_to="old", low=False)[0].items_with_vector == 2
+
+
+def test_zero_vectors_cover_nothing(add):
+    with pytest.raises(DataError, match=r"only 0.0 % .* does it hold all vectors\?"):
+        add("raw", {"7": [1], "b": [0]}, low=False)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctrbench.embeddings import _rows, statistics
-from ctrbench.embeddings.statistics import coverage, describe
+from ctrbench.embeddings.statistics import coverage, describe, shares
 
 from .conftest import table_of
 
@@ -62,3 +62,14 @@ def test_coverage_equals_a_loop(impressions, monkeypatch, block_rows, history_le
         assert [found.targets, found.slots, found.slots_with_vector] == counts.tolist()
     periods = [found.period for found in coverage(table, impressions)]
     assert periods == ["pretrain", "train", "valid", "test"]
+
+
+def test_shares_equal_a_loop(impressions, monkeypatch):
+    monkeypatch.setattr(statistics, "BLOCK_ROWS", 7)
+    has = np.isin(np.arange(impressions.item_rows), range(5, 30, 2))
+    found = shares(has, impressions)
+    covered = [bool(has[item]) for item in impressions.item_id]
+    test = covered[impressions.rows("test")]
+    assert found.test == pytest.approx(sum(test) / len(test))
+    assert found.targets == pytest.approx(sum(covered) / len(covered))
+    assert found.items == pytest.approx(13 / (impressions.item_rows - 1))

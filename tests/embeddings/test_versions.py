@@ -56,10 +56,10 @@ def test_unknown_version_names_the_nearest(add, workspace):
 
 
 @pytest.mark.parametrize("name", ["../raw", "a/b", "raw@shuffled", "", "none"])
-def test_unsuitable_name(workspace, dataset, name):
+def test_unsuitable_name(workspace, log, name):
     source = embeddings.Source(Path("never-read.npz"))
     with pytest.raises(ConfigError, match="embedding version name"):
-        embeddings.add(workspace, dataset, [], name, source)
+        embeddings.add(workspace, log, [], name, source)
     assert not workspace.home.exists()
 
 

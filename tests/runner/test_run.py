@@ -94,12 +94,12 @@ def test_order_of_rows_in_the_vector_file_changes_nothing(workspace, tmp_path):
     raw = np.array(impressions.raw_item_ids(workspace, "taste"))
     items = np.flatnonzero(table.has_vector)
     order = np.random.default_rng(0).permutation(items)
-    manifest = impressions.read_manifest(workspace, "taste")
+    log = impressions.open_impressions(workspace, "taste")
     hashes = []
     for name, chosen in (("plain", items), ("permuted", order)):
         np.savez(tmp_path / f"{name}.npz", key=raw[chosen - 1], value=table.vectors[chosen])
         source = Source(tmp_path / f"{name}.npz")
-        made, _ = embeddings.add(workspace, manifest, list(raw), name, source)
+        made, _ = embeddings.add(workspace, log, list(raw), name, source)
         hashes.append(made.content_hash)
     assert hashes[0] == hashes[1]
     text = SMALL.replace("[oracle, random]", "[plain, permuted]")

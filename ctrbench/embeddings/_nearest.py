@@ -1,0 +1,46 @@
+"""The ids of a data set that are most like ids it does not know."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher, get_close_matches
+
+ALIKE = 0.5  # at least, by difflib's ratio
+LONGEST = 64  # characters of an id that are compared
+SAMPLE = 1000  # ids that are compared letter by letter
+
+
+def pairs(ids: Sequence[str], known: Sequence[str]) -> str:
+    """Ids as they are shown to a person, each beside the known id that is most like it.
+
+    >>> pairs(["1001.0", "?"], ["1001", "1002"])
+    "'1001.0' (nearest item: '1001'), '?'"
+    """
+    every, found = set(known), []
+    for raw in ids:
+        alike = [(_alike(raw, one), one) for one in _candidates(raw, known, every) if one]
+        best, near = max(alike, default=(0, ""))
+        found.append(f"{raw!r} (nearest item: {near!r})" if best >= ALIKE else repr(raw))
+    return ", ".join(found)
+
+
+def _candidates(raw: str, known: Sequence[str], every: set[str]) -> Iterator[str]:
+    """Known ids that are a piece of this one, hold it, or differ in a few letters."""
+    brief = raw[:LONGEST]
+    starts = range(len(brief))
+    pieces = (brief[start:stop] for start in starts for stop in range(start + 1, len(brief) + 1))
+    yield from (piece for piece in pieces if piece in every)
+    number = max(re.findall(r"\d+", brief), key=len, default="").lstrip("0")
+    for sought in filter(None, {brief.casefold(), number}):
+        yield min((one for one in known if sought in one.casefold()), key=len, default="")
+    sample = known[:: max(1, len(known) // SAMPLE)]
+    yield from get_close_matches(brief, sample, n=1, cutoff=ALIKE)
+
+
+def _alike(one: str, other: str) -> float:
+    """difflib's ratio, and 1 more where one id is a whole part of the other: 12.jpg and 12."""
+    one, other = one[:LONGEST].casefold(), other[:LONGEST].casefold()
+    part, whole = sorted((one, other), key=len)
+    is_part = re.search(rf"(?<![^\W_]){re.escape(part)}(?![^\W_])", whole) is not None
+    return is_part + SequenceMatcher(None, one, other).ratio()
