@@ -70,6 +70,9 @@ def refusals(value: str, kind: str) -> list[tuple[str, str]]:
 
     The words continue "3 values of 'item_id' ...".
     """
+    of_no_kind = f"are of type {kind}, and no ids: give whole numbers or text"
+    if kind.endswith("]"):  # lists of anything, also of text
+        return [(f"{value} IS NOT NULL", of_no_kind)]
     if kind in EXACT:
         return _no_whole_numbers(value, EXACT[kind], f"isinf({value})")
     if kind == NUMBERS:
@@ -81,7 +84,7 @@ def refusals(value: str, kind: str) -> list[tuple[str, str]]:
         return [(f"TRY(decode({value})) IS NULL AND {value} IS NOT NULL", "are no text in UTF-8")]
     if kind in INTEGERS or kind.startswith(TEXTS) or kind == '"NULL"':
         return []
-    return [(f"{value} IS NOT NULL", f"are of type {kind}, and no ids: give whole numbers or text")]
+    return [(f"{value} IS NOT NULL", of_no_kind)]
 
 
 def holds_floats(value: str) -> str:
@@ -173,6 +176,7 @@ def _arrow(ids: Any, where: object) -> pa.Array | pa.ChunkedArray:
                 f"{where}: ids are {ids.dtype} of shape {ids.shape}; expected one list of whole "
                 "numbers or text. Convert them before saving."
             )
+        ids = ids.astype(ids.dtype.newbyteorder("="), copy=False)  # Arrow knows no other order
         if ids.dtype == np.float16:
             return _of_halves(ids, where)
         return pa.array(ids.tolist() if ids.dtype.kind in "US" else ids)

@@ -18,6 +18,9 @@ from ctrbench.raw_ids import as_text
         (np.array([1001, -5]), ["1001", "-5"]),
         (np.array([2**64 - 59], np.uint64), ["18446744073709551557"]),
         (np.array([1001.0, -0.0]), ["1001", "0"]),
+        (np.array([1001], ">i8"), ["1001"]),
+        (np.array([1001], ">f4"), ["1001"]),
+        (np.array(["1001"], ">U4"), ["1001"]),
         (np.array([2.0**53 - 1]), ["9007199254740991"]),
         (np.array([7.0], np.float16), ["7"]),
         (np.array(["007", "NA", "null", "None", "7.0"]), ["007", "NA", "null", "None", "7.0"]),
@@ -66,6 +69,8 @@ def test_a_text_file_has_floats_only_where_all_are_numbers(
         (pa.array([Decimal("1001.50")]), "have a fraction"),
         (pa.array([Decimal("1001.50")], pa.decimal256(70, 2)), "have a fraction"),
         (pa.array([[1]]), r"of type BIGINT\[\]"),
+        (pa.array([["a"]]), r"of type VARCHAR\[\]"),
+        (pa.array([[Decimal("1.5")]]), r"of type DECIMAL"),
         (pa.array([True]), "of type BOOLEAN"),
     ],
 )

@@ -251,8 +251,10 @@ def remove(
             f"removing embedding version {version!r} of {dataset!r} cannot be undone; "
             "say --yes to remove it."
         )
+    folder = workspace.embeddings / dataset / version
+    link = f"; it was a link, {folder.resolve()} stays" if folder.is_symlink() else ""
     embeddings.remove(workspace, dataset, version, force)
-    typer.echo(f"removed embedding version {version} of {dataset}")
+    typer.echo(f"removed embedding version {version} of {dataset}{link}")
 
 
 def repetition(manifest: VersionManifest) -> list[str]:

@@ -39,7 +39,7 @@ def _candidates(raw: str, known: Sequence[str], every: set[str]) -> Iterator[str
 
 
 def _alike(one: str, other: str) -> float:
-    """difflib's ratio, and 1 more where one id is a whole part of the other: 12.jpg and 12."""
+    """The ratio of difflib, and 1 more where one id is a whole part of the other: 12.jpg and 12."""
     one, other = one[:LONGEST].casefold(), other[:LONGEST].casefold()
     part, whole = sorted((one, other), key=len)
     is_part = re.search(rf"(?<![^\W_]){re.escape(part)}(?![^\W_])", whole) is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -222,7 +221,7 @@ def stored_records(workspace: Workspace, dataset: str, version: str) -> list[Pat
 
 
 def remove(workspace: Workspace, dataset: str, version: str, force: bool = False) -> None:
-    """Delete a version.
+    """Delete a version; of one that is a link to a folder elsewhere, the link alone.
 
     Raises:
         UnknownNameError: the data set has no such version.
@@ -238,9 +237,9 @@ def remove(workspace: Workspace, dataset: str, version: str, force: bool = False
         )
     target = folder(workspace, dataset, version)
     with disk_errors(target):
-        aside = target.with_name(f"{PARTIAL}removed-{version}-{os.getpid()}")
-        target.rename(aside)
-        shutil.rmtree(aside)
+        doomed = Path(tempfile.mkdtemp(dir=target.parent, prefix=PARTIAL))
+        target.rename(doomed / version)
+        shutil.rmtree(doomed)
 
 
 def _require(workspace: Workspace, dataset: str, version: str) -> None:

@@ -1,7 +1,10 @@
 """Every reader gives the same ids and vectors, and refuses what it cannot read."""
 
 import gzip
+import io
+import os
 import pickle
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -560,3 +563,97 @@ def test_files_of_a_folder_that_will_not_do(tmp_path):
 def test_a_folder_without_vectors(tmp_path):
     with pytest.raises(DataError, match=r"is a folder where a file is expected, and holds no"):
         collect(Source(_folder_of(tmp_path, {})), tmp_path)
+
+
+def _packed_npy(header, body=bytes(24)):
+    text = header.encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + body
+
+
+def _header(shape, descr="<f4"):
+    return f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}}}"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *map(_header, ["(3,)", "(-3, 2)", "(True, 2)", "(3, 2, 2)", "(3.0, 2)", "3", "(0, 4)"]),
+        *map(_header, [(2**40, 4), (2**62, 2**62), (2**64, 2), (1,) * 90]),
+        *(_header((3, 2), descr) for descr in ("|V0", "|O", "<c8", "nothing", "<V99999999999")),
+        *("(" * 3000, "{1: 2}", "\0", "'''"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_headers_that_lie(tmp_path, header, packed):
+    path = tmp_path / ("v.npz" if packed else "v.npy")
+    if packed:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("value.npy", _packed_npy(header))
+    else:
+        path.write_bytes(_packed_npy(header))
+    (tmp_path / "ids.txt").write_text("7\n12\n42\n")
+    with pytest.raises(DataError):
+        collect(Source(path, tmp_path / "ids.txt"), tmp_path)
+
+
+def _add_zeros(archive, name, header, megabytes):
+    with archive.open(name, "w") as file:
+        file.write(_packed_npy(header, b""))
+        for _ in range(megabytes):
+            file.write(bytes(1 << 20))
+
+
+def test_nothing_is_unpacked_before_shapes_fit(tmp_path, monkeypatch):
+    monkeypatch.setattr("ctrbench.embeddings.readers.npz._unpack", pytest.fail)
+    whole = io.BytesIO()
+    np.save(whole, np.arange(3))
+    with zipfile.ZipFile(tmp_path / "many.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("key.npy", whole.getvalue())
+        _add_zeros(archive, "value.npy", _header((2048, 1024)), 8)
+    with pytest.raises(DataError, match="2,048 vectors but 3 ids"):
+        collect(Source(tmp_path / "many.npz"), tmp_path)
+    with zipfile.ZipFile(tmp_path / "long.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("value.npy", _packed_npy(_header((2, 3))))
+        _add_zeros(archive, "key.npy", _header("(2,)", "<U1048576"), 8)
+    with pytest.raises(DataError, match="<U1048576, too long for ids"):
+        collect(Source(tmp_path / "long.npz"), tmp_path)
+
+
+def test_an_array_that_stands_twice_in_an_archive(tmp_path):
+    path = _npz(tmp_path / "v.npz", IDS, VECTORS).vectors
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("value.npy", _packed_npy(_header((3, 2))))
+    with pytest.raises(DataError, match=r"holds value\.npy twice"):
+        collect(Source(path), tmp_path)
+
+
+def test_arrow_files_whose_offsets_lead_astray(tmp_path):
+    lists = pa.array([[1.0, 2.0], [3.0, 4.0]], pa.list_(pa.float32()))
+    astray = pa.py_buffer(np.array([0, 2**30, 2], np.int32).tobytes())
+    broken = pa.Array.from_buffers(lists.type, 2, [None, astray], children=[lists.values])
+    schema = pa.schema({"item_id": pa.int64(), "v": lists.type})
+    with pa.ipc.new_file(tmp_path / "v.arrow", schema) as file:
+        file.write_batch(pa.record_batch([pa.array([7, 12]), broken], schema=schema))
+    with pytest.raises(DataError, match="cannot be read"):
+        collect(Source(tmp_path / "v.arrow"), tmp_path)
+
+
+def test_paths_that_cannot_be_opened(tmp_path):
+    os.mkfifo(tmp_path / "v.npz")
+    with pytest.raises(DataError, match="is a pipe or a device"):
+        collect(Source(tmp_path / "v.npz"), tmp_path)
+    with pytest.raises(DataError, match="cannot be read: File name too long"):
+        collect(Source(tmp_path / f"{300 * 'x'}.npz"), tmp_path)
+
+
+def test_other_columns_of_ids_are_no_dimension(tmp_path):
+    (tmp_path / "v.csv").write_text("item_id,key,a,b\n7,1,2,3\n")
+    ids, vectors = collect(Source(tmp_path / "v.csv"), tmp_path)
+    assert (ids, vectors.tolist()) == (["7"], [[2, 3]])
+
+
+def test_names_in_messages_are_short(tmp_path):
+    (tmp_path / "v.csv").write_text("x" * 100_000 + ",a\n7,1\n")
+    with pytest.raises(DataError) as error:
+        collect(Source(tmp_path / "v.csv"), tmp_path)
+    assert len(str(error.value)) < 500

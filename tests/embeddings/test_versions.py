@@ -121,3 +121,13 @@ def test_remove_refuses_while_records_stand(add, workspace):
 def test_remove_unknown_version(workspace):
     with pytest.raises(UnknownNameError, match="known: none yet"):
         embeddings.remove(workspace, "tiny", "raw")
+
+
+def test_remove_a_version_that_is_a_link(add, workspace, tmp_path):
+    add("raw", {"7": [1]})
+    folder = workspace.embeddings / "tiny" / "raw"
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    embeddings.remove(workspace, "tiny", "raw")
+    assert not list((workspace.embeddings / "tiny").iterdir())
+    assert (tmp_path / "elsewhere" / versions.VECTORS).exists()

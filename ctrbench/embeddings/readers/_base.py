@@ -65,17 +65,27 @@ class Reader(ABC):
         """
 
 
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder; not: what cannot be reached."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def check_file(path: Path) -> None:
     """Refuse what cannot be opened.
 
     Raises:
-        DataError: the file is missing, empty, a folder, or may not be read.
+        DataError: the file is missing, empty, a folder, a pipe, or may not be read.
     """
-    if not path.exists():
-        raise DataError(f"{path}: no such file.")
-    if path.is_dir():
+    if is_folder(path):
         raise DataError(f"{path} is a folder where a file is expected; name the file in it.")
     try:
+        if not path.exists():
+            raise DataError(f"{path}: no such file.")
+        if not path.is_file():
+            raise DataError(f"{path} is a pipe or a device; save its content as a file first.")
         with path.open("rb") as file:
             empty = not file.read(1)
     except OSError as error:
@@ -99,10 +109,19 @@ def array_blocks(
         DataError: shape or number of rows do not fit.
     """
     check_shape(shape, path)
-    if len(ids) != shape[0]:
-        raise DataError(f"{path}: {shape[0]:,} vectors but {len(ids):,} ids; one id a vector.")
+    check_count(shape[0], len(ids), path)
     for rows in row_slices(*shape):
         yield Block(ids[rows], vectors[rows])
+
+
+def check_count(vectors: int, ids: int, path: Path) -> None:
+    """Refuse another number of ids than of vectors.
+
+    Raises:
+        DataError: it is so.
+    """
+    if vectors != ids:
+        raise DataError(f"{path}: {vectors:,} vectors but {ids:,} ids; one id a vector.")
 
 
 def check_shape(shape: tuple[int, ...], where: object) -> None:

@@ -19,6 +19,7 @@ UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # by pandas: the num
 NUMBERED = re.compile(r"(.*?)(\d+)")
 LIST_START = re.compile(r"\s*\[\s*([-+]?([\d.]|nan|inf)|\]\s*$)", re.IGNORECASE)
 NO_NUMBER = re.compile(r"Row #(\d+): CSV conversion error to double: invalid value ('.*')")
+LONGEST = 60  # characters of a name in a message
 ENCODED = (
     "If a column holds vectors as bytes or as base64, decode them before saving: "
     "`numpy.frombuffer(base64.b64decode(value), 'float32')`"
@@ -140,7 +141,11 @@ def _dimensions(rest: list[tuple[str, str]], path: Path, key: str) -> list[str]:
     if numbered:
         check_width(len(numbered[0]), path)
         return numbered[0]
-    rest = [(name, kind) for name, kind in rest if not UNNAMED.fullmatch(name.strip())]
+    rest = [
+        (name, kind)
+        for name, kind in rest
+        if not UNNAMED.fullmatch(name.strip()) and name.strip() not in NAMED
+    ]
     others = [f"{name} ({kind})" for name, kind in rest if kind != NUMBER]
     if not others and rest:
         check_width(len(rest), path)
@@ -206,4 +211,5 @@ def _unreadable(path: Path, error: Exception) -> DataError:
 
 def _listed(names: Sequence[str], most: int = 12) -> str:
     more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+    shown = [name if len(name) <= LONGEST else f"{name[:LONGEST]}..." for name in names[:most]]
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

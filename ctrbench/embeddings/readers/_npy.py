@@ -23,8 +23,9 @@ def open_npy(path: Path, shown: str = "") -> np.memmap:
     if pickled:
         raise DataError(f"{where}: {NO_PICKLE}")
     try:
-        array = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, EOFError, OverflowError, TokenError) as error:
+        with np.errstate(over="ignore"):  # of a size that no file has
+            array = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, TypeError, EOFError, OverflowError, TokenError) as error:
         if "Python objects" in str(error):
             raise DataError(f"{where} is an array of Python objects; {NO_PICKLE}") from error
         raise DataError(f"{where} is not a whole .npy file: {error}. Save it again.") from error

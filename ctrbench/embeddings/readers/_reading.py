@@ -16,6 +16,7 @@ from ctrbench.embeddings.readers._base import (
     Reader,
     Source,
     check_file,
+    is_folder,
 )
 from ctrbench.embeddings.readers._folder import Folder
 from ctrbench.errors import ConfigError, DataError
@@ -53,14 +54,14 @@ def read(source: Source, scratch: Path) -> Iterator[Block]:
         DataError: a file is missing, empty, damaged, or does not hold vectors with ids.
         ConfigError: no reader has the extension, or the ids file is missing or too much.
     """
-    reader = Folder() if source.vectors.is_dir() else _reader(source.vectors)
+    reader = Folder() if is_folder(source.vectors) else _reader(source.vectors)
     if source.column is not None and not reader.has_columns:
         raise ConfigError(
             "--column is for tables (.parquet, .feather, .arrow, .csv, .tsv), not for "
             f"{source.vectors}."
         )
     for path in (source.vectors, source.ids):
-        if path is not None and not (path is source.vectors and path.is_dir()):
+        if path is not None and not (path is source.vectors and is_folder(path)):
             check_file(path)
     for block in reader.blocks(source, scratch):
         yield _as_floats(block) if block.vectors.dtype == np.int8 else block

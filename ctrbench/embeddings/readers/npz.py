@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import errno
 import lzma
+import math
 import shutil
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
 from ctrbench.embeddings.readers._base import (
+    NO_PICKLE,
     Block,
     Reader,
     Source,
     array_blocks,
     array_names,
+    check_count,
     check_numbers,
+    check_shape,
     require_ids,
 )
 from ctrbench.embeddings.readers._ids import read_ids
@@ -30,28 +36,70 @@ from ctrbench.raw_ids import as_text
 
 DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
-    *(EOFError, ValueError, NotImplementedError, RuntimeError),
-)  # all that zipfile raises on bytes that are no archive
+    *(EOFError, ValueError, NotImplementedError, RuntimeError, TokenError),
+)  # all that zipfile and numpy raise on bytes that are no archive of arrays
+MOST_ID_BYTES = 1 << 14
 
 
 class Npz(Reader):
-    """Unpacks each array to the scratch folder (checked against its checksum) and maps it."""
+    """Unpacks each array to the scratch folder (checked against its checksum) and maps it.
+
+    Shapes are compared before anything is unpacked: zeros of any size pack into a small file.
+    """
 
     def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
         """See `Reader`."""
-        key, value = array_names(_names(source.vectors), source)
-        if key:
-            ids = as_text(_unpack(source.vectors, key, scratch / "ids.npy"), source.vectors)
-        else:
-            ids = read_ids(require_ids(source))
-        vectors = _unpack(source.vectors, value, scratch / "vectors.npy")
-        check_numbers(vectors.dtype, source.vectors)
-        return array_blocks(ids, vectors, vectors.shape, source.vectors)
+        path = source.vectors
+        key, value = array_names(_names(path), source)
+        shape, dtype = _header(path, value)
+        check_shape(shape, path)
+        check_numbers(dtype, path)
+        ids = _ids(path, key, shape[0], scratch) if key else read_ids(require_ids(source))
+        check_count(shape[0], len(ids), path)
+        vectors = _unpack(path, value, scratch / "vectors.npy")
+        return array_blocks(ids, vectors, shape, path)
 
 
 def _names(path: Path) -> list[str]:
     with _whole_archive(path), zipfile.ZipFile(path) as archive:
-        return [name[:-4] for name in archive.namelist() if name.endswith(".npy")]
+        counts = Counter(archive.namelist())
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{path} holds {twice[0]} twice, and one would hide the other. Save it again."
+        )
+    return [name[:-4] for name in counts if name.endswith(".npy")]
+
+
+def _ids(path: Path, key: str, count: int, scratch: Path) -> list[str]:
+    shape, dtype = _header(path, key)
+    if len(shape) == 1:
+        check_count(count, shape[0], path)
+        if dtype.itemsize > MOST_ID_BYTES:
+            raise DataError(f"{path}: ids are of type {dtype}, too long for ids.")
+    return as_text(_unpack(path, key, scratch / "ids.npy"), path)
+
+
+def _header(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of an array, without unpacking it.
+
+    Raises:
+        DataError: the archive is damaged, or the array is not what its header says.
+    """
+    with (
+        _whole_archive(path),
+        zipfile.ZipFile(path) as archive,
+        archive.open(f"{name}.npy") as packed,
+    ):
+        first = np.lib.format.read_magic(packed) == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(packed)
+        size = packed.tell() + math.prod(shape) * dtype.itemsize
+        if dtype.hasobject:
+            raise DataError(f"{path}, array {name!r} is an array of Python objects; {NO_PICKLE}")
+        if archive.getinfo(f"{name}.npy").file_size != size:
+            raise ValueError(f"array {name!r} is not of the size that its header names")
+    return shape, dtype
 
 
 def _unpack(path: Path, name: str, target: Path) -> np.ndarray:

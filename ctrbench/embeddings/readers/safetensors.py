@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ctrbench.embeddings.readers._base import (
     Block,
@@ -19,6 +20,7 @@ from ctrbench.errors import DataError
 from ctrbench.raw_ids import as_text
 
 DTYPES = {"F16": "float16", "F32": "float32", "F64": "float64", "I8": "int8"}
+KEYS = {*DTYPES, "I16", "I32", "I64", "U8", "U16", "U32", "U64"}
 
 
 class Safetensors(Reader):
@@ -34,9 +36,16 @@ class Safetensors(Reader):
                 key, value = array_names(list(file.keys()), source)
                 tensor = file.get_slice(value)
                 check_numbers(DTYPES.get(tensor.get_dtype(), tensor.get_dtype()), path)
-                ids = as_text(file.get_tensor(key), path) if key else read_ids(require_ids(source))
+                ids = _ids(file, key, path) if key else read_ids(require_ids(source))
                 yield from array_blocks(ids, tensor, tuple(tensor.get_shape()), path)
         except SafetensorError as error:
             raise DataError(
                 f"{path} is not a whole .safetensors file: {error}. Save or copy it again."
             ) from error
+
+
+def _ids(file: Any, key: str, path: Path) -> list[str]:
+    kind = file.get_slice(key).get_dtype()
+    if kind not in KEYS:
+        raise DataError(f"{path}: ids are of type {kind}; save whole numbers, such as int64.")
+    return as_text(file.get_tensor(key), path)
