@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 from ctrbench.errors import ConfigError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+LONGEST_NAME, LONGEST_NAME_BYTES = 64, 192  # letters; file systems allow 255 bytes of a path's part
 RESERVED = {"none", "tables"}  # folder names that results/ uses itself
 
 
@@ -40,16 +40,36 @@ class Workspace:
 
 
 def check_name(kind: str, name: str) -> str:
-    """Return `name` if it can be a folder's name on every system.
+    """Return the name if it can be a folder's on every system, its letters in composed form (NFC).
 
     Raises:
         ConfigError: it holds a path separator or other unsuitable characters, or is reserved.
+
+    >>> check_name("data set", "gro\u0308\u00dfe_2")
+    'größe_2'
     """
-    if not _NAME.fullmatch(name):
+    composed = unicodedata.normalize("NFC", name)
+    if not (
+        0 < len(composed) <= LONGEST_NAME
+        and len(composed.encode("utf-8", "replace")) <= LONGEST_NAME_BYTES
+        and _is_letter_or_digit(composed[0])
+        and all(_is_letter_or_digit(one) or _is_mark(one) or one in "._-" for one in composed)
+    ):
         raise ConfigError(
-            f"{kind} name {name!r} will not do: use 1 to 64 letters, digits, '.', '_' or '-', "
-            "the first a letter or digit, and no path separators."
+            f"{kind} name {name!r} will not do: use 1 to {LONGEST_NAME} letters and digits of any "
+            f"script (at most {LONGEST_NAME_BYTES} bytes), '.', '_' or '-', the first a letter or "
+            "digit, and no path separators."
         )
-    if name.lower() in RESERVED:
+    if composed.lower() in RESERVED:
         raise ConfigError(f"{kind} name {name!r} is reserved; choose another.")
-    return name
+    return composed
+
+
+def _is_letter_or_digit(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category.startswith("L") or category == "Nd"
+
+
+def _is_mark(character: str) -> bool:
+    """Of a letter before it: a vowel sign of Hindi, say."""
+    return unicodedata.category(character) in ("Mn", "Mc")

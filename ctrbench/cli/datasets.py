@@ -188,7 +188,7 @@ def _run(
     """Import, and end with what was read and what to type next."""
     if name is None:
         raise ConfigError("say how the data set shall be called: --name NAME.")
-    check_name("data set", name)
+    name = check_name("data set", name)
     wanted = None if split is None else impressions.parse_split(split)
     was_there = name in impressions.names(workspace)
     with (

@@ -66,7 +66,7 @@ def derive(
         DataError: no fitting item has a vector, or the result does not fit into float32.
         StoreError: the workspace cannot be written.
     """
-    check_name("embedding version", name)
+    name = check_name("embedding version", name)
     derivation = configured(*method)
     table = open_version(workspace, dataset.name, parent, dataset.items_hash)
     recipe = {

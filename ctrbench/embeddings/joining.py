@@ -59,7 +59,7 @@ def add(
         UnknownNameError: there is no version to append to.
         StoreError: the workspace cannot be written.
     """
-    check_name("embedding version", version)
+    version = check_name("embedding version", version)
     dataset = log.manifest
     old, provenance = None, _provenance(source)
     if append_to is not None:

@@ -29,7 +29,7 @@ def registered(
     Raises:
         ConfigError: the name will not do, or stands for other content.
     """
-    check_name("embedding version", version)
+    version = check_name("embedding version", version)
     if version not in names(workspace, dataset.name):
         return None
     stored = read_manifest(workspace, dataset.name, version)
@@ -63,7 +63,7 @@ def register(
         ConfigError: the name will not do, or stands for other content.
         StoreError: the workspace cannot be written.
     """
-    check_name("embedding version", version)
+    version = check_name("embedding version", version)
 
     def build(path: Path) -> VersionManifest:
         rows = dataset.counts["items"] + 1

@@ -48,8 +48,7 @@ def read_manifest(workspace: Workspace, dataset: str, version: str) -> VersionMa
         UnknownNameError: the data set has no such version.
         StoreError: the manifest is damaged.
     """
-    _require(workspace, dataset, version)
-    return _manifest(folder(workspace, dataset, version))
+    return _manifest(_existing(workspace, dataset, version))
 
 
 def open_version(
@@ -74,7 +73,7 @@ def open_version(
             f"embedding version {version!r} was joined to other items than data set {dataset!r} "
             f"has now; remove the version and add it again."
         )
-    table = open_table(folder(workspace, dataset, version))
+    table = open_table(_existing(workspace, dataset, version))
     shape = (len(table.has_vector), manifest.width)
     if table.vectors.shape != shape or table.vectors.dtype != manifest.dtype:
         raise StoreError(
@@ -227,7 +226,8 @@ def remove(workspace: Workspace, dataset: str, version: str, force: bool = False
         UnknownNameError: the data set has no such version.
         ConfigError: stored records were made with it, and `force` is not set.
     """
-    _require(workspace, dataset, version)
+    target = _existing(workspace, dataset, version)
+    dataset, version = target.parent.name, target.name
     records = stored_records(workspace, dataset, version)
     if records and not force:
         raise ConfigError(
@@ -235,18 +235,20 @@ def remove(workspace: Workspace, dataset: str, version: str, force: bool = False
             f"{dataset!r}, the first {records[0].relative_to(workspace.home)}; they stay "
             "readable, but no missing cell could be trained. --force removes the version anyway."
         )
-    target = folder(workspace, dataset, version)
     with disk_errors(target):
         doomed = Path(tempfile.mkdtemp(dir=target.parent, prefix=PARTIAL))
         target.rename(doomed / version)
         shutil.rmtree(doomed)
 
 
-def _require(workspace: Workspace, dataset: str, version: str) -> None:
-    known = names(workspace, check_name("data set", dataset))
-    if check_name("embedding version", version) not in known:
+def _existing(workspace: Workspace, dataset: str, version: str) -> Path:
+    """The folder of a version that is there."""
+    dataset, version = check_name("data set", dataset), check_name("embedding version", version)
+    known = names(workspace, dataset)
+    if version not in known:
         hint = f"Looked in {workspace.embeddings / dataset}; `ctrbench embeddings add` makes one."
         raise UnknownNameError("embedding version", version, known, hint)
+    return folder(workspace, dataset, version)
 
 
 def _manifest(path: Path) -> VersionManifest:

@@ -34,7 +34,8 @@ def build(
             no image matches, or the name exists with other content.
         StoreError: the workspace cannot be written.
     """
-    target = workspace.data / check_name("data set", name)
+    name = check_name("data set", name)
+    target = workspace.data / name
     if target.exists() and name not in names(workspace):
         raise StoreError(f"{target} is in the way and no data set; move it or choose another name.")
     prepared = prepare(raw, progress)

@@ -34,8 +34,8 @@ def record_folder(workspace: Workspace, name: str) -> Path:
         ConfigError: the name is no name.
         UnknownNameError: there is no such data set.
     """
-    known = names(workspace)
-    if check_name("data set", name) not in known:
+    known, name = names(workspace), check_name("data set", name)
+    if name not in known:
         hint = f"Looked in {workspace.data}; `ctrbench datasets import` makes one."
         raise UnknownNameError("data set", name, known, hint)
     return workspace.data / name

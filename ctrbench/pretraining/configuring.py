@@ -69,8 +69,8 @@ def variants(
     for values in itertools.product(*choices):
         point = dict(zip(places, values, strict=True))
         ending = "".join(f"-{name}{point[section, name]}" for section, name in varied)
-        found.append(_variant(method, version + ending, point))
-        check_name("embedding version", version + ending)
+        named = check_name("embedding version", version + ending)
+        found.append(_variant(method, named, point))
     _refuse_idle(method, found[0], sections, pixels)
     _build_once(found, pixels)
     return tuple(found)

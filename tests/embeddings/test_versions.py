@@ -131,3 +131,13 @@ def test_remove_a_version_that_is_a_link(add, workspace, tmp_path):
     embeddings.remove(workspace, "tiny", "raw")
     assert not list((workspace.embeddings / "tiny").iterdir())
     assert (tmp_path / "elsewhere" / versions.VECTORS).exists()
+
+
+def test_a_name_in_another_form_is_the_same_name(add, workspace):
+    add("größe", {"7": [1]})
+    assert embeddings.names(workspace, "tiny") == ["größe"]
+    decomposed = "gro\u0308ße"
+    assert embeddings.open_version(workspace, "tiny", decomposed).vectors[1, 0] == 1
+    assert add(decomposed, {"7": [1]})[1] is False
+    embeddings.remove(workspace, "tiny", decomposed)
+    assert embeddings.names(workspace, "tiny") == []
