@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import product
 from pathlib import Path
@@ -42,6 +43,7 @@ def _points(text: str) -> str:
 
 
 Points = Annotated[str, AfterValidator(_points)]  # 0.05pp
+MOST_CELLS = 5_000  # of a matrix; a thousand take days, and more than this are a slip of the pen
 
 
 def _spanned(value: Any) -> Any:
@@ -54,6 +56,9 @@ def _spanned(value: Any) -> Any:
             raise ValueError(f"{key} is an empty list")
         if len(set(map(repr, values))) < len(values):
             raise ValueError(f"{key} has a value twice")
+    points = math.prod(map(len, grid.values()))
+    if points > MOST_CELLS:
+        raise ValueError(f"{too_many(points, 'trainings')}")
     return [dict(zip(grid, point, strict=True)) for point in product(*grid.values())]
 
 
@@ -106,6 +111,14 @@ class BenchmarkFile(Frozen):
     training: Trainings = (TrainingSettings(),)  # several, if a list spans a grid
     tune: TuneSettings | None = None
     screen: ScreenSettings | None = None
+
+
+def too_many(count: int, what: str) -> str:
+    """The words for more cells, or parts of a grid, than a matrix can have."""
+    return (
+        f"lists span {count:,} {what}, and a matrix has at most {MOST_CELLS:,} cells; shorten "
+        "them, or make several files of it"
+    )
 
 
 def read_benchmark(path: Path) -> BenchmarkFile:

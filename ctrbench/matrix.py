@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from ctrbench import embeddings, impressions, plugins
-from ctrbench.benchmark_file import BenchmarkFile, ControlRequest, read_benchmark, with_lines
+from ctrbench.benchmark_file import (
+    MOST_CELLS,
+    BenchmarkFile,
+    ControlRequest,
+    read_benchmark,
+    too_many,
+    with_lines,
+)
 from ctrbench.clustering import count_distinct
 from ctrbench.controls import NullVersion
 from ctrbench.errors import (
@@ -71,7 +79,7 @@ class Matrix:
     def cell(self, row: Row | None, column: Column | None, seed: int) -> Cell:
         """One cell; without a row the baseline of the column, or that of the first training."""
         injected = column if row else None
-        settings = injected.settings if injected else load_mode(BASELINE, {})
+        settings = injected.settings if injected else _baseline()
         training = column.training if column else self.file.training[0]
         return Cell(
             dataset=self.dataset.name,
@@ -118,6 +126,12 @@ class Matrix:
             yield again
 
 
+@cache
+def _baseline() -> Injection:
+    """Looked up once: a matrix has a baseline for every seed."""
+    return load_mode(BASELINE, {})
+
+
 def read_matrix(path: Path, workspace: Workspace) -> Matrix:
     """Read a benchmark file and check all of it against what the workspace holds.
 
@@ -137,6 +151,9 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
                 versions[name] = found
     rows = _rows(file, problems)
     problems += _list_problems(file, rows)
+    cells = len(file.seeds) * (len(rows) * len(columns) + len(file.training))
+    if cells > MOST_CELLS:
+        problems.append(too_many(cells, "cells"))
     if dataset is not None:
         problems += _field_problems(file, dataset)
         if dataset.name in impressions.names(workspace):
@@ -208,6 +225,10 @@ def _columns(file: BenchmarkFile, problems: list[str]) -> list[Column]:
         grid = {key: _points(name, key, value) for key, value in (settings or {}).items()}
         for key, values in grid.items():
             problems += _grid_problems(f"modes.{name}.{key}", values)
+        points = len(columns) + math.prod(map(len, grid.values())) * len(trained)
+        if points > MOST_CELLS:
+            problems.append(f"modes.{name}: {too_many(points, 'columns')}")
+            continue
         varying = [key for key, values in grid.items() if len(values) > 1]
         for point in product(*grid.values()):
             chosen = dict(zip(grid, point, strict=True))

@@ -52,7 +52,13 @@ def load(package: str, name: str, base: type[Base], kind: str = "contender") -> 
         raise UnknownNameError(kind, name, known)
     installed = _installed(package)
     if name in installed:
-        found = installed[name].load()
+        try:
+            found = installed[name].load()
+        except (ImportError, AttributeError) as error:
+            raise ContractError(
+                f"entry point {name} of {package} cannot be loaded: {error}; install its package "
+                "again, or remove it."
+            ) from error
         if not (isinstance(found, type) and issubclass(found, base)):
             raise ContractError(
                 f"entry point {name} of {package} is {found!r}, not a subclass of {base.__name__}."

@@ -59,7 +59,7 @@ def test_lists_span_a_grid_of_trainings(tmp_path):
         (GOOD + "model: 3\n", r"line 6: model: must hold `key: value` pairs \(given: 3\)"),
         (GOOD + "controls: [{kind: random, versions: []}]\n", r"versions: must not be empty"),
         (GOOD.replace("vector", "1"), r"line 4: modes.1: a key must be text \(given: 1\)"),
-        (GOOD + "a: " + 2000 * "[", r"is not a YAML text file"),
+        (GOOD + "a: " + 2000 * "[", r"line 6: more than 20 lists or mappings"),
         (GOOD + "seeds: [3]\n", r"line 6: found duplicate key \"seeds\"; keep one"),
         (GOOD + "slices: [{history_below: 0}]\n", r"slices.0.history_below"),
         (GOOD + "a: [\n", r"line \d+: not YAML"),

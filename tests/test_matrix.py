@@ -1,6 +1,7 @@
 import pytest
 
 from ctrbench import embeddings, impressions
+from ctrbench.benchmark_file import MOST_CELLS
 from ctrbench.errors import ConfigError
 from tests.benchmark import SMALL, matrix
 
@@ -125,6 +126,28 @@ def test_mistake_that_only_the_workspace_tells_has_its_line(workspace, change, k
     number = next(row for row, line in enumerate(text.splitlines(), 1) if key in line)
     with pytest.raises(ConfigError, match=rf"\n  - line {number}: (modes|versions|model)"):
         matrix(workspace, text)
+
+
+def test_grid_is_counted_before_it_is_spanned(workspace):
+    hundreds = list(range(1, 301))
+    text = SMALL.replace("batch_size: 256", f"batch_size: {hundreds}, epochs: {hundreds}")
+    with pytest.raises(ConfigError, match=r"line \d+: training: lists span 90,000 trainings"):
+        matrix(workspace, text)
+    grid = f"{{width: {hundreds}, learning_rate_factor: {hundreds}}}"
+    with pytest.raises(ConfigError, match=r"line \d+: modes.vector: lists span 90,000 columns"):
+        matrix(workspace, SMALL.replace("vector: {width: 4}", f"vector: {grid}"))
+
+
+def test_cells_are_counted(workspace):
+    # two versions, three modes, and the baseline: 7 cells a seed
+    seeds = MOST_CELLS // 7
+    assert len(list(matrix(workspace, _with_seeds(seeds)).cells())) == 7 * seeds
+    with pytest.raises(ConfigError, match=rf"lists span {7 * seeds + 7:,} cells, .* at most 5,000"):
+        matrix(workspace, _with_seeds(seeds + 1))
+
+
+def _with_seeds(count):
+    return SMALL.replace("seeds: [0]", f"seeds: {list(range(count))}")
 
 
 def test_all_mistakes_at_once(workspace):

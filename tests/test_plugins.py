@@ -42,6 +42,13 @@ def test_entry_point_that_is_no_mode(monkeypatch):
         plugins.load("ctrbench.injection", "other", Injection)
 
 
+@pytest.mark.parametrize("target", ["no_such_package:Mode", "tests.test_plugins:NoSuchMode"])
+def test_entry_point_that_cannot_be_loaded(monkeypatch, target):
+    install(monkeypatch, "other", target)
+    with pytest.raises(ContractError, match=r"cannot be loaded: .*install its package again"):
+        plugins.load("ctrbench.injection", "other", Injection)
+
+
 def test_unknown_name_offers_the_nearest():
     with pytest.raises(UnknownNameError, match=r"no mode .simscore.; .*Did you mean .sim_score."):
         plugins.load("ctrbench.injection", "simscore", Injection, "mode")

@@ -16,7 +16,7 @@ from ctrbench.pretraining.settings import LINES, PretrainSettings
 from ctrbench.pretraining.sources import Source
 from ctrbench.schema import Impressions
 from ctrbench.workspace import Workspace, check_name
-from ctrbench.yaml_file import read_yaml
+from ctrbench.yaml_file import read_value, read_yaml
 
 SECTIONS = ("method", "training", "encoder")
 DEFAULT_ENCODER = "small"
@@ -168,9 +168,6 @@ def _choices(value: Any) -> list[Any]:
 
 def _change(text: str) -> tuple[str, str, Any]:
     """A setting from the command line; its value is read as YAML."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     place, sign, value = text.partition("=")
     section, dot, name = place.partition(".")
     if not (sign and dot and name) or section not in SECTIONS:
@@ -178,7 +175,4 @@ def _change(text: str) -> tuple[str, str, Any]:
             f"--set {text!r} will not do: write SECTION.SETTING=VALUE, the section one of "
             f"{', '.join(SECTIONS)}; for example --set training.epochs=5."
         )
-    try:
-        return section, name, YAML(typ="safe", pure=True).load(value)
-    except YAMLError as error:
-        raise ConfigError(f"--set {text!r}: {value!r} is no value: {error}") from error
+    return section, name, read_value(value, f"--set {text}")
