@@ -12,7 +12,7 @@ import numpy as np
 
 from ctrbench import embeddings, impressions
 from ctrbench.atomic import atomic_file, atomic_folder
-from ctrbench.clustering import Method, code_facts, collisions, fit_by, nearest_code
+from ctrbench.clustering import Method, code_facts, collisions, count_distinct, fit_by, nearest_code
 from ctrbench.errors import ConfigError, DataError, UnknownNameError
 from ctrbench.identity import hash_json
 from ctrbench.injection import Images
@@ -65,19 +65,26 @@ def make_codebook(
 
     Raises:
         UnknownNameError: no such version or method.
-        ConfigError: no size.
+        ConfigError: fewer than two centres.
         DataError: fewer distinct vectors than centres.
     """
     if method not in get_args(Method):
         raise UnknownNameError("codebook method", method, get_args(Method))
-    if codebook_size < 1:
-        raise ConfigError(f"a codebook has at least one centre, not {codebook_size}.")
+    if codebook_size < 2:
+        raise ConfigError(
+            f"codebook size {codebook_size}: give 2 or more; one code for all items says nothing."
+        )
     name = log.manifest.name
     table = embeddings.open_version(workspace, name, version)
     manifest = embeddings.read_manifest(workspace, name, version)
     fitting = impressions.items_in_period(log, log.fitting_period) & table.has_vector
     if not fitting.any():
         raise DataError(f"version {version!r} has no vector of an item of {log.fitting_period}.")
+    if count_distinct(table.vectors[fitting]) == 1:
+        raise DataError(
+            f"version {version!r} has one and the same vector for every item of "
+            f"{log.fitting_period}: no codebook tells them apart."
+        )
     recipe = {
         "revision": REVISION,
         "vectors": manifest.content_hash,

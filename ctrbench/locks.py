@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from ctrbench.atomic import disk_errors
+from ctrbench.errors import StoreError
 
 
 @contextmanager
@@ -21,11 +22,16 @@ def lock(path: Path, wait: bool = True) -> Iterator[None]:
 
     Raises:
         filelock.Timeout: somebody holds it and `wait` is False.
-        StoreError: the folder cannot be written.
+        StoreError: the folder cannot be written, or what stands there is no plain file.
     """
     held = FileLock(path, timeout=-1 if wait else 0)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise StoreError(
+                f"the lock {path} is a link or a folder, where ctrbench makes a plain file: "
+                "remove it and run the command again."
+            )
         held.acquire()
     try:
         yield

@@ -3,7 +3,14 @@ import os
 
 import pytest
 
-from ctrbench.atomic import atomic_file, atomic_folder, sweep, write_json
+from ctrbench.atomic import (
+    atomic_file,
+    atomic_folder,
+    check_writable,
+    discard,
+    sweep,
+    write_json,
+)
 from ctrbench.errors import StoreError
 
 
@@ -71,6 +78,61 @@ def test_file_where_a_folder_is_needed(tmp_path):
         write_json(tmp_path / "results" / "record.json", {})
 
 
+def test_link_is_written_through(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "file")
+    for text in ("new", "newer"):
+        with atomic_file(tmp_path / "link") as temporary:
+            temporary.write_text(text)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "real" / "file").read_text() == text
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("file/x", "a file stands where a folder is needed"),
+        ("folder", "a folder stands where a file is needed"),
+        ("circle", "links lead in a circle"),
+        (300 * "n", "the name is too long"),
+        ("pipe", "it is a device or a pipe"),
+        ("/proc/ctrbench/x", "no folder can be made there"),
+        ("/proc/x", "no file can be made in that folder"),
+        ("/dev/null", "it is a device or a pipe"),
+    ],
+)
+def test_path_that_cannot_be_written_is_said_before_the_work(tmp_path, name, told):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    os.mkfifo(tmp_path / "pipe")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(StoreError, match=told):
+        check_writable(tmp_path / name)
+    with pytest.raises(StoreError, match=told), atomic_file(tmp_path / name):
+        pytest.fail("the block began")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_trial_leaves_nothing_behind(tmp_path):
+    check_writable(tmp_path / "a" / "b" / "file")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("kept")
+    check_writable(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_discarding_a_link_leaves_what_it_leads_to(tmp_path):
+    fill(tmp_path / "real")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    discard(tmp_path / "link")
+    assert [path.name for path in tmp_path.iterdir()] == ["real"]
+    assert (tmp_path / "real" / "other").read_text() == "2"
+    discard(tmp_path / "real")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nan_is_never_written(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "record.json", {"auc": float("nan")})
@@ -86,3 +148,13 @@ def test_sweep_takes_what_was_abandoned_and_nothing_else(tmp_path):
         os.utime(path, (0, 0))
     sweep(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-new", "whole"]
+
+
+def test_sweep_takes_an_abandoned_link_and_not_what_it_leads_to(tmp_path):
+    fill(tmp_path / "real")
+    link = tmp_path / ".partial-link"
+    link.symlink_to(tmp_path / "real")
+    os.utime(link, (0, 0), follow_symlinks=False)
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["real"]
+    assert (tmp_path / "real" / "other").exists()

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ctrbench.atomic import atomic_file
+from ctrbench.atomic import atomic_file, check_writable
 from ctrbench.errors import ConfigError
 
 FORMATS = (".png", ".svg", ".pdf")
 
 
-def new_figure(width: float, height: float) -> Any:
-    """An empty figure, in inches.
+def require_drawable(path: Path | None) -> None:
+    """Say before any work why no drawing can be written there, if one is wanted.
 
     Raises:
-        ConfigError: matplotlib is not installed.
+        ConfigError: the file's ending is no format, or matplotlib is not installed.
+        StoreError: the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigError("drawings need `pip install ctrbench[plots]`.") from error
+    if path is None:
+        return
+    if path.suffix not in FORMATS:
+        raise ConfigError(f"{path}: write a drawing as {', '.join(FORMATS)}.")
+    if find_spec("matplotlib") is None:
+        raise ConfigError("drawings need `pip install ctrbench[plots]`.")
+    check_writable(path)
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure, in inches."""
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -28,10 +39,7 @@ def save(figure: Any, path: Path) -> None:
     """Write it, whole or not at all.
 
     Raises:
-        ConfigError: the file's ending is no format.
         StoreError: the file cannot be written.
     """
-    if path.suffix not in FORMATS:
-        raise ConfigError(f"{path}: write a drawing as {', '.join(FORMATS)}.")
     with atomic_file(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:], dpi=120)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctrbench import embeddings, impressions
+from ctrbench.atomic import check_writable
 from ctrbench.errors import ConfigError
 from ctrbench.schema import EmbeddingTable, Impressions
 from ctrbench.workspace import Workspace
@@ -31,7 +32,9 @@ def codebook(
     method: Annotated[
         str, typer.Option(help="kmeans, spherical, hierarchical (large sizes) or single_pass.")
     ] = "kmeans",
-    seeds: Annotated[int, typer.Option(min=1, help="Fit as often; how far do they agree?")] = 1,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=100, help="Fit as often; how far do they agree?")
+    ] = 1,
     against: Annotated[
         str | None, typer.Option(help="Another version: do its clusters hold the same items?")
     ] = None,
@@ -51,10 +54,13 @@ def codebook(
     from ctrbench import codebooks
 
     workspace: Workspace = context.obj
+    sizes = _sizes(size)
     log = impressions.open_impressions(workspace, dataset)
     table = embeddings.open_version(workspace, dataset, version)
+    if output is not None:
+        check_writable(output / f"{version}-{sizes[0]}" / "codes.parquet")
     made, told = {}, []
-    for one in _sizes(size):
+    for one in sizes:
         books = [
             codebooks.make_codebook(workspace, log, version, one, method, seed, center)
             for seed in range(seeds)
@@ -96,9 +102,12 @@ def _column(
 
 def _sizes(text: str) -> list[int]:
     try:
-        return [int(part.replace("_", "")) for part in text.split(",")]
+        sizes = [int(part.replace("_", "")) for part in text.split(",")]
     except ValueError as error:
         raise ConfigError(f"--size {text!r}: whole numbers with commas between them.") from error
+    if len(set(sizes)) < len(sizes):
+        raise ConfigError(f"--size {text!r}: a size stands there twice; name each once.")
+    return sizes
 
 
 def _print(title: str, told: list[dict[str, str]]) -> None:

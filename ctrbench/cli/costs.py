@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctrbench.cli._drawings import require_drawable
 from ctrbench.cli.matrix import BenchmarkArgument
 from ctrbench.errors import ConfigError, CtrBenchError
 from ctrbench.workspace import Workspace
@@ -72,6 +73,7 @@ def cost(
     if against not in AXES:
         raise ConfigError(f"--against {against!r}: one of {', '.join(AXES)}.")
     workspace: Workspace = context.obj
+    require_drawable(output)
     matrix = read_matrix(file, workspace)
     records = stored_records(workspace, list(matrix.cells()))
     gains = judged(workspace, matrix, records)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctrbench.cli._drawings import require_drawable
 from ctrbench.cli.matrix import BenchmarkArgument
 from ctrbench.errors import ConfigError
 from ctrbench.workspace import Workspace
@@ -41,6 +42,7 @@ def curve(
     from ctrbench.runner import stored_records
 
     workspace: Workspace = context.obj
+    require_drawable(output)
     matrix = read_matrix(file, workspace)
     gains = judged(workspace, matrix, stored_records(workspace, matrix.cells()))
     curves = _curves(matrix, setting, gains)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import shutil
 from collections.abc import Callable
 from dataclasses import fields as dataclass_fields
 from dataclasses import replace
@@ -14,7 +13,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from ctrbench import embeddings, impressions, plugins
-from ctrbench.atomic import disk_errors
+from ctrbench.atomic import discard
 from ctrbench.cli import _dataset_views as views
 from ctrbench.cli import _guards as guards
 from ctrbench.datasets import Importer
@@ -119,8 +118,7 @@ def remove(
     if not yes:
         raise ConfigError(f"removing data set {name!r} cannot be undone; say --yes to remove it.")
     if versions:
-        with disk_errors(workspace.embeddings / name):
-            shutil.rmtree(workspace.embeddings / name)
+        discard(workspace.embeddings / name)
     impressions.remove(workspace, name)
     typer.echo(f"removed data set {name}" + f" and {len(versions)} versions" * bool(versions))
 

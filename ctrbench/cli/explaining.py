@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ctrbench.cli._drawings import require_drawable
 from ctrbench.errors import ConfigError
 from ctrbench.workspace import Workspace
 
@@ -40,6 +41,7 @@ def explain(
     from ctrbench.store import Store
 
     workspace: Workspace = context.obj
+    require_drawable(output)
     record = _found(workspace, cell)
     trace = Store(workspace).read_trace(record.cell)
     if trace is None:

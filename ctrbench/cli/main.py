@@ -24,12 +24,13 @@ from ctrbench.cli import (
     pretraining,
     screening,
 )
-from ctrbench.errors import CtrBenchError
+from ctrbench.errors import ConfigError, CtrBenchError
 from ctrbench.workspace import Workspace
 
 USER_MISTAKE = 2  # exit code
 CRASH = 70  # of sysexits.h, so that 1 is the gate's alone
 INTERRUPTED = 130  # what typer makes of Ctrl-C
+MEND = "check that it exists, is of the right kind and may be read and written."
 
 app = typer.Typer(
     name="ctrbench",
@@ -74,7 +75,22 @@ def root(
     """Is a new image embedding worth shipping to a CTR model, and how should it be fed in?"""
     del version
     chosen = home or Path(os.environ.get("CTRBENCH_HOME") or ".")
-    context.obj = Workspace(chosen.expanduser().resolve())
+    context.obj = Workspace(_home(chosen))
+
+
+def _home(chosen: Path) -> Path:
+    """The whole path of a folder that is there or can be made.
+
+    Raises:
+        ConfigError: something else stands there.
+    """
+    try:
+        folder = chosen.expanduser().resolve()
+    except RuntimeError as error:  # no such user, or links in a circle
+        raise ConfigError(f"--home {chosen} leads nowhere: {error}; give a folder.") from error
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--home {chosen} is no folder; give one, or a name for a new one.")
+    return folder
 
 
 def main() -> None:
@@ -83,6 +99,16 @@ def main() -> None:
         app()
     except CtrBenchError as error:
         sys.stderr.write(f"ctrbench: {error}\n")
+        sys.exit(USER_MISTAKE)
+    except MemoryError as error:
+        told = f" ({error})" if str(error) else ""
+        sys.stderr.write(f"ctrbench: out of memory{told}; use smaller sizes or a larger machine.\n")
+        sys.exit(USER_MISTAKE)
+    except OSError as error:
+        if error.filename is None:
+            traceback.print_exc()
+            sys.exit(CRASH)
+        sys.stderr.write(f"ctrbench: {error.filename}: {error.strerror}; {MEND}\n")
         sys.exit(USER_MISTAKE)
     except SystemExit as end:
         if end.code == INTERRUPTED:

@@ -137,7 +137,7 @@ def tables(
     output: Annotated[Path | None, typer.Option(help="Write here instead of printing.")] = None,
 ) -> None:
     """Print the comparison table of FILE from what is stored; trains nothing."""
-    from ctrbench.atomic import atomic_file
+    from ctrbench.atomic import atomic_file, check_writable
     from ctrbench.cli._matrix_views import comparison_table
     from ctrbench.matrix import read_matrix
     from ctrbench.reports import check_format, render
@@ -145,13 +145,15 @@ def tables(
 
     workspace: Workspace = context.obj
     check_format(format)
+    if output is not None:
+        check_writable(output)
     matrix = read_matrix(file, workspace)
     records = complete(workspace, matrix, stored_records(workspace, matrix.cells()))
     text = render(comparison_table(workspace, matrix, records), format)
     if output is None:
         sys.stdout.write(text)
         return
-    with atomic_file(output.resolve()) as temporary:
+    with atomic_file(output) as temporary:
         temporary.write_text(text, encoding="utf-8")
     typer.echo(f"wrote {output}")
 

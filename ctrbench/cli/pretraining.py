@@ -74,7 +74,7 @@ def pretrain(
     if weights is not None and weights.suffix != ".safetensors":
         raise ConfigError(f"--save-weights {weights}: name a file that ends in .safetensors.")
     if weights is not None:
-        check_writable(weights.resolve())
+        check_writable(weights)
     log = impressions.open_impressions(workspace, dataset)
     return_freed_memory()
     with _processes():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -11,7 +10,7 @@ from typing import cast
 import numpy as np
 from pydantic import ValidationError
 
-from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors
+from ctrbench.atomic import PARTIAL, atomic_folder, discard
 from ctrbench.errors import StoreError, UnknownNameError
 from ctrbench.impressions.columns import derive, load, record_errors, strings
 from ctrbench.locks import lock
@@ -135,13 +134,10 @@ def remove(workspace: Workspace, name: str) -> None:
         StoreError: the workspace cannot be written.
     """
     folder = record_folder(workspace, name)
-    with disk_errors(folder):
-        doomed = Path(tempfile.mkdtemp(dir=workspace.data, prefix=PARTIAL))
-        folder.rename(doomed / name)
-    with suppress(ValidationError):  # a damaged data set can be removed, too
-        manifest = DatasetManifest.model_validate_json((doomed / name / MANIFEST).read_bytes())
+    with suppress(ValidationError, OSError):  # a damaged data set can be removed, too
+        manifest = DatasetManifest.model_validate_json((folder / MANIFEST).read_bytes())
         shutil.rmtree(derived_folder(workspace, manifest), ignore_errors=True)
-    shutil.rmtree(doomed)
+    discard(folder)
 
 
 def _impressions(manifest: DatasetManifest, columns: dict[str, Column]) -> Impressions:

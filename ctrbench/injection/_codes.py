@@ -24,6 +24,11 @@ def too_few_items(codebook_size: int, items: int) -> list[str]:
     """More centres than items to fit them on, as a mode's `problems` says it."""
     if codebook_size <= items:
         return []
+    if items < 2:
+        return [
+            "the vectors of the earliest period, on which a codebook is fitted, are all alike: "
+            "leave the version or the mode out"
+        ]
     return [
         f"codebook_size {codebook_size} exceeds the {items} distinct vectors of the earliest "
         f"period, on which it is fitted; choose at most {items}"

@@ -53,7 +53,7 @@ class Source(ABC):
         """Write the weights as .safetensors, as an encoder starts from them."""
         from safetensors.torch import save_file
 
-        with atomic_file(path.resolve()) as temporary:
+        with atomic_file(path) as temporary:
             save_file({name: own.cpu() for name, own in network.state_dict().items()}, temporary)
 
 

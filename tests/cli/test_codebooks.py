@@ -5,7 +5,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ctrbench.cli.main import app
-from ctrbench.errors import ConfigError
+from ctrbench.errors import ConfigError, StoreError
 from data_synth.world import WorldConfig
 from data_synth.writing import write_world
 
@@ -37,6 +37,16 @@ def test_table_and_files(run, tmp_path):
             assert picture.height == size * 68
 
 
-def test_size_that_is_no_number(run):
-    with pytest.raises(ConfigError, match="whole numbers"):
-        run("oracle", "--size", "4;8")
+@pytest.mark.parametrize(
+    ("size", "told"), [("4;8", "whole numbers"), ("4,8,4", "twice"), ("1", "give 2 or more")]
+)
+def test_size_that_will_not_do(run, size, told):
+    with pytest.raises(ConfigError, match=told):
+        run("oracle", "--size", size)
+
+
+def test_output_that_cannot_be_written_is_said_before_anything_is_fitted(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="a file stands where a folder is needed"):
+        run("oracle", "--size", "4", "--output", str(tmp_path / "file"))
+    assert not (tmp_path / "cache" / "codebooks").exists()

@@ -2,6 +2,7 @@ import importlib
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from ctrbench.errors import ConfigError
 
@@ -13,6 +14,14 @@ module = importlib.import_module("ctrbench.cli.main")  # the package's `main` is
     [
         (KeyboardInterrupt(), 130, "\nctrbench: stopped; what was stored stays"),
         (ConfigError("no such thing."), 2, "ctrbench: no such thing.\n"),
+        (
+            PermissionError(13, "Permission denied", "/x"),
+            2,
+            "ctrbench: /x: Permission denied; chec",
+        ),
+        (MemoryError("8 TiB"), 2, "ctrbench: out of memory (8 TiB); use smaller"),
+        (OSError(5, "no file"), 70, "Traceback"),
+        (ZeroDivisionError(), 70, "Traceback"),
     ],
 )
 def test_end_without_a_traceback(monkeypatch, capsys, error, code, told):
@@ -28,3 +37,11 @@ def test_end_without_a_traceback(monkeypatch, capsys, error, code, told):
         module.main()
     assert end.value.code == code
     assert capsys.readouterr().err.startswith(told)
+
+
+@pytest.mark.parametrize("home", ["{}/file", "{}/circle", "~nobody.of.this.name"])
+def test_home_that_is_no_folder(tmp_path, home):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    result = CliRunner().invoke(module.app, ["--home", home.format(tmp_path), "list"])
+    assert isinstance(result.exception, ConfigError)
