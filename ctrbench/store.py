@@ -48,16 +48,23 @@ class Store:
         """The cell's record, or None if it was never run to an end.
 
         Raises:
-            StoreError: the file is there but damaged.
+            StoreError: the file is there but damaged, or is that of another cell.
         """
         path = self.path(cell)
-        return _read(path, CellRecord) if path.exists() else None
+        record = _record(path)
+        if record is not None and record.cell.hash != cell.hash:
+            raise StoreError(
+                f"{path} is the record of another cell ({record.cell.label}), copied there or "
+                "edited: restore it, or delete it and run the matrix again."
+            )
+        return record
 
     def records(self, dataset: str) -> Iterator[CellRecord]:
         """Every record of a data set, whatever matrix it came from."""
         for path in sorted((self.root / dataset).glob("*/*/*.json")):
-            if not path.name.startswith(PARTIAL):
-                yield _read(path, CellRecord)
+            record = None if path.name.startswith(PARTIAL) else _record(path)
+            if record is not None:
+                yield record
 
     def write(
         self,
@@ -109,15 +116,27 @@ class Store:
         return {key.removesuffix("/impressions") for key in counts}
 
     def predictions(self, cell: Cell, period: str) -> np.ndarray | None:
-        """(n,) float32 p_click of a period in stored order; None where only the record was kept."""
+        """(n,) float32 p_click of a period in stored order; None where only the record was kept.
+
+        Raises:
+            StoreError: the file is there but damaged.
+        """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         path = self.path(cell).with_suffix(".parquet")
         if not path.exists():
             return None
-        table = pq.read_table(path, columns=["row", "p_click"], filters=[("period", "==", period)])
-        order = np.argsort(table["row"].to_numpy(), kind="stable")
-        return table["p_click"].to_numpy()[order]
+        wanted = {"columns": ["row", "p_click"], "filters": [("period", "==", period)]}
+        try:
+            table = pq.read_table(path, **wanted)
+            order = np.argsort(table["row"].to_numpy(), kind="stable")
+            return table["p_click"].to_numpy()[order]
+        except (pa.ArrowException, OSError, KeyError) as error:
+            raise StoreError(
+                f"{path} is damaged ({str(error).splitlines()[0]}): restore it, or delete it; only "
+                "slices that are new in a benchmark file need it."
+            ) from error
 
     def write_trace(self, cell: Cell, trace: Trace) -> None:
         """Keep how a cell learned beside its record.
@@ -133,8 +152,7 @@ class Store:
         Raises:
             StoreError: the file is there but damaged.
         """
-        path = self._trace_path(cell)
-        return _read(path, Trace) if path.exists() else None
+        return _read(self._trace_path(cell), Trace)
 
     def write_summary(
         self, summary: DatasetSummary, ceiling: Mapping[str, np.ndarray] | None = None
@@ -146,8 +164,7 @@ class Store:
 
     def read_summary(self, dataset: str) -> DatasetSummary | None:
         """The description kept by the last run, if any."""
-        path = self._summary_path(dataset)
-        return _read(path, DatasetSummary) if path.exists() else None
+        return _read(self._summary_path(dataset), DatasetSummary)
 
     def write_version(self, manifest: VersionManifest) -> None:
         """Keep an embedding version's manifest beside its records."""
@@ -157,8 +174,7 @@ class Store:
 
     def read_version(self, dataset: str, version: str) -> VersionManifest | None:
         """The manifest kept by the last run, if any."""
-        path = self._version_path(dataset, version)
-        return _read(path, VersionManifest) if path.exists() else None
+        return _read(self._version_path(dataset, version), VersionManifest)
 
     def _trace_path(self, cell: Cell) -> Path:
         return self.path(cell).with_suffix(".trace")  # JSON, yet no record
@@ -194,9 +210,36 @@ class Store:
             pq.write_table(table, temporary, compression="zstd")
 
 
-def _read(path: Path, kind: type[Kind]) -> Kind:
+def _record(path: Path) -> CellRecord | None:
+    """None if there is no such file.
+
+    Raises:
+        StoreError: it is damaged, or says that a cell is done and not how well.
+    """
+    record = _read(path, CellRecord)
+    if record and record.status == "done" and not {"valid", "test"} <= record.metrics.keys():
+        raise StoreError(
+            f"{path} says that its cell is done, but lacks metrics of valid and test: restore it, "
+            "or delete it and run the matrix again."
+        )
+    return record
+
+
+def _read(path: Path, kind: type[Kind]) -> Kind | None:
+    """None if there is no such file.
+
+    Raises:
+        StoreError: it is damaged, or cannot be read.
+    """
     try:
         return kind.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be read: {error.strerror}. A record is a plain file that may be read: "
+            "restore it, or remove it and run the matrix again."
+        ) from error
     except ValidationError as error:
         raise StoreError(
             f"{path} is not a record this version can read: {error.errors()[0]['msg']}. "
@@ -212,11 +255,11 @@ def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Empty if there is no such file."""
-    if not path.exists():
-        return {}
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
     except (OSError, ValueError, EOFError, BadZipFile, KeyError) as error:
         raise StoreError(
             f"{path} is damaged ({error}): delete it and run the matrix again; it is made "

@@ -36,6 +36,45 @@ def test_damaged_record_is_named(workspace, cell):
         Store(workspace).read(cell)
 
 
+def test_record_of_another_cell_is_named(workspace):
+    one, other, *_ = matrix(workspace).cells()
+    store = Store(workspace)
+    store.update(failed_record(one, "", {}))
+    store.path(other).parent.mkdir(parents=True)
+    store.path(other).write_bytes(store.path(one).read_bytes())
+    with pytest.raises(StoreError, match="is the record of another cell"):
+        store.read(other)
+
+
+def test_finished_record_without_metrics_is_named(workspace, cell):
+    store, record = Store(workspace), failed_record(cell, "", {})
+    store.update(record.model_copy(update={"status": "done"}))
+    with pytest.raises(StoreError, match="is done, but lacks metrics of valid and test"):
+        store.read(cell)
+
+
+def test_folder_or_circle_in_place_of_a_record_is_named(workspace, cell):
+    store = Store(workspace)
+    store.path(cell).mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"json cannot be read: Is a directory"):
+        store.read(cell)
+    store.path(cell).rmdir()
+    store.path(cell).symlink_to(store.path(cell))
+    with pytest.raises(StoreError, match=r"json cannot be read: Too many levels"):
+        store.read(cell)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1", b"half"])
+def test_damaged_predictions_are_named(workspace, cell, damage):
+    store, p_click = Store(workspace), np.ones(9, np.float32)
+    store.write(failed_record(cell, "", {}), {"test": p_click}, {"test": 0}, {})
+    path = store.path(cell).with_suffix(".parquet")
+    whole = path.read_bytes()
+    path.write_bytes(damage if damage != b"half" else whole[: len(whole) // 2])
+    with pytest.raises(StoreError, match=r"parquet is damaged .* restore it, or delete it"):
+        store.predictions(cell, "test")
+
+
 def test_influence_values_come_back_rounded_to_float32(workspace, cell):
     store, values = Store(workspace), np.random.default_rng(0).normal(size=30)
     assert store.influence(cell) == {}
