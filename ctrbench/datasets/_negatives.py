@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 10  # of drawing again what was refused; what is left then is drawn one by one
 BLOCK = 1 << 20  # clicks drawn for at a time
+DRAWN_AT_ONCE = 1 << 26  # and non-clicks drawn for them
 
 
 class Popularity(StrEnum):
@@ -52,8 +53,9 @@ def add_negatives(connection: DuckDBPyConnection, number: int, by: Popularity, s
         weights = np.bincount(key % width, minlength=width)
     connection.execute("CREATE TABLE drawn (click_row BIGINT, item_number BIGINT)")
     chance = stream(seed, "negatives")
-    for start in range(0, len(key), BLOCK):
-        drawn = draw(key[start : start + BLOCK] // width, number, clicked, weights, chance)
+    block = min(BLOCK, max(DRAWN_AT_ONCE // min(number, width), 1))
+    for start in range(0, len(key), block):
+        drawn = draw(key[start : start + block] // width, number, clicked, weights, chance)
         _insert(connection, start, drawn)
     connection.execute(
         """CREATE OR REPLACE TABLE impressions AS
@@ -76,6 +78,8 @@ def draw(
 ) -> np.ndarray:
     """Draw items by weight that the user has not clicked and that are not in the row yet.
 
+    A user to whom no more than `number` items are left gets all of them, without a draw.
+
     Args:
         users: (n,) int64, one row each.
         number: items per row.
@@ -84,12 +88,15 @@ def draw(
         chance: the random stream.
 
     Returns:
-        (n, number) int64; -1 where the user has clicked all others.
+        (n, number) int64, or as many columns as items have a weight; -1 where the user has clicked
+        all others.
     """
     reached = np.cumsum(weights)
+    number = min(number, int(np.count_nonzero(weights)))
     drawn = np.full((len(users), number), -1, np.int64)
+    scarce = _give_all(drawn, users, clicked, weights)
     for column in range(number):
-        open_rows = np.arange(len(users))
+        open_rows = np.flatnonzero(~scarce)
         for _ in range(ROUNDS):
             tried = np.searchsorted(
                 reached, chance.integers(reached[-1], size=len(open_rows)), "right"
@@ -104,6 +111,33 @@ def draw(
     return drawn
 
 
+def _give_all(
+    drawn: np.ndarray, users: np.ndarray, clicked: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Fill the rows of users to whom no more items are left than a row has; (n,) bool, which."""
+    distinct, whose = np.unique(users, return_inverse=True)
+    owner, item = np.divmod(clicked, len(weights))
+    owner = owner[weights[item] > 0]
+    unclicked = np.count_nonzero(weights) - (
+        np.searchsorted(owner, distinct, "right") - np.searchsorted(owner, distinct)
+    )
+    scarce = (unclicked <= drawn.shape[1])[whose]
+    rows = np.flatnonzero(scarce)
+    rows = rows[np.argsort(whose[rows], kind="stable")]
+    for own in np.split(rows, np.flatnonzero(np.diff(whose[rows])) + 1) if len(rows) else ():
+        left = np.flatnonzero(_left(int(users[own][0]), clicked, weights))
+        drawn[own, : len(left)] = left
+    return scarce
+
+
+def _left(user: int, clicked: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(V,) float64: the weights, 0 where this user has clicked the item."""
+    low, high = np.searchsorted(clicked, [user * len(weights), (user + 1) * len(weights)])
+    left = weights.astype(np.float64)
+    left[clicked[low:high] - user * len(weights)] = 0
+    return left
+
+
 def _draw_one(
     user: int,
     taken: np.ndarray,
@@ -111,12 +145,10 @@ def _draw_one(
     weights: np.ndarray,
     chance: np.random.Generator,
 ) -> int:
-    """An exact draw from what is left for one user; -1 if nothing is."""
-    low, high = np.searchsorted(clicked, [user * len(weights), (user + 1) * len(weights)])
-    left = weights.astype(np.float64)
-    left[clicked[low:high] - user * len(weights)] = 0
+    """An exact draw from what is left for one user, who has more left than a row holds."""
+    left = _left(user, clicked, weights)
     left[taken[taken >= 0]] = 0
-    return int(chance.choice(len(left), p=left / left.sum())) if left.any() else -1
+    return int(chance.choice(len(left), p=left / left.sum()))
 
 
 def _number_clicks(connection: DuckDBPyConnection) -> int:

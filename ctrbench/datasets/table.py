@@ -130,7 +130,8 @@ class TableImporter(Importer):
             progress("drawing non-clicks")
             drawn = add_negatives(connection, self.negatives, self.negatives_by, self.seed)
             counts["drawn_negatives"] = drawn
-            notes = (*notes, self._drawn_note(drawn))
+            clicks = one_row(connection, "SELECT count(*) FROM impressions WHERE click = 1")[0]
+            notes = (*notes, self._drawn_note(drawn, self.negatives * clicks - drawn))
         return Raw(
             connection,
             importer="table",
@@ -212,13 +213,15 @@ class TableImporter(Importer):
         names = {new: old for old, new in files.renames.items()}
         return f"{names.get('click', 'click')} = 1"
 
-    def _drawn_note(self, drawn: int) -> str:
+    def _drawn_note(self, drawn: int, missing: int) -> str:
         how = (
             "uniformly" if self.negatives_by is Popularity.uniform else "by clicks in the whole log"
         )
         return (
             f"{drawn} non-clicks were drawn, {self.negatives} a click, {how} (seed {self.seed}), "
             "never an item the user clicks at any time: it knows the future, and sets the CTR."
+            + f" {missing} could not be drawn: users clicked nearly all items."
+            * (missing > 0)
         )
 
 

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, Positiv
 from ctrbench.schema import Frozen
 
 LineLength = Annotated[PositiveInt, Field(le=1000)]
+BatchSize = Annotated[int, Field(ge=2)]  # one sample has nothing that it could be told from
 Width = Annotated[PositiveInt, Field(le=16_384, multiple_of=4)]  # attention has 4 heads
 LINES = ("shown", "history", "random_mask")  # settings of methods that see lines
 
@@ -19,7 +20,7 @@ class PretrainSettings(Frozen):
     model_config = ConfigDict(allow_inf_nan=False)
 
     epochs: PositiveInt = 10
-    batch_size: PositiveInt = 256  # lines, or items, over all processes; COURIER has 3,072 lines
+    batch_size: BatchSize = 256  # lines, or items, over all processes; COURIER has 3,072 lines
     images_at_once: PositiveInt = 512  # encoded together; more go in parts, to the same gradient
     learning_rate: PositiveFloat = 1e-4
     weight_decay: NonNegativeFloat = 1e-6

@@ -25,3 +25,18 @@ def test_what_cannot_be_drawn_is_left_out():
     assert {tuple(sorted(row)) for row in drawn} == {(-1, 2, 3, 4)}
     drawn = draw(np.zeros(3, np.int64), 2, CLICKED, np.array([5, 5, 0, 1, 0]), chance())
     assert {tuple(row) for row in drawn} == {(3, -1)}
+
+
+def test_asking_for_more_than_there_is_takes_no_draws():
+    stream = chance()
+    drawn = draw(np.array([1, 0, 1]), 10**9, CLICKED, np.ones(5, np.int64), stream)
+    assert drawn.tolist() == [[0, 1, 3, 4, -1], [2, 3, 4, -1, -1], [0, 1, 3, 4, -1]]
+    assert stream.random() == chance().random()
+
+
+def test_others_draw_as_if_scarce_users_were_not_there():
+    users = np.repeat([2, 0, 3], 50)  # users 2 and 3 have clicked nothing, 3 items are left to 0
+    mixed = draw(users, 3, CLICKED, np.ones(5, np.int64), chance())
+    alone = draw(users[users != 0], 3, CLICKED, np.ones(5, np.int64), chance())
+    assert mixed[users != 0].tolist() == alone.tolist()
+    assert {tuple(row) for row in mixed[users == 0]} == {(2, 3, 4)}

@@ -217,6 +217,14 @@ def test_negatives(workspace, tmp_path):
     assert run(workspace, other, name="other").content_hash != manifest.content_hash
 
 
+def test_negatives_beyond_all_items(workspace, tmp_path):
+    rows = [{k: v for k, v in r.items() if k != "click"} for r in long_log(users=3, length=2)]
+    file = csv(tmp_path / "a.csv", rows)  # 4 items, of which each user clicks 2
+    manifest = run(workspace, importer(file, negatives=10**6), "time:60/20/20")
+    assert manifest.counts["drawn_negatives"] == 2 * 6
+    assert any("5999988 could not be drawn" in note for note in manifest.notes)
+
+
 def bad(column, index, value):
     return lambda rows: [r | {column: value} if i == index else r for i, r in enumerate(rows)]
 

@@ -21,6 +21,7 @@ def test_a_grid_names_its_points():
     ("change", "told"),
     [
         ("training.width=6", r"width: must be a multiple of 4 \(given: 6\)"),
+        ("training.batch_size=1", r"batch_size: must be at least 2 \(given: 1\)"),
         ("training.width=1000000", "width: must be at most 16384"),
         ("training.history=100000", "history: must be at most 1000"),
         ("training.shown=1001", "shown: must be at most 1000"),
