@@ -30,6 +30,7 @@ from ctrbench.errors import (
     raise_all,
     unknown_name,
 )
+from ctrbench.impressions.period_guards import one_label
 from ctrbench.injection import BASELINE, Injection, load_mode, takes_list
 from ctrbench.models import backbone_names
 from ctrbench.schema import Cell, Control, DatasetManifest, VersionManifest
@@ -344,6 +345,11 @@ def _data_problems(
         file.slices, dataset, lambda field: impressions.vocabulary(workspace, dataset.name, field)
     )
     log = impressions.open_impressions(workspace, dataset.name)
+    found += [
+        f"dataset: {told}, so that nothing can be learned there, or ranked; import other periods"
+        for period, told in one_label(log)
+        if period != "valid"
+    ]
     train = log.rows("train")
     for training in file.training:
         found += _warm_start_problems(training, train.stop - train.start)

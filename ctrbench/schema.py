@@ -66,6 +66,7 @@ class DatasetManifest(Frozen):
         str, int
     ]  # impressions, clicks, users, items, history_items, and whatever import counted
     notes: tuple[str, ...] = ()  # what a reader of a table must know, a sentence each
+    findings: tuple[str, ...] = ()  # faults that import found, a sentence each: warnings of tables
     content_hash: str  # of everything a cell can depend on; images apart
     items_hash: str  # of the raw item ids in order: embedding versions are joined to these
     created: str  # ISO 8601, UTC

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from ctrbench import embeddings, impressions
@@ -37,6 +38,16 @@ def test_baseline_is_the_same_cell_whatever_the_versions(workspace):
     one = matrix(workspace)
     two = matrix(workspace, SMALL.replace("[oracle, random]", "[noisy_0.5]"))
     assert one.cell(None, None, 0).hash == two.cell(None, None, 0).hash
+
+
+def test_a_test_period_without_clicks_is_a_mistake(workspace):
+    log = impressions.open_impressions(workspace, "taste")
+    path = workspace.cache / "data" / log.manifest.content_hash / "impressions.click.npy"
+    click = np.load(path)
+    click[log.rows("test")] = 0
+    np.save(path, click)
+    with pytest.raises(ConfigError, match=r"dataset: all 800 impressions of test are non-clicks"):
+        matrix(workspace)
 
 
 @pytest.mark.parametrize(

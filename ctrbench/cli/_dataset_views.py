@@ -61,6 +61,7 @@ def overview(manifest: DatasetManifest) -> Table:
         ("imported", f"{manifest.created} by {manifest.importer}"),
         ("content", manifest.content_hash),
         *(("note", note) for note in manifest.notes),
+        *(("warning", finding) for finding in manifest.findings),
     ]
     return table(("", ""), facts, ())
 

@@ -124,6 +124,7 @@ def print_plan(workspace: Workspace, matrix: Matrix, jobs: int) -> None:
         f"{len(cells)} cells: {len(cells) - len(missing)} stored, {len(missing)} to train.",
         highlight=False,
     )
+    print_findings(matrix)
     print_changed_modes(matrix, records)
     print_zero_vectors(matrix)
     if missing:
@@ -146,6 +147,13 @@ def print_missing_loops() -> None:
             "results but for last digits. Install a C compiler, then ctrbench once more."
         )
         Console(stderr=True).print(text, highlight=False)
+
+
+def print_findings(matrix: Matrix) -> None:
+    """Repeat on stderr the faults that import found in the data set."""
+    for finding in matrix.dataset.findings:
+        text = f"data set {matrix.dataset.name}: {finding}"
+        Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_changed_modes(matrix: Matrix, records: dict[str, CellRecord]) -> None:

@@ -78,6 +78,7 @@ def run(
         comparison_table,
         judged,
         print_changed_modes,
+        print_findings,
         print_missing_loops,
         print_states,
         print_zero_vectors,
@@ -94,6 +95,7 @@ def run(
     if until_decided and traced:
         raise ConfigError("--trace and --until-decided do not go together; trace afterwards.")
     matrix = read_matrix(file, workspace)
+    print_findings(matrix)
     print_changed_modes(matrix, stored_records(workspace, matrix.cells()))
     print_zero_vectors(matrix)
     print_missing_loops()

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors, write_json
 from ctrbench.errors import DataError, StoreError
+from ctrbench.impressions.checking import findings
 from ctrbench.impressions.columns import content_hash, derive, items_hash, load, strings
 from ctrbench.impressions.database import has_view, scalar
 from ctrbench.impressions.images import copy_images, find_images, write_images
-from ctrbench.impressions.opening import MANIFEST, names, read_manifest
+from ctrbench.impressions.opening import MANIFEST, from_columns, names, read_manifest
+from ctrbench.impressions.period_guards import require_own_rows
 from ctrbench.impressions.preparing import Prepared, Progress, Raw, prepare
 from ctrbench.impressions.recording import write_record
 from ctrbench.impressions.splits import LEAK
@@ -31,7 +33,8 @@ def build(
     Raises:
         ConfigError: the name or the split will not do.
         DataError: a period is empty, there are only clicks or none, a field's name is unsuitable,
-            no image matches, or the name exists with other content.
+            no image matches, `test` holds the rows of another period, or the name exists with
+            other content.
         StoreError: the workspace cannot be written.
     """
     name = check_name("data set", name)
@@ -82,7 +85,10 @@ def _write(
     with disk_errors(workspace.cache), _scratch(workspace) as scratch:
         derive(folder, Path(scratch))
         content = content_hash(folder, load(Path(scratch)), manifest)
-    manifest = manifest.model_copy(update={"content_hash": content})
+        impressions = from_columns(manifest, dict(load(Path(scratch))))
+        require_own_rows(impressions)
+        found = findings(impressions, lambda: list(strings(folder / "items.parquet", "raw_id")))
+    manifest = manifest.model_copy(update={"content_hash": content, "findings": found})
     write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
 
@@ -128,16 +134,17 @@ def _notes(raw: Raw, prepared: Prepared) -> list[str]:
             f"The valid period is {100 * raw.valid_share:g} % of the given train, {drawn}."
         )
     notes += [NO_TIME] * (not prepared.has_timestamp)
-    return notes + [GIVEN_HISTORY] * (prepared.history == "given")
+    unverified = prepared.history == "given" and not prepared.has_timestamp
+    return notes + [GIVEN_HISTORY] * unverified
 
 
 def _require_same(there: Path, new: Path) -> None:
-    """Compare the record that is there with the one just made; times, versions and notes apart."""
+    """Compare the record that is there with the one just made; what is told of it is left out."""
     import pyarrow.parquet as pq
 
     old_manifest, new_manifest = (
         DatasetManifest.model_validate_json((folder / MANIFEST).read_bytes()).model_dump(
-            exclude={"created", "ctrbench_version", "notes"}
+            exclude={"created", "ctrbench_version", "notes", "findings"}
         )
         for folder in (there, new)
     )

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ctrbench.impressions.columns import content_hash, load
-from ctrbench.impressions.opening import derived_folder, items_with_image, open_impressions
+from ctrbench.impressions.history_guards import PADDED, later_clicks, padding
+from ctrbench.impressions.opening import (
+    derived_folder,
+    items_with_image,
+    open_impressions,
+    raw_item_ids,
+)
+from ctrbench.impressions.period_guards import labels, shared_rows
 from ctrbench.impressions.periods import (
     count_targets,
     count_users,
@@ -25,7 +34,7 @@ from ctrbench.workspace import Workspace
 
 FEW_USERS = 100  # evaluable test users below which GAUC says little
 LOW_COVERAGE = 0.9  # of impressions whose item has an image
-ROW_GUARDS = (time_order, overlap, strictly_before, own_target, duplicates)
+ROW_GUARDS = (time_order, overlap, shared_rows, labels, strictly_before, own_target, duplicates)
 
 
 def check(workspace: Workspace, name: str) -> list[Guard]:
@@ -44,8 +53,40 @@ def check(workspace: Workspace, name: str) -> list[Guard]:
     if found[-1].outcome == "error":  # the other guards count by id
         return found
     found += [guard(impressions) for guard in (*ROW_GUARDS, _unlisted)]
+    if manifest.history == "given":
+        found.append(later_clicks(impressions))
+        found.append(_padding(impressions, lambda: raw_item_ids(workspace, name)))
     found += _users(impressions) + _unseen(impressions)
     return [*found, _images(impressions, items_with_image(workspace, name))]
+
+
+def findings(impressions: Impressions, raw_ids: Callable[[], list[str]]) -> tuple[str, ...]:
+    """What import found wrong and every reader of a table must know.
+
+    Args:
+        impressions: As just written.
+        raw_ids: Reads the raw id of each item from 1 on.
+    """
+    found = [shared_rows(impressions), labels(impressions)]
+    if impressions.manifest.history == "given":
+        found += [later_clicks(impressions), _padding(impressions, raw_ids)]
+        target = own_target(impressions)
+        found += [target] * (target.outcome == "error")  # a few are second clicks
+    told = [guard.message for guard in found if guard.outcome != "ok"]
+    return tuple(f"{message[0].upper()}{message[1:]}." for message in told)
+
+
+def _padding(impressions: Impressions, raw_ids: Callable[[], list[str]]) -> Guard:
+    """Are given histories filled up with an item that is none?"""
+    name, item = "padding of histories", padding(impressions)
+    if not item:
+        return Guard(name, "ok", "no item fills up the histories")
+    raw_id = raw_ids()[item - 1]
+    told = (
+        f"item {raw_id} begins or ends more than {100 * PADDED:g} % of the given histories. If it "
+        f"only fills them up, import the log again with --pad {raw_id}"
+    )
+    return Guard(name, "warning", told)
 
 
 def _content(stored: str, manifest: DatasetManifest) -> Guard:

@@ -71,7 +71,7 @@ def open_impressions(workspace: Workspace, name: str) -> Impressions:
             if not arrays.exists():
                 with atomic_folder(arrays) as folder:
                     derive(workspace.data / name, folder)
-    return _impressions(manifest, dict(load(arrays)))
+    return from_columns(manifest, dict(load(arrays)))
 
 
 def derived_folder(workspace: Workspace, manifest: DatasetManifest) -> Path:
@@ -140,7 +140,8 @@ def remove(workspace: Workspace, name: str) -> None:
     discard(folder)
 
 
-def _impressions(manifest: DatasetManifest, columns: dict[str, Column]) -> Impressions:
+def from_columns(manifest: DatasetManifest, columns: dict[str, Column]) -> Impressions:
+    """Impressions over the columns that `columns.load` gives."""
     arrays = cast(dict[str, np.ndarray], columns)  # of the columns below none is ragged
 
     def fields(owner: FieldOwner, table: str) -> dict[str, Column]:

@@ -101,7 +101,7 @@ def _older_per_user(impressions: Impressions, times: np.ndarray) -> int:
     return int(np.count_nonzero(wrong))
 
 
-def _user_blocks(impressions: Impressions) -> Iterator[np.ndarray]:
+def user_blocks(impressions: Impressions) -> Iterator[np.ndarray]:
     """Row numbers of whole users, about CHUNK rows at a time."""
     shown, _ = count_users(impressions, slice(0, len(impressions.click)))
     block_of_user = np.cumsum(shown) // CHUNK
@@ -123,7 +123,7 @@ def strictly_before(impressions: Impressions) -> Guard:
     times, wrong = impressions.timestamp, 0
     if times is None:
         return Guard(name, "error", "a derived history without timestamps")
-    for rows in _user_blocks(impressions):
+    for rows in user_blocks(impressions):
         wrong += _wrong_histories(impressions, rows, times[rows])
     if wrong:
         message = f"{wrong} impressions do not see exactly the clicks before their snapshot"
@@ -197,14 +197,19 @@ def _given_within_groups(impressions: Impressions, name: str) -> Guard:
     """Do given histories hold clicks of their own evaluation group?"""
     held, shown = own_outcomes(impressions)
     if not held:
-        message = "histories are given; their times cannot be verified"
-        message += f". {shown} test impressions hold no own outcomes"
-        if impressions.manifest.snapshot == "impression" and impressions.timestamp is not None:
+        message = f"the given histories of {shown} test impressions hold no own outcomes"
+        if impressions.timestamp is None:
+            message += "; their times cannot be verified"
+        elif impressions.manifest.snapshot == "impression":
             message += f"; but click rates are as of each impression. {REAL_TIME}"
+        else:
+            return Guard(name, "ok", message)
         return Guard(name, "warning", message)
     message = (
         f"the given histories of {held} of {shown} test impressions hold items that their user "
-        f"clicked earlier in the same evaluation group. {REAL_TIME}"
+        "clicked earlier in the same evaluation group. GAUC is biased where models see outcomes "
+        "of the group they are judged on: cut histories at the start of each group, leave them out "
+        "with --drop history, or choose finer groups by --snapshot"
     )
     return Guard(name, "warning", message)
 
@@ -305,7 +310,7 @@ def _hits(impressions: Impressions, low: int, high: int, is_start: np.ndarray) -
 def duplicates(impressions: Impressions) -> Guard:
     """Is the same item shown to the same user at the same time more than once?"""
     times, repeated, conflicting = impressions.timestamp, 0, 0
-    for rows in _user_blocks(impressions):
+    for rows in user_blocks(impressions):
         users, items = impressions.user_id[rows], impressions.item_id[rows]
         moment = impressions.history_start[rows] if times is None else times[rows]
         click = impressions.click[rows]

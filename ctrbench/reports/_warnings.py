@@ -30,6 +30,7 @@ ROUNDING = 1e-7  # of metrics: what another processor's last digits come to
 def warnings(plan: Comparison, arms: Arms, judged: Judged) -> tuple[str, ...]:
     """The lines under a table; none if nothing is amiss."""
     found = [
+        *plan.dataset.findings,
         *_probes(judged),
         *_below_chance(judged),
         *_real_time(plan),

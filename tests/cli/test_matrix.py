@@ -45,6 +45,17 @@ def test_plan_run_status_tables(workspace):
     assert "| oracle |" in path.read_text(encoding="utf-8")
 
 
+def test_plan_and_run_repeat_what_import_found(workspace):
+    path = workspace.data / "taste" / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(manifest | {"findings": ["Histories hold later clicks."]}))
+    file = str(write(workspace.home))
+    assert "taste: Histories hold later clicks." in ctrbench(workspace, "plan", file).stderr
+    done = ctrbench(workspace, "run", file)
+    assert "taste: Histories hold later clicks." in done.stderr
+    assert "Histories hold later clicks." in done.stdout
+
+
 def test_tables_from_records_alone(workspace):
     """A fresh clone has neither data nor vectors nor predictions."""
     file = str(write(workspace.home))

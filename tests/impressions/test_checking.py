@@ -30,11 +30,12 @@ def test_a_sound_log_has_no_error(workspace):
     build_log(workspace, long_log())
     found = check(workspace, "log")
     assert [(g.name, g.outcome) for g in found if g.outcome != "ok"] == [
-        ("one-class users", "warning"),  # of valid: one impression each
+        ("labels of periods", "warning"),  # of valid: one impression each
+        ("one-class users", "warning"),
         ("evaluable users", "warning"),
         ("evaluable users", "warning"),
     ]
-    assert len(found) == 17
+    assert len(found) == 19
 
 
 def test_one_chunk_or_many_give_the_same(workspace, monkeypatch):

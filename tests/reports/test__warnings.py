@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,13 @@ def test_a_sound_run_warns_of_nothing():
     facts = {"coverage_items": 0.4, "coverage_targets": 0.95, "coverage_slots": 0.9}
     records = {**baseline(), **arm("raw / vector", (1, 1, 1), facts=facts)}
     assert compare(plan(reference=metrics(0.59), slices=(DRAMA,)), records).warnings == ()
+
+
+def test_faults_that_import_found_come_first():
+    found = plan(dataset=manifest(findings=("Histories hold later clicks.",)))
+    lines = compare(replace(found, reference=metrics(0.60)), baseline()).warnings
+    assert lines[0] == "Histories hold later clicks."
+    assert len(lines) == 2
 
 
 def test_baseline_that_does_not_beat_the_simple_rule():

@@ -1,0 +1,92 @@
+"""Rows in two periods, and periods without a label."""
+
+import pytest
+
+from ctrbench.errors import DataError
+from ctrbench.impressions import check, names, open_impressions, period_guards, periods
+from ctrbench.impressions.period_guards import count_shared
+from ctrbench.workspace import Workspace
+from tests.impressions.logs import build_log, long_log
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(tmp_path)
+
+
+def guard(workspace, named):
+    (found,) = [guard for guard in check(workspace, "log") if guard.name == named]
+    return found
+
+
+def given(train, valid, test):
+    parts = {"train": train, "valid": valid, "test": test}
+    return [r | {"period": period} for period, rows in parts.items() for r in rows]
+
+
+ROWS = long_log()
+
+
+@pytest.mark.parametrize("valid", [ROWS[40:], ROWS[:39:-1], ROWS[41:50]])
+def test_valid_out_of_test_is_refused_whatever_the_order(workspace, valid):
+    told = f"{len(valid)} of {len(valid)} rows of valid stand in test as well"
+    with pytest.raises(DataError, match=told):
+        build_log(workspace, given(ROWS[:40], valid, ROWS[40:]), "given")
+    assert names(workspace) == []
+
+
+def test_test_out_of_train_is_refused(workspace):
+    with pytest.raises(DataError, match="20 of 20 rows of test stand in train as well"):
+        build_log(workspace, given(ROWS[10:], ROWS[:10], ROWS[40:]), "given")
+
+
+def test_a_part_of_the_rows_is_counted_and_stored(workspace, monkeypatch):
+    rows = given([*ROWS[:30], *ROWS[58:]], ROWS[25:45], ROWS[40:])
+    manifest = build_log(workspace, rows, "given")
+    found = guard(workspace, "rows in two periods")
+    assert found.outcome == "warning"
+    told = (
+        "5 of 20 rows of valid stand in train as well, 5 of 20 rows of valid stand in test as "
+        "well, 2 of 20 rows of test stand in train as well, 5 of 20 rows of test stand in valid"
+    )
+    assert found.message.startswith(told)
+    assert any(finding.startswith(told) for finding in manifest.findings)
+    whole = count_shared(open_impressions(workspace, "log"))
+    monkeypatch.setattr(periods, "CHUNK", 7)
+    assert count_shared(open_impressions(workspace, "log")) == whole
+
+
+@pytest.mark.parametrize("change", [{"click": 1}, {"timestamp": 99}, {"item_id": "50"}])
+def test_a_row_that_differs_in_one_column_is_another(workspace, change):
+    changed = ROWS[0] | change
+    build_log(workspace, given([*ROWS[:40]], ROWS[40:50], [*ROWS[50:], changed]), "given")
+    assert guard(workspace, "rows in two periods").outcome == "ok"
+
+
+def test_without_times_rows_are_told_by_their_histories(workspace):
+    rows = [
+        {key: value for key, value in r.items() if key != "timestamp"} | {"history": [str(i)]}
+        for i, r in enumerate(ROWS)
+    ]
+    build_log(workspace, given([*rows[:40], rows[55]], rows[40:50], rows[50:]), "given")
+    found = guard(workspace, "rows in two periods").message
+    assert found.startswith("1 of 10 rows of test stand in train as well (same user, item, click ")
+    assert "and history" in found
+
+
+def test_a_test_period_without_clicks_is_an_error_and_stored(workspace):
+    rows = [r | {"click": 0} if r["timestamp"] >= 48 else r for r in long_log(users=7)]
+    manifest = build_log(workspace, rows)
+    found = guard(workspace, "labels of periods")
+    assert found.outcome == "error"
+    assert "all 14 impressions of test are non-clicks" in found.message
+    assert any("impressions of test are non-clicks" in told for told in manifest.findings)
+
+
+def test_a_valid_period_of_clicks_alone_is_a_warning(workspace):
+    rows = [r | {"click": 1} if 49 <= r["timestamp"] < 56 else r for r in long_log(users=7)]
+    build_log(workspace, rows)
+    assert guard(workspace, "labels of periods").outcome == "warning"
+    assert period_guards.one_label(open_impressions(workspace, "log")) == [
+        ("valid", "all 7 impressions of valid are clicks")
+    ]
