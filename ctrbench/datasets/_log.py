@@ -53,6 +53,11 @@ class Log:
         return self.tables[0].types
 
     @property
+    def padding(self) -> str | None:
+        """The id that fills up given histories, and is no item."""
+        return self.wishes.pad if "history" in self.columns else None
+
+    @property
     def has_periods(self) -> bool:
         """Whether the data set brings its own division."""
         return "period" in self.columns or self.periods[0] is not None
@@ -157,6 +162,10 @@ def _rules(log: Log, index: int, times: list[Times]) -> list[Rule]:
     for name in ("user_id", "item_id"):
         absent, *others = _id_rules(log, table, name)
         rules += [replace(absent, cure=DROP), *others]
+    if log.padding is not None:
+        wrong = f"{_id(log, table, 'item_id')}::VARCHAR = {literal(log.padding)}"
+        cure = "what is shown is no padding: leave --pad out, or these impressions"
+        rules.append(Rule("item_id", wrong, f"are {log.padding}, which --pad calls no item", cure))
     rules += times[index].rules() if times else []
     if "click" in table.types:
         rules += click_rules(table)

@@ -28,7 +28,7 @@ from ctrbench.datasets._tables import (
 from ctrbench.datasets._text_files import Dialect
 from ctrbench.errors import ConfigError, DataError, raise_all, unknown_name
 from ctrbench.impressions import Progress, Raw, parse_split
-from ctrbench.impressions.database import one_row, quoted
+from ctrbench.impressions.database import literal, one_row, quoted
 from ctrbench.schema import PERIODS, Field, FieldKind, FieldOwner, Split
 
 if TYPE_CHECKING:
@@ -125,6 +125,8 @@ class TableImporter(Importer):
         progress("checking the log")
         fields, notes, counts = make_impressions(connection, log, _names(self.user_fields))
         fields += _make_items(connection, items, wishes, ids)
+        if items and log.padding is not None:
+            connection.execute(f"DELETE FROM items WHERE item_id::VARCHAR = {literal(log.padding)}")
         fields += _make_users(connection, users, wishes, bool(_names(self.user_fields)), ids)
         if self.negatives:
             progress("drawing non-clicks")

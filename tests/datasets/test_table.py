@@ -60,7 +60,10 @@ def test_csv_and_parquet_give_the_same(workspace, tmp_path):
 
 
 def test_given_histories_of_numbers_and_of_texts_are_the_same(workspace, tmp_path):
-    rows = [r | {"history": [i % 3, 1, 2] if i % 4 else []} for i, r in enumerate(long_log())]
+    rows = [
+        r | {"item_id": "1" + r["item_id"], "history": [i % 3, 1, 2] if i % 4 else []}
+        for i, r in enumerate(long_log())
+    ]
     numbers = [r | {"user_id": int(r["user_id"]), "item_id": int(r["item_id"])} for r in rows]
     texts = [r | {"history": list(map(str, r["history"]))} for r in rows]
     manifests = [
@@ -157,7 +160,7 @@ def test_given_histories_lose_their_padding(workspace, tmp_path):
     rows = [
         {
             "user_id": r["user_id"],
-            "item_id": r["item_id"],
+            "item_id": "1" + r["item_id"],
             "click": r["click"],
             "history": "0^0^5^3",
         }
@@ -175,9 +178,33 @@ def test_given_histories_lose_their_padding(workspace, tmp_path):
 
 
 def test_given_histories_as_lists(workspace, tmp_path):
-    rows = [r | {"history": [0, int(r["item_id"])]} for r in long_log()]
+    rows = [
+        r | {"item_id": "1" + r["item_id"], "history": [0, int("1" + r["item_id"])]}
+        for r in long_log()
+    ]
     run(workspace, importer(parquet(tmp_path / "a.parquet", rows), pad="0"))
-    assert {words[5] for words in rows_of(workspace) if words[2] == "4"} == {("4",)}
+    assert {words[5] for words in rows_of(workspace) if words[2] == "14"} == {("14",)}
+
+
+@pytest.mark.parametrize("kind", [int, float, str])
+def test_what_fills_up_histories_is_no_item(workspace, tmp_path, kind):
+    rows = [
+        r | {"item_id": kind("1" + r["item_id"]), "history": [kind(0), kind(9)]} for r in long_log()
+    ]
+    items = [{"item_id": kind(item), "colour": f"c{item}"} for item in (0, 9, 16)]
+    file = parquet(tmp_path / "a.parquet", rows)
+    options = {"items": Path(parquet(tmp_path / "items.parquet", items))}
+    run(workspace, importer(file, **options, pad="0"))
+    assert raw_item_ids(workspace, "log") == ["9", *map(str, range(10, 17))]
+    assert vocabulary(workspace, "log", "colour") == ["c16", "c9"]
+    run(workspace, importer(file, **options), name="real")
+    assert raw_item_ids(workspace, "real")[0] == "0"
+
+
+def test_padding_that_is_shown_is_refused(workspace, tmp_path):
+    file = parquet(tmp_path / "a.parquet", [r | {"history": ["0", "3"]} for r in long_log()])
+    with pytest.raises(DataError, match=r"8 values of 'item_id' are 0, which --pad calls no item"):
+        run(workspace, importer(file, pad="0"))
 
 
 def test_another_split_than_the_given_one(workspace, tmp_path):
