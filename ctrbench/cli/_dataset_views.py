@@ -93,7 +93,7 @@ def histories(summary: Summary) -> str:
 
 
 def fields(manifest: DatasetManifest, summary: Summary) -> Table:
-    """A row per field."""
+    """A row per field; not in train: values that valid and test alone show."""
     rows = [
         (
             field.name,
@@ -101,10 +101,12 @@ def fields(manifest: DatasetManifest, summary: Summary) -> Table:
             field.kind,
             f"{field.size:,}" if field.size else "–",
             f"{100 * summary.filled[field.name]:.1f} %" if field.name in summary.filled else "–",
+            f"{summary.unseen[field.name]:,}" if field.name in summary.unseen else "–",
         )
         for field in manifest.fields
     ]
-    return table(("field", "of", "kind", "values", "filled"), rows, ("values", "filled"))
+    numbers = "values", "filled", "not in train"
+    return table(("field", "of", "kind", *numbers), rows, numbers)
 
 
 def _moment(timestamp: int | None) -> str:

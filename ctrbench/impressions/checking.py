@@ -29,6 +29,7 @@ from ctrbench.impressions.row_guards import (
     strictly_before,
     time_order,
 )
+from ctrbench.impressions.unseen import unseen_values
 from ctrbench.schema import DatasetManifest, Guard, Impressions
 from ctrbench.workspace import Workspace
 
@@ -148,6 +149,23 @@ def _unseen(impressions: Impressions) -> list[Guard]:
                 f"train ({100 * share:.1f} % of its impressions)"
             )
             guards.append(Guard(f"unseen {kind}", "warning" if share > 0.5 else "ok", message))
+    return [*guards, *_unseen_values(impressions)]
+
+
+def _unseen_values(impressions: Impressions) -> list[Guard]:
+    """How much of valid and test shows values of fields that train does not?"""
+    found = {name: one for name, one in unseen_values(impressions).items() if one.values}
+    if not found:
+        return [Guard("unseen values", "ok", "train shows every value of the fields")]
+    sizes = {field.name: field.size for field in impressions.manifest.fields}
+    guards = []
+    for name, one in found.items():
+        shares = ", ".join(
+            f"{100 * share:.1f} % of {period}'s impressions" for period, share in one.shares.items()
+        )
+        message = f"{name}: {one.values} of {sizes[name]} values are not in train ({shares})"
+        outcome = "warning" if max(one.shares.values()) > 0.5 else "ok"
+        guards.append(Guard("unseen values", outcome, message))
     return guards
 
 

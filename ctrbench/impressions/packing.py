@@ -60,7 +60,7 @@ class InputSizes:
     """How large the tables and inputs of a model are."""
 
     item_rows: int  # V
-    item_codes: dict[str, int]  # values of each item field, the unknown one included
+    item_codes: dict[str, int]  # values of each item field, the missing and unknown ones included
     item_numbers: int
     row_codes: dict[str, int]
     row_numbers: int
@@ -228,18 +228,42 @@ class _Scale:
 
 
 @dataclass(frozen=True)
+class _Codes:
+    """What a model sees of a field's codes."""
+
+    seen: np.ndarray  # code -> code, or the unknown one where the training period has no such value
+    unknown: int  # trained by dropout
+
+    @classmethod
+    def of(cls, present: np.ndarray) -> _Codes:
+        """Let a missing value and an unseen one be the same, 0, unless training tells them apart.
+
+        Args:
+            present: (values + 1,) bool, the codes that the training period has; 0 is missing.
+        """
+        apart = bool(present[0]) and not present.all()
+        unknown = len(present) if apart else 0
+        return cls(np.where(present, np.arange(len(present)), unknown), unknown)
+
+    @property
+    def rows(self) -> int:
+        """How many codes there are."""
+        return max(len(self.seen), self.unknown + 1)
+
+
+@dataclass(frozen=True)
 class _Fields:
     """The fields of one owner (items, users or impressions), ready to be looked up by row."""
 
     columns: dict[str, Column]  # categorical and list
-    known: dict[str, np.ndarray]  # code -> code, or 0 where the training period has no such value
+    known: dict[str, _Codes]
     numeric: dict[str, np.ndarray]
     scale: _Scale
     gaps: tuple[str, ...]  # numeric fields that lack some values: a 0/1 column says so
 
     @property
     def code_sizes(self) -> dict[str, int]:
-        return {name: len(known) for name, known in self.known.items()}
+        return {name: known.rows for name, known in self.known.items()}
 
     @property
     def number_width(self) -> int:
@@ -308,8 +332,7 @@ def _fields(columns: dict[str, Column], sizes: dict[str, int], seen: Seen) -> _F
         present = np.zeros(sizes[name], bool)
         for rows in seen():
             present[_gather(column, rows)[0] if isinstance(column, Ragged) else column[rows]] = True
-        present[0] = False
-        known[name] = np.where(present, np.arange(sizes[name]), 0)
+        known[name] = _Codes.of(present)
     return _Fields(
         columns=coded,
         known=known,
@@ -328,13 +351,13 @@ def _fields(columns: dict[str, Column], sizes: dict[str, int], seen: Seen) -> _F
 def _look_up(
     column: Column,
     rows: np.ndarray,
-    known: np.ndarray,
+    known: _Codes,
     dropout: tuple[float, np.random.Generator] | None,
 ) -> Codes:
     if isinstance(column, Ragged):
         values, row = _gather(column, rows)
-        return Bag(_tensor(_drop(known[values], dropout)), _tensor(row))
-    return _tensor(_drop(known[column[rows]], dropout))
+        return Bag(_tensor(_drop(known.seen[values], dropout, known.unknown)), _tensor(row))
+    return _tensor(_drop(known.seen[column[rows]], dropout, known.unknown))
 
 
 def _gather(column: Ragged, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -345,12 +368,14 @@ def _gather(column: Ragged, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return column.values[starts[row] + within], row
 
 
-def _drop(ids: np.ndarray, dropout: tuple[float, np.random.Generator] | None) -> np.ndarray:
+def _drop(
+    ids: np.ndarray, dropout: tuple[float, np.random.Generator] | None, unknown: int = 0
+) -> np.ndarray:
     """Replace a random share of ids by the unknown one, so that its row is trained."""
     if dropout is None:
         return ids
     share, rng = dropout
-    return np.where(rng.random(len(ids)) < share, 0, ids)
+    return np.where(rng.random(len(ids)) < share, unknown, ids)
 
 
 def _user_statistics(log: Impressions, rows: np.ndarray | slice) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctrbench.impressions.periods import chunks, count_targets, count_users, evaluable_groups
+from ctrbench.impressions.unseen import unseen_values
 from ctrbench.schema import PERIODS, Column, Impressions, Ragged
 
 QUANTILES = (0.1, 0.5, 0.9, 1.0)
@@ -39,6 +40,7 @@ class Summary:
     history_quantiles: dict[float, int]  # of the history lengths over all impressions
     empty_history_share: float  # of all impressions
     filled: dict[str, float]  # share of rows with a value, by field; text fields are left out
+    unseen: dict[str, int]  # values that only valid and test show, by categorical or list field
 
 
 def summarise(impressions: Impressions) -> Summary:
@@ -58,6 +60,7 @@ def summarise(impressions: Impressions) -> Summary:
         history_quantiles=quantiles,
         empty_history_share=float(lengths[0] / lengths.sum()),
         filled={name: _filled(column, first) for name, (column, first) in columns.items()},
+        unseen={name: found.values for name, found in unseen_values(impressions).items()},
     )
 
 

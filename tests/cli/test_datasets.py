@@ -52,7 +52,7 @@ def test_show_and_list(run, log, workspace):
     output = run("show", "log")
     for part in ("click = 1", "per_user 60/20/20 %", "leaks future popularity", "half up to 2"):
         assert part in output
-    assert ["hour", "context", "categorical", "1", "100.0", "%"] in map(
+    assert ["hour", "context", "categorical", "1", "100.0", "%", "0"] in map(
         str.split, output.splitlines()
     )
     assert ["log", "60", "6", "7", "0", "click"] in [

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ctrbench.impressions import Snapshot, check, open_impressions, periods, row_guards
+from ctrbench.schema import Field
 from ctrbench.workspace import Workspace
 from tests.impressions.logs import build_log, long_log, row
 
@@ -35,7 +36,7 @@ def test_a_sound_log_has_no_error(workspace):
         ("evaluable users", "warning"),
         ("evaluable users", "warning"),
     ]
-    assert len(found) == 19
+    assert len(found) == 20
 
 
 def test_one_chunk_or_many_give_the_same(workspace, monkeypatch):
@@ -141,6 +142,18 @@ def test_unseen_users_and_items(workspace):
         "test: 1 of 1 users are not in train (100.0 %"
     )
     assert found["unseen items", "warning"].startswith("test: 15 of 15 items are not in train")
+
+
+def test_values_unseen_in_train(workspace):
+    late = [row(1, i % 7, i % 2, 1000 + i, hour="late" if i % 5 else "") for i in range(15)]
+    rows = [r | {"hour": "" if int(r["user_id"]) == 3 else "early"} for r in long_log()]
+    build_log(
+        workspace, rows + late, fields=(Field(name="hour", of="context", kind="categorical"),)
+    )
+    assert guards(workspace)["unseen values", "warning"] == (
+        "hour: 1 of 2 values are not in train (0.0 % of valid's impressions, 80.0 % of test's "
+        "impressions)"
+    )
 
 
 def test_coverage_of_images(workspace, tmp_path):

@@ -89,6 +89,46 @@ def test_dropout_replaces_ids_by_unknown_and_repeats_with_the_seed(slots):
     assert (one.item_id[dropped] == 0).all()
 
 
+def of_ages(slots, ages, absent=25):
+    """A packer of users whose ages these are (user_id 0, 1, ...); `absent` is not in train."""
+    log = slots.impressions
+    user, train = log.user_id.copy(), log.rows("train")
+    user[train][user[train] == absent] = 1
+    fields = {"age": np.resize(np.array(ages, np.int32), log.user_rows)}
+    fields["age"][[0, absent]] = 0, 5
+    changed = dataclasses.replace(log, user_id=user, user_fields=fields)
+    return changed, packer(HistorySlots(changed, 10))
+
+
+def shown(log, made, user, dropout=None):
+    (row, *_) = np.flatnonzero(log.user_id == user)[-1:]
+    return made.pack(np.array([row]), dropout).row_codes["age"].item()
+
+
+def test_a_missing_value_is_not_one_that_training_never_saw(slots):
+    log, made = of_ages(slots, [0, 1, 2, 3, 4])  # user 5 has none, user 25 one of its own
+    assert made.sizes.row_codes["age"] == 7
+    assert [shown(log, made, user) for user in (5, 1, 4, 25)] == [0, 1, 4, 6]
+    assert shown(log, made, 1, (1.0, stream(1, "id_dropout"))) == 6
+    assert shown(log, made, 5, (1.0, stream(1, "id_dropout"))) == 6
+
+
+def test_an_unseen_value_is_unknown_where_none_is_missing_in_train(slots):
+    log, made = of_ages(slots, [1, 2, 3, 4])
+    assert made.sizes.row_codes["age"] == 6
+    assert [shown(log, made, user) for user in (25, 4)] == [0, 1]
+    assert shown(log, made, 4, (1.0, stream(1, "id_dropout"))) == 0
+
+
+def test_a_missing_value_is_unknown_where_all_are_seen(slots):
+    age = np.arange(slots.impressions.user_rows, dtype=np.int32) % 6
+    log = dataclasses.replace(slots.impressions, user_fields={"age": age})
+    made = packer(HistorySlots(log, 10))
+    assert made.sizes.row_codes["age"] == 6
+    assert [shown(log, made, user) for user in (6, 11)] == [0, 5]
+    assert shown(log, made, 11, (1.0, stream(1, "id_dropout"))) == 0
+
+
 def test_later_clicks_change_nothing_before(slots):
     """A future-leak probe: the batch of an early row depends on earlier clicks alone."""
     log = slots.impressions

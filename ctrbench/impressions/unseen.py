@@ -1,0 +1,80 @@
+"""Values of fields that `valid` or `test` show and `train` does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ctrbench.impressions.periods import chunks, count_targets, count_users
+from ctrbench.schema import Column, Field, Impressions, Ragged
+
+LATER = ("valid", "test")
+Part = tuple[Column, np.ndarray]  # rows of a column, and how many impressions show each
+
+
+@dataclass(frozen=True)
+class UnseenValues:
+    """What a model trained on `train` cannot have learned of a field."""
+
+    values: int  # distinct ones that `valid` or `test` show and `train` does not
+    shares: dict[str, float]  # by period: impressions that show such a value
+
+
+def unseen_values(impressions: Impressions) -> dict[str, UnseenValues]:
+    """Count by field, over the targets, users and contexts that are shown; missing is no value."""
+    coded = [f for f in impressions.manifest.fields if f.kind in ("categorical", "list")]
+    return {field.name: _unseen(impressions, field) for field in coded}
+
+
+def _unseen(impressions: Impressions, field: Field) -> UnseenValues:
+    known, later = (np.zeros(field.size + 1, bool) for _ in range(2))
+    known[0] = True
+    for column, shown in _parts(impressions, field, "train"):
+        known[_codes(column, shown > 0)] = True
+    shares = {}
+    for period in LATER:
+        new = total = 0
+        for column, shown in _parts(impressions, field, period):
+            later[_codes(column, shown > 0)] = True
+            new += int(shown[_holds(column, ~known)].sum())
+            total += int(shown.sum())
+        shares[period] = new / total
+    return UnseenValues(int(np.count_nonzero(later & ~known)), shares)
+
+
+def _parts(impressions: Impressions, field: Field, period: str) -> Iterator[Part]:
+    """The field's column, whole or in chunks, as far as a period shows it."""
+    rows = impressions.rows(period)
+    if field.of == "item":
+        yield impressions.item_fields[field.name], count_targets(impressions, rows)
+    elif field.of == "user":
+        yield impressions.user_fields[field.name], count_users(impressions, rows)[0]
+    else:
+        column = impressions.context_fields[field.name]
+        for part in chunks(rows):
+            yield _rows_of(column, part), np.ones(part.stop - part.start, np.int64)
+
+
+def _rows_of(column: Column, part: slice) -> Column:
+    if isinstance(column, Ragged):
+        return Ragged(column.offsets[part.start : part.stop + 1], column.values)
+    return column[part]
+
+
+def _codes(column: Column, chosen: np.ndarray) -> np.ndarray:
+    """The codes of some rows."""
+    if not isinstance(column, Ragged):
+        return column[chosen]
+    first, last = column.offsets[0], column.offsets[-1]
+    return column.values[first:last][np.repeat(chosen, np.diff(column.offsets))]
+
+
+def _holds(column: Column, wanted: np.ndarray) -> np.ndarray:
+    """(n,) bool: whether a row holds one of the codes that are wanted."""
+    if not isinstance(column, Ragged):
+        return wanted[column]
+    first, last = column.offsets[0], column.offsets[-1]
+    reached = np.append(0, np.cumsum(wanted[column.values[first:last]]))  # such codes before each
+    return reached[column.offsets[1:] - first] > reached[column.offsets[:-1] - first]
