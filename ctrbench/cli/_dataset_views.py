@@ -32,10 +32,9 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: Seque
     return made
 
 
-def overview(manifest: DatasetManifest) -> Table:
+def overview(manifest: DatasetManifest, summary: Summary) -> Table:
     """The facts of a data set, one a line."""
     counts = manifest.counts
-    ctr = counts["clicks"] / counts["impressions"]
     by = f" by column {manifest.snapshot_column}" if manifest.snapshot_column else ""
     group = f"user x {manifest.snapshot}" if manifest.snapshot in ("session", "day") else "user"
     where = {
@@ -49,7 +48,7 @@ def overview(manifest: DatasetManifest) -> Table:
         images += f"; {lost:,} more match no item" if lost else ""
     facts = [
         ("impressions", f"{counts['impressions']:,}, of them {counts['clicks']:,} clicks"),
-        ("CTR", f"{100 * ctr:.2f} %"),
+        ("CTR", f"{100 * summary.ctr:.2f} %" + ", weighted" * manifest.has_weight),
         ("users", f"{counts['users']:,}"),
         ("items", f"{counts['items']:,}"),
         ("label", manifest.label),

@@ -84,7 +84,7 @@ def show(context: typer.Context, name: Name) -> None:
     log = impressions.open_impressions(workspace, name)
     summary = impressions.summarise(log)
     out = views.console()
-    out.print(name, views.overview(log.manifest), "", views.periods(summary), "", sep="\n")
+    out.print(name, views.overview(log.manifest, summary), "", views.periods(summary), "", sep="\n")
     out.print(views.histories(summary))
     if log.manifest.fields:
         out.print("", views.fields(log.manifest, summary), sep="\n")
@@ -198,5 +198,7 @@ def _run(
     summary = impressions.summarise(impressions.open_impressions(workspace, name))
     out = views.console()
     done = "was there already, with the same content:" if was_there else "imported as"
-    out.print(f"{done} {name}", views.overview(manifest), "", views.periods(summary), sep="\n")
+    out.print(
+        f"{done} {name}", views.overview(manifest, summary), "", views.periods(summary), sep="\n"
+    )
     out.print(f"\nnext: ctrbench datasets check {name}")

@@ -23,13 +23,9 @@ class PeriodSummary:
     users: int
     evaluable_users: int  # with a click and a non-click in one evaluation group
     items: int  # distinct targets
+    ctr: float  # clicks over impressions, each counted by its sample weight
     first: int | None  # timestamp
     last: int | None
-
-    @property
-    def ctr(self) -> float:
-        """Clicks over impressions."""
-        return self.clicks / self.impressions
 
 
 @dataclass(frozen=True)
@@ -37,6 +33,7 @@ class Summary:
     """A data set in numbers."""
 
     periods: tuple[PeriodSummary, ...]
+    ctr: float  # over all periods
     history_quantiles: dict[float, int]  # of the history lengths over all impressions
     empty_history_share: float  # of all impressions
     filled: dict[str, float]  # share of rows with a value, by field; text fields are left out
@@ -57,6 +54,7 @@ def summarise(impressions: Impressions) -> Summary:
         periods=tuple(
             _period(impressions, p) for p in PERIODS if p in impressions.manifest.periods
         ),
+        ctr=_ctr(impressions, slice(0, len(impressions.click))),
         history_quantiles=quantiles,
         empty_history_share=float(lengths[0] / lengths.sum()),
         filled={name: _filled(column, first) for name, (column, first) in columns.items()},
@@ -76,9 +74,21 @@ def _period(impressions: Impressions, period: str) -> PeriodSummary:
         users=int(np.count_nonzero(shown)),
         evaluable_users=len(np.unique(users[carries])),
         items=int(np.count_nonzero(count_targets(impressions, rows))),
+        ctr=_ctr(impressions, rows),
         first=None if times is None else int(times[rows].min()),
         last=None if times is None else int(times[rows].max()),
     )
+
+
+def _ctr(impressions: Impressions, rows: slice) -> float:
+    """Clicks over impressions, each counted by its sample weight."""
+    clicked = total = 0.0
+    for part in chunks(rows):
+        click, weight = impressions.click[part] == 1, impressions.weight
+        own = np.ones(len(click)) if weight is None else weight[part].astype(np.float64)
+        clicked += float(own[click].sum())
+        total += float(own.sum())
+    return clicked / total
 
 
 def _length_counts(impressions: Impressions) -> np.ndarray:

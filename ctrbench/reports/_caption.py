@@ -17,6 +17,10 @@ SNAPSHOTS = {
     "period": "Histories and click rates are as of the start of the period.",
 }
 GIVEN = "Histories are given by the data set."
+CALIBRATION = {  # by whether the log has sample weights
+    False: "Calibration is relative to the log, which cannot show if non-clicks were left out.",
+    True: "Calibration is relative to the log with its sample weights.",
+}
 NAMES = {
     "gauc": "GAUC",
     "auc": "AUC",
@@ -45,6 +49,7 @@ def caption(plan: Comparison, arms: Arms, family: int, with_items: bool) -> tupl
         _test_users(arms),
         *_trainings(arms),
         *(_baseline(plan, arm) for arm in arms.baselines.values()),
+        CALIBRATION[data.has_weight] if test_metrics(arms) else "",
         _reference(plan),
         _repeated(plan, arms),
     ]

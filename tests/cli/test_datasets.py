@@ -60,6 +60,15 @@ def test_show_and_list(run, log, workspace):
     ]
 
 
+def test_ctr_is_weighted_where_there_are_weights(run, tmp_path):
+    rows = [r | {"weight": 1 if r["click"] else 3} for r in long_log()]
+    output = run("import", "table", "--impressions", csv(tmp_path / "a.csv", rows), "--name", "a")
+    assert "25.00 %, weighted" in output
+    test = next(line.split() for line in output.splitlines() if line.startswith("test"))
+    assert test[3:6] == ["12", "25.00", "%"]
+    assert "25.00 %, weighted" in run("show", "a")
+
+
 def test_check_ends_with_one_where_a_guard_is_an_error(run, tmp_path):
     rows = long_log()
     good = csv(tmp_path / "good.csv", rows)

@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from ctrbench.impressions import items_in_period, open_impressions, summarise
+from ctrbench.impressions import items_in_period, open_impressions, periods, summarise
 from ctrbench.schema import Field
 from ctrbench.workspace import Workspace
 from tests.impressions.logs import build_log, long_log
@@ -17,11 +18,21 @@ def test_summary_of_a_log_counted_by_hand(tmp_path):
     test = summary.periods[-1]
     assert (test.name, test.impressions, test.clicks, test.users) == ("test", 12, 6, 6)
     assert (test.evaluable_users, test.items, test.first, test.last) == (6, 7, 48, 59)
-    assert test.ctr == 0.5
+    assert test.ctr == summary.ctr == 0.5
     # a user's lengths are 0 0 1 1 2 2 3 3 4 4
     assert summary.history_quantiles == {0.1: 0, 0.5: 2, 0.9: 4, 1.0: 4}
     assert summary.empty_history_share == 0.2
     assert summary.filled == {"tags": 3 / 7, "year": 0}
+
+
+def test_ctr_counts_impressions_by_their_weights(tmp_path, monkeypatch):
+    rows = [r | {"weight": 1.0 if r["click"] else 10.0 + r["timestamp"]} for r in long_log()]
+    build_log(Workspace(tmp_path), rows)
+    monkeypatch.setattr(periods, "CHUNK", 7)
+    summary = summarise(open_impressions(Workspace(tmp_path), "log"))
+    assert summary.ctr == pytest.approx(30 / sum(r["weight"] for r in rows))
+    test = [r["weight"] for r in rows if r["timestamp"] >= 48]
+    assert summary.periods[-1].ctr == pytest.approx(6 / sum(test))
 
 
 def test_items_of_a_period_are_its_targets(tmp_path):

@@ -17,6 +17,7 @@ def test_caption_says_what_was_measured():
         "Test: 2,000 impressions of 400 users; 300 evaluable users",
         "carry GAUC on 95.0 % of the impressions.",
         "Baseline (mean of 3 seeds): GAUC 0.6000, AUC 0.7000, log loss 0.6500, predicted over",
+        "Calibration is relative to the log, which cannot show if non-clicks were left out.",
         "shuffled sibling",
         "The split leaks future popularity.",
     ):
@@ -29,6 +30,7 @@ def test_caption_before_any_cell_has_finished():
     text = " ".join(compare(plan(), {}).caption)
     assert "No cell has finished yet." in text
     assert "Baseline (" not in text
+    assert "Calibration" not in text
 
 
 def test_caption_names_the_reference():
@@ -42,7 +44,8 @@ def test_caption_of_a_weighted_data_set_without_pretrain_period_or_controls():
     text = " ".join(compare(plan(dataset=data, rows=(Row("raw"),)), records).caption)
     assert "no pretrain period: codebooks, means and PCA are fitted on train" in text
     assert "Impressions: train 9, test 3." in text
-    assert "sample weight" in text
+    assert "Every metric counts an impression by its sample weight." in text
+    assert "Calibration is relative to the log with its sample weights." in text
     assert "sibling" not in text
 
 
