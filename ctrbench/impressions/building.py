@@ -30,6 +30,8 @@ def build(
 ) -> DatasetManifest:
     """Write the data set `name`; a name that holds the same content already is left as it is.
 
+    What import finds wrong today is noted there all the same.
+
     Raises:
         ConfigError: the name or the split will not do.
         DataError: a period is empty, there are only clicks or none, a field's name is unsuitable,
@@ -47,9 +49,13 @@ def build(
         with atomic_folder(target) as folder:
             return _write(workspace, folder, name, raw, prepared)
     with _scratch(workspace) as scratch:
-        _write(workspace, Path(scratch), name, raw, prepared)
+        made = _write(workspace, Path(scratch), name, raw, prepared)
         _require_same(target, Path(scratch))
-    return read_manifest(workspace, name)
+    there = read_manifest(workspace, name)
+    if there.findings != made.findings:  # imported before they were looked for
+        there = there.model_copy(update={"findings": made.findings})
+        write_json(target / MANIFEST, there.model_dump(mode="json"))
+    return there
 
 
 def _scratch(workspace: Workspace) -> tempfile.TemporaryDirectory[str]:

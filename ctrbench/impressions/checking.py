@@ -71,8 +71,9 @@ def findings(impressions: Impressions, raw_ids: Callable[[], list[str]]) -> tupl
     found = [shared_rows(impressions), labels(impressions)]
     if impressions.manifest.history == "given":
         found += [later_clicks(impressions), _padding(impressions, raw_ids)]
-        target = own_target(impressions)
-        found += [target] * (target.outcome == "error")  # a few are second clicks
+        if impressions.timestamp is None:  # else later clicks say more, for targets are among them
+            target = own_target(impressions)
+            found += [target] * (target.outcome == "error")  # a few are second clicks
     told = [guard.message for guard in found if guard.outcome != "ok"]
     return tuple(f"{message[0].upper()}{message[1:]}." for message in told)
 

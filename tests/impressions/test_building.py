@@ -140,3 +140,16 @@ def test_the_manifest_is_plain_json(tmp_path):
     told = json.loads((tmp_path / "data" / "log" / "manifest.json").read_text())
     assert told["content_hash"] == manifest.content_hash
     assert read_manifest(Workspace(tmp_path), "log") == manifest
+
+
+def test_an_older_data_set_learns_what_import_finds(tmp_path):
+    rows = [r | {"history": ["9", r["item_id"]]} for r in long_log()]
+    made = build_log(Workspace(tmp_path), rows)
+    assert made.findings
+    path = tmp_path / "data" / "log" / "manifest.json"
+    older = json.loads(path.read_text(encoding="utf-8"))
+    del older["findings"]
+    path.write_text(json.dumps(older), encoding="utf-8")
+    assert read_manifest(Workspace(tmp_path), "log").findings == ()
+    assert build_log(Workspace(tmp_path), rows) == made
+    assert read_manifest(Workspace(tmp_path), "log") == made

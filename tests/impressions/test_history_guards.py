@@ -132,6 +132,17 @@ def test_without_times_nothing_is_compared(workspace):
     assert guard(workspace, "later clicks in histories").outcome == "ok"
 
 
+def test_without_times_targets_in_their_histories_are_stored(workspace):
+    names = ["train"] * 30 + ["valid"] * 15 + ["test"] * 15
+    rows = [
+        {"user_id": r["user_id"], "item_id": r["item_id"], "click": r["click"], "period": name}
+        | {"history": [r["item_id"], str(90 + i)] if r["click"] else ["x", f"y{i}"]}
+        for i, (r, name) in enumerate(zip(long_log(), names, strict=True))
+    ]
+    (told,) = build_log(workspace, rows, "given").findings
+    assert told.startswith("30 of 60 impressions show an item of their own history (30 of 30")
+
+
 def padded(rows, fill, before=True, length=6):
     filled = [[fill] * (length - len(r["history"])) for r in rows]
     return [
