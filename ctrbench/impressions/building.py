@@ -93,7 +93,7 @@ def _write(
         content = content_hash(folder, load(Path(scratch)), manifest)
         impressions = from_columns(manifest, dict(load(Path(scratch))))
         require_own_rows(impressions)
-        found = findings(impressions, lambda: list(strings(folder / "items.parquet", "raw_id")))
+        found = findings(impressions, folder)
     manifest = manifest.model_copy(update={"content_hash": content, "findings": found})
     write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
     return manifest

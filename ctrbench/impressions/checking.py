@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
-from ctrbench.impressions.columns import content_hash, load
-from ctrbench.impressions.history_guards import PADDED, later_clicks, padding
+from ctrbench.impressions.columns import content_hash, load, strings
+from ctrbench.impressions.history_guards import later_clicks
 from ctrbench.impressions.opening import (
     derived_folder,
+    field_values,
     items_with_image,
     open_impressions,
-    raw_item_ids,
 )
+from ctrbench.impressions.padding import PADDED, find_padding
 from ctrbench.impressions.period_guards import labels, shared_rows
 from ctrbench.impressions.periods import (
     count_targets,
@@ -56,21 +58,21 @@ def check(workspace: Workspace, name: str) -> list[Guard]:
     found += [guard(impressions) for guard in (*ROW_GUARDS, _unlisted)]
     if manifest.history == "given":
         found.append(later_clicks(impressions))
-        found.append(_padding(impressions, lambda: raw_item_ids(workspace, name)))
+    found.append(_padding(impressions, workspace.data / name))
     found += _users(impressions) + _unseen(impressions)
     return [*found, _images(impressions, items_with_image(workspace, name))]
 
 
-def findings(impressions: Impressions, raw_ids: Callable[[], list[str]]) -> tuple[str, ...]:
+def findings(impressions: Impressions, record: Path) -> tuple[str, ...]:
     """What import found wrong and every reader of a table must know.
 
     Args:
         impressions: As just written.
-        raw_ids: Reads the raw id of each item from 1 on.
+        record: Their folder.
     """
-    found = [shared_rows(impressions), labels(impressions)]
+    found = [shared_rows(impressions), labels(impressions), _padding(impressions, record)]
     if impressions.manifest.history == "given":
-        found += [later_clicks(impressions), _padding(impressions, raw_ids)]
+        found.append(later_clicks(impressions))
         if impressions.timestamp is None:  # else later clicks say more, for targets are among them
             target = own_target(impressions)
             found += [target] * (target.outcome == "error")  # a few are second clicks
@@ -78,17 +80,22 @@ def findings(impressions: Impressions, raw_ids: Callable[[], list[str]]) -> tupl
     return tuple(f"{message[0].upper()}{message[1:]}." for message in told)
 
 
-def _padding(impressions: Impressions, raw_ids: Callable[[], list[str]]) -> Guard:
-    """Are given histories filled up with an item that is none?"""
-    name, item = "padding of histories", padding(impressions)
-    if not item:
-        return Guard(name, "ok", "no item fills up the histories")
-    raw_id = raw_ids()[item - 1]
-    told = (
-        f"item {raw_id} begins or ends more than {100 * PADDED:g} % of the given histories. If it "
-        f"only fills them up, import the log again with --pad {raw_id}"
-    )
-    return Guard(name, "warning", told)
+def _padding(impressions: Impressions, record: Path) -> Guard:
+    """Are given histories or lists filled up with a value that is none?"""
+    name, told = "padding", []
+    for found in find_padding(impressions):
+        where = f"lists of '{found.field}'" if found.field else "given histories"
+        if found.field:
+            value = field_values(record, found.field)[found.code - 1]
+        else:
+            value = next(islice(strings(record / "items.parquet", "raw_id"), found.code - 1, None))
+        told.append(
+            f"{value} begins or ends more than {100 * PADDED:g} % of the {where}; if it only fills "
+            f"them up, import the log again with --pad {value}"
+        )
+    if told:
+        return Guard(name, "warning", ". ".join(told))
+    return Guard(name, "ok", "no value fills up given histories or lists")
 
 
 def _content(stored: str, manifest: DatasetManifest) -> Guard:

@@ -1,4 +1,4 @@
-"""Guards over given histories: clicks that come later, and values that only fill up."""
+"""The guard over given histories: do they hold clicks that come later?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from ctrbench.impressions.periods import CHUNK, chunks, ranges
+from ctrbench.impressions.periods import CHUNK, ranges
 from ctrbench.impressions.row_guards import user_blocks
 from ctrbench.schema import Guard, Impressions
 
@@ -16,10 +16,6 @@ NEVER = np.iinfo(np.int64).min
 # it again: that looks the same in many impressions, but fills no tenth of the histories.
 MANY_IMPRESSIONS = 0.1
 MANY_ENTRIES = 0.1
-PADDED = 0.9  # of the histories: those that begin, or end, with one item
-REPEATED = 0.5  # of them: those in which the next entry is the same
-RARE = 0.001  # of the impressions: those that show it
-FEW_USERS = 10  # of whom all may have begun with the same item
 
 
 @dataclass(frozen=True)
@@ -159,36 +155,3 @@ def _blocks(length: np.ndarray) -> Iterator[np.ndarray]:
     filled = np.flatnonzero(length)
     block = np.cumsum(length[filled]) // CHUNK
     yield from np.split(filled, np.flatnonzero(np.diff(block)) + 1) if len(filled) else ()
-
-
-def padding(impressions: Impressions) -> int:
-    """The item that only fills up given histories, at their start or end; 0: there is none."""
-    shown = np.zeros(impressions.item_rows, np.int64)
-    for part in chunks(slice(0, len(impressions.click))):
-        shown += np.bincount(impressions.item_id[part], minlength=len(shown))
-    for last in (False, True):
-        outer, both, filled = _outer_entries(impressions, last)
-        item = int(outer.argmax())
-        if outer[item] <= PADDED * filled or not item:
-            continue
-        repeated = both[item] > REPEATED * outer[item]
-        rare = shown[item] < RARE * shown.sum() and impressions.user_rows > FEW_USERS
-        if repeated or rare:
-            return item
-    return 0
-
-
-def _outer_entries(impressions: Impressions, last: bool) -> tuple[np.ndarray, np.ndarray, int]:
-    """(V,) histories that begin (or end) with each item, (V,) those that do so twice, and all."""
-    outer = np.zeros(impressions.item_rows, np.int64)
-    both, filled = np.zeros_like(outer), 0
-    for part in chunks(slice(0, len(impressions.click))):
-        length = impressions.history_length[part].astype(np.int64)
-        start, length = impressions.history_start[part][length > 0], length[length > 0]
-        own = impressions.history_items[start + (length - 1 if last else 0)]
-        outer += np.bincount(own, minlength=len(outer))
-        filled += len(own)
-        long = length > 1
-        next_ = impressions.history_items[start[long] + (length[long] - 2 if last else 1)]
-        both += np.bincount(own[long][next_ == own[long]], minlength=len(both))
-    return outer, both, filled

@@ -102,12 +102,17 @@ def vocabulary(workspace: Workspace, name: str, field: str) -> list[str]:
     Raises:
         UnknownNameError: the data set has no such field.
     """
-    import pyarrow.parquet as pq
-
     fields = [f.name for f in read_manifest(workspace, name).fields if f.size]
     if field not in fields:
         raise UnknownNameError("categorical or list field", field, fields)
-    path = record_folder(workspace, name) / "vocabularies.parquet"
+    return field_values(record_folder(workspace, name), field)
+
+
+def field_values(record: Path, field: str) -> list[str]:
+    """The values of a categorical or list field that a record's folder has."""
+    import pyarrow.parquet as pq
+
+    path = record / "vocabularies.parquet"
     with record_errors(path):
         table = pq.read_table(path, columns=["value"], filters=[("field", "=", field)])
     return table.column("value").to_pylist()

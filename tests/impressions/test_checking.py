@@ -36,7 +36,7 @@ def test_a_sound_log_has_no_error(workspace):
         ("evaluable users", "warning"),
         ("evaluable users", "warning"),
     ]
-    assert len(found) == 20
+    assert len(found) == 21
 
 
 def test_one_chunk_or_many_give_the_same(workspace, monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctrbench.impressions import check, history_guards, open_impressions, row_guards
-from ctrbench.impressions.history_guards import GivenHistories, count_later, padding
+from ctrbench.impressions.history_guards import GivenHistories, count_later
 from ctrbench.workspace import Workspace
 from tests.impressions.logs import build_log, long_log, row
 
@@ -141,34 +141,3 @@ def test_without_times_targets_in_their_histories_are_stored(workspace):
     ]
     (told,) = build_log(workspace, rows, "given").findings
     assert told.startswith("30 of 60 impressions show an item of their own history (30 of 30")
-
-
-def padded(rows, fill, before=True, length=6):
-    filled = [[fill] * (length - len(r["history"])) for r in rows]
-    return [
-        r | {"history": more + r["history"] if before else r["history"] + more}
-        for r, more in zip(rows, filled, strict=True)
-    ]
-
-
-@pytest.mark.parametrize("before", [True, False])
-def test_what_fills_up_histories_is_named(workspace, before):
-    rows = with_histories(long_log(length=8), frozen=False)
-    manifest = build_log(workspace, padded(rows, "00", before))
-    found = guard(workspace, "padding of histories")
-    assert found.outcome == "warning"
-    assert "item 00 " in found.message
-    assert "--pad 00" in found.message
-    assert any("Item 00 " in told for told in manifest.findings)
-
-
-def test_an_item_that_is_shown_and_seldom_repeated_is_no_padding(workspace):
-    rows = with_histories(long_log(length=8), frozen=False)
-    build_log(workspace, [r | {"history": ["0", *r["history"]]} for r in rows])
-    assert padding(open_impressions(workspace, "log")) == 0
-
-
-def test_an_item_that_opens_the_histories_of_many_and_is_never_shown(workspace):
-    rows = with_histories(long_log(users=12, length=8), frozen=False)
-    build_log(workspace, [r | {"history": ["-", *r["history"]]} for r in rows])
-    assert "item - " in guard(workspace, "padding of histories").message

@@ -1,0 +1,72 @@
+"""Values that fill up, and values that only look like it."""
+
+import pytest
+
+from ctrbench.impressions import check, open_impressions, periods
+from ctrbench.impressions.padding import Padding, find_padding
+from ctrbench.schema import Field
+from ctrbench.workspace import Workspace
+from tests.impressions.logs import build_log, long_log
+from tests.impressions.test_history_guards import with_histories
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(tmp_path)
+
+
+def guard(workspace, named):
+    (found,) = [guard for guard in check(workspace, "log") if guard.name == named]
+    return found
+
+
+def padded(rows, fill, before=True, length=6):
+    filled = [[fill] * (length - len(r["history"])) for r in rows]
+    return [
+        r | {"history": more + r["history"] if before else r["history"] + more}
+        for r, more in zip(rows, filled, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_what_fills_up_histories_is_named(workspace, before):
+    rows = with_histories(long_log(length=8), frozen=False)
+    manifest = build_log(workspace, padded(rows, "00", before))
+    found = guard(workspace, "padding")
+    assert found.outcome == "warning"
+    assert "00 begins or ends more than 90 % of the given histories" in found.message
+    assert "--pad 00" in found.message
+    assert any(told.startswith("00 begins") for told in manifest.findings)
+
+
+def test_an_item_that_is_shown_and_seldom_repeated_is_no_padding(workspace):
+    rows = with_histories(long_log(length=8), frozen=False)
+    build_log(workspace, [r | {"history": ["0", *r["history"]]} for r in rows])
+    assert find_padding(open_impressions(workspace, "log")) == []
+
+
+def test_an_item_that_opens_the_histories_of_many_and_is_never_shown(workspace):
+    rows = with_histories(long_log(users=12, length=8), frozen=False)
+    build_log(workspace, [r | {"history": ["-", *r["history"]]} for r in rows])
+    assert "- begins" in guard(workspace, "padding").message
+
+
+@pytest.mark.parametrize("of", ["item", "context"])
+def test_lists_that_are_filled_up(workspace, monkeypatch, of):
+    field = Field(name="tags", of=of, kind="list")
+    lists = [["0"] * (4 - i % 4) + [str(k) for k in range(1, i % 4 + 1)] for i in range(60)]
+    items = [{"item_id": str(i), "tags": lists[i]} for i in range(7)]
+    rows = [r | ({"tags": lists[i]} if of == "context" else {}) for i, r in enumerate(long_log())]
+    tables = {"items": items} if of == "item" else None
+    build_log(workspace, rows, fields=(field,), tables=tables)
+    monkeypatch.setattr(periods, "CHUNK", 7)
+    assert find_padding(open_impressions(workspace, "log")) == [Padding("tags", 1)]
+    assert guard(workspace, "padding").message.startswith(
+        "0 begins or ends more than 90 % of the lists of 'tags'; if it only fills them up"
+    )
+
+
+def test_lists_that_all_begin_alike(workspace):
+    field = Field(name="tags", of="context", kind="list")
+    build_log(workspace, [r | {"tags": ["a", r["item_id"]]} for r in long_log()], fields=(field,))
+    assert find_padding(open_impressions(workspace, "log")) == []
