@@ -82,7 +82,5 @@ def test_what_is_no_field(read, columns, message):
 
 
 def test_a_numeric_field_with_a_word_in_it(read):
-    with pytest.raises(
-        DataError, match=r"'a' are no finite numbers of 32 bits: line 3 \(x\)"
-    ):
+    with pytest.raises(DataError, match=r"'a' are no finite numbers of 32 bits: line 3 \(x\)"):
         read({"a": ["1", "x"]}, text=True, kinds={"a": "numeric"})
