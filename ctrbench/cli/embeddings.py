@@ -20,7 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-NUMBER = re.compile(r"-?[\d.,]+( %)?|–")
+NUMBER = re.compile(r"[<>]? ?-?[\d.,]+( %)?|–")
 
 Version = Annotated[str, typer.Argument(help="The version's name.", show_default=False)]
 Dataset = Annotated[str, typer.Option(help="An imported data set.", show_default=False)]
@@ -390,7 +390,7 @@ def _period(covered: embeddings.Coverage) -> tuple[str, ...]:
 
 
 def _share(part: float, whole: float = 1) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "–"
+    return embeddings.percent(part / whole) if whole else "–"
 
 
 def _table(rows: Iterable[tuple[str, ...]]) -> None:

@@ -10,7 +10,15 @@ from ctrbench.embeddings.guards import LARGE_COSINE, Context, check
 from ctrbench.embeddings.joining import add
 from ctrbench.embeddings.readers import Source
 from ctrbench.embeddings.registering import register, registered
-from ctrbench.embeddings.statistics import Coverage, Shares, Statistics, coverage, describe, shares
+from ctrbench.embeddings.statistics import (
+    Coverage,
+    Shares,
+    Statistics,
+    coverage,
+    describe,
+    percent,
+    shares,
+)
 from ctrbench.embeddings.versions import (
     datasets,
     names,
@@ -37,6 +45,7 @@ __all__ = [
     "names",
     "open_version",
     "pairs",
+    "percent",
     "read_manifest",
     "register",
     "registered",

@@ -9,7 +9,7 @@ import numpy as np
 
 from ctrbench.embeddings._rows import row_slices
 from ctrbench.embeddings.deriving import Fitting
-from ctrbench.embeddings.statistics import LOW_COVERAGE, Coverage, Statistics
+from ctrbench.embeddings.statistics import LOW_COVERAGE, Coverage, Statistics, percent
 from ctrbench.embeddings.versions import table_hash
 from ctrbench.schema import DatasetManifest, EmbeddingTable, Guard, VersionManifest
 
@@ -123,8 +123,8 @@ def _warnings(
         yield guard(
             name,
             share >= LOW_COVERAGE,
-            f"{100 * share:.1f} % of the targets have a vector",
-            f"only {100 * share:.1f} % of the targets have a vector: deltas will be diluted",
+            f"{percent(share)} of the targets have a vector",
+            f"only {percent(share)} of the targets have a vector: deltas will be diluted",
         )
 
 

@@ -30,6 +30,18 @@ class Statistics:
     largest_group: int  # items that share the most common vector; 0 or 1: none is shared
 
 
+def percent(share: float) -> str:
+    """A share in per cent, never rounded to none or all.
+
+    >>> percent(0), percent(1e-5), percent(0.25), percent(0.9999), percent(1)
+    ('0.0 %', '< 0.1 %', '25.0 %', '> 99.9 %', '100.0 %')
+    """
+    shown = f"{100 * share:.1f} %"
+    if shown == "0.0 %" and share > 0:
+        return "< 0.1 %"
+    return "> 99.9 %" if shown == "100.0 %" and share < 1 else shown
+
+
 @dataclass(frozen=True)
 class Shares:
     """How much of a data set has a vector, as fractions."""
@@ -44,7 +56,7 @@ class Shares:
             (self.targets, "of all impressions"),
             (self.items, "of the items"),
         ]
-        return ", ".join(f"{100 * share:.1f} % {of}" for share, of in told if share is not None)
+        return ", ".join(f"{percent(share)} {of}" for share, of in told if share is not None)
 
 
 @dataclass(frozen=True)

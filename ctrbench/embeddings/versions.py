@@ -132,9 +132,14 @@ def seal(
         has_vector: (V,) bool.
         provenance: how the vectors were made.
         unmatched: how many ids the data set does not know, and examples of them.
+
+    Raises:
+        DataError: all vectors are zero.
     """
     has_vector = np.array(has_vector)
     zero = _leave_out_zeros(np.load(path / VECTORS, mmap_mode="r+"), has_vector)
+    if zero and not has_vector.any():
+        raise DataError(f"all {zero:,} vectors of {version!r} are zero: nothing was stored.")
     np.save(path / MASK, has_vector)
     table = open_table(path)
     manifest = VersionManifest(

@@ -41,6 +41,10 @@ def test_a_zero_vector_is_none(add, workspace, dtype):
     assert not table.vectors[~table.has_vector].any()
 
 
+def test_a_file_of_zero_vectors(add, workspace):
+    _refused(add, workspace, {"7": [0, 0], "b": [0, 0]}, "all 2 vectors of 'raw' are zero")
+
+
 def test_a_zero_vector_can_be_filled_in_later(add):
     add("old", {"7": [0, 0], "a": [1, 2]})
     new, _ = add("new", {"7": [3, 4]}, append_to="old")
