@@ -65,6 +65,7 @@ class DatasetManifest(Frozen):
     counts: dict[
         str, int
     ]  # impressions, clicks, users, items, history_items, and whatever import counted
+    unknown_codes: tuple[str, ...] = ()  # fields whose unseen values are not their missing ones
     notes: tuple[str, ...] = ()  # what a reader of a table must know, a sentence each
     findings: tuple[str, ...] = ()  # faults that import found, a sentence each: warnings of tables
     content_hash: str  # of everything a cell can depend on; images apart

@@ -18,6 +18,7 @@ from ctrbench.impressions.period_guards import require_own_rows
 from ctrbench.impressions.preparing import Prepared, Progress, Raw, prepare
 from ctrbench.impressions.recording import write_record
 from ctrbench.impressions.splits import LEAK
+from ctrbench.impressions.unseen import with_unknown
 from ctrbench.schema import DatasetManifest
 from ctrbench.workspace import Workspace, check_name
 
@@ -90,8 +91,9 @@ def _write(
     )
     with disk_errors(workspace.cache), _scratch(workspace) as scratch:
         derive(folder, Path(scratch))
-        content = content_hash(folder, load(Path(scratch)), manifest)
         impressions = from_columns(manifest, dict(load(Path(scratch))))
+        manifest = manifest.model_copy(update={"unknown_codes": with_unknown(impressions)})
+        content = content_hash(folder, load(Path(scratch)), manifest)
         require_own_rows(impressions)
         found = findings(impressions, folder)
     manifest = manifest.model_copy(update={"content_hash": content, "findings": found})

@@ -106,6 +106,8 @@ def content_hash(
     facts = manifest.model_dump(mode="json", include={"label", "split", "periods", "history"})
     if manifest.snapshot != "impression":  # what all were before there were others
         facts["snapshot"] = [manifest.snapshot, manifest.snapshot_column]
+    if manifest.unknown_codes:  # data sets were imported before there were any
+        facts["unknown_codes"] = list(manifest.unknown_codes)
     facts["fields"] = [field.model_dump() for field in manifest.fields if field.kind != "text"]
     content = ContentHash()
     content.text("facts", [canonical_json(facts)])

@@ -235,13 +235,13 @@ class _Codes:
     unknown: int  # trained by dropout
 
     @classmethod
-    def of(cls, present: np.ndarray) -> _Codes:
-        """Let a missing value and an unseen one be the same, 0, unless training tells them apart.
+    def of(cls, present: np.ndarray, apart: bool) -> _Codes:
+        """Map values that training does not have to the unknown code.
 
         Args:
             present: (values + 1,) bool, the codes that the training period has; 0 is missing.
+            apart: whether the unknown code is one of its own, or that of missing values.
         """
-        apart = bool(present[0]) and not present.all()
         unknown = len(present) if apart else 0
         return cls(np.where(present, np.arange(len(present)), unknown), unknown)
 
@@ -306,7 +306,7 @@ def _inputs(log: Impressions, settings: ModelSettings, item_seen: np.ndarray) ->
             for name, column in columns.items()
             if settings.fields is None or name in settings.fields or name == "user_id"
         }
-        return _fields(wanted, sizes, seen)
+        return _fields(wanted, sizes, seen, log.manifest.unknown_codes)
 
     return _Inputs(
         item=chosen(log.item_fields, lambda: [np.flatnonzero(item_seen)]),
@@ -318,7 +318,9 @@ def _inputs(log: Impressions, settings: ModelSettings, item_seen: np.ndarray) ->
     )
 
 
-def _fields(columns: dict[str, Column], sizes: dict[str, int], seen: Seen) -> _Fields:
+def _fields(
+    columns: dict[str, Column], sizes: dict[str, int], seen: Seen, apart: tuple[str, ...]
+) -> _Fields:
     """What the rows that were seen, part by part, tell of the columns."""
     coded: dict[str, Column] = {}
     numeric: dict[str, np.ndarray] = {}
@@ -332,7 +334,7 @@ def _fields(columns: dict[str, Column], sizes: dict[str, int], seen: Seen) -> _F
         present = np.zeros(sizes[name], bool)
         for rows in seen():
             present[_gather(column, rows)[0] if isinstance(column, Ragged) else column[rows]] = True
-        known[name] = _Codes.of(present)
+        known[name] = _Codes.of(present, name in apart)
     return _Fields(
         columns=coded,
         known=known,

@@ -28,6 +28,23 @@ def unseen_values(impressions: Impressions) -> dict[str, UnseenValues]:
     return {field.name: _unseen(impressions, field) for field in coded}
 
 
+def with_unknown(impressions: Impressions) -> tuple[str, ...]:
+    """Categorical fields for which `train` misses values, and others hold some that it lacks.
+
+    A model gives these one code for missing values and another for unseen ones. Elsewhere either
+    never happens, and one code serves.
+    """
+    found = []
+    for field in impressions.manifest.fields:
+        if field.kind != "categorical":
+            continue
+        known = np.zeros(field.size + 1, bool)
+        for column, shown in _parts(impressions, field, "train"):
+            known[_codes(column, shown > 0)] = True
+        found += [field.name] * bool(known[0] and not known.all())
+    return tuple(found)
+
+
 def _unseen(impressions: Impressions, field: Field) -> UnseenValues:
     known, later = (np.zeros(field.size + 1, bool) for _ in range(2))
     known[0] = True

@@ -7,6 +7,8 @@ import torch
 from ctrbench.impressions import periods
 from ctrbench.impressions.packing import Packer, _user_statistics
 from ctrbench.impressions.slots import HistorySlots
+from ctrbench.impressions.unseen import with_unknown
+from ctrbench.schema import Field
 from ctrbench.seeding import stream
 from ctrbench.settings import ModelSettings
 from tests.impressions.test_slots import slow_history
@@ -96,8 +98,17 @@ def of_ages(slots, ages, absent=25):
     user[train][user[train] == absent] = 1
     fields = {"age": np.resize(np.array(ages, np.int32), log.user_rows)}
     fields["age"][[0, absent]] = 0, 5
-    changed = dataclasses.replace(log, user_id=user, user_fields=fields)
+    field = Field(name="age", of="user", kind="categorical", size=5)
+    changed = with_field(dataclasses.replace(log, user_id=user, user_fields=fields), field)
     return changed, packer(HistorySlots(changed, 10))
+
+
+def with_field(log, field):
+    """A log that has just been imported with one more field."""
+    manifest = log.manifest.model_copy(update={"fields": (*log.manifest.fields, field)})
+    log = dataclasses.replace(log, manifest=manifest)
+    manifest = manifest.model_copy(update={"unknown_codes": with_unknown(log)})
+    return dataclasses.replace(log, manifest=manifest)
 
 
 def shown(log, made, user, dropout=None):
@@ -122,11 +133,20 @@ def test_an_unseen_value_is_unknown_where_none_is_missing_in_train(slots):
 
 def test_a_missing_value_is_unknown_where_all_are_seen(slots):
     age = np.arange(slots.impressions.user_rows, dtype=np.int32) % 6
-    log = dataclasses.replace(slots.impressions, user_fields={"age": age})
+    field = Field(name="age", of="user", kind="categorical", size=5)
+    log = with_field(dataclasses.replace(slots.impressions, user_fields={"age": age}), field)
     made = packer(HistorySlots(log, 10))
     assert made.sizes.row_codes["age"] == 6
     assert [shown(log, made, user) for user in (6, 11)] == [0, 5]
     assert shown(log, made, 11, (1.0, stream(1, "id_dropout"))) == 0
+
+
+def test_data_sets_imported_before_keep_their_codes(slots):
+    log, _ = of_ages(slots, [0, 1, 2, 3, 4])
+    manifest = log.manifest.model_copy(update={"unknown_codes": ()})
+    made = packer(HistorySlots(dataclasses.replace(log, manifest=manifest), 10))
+    assert made.sizes.row_codes["age"] == 6
+    assert [shown(log, made, user) for user in (5, 25)] == [0, 0]
 
 
 def test_later_clicks_change_nothing_before(slots):
