@@ -14,7 +14,6 @@ from pydantic import (
     BeforeValidator,
     Field,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     ValidationError,
 )
@@ -22,7 +21,13 @@ from pydantic import (
 from ctrbench.atomic import atomic_file
 from ctrbench.errors import ConfigError, raise_all, refusal, unknown_name
 from ctrbench.schema import Control, Frozen
-from ctrbench.settings import ModelSettings, TrainingSettings
+from ctrbench.settings import (
+    BatchSize,
+    LearningRate,
+    ModelSettings,
+    RateFactor,
+    TrainingSettings,
+)
 from ctrbench.slices import Slice
 from ctrbench.stats import parse_points
 from ctrbench.yaml_file import Lines, read_yaml
@@ -80,9 +85,9 @@ class TuneSettings(Frozen):
     """What `ctrbench tune` tries; choices are made on `valid` only."""
 
     seeds: Seeds = (100,)  # apart from the matrix' own
-    batch_size: tuple[PositiveInt, ...] = ()  # tried for the baseline, then held for all
-    learning_rate: tuple[PositiveFloat, ...] = ()  # tried for the baseline, then held for all
-    learning_rate_factor: tuple[PositiveFloat, ...] = ()  # tried for every mode's image block
+    batch_size: tuple[BatchSize, ...] = ()  # tried for the baseline, then held for all
+    learning_rate: tuple[LearningRate, ...] = ()  # tried for the baseline, then held for all
+    learning_rate_factor: tuple[RateFactor, ...] = ()  # tried for every mode's image block
     versions: Versions | None = None  # on which the factor is chosen; null: all
 
 

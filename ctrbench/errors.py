@@ -53,6 +53,7 @@ REFUSALS = {  # what pydantic calls a mistake -> in words; {…} are the limits 
     **dict.fromkeys(("tuple_type", "list_type"), "must be a list, such as [a, b]"),
     **dict.fromkeys(("dict_type", "model_type"), "must hold `key: value` pairs"),
     "too_short": "must not be empty",
+    "too_long": "must hold at most {max_length} entries",
     "string_type": "must be text, in quotes if it looks like a number",
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
     **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),

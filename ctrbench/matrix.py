@@ -351,8 +351,10 @@ def _data_problems(
         if period != "valid"
     ]
     train = log.rows("train")
+    rows = train.stop - train.start
+    found += _batch_problems(file, rows)
     for training in file.training:
-        found += _warm_start_problems(training, train.stop - train.start)
+        found += _warm_start_problems(training, rows)
     fitting = impressions.items_in_period(log, log.fitting_period)
     for name, manifest in versions.items():
         table = embeddings.open_version(workspace, dataset.name, name)
@@ -366,6 +368,22 @@ def _data_problems(
             where = f"modes.{column.label} on version '{name}'"
             found += [f"{where}: {problem}" for problem in problems]
     return found
+
+
+def _batch_problems(file: BenchmarkFile, impressions: int) -> list[str]:
+    """Batches of more than there is to train on: an epoch would be a single step."""
+    tried = file.tune.batch_size if file.tune else ()
+    sizes = {
+        "training.batch_size": [training.batch_size for training in file.training],
+        "tune.batch_size": tried,
+    }
+    return [
+        f"{where} {size:,} exceeds the {impressions:,} training impressions, so that an epoch "
+        f"would be one step; choose at most {max(impressions // 10, 1):,}"
+        for where, given in sizes.items()
+        for size in given
+        if size > impressions
+    ]
 
 
 def _warm_start_problems(training: TrainingSettings, impressions: int) -> list[str]:

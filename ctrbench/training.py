@@ -24,8 +24,6 @@ from ctrbench.settings import TrainingSettings
 
 PREDICT_ROWS = 1024  # impressions per batch outside training
 CURVE_POINTS = 20  # per epoch
-SMALL_TABLE = 1000  # rows; all of them are moved at every step whatever the optimiser
-LARGE_TABLE = 200_000  # rows, above which `auto` moves those of a batch alone
 
 Progress = Callable[[float], None]  # share of the work done, 0 to 1
 Observer = Callable[[CurvePoint], None]
@@ -159,10 +157,9 @@ def predict(model: Backbone, packer: Packer, period: str, progress: Progress) ->
 def optimizers(model: Backbone, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
     """Of embedding tables, and of the rest; the image block has its own learning-rate factor."""
     image, rate, kind = model.image_parameters(), settings.learning_rate, settings.table_optimizer
-    smallest = {"adam": np.inf, "auto": LARGE_TABLE}.get(kind, SMALL_TABLE)
     of_tables = []
     for table in model.tables():
-        table.sparse = table.num_embeddings > smallest
+        table.sparse = table.num_embeddings > settings.dense_rows
         if table.sparse:
             of_tables.append(table.weight)
     apart = {id(parameter) for parameter in (*image, *of_tables)}

@@ -70,6 +70,15 @@ def test_mode_is_alive(name, slots):
     assert np.abs(predictions[0] - predictions[1]).max() > 1e-4
 
 
+@pytest.mark.parametrize("name", MODES)
+def test_mode_knows_how_many_numbers_it_learns(name, slots):
+    mode = make(name)
+    prepared = mode.prepare(images(slots), slots, 0)
+    found = torch.nn.ModuleDict(mode.layers(prepared))
+    width = images(slots).vectors.shape[1]
+    assert mode.learned(width) == sum(one.numel() for one in found.parameters())
+
+
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("name", MODES)
 def test_image_block_that_says_nothing_gives_the_baselines_logits(

@@ -27,8 +27,8 @@ def test_l2_is_the_papers_sum_over_known_ids(sparse):
 
 @pytest.mark.parametrize("kind", get_args(TableOptimizer))
 def test_every_parameter_is_trained_by_one_optimizer(slots, monkeypatch, kind):
-    monkeypatch.setattr(training, "SMALL_TABLE", 20)
-    monkeypatch.setattr(training, "LARGE_TABLE", 20)
+    monkeypatch.setattr("ctrbench.settings.SMALL_TABLE", 20)
+    monkeypatch.setattr("ctrbench.settings.LARGE_TABLE", 20)
     model, _ = build("vector", slots)
     found = training.optimizers(model, TrainingSettings(table_optimizer=kind))
     trained = [p for o in found for group in o.param_groups for p in group["params"]]
@@ -45,7 +45,7 @@ def test_auto_leaves_tables_of_ordinary_size_to_adam(slots):
 
 
 def test_rows_that_no_batch_holds_stay_where_they_are(slots, monkeypatch):
-    monkeypatch.setattr(training, "SMALL_TABLE", 0)
+    monkeypatch.setattr("ctrbench.settings.SMALL_TABLE", 0)
     model, packer = build("none", slots)
     before = model.id_embedding.weight.detach().clone()
     settings = TrainingSettings(batch_size=64, table_optimizer="lazy_adam", id_dropout=0)
@@ -72,7 +72,7 @@ def test_curve_counts_every_impression_of_every_epoch(slots):
 
 def test_diverging_loss_is_told_with_its_cure(slots):
     model, packer = build("none", slots)
-    settings = TrainingSettings(batch_size=64, learning_rate=1e30)
+    settings = TrainingSettings(batch_size=64).model_copy(update={"learning_rate": 1e30})
     with pytest.raises(DivergedError, match=r"after \d+ impressions; lower training.learning_rate"):
         fit(model, packer, settings, 0, **QUIET)
 

@@ -15,6 +15,7 @@ from ctrbench.models import load_loops
 from ctrbench.reports import CEILING, Comparison, ComparisonTable, compare
 from ctrbench.reports import Row as TableRow
 from ctrbench.runner import changed_modes, missing_cells, stored_records
+from ctrbench.runner.memory import largest_bytes, machine_bytes, require_memory
 from ctrbench.runner.sequential import Outcome
 from ctrbench.runner.tune import Tuning
 from ctrbench.schema import Cell, CellRecord
@@ -24,8 +25,6 @@ from ctrbench.workspace import Workspace
 
 # Before anything is stored, from the default model on one core of a 2.25 GHz server processor:
 FIRST_GUESS_ROWS_PER_S = 25_000  # impressions trained or predicted
-LIBRARIES_BYTES = 450e6  # of a process before it holds any data
-BYTES_PER_PARAMETER = 16  # weight, gradient, two moments of Adam
 
 
 def comparison_table(
@@ -131,12 +130,26 @@ def print_plan(workspace: Workspace, matrix: Matrix, jobs: int) -> None:
         print_missing_loops()
         seconds, source = _expected_seconds(workspace, matrix, records)
         total = len(missing) * seconds / min(jobs, len(missing))
-        memory = min(jobs, len(missing)) * _expected_bytes(matrix, records)
+        each = _expected_bytes(workspace, missing, records)
+        memory = min(jobs, len(missing)) * each
         console.print(
             f"About {_duration(total)} with {jobs} job(s) ({seconds:.0f} s a cell, {source}) "
             f"and {memory / 1e9:.1f} GB of memory.",
             highlight=False,
         )
+        _print_lack_of_memory(memory, each)
+        require_memory(workspace, missing)
+
+
+def _print_lack_of_memory(together: float, each: float) -> None:
+    """Say on stderr if so many jobs at once take more memory than there is."""
+    available = machine_bytes()
+    if each <= available < together:
+        text = (
+            f"That is more than the {available / 1e9:.1f} GB there are, and the system ends "
+            f"processes that ask for more: give --jobs {available // int(each)}."
+        )
+        Console(stderr=True).print(text, highlight=False)
 
 
 def print_missing_loops() -> None:
@@ -309,17 +322,12 @@ def _expected_seconds(
     return (passes + measured / 3) / FIRST_GUESS_ROWS_PER_S + 1, "a first guess"
 
 
-def _expected_bytes(matrix: Matrix, records: dict[str, CellRecord]) -> float:
-    """Memory of one process."""
+def _expected_bytes(
+    workspace: Workspace, missing: list[Cell], records: dict[str, CellRecord]
+) -> float:
+    """Memory of one process: as stored cells took, if they took more than is sure beforehand."""
     peaks = [record.peak_memory_bytes for record in records.values() if record.status == "done"]
-    if peaks:
-        return max(peaks)
-    counts, model = matrix.dataset.counts, matrix.file.model
-    embedded = counts["items"] * model.embedding_size
-    if model.user_id:
-        embedded += counts["users"] * model.field_embedding_size
-    widest = max((version.width for version in matrix.versions.values()), default=0)
-    return LIBRARIES_BYTES + BYTES_PER_PARAMETER * embedded + 4 * counts["items"] * widest
+    return max(*peaks, largest_bytes(workspace, missing), 1)
 
 
 def _duration(seconds: float) -> str:

@@ -2,7 +2,8 @@
 
 A mode is one file with one class. Its fields are its settings; its methods are asked in this order:
 
-1. `problems` (no data): settings that cannot work, said before anything is trained.
+1. `problems` and `learned` (no data): settings that cannot work, and the memory they take, said
+   before anything is trained.
 2. `prepare` (numpy, once per data set, version and settings; cached): image vectors in, arrays per
    item and per history slot out. Codebooks, reduced vectors and similarities are made here.
 3. `layers` and `starting_ids` (torch, once per cell): what is learned, drawn from the cell's own
@@ -23,12 +24,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from pydantic import PositiveFloat
+from pydantic import ConfigDict
 
 from ctrbench.embeddings.directions import bring_into_range
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.schema import Frozen
-from ctrbench.settings import ModelSettings
+from ctrbench.settings import ModelSettings, RateFactor
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -100,7 +101,9 @@ class Injection(Frozen, ABC):
     starts_ids: ClassVar[bool] = False  # True: `starting_ids` gives one; one part of several may
     revision: ClassVar[int] = 1  # raised by its author when equal settings give other results
 
-    learning_rate_factor: PositiveFloat = 1.0  # of the image block, relative to the model's
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    learning_rate_factor: RateFactor = 1.0  # of the image block, relative to the model's
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
         """Why these settings cannot work on a version; asked before any cell is trained.
@@ -126,6 +129,11 @@ class Injection(Frozen, ABC):
         Raises:
             DataError: the vectors cannot serve, for instance too few of them.
         """
+
+    def learned(self, width: int) -> int:
+        """How many numbers `layers` learns on vectors of width D; `plan` asks it for memory."""
+        del width
+        return 0
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
         """Learned parts by name; made under the cell's own random stream for images."""

@@ -48,6 +48,11 @@ def numbered(code: np.ndarray, has_vector: np.ndarray, codebook_size: int) -> np
     return rows
 
 
+def table_numbers(levels: int, codebook_size: int, width: int) -> int:
+    """How many numbers a code table holds."""
+    return (1 + levels * codebook_size) * width
+
+
 def code_table(levels: int, codebook_size: int, width: int, std: float) -> nn.Embedding:
     """The embedding that `numbered` points into."""
     from torch import nn

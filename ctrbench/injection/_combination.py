@@ -78,6 +78,10 @@ class Combination(Injection):
         }
         return Prepared(**kinds)
 
+    def learned(self, width: int) -> int:
+        """Every part's."""
+        return sum(part.learned(width) for part in self.parts.values())
+
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
         """Every part's layers, under its name."""
         from torch import nn

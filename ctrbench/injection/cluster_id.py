@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
 
 from ctrbench.clustering import Method, code_facts, collisions, fit_by, nearest_code
 from ctrbench.impressions.slots import HistorySlots
@@ -16,9 +15,10 @@ from ctrbench.injection._codes import (
     code_table,
     embedded,
     numbered,
+    table_numbers,
     too_few_items,
 )
-from ctrbench.settings import ModelSettings
+from ctrbench.settings import ModelSettings, Std, Width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,8 +39,8 @@ class ClusterId(Injection):
     revision: ClassVar[int] = 3  # 2: embedding_std 0.5 instead of 0.1; 3: 0.01
 
     codebook_size: CodebookSize = 200  # K, cluster centres
-    width: PositiveInt = 16  # of the code's embedding
-    embedding_std: PositiveFloat = CODE_STD  # of its starting values
+    width: Width = 16  # of the code's embedding
+    embedding_std: Std = CODE_STD  # of its starting values
     method: Method = "kmeans"  # spherical: centres of length one; hierarchical: for large K
     center: bool = False  # subtract the mean vector before normalising
 
@@ -57,6 +57,10 @@ class ClusterId(Injection):
             item={"code": numbered(code[:, None], has, self.codebook_size)},
             facts=code_facts(code, self.codebook_size) | {"collisions": collisions(code)},
         )
+
+    def learned(self, width: int) -> int:
+        """Those of the table."""
+        return table_numbers(1, self.codebook_size, self.width)
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
         """The embedding of the codes."""

@@ -6,14 +6,20 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
 
 from ctrbench.clustering import code_facts
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
-from ctrbench.injection._codes import CODE_STD, CodebookSize, code_table, embedded, numbered
+from ctrbench.injection._codes import (
+    CODE_STD,
+    CodebookSize,
+    code_table,
+    embedded,
+    numbered,
+    table_numbers,
+)
 from ctrbench.seeding import stream
-from ctrbench.settings import ModelSettings
+from ctrbench.settings import ModelSettings, Std, Width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,8 +42,8 @@ class HashId(Injection):
 
     kind: Literal["random", "simhash"] = "simhash"
     codebook_size: CodebookSize = 256  # K, a power of two
-    width: PositiveInt = 16  # of the code's embedding
-    embedding_std: PositiveFloat = CODE_STD  # of its starting values
+    width: Width = 16  # of the code's embedding
+    embedding_std: Std = CODE_STD  # of its starting values
     center: bool = False  # subtract the mean vector before normalising
 
     @property
@@ -69,6 +75,10 @@ class HashId(Injection):
             item={"code": numbered(code[:, None], has, self.codebook_size)},
             facts=code_facts(code, self.codebook_size),
         )
+
+    def learned(self, width: int) -> int:
+        """Those of the table."""
+        return table_numbers(1, self.codebook_size, self.width)
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
         """The embedding of the codes."""

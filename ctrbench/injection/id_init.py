@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-from pydantic import PositiveFloat
 
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 from ctrbench.seeding import stream
-from ctrbench.settings import ModelSettings
+from ctrbench.settings import ModelSettings, Std
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +34,7 @@ class IdInit(Injection):
     starts_ids: ClassVar[bool] = True
 
     projection: Literal["pca", "random", "none"] = "pca"
-    std: PositiveFloat = 0.1  # of the starting values, over all items and dimensions
+    std: Std = 0.1  # of the starting values, over all items and dimensions
     center: bool = True  # subtract the mean vector before normalising
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
 
 from ctrbench.clustering import fit_product, level_facts, product_codes
 from ctrbench.impressions.slots import HistorySlots
@@ -17,9 +16,10 @@ from ctrbench.injection._codes import (
     code_table,
     embedded,
     numbered,
+    table_numbers,
     too_few_items,
 )
-from ctrbench.settings import ModelSettings
+from ctrbench.settings import ModelSettings, Std, Width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,11 +39,11 @@ class ProductId(Injection):
     seeded: ClassVar[bool] = True
     revision: ClassVar[int] = 3  # embedding_std 0.1; 0.01 in revision 2
 
-    parts: PositiveInt = 4  # P
+    parts: Width = 4  # P
     codebook_size: CodebookSize = 64  # K, centres of each part
-    width: PositiveInt = 16  # of a code's embedding
+    width: Width = 16  # of a code's embedding
     combine: Combine = "concat"  # embeddings of the parts: side by side, or added up
-    embedding_std: PositiveFloat = CODES_STD  # of their starting values
+    embedding_std: Std = CODES_STD  # of their starting values
     center: bool = False  # subtract the mean vector before normalising
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
@@ -64,6 +64,10 @@ class ProductId(Injection):
             item={"code": numbered(code, has, self.codebook_size)},
             facts=level_facts(code, self.codebook_size),
         )
+
+    def learned(self, width: int) -> int:
+        """Those of the table."""
+        return table_numbers(self.parts, self.codebook_size, self.width)
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
         """The embeddings of the codes, all parts in one table."""

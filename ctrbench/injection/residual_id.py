@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from ctrbench.clustering import fit_residual, level_facts, residual_codes
 from ctrbench.impressions.slots import HistorySlots
@@ -17,9 +17,10 @@ from ctrbench.injection._codes import (
     code_table,
     embedded,
     numbered,
+    table_numbers,
     too_few_items,
 )
-from ctrbench.settings import ModelSettings
+from ctrbench.settings import ModelSettings, Std, Width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,9 +39,9 @@ class ResidualId(Injection):
 
     levels: Annotated[int, Field(ge=1, le=32)] = 3  # L
     codebook_size: CodebookSize = 64  # K, centres of each level
-    width: PositiveInt = 16  # of a code's embedding
+    width: Width = 16  # of a code's embedding
     combine: Combine = "concat"  # embeddings of the levels: side by side, or added up
-    embedding_std: PositiveFloat = CODES_STD  # of their starting values
+    embedding_std: Std = CODES_STD  # of their starting values
     center: bool = False  # subtract the mean vector before normalising
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
@@ -56,6 +57,10 @@ class ResidualId(Injection):
             item={"code": numbered(code, has, self.codebook_size)},
             facts=level_facts(code, self.codebook_size),
         )
+
+    def learned(self, width: int) -> int:
+        """Those of the table."""
+        return table_numbers(self.levels, self.codebook_size, self.width)
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
         """The embeddings of the codes, all levels in one table."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-from pydantic import PositiveFloat
+from pydantic import Field
 
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 from ctrbench.injection._similarity import slot_cosines
-from ctrbench.settings import ModelSettings
+from ctrbench.settings import ModelSettings, RateFactor
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,9 +30,9 @@ class SimAttention(Injection):
 
     revision: ClassVar[int] = 2  # learning_rate_factor 3; 30 in revision 1
 
-    learning_rate_factor: PositiveFloat = 3.0  # four numbers, which have far to go
-    temperature: PositiveFloat = 0.1  # start of tau
-    similarity: float = 0.1  # start of g2
+    learning_rate_factor: RateFactor = 3.0  # four numbers, which have far to go
+    temperature: Annotated[float, Field(ge=1e-6, le=1e6)] = 0.1  # start of tau
+    similarity: Annotated[float, Field(ge=-1e6, le=1e6)] = 0.1  # start of g2
     center: bool = False  # subtract the mean vector before normalising
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
@@ -46,6 +46,10 @@ class SimAttention(Injection):
         cosines = slot_cosines(images, slots, self.center)
         score = slots.stored(np.float32, (cosine for cosine, _ in cosines))
         return Prepared(slot={"score": score})
+
+    def learned(self, width: int) -> int:
+        """The four."""
+        return 4
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
         """The three weights and the logarithm of tau, which so stays positive."""

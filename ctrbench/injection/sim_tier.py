@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 from ctrbench.injection._similarity import slot_cosines
+from ctrbench.settings import Width
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,7 +29,7 @@ class SimTier(Injection):
 
     tiers: Annotated[int, Field(ge=1, le=1000)] = 20  # N, bins
     counts: Literal["plain", "log", "log_embedding"] = "log"  # log: log(1 + count)
-    width: PositiveInt = 4  # of a bin's vector; log_embedding only
+    width: Width = 4  # of a bin's vector; log_embedding only
     center: bool = False  # subtract the mean vector before normalising
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
@@ -39,6 +40,10 @@ class SimTier(Injection):
 
     def _place(self, cosine: np.ndarray) -> np.ndarray:
         return np.floor((cosine + 1) / 2 * self.tiers).clip(0, self.tiers - 1)
+
+    def learned(self, width: int) -> int:
+        """Those of the bins' vectors."""
+        return self.tiers * self.width if self.counts == "log_embedding" else 0
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
         """A vector for every bin, where asked for."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import PositiveInt
 
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
+from ctrbench.settings import Width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +24,7 @@ class Vector(Injection):
     Source: COURIER, appendix section 1, "Vector".
     """
 
-    width: PositiveInt = 16  # of the projection W e
+    width: Width = 16  # of the projection W e
     center: bool = False  # subtract the mean vector before normalising
     scale: Literal["unit", "standard"] = "unit"  # length one, or every dimension of variance 1 / D
     batch_norm: bool = False  # of W e, over the distinct items of a batch
@@ -45,6 +45,10 @@ class Vector(Injection):
                 "missing": ~has[:, None],  # (V, 1)
             }
         )
+
+    def learned(self, width: int) -> int:
+        """Those of W, of two for each of its outputs, and of the gate."""
+        return self.width * (width + 2 * self.batch_norm) + self.gate
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
         """The projection W, and what is asked for after it."""

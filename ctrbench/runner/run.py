@@ -19,6 +19,7 @@ from ctrbench.injection import code_hash
 from ctrbench.matrix import Matrix
 from ctrbench.runner.cell import cell_lock, failed_record, is_missing, run_cell
 from ctrbench.runner.measure import WHOLE, slice_metrics, user_influences
+from ctrbench.runner.memory import require_memory
 from ctrbench.runner.probes import probe_predictions
 from ctrbench.runner.reference import ceiling_metrics, reference_metrics
 from ctrbench.schema import MODE_CODE, Cell, CellRecord
@@ -98,8 +99,10 @@ def run_cells(
     Two runs at once share the work: a cell that the other trains is waited for.
 
     Raises:
-        CtrBenchError: results cannot be written; what was stored stays.
+        CtrBenchError: results cannot be written; what was stored stays. A ConfigError where cells
+            cannot fit into this machine's memory.
     """
+    require_memory(workspace, cells)
     versions = environment()
     by_json = {cell.model_dump_json(): cell for cell in cells}
     parts = tuple(part.model_dump_json() for part in slices)

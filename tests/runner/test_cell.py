@@ -1,7 +1,6 @@
 import torch
 from threadpoolctl import threadpool_info
 
-from ctrbench import training
 from ctrbench.runner import cell as cells
 from ctrbench.runner.cell import _one_thread, run_cell
 from tests.benchmark import matrix
@@ -24,7 +23,7 @@ def test_a_record_tells_what_was_not_as_usual(workspace, monkeypatch):
     assert usual is not None
     assert usual.settings["training"]["table_optimizer"] == "auto"
     assert "loops" not in usual.environment
-    monkeypatch.setattr(training, "LARGE_TABLE", 1)
+    monkeypatch.setattr("ctrbench.settings.LARGE_TABLE", 1)
     monkeypatch.setattr(cells, "load_loops", lambda: None)
     other = run_cell(workspace, found.cell(None, None, 1), (), {}, lambda share: None)
     assert other is not None

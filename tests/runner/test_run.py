@@ -110,7 +110,7 @@ def test_order_of_rows_in_the_vector_file_changes_nothing(workspace, tmp_path):
 
 
 def test_diverged_cell_is_stored_as_failed_and_its_siblings_go_on(workspace):
-    text = SMALL.replace("vector: {width: 4}", "vector: {learning_rate_factor: 1e38}")
+    text = SMALL.replace("vector: {width: 4}", "vector: {learning_rate_factor: 1e9}")
     records, trained = run(workspace, text)
     failed = [record for record in records.values() if record.status == "failed"]
     assert {record.cell.mode for record in failed} == {"vector"}

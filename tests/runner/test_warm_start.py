@@ -42,7 +42,7 @@ def test_parts_divide_train(slots):
 
 @pytest.mark.parametrize("kind", ["adam", "lazy_adam"])
 def test_arm_starts_with_the_baselines_logits_and_optimiser(slots, kind, monkeypatch):
-    monkeypatch.setattr("ctrbench.training.SMALL_TABLE", 20)
+    monkeypatch.setattr("ctrbench.settings.SMALL_TABLE", 20)
     settings = WARM.model_copy(update={"table_optimizer": kind})
     state, _ = learned(slots, settings)
     (arm, packer), (baseline, _) = build("cluster_id", slots), build("none", slots)

@@ -1,0 +1,95 @@
+import pytest
+import torch
+
+from ctrbench.errors import ConfigError
+from ctrbench.injection import load_mode
+from ctrbench.runner import memory
+from ctrbench.runner.building import build
+from ctrbench.runner.memory import LIBRARIES_BYTES, expected_bytes, require_memory
+from ctrbench.training import optimizers
+from tests.benchmark import SMALL, matrix
+
+GIGABYTE = 10**9
+
+
+def cell_of(workspace, mode, text=SMALL):
+    return next(cell for cell in matrix(workspace, text).cells() if cell.mode == mode)
+
+
+def trained_bytes(model, training):
+    """Of all that an optimiser has after a step: weights, gradients and its state."""
+    chosen = optimizers(model, training)
+    total = 0
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+        total += 2 * parameter.nbytes
+    for optimizer in chosen:
+        optimizer.step()
+        total += sum(
+            value.nbytes
+            for state in optimizer.state.values()
+            for value in state.values()
+            if isinstance(value, torch.Tensor) and value.ndim
+        )
+    return total
+
+
+@pytest.mark.parametrize("mode", ["none", "vector", "cluster_id"])
+def test_what_is_expected_is_what_training_holds_but_for_the_layers_of_histories(workspace, mode):
+    large = "embedding_size: 512, attention_weights: uniform"
+    text = SMALL.replace("embedding_size: 4", large).replace("256", "1")
+    cell = cell_of(workspace, mode, text)
+    parts = build(workspace, cell)
+    held = trained_bytes(parts.model, parts.training)
+    assert 0.75 * held < expected_bytes(workspace, cell) - LIBRARIES_BYTES <= held + 100_000
+
+
+def test_tables_whose_gradients_are_sparse_take_less(workspace, monkeypatch):
+    text = SMALL.replace("embedding_size: 4", "embedding_size: 1000")
+    dense = expected_bytes(workspace, cell_of(workspace, "none", text))
+    monkeypatch.setattr("ctrbench.settings.LARGE_TABLE", 60)  # 61 items and the unknown one
+    items = matrix(workspace, text).dataset.counts["items"] + 1
+    assert dense - expected_bytes(workspace, cell_of(workspace, "none", text)) == 4 * items * 1000
+
+
+@pytest.mark.parametrize(
+    ("mode", "change"),
+    [
+        ("none", ("embedding_size: 4", "embedding_size: 4096")),
+        ("none", ("field_embedding_size: 2", "field_embedding_size: 4096")),
+        ("none", ("top: [8]", "top: [4096, 4096]")),
+        ("vector", ("vector: {width: 4}", "vector: {width: 4096}")),
+        ("hash_id", ("sim_score: {}", "hash_id: {codebook_size: 65536}")),
+    ],
+)
+def test_cell_that_cannot_fit_is_refused_by_name(workspace, monkeypatch, mode, change):
+    small = matrix(workspace, SMALL.replace("sim_score: {}", "hash_id: {codebook_size: 64}"))
+    large = matrix(workspace, SMALL.replace(*change))
+    limit = 100_000 + max(expected_bytes(workspace, cell) for cell in small.cells())
+    monkeypatch.setattr(memory, "machine_bytes", lambda: limit)
+    require_memory(workspace, small.cells())
+    with pytest.raises(ConfigError, match=r"need more than the 0.5 GB .*batch_size:") as error:
+        require_memory(workspace, large.cells())
+    name = "Baseline" if mode == "none" else "oracle"
+    assert f"{name} / {mode}: " in str(error.value)
+
+
+def test_codes_of_a_combination_are_counted():
+    mode = load_mode("vector+hash_id", {"vector.width": 3, "hash_id.codebook_size": 8})
+    assert mode.learned(10) == 3 * 10 + 9 * 16
+
+
+def test_what_is_trained_elsewhere_takes_no_memory_here(workspace):
+    cell = cell_of(workspace, "none", SMALL.replace("embedding_size: 4", "embedding_size: 4096"))
+    training = {**cell.training, "device": "cuda"}
+    elsewhere = cell.model_copy(update={"training": training})
+    assert expected_bytes(workspace, elsewhere) == LIBRARIES_BYTES
+
+
+def test_limit_of_a_container(tmp_path, monkeypatch):
+    (tmp_path / "max").write_text("max\n")
+    monkeypatch.setattr(memory, "LIMITS", (tmp_path / "max", tmp_path / "none"))
+    whole = memory.machine_bytes()
+    assert whole > GIGABYTE // 4
+    (tmp_path / "max").write_text("268435456\n")
+    assert memory.machine_bytes() == 2**28
