@@ -107,13 +107,22 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def _require_plain(path: Path) -> None:
     """Refuse folders, and devices such as /dev/null, which a rename would replace by a file."""
     try:
-        mode = path.stat().st_mode
+        found = path.stat()
     except FileNotFoundError:
         return
-    if stat.S_ISDIR(mode):
+    if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, "is a folder")
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(found.st_mode):
         raise StoreError(f"cannot write {path}: it is a device or a pipe; name a plain file.")
+    if any(os.path.samestat(found, own) for own in _printed_to()):
+        raise StoreError(f"cannot write {path}: this command prints into it; name another file.")
+
+
+def _printed_to() -> Iterator[os.stat_result]:
+    """The files that standard output and error go to; /dev/stdout leads to one of them."""
+    for descriptor in (1, 2):
+        with suppress(OSError):  # closed
+            yield os.fstat(descriptor)
 
 
 def _temporary(path: Path) -> tuple[int, str]:

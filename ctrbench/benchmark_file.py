@@ -13,8 +13,6 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
-    NonNegativeInt,
-    PositiveInt,
     ValidationError,
 )
 
@@ -23,16 +21,18 @@ from ctrbench.errors import ConfigError, raise_all, refusal, unknown_name
 from ctrbench.schema import Control, Frozen
 from ctrbench.settings import (
     BatchSize,
+    Count,
     LearningRate,
     ModelSettings,
     RateFactor,
+    Seed,
     TrainingSettings,
 )
 from ctrbench.slices import Slice
 from ctrbench.stats import parse_points
 from ctrbench.yaml_file import Lines, read_yaml
 
-Seeds = Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1)]
 Modes = Annotated[  # name -> settings; a list spans a grid
     dict[str, dict[str, Any] | None], Field(min_length=1)
 ]
@@ -49,6 +49,12 @@ def _points(text: str) -> str:
 
 Points = Annotated[str, AfterValidator(_points)]  # 0.05pp
 MOST_CELLS = 5_000  # of a matrix; a thousand take days, and more than this are a slip of the pen
+
+
+def _effect(text: str) -> str:
+    if parse_points(text, "an effect") == 0:
+        raise ValueError("no number of seeds shows a difference of 0; give one above it")
+    return text
 
 
 def _spanned(value: Any) -> Any:
@@ -96,7 +102,7 @@ class ScreenSettings(Frozen):
 
     mode: str = "sim_score"  # of the file's modes: every version is tried with it
     seeds: Seeds = (0, 1)
-    keep: PositiveInt = 2  # versions that are confirmed with all modes and seeds
+    keep: Count = 2  # versions that are confirmed with all modes and seeds
 
 
 class BenchmarkFile(Frozen):
@@ -108,7 +114,9 @@ class BenchmarkFile(Frozen):
     seeds: Seeds
     headline: Literal["gauc", "auc"] = "gauc"  # the metric a table shows first, and judges by
     margin: Points = "0.05pp"  # a loss below it does not matter
-    effect: Points | None = None  # the smallest gain worth knowing of; tables say if it can hide
+    effect: Annotated[Points, AfterValidator(_effect)] | None = (
+        None  # the smallest gain worth knowing of; tables say if it can hide
+    )
     repeat_baseline: bool = True  # A/A: train the first seed's baseline twice; nothing may differ
     controls: tuple[ControlRequest, ...] = ()
     slices: tuple[Slice, ...] = ()

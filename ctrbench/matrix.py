@@ -37,7 +37,7 @@ from ctrbench.schema import Cell, Control, DatasetManifest, VersionManifest
 from ctrbench.settings import TrainingSettings
 from ctrbench.slices import problems as slice_problems
 from ctrbench.store import Store
-from ctrbench.workspace import Workspace
+from ctrbench.workspace import Workspace, check_name
 
 PROTOCOL = 4  # raised when the same cell would give another result; guarded by a golden test
 MOST_COUNTED = 200_000  # vectors whose distinct ones are counted before a run; of more, all count
@@ -187,6 +187,7 @@ def _collect(problems: list[str], where: str, load: Callable[[], Any]) -> Any:
 def _dataset(workspace: Workspace, name: str) -> DatasetManifest:
     """From data/, else from what an earlier run left in results/ (enough to make tables)."""
     known = impressions.names(workspace)
+    check_name("data set", name)
     if name not in known:
         summary = Store(workspace).read_summary(name)
         if summary is not None:
@@ -198,6 +199,7 @@ def _dataset(workspace: Workspace, name: str) -> DatasetManifest:
 
 def _version(workspace: Workspace, dataset: DatasetManifest, name: str) -> VersionManifest:
     known = embeddings.names(workspace, dataset.name)
+    check_name("embedding version", name)
     if name not in known:
         stored = Store(workspace).read_version(dataset.name, name)
         if stored is not None and dataset.name not in impressions.names(workspace):
@@ -293,7 +295,20 @@ def _list_problems(file: BenchmarkFile, rows: list[Row]) -> list[str]:
     """What stands in a list twice, and versions to tune on that the matrix does not have."""
     controls = [row.label for row in rows if row.control is not None]
     lists = {"versions": file.versions, "seeds": file.seeds, "controls": controls}
+    lists |= {
+        "model.fields": file.model.fields or (),
+        "model.user_statistics": file.model.user_statistics,
+    }
+    if file.screen is not None:
+        lists["screen.seeds"] = file.screen.seeds
+    if file.tune is not None:
+        tried = ("seeds", "batch_size", "learning_rate", "learning_rate_factor", "versions")
+        lists |= {f"tune.{name}": getattr(file.tune, name) or () for name in tried}
     found = [problem for name in lists for problem in _repetitions(name, lists[name])]
+    if file.screen is not None and file.screen.mode not in file.modes:
+        found.append(
+            f"screen.mode: {unknown_name('mode of the file', file.screen.mode, file.modes)}"
+        )
     if file.tune is not None:
         found += [
             f"tune.versions: {unknown_name('version', version, file.versions)}"

@@ -5,23 +5,27 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import ConfigDict, Field
 
 from ctrbench.schema import Frozen
 
-# What nobody means to train lies above these; whether a model fits the machine is said by `plan`.
-Width = Annotated[PositiveInt, Field(le=4096)]  # of an embedding
-HiddenSize = Annotated[PositiveInt, Field(le=16_384)]
+# Numbers are meant as such: neither `true` nor a text is one. What nobody means to train lies above
+# the limits here; whether a model fits the machine is said by `plan`.
+Count = Annotated[int, Field(strict=True, ge=1)]
+Number = Annotated[float, Field(strict=True, ge=0)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=1 << 63)]
+Width = Annotated[Count, Field(le=4096)]  # of an embedding
+HiddenSize = Annotated[Count, Field(le=16_384)]
 HiddenSizes = Annotated[tuple[HiddenSize, ...], Field(min_length=1, max_length=16)]
-Std = Annotated[PositiveFloat, Field(le=100)]  # of starting values
-BatchSize = Annotated[PositiveInt, Field(le=1 << 20)]
-LearningRate = Annotated[float, Field(ge=1e-12, le=100)]
-RateFactor = Annotated[PositiveFloat, Field(le=1e9)]
+Std = Annotated[Number, Field(gt=0, le=100)]  # of starting values
+BatchSize = Annotated[Count, Field(le=1 << 20)]
+LearningRate = Annotated[Number, Field(ge=1e-12, le=100)]
+RateFactor = Annotated[Number, Field(gt=0, le=1e9)]
 TableOptimizer = Literal["auto", "adam", "lazy_adam", "rowwise_adagrad"]
 UserStatistic = Literal["history_length", "click_rate"]
 SMALL_TABLE = 1000  # rows; all of them are moved at every step whatever the optimiser
 LARGE_TABLE = 200_000  # rows, above which `auto` moves those of a batch alone
-Share = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[Number, Field(lt=1)]
 
 
 class ModelSettings(Frozen):
@@ -30,7 +34,7 @@ class ModelSettings(Frozen):
     model_config = ConfigDict(allow_inf_nan=False)
 
     backbone: str = "din"  # or bst; a file below models/, or an installed package's
-    history_length: Annotated[PositiveInt, Field(le=100_000)] = (
+    history_length: Annotated[Count, Field(le=100_000)] = (
         50  # latest clicks as of the data set's snapshot
     )
     embedding_size: Width = 16  # of the item id
@@ -53,7 +57,7 @@ class TrainingSettings(Frozen):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    epochs: Annotated[PositiveInt, Field(le=1000)] = (
+    epochs: Annotated[Count, Field(le=1000)] = (
         1  # more than one is a diagnostic: CTR models overfit from the second on
     )
     batch_size: BatchSize = 1024
@@ -63,7 +67,7 @@ class TrainingSettings(Frozen):
     table_optimizer: TableOptimizer = "auto"
     table_learning_rate_factor: RateFactor = 1.0  # of lazy Adam; of Adagrad: 10 is a good start
     warm_start: Share = 0.0  # of train, where the baseline learns alone before images come in
-    mba_l2: Annotated[NonNegativeFloat, Field(le=1e6)] = (
+    mba_l2: Annotated[Number, Field(le=1e6)] = (
         0.01  # mini-batch-aware L2 of the id embedding, DIN section 5.1
     )
     id_dropout: Share = 0.02  # of ids replaced by unknown, so that its row is trained

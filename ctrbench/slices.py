@@ -9,12 +9,14 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field as Setting
-from pydantic import PositiveInt, model_validator
+from pydantic import model_validator
 
 from ctrbench.errors import unknown_name
 from ctrbench.schema import Column, DatasetManifest, Frozen, Impressions, Ragged
+from ctrbench.settings import Count
 
 Vocabulary = Callable[[str], list[str]]  # field name -> its values; the value of code c at c - 1
+Clicks = Annotated[Count, Setting(le=10**9)]
 
 
 class Slice(Frozen):
@@ -27,7 +29,7 @@ class Slice(Frozen):
     unseen_items: Literal[True] | None = (
         None  # `train` holds the target neither as target nor click
     )
-    history_below: PositiveInt | None = None  # clicks before the impression, before any cut
+    history_below: Clicks | None = None  # clicks before the impression, before any cut
     field: str | None = None  # categorical: equals `value`; list: contains it
     value: Annotated[str, Setting(coerce_numbers_to_str=True)] | None = None
 

@@ -115,6 +115,14 @@ def test_path_that_cannot_be_written_is_said_before_the_work(tmp_path, name, tol
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_file_that_the_command_prints_into(tmp_path, monkeypatch):
+    (tmp_path / "out").write_text("printed")
+    found = (tmp_path / "out").stat()
+    monkeypatch.setattr("ctrbench.atomic.os.fstat", lambda descriptor: found)
+    with pytest.raises(StoreError, match="this command prints into it"):
+        check_writable(tmp_path / "out")
+
+
 def test_trial_leaves_nothing_behind(tmp_path):
     check_writable(tmp_path / "a" / "b" / "file")
     assert list(tmp_path.iterdir()) == []

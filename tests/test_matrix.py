@@ -114,6 +114,21 @@ def test_whatever_changes_the_result_changes_the_hash(workspace, change):
             ("batch_size: 256", "batch_size: 256, warm_start: 0.95"),
             r"leaves 100 of 2,000 training impressions to images, less than a batch of 256",
         ),
+        (("batch_size: 256", "batch_size: 2001"), r"batch_size 2,001 exceeds the 2,000 training"),
+        (
+            ("seeds: [0]", "seeds: [0]\ntune: {batch_size: [64, 2001]}"),
+            r"tune.batch_size 2,001 exceeds",
+        ),
+        (("dataset: taste", 'dataset: "a\\0b"'), r"data set name 'a.x00b' will not do"),
+        (("[oracle,", "['',"), r"embedding version name '' will not do"),
+        (("top: [8]", "fields: [category, category]"), r"model.fields: 'category' stands there 2"),
+        (("seeds: [0]", "seeds: [0]\nscreen: {mode: sim_scor}"), r"screen.mode: no mode of the fi"),
+        (("seeds: [0]", "seeds: [0]\nscreen: {seeds: [1, 1]}"), r"screen.seeds: 1 stands there 2"),
+        (("seeds: [0]", "seeds: [0]\ntune: {seeds: [1, 1]}"), r"tune.seeds: 1 stands there 2"),
+        (
+            ("width: 4}\n  sim", "width: true}\n  sim"),
+            r"modes.vector.width: must be a whole number",
+        ),
         (("batch_size: 256", "device: abacus"), r"training.device: 'abacus' cannot be used here"),
     ],
 )

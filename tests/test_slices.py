@@ -129,7 +129,7 @@ def test_names(slice_, key, title):
         ({"unseen_items": True, "value": "Drama"}, "exactly one of"),
         ({"field": "genres"}, "belong together"),
         ({"value": "Drama"}, "belong together"),
-        ({"history_below": 0}, "greater than 0"),
+        ({"history_below": 0}, "greater than or equal to 1"),
         ({"unseen_items": False}, "True"),
         ({"genre": "Drama"}, "Extra inputs"),
     ],

@@ -179,13 +179,15 @@ def _kind(connection: DuckDBPyConnection, table: Table, name: str) -> Kind:
 def _rules(table: Table, ids: dict[str, Kind], scores: bool) -> list[Rule]:
     from ctrbench.datasets._ids import id_rules
     from ctrbench.datasets._log import click_rules
-    from ctrbench.datasets._tables import Rule, missing, not_a_number, number
+    from ctrbench.datasets._tables import FLOATS, Rule, missing, not_a_number, number
 
     rules = [rule for name, kind in ids.items() for rule in id_rules(table, name, kind)]
     rules += click_rules(table)
     for name in ("p_click", "weight", "seed"):
         if name in table.types:
             rules += [missing(table, name), not_a_number(table, name)]
+            if table.types[name] not in FLOATS:  # a text that reads as one
+                rules.append(Rule(name, f"isnan(TRY_CAST({name} AS DOUBLE))", "are NaN"))
     value = number(table, "p_click")
     if not scores:
         cure = "give probabilities; auc and gauc take any scores with --scores"

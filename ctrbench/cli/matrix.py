@@ -59,7 +59,8 @@ def run(
         bool, typer.Option(help="Add seeds until every comparison is decided, or cannot be.")
     ] = False,
     most_seeds: Annotated[
-        int | None, typer.Option(help="The budget of --until-decided; 20 unless said.")
+        int | None,
+        typer.Option(min=1, max=1000, help="The budget of --until-decided; 20 unless said."),
     ] = None,
     effect: Annotated[
         str | None,
@@ -206,8 +207,9 @@ def effect_of(option: str | None, of_file: str | None) -> float:
     """
     from ctrbench.stats import parse_points
 
-    text = option or of_file or DEFAULT_EFFECT
-    points = parse_points(text, "--effect" if option else "effect")
+    asked = option is not None
+    text = option if asked else of_file or DEFAULT_EFFECT
+    points = parse_points(text, "--effect" if asked else "effect")
     if points == 0:
         raise ConfigError(f"effect {text} will not do: no number of seeds shows a difference of 0.")
     return points

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Combine = Literal["concat", "sum"]
-CodebookSize = Annotated[int, Field(ge=2, le=1 << 24)]  # K; one code for all items says nothing
+CodebookSize = Annotated[
+    int, Field(strict=True, ge=2, le=1 << 24)
+]  # K; one code for all items says nothing
 
 # How widely codes start. From a wider start they wake up earlier, which helps where an epoch has
 # few steps, but one that stands for many items drowns the IDs while these are learned; several

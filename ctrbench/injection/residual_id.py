@@ -37,7 +37,7 @@ class ResidualId(Injection):
     seeded: ClassVar[bool] = True
     revision: ClassVar[int] = 3  # embedding_std 0.1; 0.01 in revision 2
 
-    levels: Annotated[int, Field(ge=1, le=32)] = 3  # L
+    levels: Annotated[int, Field(strict=True, ge=1, le=32)] = 3  # L
     codebook_size: CodebookSize = 64  # K, centres of each level
     width: Width = 16  # of a code's embedding
     combine: Combine = "concat"  # embeddings of the levels: side by side, or added up

@@ -31,8 +31,8 @@ class SimAttention(Injection):
     revision: ClassVar[int] = 2  # learning_rate_factor 3; 30 in revision 1
 
     learning_rate_factor: RateFactor = 3.0  # four numbers, which have far to go
-    temperature: Annotated[float, Field(ge=1e-6, le=1e6)] = 0.1  # start of tau
-    similarity: Annotated[float, Field(ge=-1e6, le=1e6)] = 0.1  # start of g2
+    temperature: Annotated[float, Field(strict=True, ge=1e-6, le=1e6)] = 0.1  # start of tau
+    similarity: Annotated[float, Field(strict=True, ge=-1e6, le=1e6)] = 0.1  # start of g2
     center: bool = False  # subtract the mean vector before normalising
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:

@@ -27,7 +27,7 @@ class SimTier(Injection):
     that goes round weights a learned vector of each bin by log(1 + count), here `log_embedding`.
     """
 
-    tiers: Annotated[int, Field(ge=1, le=1000)] = 20  # N, bins
+    tiers: Annotated[int, Field(strict=True, ge=1, le=1000)] = 20  # N, bins
     counts: Literal["plain", "log", "log_embedding"] = "log"  # log: log(1 + count)
     width: Width = 4  # of a bin's vector; log_embedding only
     center: bool = False  # subtract the mean vector before normalising

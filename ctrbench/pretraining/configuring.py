@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ctrbench.yaml_file import read_value, read_yaml
 
 SECTIONS = ("method", "training", "encoder")
 DEFAULT_ENCODER = "small"
+MOST_VERSIONS = 100  # of a grid
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,12 @@ def variants(
         sections[section][name] = value
     places = [(section, name) for section in SECTIONS for name in sections[section]]
     choices = [_choices(sections[section][name]) for section, name in places]
+    count = math.prod(map(len, choices))
+    if count > MOST_VERSIONS:
+        raise ConfigError(
+            f"lists of settings span {count:,} versions, and one command makes at most "
+            f"{MOST_VERSIONS}; shorten them."
+        )
     varied = [place for place, values in zip(places, choices, strict=True) if len(values) > 1]
     found = []
     for values in itertools.product(*choices):
@@ -163,6 +171,8 @@ def _choices(value: Any) -> list[Any]:
         return [value]
     if not value:
         raise ConfigError("a list of settings is a grid, and an empty one tries nothing.")
+    if len(set(map(repr, value))) < len(value):
+        raise ConfigError(f"{value} is a grid with a value twice; name each once.")
     return value
 
 

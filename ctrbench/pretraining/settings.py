@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import ConfigDict, Field
 
 from ctrbench.schema import Frozen
+from ctrbench.settings import Count, LearningRate, Number, Seed
 
-LineLength = Annotated[PositiveInt, Field(le=1000)]
-BatchSize = Annotated[int, Field(ge=2)]  # one sample has nothing that it could be told from
-Width = Annotated[PositiveInt, Field(le=16_384, multiple_of=4)]  # attention has 4 heads
+LineLength = Annotated[Count, Field(le=1000)]
+BatchSize = Annotated[
+    Count, Field(ge=2, le=1 << 20)
+]  # one sample has nothing that it could be told from
+Width = Annotated[Count, Field(le=16_384, multiple_of=4)]  # attention has 4 heads
 LINES = ("shown", "history", "random_mask")  # settings of methods that see lines
 
 
@@ -19,16 +22,16 @@ class PretrainSettings(Frozen):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    epochs: PositiveInt = 10
+    epochs: Annotated[Count, Field(le=100_000)] = 10
     batch_size: BatchSize = 256  # lines, or items, over all processes; COURIER has 3,072 lines
-    images_at_once: PositiveInt = 512  # encoded together; more go in parts, to the same gradient
-    learning_rate: PositiveFloat = 1e-4
-    weight_decay: NonNegativeFloat = 1e-6
+    images_at_once: BatchSize = 512  # encoded together; more go in parts, to the same gradient
+    learning_rate: LearningRate = 1e-4
+    weight_decay: Annotated[Number, Field(le=1e6)] = 1e-6
     width: Width = 256  # D of the vectors
     shown: LineLength = 5  # impressions of a line at most
     history: LineLength = 5  # clicks before them at most
     random_mask: bool = False  # a random click of a line is its target, not the last
-    seed: int = 0
+    seed: Seed = 0
     precision: Literal["float32", "float16"] = "float32"  # float16: of a GPU, with scaled losses
     device: str = "cpu"  # any torch device
-    checkpoint_s: PositiveFloat = 60.0  # seconds between checkpoints
+    checkpoint_s: Annotated[Number, Field(gt=0, le=1e9)] = 60.0  # seconds between checkpoints

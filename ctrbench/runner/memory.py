@@ -84,7 +84,7 @@ def _training_bytes(dataset: DatasetManifest, cell: Cell, width: int) -> int:
     """
     model = ModelSettings.model_validate(cell.model)
     training = TrainingSettings.model_validate(cell.training)
-    if training.device != "cpu":
+    if not training.device.startswith("cpu"):
         return 0
     used = [
         field

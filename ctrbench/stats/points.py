@@ -15,7 +15,7 @@ def parse_points(text: str, what: str) -> float:
         what: the option or key, for the message.
 
     Raises:
-        ConfigError: no unit, no number, or a negative one.
+        ConfigError: no unit, no number, a negative one, or above 100.
 
     >>> parse_points("0.05pp", "margin")
     0.0005
@@ -26,4 +26,6 @@ def parse_points(text: str, what: str) -> float:
             f"{what} {text!r} will not do: give a number of percentage points with its unit, "
             "such as 0.05pp."
         )
+    if float(found[1]) > 100:
+        raise ConfigError(f"{what} {text!r} will not do: no two metrics differ by more than 100pp.")
     return float(found[1]) / 100

@@ -113,6 +113,13 @@ def test_files_that_cannot_be_read(write, tmp_path):
         compare_files(good, str(broken), "gauc")
 
 
+def test_nan_as_text_is_no_prediction(tmp_path):
+    path = tmp_path / "nan.csv"
+    path.write_text("user_id,click,p_click\n1,1,nan\n1,0,0.1\n")
+    with pytest.raises(DataError, match="1 value of 'p_click' are NaN: line 2"):
+        compare_files(str(path), str(path), "gauc")
+
+
 def test_no_evaluable_user(write):
     alone = _frame(user_id=np.arange(400))
     with pytest.raises(DataError, match="gauc is not defined here"):
