@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import BadZipFile
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from ctrbench.atomic import PARTIAL, atomic_file, write_json
 from ctrbench.errors import StoreError
+from ctrbench.packs import PackedCell, Packs, write_pack
 from ctrbench.schema import (
     Cell,
     CellRecord,
@@ -23,6 +25,7 @@ from ctrbench.schema import (
 )
 from ctrbench.workspace import Workspace
 
+PUBLISHED = "published"  # folder of packs below results/
 Kind = TypeVar("Kind", bound=Frozen)
 
 
@@ -39,6 +42,7 @@ class Store:
 
     def __init__(self, workspace: Workspace) -> None:
         self.root = workspace.results
+        self._packs = Packs(workspace.results / PUBLISHED)
 
     def path(self, cell: Cell) -> Path:
         """Where the cell's record stands, or will stand."""
@@ -47,11 +51,16 @@ class Store:
     def read(self, cell: Cell) -> CellRecord | None:
         """The cell's record, or None if it was never run to an end.
 
+        A record of its own goes before one in a pack.
+
         Raises:
             StoreError: the file is there but damaged, or is that of another cell.
         """
         path = self.path(cell)
         record = _record(path)
+        if record is None and (packed := self._packs.record(cell.hash)) is not None:
+            path, text = packed
+            record = _complete(_parsed(path, text, CellRecord), path)
         if record is not None and record.cell.hash != cell.hash:
             raise StoreError(
                 f"{path} is the record of another cell ({record.cell.label}), copied there or "
@@ -61,10 +70,16 @@ class Store:
 
     def records(self, dataset: str) -> Iterator[CellRecord]:
         """Every record of a data set, whatever matrix it came from."""
+        seen = set()
         for path in sorted((self.root / dataset).glob("*/*/*.json")):
             record = None if path.name.startswith(PARTIAL) else _record(path)
             if record is not None:
+                seen.add(record.hash)
                 yield record
+        for path, text in self._packs.records():
+            record = _parsed(path, text, CellRecord)
+            if record.cell.dataset == dataset and record.hash not in seen:
+                yield _complete(record, path)
 
     def write(
         self,
@@ -100,7 +115,7 @@ class Store:
         Raises:
             StoreError: the file is there but damaged.
         """
-        return _read_arrays(self._influence_path(cell))
+        return _read_arrays(self._influence_path(cell)) or self._packs.influence(cell.hash)
 
     def ceiling_influence(self, dataset: str) -> dict[str, np.ndarray]:
         """(G,) float32 of the probability that clicks were drawn from; empty of a real log.
@@ -108,7 +123,8 @@ class Store:
         Raises:
             StoreError: the file is there but damaged.
         """
-        return _read_arrays(self._ceiling_path(dataset))
+        found = _read_arrays(self._ceiling_path(dataset))
+        return found or self._packs.influence(_ceiling_of(dataset))
 
     def measured(self, cell: Cell) -> set[str]:
         """The slices, and `test`, for which influence values are stored."""
@@ -163,8 +179,14 @@ class Store:
         write_json(self._summary_path(summary.manifest.name), summary.model_dump(mode="json"))
 
     def read_summary(self, dataset: str) -> DatasetSummary | None:
-        """The description kept by the last run, if any."""
-        return _read(self._summary_path(dataset), DatasetSummary)
+        """The description kept by the last run, or in a pack, if any."""
+        found = _read(self._summary_path(dataset), DatasetSummary)
+        if found is not None:
+            return found
+        for path, facts in self._packs.facts():
+            if facts["dataset"]["manifest"]["name"] == dataset:
+                return _parsed(path, json.dumps(facts["dataset"]), DatasetSummary)
+        return None
 
     def write_version(self, manifest: VersionManifest) -> None:
         """Keep an embedding version's manifest beside its records."""
@@ -173,8 +195,48 @@ class Store:
         )
 
     def read_version(self, dataset: str, version: str) -> VersionManifest | None:
-        """The manifest kept by the last run, if any."""
-        return _read(self._version_path(dataset, version), VersionManifest)
+        """The manifest kept by the last run, or in a pack, if any."""
+        found = _read(self._version_path(dataset, version), VersionManifest)
+        if found is not None:
+            return found
+        for path, facts in self._packs.facts():
+            if facts["dataset"]["manifest"]["name"] == dataset and version in facts["versions"]:
+                return _parsed(path, json.dumps(facts["versions"][version]), VersionManifest)
+        return None
+
+    def pack(self, path: Path, cells: Iterable[Cell], dataset: str) -> int:
+        """Write the stored cells of one matrix into one file; how many there are.
+
+        Args:
+            path: the Parquet file; below results/published/ it is read like the cells' own files.
+            cells: of the matrix; those that are not stored are left out.
+            dataset: the matrix' data set.
+
+        Raises:
+            StoreError: a record is damaged, nothing is stored, or the file cannot be written.
+        """
+        stored = [record for cell in cells if (record := self.read(cell)) is not None]
+        summary = self.read_summary(dataset)
+        if summary is None or not stored:
+            raise StoreError("no cell of the matrix is stored: run it first.")
+        names = dict.fromkeys(r.cell.version for r in stored if r.cell.version is not None)
+        manifests = {name: self.read_version(dataset, name) for name in names}
+        facts = {
+            "dataset": summary.model_dump(mode="json"),
+            "versions": {
+                name: manifest.model_dump(mode="json")
+                for name, manifest in manifests.items()
+                if manifest is not None
+            },
+        }
+        packed = [
+            PackedCell(record.hash, record.model_dump_json(), self.influence(record.cell))
+            for record in stored
+        ]
+        if ceiling := self.ceiling_influence(dataset):
+            packed.append(PackedCell(_ceiling_of(dataset), "", ceiling))
+        write_pack(path, packed, facts)
+        return len(stored)
 
     def _trace_path(self, cell: Cell) -> Path:
         return self.path(cell).with_suffix(".trace")  # JSON, yet no record
@@ -210,6 +272,11 @@ class Store:
             pq.write_table(table, temporary, compression="zstd")
 
 
+def _ceiling_of(dataset: str) -> str:
+    """What stands in a pack in place of a cell's hash."""
+    return f"ceiling of {dataset}"
+
+
 def _record(path: Path) -> CellRecord | None:
     """None if there is no such file.
 
@@ -217,7 +284,16 @@ def _record(path: Path) -> CellRecord | None:
         StoreError: it is damaged, or says that a cell is done and not how well.
     """
     record = _read(path, CellRecord)
-    if record and record.status == "done" and not {"valid", "test"} <= record.metrics.keys():
+    return record and _complete(record, path)
+
+
+def _complete(record: CellRecord, path: Path) -> CellRecord:
+    """The record, if it says how well a finished cell did.
+
+    Raises:
+        StoreError: it does not.
+    """
+    if record.status == "done" and not {"valid", "test"} <= record.metrics.keys():
         raise StoreError(
             f"{path} says that its cell is done, but lacks metrics of valid and test: restore it, "
             "or delete it and run the matrix again."
@@ -232,7 +308,7 @@ def _read(path: Path, kind: type[Kind]) -> Kind | None:
         StoreError: it is damaged, or cannot be read.
     """
     try:
-        return kind.model_validate_json(path.read_bytes())
+        text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -240,6 +316,17 @@ def _read(path: Path, kind: type[Kind]) -> Kind | None:
             f"{path} cannot be read: {error.strerror}. A record is a plain file that may be read: "
             "restore it, or remove it and run the matrix again."
         ) from error
+    return _parsed(path, text, kind)
+
+
+def _parsed(path: Path, text: str | bytes, kind: type[Kind]) -> Kind:
+    """The JSON of a file as what it is.
+
+    Raises:
+        StoreError: it is no such JSON.
+    """
+    try:
+        return kind.model_validate_json(text)
     except ValidationError as error:
         raise StoreError(
             f"{path} is not a record this version can read: {error.errors()[0]['msg']}. "

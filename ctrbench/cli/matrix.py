@@ -32,7 +32,7 @@ FormatOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the root."""
-    for command in (plan, run, status, tables, tune):
+    for command in (plan, run, status, tables, pack, tune):
         app.command()(command)
 
 
@@ -131,6 +131,28 @@ def status(context: typer.Context, file: BenchmarkArgument) -> None:
 
     workspace: Workspace = context.obj
     print_status(workspace, read_matrix(file, workspace))
+
+
+def pack(
+    context: typer.Context,
+    file: BenchmarkArgument,
+    output: Annotated[
+        Path | None, typer.Option(help="Else results/published/<name of FILE>.parquet.")
+    ] = None,
+) -> None:
+    """Put the stored cells of FILE into one file, from which tables are printed anywhere."""
+    from ctrbench.atomic import check_writable
+    from ctrbench.matrix import read_matrix
+    from ctrbench.store import PUBLISHED, Store
+
+    workspace: Workspace = context.obj
+    target = output or workspace.results / PUBLISHED / f"{file.stem}.parquet"
+    check_writable(target)
+    matrix = read_matrix(file, workspace)
+    cells = list(matrix.cells())
+    count = Store(workspace).pack(target, cells, matrix.dataset.name)
+    size = target.stat().st_size / 1e6
+    typer.echo(f"wrote {target}: {count} of {len(cells)} cells, {size:.1f} MB")
 
 
 def tables(

@@ -244,3 +244,13 @@ def test_a_crash_has_an_exit_code_of_its_own(monkeypatch, capsys):
         main()
     assert end.value.code == 70
     assert "ZeroDivisionError: our bug" in capsys.readouterr().err
+
+
+def test_a_pack_prints_the_same_table_without_data(run, trained, tmp_path):
+    file = str(trained.home / "benchmark.yaml")
+    straight = run("tables", file)[1]
+    code, said = run("pack", file, "--output", str(tmp_path / "results/published/b.parquet"))
+    assert code == 0
+    assert "cells, " in said
+    elsewhere = CliRunner().invoke(app, ["--home", str(tmp_path), "tables", file])
+    assert elsewhere.output == straight
