@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -147,12 +148,15 @@ class Store:
         try:
             table = pq.read_table(path, **wanted)
             order = np.argsort(table["row"].to_numpy(), kind="stable")
-            return table["p_click"].to_numpy()[order]
+            p_click = table["p_click"].to_numpy()[order]
         except (pa.ArrowException, OSError, KeyError) as error:
             raise StoreError(
                 f"{path} is damaged ({str(error).splitlines()[0]}): restore it, or delete it; only "
                 "slices that are new in a benchmark file need it."
             ) from error
+        if not np.isfinite(p_click).all():
+            raise StoreError(f"{path} lacks predictions of {period}: restore it, or delete it.")
+        return p_click
 
     def write_trace(self, cell: Cell, trace: Trace) -> None:
         """Keep how a cell learned beside its record.
@@ -166,9 +170,16 @@ class Store:
         """How the cell learned, where that was recorded.
 
         Raises:
-            StoreError: the file is there but damaged.
+            StoreError: the file is there but damaged, or has no point.
         """
-        return _read(self._trace_path(cell), Trace)
+        path = self._trace_path(cell)
+        found = _read(path, Trace)
+        if found is not None and not found.points:
+            raise StoreError(
+                f"{path} holds no point of a learning curve: delete it; `ctrbench run FILE "
+                "--trace` records it once more."
+            )
+        return found
 
     def write_summary(
         self, summary: DatasetSummary, ceiling: Mapping[str, np.ndarray] | None = None
@@ -281,7 +292,7 @@ def _record(path: Path) -> CellRecord | None:
     """None if there is no such file.
 
     Raises:
-        StoreError: it is damaged, or says that a cell is done and not how well.
+        StoreError: it is damaged, or of a cell that is done without saying how well.
     """
     record = _read(path, CellRecord)
     return record and _complete(record, path)
@@ -298,7 +309,20 @@ def _complete(record: CellRecord, path: Path) -> CellRecord:
             f"{path} says that its cell is done, but lacks metrics of valid and test: restore it, "
             "or delete it and run the matrix again."
         )
+    measured = (record.metrics, record.slices, record.probes) if record else ()
+    numbers = (vars(metrics).values() for part in measured for metrics in part.values())
+    if any(isinstance(n, float) and not math.isfinite(n) for own in numbers for n in own):
+        raise StoreError(
+            f"{path} holds a metric that is no finite number, which ctrbench never writes: restore "
+            "it, or delete it and run the matrix again."
+        )
     return record
+
+
+def _require_plain(path: Path) -> None:
+    """Refuse folders, and pipes, whose reader would wait for ever."""
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} is no plain file: remove it and run the matrix again.")
 
 
 def _read(path: Path, kind: type[Kind]) -> Kind | None:
@@ -307,6 +331,7 @@ def _read(path: Path, kind: type[Kind]) -> Kind | None:
     Raises:
         StoreError: it is damaged, or cannot be read.
     """
+    _require_plain(path)
     try:
         text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -342,12 +367,13 @@ def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Empty if there is no such file."""
+    _require_plain(path)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError, EOFError, BadZipFile, KeyError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile, KeyError, TypeError) as error:
         raise StoreError(
             f"{path} is damaged ({error}): delete it and run the matrix again; it is made "
             "from the predictions where these were kept."

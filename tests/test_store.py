@@ -1,8 +1,11 @@
+import os
+
 import numpy as np
 import pytest
 
 from ctrbench.errors import StoreError
 from ctrbench.runner.cell import failed_record
+from ctrbench.schema import Metrics, Trace
 from ctrbench.store import Store
 from tests.benchmark import matrix
 
@@ -53,12 +56,40 @@ def test_finished_record_without_metrics_is_named(workspace, cell):
         store.read(cell)
 
 
-def test_folder_or_circle_in_place_of_a_record_is_named(workspace, cell):
+def test_metric_that_is_no_number_is_named(workspace, cell):
+    store, record = Store(workspace), failed_record(cell, "", {})
+    whole = dict.fromkeys(Metrics.model_fields, 1) | {"gauc": float("nan")}
+    text = record.model_copy(update={"slices": {"a": Metrics(**whole)}}).model_dump_json()
+    store.path(cell).parent.mkdir(parents=True)
+    store.path(cell).write_text(text.replace('"gauc":null', '"gauc":NaN'))
+    with pytest.raises(StoreError, match="holds a metric that is no finite number"):
+        store.read(cell)
+
+
+def test_trace_without_a_point_is_named(workspace, cell):
+    store = Store(workspace)
+    store.write_trace(cell, Trace(points=(), permuted={}))
+    with pytest.raises(StoreError, match="holds no point of a learning curve: delete it"):
+        store.read_trace(cell)
+
+
+def test_predictions_that_are_no_numbers_are_named(workspace, cell):
+    store, p_click = Store(workspace), np.array([0.5, np.nan], np.float32)
+    store.write(failed_record(cell, "", {}), {"test": p_click}, {"test": 0}, {})
+    with pytest.raises(StoreError, match="lacks predictions of test: restore it"):
+        store.predictions(cell, "test")
+
+
+def test_folder_pipe_or_circle_in_place_of_a_record_is_named(workspace, cell):
     store = Store(workspace)
     store.path(cell).mkdir(parents=True)
-    with pytest.raises(StoreError, match=r"json cannot be read: Is a directory"):
+    with pytest.raises(StoreError, match=r"json is no plain file"):
         store.read(cell)
     store.path(cell).rmdir()
+    os.mkfifo(store.path(cell))  # whose reader would wait for ever
+    with pytest.raises(StoreError, match=r"json is no plain file"):
+        store.read(cell)
+    store.path(cell).unlink()
     store.path(cell).symlink_to(store.path(cell))
     with pytest.raises(StoreError, match=r"json cannot be read: Too many levels"):
         store.read(cell)

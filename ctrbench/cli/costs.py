@@ -121,7 +121,8 @@ def _places(
                     raise
                 refused.append(f"{name}: {error}")
                 continue
-            train_s = fmean(record.seconds["train"] for record in done) if done else None
+            took = [record.seconds["train"] for record in done if "train" in record.seconds]
+            train_s = fmean(took) if took else None
             gain = gains.get(f"{name} against Baseline")
             places.append(Place(name, gain, measured, train_s))
     finally:

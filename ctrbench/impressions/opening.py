@@ -71,7 +71,12 @@ def open_impressions(workspace: Workspace, name: str) -> Impressions:
             if not arrays.exists():
                 with atomic_folder(arrays) as folder:
                     derive(workspace.data / name, folder)
-    return from_columns(manifest, dict(load(arrays)))
+    try:
+        return from_columns(manifest, dict(load(arrays)))
+    except KeyError as error:
+        raise StoreError(
+            f"{arrays} lacks the column {error}: delete the folder; it is derived once more."
+        ) from error
 
 
 def derived_folder(workspace: Workspace, manifest: DatasetManifest) -> Path:

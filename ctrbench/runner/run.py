@@ -13,6 +13,7 @@ from filelock import Timeout
 from ctrbench import impressions
 from ctrbench.atomic import sweep
 from ctrbench.environment import environment
+from ctrbench.errors import StoreError
 from ctrbench.executors import run_tasks
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import code_hash
@@ -161,6 +162,9 @@ def complete(
     """Measure what stored cells lack, from their predictions where these were kept.
 
     That is a slice new in the file, or the influence values of a cell from before there were any.
+
+    Raises:
+        StoreError: predictions are damaged, or of other impressions.
     """
     store, slices = Store(workspace), matrix.file.slices
     lacking = [
@@ -175,11 +179,16 @@ def complete(
     if not lacking or matrix.dataset.name not in impressions.names(workspace):
         return records
     log = impressions.open_impressions(workspace, matrix.dataset.name)
-    slots = HistorySlots(log, matrix.file.model.history_length)
+    slots, test = HistorySlots(log, matrix.file.model.history_length), log.rows("test")
     for record in lacking:
         p_click = store.predictions(record.cell, "test")
         if p_click is None:
             continue
+        if len(p_click) != test.stop - test.start:
+            raise StoreError(
+                f"the predictions beside {store.path(record.cell)} are of {len(p_click):,} test "
+                f"impressions, not {test.stop - test.start:,}: restore them, or delete them."
+            )
         found = slice_metrics(workspace, slots, p_click, slices)
         influence = user_influences(workspace, slots, p_click, slices)
         probed = probe_predictions(workspace, record.cell, slots, p_click, slices)

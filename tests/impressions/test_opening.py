@@ -51,6 +51,15 @@ def test_a_damaged_record_is_told_and_can_be_removed(workspace):
     assert names(workspace) == []
 
 
+def test_derived_folder_that_lacks_a_column_is_named(workspace):
+    log = open_impressions(workspace, "log")
+    (workspace.cache / "data" / log.manifest.content_hash / "impressions.click.npy").unlink()
+    with pytest.raises(
+        StoreError, match=r"lacks the column 'impressions.click': delete the folder"
+    ):
+        open_impressions(workspace, "log")
+
+
 def test_remove_takes_what_was_derived_along(workspace):
     open_impressions(workspace, "log")
     remove(workspace, "log")

@@ -1,10 +1,19 @@
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from ctrbench import embeddings, impressions
 from ctrbench.embeddings.readers import Source
+from ctrbench.errors import StoreError
 from ctrbench.injection.sim_score import SimScore
-from ctrbench.runner import changed_modes, missing_cells, preparation, run_matrix, stored_records
+from ctrbench.runner import (
+    changed_modes,
+    complete,
+    missing_cells,
+    preparation,
+    run_matrix,
+    stored_records,
+)
 from ctrbench.runner import run as run_module
 from ctrbench.runner.cell import cell_lock, run_cell
 from ctrbench.store import Store
@@ -145,6 +154,18 @@ def test_new_slice_is_measured_from_kept_predictions(workspace):
         short = log.history_length[log.rows("test")] < 3
         assert record.slices["history_below=3"].impressions == short.sum()
         assert "unseen_items" in record.slices
+
+
+def test_kept_predictions_of_other_impressions_are_named(workspace):
+    made = matrix(workspace)
+    cell = next(iter(made.cells()))
+    train(workspace, cell)
+    path = Store(workspace).path(cell)
+    pq.write_table(pq.read_table(path.with_suffix(".parquet"))[:-1], path.with_suffix(".parquet"))
+    path.with_suffix(".users.npz").unlink()
+    records = stored_records(workspace, [cell])
+    with pytest.raises(StoreError, match=r"are of 799 test impressions, not 800: restore them"):
+        complete(workspace, made, records)
 
 
 def test_missing_and_stored_cells(workspace):
