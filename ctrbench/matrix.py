@@ -179,9 +179,19 @@ def _collect(problems: list[str], where: str, load: Callable[[], Any]) -> Any:
     try:
         return load()
     except CtrBenchError as error:
-        told = str(error)
-        problems.append(told if told.startswith(where) else f"{where}: {told}")
+        problems.append(f"{where}: {error}")
         return None
+
+
+def _mode(problems: list[str], name: str, settings: dict[str, Any]) -> Injection | None:
+    """The mode with its settings; a ConfigError of it names the place of each mistake itself."""
+    try:
+        return load_mode(name, settings)
+    except ConfigError as error:
+        problems.append(str(error))
+    except CtrBenchError as error:
+        problems.append(f"modes.{name}: {error}")
+    return None
 
 
 def _dataset(workspace: Workspace, name: str) -> DatasetManifest:
@@ -235,7 +245,7 @@ def _columns(file: BenchmarkFile, problems: list[str]) -> list[Column]:
         varying = [key for key, values in grid.items() if len(values) > 1]
         for point in product(*grid.values()):
             chosen = dict(zip(grid, point, strict=True))
-            made = _collect(problems, f"modes.{name}", partial(load_mode, name, chosen))
+            made = _mode(problems, name, chosen)
             if made is not None:
                 label = " ".join([name, *(f"{key}={chosen[key]}" for key in varying)])
                 columns += [
