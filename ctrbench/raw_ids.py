@@ -32,8 +32,12 @@ TEXTS = ("VARCHAR", "UUID", "ENUM")
 NUMBERS = "NUMBERS"  # of a text: a column of a file without types that holds floating point numbers
 
 _INTEGER = "-?(0|[1-9][0-9]*)"
-# by pandas: 1001.0, 1e+16; numpy: 1001.; Java: 1.0E7; Rust: 1e16
-_FLOAT = rf"{_INTEGER}(\.[0-9]+)?((e\+|E)[0-9]+|e1[6-9]|e[2-9][0-9])|{_INTEGER}\.[0-9]*"
+# pandas: 1001.0, 1e+16; numpy: 1001.; Excel: 1.2E+17; Java: 1.0E7; Rust: 1e16. A code such as
+# 12E5 is none of these.
+_FLOAT = (
+    rf"{_INTEGER}\.[0-9]*|{_INTEGER}(\.[0-9]+)?[eE]\+[0-9]+|{_INTEGER}\.[0-9]+E[0-9]+"
+    rf"|{_INTEGER}(\.[0-9]+)?(e1[6-9]|e[2-9][0-9])"
+)
 EXAMPLES = 5
 
 

@@ -44,6 +44,8 @@ def test_ids_of_each_type(ids: np.ndarray | pa.Array, text: list[str]) -> None:
         (["1001.0", "007"], ["1001.0", "007"]),  # a column of text
         (["1001.0", "NA"], ["1001.0", "NA"]),
         (["1e5", "3e7"], ["1e5", "3e7"]),  # nobody writes floats so
+        (["12E5", "1200000"], ["12E5", "1200000"]),
+        (["1E+07", "5"], ["10000000", "5"]),  # Excel does
         (["007", "7"], ["007", "7"]),
     ],
 )
@@ -79,7 +81,9 @@ def test_what_is_no_id(ids: np.ndarray | pa.Array, told: str) -> None:
         as_text(ids, "here")
 
 
-@pytest.mark.parametrize("written", [["1.0", "1.1"], ["1e16", "5"], ["1.2345678901234568e+18"]])
+@pytest.mark.parametrize(
+    "written", [["1.0", "1.1"], ["1e16", "5"], ["1.2345678901234568e+18"], ["1.23456E+17"]]
+)
 def test_what_a_text_file_cannot_mean(written: list[str]) -> None:
     with pytest.raises(DataError, match=r"fraction|2\^53"):
         as_text(written, "ids.csv", typed=False)

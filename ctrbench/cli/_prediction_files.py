@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctrbench.errors import ConfigError, DataError, raise_all
+from ctrbench.errors import ConfigError, DataError, raise_all, unknown_name
 from ctrbench.metrics import evaluate, tied_pairs
 from ctrbench.schema import Metrics
 from ctrbench.stats import Inference, compare_predictions
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from ctrbench.datasets._ids import Kind
     from ctrbench.datasets._tables import Rule, Table
 
-ENDINGS = (".parquet", ".csv", ".csv.gz", ".tsv")
+ENDINGS = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 NEEDED = ("user_id", "click", "p_click")
 OPTIONAL = ("impression_id", "item_id", "group_id", "weight", "seed")
 IDS = ("impression_id", "user_id", "item_id", "group_id")
 SHARED = ("user_id", "item_id", "group_id", "click", "weight")  # in which two files must agree
 OF_PANDAS = "__index_level_"  # the index of a table, saved with it
+SEED = 'TRY_CAST("seed" AS BIGINT)'  # SQL
 EXAMPLES = 3  # rows shown of those that differ
 
 
@@ -139,6 +140,11 @@ def read_predictions(path: Path, scores: bool = False, ignore: tuple[str, ...] =
     with duckdb.connect() as connection:
         table = refuse_empty(read_table(connection, path))
         aside = {*ignore, *(name for name in table.types if name.startswith(OF_PANDAS))}
+        unknown = [name for name in ignore if name not in table.types]
+        if unknown:
+            raise ConfigError(
+                f"{path}: {unknown_name('column', unknown[0], table.types)} (--ignore)"
+            )
         kept = {name: name for name in table.types if name not in aside}
         table = renamed(connection, table, kept)
         _check_columns(path, table)
@@ -183,7 +189,7 @@ def _rules(table: Table, ids: dict[str, Kind], scores: bool) -> list[Rule]:
 
     rules = [rule for name, kind in ids.items() for rule in id_rules(table, name, kind)]
     rules += click_rules(table)
-    for name in ("p_click", "weight", "seed"):
+    for name in ("p_click", "weight"):
         if name in table.types:
             rules += [missing(table, name), not_a_number(table, name)]
             if table.types[name] not in FLOATS:  # a text that reads as one
@@ -195,7 +201,11 @@ def _rules(table: Table, ids: dict[str, Kind], scores: bool) -> list[Rule]:
     if "weight" in table.types:
         rules.append(Rule("weight", f"{number(table, 'weight')} <= 0", "are not above 0"))
     if "seed" in table.types:
-        rules.append(Rule("seed", f"{number(table, 'seed')} % 1 <> 0", "are no whole numbers"))
+        value = 'TRY_CAST("seed" AS DOUBLE)'
+        wrong = f"{SEED} IS NULL OR {value} % 1 <> 0"
+        if table.types["seed"] in FLOATS:
+            wrong += f" OR abs({value}) >= {2**53}"
+        rules += [missing(table, "seed"), Rule("seed", wrong, "are no whole numbers of 64 bits")]
     return rules
 
 
@@ -209,10 +219,9 @@ def _read(
     chosen = [f"{id_value(table, name, kind)} AS {name}" for name, kind in ids.items()]
     chosen += [f"({click_value(table)})::TINYINT AS click"]
     chosen += [
-        f"{number(table, name)} AS {name}"
-        for name in ("p_click", "weight", "seed")
-        if name in table.types
+        f"{number(table, name)} AS {name}" for name in ("p_click", "weight") if name in table.types
     ]
+    chosen += [f"{SEED} AS seed"] * ("seed" in table.types)
     found = connection.execute(f"SELECT {', '.join(chosen)} FROM {table.relation}").fetchnumpy()
     return {name: np.asarray(column) for name, column in found.items()}
 

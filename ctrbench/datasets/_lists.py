@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 QUOTED = "'[^'\\\\]*'|\"[^\"\\\\]*\""
-WORD = (
-    "[^,'\"\\[\\]\\\\\\s]([^,'\"\\[\\]\\\\]*[^,'\"\\[\\]\\\\\\s])?"  # no quotes, blanks inside only
-)
+LETTER = ",'\"\\[\\](){}|;\\\\"  # what no word without quotes holds
+WORD = f"[^{LETTER}\\s]([^{LETTER}]*[^{LETTER}\\s])?"  # blanks inside only
 NUMBER = "[-+]?[0-9]+(\\.[0-9]*)?([eE][-+]?[0-9]+)?"
 ITEM = f"({QUOTED}|{WORD})"
 # a list as Python, JSON or Spark print it, and as numpy does
@@ -24,6 +23,7 @@ WITH_COMMAS = f"\\s*({ITEM}(\\s*,\\s*{ITEM})*)?\\s*"
 OF_NUMBERS = f"\\s*{NUMBER}(\\s+{NUMBER})*\\s*"
 OF_QUOTED = f"\\s*({QUOTED})(\\s+({QUOTED}))*\\s*"
 LOOSE = "[^,'\"]*[^,'\"\\s]\\s+[^,'\"\\s][^,'\"]*"  # words side by side: one value or several?
+SEVERAL = "[,'\"]|^\\s*$|[0-9]\\s+[0-9]"  # quotes, commas, numbers side by side, or nothing
 NOTHING = ("None", "null", "nan", "NaN")  # what stands in a printed list for no value
 
 
@@ -47,14 +47,15 @@ def element(kind: str) -> str | None:
 
 
 def printed_lists(connection: DuckDBPyConnection, tables: list[Table]) -> frozenset[str]:
-    """The text columns in which every value that is there stands in brackets."""
+    """The text columns whose values all stand in brackets, some with several items or none."""
     found: dict[str, bool] = {}
     for table in tables:
         columns = [name for name, kind in table.types.items() if kind == "VARCHAR"]
         if not columns or not table.rows:
             continue
         asked = ", ".join(
-            f"bool_and({_in_brackets(name)}) FILTER (trim({quoted(name)}) <> '')"
+            f"bool_and({_in_brackets(name)}) FILTER (trim({quoted(name)}) <> '') AND "
+            f"bool_or(regexp_matches({_inner(name)}, {literal(SEVERAL)}))"
             for name in columns
         )
         told = one_row(connection, f"SELECT {asked} FROM {table.relation}")
@@ -75,9 +76,25 @@ def list_rules(table: Table, column: str, wishes: Wishes) -> list[Rule]:
         cut = f"regexp_matches({inner}, '(^|[\\s,])\\.\\.\\.($|[\\s,])')"
         loose = f"regexp_full_match({inner}, {literal(LOOSE)}) AND NOT {_of_numbers(inner)}"
         wrong = f"trim({quoted(column)}) <> '' AND (NOT {whole} OR {cut} OR ({loose}))"
+        cure = f"{cure}; a column that is no list: --text or --categorical {column}"
         return [Rule(column, wrong, "are no printed lists that can be read exactly", cure)]
     brackets = "stand in brackets as printed lists do, others do not"
     return [Rule(column, f"coalesce({_in_brackets(column)}, false)", brackets, cure)]
+
+
+def history_rules(table: Table, wishes: Wishes) -> list[Rule]:
+    """A history that is cut at a sign holds ids, and nothing that a program wrote around them."""
+    if table.types["history"] != "VARCHAR" or "history" in wishes.printed:
+        return []
+    value = f"trim({quoted('history')})"
+    nothing = ", ".join(map(literal, NOTHING))
+    around = literal("[\\[\\](){}\"']")
+    wrong = f"regexp_matches({value}, {around})"
+    cure = "write ids alone, joined by a sign"
+    return [
+        Rule("history", wrong, "hold brackets or quotes", cure),
+        Rule("history", f"{value} IN ({nothing})", "say that there is none", "leave them empty"),
+    ]
 
 
 def list_value(table: Table, column: str, wishes: Wishes, value: str = "") -> str:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from ctrbench.datasets._fields import read_fields
 from ctrbench.datasets._ids import Kind, id_rules, id_value, ids_rules, ids_value
-from ctrbench.datasets._lists import Wishes, element, list_rules
+from ctrbench.datasets._lists import Wishes, element, history_rules, list_rules
 from ctrbench.datasets._tables import (
-    LARGEST,
     Rule,
     Table,
     broken_rules,
@@ -100,8 +99,26 @@ def make_impressions(
         ]
         connection.execute(f"CREATE VIEW users_of_log AS {_union(log, selects)}")
     told = [f"{count:,} rows were left out: {why}." for why, count in dropped.items()]
+    told += _pad_notes(connection, log)
     counts = {"invalid_dropped": sum(dropped.values())} if log.drop_invalid else {}
     return context + users, (*told, *notes), counts
+
+
+def _pad_notes(connection: DuckDBPyConnection, log: Log) -> list[str]:
+    """How often --pad was met in given histories, if it was asked for."""
+    pad, kind = log.wishes.pad, log.ids.get("item_id", "text")
+    if pad is None or "history" not in log.columns:
+        return []
+    with_pad = replace(log.wishes, pad=None)
+    entries = " UNION ALL ".join(
+        f"SELECT unnest({ids_value(table, 'history', with_pad, kind)}) AS v FROM {table.relation}"
+        for table in log.tables
+    )
+    query = f"SELECT count(*) FROM ({entries}) WHERE v::VARCHAR = {literal(pad)}"
+    (met,) = one_row(connection, query)
+    if met:
+        return [f"--pad {pad} was taken out of given histories {met:,} times."]
+    return [f"--pad {pad} occurs in no given history."]
 
 
 def _without_invalid(
@@ -170,12 +187,12 @@ def _rules(log: Log, index: int, times: list[Times]) -> list[Rule]:
     if "click" in table.types:
         rules += click_rules(table)
     if "history" in table.types:
-        rules += list_rules(table, "history", log.wishes)
+        rules += list_rules(table, "history", log.wishes) + history_rules(table, log.wishes)
         rules += ids_rules(table, "history", log.wishes, log.ids.get("item_id", "text"))
     if "weight" in table.types:
         value = number(table, "weight")
-        wrong = f"NOT coalesce({value} > 0 AND {value} < {LARGEST}, false)"
-        rules.append(Rule("weight", wrong, "are not above 0"))
+        wrong = f"NOT coalesce(TRY_CAST({value} AS FLOAT) > 0, false)"
+        rules.append(Rule("weight", wrong, "are no numbers of 32 bits above 0"))
     if "period" in table.types and not log.ignore_period:
         wrong = f"{text(table, 'period')} NOT IN {PERIODS}"
         rules.append(missing(table, "period"))

@@ -63,9 +63,11 @@ def _is_text(path: Path) -> bool:
 
 
 def _parts(path: Path, partitions: dict[str, str | None] | None = None) -> Iterator[Part]:
-    """The files of a path, those in folders `name=value` below it with what these say."""
+    """The files of a path, those in folders `name=value` with what these say."""
+    if partitions is None:
+        partitions = _above(path)
     if not path.is_dir():
-        yield Part(path, partitions or {})
+        yield Part(path, partitions)
         return
     inside = sorted(one for one in path.iterdir() if not one.name.startswith(MARKS))
     others = [one for one in inside if one.is_dir() and not all(one.name.partition("="))]
@@ -79,9 +81,23 @@ def _parts(path: Path, partitions: dict[str, str | None] | None = None) -> Itera
     for one in inside:
         if one in others:
             continue
-        name, _, value = one.name.partition("=") if one.is_dir() else ("", "", "")
-        here = {unquote(name): None if value == NO_VALUE else unquote(value)} if name else {}
-        yield from _parts(one, {**(partitions or {}), **here})
+        here = _partition(one.name) if one.is_dir() else {}
+        yield from _parts(one, {**partitions, **here})
+
+
+def _above(path: Path) -> dict[str, str | None]:
+    """What the folders `name=value` say in which a path ends."""
+    found: dict[str, str | None] = {}
+    for folder in (path, *path.parents) if path.is_dir() else path.parents:
+        if not all(folder.name.partition("=")):
+            break
+        found = _partition(folder.name) | found
+    return found
+
+
+def _partition(name: str) -> dict[str, str | None]:
+    column, _, value = name.partition("=")
+    return {unquote(column): None if value == NO_VALUE else unquote(value)}
 
 
 def _holds_data(folder: Path) -> bool:

@@ -256,12 +256,21 @@ def _told(error: Exception) -> str:
 
 
 def _examples(connection: DuckDBPyConnection, table: Table, rule: Rule) -> str:
+    row, value = (_free(name, table) for name in ("row", "value"))
     rows = connection.execute(
-        f"""SELECT _row, _value FROM (
-            SELECT *, row_number() OVER () AS _row, {text(table, rule.column)} AS _value
+        f"""SELECT {row}, {value} FROM (
+            SELECT *, row_number() OVER () AS {row}, {text(table, rule.column)} AS {value}
             FROM {table.relation})
-        WHERE {rule.wrong} ORDER BY _row LIMIT {EXAMPLES}"""
+        WHERE {rule.wrong} ORDER BY {row} LIMIT {EXAMPLES}"""
     ).fetchall()
     return ", ".join(
         table.place(row) + (f" ({value})" if value is not None else "") for row, value in rows
     )
+
+
+def _free(name: str, table: Table) -> str:
+    """A name, as an identifier, that no column of the table has."""
+    taken = {column.lower() for column in table.types}
+    while name in taken:
+        name = f"_{name}"
+    return quoted(name)

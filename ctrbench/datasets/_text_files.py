@@ -9,7 +9,7 @@ import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -24,7 +24,13 @@ OTHERS = (",", ";", "\t", "|")  # tried where a file's own separator does not oc
 BLOCK = 1 << 24
 LONGEST_HEADER = 1 << 20
 MOST_COLUMNS = 4096
-MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+MARKS = (  # the longer ones first
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+MARK = "\ufeff"  # with which a decoded file may begin
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,17 @@ class Dialect:
 
     separator: str | None = None  # None: by the ending, or the header
     encoding: str = "utf-8"
+
+    @classmethod
+    def of(cls, separator: str | None, encoding: str) -> Dialect:
+        """As a person writes it: a backslash and t for a tab, any name of an encoding.
+
+        Raises:
+            ConfigError: no such encoding, or a separator that is none.
+        """
+        found = cls(None if separator is None else separator.replace("\\t", "\t"), encoding)
+        found.check()
+        return replace(found, encoding=codecs.lookup(encoding).name)
 
     def check(self) -> None:
         """Refuse what cannot be.
@@ -122,12 +139,13 @@ def _opened(path: Path) -> IO[bytes]:
 def _first_line(path: Path, encoding: str) -> str:
     """The header, without its line end."""
     with _errors(path, encoding), _opened(path) as file:
-        start = file.read(2)
-        if start in MARKS and encoding == "utf-8":
-            raise DataError(f"{path} is no text in UTF-8: name its encoding, --encoding utf-16.")
+        start = file.read(4)
+        found = next((name for mark, name in MARKS if start.startswith(mark)), None)
+        if found and encoding == "utf-8":
+            raise DataError(f"{path} is no text in UTF-8: name its encoding, --encoding {found}.")
         file.seek(0)
         with _text(file, encoding) as text:
-            return text.readline(LONGEST_HEADER).rstrip("\n")
+            return text.readline(LONGEST_HEADER).rstrip("\n").removeprefix(MARK)
 
 
 def _separator(line: str, usual: str, path: Path) -> str:
@@ -183,8 +201,8 @@ def _plain(connection: DuckDBPyConnection, path: Path, encoding: str) -> tuple[P
         lines, end = 0, ""
         with _text(source, encoding) as text:
             while block := text.read(BLOCK):
+                target.write(block if end else block.removeprefix(MARK))
                 lines, end = lines + block.count("\n"), block[-1]
-                target.write(block)
     return Path(target.name), lines + (end != "\n")
 
 

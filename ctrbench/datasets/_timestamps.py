@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from ctrbench.datasets._tables import FLOATS, Rule, Table, text
 from ctrbench.errors import ConfigError, DataError
@@ -17,12 +15,19 @@ if TYPE_CHECKING:
 
 # Numbers below the bound are in this unit if they count from 1970; 1e11 seconds is the year 5138.
 UNITS = (("seconds", 10**11), ("milliseconds", 10**14), ("microseconds", 10**17))
+BOUNDS = (*(bound for _, bound in UNITS), 10**22)
 TICKS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 NUMBER = r"[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?"
-ZONE = r".*[0-9]\s*([zZ]|UTC|GMT|[-+][0-9]{2}(:?[0-9]{2})?)"
+ZONE = r".*:[0-9]{2}([.,][0-9]+)?\s*([A-Za-z].*|[-+][0-9]{2}(:?[0-9]{2})?)"  # UTC, EST, +02:00
 ENOUGH = 10  # distinct timestamps from which on a coarse grid is no accident
+NEARLY_ALL = 0.95  # a file may be put together from rounded times and a few exact ones
+LEAST_SPACING = 32  # seconds
+DAY = 86400
 ROUNDED = 1000  # seconds: nobody measures time in multiples of a thousand
-LATEST = 2**63 - 1  # nanoseconds since 1970
+LATEST = 4_102_444_800  # the year 2100
+OLDEST = 10**8  # the year 1973
+THIS_CENTURY = 10**9
+EARLY = "are before 1973, where others are of this century: a missing time, or one cut short?"
 DROP = "--drop-invalid leaves such rows out, and counts them"
 
 
@@ -34,6 +39,9 @@ class Times:
     column: str
     dated: bool  # dates, or numbers
     value: str  # SQL: microseconds of a date, as BIGINT, or the number, as DECIMAL
+    modern: (
+        bool  # whether nearly all are of this century, so that a number near 0 is a missing time
+    )
 
     def rules(self) -> list[Rule]:
         """What no timestamp may be."""
@@ -51,12 +59,28 @@ class Times:
         there = f"{text(self.table, self.column)} IS NOT NULL"
         form = "--time-format names another form, such as %m/%d/%Y"
         unread = f"{there} AND {self.value} IS NULL"
+        cure = f"{DROP}; digits such as 20231114221320 are read with --time-format %Y%m%d%H%M%S"
         return [
             Rule(self.column, f"NOT ({there})", "missing", DROP),
             Rule(self.column, unread, f"are no {kind}", form),
             Rule(self.column, f"{self.value} < 0", "are negative, before 1970", DROP),
-            Rule(self.column, f"{self.value} >= {LATEST}", "are later than the year 2262", DROP),
+            Rule(self.column, self._too_late(), "are later than the year 2100", cure),
+            *[Rule(self.column, self._too_early(), EARLY, DROP)] * self.modern,
         ]
+
+    def _too_late(self) -> str:
+        if self.dated:
+            return f"{self.value} > {LATEST * 10**6}"
+        ranges = [
+            (LATEST * ticks, bound) for ticks, bound in zip(TICKS.values(), BOUNDS, strict=True)
+        ]
+        return " OR ".join(
+            f"{self.value} > {low} AND {self.value} < {high}" for low, high in ranges
+        )
+
+    def _too_early(self) -> str:
+        early = OLDEST * 10**6 if self.dated else OLDEST
+        return f"{self.value} >= 0 AND {self.value} < {early}"
 
 
 def open_times(
@@ -77,7 +101,9 @@ def open_times(
             raise ConfigError(f"--time-format is for text; {typed[0]} holds {column} by its type.")
         value = f"epoch_us(try_strptime({quoted(column)}, {literal(time_format)}))"
         _check_format(connection, time_format)
-        return [Times(table, column, True, value) for table in tables]
+        return _with_century(
+            connection, [Times(table, column, True, value, False) for table in tables]
+        )
     dated = [_is_dated(connection, table, column) for table in tables]
     if len(set(dated)) > 1:
         raise DataError(
@@ -86,10 +112,21 @@ def open_times(
         )
     if dated[0]:
         _refuse_mixed_zones(connection, tables, column)
-    return [
-        Times(table, column, date, _value(table, column, date))
-        for table, date in zip(tables, dated, strict=True)
-    ]
+    return _with_century(
+        connection,
+        [
+            Times(table, column, date, _value(table, column, date), False)
+            for table, date in zip(tables, dated, strict=True)
+        ],
+    )
+
+
+def _with_century(connection: DuckDBPyConnection, times: list[Times]) -> list[Times]:
+    """Note in all whether nearly all of them are of this century."""
+    least = THIS_CENTURY * 10**6 if times[0].dated else THIS_CENTURY
+    union = " UNION ALL ".join(f"SELECT {t.value} AS t FROM {t.table.relation}" for t in times)
+    (share,) = one_row(connection, f"SELECT avg((t >= {least})::INTEGER) FROM ({union})")
+    return [replace(t, modern=(share or 0) > NEARLY_ALL) for t in times]
 
 
 def _check_format(connection: DuckDBPyConnection, time_format: str) -> None:
@@ -125,7 +162,7 @@ def timestamp_expressions(
             f"mixed units in '{times[0].column}': {low:.0f} looks like {_unit(low)}, {high:.0f} "
             f"like {unit}; give the whole log in one unit."
         )
-    notes = _rounded(connection, union, high, TICKS[unit])
+    notes = _rounded(connection, times, float(high), TICKS[unit])
     scaled, kept = _scale(unit, dict(zip((0, 3, 6, 9), whole, strict=True)))
     if kept != "seconds":
         notes.append(f"Timestamps are kept in {kept}: in whole seconds, gaps would be lost.")
@@ -154,7 +191,7 @@ def _is_dated(connection: DuckDBPyConnection, table: Table, column: str) -> bool
     kind = table.types[column]
     if kind != "VARCHAR":
         return kind.startswith(("DATE", "TIMESTAMP"))
-    value = quoted(column)
+    value = _with_point(column)
     (dates,) = one_row(
         connection,
         f"""SELECT 2 * count(*) FILTER (TRY_CAST({value} AS TIMESTAMPTZ) IS NOT NULL
@@ -164,12 +201,18 @@ def _is_dated(connection: DuckDBPyConnection, table: Table, column: str) -> bool
     return dates
 
 
+def _with_point(column: str) -> str:
+    """SQL for a date as text, its fraction of a second after a point."""
+    return f"regexp_replace({quoted(column)}, '(:[0-9]{{2}}),([0-9]+)', '\\1.\\2')"
+
+
 def _value(table: Table, column: str, dated: bool) -> str:
     """SQL for a timestamp: microseconds of a date as BIGINT, or the number itself as DECIMAL."""
     value, kind = quoted(column), table.types[column]
     if dated:  # a text may name its time zone, UTC if it does not
-        moment = "TIMESTAMPTZ" if kind == "VARCHAR" else "TIMESTAMP"
-        return f"epoch_us(TRY_CAST({value} AS {moment}))"
+        if kind == "VARCHAR":
+            return f"epoch_us(TRY_CAST({_with_point(column)} AS TIMESTAMPTZ))"
+        return f"epoch_us(TRY_CAST({value} AS TIMESTAMP))"
     if kind == "VARCHAR":
         value = f"CASE WHEN regexp_full_match({value}, '{NUMBER}') THEN {value} END"
     elif kind in FLOATS:
@@ -191,11 +234,10 @@ def _refuse_mixed_zones(connection: DuckDBPyConnection, tables: list[Table], col
         zoned, naive = kind == "TIMESTAMP WITH TIME ZONE", kind != "TIMESTAMP WITH TIME ZONE"
         if kind == "VARCHAR":
             has_zone = f"regexp_full_match(trim({quoted(column)}), '{ZONE}')"
-            has_time = f"contains({quoted(column)}, ':')"
             zoned, naive = one_row(
                 connection,
-                f"""SELECT coalesce(bool_or({has_time} AND {has_zone}), false),
-                coalesce(bool_or(NOT ({has_time} AND {has_zone})), false)
+                f"""SELECT coalesce(bool_or({has_zone}), false),
+                coalesce(bool_or(NOT {has_zone}), false)
                 FROM {table.relation} WHERE {text(table, column)} IS NOT NULL""",
             )
         found[True] = found[True] or str(table.path) * zoned
@@ -208,40 +250,64 @@ def _refuse_mixed_zones(connection: DuckDBPyConnection, tables: list[Table], col
         )
 
 
-def _rounded(connection: DuckDBPyConnection, union: str, high: float, ticks: int) -> list[str]:
-    """A note where timestamps look rounded: all are multiples of a thousand seconds.
+def _rounded(
+    connection: DuckDBPyConnection, times: list[Times], high: float, ticks: int
+) -> list[str]:
+    """Notes on timestamps that look rounded, by file: all are multiples of a thousand seconds.
 
     Raises:
-        DataError: they went through a float of 32 bits, whose numbers stand 128 seconds apart in
-            2023.
+        DataError: nearly all of a file went through a float of 32 bits, whose numbers stand 128
+            seconds apart in 2023, whatever they became afterwards.
     """
     if high < EXACT["FLOAT"] * ticks:
         return []
-    step = ROUNDED * ticks
-    halved, coarse = one_row(
-        connection,
-        f"""SELECT bool_and(t::FLOAT::DOUBLE = t::DOUBLE), bool_and(t % {step} = 0)
-        FROM ({union})""",
-    )
-    if not (halved or coarse):
-        return []
-    query = f"SELECT DISTINCT t::BIGINT AS t FROM ({union})"
-    times = np.asarray(connection.execute(query).fetchnumpy()["t"])
-    if len(times) < ENOUGH:
-        return []
-    grid = int(np.gcd.reduce(times))
-    if halved and grid & (grid - 1) == 0:  # a power of two: nobody's clock, but floats' spacing
-        raise DataError(
-            f"all timestamps ({len(times):,} different ones) are numbers that a float of 32 bits "
-            "can hold: they were rounded, up to minutes apart, and histories would hold clicks of "
-            "later impressions. Write them from the source again, as whole numbers."
+    notes = []
+    for t in times:
+        source = f"(SELECT {t.value}::HUGEINT AS t FROM {t.table.relation})"
+        grids = {(ticks, _spacing(high / ticks)), (1, _spacing(high))}
+        for divisor, spacing in grids:
+            if spacing * divisor >= LEAST_SPACING * ticks and _on_a_grid(
+                connection, source, divisor, spacing, ticks
+            ):
+                raise DataError(
+                    f"{t.table.path}: nearly all timestamps stand {spacing * divisor / ticks:g} "
+                    "seconds apart, as numbers do that a float of 32 bits rounded: histories would "
+                    "hold clicks of later impressions. Write them from the source again, as whole "
+                    "numbers."
+                )
+        step = ROUNDED * ticks
+        (coarse,) = one_row(connection, f"SELECT bool_and(t % {step} = 0) FROM {source}")
+        if coarse:
+            notes.append(
+                f"All timestamps of {t.table.path.name} are multiples of {ROUNDED:,} seconds, as "
+                "if rounded: impressions of one moment do not see each other's clicks."
+            )
+    return notes
+
+
+def _spacing(high: float) -> int:
+    """How far apart floats of 32 bits stand below a number."""
+    return 2 ** max(int(high).bit_length() - 24, 0)
+
+
+def _on_a_grid(
+    connection: DuckDBPyConnection, source: str, divisor: int, spacing: int, ticks: int
+) -> bool:
+    """Whether nearly all numbers leave one remainder by the spacing, and not by days alone."""
+    distinct, by_spacing, by_days = (
+        one_row(connection, query)[0]
+        for query in (
+            f"SELECT count(DISTINCT t) FROM {source}",
+            _most_common(source, f"t // {divisor} % {spacing}"),
+            _most_common(source, f"t % {DAY * ticks}"),
         )
-    if not coarse:
-        return []
-    return [
-        f"All timestamps are multiples of {ROUNDED:,} seconds, as if they had been rounded: "
-        "impressions of one moment do not see each other's clicks."
-    ]
+    )
+    return distinct >= ENOUGH and by_spacing >= NEARLY_ALL and by_days < NEARLY_ALL
+
+
+def _most_common(source: str, value: str) -> str:
+    """SQL for the share of rows that have the most common value."""
+    return f"SELECT max(n) / sum(n) FROM (SELECT count(*) AS n FROM {source} GROUP BY {value})"
 
 
 def _unit(value: float) -> str:

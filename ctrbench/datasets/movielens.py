@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from ctrbench.datasets._base import Importer
-from ctrbench.datasets._entities import make_entities
+from ctrbench.datasets._entities import make_entities, refuse_strangers
 from ctrbench.datasets._fields import read_fields
 from ctrbench.datasets._ids import id_rules, id_value
 from ctrbench.datasets._lists import Wishes
@@ -110,6 +110,7 @@ class MovieLens(Importer):
             query = f"SELECT * FROM ({query}) LEFT JOIN more_fields USING (item_id)"
             fields += more
         make_entities(connection, "items", "item_id", query, str(files.movies.path))
+        refuse_strangers(connection, "items", "item_id", files.movies.path)
         return fields
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctrbench.datasets._base import Importer
-from ctrbench.datasets._entities import make_entities
+from ctrbench.datasets._entities import examples, make_entities, refuse_strangers
 from ctrbench.datasets._fields import read_fields
 from ctrbench.datasets._ids import Kind, id_rules, id_value, kind_of_ids
 from ctrbench.datasets._lists import Wishes, printed_lists
@@ -28,7 +28,8 @@ from ctrbench.datasets._tables import (
 from ctrbench.datasets._text_files import Dialect
 from ctrbench.errors import ConfigError, DataError, raise_all, unknown_name
 from ctrbench.impressions import Progress, Raw, parse_split
-from ctrbench.impressions.database import literal, one_row, quoted
+from ctrbench.impressions.database import has_view, literal, one_row, quoted
+from ctrbench.raw_ids import as_text
 from ctrbench.schema import PERIODS, Field, FieldKind, FieldOwner, Split
 
 if TYPE_CHECKING:
@@ -102,8 +103,7 @@ class TableImporter(Importer):
     def read(self, connection: DuckDBPyConnection, split: Split | None, progress: Progress) -> Raw:
         """Impressions of all files, items and users, checked and typed."""
         progress("reading files")
-        dialect = Dialect(self.separator, self.encoding)
-        dialect.check()
+        dialect = Dialect.of(self.separator, self.encoding)
         files = _Files(connection, _pairs("--rename", self.rename), _names(self.drop), dialect)
         tables, periods = files.open_log(self.impressions)
         items, users = files.open(self.items), files.open(self.users)
@@ -125,9 +125,13 @@ class TableImporter(Importer):
         progress("checking the log")
         fields, notes, counts = make_impressions(connection, log, _names(self.user_fields))
         fields += _make_items(connection, items, wishes, ids)
+        if "history" in log.columns:
+            notes = (*notes, *_history_notes(connection))
         if items and log.padding is not None:
             connection.execute(f"DELETE FROM items WHERE item_id::VARCHAR = {literal(log.padding)}")
         fields += _make_users(connection, users, wishes, bool(_names(self.user_fields)), ids)
+        if items:
+            notes = (*notes, *_listed_note(connection, items.path))
         if self.negatives:
             progress("drawing non-clicks")
             drawn = add_negatives(connection, self.negatives, self.negatives_by, self.seed)
@@ -154,14 +158,17 @@ class TableImporter(Importer):
         users: Table | None,
         wishes: Wishes,
     ) -> dict[str, Kind]:
-        """How ids are read; drawn non-clicks go by text."""
+        """How ids of the log are read, and of the file beside it; drawn non-clicks go by text."""
         found: dict[str, Kind] = {}
         for name, more in (("user_id", users), ("item_id", items)):
-            tables = [*log, *([more] if more else [])]
-            columns = [(table, name) for table in tables if name in table.types]
+            columns = [(table, name) for table in log if name in table.types]
             histories = [t for t in log if "history" in t.types] if name == "item_id" else []
+            beside = [(more, name)] if more and name in more.types else []
             kind = kind_of_ids(connection, columns, histories, wishes)
-            found[name] = "text" if kind == "whole" and self.negatives else kind
+            theirs = kind_of_ids(connection, beside, [], wishes) if beside else kind
+            join_as_text = kind != theirs or self.negatives > 0
+            for key, one in ((name, kind), (f"{name} beside", theirs)):
+                found[key] = "text" if join_as_text and one == "whole" else one
         return found
 
     def _wishes(self, connection: DuckDBPyConnection, tables: list[Table]) -> Wishes:
@@ -184,7 +191,8 @@ class TableImporter(Importer):
                 if name in kinds:
                     raise ConfigError(f"'{name}' cannot be {kinds[name]} and {kind} at once.")
                 kinds[name] = kind
-        return Wishes(kinds, separators, self.pad, printed)
+        pad = None if self.pad is None else as_text([self.pad], "--pad", typed=False)[0]
+        return Wishes(kinds, separators, pad, printed)
 
     def _check_names(self, files: _Files, log: list[Table], items: Table | None) -> None:
         """Every column that an option names is in one of the files."""
@@ -250,6 +258,9 @@ class _Files:
     def open_log(self, given: list[str]) -> tuple[list[Table], list[str | None]]:
         """The files of the log, and the period of each where PERIOD=FILE says it."""
         tables, periods, empty = [], [], []
+        twice = sorted({argument for argument in given if given.count(argument) > 1})
+        if twice:
+            raise ConfigError(f"--impressions {', '.join(twice)} is given twice.")
         for argument in given:
             period, _, path = argument.partition("=")
             if period not in PERIODS:
@@ -300,6 +311,49 @@ def _make_items(
     return _make(connection, "items", "item", table, wishes, ids) if table else []
 
 
+def _listed_note(connection: DuckDBPyConnection, path: Path) -> list[str]:
+    """A note where the items file has no row for most items that are shown."""
+    shown, listed = one_row(
+        connection,
+        """SELECT count(*), count(*) FILTER (item_id IN (SELECT item_id FROM items))
+        FROM (SELECT DISTINCT item_id FROM impressions)""",
+    )
+    few = listed < shown / 2
+    return [f"{path.name} has a row for {listed} of {shown} items that are shown."] * few
+
+
+def _history_notes(connection: DuckDBPyConnection) -> list[str]:
+    """A note where most items of given histories are none that the log shows or the file lists.
+
+    Raises:
+        DataError: none is, so that their ids are spelt otherwise, or of another log.
+    """
+    known = "SELECT item_id FROM impressions"
+    if has_view(connection, "items"):
+        known += " UNION ALL SELECT item_id FROM items"
+    connection.execute(
+        """CREATE TABLE clicked AS SELECT item_id, count(*) AS entries
+        FROM (SELECT unnest(history) AS item_id FROM impressions) GROUP BY item_id"""
+    )
+    total, met = one_row(
+        connection,
+        f"""SELECT coalesce(sum(entries), 0), coalesce(sum(entries) FILTER (
+        item_id IN ({known})), 0) FROM clicked""",
+    )
+    if total and not met:
+        theirs, ours = (
+            examples(connection, name, "item_id") for name in ("clicked", "impressions")
+        )
+        raise DataError(
+            f"no item of the given histories occurs in the log: they have {theirs}, it has {ours}. "
+            "Spell both in one way; a sign that joins ids is named by --list 'history=^'."
+        )
+    if met < total / 2:
+        share = f"{100 * met / total:.1f} %"
+        return [f"Only {share} of the entries of given histories are items of the log."]
+    return []
+
+
 def _make_users(
     connection: DuckDBPyConnection,
     table: Table | None,
@@ -330,40 +384,20 @@ def _make(
     """Make the table of items or users from its file."""
     key = f"{of}_id"
     problems = missing_columns(table, [key])
-    problems += [] if problems else broken_rules(connection, table, id_rules(table, key, ids[key]))
+    problems += (
+        []
+        if problems
+        else broken_rules(connection, table, id_rules(table, key, ids[f"{key} beside"]))
+    )
     raise_all(problems, DataError, f"the {of}s cannot be used:")
     columns = [column for column in table.types if column != key]
     fields, (values,) = read_fields(connection, [table], columns, of, wishes)
-    chosen = [f"{id_value(table, key, ids[key])} AS {key}"]
+    chosen = [f"{id_value(table, key, ids[f'{key} beside'])} AS {key}"]
     chosen += [f"{value} AS {quoted(f.name)}" for f, value in zip(fields, values, strict=True)]
     query = f"SELECT {', '.join(chosen)} FROM {table.relation}"
     make_entities(connection, view, key, query, str(table.path))
-    _refuse_strangers(connection, view, key, table.path)
+    refuse_strangers(connection, view, key, table.path)
     return fields
-
-
-def _refuse_strangers(connection: DuckDBPyConnection, view: str, key: str, path: Path) -> None:
-    """A file none of whose ids occurs in the log is of another log, or spells ids otherwise.
-
-    Raises:
-        DataError: there is no id in common.
-    """
-    query = f"SELECT count(*) FROM {quoted(view)} SEMI JOIN impressions USING ({key})"
-    if one_row(connection, query)[0]:
-        return
-    theirs, ours = (
-        ", ".join(
-            repr(value)
-            for (value,) in connection.execute(
-                f"SELECT DISTINCT {key}::VARCHAR FROM {relation} ORDER BY 1 LIMIT 3"
-            ).fetchall()
-        )
-        for relation in (quoted(view), "impressions")
-    )
-    raise DataError(
-        f"{path}: none of its {key}s occurs in the log; it has {theirs}, the log {ours}. Ids are "
-        "compared as text: 007 is not 7."
-    )
 
 
 def _names(listed: str) -> list[str]:
@@ -376,5 +410,5 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
         left, _, right = argument.partition("=")
         if not left or not right:
             raise ConfigError(f"{option} {argument!r} will not do: write NAME=VALUE.")
-        pairs[left] = right
+        pairs[left] = right.replace("\\t", "\t")
     return pairs

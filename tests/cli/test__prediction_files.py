@@ -84,7 +84,7 @@ def test_gate_on_files(write):
         (lambda f: f.assign(p_click="x"), "'p_click' are no finite numbers"),
         (lambda f: f.assign(weight=-1.0), "'weight' are not above 0"),
         (lambda f: f.assign(click=0.5), "'click' are neither 0 nor 1"),
-        (lambda f: f.assign(seed="s1"), "'seed' are no finite numbers"),
+        (lambda f: f.assign(seed="s1"), "'seed' are no whole numbers"),
         (lambda f: f.assign(seed=0.5), "'seed' are no whole numbers"),
         (lambda f: f.assign(click=f["click"].where(f.index > 3)), "4 values of 'click' missing"),
         (
@@ -261,6 +261,21 @@ def test_columns_that_would_not_be_used(write):
     with pytest.raises(ConfigError, match=r"weights, time would not be used.*--ignore weights,"):
         compare_files(one, one, "gauc")
     assert compare_files(one, one, "gauc", ignore=("weights", "time")).inference.estimate == 0
+
+
+def test_large_seeds_stay_apart(write):
+    parts = [_frame(s).assign(seed=2**60 + s) for s in range(3)]
+    file = write("a.parquet", pd.concat(parts))
+    assert compare_files(file, file, "gauc").inference.seeds == (0, 1, 2)
+    floats = write("b.parquet", pd.concat(part.assign(seed=2.0**60) for part in parts))
+    with pytest.raises(DataError, match="'seed' are no whole numbers of 64 bits"):
+        compare_files(floats, floats, "gauc")
+
+
+def test_an_ignored_column_that_is_not_there(write):
+    file = write("a.csv", _frame(1))
+    with pytest.raises(ConfigError, match=r"no column 'wieght'.*\(--ignore\)"):
+        compare_files(file, file, "gauc", ignore=("wieght",))
 
 
 def test_scores_are_no_probabilities(write):

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ctrbench.datasets._lists import Wishes, list_rules, list_value, printed_lists
+from ctrbench.datasets._lists import Wishes, history_rules, list_rules, list_value, printed_lists
 from ctrbench.datasets._tables import broken_rules, read_table
 from ctrbench.impressions import database
 from ctrbench.workspace import Workspace
@@ -44,12 +44,39 @@ def test_lists_as_programs_print_them(read, printed, values):
 
 @pytest.mark.parametrize(
     "printed",
-    ["[['a']]", "[1 2 ... 9]", "[a b]", "['a]", "[a\\nb]", "['a''b']", "[1,,2]", "[1, 2 3 ...]"],
+    [
+        "[['a']]",
+        "[np.int64(1)]",
+        "[1|2]",
+        "[1;2]",
+        "[1 2 ... 9]",
+        "[a b]",
+        "['a]",
+        "[a\\nb]",
+        "['a''b']",
+        "[1,,2]",
+        "[1, 2 3 ...]",
+    ],
 )
 def test_what_cannot_be_read_exactly(read, printed):
     _, (problem,) = read([printed, "[]"])
     assert "1 value of 'v' are no printed lists that can be read exactly: row 1" in problem
     assert "--list" in problem
+
+
+@pytest.mark.parametrize("value", ["(1, 2)", "{1,2}", "WrappedArray(1, 2)", "'1'^'2'", "nan"])
+def test_histories_hold_ids_alone(read, tmp_path, value):
+    pq.write_table(pa.table({"history": [value, "1^2"]}), tmp_path / "a.parquet")
+    with database(Workspace(tmp_path / "home")) as connection:
+        table = read_table(connection, tmp_path / "a.parquet")
+        (problem,) = broken_rules(connection, table, history_rules(table, Wishes()))
+    assert "1 value of 'history'" in problem
+
+
+def test_a_word_in_brackets_is_no_list(read):
+    lists, problems = read(["[top]", "[new]"], separators={"v": "|"})
+    assert lists == [["[top]"], ["[new]"]]
+    assert "stand in brackets" in problems[0]
 
 
 def test_only_some_values_stand_in_brackets(read):

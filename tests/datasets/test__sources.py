@@ -45,6 +45,14 @@ def test_folders_of_hive(tmp_path):
     ]
 
 
+def test_folders_of_hive_in_the_path_itself(tmp_path):
+    touch(tmp_path, "log/dt=1/h=2/a.csv", "log/dt=2/b.csv")
+    assert found(tmp_path / "log" / "dt=1" / "h=2")[0] == [("a.csv", {"dt": "1", "h": "2"})]
+    assert found(tmp_path / "log" / "dt=2" / "b.csv")[0] == [("b.csv", {"dt": "2"})]
+    every = [("a.csv", {"dt": "1", "h": "2"}), ("b.csv", {"dt": "2"})]
+    assert found(tmp_path / "log" / "dt=*")[0] == every
+
+
 def test_other_folders_are_not_passed_over(tmp_path):
     touch(tmp_path, "2023/a.csv", "b.csv")
     with pytest.raises(DataError, match=r"holds folders \(2023\) that are not named as column="):

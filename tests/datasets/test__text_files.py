@@ -65,6 +65,17 @@ def test_other_encodings(read, encoding):
         read(content)
 
 
+@pytest.mark.parametrize("encoding", ["UTF-8", "utf8", "utf-16-le", "utf-32"])
+def test_a_byte_order_mark_is_no_name(read, encoding):
+    content = "\ufeffa,b\n1,2\n3,4\n5,6\n".encode("utf-8" if "8" in encoding else encoding)
+    dialect = Dialect.of(None, encoding)
+    assert read(content, encoding=dialect.encoding)[0] == SAME
+
+
+def test_a_separator_as_it_is_typed():
+    assert Dialect.of("\\t", "utf-8").separator == "\t"
+
+
 def test_a_separator_that_is_named(read):
     assert read(b"a, b\n1, 2\n", separator=", ")[0] == SAME[:2]
     assert read(b"a::b\n1::2\n", separator="::")[0] == SAME[:2]

@@ -83,6 +83,49 @@ def test_only_some_have_a_time_zone(read):
             read(*files, text=True)
     with pytest.raises(DataError, match="'timestamp' has a time zone in"):
         read([DAY], [DAY.replace(tzinfo=None)])
+    for named in ("2020-01-01 02:00:00 America/New_York", "2020-01-01 02:00:00 EST"):
+        with pytest.raises(DataError, match="'timestamp' has a time zone in"):
+            read([named, naive], text=True)
+
+
+def test_a_comma_before_the_fraction(read):
+    stored, _ = read(["2020-01-01 00:00:00", "2020-01-01 00:00:01"], text=True)
+    assert stored == [START, START + 1]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("9999-12-31", r"are later than the year 2100: line 2 \(9999-12-31\)"),
+        ("1970-01-01", r"are before 1973, where others are of this century.*: line 2"),
+    ],
+)
+def test_dates_that_stand_for_none(read, value, message):
+    with pytest.raises(DataError, match=message):
+        read([value, *["2020-01-01"] * 30], text=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (0, r"are before 1973.*: row 1 \(0\); --drop-invalid"),
+        (20231114221320, r"are later than the year 2100.*--time-format %Y%m%d%H%M%S"),
+    ],
+)
+def test_numbers_that_stand_for_none(read, value, message):
+    with pytest.raises(DataError, match=message):
+        read([value, *[START + i for i in range(30)]])
+
+
+@pytest.mark.parametrize("shift", [0, 19800])
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_rounded_times_in_another_dress(read, shift, unit):
+    halved = [(int(np.float32(START + 977 * i)) + shift) * unit for i in range(60)]
+    with pytest.raises(DataError, match=r"nearly all timestamps stand 128 seconds apart"):
+        read([*halved, START * unit + 5 * unit])
+    dates = [datetime.fromtimestamp(t / unit, UTC) for t in halved]
+    with pytest.raises(DataError, match=r"nearly all timestamps stand 128 seconds apart"):
+        read(dates)
 
 
 def test_other_ways_to_write_numbers(read):
@@ -110,7 +153,7 @@ def test_rounded_timestamps(read):
     halved = np.float32(times)
     with pytest.raises(DataError, match="too large for a float of 32 bits"):
         read(halved)
-    with pytest.raises(DataError, match="a float of 32 bits can hold"):
+    with pytest.raises(DataError, match="128 seconds apart, as numbers do that a float"):
         read([int(t) for t in halved], text=True)
     _, (note,) = read([t // 1000 * 1000 for t in times])
     assert "multiples of 1,000 seconds" in note

@@ -61,7 +61,7 @@ def test_csv_and_parquet_give_the_same(workspace, tmp_path):
 
 def test_given_histories_of_numbers_and_of_texts_are_the_same(workspace, tmp_path):
     rows = [
-        r | {"item_id": "1" + r["item_id"], "history": [i % 3, 1, 2] if i % 4 else []}
+        r | {"item_id": "1" + r["item_id"], "history": [i % 2 * 10, 11, 12] if i % 4 else []}
         for i, r in enumerate(long_log())
     ]
     numbers = [r | {"user_id": int(r["user_id"]), "item_id": int(r["item_id"])} for r in rows]
@@ -162,7 +162,7 @@ def test_given_histories_lose_their_padding(workspace, tmp_path):
             "user_id": r["user_id"],
             "item_id": "1" + r["item_id"],
             "click": r["click"],
-            "history": "0^0^5^3",
+            "history": "0^0^15^13",
         }
         for r in long_log()
     ]
@@ -173,7 +173,7 @@ def test_given_histories_lose_their_padding(workspace, tmp_path):
     manifest = run(workspace, importer(files, lists=["history=^"], pad="0"))
     assert manifest.split.kind == "given"
     assert manifest.periods == {"train": (0, 40), "valid": (40, 50), "test": (50, 60)}
-    assert {words[5] for words in rows_of(workspace)} == {("5", "3")}
+    assert {words[5] for words in rows_of(workspace)} == {("15", "13")}
     assert manifest.counts["history_items"] == 2
 
 
@@ -276,7 +276,10 @@ def every(column, make):
             bad("timestamp", 1, 1_600_000_000_000),
             "mixed units in 'timestamp': 0 looks like seconds, 1600000000000 like milliseconds",
         ),
-        (every("weight", lambda i: i), r"'weight' are not above 0: (line 2|row 1) \(0\)"),
+        (
+            every("weight", lambda i: i),
+            r"'weight' are no numbers of 32 bits above 0: (line 2|row 1) \(0\)",
+        ),
         (every("period", lambda i: "tst"), "'period' are none of pretrain, train, valid, test"),
     ],
 )
@@ -397,3 +400,56 @@ def test_damaged_parquet_message_holds_no_sql(workspace, tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"^[^;]*a.parquet is damaged or no parquet file: [^;]*$"):
         run(workspace, importer(str(tmp_path / "a.parquet")))
+
+
+def test_histories_of_another_spelling_are_refused(workspace, tmp_path):
+    rows = [r | {"history": "10|11"} for r in long_log()]
+    with pytest.raises(DataError, match="no item of the given histories occurs.*they have '10|11'"):
+        run(workspace, importer(csv(tmp_path / "a.csv", rows), lists=["history=^"]))
+
+
+def test_few_items_of_histories_or_of_the_items_file_are_noted(workspace, tmp_path):
+    rows = [r | {"history": "x|y|z|1"} for r in long_log()]
+    items = tmp_path / "items.csv"
+    items.write_text("item_id,c\n1,a\n")
+    log = csv(tmp_path / "a.csv", rows)
+    notes = run(workspace, importer(log, lists=["history=|"], items=items)).notes
+    assert "Only 25.0 % of the entries of given histories are items of the log." in notes
+    assert "items.csv has a row for 1 of 7 items that are shown." in notes
+
+
+@pytest.mark.parametrize(
+    ("pad", "note"), [("9", "occurs in no given"), ("1.0", "histories 60 times")]
+)
+def test_what_the_pad_did_is_noted(workspace, tmp_path, pad, note):
+    rows = [r | {"item_id": str(2 + int(r["item_id"])), "history": [1.0, 2.0]} for r in long_log()]
+    manifest = run(workspace, importer(parquet(tmp_path / "a.parquet", rows), pad=pad))
+    assert any(note in one for one in manifest.notes)
+
+
+def test_ids_of_the_items_file_are_read_by_themselves(workspace, tmp_path):
+    rows = [r | {"item_id": f"{r['item_id']}.0"} for r in long_log()]
+    items = tmp_path / "items.csv"
+    items.write_text("item_id,c\n1,a\nUNK,b\n")
+    run(workspace, importer(csv(tmp_path / "a.csv", rows), items=items))
+    assert set(raw_item_ids(workspace, "log")) == {*"0123456", "UNK"}
+
+
+def test_a_file_given_twice(workspace, tmp_path):
+    log = csv(tmp_path / "a.csv", long_log())
+    with pytest.raises(ConfigError, match="is given twice"):
+        run(workspace, importer([log, log]))
+
+
+@pytest.mark.parametrize("weight", [1e-46, 1e39, -1])
+def test_weights_that_32_bits_do_not_hold(workspace, tmp_path, weight):
+    rows = [r | {"weight": 1.0 if i else weight} for i, r in enumerate(long_log())]
+    with pytest.raises(DataError, match=r"1 value of 'weight' are no numbers of 32 bits above 0"):
+        run(workspace, importer(parquet(tmp_path / "a.parquet", rows)))
+
+
+def test_columns_called_as_ours_are(workspace, tmp_path):
+    rows = [r | {"row": 7, "_row": 8, "value": 9} for r in long_log()]
+    rows[30]["click"] = 5
+    with pytest.raises(DataError, match=r"neither 0 nor 1: row 31 \(5\)"):
+        run(workspace, importer(parquet(tmp_path / "a.parquet", rows)))
