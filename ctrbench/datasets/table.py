@@ -167,7 +167,8 @@ class TableImporter(Importer):
             kind = kind_of_ids(connection, columns, histories, wishes)
             theirs = kind_of_ids(connection, beside, [], wishes) if beside else kind
             join_as_text = kind != theirs or self.negatives > 0
-            for key, one in ((name, kind), (f"{name} beside", theirs)):
+            both: dict[str, Kind] = {name: kind, f"{name} beside": theirs}
+            for key, one in both.items():
                 found[key] = "text" if join_as_text and one == "whole" else one
         return found
 
