@@ -28,9 +28,8 @@ class Shared:
 
     @property
     def whole(self) -> bool:
-        """Whether a period that models are judged on holds no row of its own."""
-        judged = self.period == "test" or (self.period, self.other) == ("valid", "test")
-        return judged and self.rows == self.total
+        """Whether a period that models are chosen or judged on lies wholly in the other one."""
+        return self.rows == self.total
 
     def __str__(self) -> str:
         return f"{self.rows} of {self.total} rows of {self.period} stand in {self.other} as well"
@@ -46,16 +45,16 @@ def shared_rows(impressions: Impressions) -> Guard:
 
 
 def require_own_rows(impressions: Impressions) -> None:
-    """Refuse a period that models would be judged on, and that is part of another one.
+    """Refuse a period that models would be chosen or judged on, and that is part of another one.
 
     Raises:
-        DataError: All rows of `test` stand in another period, or all of `valid` in `test`.
+        DataError: All rows of `valid` or of `test` stand in another period.
     """
     whole = [str(one) for one in count_shared(impressions) if one.whole]
     if whole:
         raise DataError(
-            f"{', '.join(whole)} ({_same(impressions)}): models would be judged on rows that they "
-            "were trained or chosen on. Give each period rows of its own; without a file of valid "
+            f"{', '.join(whole)} ({_same(impressions)}): models would be chosen or judged on "
+            "rows that they were trained or chosen on. Give each period rows of its own; without a file of valid "
             "rows take --valid-share 0.1 of train."
         )
 

@@ -40,6 +40,17 @@ def test_test_out_of_train_is_refused(workspace):
         build_log(workspace, given(ROWS[10:], ROWS[:10], ROWS[40:]), "given")
 
 
+@pytest.mark.parametrize("period", ["train", "pretrain"])
+@pytest.mark.parametrize("valid", [ROWS[5:15], ROWS[14:4:-1]])
+def test_valid_out_of_a_period_of_learning_is_refused(workspace, period, valid):
+    parts = {"train": ROWS[20:40], period: ROWS[:20], "valid": valid, "test": ROWS[40:]}
+    rows = [r | {"period": name} for name, own in parts.items() for r in own]
+    told = f"10 of 10 rows of valid stand in {period} as well"
+    with pytest.raises(DataError, match=told):
+        build_log(workspace, rows, "given")
+    assert names(workspace) == []
+
+
 def test_a_part_of_the_rows_is_counted_and_stored(workspace, monkeypatch):
     rows = given([*ROWS[:30], *ROWS[58:]], ROWS[25:45], ROWS[40:])
     manifest = build_log(workspace, rows, "given")
