@@ -54,8 +54,8 @@ def require_own_rows(impressions: Impressions) -> None:
     if whole:
         raise DataError(
             f"{', '.join(whole)} ({_same(impressions)}): models would be chosen or judged on "
-            "rows that they were trained or chosen on. Give each period rows of its own; without a file of valid "
-            "rows take --valid-share 0.1 of train."
+            "rows that they were trained or chosen on. Give each period rows of its own; without a "
+            "file of valid rows take --valid-share 0.1 of train."
         )
 
 

@@ -363,6 +363,30 @@ def test_a_null_vector_is_called_null(tmp_path, vectors):
             {"item_id": IDS, **{f"{c}{i}": [1.0] * 3 for c in "ab" for i in range(2)}},
             "several groups of numbered columns may be the vector: a0, a1, ..., b0, b1",
         ),
+        (
+            {"item_id": IDS, **{f"d{i}": [1.0] * 3 for i in (0, 1, 2, 4, 5)}, "price": [9.0] * 3},
+            "numbers of d0, d1, d2, d4, d5 do not run .* without a gap, each once: 3 missing",
+        ),
+        (
+            {"item_id": IDS, **{f"h{i}": [1.0] * 3 for i in (64, 128)}, "price": [9.0] * 3},
+            "numbers of h64, h128 do not run from 0 or 1",
+        ),
+        (
+            {"item_id": IDS, **{name: [1.0] * 3 for name in ("d0", "d1", "d01")}},
+            "numbers of d0, d01, d1 do not run .* each once. Number",
+        ),
+        (
+            {"item_id": IDS, "d0": [1.0] * 3, "d1": [2.0] * 3, "d2": [3] * 3},
+            r"several types: d0 \(number\), d1 \(number\), d2 \(int64\); give them one type",
+        ),
+        (
+            {"item_id": IDS, **{name: [1.0] * 3 for name in (*"abc", "feat1", "feat2")}},
+            "may be feat1, feat2, which are numbered, or a, b, c as well",
+        ),
+        (
+            {"item_id": IDS, **{name: [1.0] * 3 for name in ("d0", "d1", "h16", "h32")}},
+            "several groups of numbered columns may be the vector: d0, d1, ..., h16, h32",
+        ),
         ({"item_id": IDS, "v": ["AACAPw=="] * 3}, r"v .*string.*b64decode"),
         ({"item_id": IDS, "v": [b"AACAPw=="] * 3}, r"v .binary.*frombuffer"),
         ({"item_id": IDS, "d0": np.zeros(3, "u1"), "d1": np.zeros(3, "u1")}, "d0 .uint8.*scale"),
@@ -451,14 +475,13 @@ def test_columns_of_vectors_of_each_type(tmp_path, vectors, ending):
 
 
 def test_numbered_columns_are_the_vector_and_others_are_named(tmp_path):
-    frame = pd.DataFrame(
-        {"d1": EXACT, "item_id": IDS, "title": "x", "price": EXACT, "year": [1, 2, 3], "d0": EXACT}
-    )
+    others = {"title": "x", "price": EXACT, "year": [1, 2, 3]}
+    frame = pd.DataFrame({"d1": 2 * EXACT, "d2": EXACT, "item_id": IDS, **others, "d0": 3 * EXACT})
     for name, write in [("v.parquet", frame.to_parquet), ("v.csv", frame.to_csv)]:
         write(tmp_path / name)  # of CSV with the number of the row
         (tmp_path / "scratch").mkdir(exist_ok=True)
         (block,) = read(Source(tmp_path / name), tmp_path / "scratch")
-        np.testing.assert_allclose(block.vectors, np.column_stack([EXACT, EXACT]))
+        np.testing.assert_allclose(block.vectors, EXACT[:, None] * [3, 2, 1])
         (note,) = block.notes
         assert all(f"{column} (" in note for column in ("title", "price", "year"))
 
@@ -511,6 +534,19 @@ def test_blanks_around_ids_are_named(tmp_path, name, text, told):
         collect(source, tmp_path) if name == "v.csv" else read_ids(tmp_path / name)
 
 
+@pytest.mark.parametrize("end", ["\xa0", "\u3000", "\x1f"])
+def test_what_logs_hold_for_letters_belongs_to_an_id(tmp_path, end):
+    (tmp_path / "v.csv").write_text(f"item_id,a\n1001{end},1\n7,2\n", "utf-8")
+    ids, _ = collect(Source(tmp_path / "v.csv"), tmp_path)
+    assert ids == read_ids(_first_column(tmp_path)) == [f"1001{end}", "7"]
+
+
+def _first_column(folder):
+    lines = (folder / "v.csv").read_text("utf-8").split("\n")[1:-1]
+    (folder / "ids.txt").write_text("\n".join(line.split(",")[0] for line in lines), "utf-8")
+    return folder / "ids.txt"
+
+
 def test_a_blank_after_every_separator_is_no_part_of_an_id(tmp_path):
     (tmp_path / "v.csv").write_text("a, item_id, b\n1, 7, 2\n3, 12, 4\n")
     ids, vectors = collect(Source(tmp_path / "v.csv"), tmp_path)
@@ -542,6 +578,20 @@ def test_a_folder_of_one_file_for_each_item(tmp_path):
     ids, vectors = collect(Source(folder), tmp_path)
     assert ids == ["12.5A", "12.7B", "42"]
     np.testing.assert_array_equal(vectors, VECTORS)
+
+
+def test_marks_of_other_programs_in_a_folder_are_left_out_and_named(tmp_path):
+    folder = _folder_of(tmp_path, {"7": VECTORS[0], "42": VECTORS[2], "_mean": VECTORS[1]})
+    (folder / "._7.npy").write_bytes(b"\0\5\26\7" * 40)
+    (tmp_path / "scratch").mkdir()
+    (block,) = read(Source(folder), tmp_path / "scratch")
+    assert block.ids == ["42", "7"]
+    (note,) = block.notes
+    assert note == "files not used, since their names begin with . or _: 2, such as ._7.npy"
+    for name in ("7", "42"):
+        (folder / f"{name}.npy").unlink()
+    with pytest.raises(DataError, match=r"holds no <item_id>.npy.* 2, such as ._7.npy\.$"):
+        collect(Source(folder), tmp_path)
 
 
 def test_files_of_a_folder_that_will_not_do(tmp_path):

@@ -131,21 +131,17 @@ def _lists(rest: list[tuple[str, str]], path: Path, column: str | None) -> list[
 
 def _dimensions(rest: list[tuple[str, str]], path: Path, key: str) -> list[str]:
     """The columns of one number each: those that are numbered, else all there are."""
-    numbered = _numbered(rest)
-    if len(numbered) > 1:
-        heads = _listed([f"{names[0]}, {names[1]}, ..." for names in numbered])
-        raise DataError(
-            f"{path}: several groups of numbered columns may be the vector: {heads}; leave all but "
-            "one out of the file, or number them as one."
-        )
-    if numbered:
-        check_width(len(numbered[0]), path)
-        return numbered[0]
     rest = [
         (name, kind)
         for name, kind in rest
         if not UNNAMED.fullmatch(name.strip()) and name.strip() not in NAMED
     ]
+    numbered = _numbered(rest)
+    if numbered:
+        chosen = _one_run(numbered, path)
+        _refuse_as_many_others(chosen, rest, path)
+        check_width(len(chosen), path)
+        return chosen
     others = [f"{name} ({kind})" for name, kind in rest if kind != NUMBER]
     if not others and rest:
         check_width(len(rest), path)
@@ -161,21 +157,71 @@ def _dimensions(rest: list[tuple[str, str]], path: Path, key: str) -> list[str]:
     )
 
 
-def _numbered(rest: list[tuple[str, str]]) -> list[list[str]]:
-    """Groups of columns of one kind that are named d0, d1, ... or d1, d2, ..., in order."""
-    groups: dict[tuple[str, str], dict[int, str]] = {}
+def _numbered(rest: list[tuple[str, str]]) -> list[list[tuple[int, str, str]]]:
+    """Columns that share a name up to its number: number, name and kind of each, in order.
+
+    Groups hold several columns, of which several can be dimensions.
+    """
+    groups: dict[str, list[tuple[int, str, str]]] = {}
     for name, kind in rest:
-        match = NUMBERED.fullmatch(name.strip())
-        if match and kind in (NUMBER, "int8") and not UNNAMED.fullmatch(name.strip()):
-            groups.setdefault((match[1], kind), {})[int(match[2])] = name
+        if match := NUMBERED.fullmatch(name.strip()):
+            groups.setdefault(match[1], []).append((int(match[2]), name, kind))
     return [
-        [names[number] for number in sorted(names)]
-        for names in groups.values()
-        if len(names) > 1 and sorted(names) in (_run(0, names), _run(1, names))
+        sorted(group)
+        for group in groups.values()
+        if sum(kind in (NUMBER, "int8") for _, _, kind in group) > 1
     ]
 
 
-def _run(first: int, names: dict[int, str]) -> list[int]:
+def _one_run(groups: list[list[tuple[int, str, str]]], path: Path) -> list[str]:
+    """The names of the one group, whose numbers run from 0 or 1 without a gap.
+
+    Raises:
+        DataError: there are several groups; or one of several types, with numbers missing or twice.
+    """
+    if len(groups) > 1:
+        heads = _listed([f"{group[0][1]}, {group[1][1]}, ..." for group in groups])
+        raise DataError(
+            f"{path}: several groups of numbered columns may be the vector: {heads}; leave all but "
+            "one out of the file, or number them as one."
+        )
+    numbers, names, kinds = map(list, zip(*groups[0], strict=True))
+    if len(set(kinds)) > 1:
+        listed = _listed([f"{name} ({kind})" for _, name, kind in groups[0]])
+        raise DataError(f"{path}: numbered columns of several types: {listed}; give them one type.")
+    if numbers in (_run(0, names), _run(1, names)):
+        return names
+    raise DataError(
+        f"{path}: the numbers of {_listed(names)} do not run from 0 or 1 without a gap, each "
+        f"once{_missing(numbers)}. Number the dimensions one after the other, and leave other "
+        "columns of numbers out of the file."
+    )
+
+
+def _missing(numbers: list[int]) -> str:
+    """Which numbers are not there, as far as they are few."""
+    if numbers[-1] > 2 * len(numbers) + 1:
+        return ""
+    missing = sorted(set(range(1, numbers[-1])) - {*numbers})
+    return f": {_listed([*map(str, missing)])} missing" if missing else ""
+
+
+def _refuse_as_many_others(chosen: list[str], rest: list[tuple[str, str]], path: Path) -> None:
+    """A few numbers beside the dimensions are prices and the like; as many may be the vector.
+
+    Raises:
+        DataError: there are as many other columns of floating point numbers, or more.
+    """
+    others = [name for name, kind in rest if kind == NUMBER and name not in chosen]
+    if len(others) >= len(chosen):
+        raise DataError(
+            f"{path}: the vector may be {_listed(chosen)}, which are numbered, or "
+            f"{_listed(others)} as well; leave out of the file what is none of it, or number all "
+            "dimensions."
+        )
+
+
+def _run(first: int, names: list[str]) -> list[int]:
     return list(range(first, first + len(names)))
 
 

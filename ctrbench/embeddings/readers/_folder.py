@@ -22,6 +22,7 @@ from ctrbench.embeddings.readers._npy import open_npy
 from ctrbench.errors import DataError, raise_all
 
 MOST_PROBLEMS = 10  # that are listed
+MARKS = ".", "_"  # begin names that other programs leave, such as macOS' `._7.npy`
 
 
 class Folder(Reader):
@@ -31,12 +32,7 @@ class Folder(Reader):
         """See `Reader`."""
         refuse_ids(source)
         path, problems = source.vectors, list[str]()
-        files = sorted(file for file in path.iterdir() if file.suffix == ".npy")
-        if not files:
-            raise DataError(
-                f"{path} is a folder where a file is expected, and holds no <item_id>.npy, one "
-                "for each item; name the file of vectors in it."
-            )
+        files, notes = _files(path)
         ids = written([file.name.removesuffix(".npy") for file in files], path)
         width = _usual_width(files)
         for rows in row_slices(len(files), width):
@@ -44,10 +40,28 @@ class Folder(Reader):
             vectors = [vector for vector in given if vector is not None]
             if vectors:
                 of = [raw for raw, one in zip(ids[rows], given, strict=True) if one is not None]
-                yield Block(of, np.stack(vectors))
+                yield Block(of, np.stack(vectors), notes)
         more = len(problems) - MOST_PROBLEMS
         listed = problems[:MOST_PROBLEMS] + ([f"and {more:,} more files"] if more > 0 else [])
         raise_all(listed, DataError, f"{path}: mend or move these files away:")
+
+
+def _files(path: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """The files of vectors, and what to tell of those that other programs left there."""
+    found = sorted(file for file in path.iterdir() if file.suffix == ".npy")
+    left = [file.name for file in found if file.name.startswith(MARKS)]
+    told = (
+        f"files not used, since their names begin with . or _: {len(left):,}, such as {left[0]}"
+        if left
+        else ""
+    )
+    if len(left) == len(found):
+        raise DataError(
+            f"{path} is a folder where a file is expected, and holds no <item_id>.npy, one for "
+            f"each item; name the file of vectors in it.{f' There are {told}.' if left else ''}"
+        )
+    files = [file for file in found if not file.name.startswith(MARKS)]
+    return files, (told,) if told else ()
 
 
 def _usual_width(files: list[Path]) -> int:

@@ -10,6 +10,8 @@ from ctrbench.embeddings.readers._npy import open_npy
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.raw_ids import EXAMPLES, as_text
 
+BLANKS = " \t"  # as in logs; others, such as U+00A0, are letters of an id there and here
+
 
 def read_ids(path: Path) -> list[str]:
     """The ids of a `.npy`, `.txt` or `.csv` file, in its order.
@@ -49,7 +51,7 @@ def written(ids: list[str], where: object, padded: bool = False, first: int = 1)
     """
     if padded and all(value.startswith(" ") for value in ids):
         ids = [value[1:] for value in ids]
-    wrong = [row for row, value in enumerate(ids) if value != value.strip()]
+    wrong = [row for row, value in enumerate(ids) if value != value.strip(BLANKS)]
     if wrong:
         shown = ", ".join(f"line {first + row} ({ids[row]!r})" for row in wrong[:EXAMPLES])
         raise DataError(
