@@ -440,6 +440,59 @@ def test_csv_keeps_leading_zeros_and_reads_lists_of_any_style(tmp_path):
     np.testing.assert_array_equal(vectors, [[1, 2], [3, 40]])
 
 
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+@pytest.mark.parametrize("name", ["v.csv", "v.csv.gz", "v.tsv"])
+def test_the_separator_of_vectors_follows_from_the_header(tmp_path, name, separator):
+    frame = pd.DataFrame({"item_id": IDS, "d0": VECTORS[:, 0], "d1": VECTORS[:, 1]})
+    frame.to_csv(tmp_path / name, sep=separator, index=False)
+    ids, vectors = collect(Source(tmp_path / name), tmp_path)
+    assert ids == ["7", "12", "42"]
+    np.testing.assert_array_equal(vectors.astype(np.float32), VECTORS)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("item_id;a|b\n7;1|2\n", r"separated by ';' or '\|'\? Save the file with ',' as"),
+        ("item_id;a\n7;0,5\n", r"leave out of the file: a \(numbers with a decimal comma\)"),
+        ("id;a\n7;1\n", "no column item_id .or key.; found id, a. Name the column of ids item_id"),
+    ],
+)
+def test_separators_that_will_not_do(tmp_path, text, told):
+    (tmp_path / "v.csv").write_text(text)
+    with pytest.raises(DataError, match=told):
+        collect(Source(tmp_path / "v.csv"), tmp_path)
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|", ","])
+def test_the_separator_of_ids_follows_from_the_header(tmp_path, separator):
+    lines = ["title", "item_id"], ["a", "7;1"], ["b", "12"]
+    text = "".join(separator.join(f'"{cell}"' for cell in line) + "\n" for line in lines)
+    (tmp_path / "ids.csv").write_text(text)
+    assert read_ids(tmp_path / "ids.csv") == ["7;1", "12"]
+
+
+def test_ids_without_a_header_may_hold_separators(tmp_path):
+    (tmp_path / "ids.csv").write_text("7;1\n12|3\n")
+    assert read_ids(tmp_path / "ids.csv") == ["7;1", "12|3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ids.csv", "id\n7\n"),
+        ("ids.csv", "title,ID\na,7\n"),
+        ("ids.csv", "Item_ID\n7\n"),
+        ("ids.txt", "item_id\r\n7\n"),
+        ("ids.txt", "id\n7\n"),
+    ],
+)
+def test_a_header_that_is_not_known_is_no_id(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=r"line 1: '\w+' is a header and no id; .*that line out\.$"):
+        read_ids(tmp_path / name)
+
+
 def test_no_rows(tmp_path):
     (tmp_path / "v.csv").write_text("item_id,a\n")
     (tmp_path / "scratch").mkdir()

@@ -61,7 +61,10 @@ def choose(columns: list[tuple[str, str]], path: Path, column: str | None = None
         raise DataError(f"{path}: two columns share a name; found {_listed(names)}.")
     keys = [name for wanted in NAMED for name in names if name.strip() == wanted]
     if not keys:
-        raise DataError(f"{path}: no column item_id (or key); found {_listed(names)}.")
+        raise DataError(
+            f"{path}: no column item_id (or key); found {_listed(names)}. Name the "
+            "column of ids item_id."
+        )
     rest = [(name, kind) for name, kind in columns if name != keys[0]]
     chosen = _lists(rest, path, column) or _dimensions(rest, path, keys[0])
     left_out = [f"{name or 'without a name'} ({kind})" for name, kind in rest if name not in chosen]

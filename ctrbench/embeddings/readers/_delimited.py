@@ -24,6 +24,7 @@ from ctrbench.embeddings.readers._columns import (
 )
 from ctrbench.embeddings.readers._ids import written
 from ctrbench.errors import DataError
+from ctrbench.separators import separators
 
 BLOCK_BYTES = 1 << 24  # of text; no line may be longer
 
@@ -33,7 +34,7 @@ class Delimited(Reader):
 
     has_columns = True
     compressed = True
-    separator: ClassVar[str]
+    separator: ClassVar[str]  # where the header holds it; else one of the others that it holds
 
     def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
         """See `Reader`."""
@@ -42,54 +43,73 @@ class Delimited(Reader):
         refuse_ids(source)
         path, width, start = source.vectors, None, 0
         with arrow_errors(path):
-            layout = choose(self._columns(path), path, source.column)
-            ids = self._ids(path, layout)
+            separator, columns = self._header(path)
+            layout = choose(columns, path, source.column)
+            ids = _ids(path, layout, separator)
             kind = pa.float64() if layout.kind == NUMBER else pa.string()
-            for batch in self._batches(path, dict.fromkeys(layout.values, kind)):
+            for batch in _batches(path, dict.fromkeys(layout.values, kind), separator):
                 of_batch = ids[start : start + len(batch)]
                 vectors = _vectors(batch, layout, of_batch, width, path)
                 start, width = start + len(batch), vectors.shape[1]
                 yield Block(of_batch, vectors, layout.notes)
 
-    def _ids(self, path: Path, layout: Layout) -> list[str]:
-        import pyarrow as pa
-
-        columns = self._batches(path, {layout.key: pa.string()})
-        ids = [value for batch in columns for value in batch.column(0).to_pylist()]
-        return written(ids, path, layout.key.startswith(" "), first=2) if ids else []
-
-    def _columns(self, path: Path) -> list[tuple[str, str]]:
-        """Names from the first line, and what the first value of each column looks like."""
+    def _header(self, path: Path) -> tuple[str, list[tuple[str, str]]]:
+        """The separator, and what the first value of each named column looks like."""
         limit = csv.field_size_limit(BLOCK_BYTES)
         try:
-            lines = csv.reader(io.StringIO(_start(path), newline=""), delimiter=self.separator)
+            start = _start(path)
+            separator = only_separator(start.partition("\n")[0], self.separator, path)
+            lines = csv.reader(io.StringIO(start, newline=""), delimiter=separator)
             header, first = next(lines, []), next(lines, [])
         except (csv.Error, EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise DataError(f"{path} cannot be read: {error}. Save or copy it again.") from error
         finally:
             csv.field_size_limit(limit)
         cells = [*first, *[""] * len(header)]
-        return [(name, _kind(cell.strip())) for name, cell in zip(header, cells, strict=False)]
+        kinds = [_kind(cell.strip()) for cell in cells]
+        return separator, list(zip(header, kinds, strict=False))
 
-    def _batches(self, path: Path, types: dict[str, Any]) -> Iterator[Any]:
-        import pyarrow as pa
-        import pyarrow.csv as arrow_csv
 
-        compression = "gzip" if path.suffix.lower() == ".gz" else None
-        with pa.input_stream(str(path), compression=compression) as stream:
-            yield from arrow_csv.open_csv(
-                stream,
-                read_options=arrow_csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
-                parse_options=arrow_csv.ParseOptions(
-                    delimiter=self.separator, newlines_in_values=True
-                ),
-                convert_options=arrow_csv.ConvertOptions(
-                    column_types=types,
-                    include_columns=list(types),
-                    null_values=[],
-                    strings_can_be_null=False,
-                ),
-            )
+def only_separator(header: str, usual: str, path: Path) -> str:
+    """The sign that separates the columns of a header.
+
+    Raises:
+        DataError: it may be one of several.
+    """
+    found = separators(header, usual)
+    if len(found) > 1:
+        listed = " or ".join(map(repr, found))
+        raise DataError(
+            f"{path}: columns are separated by {listed}? Save the file with {usual!r} as separator."
+        )
+    return found[0]
+
+
+def _ids(path: Path, layout: Layout, separator: str) -> list[str]:
+    import pyarrow as pa
+
+    columns = _batches(path, {layout.key: pa.string()}, separator)
+    ids = [value for batch in columns for value in batch.column(0).to_pylist()]
+    return written(ids, path, layout.key.startswith(" "), first=2) if ids else []
+
+
+def _batches(path: Path, types: dict[str, Any], separator: str) -> Iterator[Any]:
+    import pyarrow as pa
+    import pyarrow.csv as arrow_csv
+
+    compression = "gzip" if path.suffix.lower() == ".gz" else None
+    with pa.input_stream(str(path), compression=compression) as stream:
+        yield from arrow_csv.open_csv(
+            stream,
+            read_options=arrow_csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
+            parse_options=arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=types,
+                include_columns=list(types),
+                null_values=[],
+                strings_can_be_null=False,
+            ),
+        )
 
 
 def _start(path: Path) -> str:
@@ -102,11 +122,17 @@ def _start(path: Path) -> str:
 def _kind(cell: str) -> str:
     if is_list(cell):
         return WRITTEN
+    if _is_number(cell or "nan"):
+        return NUMBER
+    return "numbers with a decimal comma" if _is_number(cell.replace(",", ".")) else "text"
+
+
+def _is_number(cell: str) -> bool:
     try:
-        float(cell or "nan")
+        float(cell)
     except ValueError:
-        return "text"
-    return NUMBER
+        return False
+    return True
 
 
 def _vectors(

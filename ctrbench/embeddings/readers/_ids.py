@@ -9,7 +9,9 @@ from ctrbench.embeddings.readers._base import NAMED
 from ctrbench.embeddings.readers._npy import open_npy
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.raw_ids import EXAMPLES, as_text
+from ctrbench.separators import separators
 
+HEADERS = {*NAMED, "id", "ids", "item", "items", "itemid", "item_ids", "iid"}  # and no ids
 BLANKS = " \t"  # as in logs; others, such as U+00A0, are letters of an id there and here
 
 
@@ -27,10 +29,10 @@ def read_ids(path: Path) -> list[str]:
         raise ConfigError(f"{path}: ids are read from .npy, .txt or .csv files.")
     try:
         if suffix == ".csv":
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                return _column(list(csv.reader(file)), path)
+            return _column(_rows(path), path)
         # other characters that end a line, such as U+2028, belong to the id
         lines = path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n")
+        _refuse_header(lines[0], path, "leave that line out")
         return written(lines, path)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is not readable text, one id a line: {error}.") from error
@@ -61,11 +63,35 @@ def written(ids: list[str], where: object, padded: bool = False, first: int = 1)
     return as_text(ids, where, typed=False)
 
 
+def _rows(path: Path) -> list[list[str]]:
+    """The cells of a CSV file; other separators than commas are known by a header alone."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        first = file.readline()
+        file.seek(0)
+        for separator in separators(first, ","):
+            header = next(csv.reader([first], delimiter=separator), [])
+            if not {*NAMED}.isdisjoint(name.strip() for name in header):
+                return list(csv.reader(file, delimiter=separator))
+        return list(csv.reader(file))
+
+
+def _refuse_header(first: str, path: Path, cure: str) -> None:
+    """A header that is not known for one would be taken for an id.
+
+    Raises:
+        DataError: the first value is the name of a column.
+    """
+    if first.strip().lower() in HEADERS:
+        raise DataError(f"{path}, line 1: {first.strip()!r} is a header and no id; {cure}.")
+
+
 def _column(rows: list[list[str]], path: Path) -> list[str]:
     """The column of ids below its header, or the only column."""
     names = [name.strip() for name in rows[0]] if rows else []
     header = next((name for name in NAMED if name in names), None)
     column = names.index(header) if header else 0
+    for name in () if header else names:
+        _refuse_header(name, path, "name the column of ids item_id, or leave that line out")
     for number, row in enumerate(rows, start=1):
         if len(row) != (len(names) if header else 1):
             raise DataError(
