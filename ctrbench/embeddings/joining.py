@@ -13,6 +13,7 @@ import numpy as np
 from ctrbench.embeddings import readers
 from ctrbench.embeddings._nearest import pairs
 from ctrbench.embeddings._rows import row_slices
+from ctrbench.embeddings.directions import SHORTEST, has_direction
 from ctrbench.embeddings.statistics import LOW_COVERAGE, Shares, shares
 from ctrbench.embeddings.versions import (
     folder,
@@ -140,6 +141,7 @@ class _Join:
     unmatched: _Ids = field(default_factory=_Ids)
     not_finite: _Ids = field(default_factory=_Ids)
     too_large: _Ids = field(default_factory=_Ids)
+    too_short: _Ids = field(default_factory=_Ids)  # not zero, but as good as zero in float32
     contradictory: _Ids = field(default_factory=_Ids)  # two vectors of one id in the file
     changed: _Ids = field(default_factory=_Ids)  # another vector than in the older version
 
@@ -161,6 +163,8 @@ class _Join:
         self.rows, self.notes = self.rows + len(block.ids), block.notes
         self.not_finite.note(_pick(block.ids, ~given))
         self.too_large.note(_pick(block.ids, given & ~stored))
+        short = stored & ~has_direction(vectors) & (block.vectors != 0).any(axis=1)
+        self.too_short.note(_pick(block.ids, short))
         self.unmatched.note(_pick(block.ids, item_id == 0))
         usable = np.flatnonzero(stored & (item_id > 0))
         self._write(self.vectors, item_id[usable], vectors[usable])
@@ -201,6 +205,8 @@ class _Join:
         found = {
             "vectors hold NaN, infinite or missing numbers": self.not_finite,
             "vectors do not fit into float32": self.too_large,
+            f"vectors are not zero, but shorter than {SHORTEST:.1e} and so too short for float32; "
+            "scale them all by one factor": self.too_short,
             "rows repeat an id with another vector": self.contradictory,
             f"rows differ from the vector in {append_to}, which is kept as it is": self.changed,
         }

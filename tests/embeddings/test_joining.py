@@ -31,14 +31,24 @@ def test_permuted_rows_and_blocks_give_identical_bytes(add, workspace, monkeypat
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_a_zero_vector_is_none(add, workspace, dtype):
-    tiny = np.finfo(dtype).smallest_subnormal
+    tiny = 6e-8 if dtype == "float16" else 2e-38
     manifest, _ = add("raw", {**ROWS, "b": [0, 0], "0042": [-0.0, 0], "12": [tiny, 0]}, dtype=dtype)
     table = embeddings.open_version(workspace, "tiny", "raw")
     has = [raw for raw, one in zip(RAW_IDS, table.has_vector[1:], strict=True) if one]
-    subnormal = ["12"] if dtype == "float16" else []  # a number like others where it is widened
-    assert has == ["7", *subnormal, "a", "99"]
-    assert (manifest.items_with_vector, manifest.zero_vectors) == (len(has), 6 - len(has))
+    assert has == ["7", "12", "a", "99"]
+    assert (manifest.items_with_vector, manifest.zero_vectors) == (4, 2)
     assert not table.vectors[~table.has_vector].any()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tiny"), [("float32", 1e-40), ("float64", 1e-50), ("float64", 5e-324)]
+)
+def test_a_vector_too_short_for_float32_is_not_called_zero(add, workspace, dtype, tiny):
+    told = "2 vectors are not zero, but shorter than 1.2e-38 .* by one factor: ids 12, zz"
+    rows = {**ROWS, "12": [tiny, 0], "zz": [-tiny, tiny], "b": [0, 0]}
+    with pytest.raises(DataError, match=told):
+        add("raw", rows, dtype=dtype)
+    assert not embeddings.names(workspace, "tiny")
 
 
 def test_a_file_of_zero_vectors(add, workspace):
