@@ -1,4 +1,4 @@
-"""The mode that CONTRIBUTING.md shows is a mode."""
+"""The mode that docs/extending.md shows is a mode."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.test_contracts import ROWS, SETTINGS, build, images
 
 
 def test_shown_mode_runs_and_changes_the_logits(slots):
-    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
     assert code is not None
     names: dict[str, type] = {"__name__": "shown"}

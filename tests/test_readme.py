@@ -1,16 +1,105 @@
-"""Tables that the README says it quotes are those that were committed."""
+"""Pages quote published tables verbatim, and what they show can be run.
+
+`python -m tests.test_readme` copies published tables that were made again into the pages.
+"""
 
 import re
+import shlex
 from pathlib import Path
 
+import numpy as np
+import pytest
+import typer.main
+
+from ctrbench.benchmark_file import read_benchmark
+from ctrbench.cli.main import app
+
 ROOT = Path(__file__).parents[1]
-QUOTED = re.compile(r"^<!-- from (?P<source>\S+) -->\n\n(?P<table>(?:^\|.*\n)+)", re.MULTILINE)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+QUOTED = re.compile(r"<!-- from (?P<source>\S+) -->\n\n(?P<block>.*?)\n\n<!-- end -->", re.DOTALL)
+FENCED = re.compile(r"^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCKS = [
+    pytest.param(found["language"], found["code"], id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, found in enumerate(FENCED.finditer(page.read_text(encoding="utf-8")))
+]
 
 
-def test_quoted_tables_stand_in_the_committed_ones():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    quoted = list(QUOTED.finditer(readme))
-    assert len(quoted) == readme.count("<!-- from ") > 0
-    for found in quoted:
-        source = (ROOT / found["source"]).read_text(encoding="utf-8")
-        assert found["table"] in source, f"{found['source']} no longer holds\n{found['table']}"
+def _published(source: str, block: str) -> str:
+    """As many lines of the source as the block has, from the block's first line on."""
+    lines, quoted = (ROOT / source).read_text(encoding="utf-8").splitlines(), block.splitlines()
+    start = lines.index(quoted[0])
+    return "\n".join(lines[start : start + len(quoted)])
+
+
+def test_some_page_quotes_tables():
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    assert sum(len(QUOTED.findall(text)) for text in texts) > 0
+    for text in texts:
+        assert len(QUOTED.findall(text)) == text.count("<!-- from ")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_quoted_tables_equal_the_published_ones(page):
+    for found in QUOTED.finditer(page.read_text(encoding="utf-8")):
+        assert found["block"] == _published(found["source"], found["block"]), found["source"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tables_of_numbers_are_quoted(page):
+    """A table with intervals is copied from a published file."""
+    text = QUOTED.sub("", page.read_text(encoding="utf-8"))
+    assert not re.search(r"^\|.*[+-]\d\.\d+ \\?\[", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("language", "code"), [b for b in BLOCKS if b.values[0] == "python"])
+def test_python_blocks_run(language, code):
+    rng = np.random.default_rng(0)
+    user_id, click = rng.integers(0, 20, 400), rng.integers(0, 2, 400)
+    p_click, p_new, p_old = rng.random((3, 400))
+    given = {"click": click, "user_id": user_id, "p_click": p_click}
+    exec(code, {"__name__": "shown", **given, "p_new": p_new, "p_old": p_old})
+
+
+@pytest.mark.parametrize(("language", "code"), [b for b in BLOCKS if b.values[0] == "yaml"])
+def test_yaml_blocks_are_benchmark_files(language, code, tmp_path):
+    file = tmp_path / "shown.yaml"
+    file.write_text(code, encoding="utf-8")
+    assert read_benchmark(file).dataset
+
+
+@pytest.mark.parametrize(("language", "code"), [b for b in BLOCKS if b.values[0] == "bash"])
+def test_commands_and_their_options_exist(language, code):
+    for line in code.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if "ctrbench" in words:
+            _check(words[words.index("ctrbench") + 1 :])
+
+
+def _check(words: list[str]) -> None:
+    """Walk down the groups, then look every option up."""
+    command = typer.main.get_command(app)
+    while get := getattr(command, "get_command", None):
+        command = get(typer.Context(command), words.pop(0))
+    assert command is not None
+    known = {name for parameter in command.params for name in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= known, command.name
+
+
+def main() -> None:
+    """Copy the published tables into the pages."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        page.write_text(
+            QUOTED.sub(
+                lambda found: found[0].replace(
+                    found["block"], _published(found["source"], found["block"])
+                ),
+                text,
+            ),
+            encoding="utf-8",
+        )
+
+
+if __name__ == "__main__":
+    main()
