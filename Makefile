@@ -1,9 +1,9 @@
-# `make bench` and `make test` set up what is missing; CI runs `make check`.
+# `make bench` and `make test` set up what is missing; CI runs `make check` and `make docs`.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: bench test check fix clean
+.PHONY: bench test check docs fix clean
 
 bench: $(READY)
 	@rm -rf .bench
@@ -22,16 +22,23 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(MAKE) test
 
+docs: .venv/.docs
+	$(BIN)/mkdocs build --strict
+
 fix: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .bench
+	rm -rf .venv .bench site
 
 $(READY): pyproject.toml constraints.txt ctrbench/models/kernels.c
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ctrbench needs Python 3.11 or newer; try make PYTHON=python3.11 ...")'
 	@echo "setting up .venv; torch alone is a few GB, this takes some minutes"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+.venv/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	@touch $@

@@ -1,0 +1,31 @@
+"""Mirrors the repository's pages in the site, so that one relative link serves both."""
+
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+PAGES = (
+    "*.md",
+    "LICENSE",
+    "docs/*.md",
+    "docs/*.js",
+    "benchmarks/**/*",
+    "data_synth/README.md",
+    "results/tables/*",
+    "results/figures/*",
+)
+SUFFIXES = {"", ".md", ".markdown", ".text", ".csv", ".json", ".latex", ".png", ".js"}
+SUFFIXES |= {".py", ".txt", ".yaml", ".sh"}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Replace the files of `docs/` by all pages, each at its path in the repository."""
+    for file in list(files.documentation_pages()) + list(files.static_pages()):
+        files.remove(file)
+    root = Path(config.config_file_path).parent
+    for path in sorted({path for pattern in PAGES for path in root.glob(pattern)}):
+        if path.is_file() and path.suffix in SUFFIXES:
+            place = path.relative_to(root).as_posix()
+            files.append(File.generated(config, place, abs_src_path=str(path)))
+    return files
