@@ -23,7 +23,7 @@ check: $(READY)
 	$(MAKE) test
 
 docs: .venv/.docs
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 fix: $(READY)
 	$(BIN)/ruff check --fix .

@@ -21,7 +21,7 @@ SUFFIXES |= {".py", ".txt", ".yaml", ".sh"}
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Replace the files of `docs/` by all pages, each at its path in the repository."""
-    for file in list(files.documentation_pages()) + list(files.static_pages()):
+    for file in [file for file in files if file.src_dir == config.docs_dir]:
         files.remove(file)
     root = Path(config.config_file_path).parent
     for path in sorted({path for pattern in PAGES for path in root.glob(pattern)}):
