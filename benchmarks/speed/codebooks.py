@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 from watching import load, machine, watched
 
-from ctrbench.clustering import fit_by, nearest_code
-from ctrbench.clustering.methods import Method
+from ctrbench.clustering import Method, fit_by, nearest_code
 
 TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_codebooks.md"
 METHODS: tuple[Method, ...] = ("hierarchical", "single_pass")

@@ -3,12 +3,44 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ctrbench.clustering import fit_codebook, nearest_code
-from ctrbench.clustering import single_pass as single_pass_module
-from ctrbench.clustering.hierarchical import fit_hierarchical
-from ctrbench.clustering.single_pass import _chunks, fit_single_pass
+from ctrbench.clustering import fit_codebook, nearest_code, one_code
+from ctrbench.clustering.one_code import _chunks, fit_hierarchical, fit_single_pass
+from ctrbench.errors import DataError
 
 SIZE = 40
+
+
+def test_nearest_code_equals_brute_force():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(200, 5)).astype(np.float32)
+    codebook = rng.normal(size=(9, 5)).astype(np.float32)
+    distance = ((vectors[:, None] - codebook[None]) ** 2).sum(axis=2)
+    assert nearest_code(vectors, codebook).tolist() == distance.argmin(axis=1).tolist()
+
+
+def test_centres_are_the_means_of_their_points():
+    rng = np.random.default_rng(0)
+    vectors = (rng.normal(size=(300, 2)) + 20 * rng.integers(0, 3, (300, 1))).astype(np.float32)
+    codebook = fit_codebook(vectors, 3, seed=1)
+    code = nearest_code(vectors, codebook)
+    means = np.stack([vectors[code == c].mean(axis=0) for c in range(3)])
+    np.testing.assert_allclose(codebook, means, rtol=1e-4)
+
+
+def test_each_seed_draws_its_own_codebook():
+    vectors = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
+    assert not np.array_equal(fit_codebook(vectors, 5, 1), fit_codebook(vectors, 5, 2))
+
+
+def test_constant_vectors_share_one_code():
+    codebook = fit_codebook(np.ones((10, 3), np.float32), 4, seed=0)
+    assert set(nearest_code(np.ones((10, 3), np.float32), codebook)) == {0}
+
+
+def test_too_few_distinct_vectors():
+    vectors = np.repeat(np.eye(3, dtype=np.float32), 5, axis=0)
+    with pytest.raises(DataError, match=r"codebook_size 4 .* \(3, of 15 items\); choose at most 3"):
+        fit_codebook(vectors, 4, seed=0)
 
 
 def made(rows=20_000, width=16):
@@ -50,7 +82,7 @@ def test_every_vector_is_read_once():
 
 
 def test_a_chunk_moves_centres_to_the_thresholded_mean_of_its_vectors(monkeypatch):
-    monkeypatch.setattr(single_pass_module, "FIRST_PER_CENTRE", 300)
+    monkeypatch.setattr(one_code, "FIRST_PER_CENTRE", 300)
     vectors = made(4000)
     first, second = _chunks(len(vectors), 4, seed=0)
     start = fit_codebook(vectors[first], 4, 0)
