@@ -4,7 +4,6 @@ One control, one file; the file's name is its kind. A control is the one public 
 `NullVersion` in its file. Coverage never changes, and each seed draws its own.
 """
 
-from ctrbench.controls._apply import apply
-from ctrbench.controls._base import NullVersion
+from ctrbench.controls._base import NullVersion, apply
 
 __all__ = ["NullVersion", "apply"]

@@ -1,4 +1,4 @@
-"""The contract of a control."""
+"""The contract of a control, and the application of the one that a benchmark names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from ctrbench.schema import EmbeddingTable
+from ctrbench import plugins
+from ctrbench.errors import ConfigError
+from ctrbench.schema import Control, EmbeddingTable
+
+PACKAGE = "ctrbench.controls"
 
 
 class NullVersion(ABC):
@@ -24,3 +28,29 @@ class NullVersion(ABC):
             seed: names the streams that chance is drawn from.
             groups: (V,) codes of the `within` field, only for controls that take them.
         """
+
+
+def apply(
+    control: Control, table: EmbeddingTable, seed: int, groups: np.ndarray | None = None
+) -> EmbeddingTable:
+    """The control's table, in memory; the same items have a vector.
+
+    Args:
+        control: which one.
+        table: a real version, often a memory map.
+        seed: of the cell; each draws its own.
+        groups: (V,) codes of the item field that `control.within` names; None without `within`.
+
+    Raises:
+        ConfigError: `within` with a control that is not `shuffled`, or without the field's codes.
+    """
+    kind = plugins.load(PACKAGE, control.kind, NullVersion, "control")
+    if control.within is not None and not kind.takes_groups:
+        raise ConfigError(
+            f"control {control.kind!r} takes no 'within' (here {control.within!r}); it goes with "
+            "'shuffled' only."
+        )
+    if (control.within is None) != (groups is None):
+        raise ConfigError(f"control '{control}': 'within' and the field's codes go together.")
+    made = kind()  # pyright: ignore[reportAbstractUsage]
+    return EmbeddingTable(made.vectors(table, seed, groups), table.has_vector)
