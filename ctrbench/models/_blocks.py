@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ctrbench.impressions.packing import Bag, Batch, Codes
 from ctrbench.models._fused import DICE_EPS, DiceLayers, PairSum, WeightedSum
-from ctrbench.models._kernels import usable
+from ctrbench.models._loading import usable
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.settings import ModelSettings
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ctrbench.models._kernels import run
+from ctrbench.models._loading import run_loop
 
 GROUP_ROWS = 4096  # that go through together: 1 MB for a level of 64 units
 MOMENTUM = 0.1  # of moving statistics, as torch.nn.functional.batch_norm has it
@@ -56,7 +56,7 @@ class PairSum(torch.autograd.Function):
             product, out = scratch[: rows.stop - rows.start], summed[rows]
             sizes = len(out), width, hidden
             inputs = row[rows], item[rows], query, items, of_query, of_item
-            run("pair_forward", *sizes, *inputs, product, out)
+            run_loop("pair_forward", *sizes, *inputs, product, out)
             out.addmm_(product, of_product)
         ctx.save_for_backward(row, item, query, items, of_product)
         return summed
@@ -78,7 +78,7 @@ class PairSum(torch.autograd.Function):
             sizes = len(moved), width, hidden
             inputs = row[rows], item[rows], query, items, moved, summed[rows]
             outputs = product, to_query, to_items, to_of_query, to_of_item
-            run("pair_backward", *sizes, *inputs, *outputs)
+            run_loop("pair_backward", *sizes, *inputs, *outputs)
             to_product.addmm_(product.t(), summed[rows])
         return None, None, to_query, to_items, to_of_query, to_of_item, to_product
 
@@ -92,7 +92,7 @@ class WeightedSum(torch.autograd.Function):
     ) -> Tensor:
         """(M,), (M,), (U, E), (M,), B -> (B, E)."""
         pooled = items.new_zeros(rows, items.shape[1])
-        run("pool_forward", len(row), items.shape[1], row, item, items, weights, pooled)
+        run_loop("pool_forward", len(row), items.shape[1], row, item, items, weights, pooled)
         ctx.save_for_backward(row, item, items, weights)
         return pooled
 
@@ -103,7 +103,7 @@ class WeightedSum(torch.autograd.Function):
         row, item, items, weights = ctx.saved_tensors
         to_items, to_weights = torch.zeros_like(items), torch.empty_like(weights)
         inputs = row, item, items, weights, pooled.contiguous()
-        run("pool_backward", len(row), items.shape[1], *inputs, to_items, to_weights)
+        run_loop("pool_backward", len(row), items.shape[1], *inputs, to_items, to_weights)
         return None, None, to_items, to_weights, None
 
 
@@ -121,7 +121,7 @@ class DiceLayers(torch.autograd.Function):
             for rows in _groups(len(summed)):
                 activated = scratch[: rows.stop - rows.start]
                 inputs = level.summed[rows], level.mean, level.inverse, alpha, level.p[rows]
-                run("dice_forward", *activated.shape, *inputs, activated)
+                run_loop("dice_forward", *activated.shape, *inputs, activated)
                 torch.addmm(bias, activated, weight.t(), out=summed[rows])
             levels.append(level)
         ctx.levels = levels
@@ -145,7 +145,7 @@ class DiceLayers(torch.autograd.Function):
                 activated, gradient = scratch[: rows.stop - rows.start], own[rows]
                 torch.mm(out[rows], weight, out=gradient)
                 inputs = level.summed[rows], level.mean, level.inverse, alpha, level.p[rows]
-                run("dice_backward", *gradient.shape, *inputs, gradient, activated, of_group)
+                run_loop("dice_backward", *gradient.shape, *inputs, gradient, activated, of_group)
                 to_weight.addmm_(out[rows].t(), activated)
             to_alpha, of_z, of_z_times_z = sums.sum(dim=0)
             gradients = [to_alpha, to_weight, to_bias, *gradients]
@@ -185,7 +185,7 @@ class _Level:
         slope = self.inverse.square() * of_z_times_z / rows
         shift = self.inverse * of_z / rows
         inputs = self.summed, self.mean, slope, shift
-        run("dice_finish", *gradient.shape, *inputs, gradient, total)
+        run_loop("dice_finish", *gradient.shape, *inputs, gradient, total)
         return total
 
 
@@ -195,7 +195,7 @@ def _moments(summed: Tensor) -> tuple[Tensor, Tensor]:
     guess = summed[groups[0]].mean(dim=0)
     sums = summed.new_zeros(len(groups), 2, summed.shape[1])
     for rows, of_group in zip(groups, sums, strict=True):
-        run("moments", *summed[rows].shape, summed[rows], guess, of_group)
+        run_loop("moments", *summed[rows].shape, summed[rows], guess, of_group)
     first, second = sums.sum(dim=0) / len(summed)
     return guess + first, second - first.square()
 

@@ -172,7 +172,7 @@ EVERY_CPU void pool_backward(
     }
 }
 
-/* Of the names and arguments above; `_library.py` loads no other. */
+/* Of the names and arguments above; `_loading.py` loads no other. */
 int64_t loops_version(void)
 {
     return 1;

@@ -8,12 +8,12 @@ import torch
 
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import Injected, Injection
-from ctrbench.models import _fused, _kernels
+from ctrbench.models import _fused, _loading
 from ctrbench.settings import ModelSettings
 from tests.models.test_din import ROWS, SMALL, Everywhere, build
 
 pytestmark = pytest.mark.skipif(
-    _kernels.library is None, reason="the compiled loops were not built: no C compiler"
+    _loading.load_loops() is None, reason="the compiled loops were not built: no C compiler"
 )
 
 
@@ -50,7 +50,7 @@ def both_ways(model, batch):
     factor = torch.linspace(0.3, 2, len(batch.target))
     logits = [fast(batch), exact(in_double(batch))]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_kernels, "library", None)
+        patch.setattr(_loading, "load_loops", lambda: None)
         logits.append(rounded(batch))
     for logit in logits:
         (torch.sin(3 * logit) * factor).sum().backward()
@@ -94,8 +94,10 @@ def test_outputs_and_gradients_equal_the_plain_ones(
 def test_the_fast_way_is_gone(slots, monkeypatch):
     """Or the test above would compare the plain way with itself."""
     gone = []
-    original = _kernels.run
-    monkeypatch.setattr(_fused, "run", lambda name, *a: gone.append(name) or original(name, *a))
+    original = _loading.run_loop
+    monkeypatch.setattr(
+        _fused, "run_loop", lambda name, *a: gone.append(name) or original(name, *a)
+    )
     model, packer = build(slots)
     model(packer.pack(ROWS, None)).sum().backward()
     assert set(gone) == {
@@ -103,7 +105,7 @@ def test_the_fast_way_is_gone(slots, monkeypatch):
         *("moments", "dice_forward", "dice_backward", "dice_finish"),
     }
     gone.clear()
-    monkeypatch.setattr(_kernels, "library", None)
+    monkeypatch.setattr(_loading, "load_loops", lambda: None)
     model(packer.pack(ROWS, None)).sum().backward()
     assert gone == []
 
@@ -134,7 +136,7 @@ def test_any_layout_of_a_mode_is_fine(slots, monkeypatch):
     assert not item.is_contiguous()
     fast = model(batch)
     fast.sum().backward()
-    monkeypatch.setattr(_kernels, "library", None)
+    monkeypatch.setattr(_loading, "load_loops", lambda: None)
     torch.testing.assert_close(fast, model(batch), rtol=1e-4, atol=1e-5)
 
 
@@ -150,7 +152,7 @@ def test_any_layout_of_a_mode_is_fine(slots, monkeypatch):
 def test_what_a_loop_would_misread_is_refused(unfit):
     vectors = torch.zeros(2)
     with pytest.raises(TypeError, match=r"moments: .* cannot go into a compiled loop"):
-        _kernels.run("moments", 4, 2, unfit, vectors, torch.zeros(2, 2))
+        _loading.run_loop("moments", 4, 2, unfit, vectors, torch.zeros(2, 2))
 
 
 def test_half_precision_goes_the_plain_way(slots, monkeypatch):
@@ -158,7 +160,7 @@ def test_half_precision_goes_the_plain_way(slots, monkeypatch):
     batch = packer.pack(ROWS, None)
     with torch.autocast("cpu", torch.bfloat16):
         given = model(batch)
-        monkeypatch.setattr(_kernels, "library", None)
+        monkeypatch.setattr(_loading, "load_loops", lambda: None)
         torch.testing.assert_close(given, model(batch))
 
 
@@ -168,7 +170,7 @@ def test_sigmoid_of_any_number():
     summed = values[:, None].contiguous()
     p, activated = torch.empty_like(summed), torch.empty_like(summed)
     zero, one = torch.zeros(1), torch.ones(1)
-    _kernels.run("dice_forward", *summed.shape, summed, zero, one, zero, p, activated)
+    _loading.run_loop("dice_forward", *summed.shape, summed, zero, one, zero, p, activated)
     expected = torch.sigmoid(summed.double())
     torch.testing.assert_close(p.double(), expected, rtol=4e-7, atol=1e-34)
     near = summed.abs() < 121
