@@ -1,14 +1,22 @@
-"""Codes as ID features: embeddings of one or several codes an item, shared by the code modes."""
+"""Codes as ID features: what the modes that give every item one or several codes share."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from ctrbench.clustering import level_facts
+from ctrbench.impressions.slots import HistorySlots
+from ctrbench.injection._base import Images, Injected, Injection, Prepared
+from ctrbench.settings import ModelSettings, Std, Width
+
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
+
+    from ctrbench.impressions.packing import Batch
 
 Combine = Literal["concat", "sum"]
 CodebookSize = Annotated[
@@ -22,49 +30,93 @@ CODE_STD = 0.01  # one code an item: as IDs do
 CODES_STD = 0.1  # several
 
 
-def too_few_items(codebook_size: int, items: int) -> list[str]:
-    """More centres than items to fit them on, as a mode's `problems` says it."""
-    if codebook_size <= items:
-        return []
-    if items < 2:
-        return [
-            "the vectors of the earliest period, on which a codebook is fitted, are all alike: "
-            "leave the version or the mode out"
-        ]
-    return [
-        f"codebook_size {codebook_size} exceeds the {items} distinct vectors of the earliest "
-        f"period, on which it is fitted; choose at most {items}"
-    ]
+class CodeMode(Injection):
+    """A mode that embeds one code per item; a subclass fills `codes`.
 
-
-def numbered(code: np.ndarray, has_vector: np.ndarray, codebook_size: int) -> np.ndarray:
-    """Codes of each level as rows of one table: (V, L) int64; 0 is a missing image, at every level.
-
-    Args:
-        code: (n, L) of the items that have a vector, from 0.
-        has_vector: (V,) bool.
-        codebook_size: K, rows of a level.
+    All codes share one embedding table. Row 0 stands for a missing image; the K rows of each level
+    follow.
     """
-    rows = np.zeros((len(has_vector), code.shape[1]), np.int64)
-    rows[has_vector] = 1 + code + codebook_size * np.arange(code.shape[1])
-    return rows
+
+    seeded: ClassVar[bool] = True
+
+    codebook_size: CodebookSize = 200  # K
+    width: Width = 16  # of a code's embedding
+    embedding_std: Std = CODE_STD  # of its starting values
+    center: bool = False  # subtract the mean vector before normalising
+
+    @abstractmethod
+    def codes(self, unit: np.ndarray, images: Images, seed: int) -> np.ndarray:
+        """Return the codes of the items that have a vector, (n, L) int64 in [0, K).
+
+        Args:
+            unit: (V, D) float32, the vectors of length one, centred if `center` is set.
+            images: which items have a vector, and on which a codebook may be fitted.
+            seed: of the cell.
+
+        Raises:
+            DataError: fewer distinct vectors than centres.
+        """
+
+    def facts(self, code: np.ndarray) -> dict[str, float]:
+        """Return the numbers about (n, L) codes that the record keeps."""
+        return level_facts(code, self.codebook_size)
+
+    def codes_per_item(self) -> int:
+        """Return L, the number of codes of an item."""
+        return 1
+
+    def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
+        """Return a problem if there are more centres than items to fit them on."""
+        if self.codebook_size <= items:
+            return []
+        if items < 2:
+            return [
+                "the vectors of the earliest period, on which a codebook is fitted, are all alike: "
+                "leave the version or the mode out"
+            ]
+        return [
+            f"codebook_size {self.codebook_size} exceeds the {items} distinct vectors of the "
+            f"earliest period, on which it is fitted; choose at most {items}"
+        ]
+
+    def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
+        """Return the table rows of every item's codes."""
+        code = self.codes(images.unit(self.center), images, seed)
+        rows = np.zeros((len(images.has_vector), code.shape[1]), np.int64)  # (V, L)
+        rows[images.has_vector] = 1 + code + self.codebook_size * np.arange(code.shape[1])
+        return Prepared(item={"code": rows}, facts=self.facts(code))
+
+    def learned(self, width: int) -> int:
+        """Return the size of the embedding table."""
+        return (1 + self.codes_per_item() * self.codebook_size) * self.width
+
+    def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
+        """Return the embedding table."""
+        from torch import nn
+
+        table = nn.Embedding(1 + self.codes_per_item() * self.codebook_size, self.width)
+        nn.init.normal_(table.weight, std=self.embedding_std)
+        return {"code_embedding": table}
+
+    def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
+        """Return the embedded codes of each distinct item, side by side."""
+        return Injected(item=layers["code_embedding"](batch.image_item["code"]).flatten(1))
 
 
-def table_numbers(levels: int, codebook_size: int, width: int) -> int:
-    """How many numbers a code table holds."""
-    return (1 + levels * codebook_size) * width
+class SeveralCodesMode(CodeMode):
+    """A mode that embeds several codes per item; a subclass fills `codes` and `codes_per_item`."""
 
+    codebook_size: CodebookSize = 64  # K of each level
+    combine: Combine = "concat"  # embeddings of an item's codes: side by side, or added up
+    embedding_std: Std = CODES_STD  # of their starting values
 
-def code_table(levels: int, codebook_size: int, width: int, std: float) -> nn.Embedding:
-    """The embedding that `numbered` points into."""
-    from torch import nn
+    @abstractmethod
+    def codes_per_item(self) -> int:
+        """Return L, the number of codes of an item."""
 
-    table = nn.Embedding(1 + levels * codebook_size, width)
-    nn.init.normal_(table.weight, std=std)
-    return table
-
-
-def embedded(table: nn.Module, rows: Tensor, combine: Combine) -> Tensor:
-    """(U, L) rows -> (U, width), or (U, L * width) if concatenated."""
-    vectors = table(rows)
-    return vectors.sum(dim=1) if combine == "sum" else vectors.flatten(1)
+    def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
+        """Return the embedded codes of each distinct item, combined."""
+        if self.combine == "concat":
+            return super().inject(layers, batch)
+        vectors = layers["code_embedding"](batch.image_item["code"])  # (U, L, width)
+        return Injected(item=vectors.sum(dim=1))

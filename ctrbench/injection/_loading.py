@@ -47,10 +47,18 @@ def mode_class(name: str) -> type[Injection]:
 
 
 def code_hash(mode: Injection) -> str:
-    """Of the files that a mode, or each part of a combination, is written in."""
+    """Return a hash of the files in which a mode, or each part of a combination, is written.
+
+    A base class that several modes share counts as a part of each of them.
+    """
     parts = mode.parts.values() if isinstance(mode, Combination) else [mode]
-    files = [inspect.getfile(type(part)) for part in parts]
-    return hash_json([hash_files(Path(file)) for file in files])
+    files = [
+        inspect.getfile(one)
+        for part in parts
+        for one in type(part).__mro__
+        if issubclass(one, Injection) and one is not Injection
+    ]
+    return hash_json([hash_files(Path(file)) for file in dict.fromkeys(files)])
 
 
 def takes_list(name: str, setting: str) -> bool:
