@@ -11,7 +11,17 @@ import ctrbench
 from ctrbench import plugins
 
 ROOT = Path(ctrbench.__file__).parent
-FOLDERS = ["injection", "datasets", "reports", "controls", "pretrain", "encoders", "models"]
+FOLDERS = [
+    "injection",
+    "datasets",
+    "reports",
+    "controls",
+    "models",
+    "pretraining.methods",
+    "pretraining.encoders",
+    "embeddings.readers",
+    "embeddings.derivations",
+]
 HEAVY = ("torch", "pandas", "pyarrow", "duckdb", "faiss", "sklearn", "torchmetrics")
 
 
@@ -20,7 +30,8 @@ def test_contenders_do_not_import_each_other(folder):
     contenders = plugins.names(f"ctrbench.{folder}")
     assert contenders
     for name in contenders:
-        tree = ast.parse((ROOT / folder / f"{name}.py").read_text(encoding="utf-8"))
+        path = ROOT.joinpath(*folder.split("."), f"{name}.py")
+        tree = ast.parse(path.read_text(encoding="utf-8"))
         imported = {
             node.module
             for node in ast.walk(tree)
@@ -35,10 +46,9 @@ def test_command_line_and_benchmark_files_load_nothing_heavy():
         "import sys, ctrbench.cli.main, ctrbench.matrix, ctrbench.plugins as p\n"
         "from ctrbench.injection import Injection\n"
         "[p.load('ctrbench.injection', n, Injection) for n in p.names('ctrbench.injection')]\n"
-        "from ctrbench.pretrain import PretrainMethod as M\n"
-        "from ctrbench.encoders import Encoder as E\n"
-        "[p.load('ctrbench.pretrain', n, M) for n in p.names('ctrbench.pretrain')]\n"
-        "[p.load('ctrbench.encoders', n, E) for n in p.names('ctrbench.encoders')]\n"
+        "from ctrbench.pretraining import encoders as e, methods as m\n"
+        "[p.load(m.PACKAGE, n, m.PretrainMethod) for n in p.names(m.PACKAGE)]\n"
+        "[p.load(e.PACKAGE, n, e.Encoder) for n in p.names(e.PACKAGE)]\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -20,8 +20,10 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 from watching import load, machine
 
-from ctrbench import encoders, plugins
-from ctrbench.pretraining import Pictures, Pixels
+from ctrbench import plugins
+from ctrbench.pretraining import encoders
+from ctrbench.pretraining.pictures import Pictures
+from ctrbench.pretraining.sources import Pixels
 
 TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_encoders.md"
 WIDTH = 256
@@ -37,7 +39,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     before = load()
-    rows = [_row(name) for name in plugins.names("ctrbench.encoders")]
+    rows = [_row(name) for name in plugins.names("ctrbench.pretraining.encoders")]
     decoded, viewed = _pictures()
     TABLE.write_text(
         f"A step forward and backward on random pixels, {given.threads} threads of torch, median "

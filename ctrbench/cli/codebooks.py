@@ -134,7 +134,8 @@ def _export(
     output: Path,
 ) -> None:
     from ctrbench import codebooks
-    from ctrbench.pretraining import draw_rows, open_pictures
+    from ctrbench.pretraining.pictures import open_pictures
+    from ctrbench.pretraining.sheets import draw_rows
 
     name = log.manifest.name
     item_ids = impressions.raw_item_ids(workspace, name)

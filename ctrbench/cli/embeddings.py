@@ -209,7 +209,8 @@ def sheet(
     size: Annotated[int, typer.Option(min=16, help="Pixels of a picture.")] = 64,
 ) -> None:
     """Draw items beside those that the version holds nearest, most alike first."""
-    from ctrbench.pretraining import open_pictures, write_sheet
+    from ctrbench.pretraining.pictures import open_pictures
+    from ctrbench.pretraining.sheets import write_sheet
 
     workspace: Workspace = context.obj
     manifest = impressions.read_manifest(workspace, dataset)

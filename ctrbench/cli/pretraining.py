@@ -64,8 +64,9 @@ def pretrain(
     """
     if images == (from_version is not None):
         raise ConfigError("say either --images or --from-version OLD.")
-    from ctrbench.pretraining import Job, require_free, variants
-    from ctrbench.pretraining import pretrain as run
+    from ctrbench.pretraining.configuring import require_free, variants
+    from ctrbench.pretraining.running import Job
+    from ctrbench.pretraining.running import pretrain as run
 
     workspace: Workspace = context.obj
     found = variants(method, version, config, changes or [], pixels=images)
@@ -115,7 +116,8 @@ def _sources(
     workspace: Workspace, log: Impressions, from_version: str | None, found: tuple[Any, ...]
 ) -> list[Any]:
     """Of each variant the pictures, or a version's vectors."""
-    from ctrbench.pretraining import FrozenVectors, Pixels, open_pictures
+    from ctrbench.pretraining.pictures import open_pictures
+    from ctrbench.pretraining.sources import FrozenVectors, Pixels
 
     fitting = impressions.items_in_period(log, log.fitting_period)
     if from_version is None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ctrbench import embeddings, encoders, plugins, pretrain
-from ctrbench.encoders import Encoder
+from ctrbench import embeddings, plugins
 from ctrbench.errors import ConfigError, unknown_name
-from ctrbench.pretrain import PretrainMethod
+from ctrbench.pretraining import encoders, methods
+from ctrbench.pretraining.encoders import Encoder
+from ctrbench.pretraining.methods import PretrainMethod
 from ctrbench.pretraining.running import Job
 from ctrbench.pretraining.settings import LINES, PretrainSettings
 from ctrbench.pretraining.sources import Source
@@ -41,7 +42,7 @@ def variants(
     """Every combination of the settings that are lists.
 
     Args:
-        method: a file below pretrain/.
+        method: a file below pretraining/methods/.
         version: the name; of a grid the start of it, followed by what differs.
         config: YAML with `method:`, `training:` and `encoder:`, each holding settings.
         changes: `section.setting=value`; they win over the file.
@@ -159,7 +160,7 @@ def _variant(method: str, version: str, point: dict[tuple[str, str], Any]) -> Va
     name = str(encoder.pop("name", DEFAULT_ENCODER))
     return Variant(
         version=version,
-        method=pretrain.configured(method, of("method")),
+        method=methods.configured(method, of("method")),
         training=plugins.checked(PretrainSettings, of("training"), "training"),
         encoder_name=name,
         encoder=encoders.configured(name, encoder),

@@ -17,8 +17,8 @@ from torch.nn.utils import get_total_norm
 from ctrbench.atomic import atomic_file
 from ctrbench.distributed import Processes
 from ctrbench.errors import CtrBenchError, StoreError
-from ctrbench.pretrain import ItemBatch, PretrainMethod
 from ctrbench.pretraining.lines import Lines, masked
+from ctrbench.pretraining.methods import ItemBatch, PretrainMethod
 from ctrbench.pretraining.settings import PretrainSettings
 from ctrbench.pretraining.sources import Source
 from ctrbench.pretraining.steps import Step, learned

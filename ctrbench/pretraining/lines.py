@@ -18,7 +18,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from ctrbench.pretrain import LineBatch
 from ctrbench.pretraining.histories import (
     filled_places,
     history_of,
@@ -27,6 +26,7 @@ from ctrbench.pretraining.histories import (
     places_of,
     small,
 )
+from ctrbench.pretraining.methods import LineBatch
 from ctrbench.schema import Impressions
 
 COUNTED = 200_000  # targets among which repetitions are looked for

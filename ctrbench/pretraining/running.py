@@ -20,9 +20,9 @@ from ctrbench.environment import environment
 from ctrbench.errors import DataError
 from ctrbench.identity import hash_files, hash_json
 from ctrbench.locks import lock
-from ctrbench.pretrain import PretrainMethod
 from ctrbench.pretraining.fitting import Progress, Trained, fit
 from ctrbench.pretraining.lines import Lines, make_lines, masked, redundancy
+from ctrbench.pretraining.methods import PretrainMethod
 from ctrbench.pretraining.settings import PretrainSettings
 from ctrbench.pretraining.sources import Source
 from ctrbench.quality import effective_rank

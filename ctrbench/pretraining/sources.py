@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from ctrbench.atomic import atomic_file
 from ctrbench.embeddings.directions import SQUARABLE
-from ctrbench.encoders import Encoder
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.identity import hash_files
+from ctrbench.pretraining.encoders import Encoder
 from ctrbench.pretraining.pictures import Pictures
 from ctrbench.schema import EmbeddingTable
 from ctrbench.seeding import scoped_torch_seed

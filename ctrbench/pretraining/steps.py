@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ctrbench.distributed import Processes
-from ctrbench.pretrain import PretrainMethod
+from ctrbench.pretraining.methods import PretrainMethod
 from ctrbench.pretraining.settings import PretrainSettings
 from ctrbench.pretraining.sources import Source
 from ctrbench.seeding import scoped_torch_seed

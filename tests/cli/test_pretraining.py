@@ -11,11 +11,13 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from ctrbench import embeddings, encoders, impressions, plugins
+from ctrbench import embeddings, impressions, plugins
 from ctrbench.cli.main import app
 from ctrbench.errors import ConfigError, DataError, StoreError, UnknownNameError
-from ctrbench.pretrain import configured
-from ctrbench.pretraining import Pixels, open_pictures
+from ctrbench.pretraining import encoders
+from ctrbench.pretraining.methods import configured
+from ctrbench.pretraining.pictures import open_pictures
+from ctrbench.pretraining.sources import Pixels
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.workspace import Workspace
 from data_synth.world import WorldConfig
@@ -55,7 +57,7 @@ def run(pictured, tmp_path):
     return invoke
 
 
-@pytest.mark.parametrize("method", plugins.names("ctrbench.pretrain"))
+@pytest.mark.parametrize("method", plugins.names("ctrbench.pretraining.methods"))
 def test_every_method_makes_a_version_of_pixels(method, run):
     titled = method == "clip"
     if titled:

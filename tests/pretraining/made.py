@@ -13,12 +13,12 @@ import typer
 from PIL import Image
 from torch import nn
 
-from ctrbench import encoders
 from ctrbench.cli.pretraining import _processes
 from ctrbench.distributed import Processes
-from ctrbench.pretrain import configured
+from ctrbench.pretraining import encoders
 from ctrbench.pretraining.fitting import fit
 from ctrbench.pretraining.lines import make_lines
+from ctrbench.pretraining.methods import configured
 from ctrbench.pretraining.pictures import Pictures
 from ctrbench.pretraining.settings import PretrainSettings
 from ctrbench.pretraining.sources import FrozenVectors, Pixels, Source

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ctrbench.errors import ConfigError
-from ctrbench.pretraining import variants
+from ctrbench.pretraining.configuring import variants
 
 
 def made(method="courier", *changes, pixels=False):

@@ -7,8 +7,8 @@ import torch
 
 from ctrbench import plugins
 from ctrbench.errors import StoreError
-from ctrbench.pretrain import configured
 from ctrbench.pretraining.fitting import CHECKPOINT, DivergedError, steps_in_all
+from ctrbench.pretraining.methods import configured
 from tests.pretraining.made import SMALL, Views, samples_of, trained
 
 LONGER = SMALL.model_copy(update={"epochs": 12})
@@ -31,7 +31,7 @@ def weights(found):
     return [*found.network.state_dict().values(), *found.layers.state_dict().values()]
 
 
-@pytest.mark.parametrize("name", plugins.names("ctrbench.pretrain"))
+@pytest.mark.parametrize("name", plugins.names("ctrbench.pretraining.methods"))
 def test_the_loss_falls(name, tmp_path):
     curve = trained(tmp_path, name, settings=LONGER).curve
     assert len(curve) == 20
@@ -41,7 +41,7 @@ def test_the_loss_falls(name, tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", plugins.names("ctrbench.pretrain"))
+@pytest.mark.parametrize("name", plugins.names("ctrbench.pretraining.methods"))
 def test_the_last_batch_may_be_a_single_sample(name, tmp_path):
     samples = len(samples_of(configured(name, {})))
     settings = SMALL.model_copy(update={"batch_size": samples - 1, "epochs": 6})

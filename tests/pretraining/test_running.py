@@ -7,8 +7,10 @@ from ctrbench import embeddings, impressions
 from ctrbench.errors import DataError
 from ctrbench.identity import hash_json
 from ctrbench.locks import lock
-from ctrbench.pretrain import configured
-from ctrbench.pretraining import FrozenVectors, Job, PretrainSettings, pretrain
+from ctrbench.pretraining.methods import configured
+from ctrbench.pretraining.running import Job, pretrain
+from ctrbench.pretraining.settings import PretrainSettings
+from ctrbench.pretraining.sources import FrozenVectors
 from tests.pretraining.made import by_two_processes
 
 SETTINGS = PretrainSettings(epochs=1, batch_size=64, width=16)

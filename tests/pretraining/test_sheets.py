@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from ctrbench.errors import ConfigError, DataError, StoreError
-from ctrbench.pretraining import Pictures, write_sheet
+from ctrbench.pretraining.pictures import Pictures
+from ctrbench.pretraining.sheets import write_sheet
 from ctrbench.schema import EmbeddingTable
 from tests.pretraining.test_pictures import SHOWN
 

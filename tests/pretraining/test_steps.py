@@ -6,10 +6,10 @@ import torch
 
 from ctrbench import plugins
 from ctrbench.distributed import Processes
-from ctrbench.pretrain import ItemBatch
+from ctrbench.pretraining.methods import ItemBatch
 from tests.pretraining.made import SMALL, Views, by_two_processes, pixels, step_of
 
-METHODS = plugins.names("ctrbench.pretrain")
+METHODS = plugins.names("ctrbench.pretraining.methods")
 NO_SCALING = torch.amp.GradScaler("cpu", enabled=False)
 CHOSEN = np.arange(13)
 COUNTS = (13, 1)  # samples of two processes: 7 and 6, or 1 and none

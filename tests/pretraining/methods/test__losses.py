@@ -7,7 +7,7 @@ import torch
 from pytorch_metric_learning.losses import NTXentLoss
 
 from ctrbench.distributed import Processes
-from ctrbench.pretrain._losses import cosines, info_nce, nt_xent
+from ctrbench.pretraining.methods._losses import cosines, info_nce, nt_xent
 
 ALONE = Processes()
 

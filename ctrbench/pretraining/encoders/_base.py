@@ -14,7 +14,7 @@ from ctrbench.schema import Frozen
 if TYPE_CHECKING:
     from torch import nn
 
-PACKAGE = "ctrbench.encoders"
+PACKAGE = "ctrbench.pretraining.encoders"
 
 
 class Encoder(Frozen, ABC):

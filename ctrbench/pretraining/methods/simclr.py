@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import PositiveFloat
 
-from ctrbench.pretrain._base import ItemBatch, PretrainMethod
+from ctrbench.pretraining.methods._base import ItemBatch, PretrainMethod
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +27,7 @@ class SimClr(PretrainMethod):
 
     def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
         """See `PretrainMethod`."""
-        from ctrbench.pretrain._heads import mlp
+        from ctrbench.pretraining.methods._heads import mlp
 
         return {"projection": mlp(width, width, width)} if self.projection else {}
 
@@ -35,7 +35,7 @@ class SimClr(PretrainMethod):
         self, layers: nn.ModuleDict, vectors: Tensor, batch: ItemBatch, across: Processes
     ) -> dict[str, Tensor]:
         """See `PretrainMethod`."""
-        from ctrbench.pretrain._losses import nt_xent
+        from ctrbench.pretraining.methods._losses import nt_xent
 
         one, two = (layers["projection"](view) for view in vectors) if self.projection else vectors
         return {"contrast": nt_xent(one, two, self.temperature, across)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import PositiveFloat
 
-from ctrbench.pretrain._base import ItemBatch, PretrainMethod
+from ctrbench.pretraining.methods._base import ItemBatch, PretrainMethod
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -33,7 +33,7 @@ class Clip(PretrainMethod):
 
     def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
         """See `PretrainMethod`."""
-        from ctrbench.pretrain._titles import BagOfWords, from_folder
+        from ctrbench.pretraining.methods._titles import BagOfWords, from_folder
 
         assert titles is not None
         if self.text_model is None:
@@ -46,7 +46,7 @@ class Clip(PretrainMethod):
         """See `PretrainMethod`."""
         import torch
 
-        from ctrbench.pretrain._losses import info_nce
+        from ctrbench.pretraining.methods._losses import info_nce
 
         (images,) = vectors
         item = torch.from_numpy(batch.item_id).to(images.device)

@@ -6,6 +6,12 @@ the encoder, and its loss on encoded images. The loop, the encoders and the file
 concern.
 """
 
-from ctrbench.pretrain._base import ItemBatch, LineBatch, PretrainMethod, configured
+from ctrbench.pretraining.methods._base import (
+    PACKAGE,
+    ItemBatch,
+    LineBatch,
+    PretrainMethod,
+    configured,
+)
 
-__all__ = ["ItemBatch", "LineBatch", "PretrainMethod", "configured"]
+__all__ = ["PACKAGE", "ItemBatch", "LineBatch", "PretrainMethod", "configured"]

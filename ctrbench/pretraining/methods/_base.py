@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ctrbench.distributed import Processes
 
-PACKAGE = "ctrbench.pretrain"
+PACKAGE = "ctrbench.pretraining.methods"
 
 
 @dataclass(frozen=True)

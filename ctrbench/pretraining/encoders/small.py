@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, PositiveInt
 
-from ctrbench.encoders._base import Encoder
+from ctrbench.pretraining.encoders._base import Encoder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,7 +25,7 @@ class Small(Encoder):
         """See `Encoder`."""
         from torch import nn
 
-        from ctrbench.encoders._weights import load_weights
+        from ctrbench.pretraining.encoders._weights import load_weights
 
         layers: list[nn.Module] = []
         width_in = 3

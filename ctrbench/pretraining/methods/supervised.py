@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from ctrbench.pretrain._base import LineBatch, PretrainMethod
+from ctrbench.pretraining.methods._base import LineBatch, PretrainMethod
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,7 +19,7 @@ class Supervised(PretrainMethod):
 
     def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
         """See `PretrainMethod`."""
-        from ctrbench.pretrain._heads import mlp
+        from ctrbench.pretraining.methods._heads import mlp
 
         return {"click": mlp(3 * width, width, 1)}
 
@@ -30,7 +30,7 @@ class Supervised(PretrainMethod):
         import torch
         import torch.nn.functional as F
 
-        from ctrbench.pretrain._losses import mean_over_all
+        from ctrbench.pretraining.methods._losses import mean_over_all
 
         (vectors,) = vectors
         filled = (batch.history >= 0).to(vectors.dtype)[..., None]  # (L, H, 1)

@@ -3,6 +3,6 @@
 An encoder is the one public subclass of `Encoder` in its file; its fields are its settings.
 """
 
-from ctrbench.encoders._base import Encoder, configured
+from ctrbench.pretraining.encoders._base import PACKAGE, Encoder, configured
 
-__all__ = ["Encoder", "configured"]
+__all__ = ["PACKAGE", "Encoder", "configured"]

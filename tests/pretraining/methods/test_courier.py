@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ctrbench.distributed import Processes
-from ctrbench.pretrain import LineBatch, configured
+from ctrbench.pretraining.methods import LineBatch, configured
 
 ALONE, WIDTH = Processes(), 8
 
@@ -157,7 +157,7 @@ def test_conflicting_negatives_end_in_a_tie():
 
     The example of COURIER's section 3: [[1, 0, 0], [0, 1, 0]] converges to [.5, .5, 0].
     """
-    from ctrbench.pretrain._losses import info_nce
+    from ctrbench.pretraining.methods._losses import info_nce
 
     torch.manual_seed(0)
     images = nn.Parameter(torch.randn(3, WIDTH))

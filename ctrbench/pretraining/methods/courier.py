@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import NonNegativeFloat, PositiveFloat, model_validator
 
-from ctrbench.pretrain._base import LineBatch, PretrainMethod
+from ctrbench.pretraining.methods._base import LineBatch, PretrainMethod
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,8 +45,8 @@ class Courier(PretrainMethod):
 
     def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
         """See `PretrainMethod`."""
-        from ctrbench.pretrain._heads import mlp
-        from ctrbench.pretrain._reconstruction import Reconstruction
+        from ctrbench.pretraining.methods._heads import mlp
+        from ctrbench.pretraining.methods._reconstruction import Reconstruction
 
         found: dict[str, nn.Module] = {"reconstruction": Reconstruction(width, self.query)}
         if self.prediction:
@@ -62,7 +62,7 @@ class Courier(PretrainMethod):
         import torch
         import torch.nn.functional as F
 
-        from ctrbench.pretrain._losses import mean_over_all
+        from ctrbench.pretraining.methods._losses import mean_over_all
 
         (vectors,) = vectors
         if self.projection:
@@ -97,7 +97,7 @@ class Courier(PretrainMethod):
         self, made: Tensor, images: Tensor, item: Tensor, own: Tensor, across: Processes
     ) -> Tensor:
         """How well reconstructions (M, D) find their own among the images (N, D)."""
-        from ctrbench.pretrain._losses import cosines, info_nce, mean_over_all
+        from ctrbench.pretraining.methods._losses import cosines, info_nce, mean_over_all
 
         if self.negatives:
             return info_nce(made, images, item, own, self.temperature, across)

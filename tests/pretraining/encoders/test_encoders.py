@@ -6,13 +6,13 @@ from safetensors.torch import save_file
 from torchvision.models import swin_t
 
 from ctrbench import plugins
-from ctrbench.encoders import configured
 from ctrbench.errors import ConfigError, UnknownNameError
+from ctrbench.pretraining.encoders import configured
 
 PICTURES = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("name", plugins.names("ctrbench.encoders"))
+@pytest.mark.parametrize("name", plugins.names("ctrbench.pretraining.encoders"))
 def test_a_picture_is_encoded_by_itself(name):
     torch.manual_seed(0)
     network = configured(name, {"size": 64}).build(8).eval()

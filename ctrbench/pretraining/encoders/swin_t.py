@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import PositiveInt, model_validator
 
-from ctrbench.encoders._base import Encoder
+from ctrbench.pretraining.encoders._base import Encoder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,8 +32,8 @@ class SwinT(Encoder):
         """See `Encoder`."""
         from torch import nn
 
-        from ctrbench.encoders._weights import load_weights
         from ctrbench.errors import ConfigError
+        from ctrbench.pretraining.encoders._weights import load_weights
 
         try:
             from torchvision.models import Swin_T_Weights, swin_t

@@ -11,8 +11,8 @@ from torch import nn
 
 from ctrbench.distributed import Processes
 from ctrbench.errors import ConfigError
-from ctrbench.pretrain import ItemBatch, configured
-from ctrbench.pretrain._titles import BagOfWords, LanguageModel, _tokens
+from ctrbench.pretraining.methods import ItemBatch, configured
+from ctrbench.pretraining.methods._titles import BagOfWords, LanguageModel, _tokens
 
 TITLES = ["", "Red dress", "red shirt", "a blue, blue coat", "dress"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import PositiveInt
 
-from ctrbench.pretrain._base import ItemBatch, PretrainMethod
+from ctrbench.pretraining.methods._base import ItemBatch, PretrainMethod
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,7 +29,7 @@ class SimSiam(PretrainMethod):
     def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
         """See `PretrainMethod`."""
         from ctrbench.distributed import BatchNorm
-        from ctrbench.pretrain._heads import mlp
+        from ctrbench.pretraining.methods._heads import mlp
 
         projection = mlp(width, width, width, width, normalised=True)
         projection.append(BatchNorm(width, affine=False))
@@ -41,7 +41,7 @@ class SimSiam(PretrainMethod):
         self, layers: nn.ModuleDict, vectors: Tensor, batch: ItemBatch, across: Processes
     ) -> dict[str, Tensor]:
         """See `PretrainMethod`."""
-        from ctrbench.pretrain._losses import cosines, mean_over_all
+        from ctrbench.pretraining.methods._losses import cosines, mean_over_all
 
         seen = [layers["projection"](view) for view in vectors]
         terms = []
