@@ -5,8 +5,19 @@ from __future__ import annotations
 import typer
 
 from ctrbench import embeddings, impressions, plugins
-from ctrbench.models import backbone_names
+from ctrbench.injection import BASELINE
 from ctrbench.workspace import Workspace
+
+CONTENDERS = {  # what a kind is called, and the package that holds it; modes stand apart
+    "backbones": "ctrbench.models",
+    "controls": "ctrbench.controls",
+    "importers": "ctrbench.datasets",
+    "vector file formats": "ctrbench.embeddings.readers",
+    "derivations": "ctrbench.embeddings.derivations",
+    "pre-training methods": "ctrbench.pretraining.methods",
+    "image encoders": "ctrbench.pretraining.encoders",
+    "table formats": "ctrbench.reports",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -15,15 +26,12 @@ def register(app: typer.Typer) -> None:
 
 
 def show(context: typer.Context) -> None:
-    """List what a benchmark file can name: modes, backbones, data sets, versions, and so on."""
+    """List what a command or a benchmark file can name: modes, controls, data sets, and so on."""
     workspace: Workspace = context.obj
-    modes = [name for name in plugins.names("ctrbench.injection") if name != "none"]
-    _line("modes", modes, "none (the baseline) is added by itself")
-    _line("backbones", backbone_names())
-    _line("importers", plugins.names("ctrbench.datasets"))
-    _line("pre-training methods", plugins.names("ctrbench.pretraining.methods"))
-    _line("image encoders", plugins.names("ctrbench.pretraining.encoders"))
-    _line("table formats", plugins.names("ctrbench.reports"))
+    modes = [name for name in plugins.names("ctrbench.injection") if name != BASELINE]
+    _line("modes", modes, f"{BASELINE}, the baseline, is always trained")
+    for what, package in CONTENDERS.items():
+        _line(what, plugins.names(package))
     datasets = impressions.names(workspace)
     _line("data sets", datasets)
     for dataset in datasets:
