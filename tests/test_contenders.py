@@ -1,0 +1,230 @@
+"""One contender of every kind, in a package of its own: listed, validated and run."""
+
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from ctrbench import embeddings
+from ctrbench.cli.main import app
+from ctrbench.embeddings.derivations import configured as derivation
+from ctrbench.errors import ConfigError, UnknownNameError
+from ctrbench.pretraining.encoders import configured as encoder
+from ctrbench.workspace import Workspace
+from tests.benchmark import write
+
+FILES = {
+    ("ctrbench.injection", "brightness"): """
+        from ctrbench.injection import Injected, Injection, Prepared
+
+        class Contender(Injection):
+            def prepare(self, images, slots, seed):
+                return Prepared(item={"mean": images.unit().mean(axis=1, keepdims=True)})
+
+            def inject(self, layers, batch):
+                return Injected(item=batch.image_item["mean"])
+        """,
+    ("ctrbench.models", "summed"): """
+        from ctrbench.models._base import Backbone, Reading
+        from ctrbench.models._blocks import sum_rows, take
+
+        class Contender(Backbone):
+            def build(self, item_width):
+                return item_width
+
+            def build_image(self, item_width, slot_width):
+                return {}, item_width or 0
+
+            def read(self, items, injected, batch):
+                def summed(values):
+                    return sum_rows(
+                        take(values, batch.history), batch.history_row, len(batch.target)
+                    )
+
+                images = [] if injected.item is None else [summed(injected.item)]
+                return Reading(summed(items), images)
+        """,
+    ("ctrbench.controls", "negated"): """
+        from ctrbench.controls import NullVersion
+
+        class Contender(NullVersion):
+            def vectors(self, table, seed, groups):
+                return -table.vectors
+        """,
+    ("ctrbench.datasets", "coins"): """
+        from dataclasses import dataclass
+        from typing import Annotated
+
+        import typer
+
+        from ctrbench.datasets import Importer
+        from ctrbench.impressions import Raw, parse_split
+
+        @dataclass(frozen=True)
+        class Contender(Importer):
+            '''Import coin flips.'''
+
+            rows: Annotated[int, typer.Option(min=100, help="Impressions.")] = 500
+
+            def read(self, connection, split, progress):
+                connection.execute(
+                    "CREATE TABLE impressions AS SELECT n % 7 AS user_id, n % 11 AS item_id, "
+                    f"n % 3 = 0 AS click, n::BIGINT AS timestamp FROM range({self.rows}) t(n)"
+                )
+                return Raw(connection, "coins", "heads", split or parse_split("time:20/50/10/20"))
+        """,
+    ("ctrbench.embeddings.readers", "vec"): """
+        import numpy as np
+
+        from ctrbench.embeddings.readers import Block, Reader
+
+        class Contender(Reader):
+            def blocks(self, source, scratch):
+                lines = [line.split() for line in source.vectors.read_text().splitlines()]
+                vectors = np.array([line[1:] for line in lines], np.float32)
+                yield Block([line[0] for line in lines], vectors)
+        """,
+    ("ctrbench.embeddings.derivations", "scaled"): """
+        from pydantic import PositiveFloat
+
+        from ctrbench.embeddings.derivations import Derivation, Fitted
+
+        class Contender(Derivation):
+            factor: PositiveFloat = 2.0
+
+            def fit(self, rows):
+                return Fitted(rows.width, lambda block: self.factor * block, {})
+        """,
+    ("ctrbench.pretraining.methods", "norms"): """
+        from ctrbench.pretraining.methods import PretrainMethod
+
+        class Contender(PretrainMethod):
+            def layers(self, width, titles):
+                return {}
+
+            def loss(self, layers, vectors, batch, across):
+                return {"norm": (vectors.norm(dim=2) - 1).square().mean() / across.count}
+        """,
+    ("ctrbench.pretraining.encoders", "flat"): """
+        from ctrbench.pretraining.encoders import Encoder
+
+        class Contender(Encoder):
+            def build(self, width):
+                from torch import nn
+
+                return nn.Sequential(nn.Flatten(), nn.Linear(3 * self.size**2, width))
+        """,
+    ("ctrbench.reports", "count"): """
+        from ctrbench.reports import Report
+
+        class Contender(Report):
+            def render(self, table):
+                return f"rendered {table.dataset}\\n"
+        """,
+}
+BENCHMARK = """\
+dataset: taste
+versions: [oracle]
+modes: {brightness: {}}
+seeds: [0]
+controls: [{kind: negated}]
+repeat_baseline: false
+model: {backbone: summed, embedding_size: 4, top: [8], history_length: 10}
+training: {batch_size: 256}
+"""
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package with one file per contender, as an installer would leave it."""
+    site = tmp_path / "site"
+    package, facts = site / "extra_contenders", site / "extra_contenders-1.0.dist-info"
+    package.mkdir(parents=True)
+    facts.mkdir()
+    (package / "__init__.py").touch()
+    points = []
+    for (group, name), code in FILES.items():
+        (package / f"{name}.py").write_text(textwrap.dedent(code))
+        points.append(f"[{group}]\n{name} = extra_contenders.{name}:Contender\n")
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: extra-contenders\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("\n".join(points))
+    monkeypatch.syspath_prepend(str(site))
+    yield
+    for module in [name for name in sys.modules if name.split(".")[0] == package.name]:
+        del sys.modules[module]
+
+
+@pytest.fixture
+def run(installed: None, workspace: Workspace):
+    def invoke(*words: object) -> str:
+        result = CliRunner().invoke(app, ["--home", str(workspace.home), *map(str, words)])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return invoke
+
+
+def test_every_contender_is_listed(run):
+    listed = dict(line.split(": ", 1) for line in run("list").splitlines())
+    names = {name for text in listed.values() for name in text.split("  (")[0].split(", ")}
+    assert {name for _, name in FILES} <= names
+
+
+def test_mode_model_control_and_report_run_in_a_matrix(run, workspace):
+    file = write(workspace.home, BENCHMARK)
+    assert "3 cells: 0 stored, 3 to train." in run("plan", file)
+    assert run("run", file, "--format", "count").endswith("rendered taste\n")
+    assert "3 cells: 3 done, 0 failed, 0 missing." in run("status", file)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [("{brightness: {}}", "{brightness: {contrast: 1}}"), ("kind: negated", "kind: negate")],
+)
+def test_mode_and_control_are_validated_with_the_file(run, workspace, text, wrong):
+    with pytest.raises(ConfigError, match=r"contrast|negate\b"):
+        run("plan", write(workspace.home, BENCHMARK.replace(text, wrong)))
+
+
+def test_importer_reader_and_derivation_make_a_version(run, workspace):
+    run("datasets", "import", "coins", "--name", "tossed", "--rows", 700)
+    vectors = workspace.home / "given.vec"
+    vectors.write_text("".join(f"{item} {item + 1} 1\n" for item in range(11)))
+    run("embeddings", "add", "given", "--dataset", "tossed", "--vectors", vectors)
+    run("embeddings", "derive", "scaled", "given", "--as", "wider", "--dataset", "tossed")
+    made = embeddings.open_version(workspace, "tossed", "wider").vectors
+    assert sorted(made.tolist())[1:] == [[2.0 * item + 2, 2.0] for item in range(11)]
+
+
+def test_method_makes_a_version_on_vectors(run, workspace):
+    few = ("--set", "training.epochs=1", "--set", "training.width=8")
+    run(
+        "pretrain",
+        "norms",
+        "--dataset",
+        "taste",
+        "--version",
+        "normed",
+        "--from-version",
+        "oracle",
+        *few,
+    )
+    assert "normed" in embeddings.names(workspace, "taste")
+
+
+def test_encoder_and_derivation_refuse_settings_that_they_lack(installed):
+    assert encoder("flat", {"size": 8}).build(4)(torch.zeros(2, 3, 8, 8)).shape == (2, 4)
+    for configured, name in ((encoder, "flat"), (derivation, "scaled")):
+        with pytest.raises(ConfigError, match="depth"):
+            configured(name, {"depth": 3})
+
+
+def test_contenders_leave_with_their_package():
+    with pytest.raises(UnknownNameError):
+        encoder("flat", {})
