@@ -151,30 +151,6 @@ class RankedAuc:
         return float(area / total) if total else math.nan
 
 
-class RankedGauc:
-    """Predictions sorted once within users, for their GAUC under any weights.
-
-    >>> ranked = RankedGauc([1, 0, 1, 0, 0], [.9, .1, .2, .8, .1], [1, 1, 2, 2, 2])
-    >>> ranked.grouped(np.ones(5)).gauc(), ranked.grouped(np.array([1., 1., 1., 0., 3.])).gauc()
-    (0.7, 1.0)
-    """
-
-    def __init__(self, click: ArrayLike, p_click: ArrayLike, user_id: ArrayLike) -> None:
-        """Sort (N,) clicks, 0 or 1, by (N,) users and predictions.
-
-        Raises:
-            DataError: an array is unfit.
-        """
-        clicks, p, _ = _checked(click, p_click, None)
-        key, name = _keys(clicks, p, _checked_users(user_id, len(p)))
-        self._order = np.argsort(key)
-        self._sorted = _Sorted.of(key[self._order], name)
-
-    def grouped(self, weight: np.ndarray) -> GroupedAuc:
-        """The AUC of every user with (N,) weights >= 0, in the order of the impressions."""
-        return self._sorted.grouped(weight[self._order])
-
-
 def gauc(
     click: ArrayLike,
     p_click: ArrayLike,

@@ -9,7 +9,6 @@ from sklearn.metrics import roc_auc_score
 from ctrbench.errors import DataError
 from ctrbench.metrics import (
     RankedAuc,
-    RankedGauc,
     auc,
     evaluate,
     gauc,
@@ -346,23 +345,9 @@ def test_ranked_auc_of_a_resampling_is_that_of_its_rows(dtype):
     assert np.isnan(ranked.auc(click.astype(float)))
 
 
-def test_ranked_gauc_of_a_resampling_is_that_of_its_rows():
-    rng = np.random.default_rng(6)
-    click, p, user = rng.random(400) < 0.3, np.round(rng.random(400), 2), rng.integers(0, 30, 400)
-    ranked = RankedGauc(click, p, user)
-    for weighting in ("impressions", "clicks", "users"):
-        times = rng.multinomial(400, np.full(400, 1 / 400))
-        rows = np.repeat(np.arange(400), times)
-        expected = gauc(click[rows], p[rows], user[rows], weighting)
-        assert ranked.grouped(times.astype(float)).gauc(weighting) == pytest.approx(
-            expected, **EXACT
-        )
-
-
 @pytest.mark.parametrize("kind", [bool, np.int8, np.int64, float])
-def test_ranked_metrics_take_clicks_of_any_kind(kind):
-    click, p, user = np.array([1, 0, 1, 0], kind), np.array([0.9, 0.1, 0.4, 0.4]), np.zeros(4, int)
+def test_ranked_auc_takes_clicks_of_any_kind(kind):
+    click, p = np.array([1, 0, 1, 0], kind), np.array([0.9, 0.1, 0.4, 0.4])
     assert RankedAuc(click, p).auc(np.ones(4)) == 0.875
-    assert RankedGauc(click, p, user).grouped(np.ones(4)).gauc() == 0.875
     with pytest.raises(DataError, match="p_click must be finite; 1 of 4"):
         RankedAuc(click, np.array([0.9, np.nan, 0.4, 0.4]))
