@@ -27,10 +27,10 @@ from ctrbench.impressions.row_guards import (
     duplicates,
     ids,
     overlap,
-    own_target,
     strictly_before,
     time_order,
 )
+from ctrbench.impressions.target_guards import own_target
 from ctrbench.impressions.unseen import unseen_values
 from ctrbench.schema import DatasetManifest, Guard, Impressions
 from ctrbench.workspace import Workspace
@@ -72,10 +72,9 @@ def findings(impressions: Impressions, record: Path) -> tuple[str, ...]:
     """
     found = [shared_rows(impressions), labels(impressions), _padding(impressions, record)]
     if impressions.manifest.history == "given":
+        target = own_target(impressions)
         found.append(later_clicks(impressions))
-        if impressions.timestamp is None:  # else later clicks say more, for targets are among them
-            target = own_target(impressions)
-            found += [target] * (target.outcome == "error")  # a few are second clicks
+        found += [target] * (target.outcome == "error")  # a few are second clicks
     told = [guard.message for guard in found if guard.outcome != "ok"]
     return tuple(f"{message[0].upper()}{message[1:]}." for message in told)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctrbench.errors import DataError
-from ctrbench.impressions.periods import chunks
+from ctrbench.impressions.periods import JUDGED, chunks
 from ctrbench.schema import Guard, Impressions
 
 FACTOR = np.uint64(
@@ -113,7 +113,7 @@ def labels(impressions: Impressions) -> Guard:
 def one_label(impressions: Impressions) -> list[tuple[str, str]]:
     """The periods from `train` on that hold one label only, each with what is told of it."""
     found = []
-    for period in ("train", "valid", "test"):
+    for period in JUDGED:
         rows = impressions.rows(period)
         clicks = sum(int(np.count_nonzero(impressions.click[part])) for part in chunks(rows))
         total = rows.stop - rows.start

@@ -10,6 +10,11 @@ import numpy as np
 from ctrbench.schema import Impressions
 
 CHUNK = 1 << 22  # rows held in memory at a time; a multiple of slots.COARSE
+JUDGED = (
+    "train",
+    "valid",
+    "test",
+)  # periods; one that is wrong spoils a table, however long others are
 HISTORY_BLOCK = 1 << 21  # items of histories held in memory at a time, and those of one row
 
 

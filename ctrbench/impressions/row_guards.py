@@ -254,59 +254,6 @@ def _held(
         yield place, group[place] * width + items
 
 
-def own_target(impressions: Impressions) -> Guard:
-    """Does an impression's item stand in its own history?"""
-    name = "target in its own history"
-    clicks, others = _targets_in_history(impressions)
-    shown = len(impressions.click)
-    clicked = int(np.count_nonzero(impressions.click))
-    told = (
-        f"{clicks + others} of {shown} impressions show an item of their own history "
-        f"({clicks} of {clicked} clicks, {others} of {shown - clicked} non-clicks)"
-    )
-    given = impressions.manifest.history == "given"  # else it is just a second click
-    if given and clicks > clicked / 2:
-        return Guard(name, "error", f"{told}: the given histories hold the answer")
-    return Guard(name, "warning" if given and clicks + others else "ok", told)
-
-
-def _targets_in_history(impressions: Impressions) -> tuple[int, int]:
-    """Clicks and non-clicks whose item stands in their own history."""
-    total = len(impressions.history_items)
-    is_start = np.zeros(total + 1, bool)
-    is_start[0] = True
-    for part in chunks(slice(0, len(impressions.click))):
-        is_start[impressions.history_start[part]] = True
-    starts = np.flatnonzero(is_start)
-    clicks = others = 0
-    for block in np.unique(starts // CHUNK):  # whole lists, about CHUNK history items at a time
-        low = starts[np.searchsorted(starts, block * CHUNK)]
-        after = np.searchsorted(starts, (block + 1) * CHUNK)
-        high = int(starts[after]) if after < len(starts) else total
-        hit = _hits(impressions, int(low), high, is_start)
-        clicks += int(np.count_nonzero(hit))
-        others += len(hit) - int(np.count_nonzero(hit))
-    return clicks, others
-
-
-def _hits(impressions: Impressions, low: int, high: int, is_start: np.ndarray) -> np.ndarray:
-    """The click labels of impressions that find their item in history_items[low:high]."""
-    width = impressions.item_rows
-    list_of = np.cumsum(is_start[low:high].astype(np.int64))
-    key = list_of * width + impressions.history_items[low:high]
-    order = np.argsort(key, kind="stable")  # the first of equal keys is the earliest position
-    key = key[order]
-    found = []
-    for part in chunks(slice(0, len(impressions.click))):
-        start, length = impressions.history_start[part], impressions.history_length[part]
-        rows = np.flatnonzero((start >= low) & (start < high) & (length > 0))
-        wanted = list_of[start[rows] - low] * width + impressions.item_id[part][rows]
-        at = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
-        inside = (key[at] == wanted) & (low + order[at] < start[rows] + length[rows])
-        found.append(impressions.click[part][rows[inside]])
-    return np.concatenate(found)
-
-
 def duplicates(impressions: Impressions) -> Guard:
     """Is the same item shown to the same user at the same time more than once?"""
     times, repeated, conflicting = impressions.timestamp, 0, 0

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from ctrbench.impressions import Snapshot, check, open_impressions, periods, row_guards
+from ctrbench.impressions import (
+    Snapshot,
+    check,
+    open_impressions,
+    periods,
+    row_guards,
+    target_guards,
+)
 from ctrbench.schema import Field
 from ctrbench.workspace import Workspace
 from tests.impressions.logs import build_log, long_log, row
@@ -43,7 +50,8 @@ def test_one_chunk_or_many_give_the_same(workspace, monkeypatch):
     build_log(workspace, long_log())
     whole = check(workspace, "log")
     monkeypatch.setattr(periods, "CHUNK", 7)
-    monkeypatch.setattr(row_guards, "CHUNK", 5)
+    for module in (row_guards, target_guards):
+        monkeypatch.setattr(module, "CHUNK", 5)
     assert check(workspace, "log") == whole
 
 

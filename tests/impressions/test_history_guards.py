@@ -1,5 +1,7 @@
 """Given histories beside the log's own clicks, counted row by row as well."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
@@ -19,37 +21,35 @@ def guard(workspace, named, log="log"):
     return found
 
 
-def slow_count(rows):
-    """The same numbers, one impression after the other."""
-    first, lists, later, last = {}, {}, 0, []
+def slow_count(rows, part):
+    """The same numbers for a part of the rows, one impression after the other."""
+    first, lists, found = {}, {}, dict.fromkeys((one.name for one in fields(GivenHistories)), 0)
     for r in rows:
         if r["click"]:
             key = r["user_id"], r["item_id"]
             first[key] = min(first.get(key, r["timestamp"]), r["timestamp"])
-    for r in rows:
-        moments = [first.get((r["user_id"], item), -1) for item in r["history"]]
-        later += any(moment >= r["timestamp"] for moment in moments)
-        last += [r["click"]] * (r["history"][-1:] == [r["item_id"]])
-        mine = lists.setdefault(r["user_id"], {}).setdefault(tuple(r["history"]), [])
-        mine.append(r["timestamp"])
-    used = [
-        (first.get((user, item), -1), min(times))
-        for user, own in lists.items()
-        for history, times in own.items()
-        for item in history
-    ]
-    several = [
-        own for own in lists.values() if sum(map(len, own.values())) > 1 and any(map(len, own))
-    ]
-    return GivenHistories(
-        later=later,
-        entries=len(used),
-        later_entries=sum(moment > begin for moment, begin in used),
-        last=len(last),
-        last_clicks=sum(last),
-        users=len(several),
-        same=sum(len(own) == 1 for own in several),
-    )
+    for r in part:
+        user, now, history = r["user_id"], r["timestamp"], r["history"]
+        moments = [first.get((user, item), -1) for item in history]
+        ends = history[-1:] == [r["item_id"]]
+        to_come = [moment for (clicker, _), moment in first.items() if clicker == user]
+        found["shown"] += 1
+        found["clicks"] += r["click"]
+        found["later"] += any(moment >= now for moment in moments)
+        found["able"] += bool(history) and max(to_come, default=-1) >= now
+        found["ends"] += bool(history) and moments[-1] >= now
+        found["last"] += ends
+        found["last_clicks"] += ends and r["click"] == 1 and moments[-1] == now
+        lists.setdefault(user, {}).setdefault(tuple(history), []).append(now)
+    for user, own in lists.items():
+        for history, times in own.items():
+            moments = [first.get((user, item), -1) for item in history]
+            found["entries"] += len(history)
+            found["later_entries"] += sum(moment > min(times) for moment in moments)
+        several = sum(map(len, own.values())) > 1 and any(map(len, own))
+        found["users"] += several
+        found["same"] += several and len(own) == 1
+    return GivenHistories(**found)
 
 
 def chance_log(seed):
@@ -69,9 +69,15 @@ def test_counts_are_those_of_the_slow_way(workspace, monkeypatch, seed):
     build_log(workspace, rows)
     log = open_impressions(workspace, "log")
     assert log.timestamp is not None
-    expected = slow_count(rows)
-    assert 0 < expected.later < len(rows)
-    assert expected.same > 0 < expected.last_clicks
+    rows = [rows[i] for i in np.argsort([r["timestamp"] for r in rows], kind="stable")]
+    parts = {"the log": rows}
+    for name in ("train", "valid", "test"):
+        begin, end = log.timestamp[log.rows(name)][[0, -1]]
+        parts[name] = [r for r in rows if begin <= r["timestamp"] <= end]
+        assert len(parts[name]) == log.rows(name).stop - log.rows(name).start
+    expected = {name: slow_count(rows, part) for name, part in parts.items()}
+    assert 0 < expected["the log"].ends < expected["the log"].able
+    assert expected["test"].later > 0 < expected["the log"].last_clicks
     assert count_later(log, log.timestamp) == expected
     for module in (history_guards, row_guards):
         monkeypatch.setattr(module, "CHUNK", 7)
@@ -113,12 +119,96 @@ def test_single_items_known_from_before_the_log_are_a_warning(workspace):
     assert not found.message.startswith("the given histories of 0 ")
 
 
+def growing_log(users=60, length=40, items=40, seed=0):
+    """Users who click a fifth of what they are shown; histories of their clicks before."""
+    rng = np.random.default_rng(seed)
+    return with_histories(
+        [
+            row(user, rng.integers(items), int(rng.random() < 0.2), users * step + user)
+            for step in range(length)
+            for user in range(users)
+        ],
+        frozen=False,
+    )
+
+
+def new_clicks(rows):
+    """Of each user the first clicks on items: (time, item) in order."""
+    clicked = {}
+    for r in rows:
+        if r["click"]:
+            clicked.setdefault(r["user_id"], {}).setdefault(r["item_id"], r["timestamp"])
+    return {user: [(time, item) for item, time in own.items()] for user, own in clicked.items()}
+
+
+def to_come(rows, r):
+    return [item for time, item in new_clicks(rows)[r["user_id"]] if time >= r["timestamp"]]
+
+
+def test_the_next_click_at_the_end_of_long_histories_is_an_error(workspace):
+    long = [str(100 + i) for i in range(50)]  # clicks from before the log, which thin out entries
+    rows = growing_log(users=30, length=20)
+    leaking = [r | {"history": [*long, *r["history"], *to_come(rows, r)[:1]]} for r in rows]
+    manifest = build_log(workspace, leaking)
+    found = guard(workspace, "later clicks in histories")
+    assert found.outcome == "error"
+    log = open_impressions(workspace, "log")
+    counted = count_later(log, log.timestamp)["the log"]
+    assert counted.later_entries < 0.1 * counted.entries
+    assert counted.ends == counted.able == sum(bool(to_come(rows, r)) for r in rows)
+    assert [told for told in manifest.findings if found.message[1:] in told]
+
+
+def test_the_future_in_the_test_period_alone_is_an_error_there(workspace):
+    rows = growing_log()
+    late = 0.8 * len(rows)
+    leaking = [
+        r | {"history": r["history"] + (to_come(rows, r) if r["timestamp"] >= late else [])}
+        for r in rows
+    ]
+    manifest = build_log(workspace, leaking, "time:30/40/10/20")
+    found = guard(workspace, "later clicks in histories")
+    log = open_impressions(workspace, "log")
+    counted = count_later(log, log.timestamp)
+    assert [name for name, part in counted.items() if part.leak] == ["test"]
+    assert found.outcome == "error"
+    assert f". In test the given histories of {counted['test'].later} of 480 imp" in found.message
+    assert [told for told in manifest.findings if found.message[1:] in told]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_honest_repeat_clicks_are_no_error(workspace, frozen):
+    """Users who know 40 of 80 items from before the log; a third of all clicks is on one of them.
+
+    Histories begin with these items, and grow or stay as they were before the log.
+    """
+    rng, rows = np.random.default_rng(5), []
+    known = {user: rng.choice(80, 40, replace=False) for user in range(60)}
+    for time in range(2400):
+        user, repeat = time % 60, rng.random() < 0.15
+        item = rng.choice(known[user]) if repeat else rng.integers(80, 200)
+        rows.append(row(user, item, int(rng.random() < (0.4 if repeat else 0.15)), time))
+    histories = [[] if frozen else r["history"] for r in with_histories(rows, frozen=False)]
+    rows = [
+        r | {"history": [*map(str, known[int(r["user_id"])]), *own]}
+        for r, own in zip(rows, histories, strict=True)
+    ]
+    manifest = build_log(workspace, rows)
+    found = guard(workspace, "later clicks in histories")
+    assert found.outcome == "warning", found.message
+    assert guard(workspace, "target in its own history").outcome == "warning"
+    assert not [told for told in manifest.findings if "own history" in told]
+
+
 def test_clicks_at_the_end_of_their_own_history_are_an_error(workspace):
     rows = [r | {"history": ["9", r["item_id"]]} for r in long_log()]
     build_log(workspace, rows)
     found = guard(workspace, "later clicks in histories")
     assert found.outcome == "error"
-    assert "60 impressions (30 of them clicks) end with their own item" in found.message
+    assert (
+        "60 impressions end with their own item (30 of them are their user's first click on it)"
+        in found.message
+    )
 
 
 def test_without_times_nothing_is_compared(workspace):
@@ -140,4 +230,5 @@ def test_without_times_targets_in_their_histories_are_stored(workspace):
         for i, (r, name) in enumerate(zip(long_log(), names, strict=True))
     ]
     (told,) = build_log(workspace, rows, "given").findings
+    assert guard(workspace, "target in its own history").outcome == "error"
     assert told.startswith("30 of 60 impressions show an item of their own history (30 of 30")

@@ -1,0 +1,113 @@
+"""The guard over targets that stand in their own history: does that tell their click?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ctrbench.impressions.periods import CHUNK, JUDGED, chunks
+from ctrbench.schema import Guard, Impressions
+
+# When an item's place in its own history tells the click. Items clicked before are shown again, and
+# clicked more often than others, so the rate among clicks is higher in honest logs, too.
+SURE = 4.0  # standard errors between the rates of clicks and non-clicks
+LARGE = 0.5  # the larger rate
+MANY_TIMES = 5.0  # the odds of one are those of the other
+
+
+def own_target(impressions: Impressions) -> Guard:
+    """Does an impression's item stand in its own history, and does that tell its click?"""
+    name, shown = "target in its own history", len(impressions.click)
+    rows = _targets_in_history(impressions)
+    whole = _by_label(impressions, rows, slice(0, shown))
+    told = f"{len(rows)} of {shown} impressions show an item of their own history ({whole})"
+    if impressions.manifest.history != "given":  # it is just a second click
+        return Guard(name, "ok", told)
+    periods = {part: impressions.rows(part) for part in JUDGED}
+    counted = {part: _by_label(impressions, rows, own) for part, own in periods.items()}
+    telling = [f"{of_part} in {part}" for part, of_part in counted.items() if of_part.telling]
+    if whole.telling:
+        return Guard(name, "error", f"{told}: the given histories hold the answer")
+    if telling:
+        message = f"{told}, {', '.join(telling)}: the given histories hold the answer there"
+        return Guard(name, "error", message)
+    return Guard(name, "warning" if len(rows) else "ok", told)
+
+
+@dataclass(frozen=True)
+class _ByLabel:
+    """Impressions that show an item of their own history."""
+
+    clicks: int
+    all_clicks: int
+    others: int
+    all_others: int
+
+    @property
+    def telling(self) -> bool:
+        """Whether clicks and non-clicks differ in it by more than repeat clicks explain."""
+        if not self.all_clicks or not self.all_others:
+            return False
+        clicks, others = self.clicks / self.all_clicks, self.others / self.all_others
+        both = (self.clicks + self.others) / (self.all_clicks + self.all_others)
+        spread = both * (1 - both) * (1 / self.all_clicks + 1 / self.all_others)
+        sure = abs(clicks - others) > SURE * spread**0.5
+        return sure and max(clicks, others) > LARGE and self._odds_ratio > MANY_TIMES
+
+    @property
+    def _odds_ratio(self) -> float:
+        """How many times the odds of one label are those of the other; one half is added to all."""
+        clicks = (self.clicks + 0.5) / (self.all_clicks - self.clicks + 0.5)
+        others = (self.others + 0.5) / (self.all_others - self.others + 0.5)
+        return max(clicks / others, others / clicks)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.clicks} of {self.all_clicks} clicks, "
+            f"{self.others} of {self.all_others} non-clicks"
+        )
+
+
+def _by_label(impressions: Impressions, rows: np.ndarray, part: slice) -> _ByLabel:
+    """Count some rows within a part of the log."""
+    shown = part.stop - part.start
+    clicks = int(np.count_nonzero(impressions.click[part]))
+    own = rows[(rows >= part.start) & (rows < part.stop)]
+    clicked = int(np.count_nonzero(impressions.click[own]))
+    return _ByLabel(clicked, clicks, len(own) - clicked, shown - clicks)
+
+
+def _targets_in_history(impressions: Impressions) -> np.ndarray:
+    """Row numbers of the impressions whose item stands in their own history."""
+    total = len(impressions.history_items)
+    is_start = np.zeros(total + 1, bool)
+    is_start[0] = True
+    for part in chunks(slice(0, len(impressions.click))):
+        is_start[impressions.history_start[part]] = True
+    starts = np.flatnonzero(is_start)
+    found = []
+    for block in np.unique(starts // CHUNK):  # whole lists, about CHUNK history items at a time
+        low = starts[np.searchsorted(starts, block * CHUNK)]
+        after = np.searchsorted(starts, (block + 1) * CHUNK)
+        high = int(starts[after]) if after < len(starts) else total
+        found.append(_hits(impressions, int(low), high, is_start))
+    return np.concatenate(found)
+
+
+def _hits(impressions: Impressions, low: int, high: int, is_start: np.ndarray) -> np.ndarray:
+    """The rows of impressions that find their item in history_items[low:high]."""
+    width = impressions.item_rows
+    list_of = np.cumsum(is_start[low:high].astype(np.int64))
+    key = list_of * width + impressions.history_items[low:high]
+    order = np.argsort(key, kind="stable")  # the first of equal keys is the earliest position
+    key = key[order]
+    found = []
+    for part in chunks(slice(0, len(impressions.click))):
+        start, length = impressions.history_start[part], impressions.history_length[part]
+        rows = np.flatnonzero((start >= low) & (start < high) & (length > 0))
+        wanted = list_of[start[rows] - low] * width + impressions.item_id[part][rows]
+        at = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
+        inside = (key[at] == wanted) & (low + order[at] < start[rows] + length[rows])
+        found.append(part.start + rows[inside])
+    return np.concatenate(found)
