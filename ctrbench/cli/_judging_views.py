@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from ctrbench.analysis import joined, measured
 from ctrbench.cli._matrix_views import judged
 from ctrbench.cli._prediction_files import ComparedFiles, compare_files, is_file
 from ctrbench.errors import ConfigError, DataError, UnknownNameError, unknown_name
 from ctrbench.identity import canonical_json
 from ctrbench.matrix import BASELINE, Matrix, read_matrix
-from ctrbench.reports import joined, measured
 from ctrbench.runner import complete, stored_records
 from ctrbench.schema import Cell, CellRecord, Metrics
 from ctrbench.stats import (

@@ -6,21 +6,5 @@ in the table already.
 """
 
 from ctrbench.reports._base import Report, check_format, formats, render
-from ctrbench.reports._caption import joined
-from ctrbench.reports._comparison import Comparison, Row
-from ctrbench.reports._judging import CEILING, measured
-from ctrbench.reports._table import ComparisonTable, compare
 
-__all__ = [
-    "CEILING",
-    "Comparison",
-    "ComparisonTable",
-    "Report",
-    "Row",
-    "check_format",
-    "compare",
-    "formats",
-    "joined",
-    "measured",
-    "render",
-]
+__all__ = ["Report", "check_format", "formats", "render"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from ctrbench import plugins
+from ctrbench.analysis.table import ComparisonTable
 from ctrbench.errors import UnknownNameError
-from ctrbench.reports._table import ComparisonTable
 
 PACKAGE = "ctrbench.reports"
 

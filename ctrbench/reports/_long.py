@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ctrbench.reports._table import ComparisonTable
+from ctrbench.analysis.table import ComparisonTable
 from ctrbench.stats import Inference
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 
+from ctrbench.analysis.table import ComparisonTable
 from ctrbench.reports._base import Report
 from ctrbench.reports._long import long_rows
-from ctrbench.reports._table import ComparisonTable
 
 
 class Csv(Report):

@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from ctrbench.analysis.table import ComparisonTable
 from ctrbench.reports._base import Report
 from ctrbench.reports._long import inferred, long_rows
-from ctrbench.reports._table import ComparisonTable
 
 
 def _verdicts(table: ComparisonTable) -> list[dict[str, Any]]:

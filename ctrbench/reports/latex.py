@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ctrbench.analysis.table import Block, ComparisonTable, Entry, Line
+from ctrbench.analysis.verdicts import HEAD, Verdicts
 from ctrbench.reports._base import Report
-from ctrbench.reports._table import Block, ComparisonTable, Entry, Line
-from ctrbench.reports._verdicts import HEAD, Verdicts
 
 PLUS_MINUS = r"\pm"
 _MEANING = {

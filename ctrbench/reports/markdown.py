@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ctrbench.analysis.table import Block, ComparisonTable, Entry
+from ctrbench.analysis.verdicts import HEAD, Verdicts
 from ctrbench.reports._base import Report
-from ctrbench.reports._table import Block, ComparisonTable, Entry
-from ctrbench.reports._verdicts import HEAD, Verdicts
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$])")
 

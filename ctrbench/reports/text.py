@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
+from ctrbench.analysis.table import Block, ComparisonTable, Entry
+from ctrbench.analysis.verdicts import HEAD, Verdicts
 from ctrbench.reports._base import Report
-from ctrbench.reports._table import Block, ComparisonTable, Entry
-from ctrbench.reports._verdicts import HEAD, Verdicts
 
 WIDTH = 100
 LABEL_WIDTH = 30  # of the first column at most; a longer label goes over several lines

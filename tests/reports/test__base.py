@@ -1,8 +1,9 @@
 import pytest
 
+from ctrbench.analysis import compare
 from ctrbench.errors import UnknownNameError
-from ctrbench.reports import check_format, compare, formats, render
-from tests.reports.made import DRAMA, arm, baseline, by_hash, plan, record
+from ctrbench.reports import check_format, formats, render
+from tests.analysis.made import DRAMA, arm, baseline, by_hash, plan, record
 
 
 def test_formats_are_the_files():

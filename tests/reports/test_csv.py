@@ -3,8 +3,9 @@ import io
 
 import pytest
 
-from ctrbench.reports import compare, render
-from tests.reports.made import DRAMA, arm, baseline, by_hash, plan, record
+from ctrbench.analysis import compare
+from ctrbench.reports import render
+from tests.analysis.made import DRAMA, arm, baseline, by_hash, plan, record
 
 
 def rows() -> list[dict[str, str]]:

@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from ctrbench.reports import compare, render
-from tests.reports.made import arm, baseline, metrics, plan
+from ctrbench.analysis import compare
+from ctrbench.reports import render
+from tests.analysis.made import arm, baseline, metrics, plan
 
 
 def test_everything_a_table_says():

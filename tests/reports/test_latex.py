@@ -2,10 +2,11 @@ import re
 
 import pytest
 
-from ctrbench.reports import compare, render
+from ctrbench.analysis import compare
+from ctrbench.reports import render
 from ctrbench.reports.latex import escape
 from ctrbench.schema import CellRecord
-from tests.reports.made import arm, baseline, by_hash, manifest, metrics, plan, record
+from tests.analysis.made import arm, baseline, by_hash, manifest, metrics, plan, record
 
 
 def records() -> dict[str, CellRecord]:

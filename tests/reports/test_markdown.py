@@ -1,5 +1,6 @@
-from ctrbench.reports import compare, render
-from tests.reports.made import arm, baseline, manifest, plan
+from ctrbench.analysis import compare
+from ctrbench.reports import render
+from tests.analysis.made import arm, baseline, manifest, plan
 
 
 def test_table_as_written():

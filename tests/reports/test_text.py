@@ -1,6 +1,7 @@
-from ctrbench.reports import Row, compare, render
+from ctrbench.analysis import Row, compare
+from ctrbench.reports import render
 from ctrbench.schema import CellRecord
-from tests.reports.made import arm, baseline, by_hash, plan, record
+from tests.analysis.made import arm, baseline, by_hash, plan, record
 
 
 def records() -> dict[str, CellRecord]:

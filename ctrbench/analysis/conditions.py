@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ctrbench.reports._comparison import Arm, Arms
+from ctrbench.analysis.comparison import Arm, Arms
 from ctrbench.schema import MODE_CODE, CellRecord
 
 MARK = "†"

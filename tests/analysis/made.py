@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ctrbench.reports import Comparison, Row
+from ctrbench.analysis import Comparison, Row
 from ctrbench.schema import Cell, CellRecord, Control, DatasetManifest, Metrics, Split
 from ctrbench.slices import Slice
 

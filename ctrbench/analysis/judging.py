@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure
-from ctrbench.reports._measured import Influences, measured
-from ctrbench.reports._probes import CHANCE, Probes, probe
+from ctrbench.analysis.comparison import Arm, Arms, Comparison, Measure
+from ctrbench.analysis.measured import Influences, measured
+from ctrbench.analysis.probes import CHANCE, Probes, probe
 from ctrbench.stats import (
     Contrast,
     Inference,

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
-from ctrbench.reports._caption import caption
-from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure, Metric, gather
-from ctrbench.reports._conditions import MARK, differences
-from ctrbench.reports._judging import Influences, Judged, judge
-from ctrbench.reports._verdicts import Verdicts, verdicts
-from ctrbench.reports._warnings import warnings
+from ctrbench.analysis.caption import caption
+from ctrbench.analysis.comparison import Arm, Arms, Comparison, Measure, Metric, gather
+from ctrbench.analysis.conditions import MARK, differences
+from ctrbench.analysis.judging import Influences, Judged, judge
+from ctrbench.analysis.verdicts import Verdicts, verdicts
+from ctrbench.analysis.warnings import warnings
 from ctrbench.schema import CellRecord
 from ctrbench.stats import Delta, Inference, Share, paired_delta
 

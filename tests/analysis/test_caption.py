@@ -1,7 +1,7 @@
 import pytest
 
-from ctrbench.reports import Row, compare
-from tests.reports.made import arm, baseline, manifest, metrics, plan
+from ctrbench.analysis import Row, compare
+from tests.analysis.made import arm, baseline, manifest, metrics, plan
 
 
 def test_caption_says_what_was_measured():

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
-from ctrbench.reports._caption import NAMES
-from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure
-from ctrbench.reports._judging import Judged
+from ctrbench.analysis.caption import NAMES
+from ctrbench.analysis.comparison import Arm, Arms, Comparison, Measure
+from ctrbench.analysis.judging import Judged
 from ctrbench.stats import Inference
 
 HEAD = (

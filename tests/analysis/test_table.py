@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from ctrbench.reports import Row, compare
-from ctrbench.reports._table import Block, ComparisonTable, Entry
-from tests.reports.made import BASELINE, DRAMA, arm, baseline, by_hash, metrics, plan, record
+from ctrbench.analysis import Row, compare
+from ctrbench.analysis.table import Block, ComparisonTable, Entry
+from tests.analysis.made import BASELINE, DRAMA, arm, baseline, by_hash, metrics, plan, record
 
 VECTOR, CLUSTER = 0, 1
 

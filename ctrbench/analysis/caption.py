@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
-from ctrbench.reports._comparison import Arm, Arms, Comparison
+from ctrbench.analysis.comparison import Arm, Arms, Comparison
 from ctrbench.schema import DatasetManifest, Metrics
 
 REFERENCE = "a logistic regression on item mean and the user's earlier click rate"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
-from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure
-from ctrbench.reports._measured import Influences, measured
+from ctrbench.analysis.comparison import Arm, Arms, Comparison, Measure
+from ctrbench.analysis.measured import Influences, measured
 from ctrbench.schema import NOISES, PERMUTED, CellRecord, noise_probe
 from ctrbench.slices import Slice
 from ctrbench.stats import Inference, infer, pair, standard_error

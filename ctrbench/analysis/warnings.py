@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Iterator
 from statistics import fmean
 
-from ctrbench.reports._caption import NAMES, REFERENCE, mean_metric, repeat_differences
-from ctrbench.reports._comparison import Arm, Arms, Comparison, Measure
-from ctrbench.reports._judging import Judged
+from ctrbench.analysis.caption import NAMES, REFERENCE, mean_metric, repeat_differences
+from ctrbench.analysis.comparison import Arm, Arms, Comparison, Measure
+from ctrbench.analysis.judging import Judged
 from ctrbench.settings import TrainingSettings
 from ctrbench.stats import FEWEST_ITEMS, FEWEST_USERS, FEWEST_WORTH, Inference
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ctrbench.reports import CEILING, compare
+from ctrbench.analysis import CEILING, compare
 from ctrbench.schema import CurvePoint
-from tests.reports.made import (
+from tests.analysis.made import (
     BASELINE,
     DRAMA,
     arm,
@@ -17,7 +17,7 @@ from tests.reports.made import (
     plan,
     record,
 )
-from tests.reports.test__judging import moved
+from tests.analysis.test_judging import moved
 
 
 def test_a_sound_run_warns_of_nothing():

@@ -3,9 +3,10 @@ import re
 import numpy as np
 import pytest
 
-from ctrbench.reports import CEILING, compare, render
+from ctrbench.analysis import CEILING, compare
+from ctrbench.reports import render
 from ctrbench.stats import Measured, infer, pair
-from tests.reports.made import DRAMA, arm, baseline, metrics, plan
+from tests.analysis.made import DRAMA, arm, baseline, metrics, plan
 
 USERS = 400
 
