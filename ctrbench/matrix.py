@@ -1,11 +1,10 @@
-"""Benchmark file -> cells, all of them checked before the first one runs."""
+"""Benchmark file -> plan, all cells of it checked before the first one runs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,7 @@ from typing import Any
 import numpy as np
 
 from ctrbench import embeddings, impressions, plugins
-from ctrbench.benchmark_file import (
-    MOST_CELLS,
-    BenchmarkFile,
-    ControlRequest,
-    read_benchmark,
-    too_many,
-    with_lines,
-)
+from ctrbench.benchmark_file import read_benchmark, with_lines
 from ctrbench.clustering import count_distinct
 from ctrbench.controls import NullVersion
 from ctrbench.errors import (
@@ -33,104 +25,22 @@ from ctrbench.errors import (
 from ctrbench.impressions.period_guards import one_label
 from ctrbench.injection import BASELINE, Injection, load_mode, takes_list
 from ctrbench.models import backbone_names
-from ctrbench.schema import Cell, Control, DatasetManifest, VersionManifest
+from ctrbench.plan import (
+    MOST_CELLS,
+    BenchmarkFile,
+    Column,
+    ControlRequest,
+    Matrix,
+    Row,
+    too_many,
+)
+from ctrbench.schema import DatasetManifest, VersionManifest
 from ctrbench.settings import TrainingSettings
 from ctrbench.slices import problems as slice_problems
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace, check_name
 
-PROTOCOL = 4  # raised when the same cell would give another result; guarded by a golden test
 MOST_COUNTED = 200_000  # vectors whose distinct ones are counted before a run; of more, all count
-
-
-@dataclass(frozen=True)
-class Column:
-    """A mode with its settings, and how it is trained: one column of the table."""
-
-    mode: str
-    settings: Injection
-    label: str  # the mode's name, and the settings in which it differs from its neighbours
-    training: TrainingSettings
-    trained: str = ""  # "epochs=2": that by which its training differs from other columns'
-
-
-@dataclass(frozen=True)
-class Row:
-    """A version, or a control made from it: one row of the table."""
-
-    version: str
-    control: Control | None = None
-
-    @property
-    def label(self) -> str:
-        """As it stands in a table."""
-        return f"{self.version}@{self.control}" if self.control else self.version
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """A checked benchmark file: rows x columns x seeds, and the baseline of every seed."""
-
-    file: BenchmarkFile
-    dataset: DatasetManifest
-    versions: dict[str, VersionManifest]
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-
-    def cell(self, row: Row | None, column: Column | None, seed: int) -> Cell:
-        """One cell; without a row the baseline of the column, or that of the first training."""
-        injected = column if row else None
-        settings = injected.settings if injected else _baseline()
-        training = column.training if column else self.file.training[0]
-        return Cell(
-            dataset=self.dataset.name,
-            data_hash=self.dataset.content_hash,
-            version=row.version if row else None,
-            vectors_hash=self.versions[row.version].content_hash if row else None,
-            control=row.control if row else None,
-            mode=injected.mode if injected else BASELINE,
-            mode_revision=settings.revision,
-            mode_settings=settings.model_dump(mode="json", exclude_defaults=True),
-            model=self.file.model.model_dump(mode="json", exclude_defaults=True),
-            training=training.model_dump(mode="json", exclude_defaults=True),
-            seed=seed,
-            protocol=PROTOCOL,
-        )
-
-    def narrowed(
-        self, versions: Sequence[str], modes: Sequence[str], seeds: Sequence[int]
-    ) -> Matrix:
-        """The part with these versions (their controls come along), modes and seeds."""
-        return replace(
-            self,
-            file=self.file.model_copy(update={"seeds": tuple(seeds)}),
-            rows=tuple(row for row in self.rows if row.version in versions),
-            columns=tuple(column for column in self.columns if column.mode in modes),
-        )
-
-    def repeated(self) -> Cell | None:
-        """The A/A arm: the first seed's baseline once more; None if the file forgoes it."""
-        if not self.file.repeat_baseline:
-            return None
-        return self.cell(None, None, self.file.seeds[0]).model_copy(update={"repeat": 1})
-
-    def cells(self) -> Iterator[Cell]:
-        """Every cell, seed by seed, the baselines before their siblings; the A/A arm at last."""
-        trained = {column.trained: column for column in self.columns}
-        for seed in self.file.seeds:
-            for column in trained.values():
-                yield self.cell(None, column, seed)
-            for row, column in product(self.rows, self.columns):
-                yield self.cell(row, column, seed)
-        again = self.repeated()
-        if again is not None:
-            yield again
-
-
-@cache
-def _baseline() -> Injection:
-    """Looked up once: a matrix has a baseline for every seed."""
-    return load_mode(BASELINE, {})
 
 
 def read_matrix(path: Path, workspace: Workspace) -> Matrix:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ctrbench.matrix import Matrix, read_matrix
+from ctrbench.matrix import read_matrix
+from ctrbench.plan import Matrix
 from ctrbench.workspace import Workspace
 
 SMALL = """\

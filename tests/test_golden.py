@@ -13,7 +13,7 @@ import pytest
 
 from ctrbench import plugins
 from ctrbench.injection import load_mode
-from ctrbench.matrix import PROTOCOL
+from ctrbench.plan import PROTOCOL
 from ctrbench.runner.cell import run_cell
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.workspace import Workspace

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from ctrbench import embeddings, impressions
-from ctrbench.benchmark_file import MOST_CELLS
 from ctrbench.errors import ConfigError
+from ctrbench.plan import MOST_CELLS
 from tests.benchmark import SMALL, matrix
 
 

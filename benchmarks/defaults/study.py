@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ctrbench.matrix import Column, Matrix, Row, read_matrix
+from ctrbench.matrix import read_matrix
+from ctrbench.plan import Column, Matrix, Row
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 

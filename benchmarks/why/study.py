@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ctrbench.cli.explaining import half_way
-from ctrbench.matrix import Column, Matrix, Row, read_matrix
+from ctrbench.matrix import read_matrix
+from ctrbench.plan import Column, Matrix, Row
 from ctrbench.schema import CellRecord, Trace
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace

@@ -13,7 +13,9 @@ from ctrbench.cli._matrix_views import judged
 from ctrbench.cli._prediction_files import ComparedFiles, compare_files, is_file
 from ctrbench.errors import ConfigError, DataError, UnknownNameError, unknown_name
 from ctrbench.identity import canonical_json
-from ctrbench.matrix import BASELINE, Matrix, read_matrix
+from ctrbench.injection import BASELINE
+from ctrbench.matrix import read_matrix
+from ctrbench.plan import Matrix
 from ctrbench.runner import complete, stored_records
 from ctrbench.schema import Cell, CellRecord, Metrics
 from ctrbench.stats import (

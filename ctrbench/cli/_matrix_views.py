@@ -12,8 +12,9 @@ from rich.table import Table
 
 from ctrbench.analysis import CEILING, Comparison, ComparisonTable, compare
 from ctrbench.analysis import Row as TableRow
-from ctrbench.matrix import BASELINE, Matrix, Row
+from ctrbench.injection import BASELINE
 from ctrbench.models import load_loops
+from ctrbench.plan import Matrix, Row
 from ctrbench.runner import changed_modes, missing_cells, stored_records
 from ctrbench.runner.memory import largest_bytes, machine_bytes, require_memory
 from ctrbench.runner.sequential import Outcome

@@ -7,7 +7,8 @@ from statistics import fmean
 from ctrbench.analysis import ComparisonTable
 from ctrbench.cli._matrix_views import comparison_table
 from ctrbench.errors import ConfigError, DataError
-from ctrbench.matrix import BASELINE, Matrix
+from ctrbench.injection import BASELINE
+from ctrbench.plan import Matrix
 from ctrbench.runner import complete, stored_records
 from ctrbench.stats.ranks import LEVEL, Ranking, rank
 from ctrbench.workspace import Workspace

@@ -15,7 +15,7 @@ from ctrbench.errors import ConfigError, CtrBenchError
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ctrbench.matrix import Matrix
+    from ctrbench.plan import Matrix
     from ctrbench.runner.cost import Cost
     from ctrbench.schema import CellRecord
     from ctrbench.stats import Inference

@@ -13,7 +13,7 @@ from ctrbench.errors import ConfigError
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ctrbench.matrix import Matrix
+    from ctrbench.plan import Matrix
     from ctrbench.stats import Inference
 
 Points = list[tuple[float, "Inference"]]  # value of the setting, what was gained

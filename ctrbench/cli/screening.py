@@ -12,7 +12,7 @@ from ctrbench.cli.matrix import BenchmarkArgument, FormatOption, JobsOption, job
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ctrbench.matrix import Matrix
+    from ctrbench.plan import Matrix
     from ctrbench.runner.screening import Screened
     from ctrbench.schema import CellRecord
 

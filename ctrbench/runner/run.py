@@ -17,7 +17,7 @@ from ctrbench.errors import StoreError
 from ctrbench.executors import run_tasks
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import code_hash
-from ctrbench.matrix import Matrix
+from ctrbench.plan import Matrix
 from ctrbench.runner.cell import cell_lock, failed_record, is_missing, run_cell
 from ctrbench.runner.measure import WHOLE, slice_metrics, user_influences
 from ctrbench.runner.memory import require_memory

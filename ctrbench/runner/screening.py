@@ -12,9 +12,8 @@ from statistics import NormalDist, fmean
 
 import numpy as np
 
-from ctrbench.benchmark_file import ScreenSettings
 from ctrbench.errors import ConfigError, unknown_name
-from ctrbench.matrix import Matrix
+from ctrbench.plan import Matrix, ScreenSettings
 from ctrbench.runner.run import Observer, run_matrix
 from ctrbench.schema import CellRecord
 from ctrbench.workspace import Workspace

@@ -8,7 +8,7 @@ from itertools import count, islice
 from typing import Literal
 
 from ctrbench.errors import ConfigError
-from ctrbench.matrix import Matrix
+from ctrbench.plan import Matrix
 from ctrbench.runner.run import Observer, run_matrix
 from ctrbench.schema import CellRecord
 from ctrbench.stats import Inference, Verdict, need, parse_points

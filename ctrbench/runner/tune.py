@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ctrbench.benchmark_file import TuneSettings
 from ctrbench.errors import ConfigError
 from ctrbench.injection import Injection
-from ctrbench.matrix import Matrix
+from ctrbench.plan import Matrix, TuneSettings
 from ctrbench.runner.run import Observer, missing_cells, run_cells, stored_records, write_summaries
 from ctrbench.schema import Cell
 from ctrbench.workspace import Workspace

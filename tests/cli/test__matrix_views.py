@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from ctrbench.cli._matrix_views import RunDisplay, print_zero_vectors
-from ctrbench.matrix import Matrix
+from ctrbench.plan import Matrix
 from ctrbench.schema import CellRecord
 from tests.benchmark import matrix
 

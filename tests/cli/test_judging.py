@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from ctrbench.cli.main import app, main
 from ctrbench.errors import CtrBenchError
-from ctrbench.matrix import PROTOCOL
+from ctrbench.plan import PROTOCOL
 from ctrbench.runner import run_matrix
 from ctrbench.schema import Cell
 from ctrbench.workspace import Workspace
