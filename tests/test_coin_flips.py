@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ctrbench import embeddings, impressions, plugins
-from ctrbench.cli._matrix_views import comparison_table
+from ctrbench.analysis.matrices import comparison_table
 from ctrbench.embeddings.readers import Source
 from ctrbench.impressions import Snapshot
 from ctrbench.impressions.permuting import inputs_follow_outcomes, permuted_outcomes

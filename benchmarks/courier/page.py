@@ -14,9 +14,12 @@ from datetime import date
 from pathlib import Path
 
 from ctrbench import embeddings
-from ctrbench.cli._judging_views import comparison
+from ctrbench.analysis.two_arms import compare_arms, matrix_arm
 from ctrbench.matrix import read_matrix
+from ctrbench.plan import Matrix
 from ctrbench.pretraining.running import COLLAPSED_COSINE, COLLAPSED_RANK
+from ctrbench.runner import complete, stored_records
+from ctrbench.schema import CellRecord
 from ctrbench.stats import Inference
 from ctrbench.workspace import Workspace
 
@@ -46,6 +49,15 @@ class Claim:
 
     text: str
     pairs: dict[str, tuple[tuple[str, str], ...]]  # data set -> (better, worse)
+
+
+@dataclass(frozen=True)
+class Home:
+    """A data set's matrix with its stored records."""
+
+    workspace: Workspace
+    matrix: Matrix
+    records: dict[str, CellRecord]
 
 
 DATA = ("movielens", "taste")
@@ -116,7 +128,10 @@ def main() -> None:
     parser.add_argument("--movielens", type=Path, required=True, help="workspace")
     parser.add_argument("--taste", type=Path, required=True, help="workspace")
     given = parser.parse_args()
-    homes = {"movielens": Workspace(given.movielens), "taste": Workspace(given.taste)}
+    homes = {
+        "movielens": _home("movielens", given.movielens),
+        "taste": _home("taste", given.taste),
+    }
     lines = [
         "# COURIER's tables, beside what came out here",
         "",
@@ -183,15 +198,21 @@ def main() -> None:
     print(path.read_text(encoding="utf-8"))
 
 
-def _rows(claim: Claim, homes: dict[str, Workspace]) -> list[str]:
+def _home(name: str, folder: Path) -> Home:
+    workspace = Workspace(folder)
+    matrix = read_matrix(HERE / f"{name}.yaml", workspace)
+    stored = stored_records(workspace, matrix.cells())
+    return Home(workspace, matrix, complete(workspace, matrix, stored))
+
+
+def _rows(claim: Claim, homes: dict[str, Home]) -> list[str]:
     """A row for every comparison of a claim; the claim's text in the first."""
     rows, text = [], claim.text
     for name, pairs in claim.pairs.items():
         for better, worse in pairs:
-            found = [
-                comparison(homes[name], better, worse, HERE / f"{name}.yaml", metric, False)
-                for metric in METRICS
-            ]
+            home = homes[name]
+            arms = [matrix_arm(home.matrix, home.records, arm) for arm in (better, worse)]
+            found = [compare_arms(home.workspace, *arms, metric) for metric in METRICS]
             told = [_interval(one.inference) for one in found]
             told.append(_verdict(found[0].inference))
             rows.append(f"| {text} | {name} | {better} − {worse} | {' | '.join(told)} |")
@@ -236,12 +257,12 @@ def _against_siblings(name: str) -> list[str]:
     ]
 
 
-def _collapsed(homes: dict[str, Workspace]) -> list[str]:
+def _collapsed(homes: dict[str, Home]) -> list[str]:
     """Which learned versions hold next to nothing, whatever else is said of them."""
     found = []
-    for name, workspace in homes.items():
-        for version in read_matrix(HERE / f"{name}.yaml", workspace).file.versions:
-            told = embeddings.read_manifest(workspace, name, version).provenance
+    for name, home in homes.items():
+        for version in home.matrix.file.versions:
+            told = embeddings.read_manifest(home.workspace, name, version).provenance
             rank, cosine = told.get("effective_rank"), told.get("mean_cosine")
             if rank is None or cosine is None:
                 continue

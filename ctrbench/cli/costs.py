@@ -66,7 +66,7 @@ def cost(
     Gains and training come from what is stored. Latencies are measured here, now, on one thread,
     packing included, with an untrained model of the first seed.
     """
-    from ctrbench.cli._matrix_views import judged
+    from ctrbench.analysis.matrices import judged
     from ctrbench.matrix import read_matrix
     from ctrbench.runner import stored_records
 

@@ -37,7 +37,7 @@ def curve(
     `cluster_id: {codebook_size: [50, 200, 1000]}` in FILE spans such a grid. All intervals are
     simultaneous over the file's comparisons, as in its table.
     """
-    from ctrbench.cli._matrix_views import judged
+    from ctrbench.analysis.matrices import judged
     from ctrbench.matrix import read_matrix
     from ctrbench.runner import stored_records
 

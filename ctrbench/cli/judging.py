@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ctrbench.cli.matrix import effect_of
+from ctrbench.errors import ConfigError, unknown_name
 from ctrbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ctrbench.analysis.two_arms import Compared
 
 GATE_FAILED = 1  # exit code
 
@@ -60,13 +64,13 @@ def compare(
     ] = "",
 ) -> None:
     """Set A against B, seed by seed, on the same test impressions."""
-    from ctrbench.cli._judging_views import comparison, describe
+    from ctrbench.cli._judging_views import describe
     from ctrbench.stats import parse_points
 
     workspace: Workspace = context.obj
     loss = parse_points(margin, "--margin")
     left = tuple(name.strip() for name in ignore.split(",") if name.strip())
-    found = comparison(workspace, a, b, file, metric, any_settings, scores, left)
+    found = _compared(workspace, a, b, file, metric, any_settings, scores, left)
     typer.echo(describe(found, loss))
     if found.below_chance:
         failed = True
@@ -78,6 +82,49 @@ def compare(
         typer.echo(f"Gate --fail-on {fail_on}: {'failed' if failed else 'passed'}.")
         if failed:
             sys.exit(GATE_FAILED)
+
+
+def _compared(
+    workspace: Workspace,
+    a: str,
+    b: str,
+    file: Path | None,
+    metric: str,
+    any_settings: bool,
+    scores: bool,
+    ignore: tuple[str, ...],
+) -> Compared:
+    """Two files, two arms of a benchmark file, or two stored arms, whichever the names are."""
+    from ctrbench.analysis.prediction_files import is_file
+    from ctrbench.analysis.two_arms import (
+        compare_arms,
+        compare_predictions,
+        matrix_arm,
+        matrix_cells,
+        stored_arms,
+    )
+    from ctrbench.matrix import read_matrix
+    from ctrbench.runner import complete, stored_records
+    from ctrbench.stats import METRICS
+
+    if metric not in METRICS:
+        raise ConfigError(unknown_name("metric", metric, METRICS))
+    if is_file(a) or is_file(b):
+        if not (is_file(a) and is_file(b)) or file is not None:
+            raise ConfigError(
+                f"{a} and {b}: give two files of predictions and no --file, or two stored arms."
+            )
+        return compare_predictions(a, b, metric, scores, ignore)
+    if scores or ignore:
+        raise ConfigError("--scores and --ignore are for files of predictions.")
+    if file is None:
+        ours, theirs = stored_arms(workspace, a, b)
+    else:
+        matrix = read_matrix(file, workspace)
+        cells = [cell for name in (a, b) for cell in matrix_cells(matrix, name)]
+        records = complete(workspace, matrix, stored_records(workspace, cells))
+        ours, theirs = (matrix_arm(matrix, records, name) for name in (a, b))
+    return compare_arms(workspace, ours, theirs, metric, any_settings)
 
 
 def power(
@@ -104,8 +151,15 @@ def ranks(
     ],
 ) -> None:
     """Rank modes and versions over the data sets of several FILEs; say if it could be chance."""
-    from ctrbench.cli._ranking_views import ranking
+    from ctrbench.analysis.ranking import rankings
+    from ctrbench.cli._ranking_views import describe_rankings
     from ctrbench.matrix import read_matrix
+    from ctrbench.runner import complete, stored_records
 
     workspace: Workspace = context.obj
-    typer.echo(ranking(workspace, [read_matrix(file, workspace) for file in files]))
+    matrices = [read_matrix(file, workspace) for file in files]
+    stored = [
+        (matrix, complete(workspace, matrix, stored_records(workspace, matrix.cells())))
+        for matrix in matrices
+    ]
+    typer.echo(describe_rankings(rankings(workspace, stored)))

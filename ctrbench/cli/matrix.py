@@ -74,10 +74,9 @@ def run(
 
     Exit code 1: some cells failed.
     """
+    from ctrbench.analysis.matrices import comparison_table, judged
     from ctrbench.cli._matrix_views import (
         RunDisplay,
-        comparison_table,
-        judged,
         print_changed_modes,
         print_findings,
         print_missing_loops,
@@ -162,8 +161,8 @@ def tables(
     output: Annotated[Path | None, typer.Option(help="Write here instead of printing.")] = None,
 ) -> None:
     """Print the comparison table of FILE from what is stored; trains nothing."""
+    from ctrbench.analysis.matrices import comparison_table
     from ctrbench.atomic import atomic_file, check_writable
-    from ctrbench.cli._matrix_views import comparison_table
     from ctrbench.matrix import read_matrix
     from ctrbench.reports import check_format, render
     from ctrbench.runner import complete, stored_records

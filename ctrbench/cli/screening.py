@@ -34,7 +34,8 @@ def screen(
     The file's `screen:` says how (mode, seeds, keep); the choice is made on `valid`. Where a mode
     is stored with every version, it is said how well the screen's order goes with it.
     """
-    from ctrbench.cli._matrix_views import RunDisplay, comparison_table, print_findings
+    from ctrbench.analysis.matrices import comparison_table
+    from ctrbench.cli._matrix_views import RunDisplay, print_findings
     from ctrbench.matrix import read_matrix
     from ctrbench.reports import check_format, render
     from ctrbench.runner import run_matrix, stored_records

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from ctrbench.cli._prediction_files import compare_files
+from ctrbench.analysis.prediction_files import compare_files
 from ctrbench.cli.main import app
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.metrics import gauc

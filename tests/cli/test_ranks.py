@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from ctrbench.cli import _ranking_views
-from ctrbench.cli._ranking_views import ranking
+from ctrbench.analysis import ranking
+from ctrbench.analysis.ranking import rankings
+from ctrbench.cli._ranking_views import describe_rankings
 from ctrbench.errors import ConfigError, DataError
 from tests.benchmark import matrix
 
@@ -20,8 +21,8 @@ def told(workspace, monkeypatch):
             for name in names
         ]
         by_name = dict(zip(names, deltas, strict=True))
-        monkeypatch.setattr(_ranking_views, "_deltas", lambda _, m: by_name[m.dataset.name])
-        return ranking(workspace, matrices)
+        monkeypatch.setattr(ranking, "_deltas", lambda _, m, r: by_name[m.dataset.name])
+        return describe_rankings(rankings(workspace, [(made, {}) for made in matrices]))
 
     return go
 
@@ -57,11 +58,11 @@ def test_only_what_all_files_have_is_ranked(told):
 def test_one_data_set_twice(workspace):
     small = matrix(workspace)
     with pytest.raises(ConfigError, match="data set taste is in 2 files"):
-        ranking(workspace, [small, small])
+        rankings(workspace, [(small, {}), (small, {})])
 
 
 def test_nothing_trained(workspace):
     small = matrix(workspace)
     other = replace(small, dataset=small.dataset.model_copy(update={"name": "other"}))
     with pytest.raises(DataError, match="has finished cells on all of taste, other"):
-        ranking(workspace, [small, other])
+        rankings(workspace, [(small, {}), (other, {})])

@@ -1,0 +1,83 @@
+"""Modes and versions ranked over several matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from ctrbench.analysis.matrices import comparison_table
+from ctrbench.errors import ConfigError, DataError
+from ctrbench.injection import BASELINE
+from ctrbench.plan import Matrix
+from ctrbench.schema import CellRecord
+from ctrbench.stats.ranks import Ranking, rank
+from ctrbench.workspace import Workspace
+
+Deltas = dict[tuple[str, str], float]  # (version, mode) -> mean delta of the headline, pp
+Records = Mapping[str, CellRecord]  # by cell hash
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """Modes and versions, each ranked over the same data sets."""
+
+    headline: str
+    datasets: tuple[str, ...]
+    pairs: int  # of a version and a mode, which all data sets have
+    left_out: tuple[str, ...]  # versions that lack a mode on some data set
+    modes: Ranking
+    versions: Ranking
+
+
+def rankings(workspace: Workspace, stored: Sequence[tuple[Matrix, Records]]) -> Rankings:
+    """Return both rankings.
+
+    Args:
+        workspace: that holds the results.
+        stored: matrices, one per data set, with their records.
+
+    Raises:
+        ConfigError: two files are of one data set, or of different headline metrics.
+        DataError: a file has no finished comparison, or nothing is common to all files.
+    """
+    datasets = tuple(matrix.dataset.name for matrix, _ in stored)
+    for name in datasets:
+        if datasets.count(name) > 1:
+            raise ConfigError(f"data set {name} is in {datasets.count(name)} files; one is enough.")
+    headlines = {matrix.file.headline for matrix, _ in stored}
+    if len(headlines) > 1:
+        raise ConfigError(f"the files judge by different metrics: {', '.join(sorted(headlines))}.")
+    (headline,) = headlines
+    found = [_deltas(workspace, matrix, records) for matrix, records in stored]
+    shared = set(found[0]).intersection(*found[1:])
+    modes = {mode for _, mode in shared}
+    common = sorted(place for place in shared if all((place[0], m) in shared for m in modes))
+    left_out = sorted({version for version, _ in shared} - {version for version, _ in common})
+    if not common:
+        raise DataError(
+            f"no version and mode has finished cells on all of {', '.join(datasets)}; ranks need "
+            "the same names in every file."
+        )
+    by_mode, by_version = (_ranked(found, common, axis) for axis in (1, 0))
+    return Rankings(headline, datasets, len(common), tuple(left_out), by_mode, by_version)
+
+
+def _deltas(workspace: Workspace, matrix: Matrix, records: Records) -> Deltas:
+    table = comparison_table(workspace, matrix, records)
+    return {
+        (line.label, column): entry.delta.mean_pp
+        for line in table.blocks[0].lines
+        for column, entry in zip(table.columns, line.entries, strict=True)
+        if entry.delta is not None and not line.control and line.label != line.against
+    }
+
+
+def _ranked(found: list[Deltas], common: list[tuple[str, str]], axis: int) -> Ranking:
+    """Means over the other axis; the baseline, whose delta is 0, is a contender as well."""
+    names = sorted({place[axis] for place in common})
+    scores = [
+        [fmean(deltas[place] for place in common if place[axis] == name) for name in names] + [0.0]
+        for deltas in found
+    ]
+    return rank(scores, [*names, BASELINE])

@@ -1,0 +1,316 @@
+"""Two arms compared with each other: stored ones, or files of predictions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from ctrbench.analysis.measured import measured
+from ctrbench.analysis.prediction_files import ComparedFiles, compare_files
+from ctrbench.errors import ConfigError, DataError, UnknownNameError
+from ctrbench.identity import canonical_json
+from ctrbench.injection import BASELINE
+from ctrbench.plan import Matrix
+from ctrbench.schema import Cell, CellRecord, Metrics
+from ctrbench.stats import Inference, Measured, infer, pair
+from ctrbench.store import Store
+from ctrbench.workspace import Workspace
+
+LESS_IS_BETTER = ("log_loss",)
+CHANCE = 0.5
+SAME = ("data_hash", "protocol")  # without which two arms cannot be compared
+CONDITIONS = ("model", "training")  # in which two arms must not differ unless it is asked for
+
+
+@dataclass(frozen=True)
+class StoredArm:
+    """The finished cells of an arm."""
+
+    name: str
+    seeds: Mapping[int, CellRecord]  # not empty
+
+    @property
+    def first(self) -> CellRecord:
+        """One of its cells: all are of the same data, protocol and settings."""
+        return next(iter(self.seeds.values()))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two arms on the same impressions; a positive estimate says that A is the better one."""
+
+    a: str
+    b: str
+    metric: str
+    test: Metrics  # of one of the cells: its counts hold for all
+    inference: Inference
+    differing: tuple[str, ...]  # conditions in which the arms were not alike
+    value: float  # the metric of A, mean over seeds
+    reference: float  # that of B
+    files: ComparedFiles | None = None  # what only files of predictions tell
+
+    @property
+    def less_is_better(self) -> bool:
+        """Whether the sign of the difference was reversed."""
+        return self.metric in LESS_IS_BETTER
+
+    @property
+    def below_chance(self) -> bool:
+        """Whether B ranks worse than chance, and so is no reference for a verdict."""
+        return not self.less_is_better and self.reference < CHANCE
+
+
+def matrix_cells(matrix: Matrix, name: str) -> list[Cell]:
+    """Return the cells of one arm of a matrix, one per seed.
+
+    Args:
+        matrix: that says which settings are meant.
+        name: `VERSION/MODE`, or `none`, `none epochs=2`.
+
+    Raises:
+        UnknownNameError: the matrix has no such arm.
+    """
+    places = {f"{row.label}/{c.label}": (row, c) for row in matrix.rows for c in matrix.columns}
+    places |= {f"{BASELINE} {c.trained}".rstrip(): (None, c) for c in matrix.columns}
+    if name in (BASELINE, f"{BASELINE}/{BASELINE}"):
+        place = (None, None)
+    elif name in places:
+        place = places[name]
+    else:
+        raise UnknownNameError("place of the matrix", name, [BASELINE, *places])
+    return [matrix.cell(*place, seed) for seed in matrix.file.seeds]
+
+
+def matrix_arm(matrix: Matrix, records: Mapping[str, CellRecord], name: str) -> StoredArm:
+    """Return one arm of a matrix.
+
+    Args:
+        matrix: that says which settings are meant.
+        records: by cell hash; those of the arm at least, as far as they are stored.
+        name: as in `matrix_cells`.
+
+    Raises:
+        DataError: none of its cells is finished.
+        UnknownNameError: the matrix has no such arm.
+    """
+    hashes = [cell.hash for cell in matrix_cells(matrix, name)]
+    return _finished(name, [records[hash] for hash in hashes if hash in records])
+
+
+def stored_arms(workspace: Workspace, a: str, b: str) -> tuple[StoredArm, StoredArm]:
+    """Return two arms as they are stored, trained alike where one pair of settings is.
+
+    Args:
+        workspace: that holds the results.
+        a: `DATASET/VERSION/MODE`.
+        b: the same of the other arm.
+
+    Raises:
+        ConfigError: a name is no such path, or an arm is stored under several kinds of settings.
+        DataError: an arm has no finished cell.
+        UnknownNameError: nothing is stored under a name.
+    """
+    ours, theirs = _alike((a, b), [_of_store(workspace, name) for name in (a, b)])
+    return ours, theirs
+
+
+def compare_arms(
+    workspace: Workspace,
+    ours: StoredArm,
+    theirs: StoredArm,
+    metric: str,
+    any_settings: bool = False,
+) -> Compared:
+    """Return the paired difference of two stored arms, by itself.
+
+    Args:
+        workspace: that holds the results.
+        ours: the arm that may be shipped.
+        theirs: what it is compared with.
+        metric: one of `ctrbench.stats.METRICS`.
+        any_settings: compare arms of unlike model or training settings as well.
+
+    Raises:
+        ConfigError: the arms were not trained alike.
+        DataError: the arms are not of the same test impressions and protocol, share no seed, or
+            the metric is not defined on them.
+    """
+    a, b = ours.name, theirs.name
+    one, other = ours.first, theirs.first
+    _require_same(workspace, a, b, one, other)
+    differing = tuple(
+        f"{name} {_shown(one, name)} and {_shown(other, name)}"
+        for name in CONDITIONS
+        if getattr(one.cell, name) != getattr(other.cell, name)
+    )
+    if differing and not any_settings:
+        raise ConfigError(
+            f"{a} and {b} were not trained alike: {'; '.join(differing)} (beyond the defaults). "
+            "What differs could be the settings' doing; --any-settings compares them all the same."
+        )
+    sides = [_measured(Store(workspace), arm, metric) for arm in (ours, theirs)]
+    contrast = pair(sides[0], sides[1])
+    if contrast is None:
+        raise DataError(_why_not((ours, theirs), sides, metric))
+    if metric in LESS_IS_BETTER:
+        contrast = contrast.reversed()
+    (inference,) = infer([contrast])
+    if math.isnan(inference.low):
+        raise DataError(f"{metric} rests on a single user here: there is no interval over users.")
+    value, reference = (fmean(side.values[seed] for seed in contrast.seeds) for side in sides)
+    test = one.metrics["test"]
+    return Compared(a, b, metric, test, inference, differing, value, reference)
+
+
+def compare_predictions(
+    a: str, b: str, metric: str, scores: bool = False, ignore: tuple[str, ...] = ()
+) -> Compared:
+    """Return the paired difference of two files of predictions.
+
+    Args:
+        a: the file of the arm that may be shipped.
+        b: that of the arm it is compared with.
+        metric: one of `ctrbench.stats.METRICS`.
+        scores: predictions are any scores, of which only the order counts.
+        ignore: columns of the files that are left aside.
+
+    Raises:
+        ConfigError: a file is not there, or lacks a column, or scores are given to a metric of
+            probabilities.
+        DataError: the files are not of the same impressions, or hold invalid predictions.
+    """
+    found = compare_files(a, b, metric, scores, ignore)
+    turned = metric in LESS_IS_BETTER
+    inference = found.inference.reversed() if turned else found.inference
+    return Compared(a, b, metric, found.counts, inference, (), found.value, found.reference, found)
+
+
+def _of_store(workspace: Workspace, name: str) -> list[list[CellRecord]]:
+    """The stored cells of `DATASET/VERSION/MODE`, those of one kind of settings together."""
+    dataset, _, place = name.partition("/")
+    version, _, mode = place.partition("/")
+    if not version or not dataset or {".", ".."} & set(name.split("/")):
+        raise ConfigError(
+            f"{name!r} names no arm: give DATASET/VERSION/MODE, or --file and VERSION/MODE."
+        )
+    mode = mode or (BASELINE if version == BASELINE else "")
+    records = list(Store(workspace).records(dataset))
+    known = sorted(
+        {f"{dataset}/{record.cell.version_label}/{record.cell.mode}" for record in records}
+    )
+    groups: dict[str, list[CellRecord]] = {}
+    for record in records:
+        cell = record.cell
+        if (cell.version_label, cell.mode) == (version, mode) and not cell.repeat:
+            kind = canonical_json(cell.model_dump(mode="json", exclude={"seed"}))
+            groups.setdefault(kind, []).append(record)
+    if not groups:
+        raise UnknownNameError("stored arm", name, known, f"Looked in {workspace.results}.")
+    return list(groups.values())
+
+
+def _alike(names: tuple[str, str], kinds: list[list[list[CellRecord]]]) -> list[StoredArm]:
+    """Of each arm the kind of settings that is meant: the only one, or the only pair alike."""
+    pairs = [
+        (ours, theirs)
+        for ours in kinds[0]
+        for theirs in kinds[1]
+        if all(getattr(ours[0].cell, x) == getattr(theirs[0].cell, x) for x in (*SAME, *CONDITIONS))
+    ]
+    same_data = any(
+        all(getattr(ours[0].cell, x) == getattr(theirs[0].cell, x) for x in SAME)
+        for ours in kinds[0]
+        for theirs in kinds[1]
+    )
+    if len(pairs) != 1 and same_data:
+        for name, groups in zip(names, kinds, strict=True):
+            if len(groups) > 1:
+                told = "; ".join(_settings(group[0]) for group in groups)
+                raise ConfigError(
+                    f"{name} is stored under {len(groups)} kinds of settings ({told}): say which "
+                    "with --file FILE, a benchmark file."
+                )
+    if len(pairs) != 1:  # other data or protocol: whoever asks is told so next
+        pairs = [(kinds[0][0], kinds[1][0])]
+    return [_finished(name, arm) for name, arm in zip(names, pairs[0], strict=True)]
+
+
+def _settings(record: CellRecord) -> str:
+    cell = record.cell
+    parts = {**cell.mode_settings, **cell.training, **cell.model}
+    told = ", ".join(f"{key} {value}" for key, value in parts.items()) or "all at their default"
+    return f"{told}, protocol {cell.protocol}, revision {cell.mode_revision} of the mode"
+
+
+def _finished(name: str, records: list[CellRecord]) -> StoredArm:
+    done = {record.cell.seed: record for record in records if record.status == "done"}
+    if not done:
+        raise DataError(f"{name} has no finished cell; run its matrix first.")
+    return StoredArm(name, done)
+
+
+def _require_same(workspace: Workspace, a: str, b: str, one: CellRecord, other: CellRecord) -> None:
+    """The same test impressions, label rule and protocol, else say what differs."""
+    differing = []
+    if one.cell.protocol != other.cell.protocol:
+        differing.append(f"protocol {one.cell.protocol} and {other.cell.protocol}")
+    if one.cell.data_hash != other.cell.data_hash:
+        differing += _data_differences(workspace, one.cell, other.cell)
+    if differing:
+        raise DataError(
+            f"{a} and {b} cannot be compared, for these differ: {'; '.join(differing)}. Both arms "
+            "need the same test impressions, label rule and protocol."
+        )
+
+
+def _data_differences(workspace: Workspace, one: Cell, other: Cell) -> list[str]:
+    """In words where both data sets are described, else by their hashes."""
+    found = []
+    if one.dataset != other.dataset:
+        found.append(f"data set {one.dataset} and {other.dataset}")
+    store = Store(workspace)
+    summaries = [store.read_summary(cell.dataset) for cell in (one, other)]
+    known = [summary.manifest for summary in summaries if summary is not None]
+    if [manifest.content_hash for manifest in known] == [one.data_hash, other.data_hash]:
+        for name, tell in (
+            ("label", lambda m: repr(m.label)),
+            ("split", lambda m: str(m.split)),
+            ("snapshot", lambda m: m.snapshot),
+            ("test impressions", lambda m: "{} to {}".format(*m.periods.get("test", (0, 0)))),
+            ("users", lambda m: str(m.counts["users"])),
+        ):
+            told = [tell(manifest) for manifest in known]
+            if told[0] != told[1]:
+                found.append(f"{name} {told[0]} and {told[1]}")
+    return [*found, f"content {one.data_hash} and {other.data_hash}"]
+
+
+def _measured(store: Store, arm: StoredArm, metric: str) -> Measured:
+    values = {seed: getattr(record.metrics["test"], metric) for seed, record in arm.seeds.items()}
+    return measured(
+        arm.name,
+        f"test/{metric}",
+        {
+            seed: (value, store.influence(arm.seeds[seed].cell))
+            for seed, value in values.items()
+            if value is not None
+        },
+    )
+
+
+def _why_not(arms: Sequence[StoredArm], sides: Sequence[Measured], metric: str) -> str:
+    for arm, side in zip(arms, sides, strict=True):
+        if not side.influence and all(
+            getattr(r.metrics["test"], metric) is None for r in arm.seeds.values()
+        ):
+            return f"{metric} of {arm.name} is not defined: no user has a click and a non-click."
+        if not side.influence:
+            return f"{arm.name} has no influence values and no predictions to make them from."
+    a, b = (f"{arm.name} (seeds {', '.join(map(str, sorted(arm.seeds)))})" for arm in arms)
+    return f"{a} and {b} share no seed."
+
+
+def _shown(record: CellRecord, name: str) -> str:
+    return canonical_json(getattr(record.cell, name))
