@@ -211,8 +211,8 @@ def _rows(claim: Claim, homes: dict[str, Home]) -> list[str]:
     for name, pairs in claim.pairs.items():
         for better, worse in pairs:
             home = homes[name]
-            arms = [matrix_arm(home.matrix, home.records, arm) for arm in (better, worse)]
-            found = [compare_arms(home.workspace, *arms, metric) for metric in METRICS]
+            ours, theirs = (matrix_arm(home.matrix, home.records, a) for a in (better, worse))
+            found = [compare_arms(home.workspace, ours, theirs, metric) for metric in METRICS]
             told = [_interval(one.inference) for one in found]
             told.append(_verdict(found[0].inference))
             rows.append(f"| {text} | {name} | {better} − {worse} | {' | '.join(told)} |")

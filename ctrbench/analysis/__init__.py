@@ -5,7 +5,7 @@ nothing.
 """
 
 from ctrbench.analysis.caption import joined
-from ctrbench.analysis.comparison import Comparison, Row
+from ctrbench.analysis.comparison import Comparison, Measure, TablePlan
 from ctrbench.analysis.judging import CEILING
 from ctrbench.analysis.measured import measured
 from ctrbench.analysis.table import ComparisonTable, compare
@@ -14,7 +14,8 @@ __all__ = [
     "CEILING",
     "Comparison",
     "ComparisonTable",
-    "Row",
+    "Measure",
+    "TablePlan",
     "compare",
     "joined",
     "measured",

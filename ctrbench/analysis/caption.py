@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
-from ctrbench.analysis.comparison import Arm, Arms, Comparison
+from ctrbench.analysis.comparison import Arm, Arms, TablePlan
 from ctrbench.schema import DatasetManifest, Metrics
 
 REFERENCE = "a logistic regression on item mean and the user's earlier click rate"
@@ -29,7 +29,7 @@ NAMES = {
 }
 
 
-def caption(plan: Comparison, arms: Arms, family: int, with_items: bool) -> tuple[str, ...]:
+def caption(plan: TablePlan, arms: Arms, family: int, with_items: bool) -> tuple[str, ...]:
     """The caption's sentences.
 
     Args:
@@ -53,7 +53,7 @@ def caption(plan: Comparison, arms: Arms, family: int, with_items: bool) -> tupl
         _reference(plan),
         _repeated(plan, arms),
     ]
-    if any(arms.siblings(row) for row in plan.rows):
+    if arms.against_siblings():
         sentences.append(
             "The delta against the shuffled sibling, the same mode on the version's own vectors "
             "permuted over items, is what the images' information adds."
@@ -123,7 +123,7 @@ def _seeds(seeds: tuple[int, ...], family: int, with_items: bool) -> str:
     )
 
 
-def repeat_differences(plan: Comparison, arms: Arms) -> dict[str, float]:
+def repeat_differences(plan: TablePlan, arms: Arms) -> dict[str, float]:
     """By metric what the A/A arm differs by from its seed's baseline; empty: it was not run."""
     first, again = arms.first.done.get(plan.seeds[0]), arms.repeated
     if first is None or again is None or again.status != "done":
@@ -132,7 +132,7 @@ def repeat_differences(plan: Comparison, arms: Arms) -> dict[str, float]:
     return {name: (getattr(one, name) or 0.0) - (getattr(other, name) or 0.0) for name in NAMES}
 
 
-def _repeated(plan: Comparison, arms: Arms) -> str:
+def _repeated(plan: TablePlan, arms: Arms) -> str:
     differing = repeat_differences(plan, arms)
     if not differing:
         return ""
@@ -175,7 +175,7 @@ def _trainings(arms: Arms) -> Iterator[str]:
     )
     modes, epochs = "; ".join(chosen), set()
     for trained in arms.baselines:
-        own = [arm for arm in arms.cells.values() if arms.trained[arm.column] == trained]
+        own = [arm for arm in arms.cells.values() if arm.trained == trained]
         cells = (record for arm in (arms.baselines[trained], *own) for record in arm.done.values())
         training = next((r.settings["training"] for r in cells if "training" in r.settings), None)
         if training is not None:
@@ -218,7 +218,7 @@ def _warmed(training: dict[str, Any]) -> str:
     )
 
 
-def _baseline(plan: Comparison, baseline: Arm) -> str:
+def _baseline(plan: TablePlan, baseline: Arm) -> str:
     names = (*plan.metrics, "log_loss", "predicted_over_observed")
     means = {name: mean_metric(baseline, name) for name in names}
     listed = [f"{NAMES[name]} {mean:.4f}" for name, mean in means.items() if mean is not None]
@@ -227,7 +227,7 @@ def _baseline(plan: Comparison, baseline: Arm) -> str:
     return f"{baseline.label} ({over}): {', '.join(listed)}." if listed else ""
 
 
-def _reference(plan: Comparison) -> str:
+def _reference(plan: TablePlan) -> str:
     if plan.reference is None:
         return ""
     values = [(name, getattr(plan.reference, name)) for name in plan.metrics]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
+from ctrbench.plan import Column, Row
 from ctrbench.schema import CellRecord, DatasetManifest, Metrics
 from ctrbench.slices import Slice
 
@@ -13,26 +14,40 @@ Metric = Literal["gauc", "auc"]
 
 
 @dataclass(frozen=True)
-class Row:
-    """A version, or a control made from one."""
+class Comparison:
+    """One place of a table and its reference: with a measure the key of every result."""
 
-    label: str
-    control: bool = False
-    siblings: tuple[str, ...] = ()  # labels of the shuffled rows made from this version
+    row: Row
+    column: Column
+    reference: Row | None = None  # a shuffled sibling; None: the baseline of the same training
+
+    @property
+    def control(self) -> bool:
+        """Whether a control is compared."""
+        return self.row.control is not None
+
+    @property
+    def label(self) -> str:
+        """Return what is compared, for people."""
+        return f"{self.row.label} / {self.column.label}"
+
+    @property
+    def title(self) -> str:
+        """Return what is compared with what, for people."""
+        return f"{self.label} against {self.reference.label if self.reference else 'Baseline'}"
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A matrix as its table sees it; cells by hash, whether they were run or not."""
+class TablePlan:
+    """A matrix as its table shows it; cells by hash, whether they were run or not."""
 
     dataset: DatasetManifest
     headline: Metric
-    columns: tuple[str, ...]  # labels: the mode, and the settings a grid spans
+    columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
-    cells: Mapping[tuple[str, str, int], str]  # (row label, column label, seed) -> hash
-    baselines: Mapping[str, Mapping[int, str]]  # what is special in training -> seed -> hash
-    trained: Mapping[str, str] = field(default_factory=dict)  # column -> that; else the first
+    cells: Mapping[tuple[Row, Column, int], str]  # by place and seed -> hash
+    baselines: Mapping[str, Mapping[int, str]]  # `Column.trained` -> seed -> hash
     slices: tuple[Slice, ...] = ()
     reference: Metrics | None = None  # test metrics of the simple rule a baseline should beat
     ceiling: Metrics | None = None  # of the probability that clicks were drawn from, if known
@@ -41,6 +56,17 @@ class Comparison:
     margin: float = 0.0005  # a fraction: a loss below it does not matter
     effect: float | None = None  # a fraction: the smallest gain worth knowing of, if any was named
     looks: int = 1  # how often the family is judged while seeds are added
+
+    def siblings(self, row: Row) -> list[Row]:
+        """Return the shuffled rows made from the version of a row; none of a control."""
+        return [
+            other
+            for other in self.rows
+            if row.control is None
+            and other.version == row.version
+            and other.control is not None
+            and other.control.kind == "shuffled"
+        ]
 
     @property
     def metrics(self) -> tuple[Metric, Metric]:
@@ -83,15 +109,23 @@ class Measure:
         return metrics.gauc if self.metric == "gauc" else metrics.auc
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Arm:
-    """The cells of one place in the table, one per seed."""
+    """The cells of one place in the table, one per seed; equal to itself only."""
 
-    label: str
-    column: str  # empty: the baseline
+    row: Row | None  # None: the baseline
+    column: Column | None
+    trained: str  # by what its training differs from other columns'
     hashes: Mapping[int, str]  # by seed, run or not
     done: Mapping[int, CellRecord]
     failed: Mapping[int, CellRecord]
+
+    @property
+    def label(self) -> str:
+        """Return the arm's name for people."""
+        if self.row is None or self.column is None:
+            return f"Baseline {self.trained}".rstrip()
+        return f"{self.row.label} / {self.column.label}"
 
     @property
     def run(self) -> bool:
@@ -109,8 +143,8 @@ class Arms:
     """Every place of the table with what was stored for it."""
 
     baselines: Mapping[str, Arm]  # by what is special in their training; one, if nothing is
-    cells: Mapping[tuple[str, str], Arm]  # (row label, column label)
-    trained: Mapping[str, str]  # column -> key of its baseline
+    cells: Mapping[tuple[Row, Column], Arm]
+    comparisons: tuple[Comparison, ...]  # with baselines, and with siblings that were run
     repeated: CellRecord | None = None  # the A/A arm, if it was run
 
     @property
@@ -123,42 +157,61 @@ class Arms:
         """The baselines first."""
         return [*self.baselines.values(), *self.cells.values()]
 
-    def baseline(self, column: str) -> Arm:
-        """The baseline that was trained as this column was."""
-        return self.baselines[self.trained[column]]
+    def arm(self, comparison: Comparison) -> Arm:
+        """Return what is compared."""
+        return self.cells[comparison.row, comparison.column]
 
-    def siblings(self, row: Row) -> list[str]:
-        """The row's siblings of which any cell was run."""
-        run = {label for (label, _), arm in self.cells.items() if arm.run}
-        return [label for label in row.siblings if label in run]
+    def reference(self, comparison: Comparison) -> Arm:
+        """Return what it is compared with."""
+        if comparison.reference is None:
+            return self.baselines[comparison.column.trained]
+        return self.cells[comparison.reference, comparison.column]
+
+    def against_baseline(self) -> list[Comparison]:
+        """Return every place's comparison with its baseline."""
+        return [one for one in self.comparisons if one.reference is None]
+
+    def against_siblings(self) -> list[Comparison]:
+        """Return the comparisons with shuffled siblings."""
+        return [one for one in self.comparisons if one.reference is not None]
 
 
-def gather(plan: Comparison, records: Mapping[str, CellRecord]) -> Arms:
-    """Put every stored record in its place."""
+def gather(plan: TablePlan, records: Mapping[str, CellRecord]) -> Arms:
+    """Put every stored record in its place, and pair every place with its references.
+
+    Args:
+        plan: which cell belongs where.
+        records: by cell hash.
+    """
     cells = {}
     for row in plan.rows:
         for column in plan.columns:
-            places = {seed: plan.cells.get((row.label, column, seed)) for seed in plan.seeds}
+            places = {seed: plan.cells.get((row, column, seed)) for seed in plan.seeds}
             hashes = {seed: hash for seed, hash in places.items() if hash is not None}
-            cells[row.label, column] = _arm(f"{row.label} / {column}", column, hashes, records)
-    repeated = records.get(plan.repeated) if plan.repeated else None
+            done, failed = _by_status(hashes, records)
+            cells[row, column] = Arm(row, column, column.trained, hashes, done, failed)
     baselines = {
-        trained: _arm(f"Baseline {trained}".rstrip(), "", hashes, records)
+        trained: Arm(None, None, trained, hashes, *_by_status(hashes, records))
         for trained, hashes in plan.baselines.items()
     }
-    first = next(iter(baselines))
-    trained = {column: plan.trained.get(column, first) for column in plan.columns}
-    return Arms(baselines, cells, trained, repeated)
+    run = {row for (row, _), arm in cells.items() if arm.run}
+    comparisons = [
+        Comparison(row, column, reference)
+        for row in plan.rows
+        for column in plan.columns
+        for reference in (None, *(other for other in plan.siblings(row) if other in run))
+    ]
+    repeated = records.get(plan.repeated) if plan.repeated else None
+    return Arms(baselines, cells, tuple(comparisons), repeated)
 
 
-def _arm(
-    label: str, column: str, hashes: Mapping[int, str], records: Mapping[str, CellRecord]
-) -> Arm:
+def _by_status(
+    hashes: Mapping[int, str], records: Mapping[str, CellRecord]
+) -> tuple[dict[int, CellRecord], dict[int, CellRecord]]:
+    """The finished and the failed cells by seed."""
     run = {seed: records[hash] for seed, hash in hashes.items() if hash in records}
-    return Arm(
-        label,
-        column,
-        hashes,
-        done={seed: record for seed, record in run.items() if record.status == "done"},
-        failed={seed: record for seed, record in run.items() if record.status == "failed"},
+    done, failed = (
+        {seed: record for seed, record in run.items() if record.status == status}
+        for status in ("done", "failed")
     )
+    return done, failed

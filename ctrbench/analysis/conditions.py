@@ -7,18 +7,19 @@ from typing import Any
 
 from ctrbench.analysis.comparison import Arm, Arms
 from ctrbench.schema import MODE_CODE, CellRecord
+from ctrbench.settings import TrainingSettings
 
 MARK = "†"
 # `protocol` is raised when our own code moves a number, a mode's `revision` when its own does
 VOUCHED = {"ctrbench", "commit", "python", MODE_CODE}
 
 
-def differences(arms: Arms) -> tuple[list[str], set[str]]:
+def differences(arms: Arms) -> tuple[list[str], set[Arm]]:
     """What differs from the first finished baseline cell.
 
     Returns:
-        A sentence per distinct difference naming the cells it concerns, and the labels of the
-        arms in which any cell differs.
+        A sentence per distinct difference naming the cells it concerns, and the arms in which any
+        cell differs.
     """
     finished = [(arm, record) for arm in arms.all for _, record in sorted(arm.done.items())]
     if not finished:
@@ -26,12 +27,12 @@ def differences(arms: Arms) -> tuple[list[str], set[str]]:
     usual_arm, usual = finished[0]
     meant = _varied(arms)
     places: dict[str, list[str]] = {}
-    marked = set()
+    marked: set[Arm] = set()
     for arm in arms.all:
         for text, seeds in _by_difference(arm, _conditions(usual), meant).items():
             whose = "" if len(seeds) == len(arm.done) else f" (seed {', '.join(map(str, seeds))})"
             places.setdefault(text, []).append(arm.label + whose)
-            marked.add(arm.label)
+            marked.add(arm)
     against = f"{usual_arm.label}, seed {usual.cell.seed}"
     sentences = [
         f"{'; '.join(labels)}: not trained like {against}: {text}."
@@ -42,8 +43,12 @@ def differences(arms: Arms) -> tuple[list[str], set[str]]:
 
 def _varied(arms: Arms) -> set[str]:
     """The settings of training in which the baselines differ, as the file asks for."""
-    trained = (part for name in arms.baselines for part in name.split())
-    return {f"training.{part.partition('=')[0]}" for part in trained}
+    trainings = [column.training for _, column in arms.cells]
+    return {
+        f"training.{name}"
+        for name in TrainingSettings.model_fields
+        if len({getattr(training, name) for training in trainings}) > 1
+    }
 
 
 def _by_difference(arm: Arm, usual: Mapping[str, str], meant: set[str]) -> dict[str, list[int]]:

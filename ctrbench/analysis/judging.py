@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from ctrbench.analysis.comparison import Arm, Arms, Comparison, Measure
+from ctrbench.analysis.comparison import Arm, Arms, Comparison, Measure, TablePlan
 from ctrbench.analysis.measured import Influences, measured
 from ctrbench.analysis.probes import CHANCE, Probes, probe
 from ctrbench.stats import (
     Contrast,
+    Delta,
     Inference,
     Measured,
     Share,
     infer,
     pair,
+    paired_delta,
     share_of_attainable,
 )
 from ctrbench.stats.contrast import user_variance
@@ -26,39 +28,49 @@ CEILING = "ceiling"  # key, in place of a cell's hash, of the true click probabi
 
 @dataclass(frozen=True)
 class Judged:
-    """Inferences by place; a place that lacks influence values has none."""
+    """What each comparison says; one that lacks influence values has no inference."""
 
     family: int  # comparisons that share simultaneous intervals
-    found: Mapping[tuple[str, str, str], Inference]  # (arm, what it is set against, measure's key)
-    shares: Mapping[tuple[str, str], Share]  # of the attainable gain: (arm, measure's key)
+    deltas: Mapping[tuple[Comparison, Measure], Delta]
+    found: Mapping[tuple[Comparison, Measure], Inference]
+    shares: Mapping[tuple[Comparison, Measure], Share]  # of the attainable gain
     probes: Probes = field(default_factory=Probes)
     below_chance: tuple[tuple[Arm, Measure, float], ...] = ()  # baselines that are no reference
     with_items: bool = False  # whether all intervals of the headline account for item variance
 
-    def get(self, arm: Arm, reference: Arm, measure: Measure) -> Inference | None:
-        """What one place says."""
-        return self.found.get((arm.label, reference.label, measure.key))
+    def get(self, comparison: Comparison, measure: Measure) -> Inference | None:
+        """Return the inference of one comparison.
+
+        Args:
+            comparison: of the matrix.
+            measure: on which it is judged.
+        """
+        return self.found.get((comparison, measure))
 
 
-def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
-    """Judge the headline of all that is no control together; every other place by itself.
+def judge(plan: TablePlan, arms: Arms, influences: Influences) -> Judged:
+    """Judge the headline of all that is no control together; every other comparison by itself.
 
     All comparisons of a measure, controls included, inform each other's variance over seeds.
+
+    Args:
+        plan: that names the measures and the headline.
+        arms: with their stored cells.
+        influences: by cell hash and measure; a cell without any has no inference.
     """
     headline = Measure(plan.headline)
     weak = below_chance(plan, arms)
-    unfit = {(arm.label, measure) for arm, measure, _ in weak}
+    unfit = {(arm, measure) for arm, measure, _ in weak}
     family, found, with_items = 0, {}, False
     for measure in plan.measures:
         together, alone = {}, {}
-        for arm, reference, control in _pairs(plan, arms):
-            if (arms.baseline(arm.column).label, measure) in unfit:
+        for comparison in arms.comparisons:
+            if (arms.baselines[comparison.column.trained], measure) in unfit:
                 continue
-            contrast = _contrast(arm, reference, measure, influences)
+            contrast = _contrast(arms, comparison, measure, influences)
             if contrast is not None and not math.isnan(user_variance(contrast)):
-                place = (arm.label, reference.label, measure.key)
-                judged_together = measure == headline and not control
-                (together if judged_together else alone)[place] = contrast
+                judged_together = measure == headline and not comparison.control
+                (together if judged_together else alone)[comparison, measure] = contrast
         everything = [*together.values(), *alone.values()]
         family += len(together)
         judged = infer(list(together.values()), plan.looks, list(alone.values()))
@@ -70,14 +82,35 @@ def judge(plan: Comparison, arms: Arms, influences: Influences) -> Judged:
             (found[place],) = infer([contrast], beside=beside)
     shares = _shares(plan, arms, influences, unfit)
     probes = probe(plan, arms, influences)
-    return Judged(family, found, shares, probes, weak, with_items)
+    return Judged(family, deltas(plan, arms), found, shares, probes, weak, with_items)
 
 
-def below_chance(plan: Comparison, arms: Arms) -> tuple[tuple[Arm, Measure, float], ...]:
-    """Baselines whose mean over seeds lies below one half on a measure, with that mean.
+def deltas(plan: TablePlan, arms: Arms) -> dict[tuple[Comparison, Measure], Delta]:
+    """Return the mean paired difference of every comparison on every measure, where it has one.
+
+    Args:
+        plan: that names the measures.
+        arms: with their stored cells.
+    """
+    found = {
+        (one, measure): paired_delta(
+            arms.arm(one).values(measure), arms.reference(one).values(measure)
+        )
+        for measure in plan.measures
+        for one in arms.comparisons
+    }
+    return {key: delta for key, delta in found.items() if delta is not None}
+
+
+def below_chance(plan: TablePlan, arms: Arms) -> tuple[tuple[Arm, Measure, float], ...]:
+    """Return baselines whose mean over seeds lies below one half on a measure, with that mean.
 
     A model that ranks worse than chance is wrong by construction, and anything that dilutes it
     gains: no comparison on such a measure gets an interval or a verdict.
+
+    Args:
+        plan: that names the measures.
+        arms: with their stored cells.
     """
     found = []
     for arm in arms.baselines.values():
@@ -89,8 +122,8 @@ def below_chance(plan: Comparison, arms: Arms) -> tuple[tuple[Arm, Measure, floa
 
 
 def _shares(
-    plan: Comparison, arms: Arms, influences: Influences, unfit: set[tuple[str, Measure]]
-) -> dict[tuple[str, str], Share]:
+    plan: TablePlan, arms: Arms, influences: Influences, unfit: set[tuple[Arm, Measure]]
+) -> dict[tuple[Comparison, Measure], Share]:
     """What part of the attainable gain each arm captures, where the truth is known."""
     found = {}
     for measure in map(Measure, plan.metrics):
@@ -98,11 +131,11 @@ def _shares(
         moved = influences.get(CEILING, {}).get(measure.key)
         if value is None or moved is None:
             continue
-        for arm in arms.cells.values():
-            baseline = arms.baseline(arm.column)
-            if (baseline.label, measure) in unfit:
+        for comparison in arms.against_baseline():
+            baseline = arms.reference(comparison)
+            if (baseline, measure) in unfit:
                 continue
-            model = _contrast(arm, baseline, measure, influences)
+            model = _contrast(arms, comparison, measure, influences)
             if model is None:
                 continue
             stored = (float(value), influences[CEILING])
@@ -110,30 +143,21 @@ def _shares(
             ceiling = pair(truth, _measured(baseline, measure, influences))
             share = None if ceiling is None else share_of_attainable(model, ceiling)
             if share is not None:
-                found[arm.label, measure.key] = share
+                found[comparison, measure] = share
     return found
 
 
-def _pairs(plan: Comparison, arms: Arms) -> Iterable[tuple[Arm, Arm, bool]]:
-    """Every arm with what it is set against, and whether it is a control."""
-    for row in plan.rows:
-        for column in plan.columns:
-            arm = arms.cells[row.label, column]
-            yield arm, arms.baseline(column), row.control
-            for sibling in arms.siblings(row):
-                yield arm, arms.cells[sibling, column], row.control
-
-
 def _contrast(
-    arm: Arm, reference: Arm, measure: Measure, influences: Influences
+    arms: Arms, comparison: Comparison, measure: Measure, influences: Influences
 ) -> Contrast | None:
     """A mode with its settings is a kind: its seeds vary alike whatever the version.
 
     Against a sibling, which has the mode's own draws in common, they vary in a way of their own.
     """
-    ours, theirs = (_measured(one, measure, influences) for one in (arm, reference))
-    against = "sibling" if reference.column else "baseline"
-    return pair(ours, theirs, f"{arm.column} against {against}", against)
+    sides = (arms.arm(comparison), arms.reference(comparison))
+    ours, theirs = (_measured(one, measure, influences) for one in sides)
+    against = "baseline" if comparison.reference is None else "sibling"
+    return pair(ours, theirs, f"{comparison.column.label} against {against}", against)
 
 
 def _measured(arm: Arm, measure: Measure, influences: Influences) -> Measured:

@@ -4,39 +4,96 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ctrbench.analysis.comparison import Comparison
-from ctrbench.analysis.comparison import Row as TableRow
-from ctrbench.analysis.judging import CEILING
+import numpy as np
+
+from ctrbench.analysis.comparison import Comparison, Measure, TablePlan, gather
+from ctrbench.analysis.judging import CEILING, deltas, judge
 from ctrbench.analysis.table import ComparisonTable, compare
-from ctrbench.plan import Matrix, Row
+from ctrbench.plan import Matrix
 from ctrbench.schema import CellRecord
-from ctrbench.stats import Inference, parse_points
+from ctrbench.stats import Delta, Inference, parse_points
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
+Records = Mapping[str, CellRecord]  # by cell hash
+
 
 def comparison_table(
-    workspace: Workspace, matrix: Matrix, records: Mapping[str, CellRecord], looks: int = 1
+    workspace: Workspace, matrix: Matrix, records: Records, looks: int = 1
 ) -> ComparisonTable:
-    """The matrix as a table, filled with what is stored; judged `looks` times in all."""
-    seeds = matrix.file.seeds
-    cells = {
-        (row.label, column.label, seed): matrix.cell(row, column, seed).hash
-        for row in matrix.rows
-        for column in matrix.columns
-        for seed in seeds
+    """Return the table of a matrix, filled with what is stored.
+
+    Args:
+        workspace: that holds the results.
+        matrix: checked.
+        records: of its cells, as far as they are stored.
+        looks: how often the headline is judged in all, see `TablePlan.looks`.
+    """
+    plan = _table_plan(workspace, matrix, looks)
+    return compare(plan, records, _influences(workspace, matrix, records))
+
+
+def judged(
+    workspace: Workspace, matrix: Matrix, records: Records, looks: int = 1
+) -> dict[Comparison, Inference]:
+    """Return what the headline says of every comparison that is no control.
+
+    Comparisons with the baseline come first, then those with shuffled siblings.
+
+    Args:
+        workspace: that holds the results.
+        matrix: checked.
+        records: of its cells, as far as they are stored.
+        looks: how often the headline is judged in all, see `TablePlan.looks`.
+    """
+    plan = _table_plan(workspace, matrix, looks)
+    arms = gather(plan, records)
+    found = judge(plan, arms, _influences(workspace, matrix, records))
+    headline = Measure(plan.headline)
+    return {
+        comparison: inference
+        for comparison in (*arms.against_baseline(), *arms.against_siblings())
+        if (inference := found.get(comparison, headline)) is not None and not comparison.control
     }
+
+
+def headline_deltas(
+    workspace: Workspace, matrix: Matrix, records: Records
+) -> dict[Comparison, Delta]:
+    """Return the headline's deltas against the baseline, those of controls left out.
+
+    Args:
+        workspace: that holds the results.
+        matrix: checked.
+        records: of its cells, as far as they are stored.
+    """
+    plan = _table_plan(workspace, matrix, looks=1)
+    arms = gather(plan, records)
+    headline = Measure(plan.headline)
+    return {
+        comparison: delta
+        for (comparison, measure), delta in deltas(plan, arms).items()
+        if measure == headline and comparison.reference is None and not comparison.control
+    }
+
+
+def _table_plan(workspace: Workspace, matrix: Matrix, looks: int) -> TablePlan:
+    seeds = matrix.file.seeds
     summary = Store(workspace).read_summary(matrix.dataset.name)
     same_data = summary and summary.manifest.content_hash == matrix.dataset.content_hash
     summary = summary if same_data else None
-    plan = Comparison(
+    return TablePlan(
         dataset=matrix.dataset,
         headline=matrix.file.headline,
-        columns=tuple(column.label for column in matrix.columns),
-        rows=tuple(_table_row(row, matrix.rows) for row in matrix.rows),
+        columns=matrix.columns,
+        rows=matrix.rows,
         seeds=seeds,
-        cells=cells,
-        trained={column.label: column.trained for column in matrix.columns},
+        cells={
+            (row, column, seed): matrix.cell(row, column, seed).hash
+            for row in matrix.rows
+            for column in matrix.columns
+            for seed in seeds
+        },
         baselines={
             column.trained: {seed: matrix.cell(None, column, seed).hash for seed in seeds}
             for column in matrix.columns
@@ -49,34 +106,13 @@ def comparison_table(
         effect=parse_points(matrix.file.effect, "effect") if matrix.file.effect else None,
         looks=looks,
     )
+
+
+def _influences(
+    workspace: Workspace, matrix: Matrix, records: Records
+) -> dict[str, dict[str, np.ndarray]]:
+    """Of every stored cell by its hash, and of the true click probability."""
     store = Store(workspace)
     influences = {key: store.influence(record.cell) for key, record in records.items()}
     influences[CEILING] = store.ceiling_influence(matrix.dataset.name)
-    return compare(plan, records, influences)
-
-
-def judged(
-    workspace: Workspace, matrix: Matrix, records: Mapping[str, CellRecord], looks: int = 1
-) -> dict[str, Inference]:
-    """What the headline says of every comparison that is no control."""
-    table = comparison_table(workspace, matrix, records, looks)
-    return {
-        f"{line.label} / {column} against {line.against}": entry.inference
-        for block in table.blocks
-        if block.metric == matrix.file.headline and not block.slice
-        for line in block.lines
-        for column, entry in zip(table.columns, line.entries, strict=True)
-        if entry.inference is not None and not line.control and line.label != line.against
-    }
-
-
-def _table_row(row: Row, rows: tuple[Row, ...]) -> TableRow:
-    shuffled = [
-        other.label
-        for other in rows
-        if row.control is None
-        and other.version == row.version
-        and other.control is not None
-        and other.control.kind == "shuffled"
-    ]
-    return TableRow(row.label, control=row.control is not None, siblings=tuple(shuffled))
+    return influences

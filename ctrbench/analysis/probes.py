@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
-from ctrbench.analysis.comparison import Arm, Arms, Comparison, Measure
+from ctrbench.analysis.comparison import Arm, Arms, Measure, TablePlan
 from ctrbench.analysis.measured import Influences, measured
 from ctrbench.schema import NOISES, PERMUTED, CellRecord, noise_probe
 from ctrbench.slices import Slice
@@ -61,12 +61,12 @@ class Probes:
         ]
 
 
-def probe(plan: Comparison, arms: Arms, influences: Influences) -> Probes:
+def probe(plan: TablePlan, arms: Arms, influences: Influences) -> Probes:
     """Gather what every stored cell was probed with."""
     return Probes(tuple(_noise(plan, arms, influences)), tuple(_permuted(plan, arms, influences)))
 
 
-def _noise(plan: Comparison, arms: Arms, influences: Influences) -> Iterator[NoiseFinding]:
+def _noise(plan: TablePlan, arms: Arms, influences: Influences) -> Iterator[NoiseFinding]:
     found = []
     for arm in arms.baselines.values():
         for measure in plan.measures:
@@ -98,7 +98,7 @@ def _value(record: CellRecord, measure: Measure, probed: str) -> float | None:
     return None if metrics is None else getattr(metrics, measure.metric)
 
 
-def _permuted(plan: Comparison, arms: Arms, influences: Influences) -> Iterator[PermutedFinding]:
+def _permuted(plan: TablePlan, arms: Arms, influences: Influences) -> Iterator[PermutedFinding]:
     slices: tuple[Slice | None, ...] = (None, *plan.slices)
     for arm in arms.all:
         for measure in (Measure("gauc", slice_) for slice_ in slices):

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ctrbench.analysis.matrices import comparison_table
+from ctrbench.analysis.matrices import Records, headline_deltas
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.injection import BASELINE
 from ctrbench.plan import Matrix
-from ctrbench.schema import CellRecord
 from ctrbench.stats.ranks import Ranking, rank
 from ctrbench.workspace import Workspace
 
-Deltas = dict[tuple[str, str], float]  # (version, mode) -> mean delta of the headline, pp
-Records = Mapping[str, CellRecord]  # by cell hash
+Deltas = dict[tuple[str, str], float]  # names of version and mode -> mean delta of the headline, pp
 
 
 @dataclass(frozen=True)
@@ -64,12 +62,9 @@ def rankings(workspace: Workspace, stored: Sequence[tuple[Matrix, Records]]) -> 
 
 
 def _deltas(workspace: Workspace, matrix: Matrix, records: Records) -> Deltas:
-    table = comparison_table(workspace, matrix, records)
     return {
-        (line.label, column): entry.delta.mean_pp
-        for line in table.blocks[0].lines
-        for column, entry in zip(table.columns, line.entries, strict=True)
-        if entry.delta is not None and not line.control and line.label != line.against
+        (one.row.label, one.column.label): delta.mean_pp
+        for one, delta in headline_deltas(workspace, matrix, records).items()
     }
 
 

@@ -8,13 +8,24 @@ from statistics import fmean
 from typing import Literal
 
 from ctrbench.analysis.caption import caption
-from ctrbench.analysis.comparison import Arm, Arms, Comparison, Measure, Metric, gather
+from ctrbench.analysis.comparison import (
+    Arm,
+    Arms,
+    Comparison,
+    Measure,
+    Metric,
+    TablePlan,
+    gather,
+)
 from ctrbench.analysis.conditions import MARK, differences
 from ctrbench.analysis.judging import Influences, Judged, judge
 from ctrbench.analysis.verdicts import Verdicts, verdicts
 from ctrbench.analysis.warnings import warnings
+from ctrbench.plan import Column, Row
 from ctrbench.schema import CellRecord
 from ctrbench.stats import Delta, Inference, Share, paired_delta
+
+BASELINE = "Baseline"  # its name for people
 
 
 @dataclass(frozen=True)
@@ -61,15 +72,29 @@ class Entry:
 class Line:
     """A row of a block; one entry per column."""
 
-    label: str
-    against: str  # label of what it is set against
-    control: bool
+    row: Row | None  # None: the baseline itself
+    reference: Row | None  # a shuffled sibling; None: the baseline
     entries: tuple[Entry, ...]
 
     @property
+    def label(self) -> str:
+        """Return the row's name for people."""
+        return self.row.label if self.row else BASELINE
+
+    @property
+    def against(self) -> str:
+        """Return the name of what it is compared with."""
+        return self.reference.label if self.reference else BASELINE
+
+    @property
+    def control(self) -> bool:
+        """Whether it stands below the versions."""
+        return self.row is not None and self.row.control is not None
+
+    @property
     def title(self) -> str:
-        """The first column; names the sibling where there may be several."""
-        return self.label if self.against == BASELINE else f"{self.label} vs {self.against}"
+        """Return the first column; it names the sibling where there may be several."""
+        return f"{self.label} vs {self.against}" if self.reference else self.label
 
 
 @dataclass(frozen=True)
@@ -103,15 +128,17 @@ class ComparisonTable:
 
     dataset: str
     caption: tuple[str, ...]
-    columns: tuple[str, ...]
+    columns: tuple[Column, ...]
     seeds: tuple[int, ...]
     blocks: tuple[Block, ...]
     verdicts: Verdicts | None  # None: nothing could be judged
     footnotes: tuple[Footnote, ...]
     warnings: tuple[str, ...]
 
-
-BASELINE = "Baseline"
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Return the columns' names for people."""
+        return tuple(column.label for column in self.columns)
 
 
 def _signed(points: float) -> str:
@@ -119,7 +146,7 @@ def _signed(points: float) -> str:
 
 
 def compare(
-    plan: Comparison, records: Mapping[str, CellRecord], influences: Influences | None = None
+    plan: TablePlan, records: Mapping[str, CellRecord], influences: Influences | None = None
 ) -> ComparisonTable:
     """The table of a matrix from whatever of it is stored.
 
@@ -151,10 +178,10 @@ def compare(
 class _Builder:
     """Makes blocks and numbers their footnotes as they come up."""
 
-    plan: Comparison
+    plan: TablePlan
     arms: Arms
     judged: Judged
-    marked: set[str]  # labels of arms trained under other conditions
+    marked: set[Arm]  # trained under other conditions
     numbers: dict[str, int]  # footnote text -> number
 
     def blocks(self, measure: Measure) -> Iterator[Block]:
@@ -167,9 +194,12 @@ class _Builder:
             measure.metric,
             key,
             "baseline",
-            (self._baseline_line(measure), *self._lines(measure)),
+            (
+                self._baseline_line(measure),
+                *self._lines(measure, self.arms.against_baseline()),
+            ),
         )
-        siblings = tuple(self._sibling_lines(measure))
+        siblings = tuple(self._lines(measure, self.arms.against_siblings()))
         if siblings:
             title = f"{measure.title}, delta against the shuffled sibling, pp{exploratory}"
             yield Block(title, "", measure.metric, key, "shuffled", siblings)
@@ -179,13 +209,10 @@ class _Builder:
         ceiling = getattr(self.plan.ceiling, measure.metric, None)
         if ceiling is None:
             return
-        lines = []
-        for row in sorted(self.plan.rows, key=lambda row: row.control):
-            entries = [
-                self._share(self.arms.cells[row.label, column], measure)
-                for column in self.plan.columns
-            ]
-            lines.append(Line(row.label, BASELINE, row.control, tuple(entries)))
+        lines = [
+            Line(row, None, tuple(self._share(comparison, measure) for comparison in line))
+            for (row, _), line in _by_line(self.arms.against_baseline())
+        ]
         yield Block(
             f"{measure.title}, share of the attainable gain",
             f"The probability that clicks were drawn from reaches {ceiling:.4f}; what it is above "
@@ -196,10 +223,10 @@ class _Builder:
             tuple(lines),
         )
 
-    def _share(self, arm: Arm, measure: Measure) -> Entry:
-        share = self.judged.shares.get((arm.label, measure.key))
+    def _share(self, comparison: Comparison, measure: Measure) -> Entry:
+        arm, baseline = self.arms.arm(comparison), self.arms.reference(comparison)
+        share = self.judged.shares.get((comparison, measure))
         notes = list(_failures(arm))
-        baseline = self.arms.baseline(arm.column)
         paired = len(arm.done.keys() & baseline.done.keys())
         if share is None and paired == 1:
             notes.append("One seed has no interval.")
@@ -210,45 +237,53 @@ class _Builder:
     def _baseline_line(self, measure: Measure) -> Line:
         entries = []
         for column in self.plan.columns:
-            arm = self.arms.baseline(column)
-            entry = self._entry(arm, arm, measure)
+            arm = self.arms.baselines[column.trained]
+            values = arm.values(measure)
+            entry = self._entry(arm, arm, measure, paired_delta(values, values))
             if entry.delta is not None:  # zero by definition, so without an error
                 entry = replace(entry, delta=replace(entry.delta, standard_error_pp=None), marks=())
             entries.append(entry)
-        return Line(BASELINE, BASELINE, False, tuple(entries))
+        return Line(None, None, tuple(entries))
 
-    def _lines(self, measure: Measure) -> Iterator[Line]:
-        for row in sorted(self.plan.rows, key=lambda row: row.control):
+    def _lines(self, measure: Measure, comparisons: Iterable[Comparison]) -> Iterator[Line]:
+        """The versions first, then the controls."""
+        for (row, reference), line in _by_line(comparisons):
             entries = [
-                self._entry(self.arms.cells[row.label, column], self.arms.baseline(column), measure)
-                for column in self.plan.columns
+                replace(
+                    self._entry(
+                        self.arms.arm(one),
+                        self.arms.reference(one),
+                        measure,
+                        self.judged.deltas.get((one, measure)),
+                    ),
+                    inference=self.judged.get(one, measure),
+                )
+                for one in line
             ]
-            yield Line(row.label, BASELINE, row.control, tuple(entries))
+            yield Line(row, reference, tuple(entries))
 
-    def _sibling_lines(self, measure: Measure) -> Iterator[Line]:
-        cells = self.arms.cells
-        for row in self.plan.rows:
-            for sibling in self.arms.siblings(row):
-                entries = [
-                    self._entry(cells[row.label, column], cells[sibling, column], measure)
-                    for column in self.plan.columns
-                ]
-                yield Line(row.label, sibling, False, tuple(entries))
-
-    def _entry(self, arm: Arm, reference: Arm, measure: Measure) -> Entry:
-        delta = paired_delta(arm.values(measure), reference.values(measure))
+    def _entry(self, arm: Arm, reference: Arm, measure: Measure, delta: Delta | None) -> Entry:
         notes = [*_failures(arm), *_limits(arm, reference, measure, delta, self.plan.seeds)]
-        place = self._place(arm, reference, notes, delta is not None)
-        return replace(place, delta=delta, inference=self.judged.get(arm, reference, measure))
+        return replace(self._place(arm, reference, notes, delta is not None), delta=delta)
 
     def _place(self, arm: Arm, reference: Arm, notes: list[str], told: bool) -> Entry:
         """An entry without its number: whether it has one, its marks, its cells."""
         marks = [str(self.numbers.setdefault(note, len(self.numbers) + 1)) for note in notes]
-        if told and {arm.label, reference.label} & self.marked:
+        if told and {arm, reference} & self.marked:
             marks.append(MARK)
         hashes = tuple(arm.hashes[seed] for seed in self.plan.seeds if seed in arm.hashes)
         status = "done" if told else "failed" if arm.failed and not arm.done else "missing"
         return Entry(status, None, tuple(marks), hashes)
+
+
+def _by_line(
+    comparisons: Iterable[Comparison],
+) -> Iterable[tuple[tuple[Row, Row | None], list[Comparison]]]:
+    """Comparisons by row and reference, each in the order of columns; controls come last."""
+    lines: dict[tuple[Row, Row | None], list[Comparison]] = {}
+    for one in comparisons:
+        lines.setdefault((one.row, one.reference), []).append(one)
+    return sorted(lines.items(), key=lambda line: line[0][0].control is not None)
 
 
 def _failures(arm: Arm) -> Iterator[str]:
@@ -269,7 +304,7 @@ def _limits(
             yield f"{len(delta.seeds)} of {len(seeds)} seeds: {_listed(delta.seeds)}."
         if len(delta.seeds) == 1 and arm is not reference:
             yield "One seed: how much the difference varies from seed to seed is not known."
-    elif not arm.done or not (reference.run or not reference.column):
+    elif not arm.done or not (reference.run or reference.row is None):
         return  # one of the two was not run: the dash says so
     elif arm.values(measure):
         yield "Run, but what it is set against has no finished cell of the same seed."

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
 from ctrbench.analysis.caption import NAMES
-from ctrbench.analysis.comparison import Arm, Arms, Comparison, Measure
+from ctrbench.analysis.comparison import Arms, Comparison, Measure, TablePlan
 from ctrbench.analysis.judging import Judged
 from ctrbench.stats import Inference
 
@@ -26,9 +25,16 @@ HEAD = (
 class VerdictLine:
     """One judged comparison; `inference` holds the numbers at full precision."""
 
-    subject: str  # `centred / sim_score against the baseline`
+    comparison: Comparison
     verdict: str  # `not decided: +0.42 pp, between -0.15 and +0.99`
     inference: Inference
+
+    @property
+    def subject(self) -> str:
+        """Return what is compared: `centred / sim_score against the baseline`."""
+        sibling = self.comparison.reference
+        name = f"its {sibling.label}" if sibling else "the baseline"
+        return f"{self.comparison.label} against {name}"
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -53,15 +59,14 @@ class Verdicts:
     reading: tuple[str, ...]  # sentences
 
 
-def verdicts(plan: Comparison, arms: Arms, judged: Judged) -> Verdicts | None:
+def verdicts(plan: TablePlan, arms: Arms, judged: Judged) -> Verdicts | None:
     """The headline's verdicts; None if nothing could be judged."""
     headline, metric = Measure(plan.headline), NAMES[plan.headline]
     lines = []
-    for arm, reference, name in _pairs(plan, arms):
-        inference = judged.get(arm, reference, headline)
-        if inference is not None:
-            verdict = phrase(inference, plan.margin)
-            lines.append(VerdictLine(f"{arm.label} against {name}", verdict, inference))
+    for comparison in arms.comparisons:
+        inference = judged.get(comparison, headline)
+        if inference is not None and not comparison.control:
+            lines.append(VerdictLine(comparison, phrase(inference, plan.margin), inference))
     if not lines:
         return None
     lines.sort(key=lambda line: -line.inference.estimate)
@@ -87,15 +92,7 @@ def phrase(inference: Inference, margin: float) -> str:
     return f"{told}: {100 * inference.estimate:+.2f} pp, between {low:+.2f} and {high:+.2f}"
 
 
-def _pairs(plan: Comparison, arms: Arms) -> Iterator[tuple[Arm, Arm, str]]:
-    for row in (row for row in plan.rows if not row.control):
-        for column in plan.columns:
-            yield arms.cells[row.label, column], arms.baseline(column), "the baseline"
-            for sibling in arms.siblings(row):
-                yield arms.cells[row.label, column], arms.cells[sibling, column], f"its {sibling}"
-
-
-def _reading(plan: Comparison) -> str:
+def _reading(plan: TablePlan) -> str:
     return (
         f"Better or worse: zero lies outside the range. No worse: a loss of {100 * plan.margin:g} "
         "pp or more does. Can hide: a smaller effect would be missed more than once in five "

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from statistics import fmean
 
 from ctrbench.analysis.caption import NAMES, REFERENCE, mean_metric, repeat_differences
-from ctrbench.analysis.comparison import Arm, Arms, Comparison, Measure
+from ctrbench.analysis.comparison import Arm, Arms, Measure, TablePlan
 from ctrbench.analysis.judging import Judged
 from ctrbench.settings import TrainingSettings
 from ctrbench.stats import FEWEST_ITEMS, FEWEST_USERS, FEWEST_WORTH, Inference
@@ -27,7 +27,7 @@ FEWEST_STEPS = 100  # of training, below which a model has hardly left its start
 ROUNDING = 1e-7  # of metrics: what another processor's last digits come to
 
 
-def warnings(plan: Comparison, arms: Arms, judged: Judged) -> tuple[str, ...]:
+def warnings(plan: TablePlan, arms: Arms, judged: Judged) -> tuple[str, ...]:
     """The lines under a table; none if nothing is amiss."""
     found = [
         *plan.dataset.findings,
@@ -92,7 +92,7 @@ def _below_chance(judged: Judged) -> Iterator[str]:
         )
 
 
-def _real_time(plan: Comparison) -> Iterator[str]:
+def _real_time(plan: TablePlan) -> Iterator[str]:
     """A snapshot whose states hold outcomes of the evaluation group."""
     manifest = plan.dataset
     derived = manifest.history == "derived"
@@ -104,7 +104,7 @@ def _real_time(plan: Comparison) -> Iterator[str]:
         )
 
 
-def _repeat(plan: Comparison, arms: Arms) -> str:
+def _repeat(plan: TablePlan, arms: Arms) -> str:
     """The A/A arm, where anything differs."""
     differing = {
         name: value
@@ -120,14 +120,14 @@ def _repeat(plan: Comparison, arms: Arms) -> str:
     )
 
 
-def _controls(plan: Comparison, arms: Arms, judged: Judged) -> str:
+def _controls(plan: TablePlan, arms: Arms, judged: Judged) -> str:
     """Null versions that beat the baseline: what helps there is no information in images."""
     found = [
         (arm, inference)
         for arm, inference in _against_baseline(plan, arms, judged, control=True)
         if inference.estimate > 0
     ]
-    asked = sum(row.control for row in plan.rows) * len(plan.columns)
+    asked = sum(one.control for one in arms.against_baseline())
     told = [
         f"{arm.label} {100 * inference.estimate:+.2f} pp (p {inference.p_value:.2g})"
         for arm, inference in found
@@ -141,7 +141,7 @@ def _controls(plan: Comparison, arms: Arms, judged: Judged) -> str:
     )
 
 
-def _wide(plan: Comparison, arms: Arms, judged: Judged) -> str:
+def _wide(plan: TablePlan, arms: Arms, judged: Judged) -> str:
     """Comparisons in which the effect that the file asks for could hide."""
     if plan.effect is None:
         return ""
@@ -156,7 +156,7 @@ def _wide(plan: Comparison, arms: Arms, judged: Judged) -> str:
     )
 
 
-def _few_seeds(plan: Comparison, arms: Arms, judged: Judged) -> str:
+def _few_seeds(plan: TablePlan, arms: Arms, judged: Judged) -> str:
     """Two seeds always; three where more of the variance is theirs than the users'."""
     if len(plan.seeds) == len(arms.first.done) == 2:
         return (
@@ -175,7 +175,7 @@ def _few_seeds(plan: Comparison, arms: Arms, judged: Judged) -> str:
     )
 
 
-def _leaks(plan: Comparison, arms: Arms, judged: Judged) -> Iterator[str]:
+def _leaks(plan: TablePlan, arms: Arms, judged: Judged) -> Iterator[str]:
     """What hardly comes about without outcomes of the test period in the input."""
     large = [
         f"{arm.label} {100 * inference.estimate:+.2f} pp"
@@ -187,11 +187,11 @@ def _leaks(plan: Comparison, arms: Arms, judged: Judged) -> Iterator[str]:
             f"Suspiciously good: {', '.join(large)} of {NAMES[plan.headline]}; published image "
             "embeddings gain up to 1.6 pp. Were the vectors trained on clicks after pretrain?"
         )
-    key = Measure(plan.headline).key
+    headline = Measure(plan.headline)
     above = [
-        f"{arm.label} {100 * share.value:.0f} %"
-        for arm in arms.cells.values()
-        if (share := judged.shares.get((arm.label, key))) is not None and share.low > 1
+        f"{comparison.label} {100 * share.value:.0f} %"
+        for comparison in arms.against_baseline()
+        if (share := judged.shares.get((comparison, headline))) is not None and share.low > 1
     ]
     if above:
         yield (
@@ -200,11 +200,11 @@ def _leaks(plan: Comparison, arms: Arms, judged: Judged) -> Iterator[str]:
         )
     better = [
         f"{arm.label} by {100 * (own - usual):.2f} pp"
-        for arm in arms.cells.values()
-        if (usual := _test_over_training(arms.baseline(arm.column))) is not None
+        for arm, baseline in ((arms.arm(c), arms.reference(c)) for c in arms.against_baseline())
+        if (usual := _test_over_training(baseline)) is not None
         and (own := _test_over_training(arm)) is not None
         and own > usual + BETTER_THAN_TRAINING
-        and (mean_metric(arm, "auc") or 0) > (mean_metric(arms.baseline(arm.column), "auc") or 1)
+        and (mean_metric(arm, "auc") or 0) > (mean_metric(baseline, "auc") or 1)
     ]
     if better:
         yield (
@@ -230,18 +230,16 @@ def _training_auc(arm: Arm) -> float | None:
 
 
 def _against_baseline(
-    plan: Comparison, arms: Arms, judged: Judged, control: bool
+    plan: TablePlan, arms: Arms, judged: Judged, control: bool
 ) -> Iterator[tuple[Arm, Inference]]:
     """The headline of every control, or of everything else."""
-    for row in plan.rows:
-        for column in plan.columns if row.control == control else ():
-            arm = arms.cells[row.label, column]
-            inference = judged.get(arm, arms.baseline(column), Measure(plan.headline))
-            if inference is not None:
-                yield arm, inference
+    for comparison in arms.against_baseline():
+        inference = judged.get(comparison, Measure(plan.headline))
+        if inference is not None and comparison.control == control:
+            yield arms.arm(comparison), inference
 
 
-def _weak_baseline(plan: Comparison, arms: Arms) -> Iterator[str]:
+def _weak_baseline(plan: TablePlan, arms: Arms) -> Iterator[str]:
     simple = getattr(plan.reference, plan.headline, None)
     for arm in arms.baselines.values():
         mean = mean_metric(arm, plan.headline)
@@ -267,7 +265,7 @@ def _few_steps(arms: Arms) -> Iterator[str]:
                 )
 
 
-def _few_users(plan: Comparison, arms: Arms) -> str:
+def _few_users(plan: TablePlan, arms: Arms) -> str:
     """Whole test period and slices in one line, with the number of users in each."""
     few = []
     for measure in (Measure("gauc"), *(Measure("gauc", slice_) for slice_ in plan.slices)):
@@ -281,7 +279,7 @@ def _few_users(plan: Comparison, arms: Arms) -> str:
     return f"Fewer than {FEWEST_USERS} evaluable users carry GAUC on {'; '.join(few)}."
 
 
-def _heavy_users(plan: Comparison, arms: Arms, judged: Judged) -> str:
+def _heavy_users(plan: TablePlan, arms: Arms, judged: Judged) -> str:
     """Measures that a handful of users decide, however many there are."""
     heavy = _below(plan, arms, judged, lambda one: one.worth, FEWEST_WORTH)
     if not heavy:
@@ -292,7 +290,7 @@ def _heavy_users(plan: Comparison, arms: Arms, judged: Judged) -> str:
     )
 
 
-def _heavy_items(plan: Comparison, arms: Arms, judged: Judged) -> str:
+def _heavy_items(plan: TablePlan, arms: Arms, judged: Judged) -> str:
     """Measures whose item variance rests on a handful of items."""
     heavy = _below(plan, arms, judged, lambda one: one.items_worth, FEWEST_ITEMS)
     if not heavy:
@@ -304,7 +302,7 @@ def _heavy_items(plan: Comparison, arms: Arms, judged: Judged) -> str:
 
 
 def _below(
-    plan: Comparison,
+    plan: TablePlan,
     arms: Arms,
     judged: Judged,
     worth: Callable[[Inference], float],
@@ -313,7 +311,7 @@ def _below(
     """The measures whose effective number is below a limit, with that number; empty if none is."""
     found = []
     for measure in plan.measures:
-        known = (judged.get(arm, arms.baseline(arm.column), measure) for arm in arms.cells.values())
+        known = (judged.get(one, measure) for one in arms.against_baseline())
         number = next((worth(one) for one in known if one is not None), math.inf)
         if number < fewest:
             where = measure.slice.title if measure.slice else "the test period"
@@ -321,13 +319,13 @@ def _below(
     return "; ".join(found)
 
 
-def _coverage(plan: Comparison, arms: Arms) -> list[str]:
+def _coverage(plan: TablePlan, arms: Arms) -> list[str]:
     """A version whose vectors miss most of what the model sees; rare items alone do not count."""
     lines = []
-    for row in (row for row in plan.rows if not row.control):  # a control covers what its row does
-        records = [
-            r for column in plan.columns for r in arms.cells[row.label, column].done.values()
-        ]
+    for row in (
+        row for row in plan.rows if row.control is None
+    ):  # a control covers what its row does
+        records = [r for column in plan.columns for r in arms.cells[row, column].done.values()]
         facts = next((r.facts for r in records if "coverage_targets" in r.facts), {})
         shares = {
             name: facts.get(f"coverage_{name}", 1.0) for name in ("targets", "slots", "items")

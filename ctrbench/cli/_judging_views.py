@@ -99,8 +99,8 @@ def power_table(workspace: Workspace, matrix: Matrix, effect: float) -> str:
     """Per comparison the seeds and users it takes to see the effect."""
     records = complete(workspace, matrix, stored_records(workspace, matrix.cells()))
     found = {
-        name: inference
-        for name, inference in judged(workspace, matrix, records).items()
+        comparison.title: inference
+        for comparison, inference in judged(workspace, matrix, records).items()
         if len(inference.seeds) > 1
     }
     if not found:

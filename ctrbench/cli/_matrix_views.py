@@ -32,9 +32,11 @@ def print_states(outcome: Outcome, effect: float) -> None:
     told = f"After {len(seeds)} seeds, judged at most {outcome.looks} times, for an effect of "
     console.print(f"{told}{100 * effect:g} pp:", highlight=False)
     margin = outcome.matrix.file.margin
-    for name, state in outcome.states.items():
+    for comparison, state in outcome.states.items():
         told = f"no worse by more than {margin}" if state == "no worse" else state
-        console.print(f"- {name}: {told}", highlight=False, markup=False, soft_wrap=True)
+        console.print(
+            f"- {comparison.title}: {told}", highlight=False, markup=False, soft_wrap=True
+        )
     console.print(
         "The looks are paid for in these intervals. `ctrbench tables` judges the seeds that the "
         "file names; adding these to it and judging again would not pay for them.",

@@ -12,9 +12,11 @@ import typer
 from ctrbench.cli._drawings import require_drawable
 from ctrbench.cli.matrix import BenchmarkArgument
 from ctrbench.errors import ConfigError, CtrBenchError
+from ctrbench.injection import BASELINE
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
+    from ctrbench.analysis import Comparison
     from ctrbench.plan import Matrix
     from ctrbench.runner.cost import Cost
     from ctrbench.schema import CellRecord
@@ -33,10 +35,15 @@ AXES = {
 class Place:
     """One arm: what it gains on the headline metric, a fraction, and what it costs."""
 
-    name: str
+    comparison: Comparison | None  # with the baseline; None: the baseline itself
     gain: Inference | None  # None: not stored, or the baseline
     cost: Cost
     train_s: float | None  # None: not stored
+
+    @property
+    def name(self) -> str:
+        """Return the arm's name."""
+        return self.comparison.label if self.comparison else BASELINE
 
     def at(self, against: str) -> float | None:
         """Where it stands on an axis of costs."""
@@ -92,17 +99,17 @@ def _places(
     workspace: Workspace,
     matrix: Matrix,
     records: dict[str, CellRecord],
-    gains: dict[str, Inference],
+    gains: dict[Comparison, Inference],
 ) -> tuple[list[Place], list[str]]:
     """The arms that could be measured, the baseline first, and why the others could not."""
     import torch
 
+    from ctrbench.analysis import Comparison
     from ctrbench.runner.cost import measure_cost
 
     seeds, threads = matrix.file.seeds, torch.get_num_threads()
-    arms = [("none", None, None)]
-    arms += [
-        (f"{row.label} / {column.label}", row, column)
+    compared = [
+        Comparison(row, column)
         for row in matrix.rows
         if row.control is None
         for column in matrix.columns
@@ -111,20 +118,22 @@ def _places(
     refused = []
     torch.set_num_threads(1)
     try:
-        for name, row, column in arms:
+        for comparison in (None, *compared):
+            row = comparison.row if comparison else None
+            column = comparison.column if comparison else None
             hashes = [matrix.cell(row, column, seed).hash for seed in seeds]
             done = [records[h] for h in hashes if h in records and records[h].status == "done"]
             try:
                 measured = measure_cost(workspace, matrix.cell(row, column, seeds[0]))
             except CtrBenchError as error:
-                if row is None:
+                if comparison is None:
                     raise
-                refused.append(f"{name}: {error}")
+                refused.append(f"{comparison.label}: {error}")
                 continue
             took = [record.seconds["train"] for record in done if "train" in record.seconds]
             train_s = fmean(took) if took else None
-            gain = gains.get(f"{name} against Baseline")
-            places.append(Place(name, gain, measured, train_s))
+            gain = gains.get(comparison) if comparison else None
+            places.append(Place(comparison, gain, measured, train_s))
     finally:
         torch.set_num_threads(threads)
     return places, refused
@@ -175,25 +184,28 @@ def _draw(places: list[Place], against: str, headline: str, output: Path) -> Non
     from ctrbench.cli._drawings import new_figure, save
 
     shown = [
-        (place.name, x, place.gain)
+        (place.comparison, x, place.gain)
         for place in places
-        if place.gain is not None and (x := place.at(against)) is not None
+        if place.comparison is not None
+        and place.gain is not None
+        and (x := place.at(against)) is not None
     ]
     if not shown:
         raise ConfigError("no gain is stored yet: `ctrbench run` the file first.")
     figure = new_figure(10, 5)
     axes = figure.add_subplot()
-    versions, modes = (list(dict.fromkeys(part)) for part in zip(*_parts(shown), strict=True))
-    for (name, x, gain), (version, mode) in zip(shown, _parts(shown), strict=True):
+    versions = list(dict.fromkeys(one.row for one, *_ in shown))
+    modes = list(dict.fromkeys(one.column for one, *_ in shown))
+    for one, x, gain in shown:
         reach = [[100 * (gain.estimate - gain.low)], [100 * (gain.high - gain.estimate)]]
         axes.errorbar(
             x,
             100 * gain.estimate,
             yerr=reach,
-            fmt=MARKS[versions.index(version) % len(MARKS)],
-            color=f"C{modes.index(mode)}",
+            fmt=MARKS[versions.index(one.row) % len(MARKS)],
+            color=f"C{modes.index(one.column)}",
             capsize=2,
-            label=name,
+            label=one.label,
         )
     front = _front([(x, gain.estimate) for _, x, gain in shown])
     ends = [x for x, _ in front], [100 * y for _, y in front]
@@ -203,11 +215,6 @@ def _draw(places: list[Place], against: str, headline: str, output: Path) -> Non
     axes.set_ylabel(f"{headline.upper()} over the baseline, pp, 95 % interval")
     figure.legend(loc="outside right upper", fontsize=8)
     save(figure, output)
-
-
-def _parts(shown: list[tuple[str, float, Inference]]) -> list[tuple[str, str]]:
-    """Version and mode of each arm."""
-    return [(version, mode) for version, _, mode in (name.partition(" / ") for name, *_ in shown)]
 
 
 def _front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -13,7 +13,8 @@ from ctrbench.errors import ConfigError
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ctrbench.plan import Matrix
+    from ctrbench.analysis import Comparison
+    from ctrbench.plan import Column, Matrix
     from ctrbench.stats import Inference
 
 Points = list[tuple[float, "Inference"]]  # value of the setting, what was gained
@@ -56,17 +57,19 @@ def curve(
         typer.echo(f"wrote {output}")
 
 
-def _curves(matrix: Matrix, setting: str, gains: dict[str, Inference]) -> dict[str, Points]:
+def _curves(matrix: Matrix, setting: str, gains: dict[Comparison, Inference]) -> dict[str, Points]:
     """The points of every version and column that differ in the setting alone."""
-    varied: dict[str, dict[float, str]] = {}  # the column without the setting -> value -> column
+    from ctrbench.analysis import Comparison
+
+    varied: dict[str, dict[float, Column]] = {}  # name without the setting -> value -> column
     for column in matrix.columns:
         settings = (column.settings, column.training)
         value = next((getattr(one, setting) for one in settings if hasattr(one, setting)), None)
         if isinstance(value, int | float) and not isinstance(value, bool):
             parts = column.label.split()
             rest = " ".join(part for part in parts if not part.startswith(f"{setting}="))
-            varied.setdefault(rest, {})[value] = column.label
-    varied = {rest: labels for rest, labels in varied.items() if len(labels) > 1}
+            varied.setdefault(rest, {})[value] = column
+    varied = {rest: columns for rest, columns in varied.items() if len(columns) > 1}
     if not varied:
         raise ConfigError(
             f"nothing in this file takes several numbers for {setting}; write a list, such as "
@@ -74,11 +77,11 @@ def _curves(matrix: Matrix, setting: str, gains: dict[str, Inference]) -> dict[s
         )
     curves = {}
     for row in matrix.rows:
-        for rest, labels in varied.items():
+        for rest, columns in varied.items():
             found = [
-                (value, gains[name])
-                for value, label in sorted(labels.items())
-                if (name := f"{row.label} / {label} against Baseline") in gains
+                (value, gains[place])
+                for value, column in sorted(columns.items(), key=lambda item: item[0])
+                if (place := Comparison(row, column)) in gains
             ]
             if found:
                 curves[f"{row.label} / {rest}"] = found

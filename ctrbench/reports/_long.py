@@ -70,5 +70,5 @@ def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:
         }
         for block in table.blocks
         for line in block.lines
-        for column, entry in zip(table.columns, line.entries, strict=True)
+        for column, entry in zip(table.headers, line.entries, strict=True)
     ]

@@ -28,7 +28,7 @@ class Json(Report):
             "dataset": table.dataset,
             "caption": table.caption,
             "seeds": table.seeds,
-            "columns": table.columns,
+            "columns": table.headers,
             "rows": long_rows(table),
             "verdicts": _verdicts(table),
             "footnotes": [asdict(note) for note in table.footnotes],

@@ -58,7 +58,7 @@ def _table(block: Block, table: ComparisonTable, first: bool) -> str:
         rf"\caption{{{escape(' '.join(part for part in says if part))}}}",
         rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
         r"\toprule",
-        _row(["", *map(escape, table.columns)]),
+        _row(["", *map(escape, table.headers)]),
         r"\midrule",
         *_rows(block.lines),
         r"\bottomrule",

@@ -37,7 +37,7 @@ def escape(text: str) -> str:
 
 
 def _grid(block: Block, table: ComparisonTable) -> str:
-    head = ["", *(escape(column) for column in table.columns)]
+    head = ["", *(escape(column) for column in table.headers)]
     rows = [_row(head), _row(["---", *("---:" for _ in table.columns)])]
     controls_follow = True
     for line in block.lines:

@@ -21,7 +21,7 @@ class Text(Report):
     def render(self, table: ComparisonTable) -> str:
         """Caption, blocks, verdicts, footnotes and warnings, a blank line between them."""
         parts = ["\n".join(_wrapped(" ".join(table.caption)))]
-        parts += ["\n".join(_block(block, table.columns)) for block in table.blocks]
+        parts += ["\n".join(_block(block, table.headers)) for block in table.blocks]
         parts += ["\n".join(_verdicts(table.verdicts))] if table.verdicts else []
         notes = [_wrapped(note.text, _superscript((note.mark,)) + " ") for note in table.footnotes]
         alarms = [_wrapped(warning, "Warning: ") for warning in table.warnings]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import count, islice
 from typing import Literal
 
+from ctrbench.analysis import Comparison
 from ctrbench.errors import ConfigError
 from ctrbench.plan import Matrix
 from ctrbench.runner.run import Observer, run_matrix
@@ -16,7 +17,7 @@ from ctrbench.workspace import Workspace
 
 State = Verdict | Literal["undecidable on this test set", "out of budget"]
 FEWEST_SEEDS = 3  # of the first look; one seed says nothing of seeds, two next to nothing
-Judge = Callable[[Matrix, dict[str, CellRecord], int], Mapping[str, Inference]]
+Judge = Callable[[Matrix, dict[str, CellRecord], int], Mapping[Comparison, Inference]]
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Outcome:
     matrix: Matrix  # with all seeds that were used
     records: dict[str, CellRecord]
     looks: int  # that were planned, whether needed or not
-    states: Mapping[str, State]  # by comparison
+    states: Mapping[Comparison, State]
 
 
 def looks(first: int, most: int) -> list[int]:
@@ -81,12 +82,14 @@ def run_until_decided(
     margin = parse_points(matrix.file.margin, "margin")
     planned = looks(first, most_seeds)
     records: dict[str, CellRecord] = {}
-    states: dict[str, State] = {}
+    states: dict[Comparison, State] = {}
     for seeds in planned:
         matrix = _with_seeds(matrix, seeds)
         records = run_matrix(workspace, matrix, jobs, retry_failed, observer)
         found = judge(matrix, records, len(planned))
-        states = {name: _state(one, effect, margin, len(found)) for name, one in found.items()}
+        states = {
+            comparison: _state(one, effect, margin, len(found)) for comparison, one in found.items()
+        }
         if states and all(state != "out of budget" for state in states.values()):
             break
     return Outcome(matrix, records, len(planned), states)

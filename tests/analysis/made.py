@@ -2,8 +2,11 @@
 
 from typing import Any
 
-from ctrbench.analysis import Comparison, Row
+from ctrbench.analysis import TablePlan
+from ctrbench.injection import load_mode
+from ctrbench.plan import Column, Row
 from ctrbench.schema import Cell, CellRecord, Control, DatasetManifest, Metrics, Split
+from ctrbench.settings import TrainingSettings
 from ctrbench.slices import Slice
 
 DRAMA = Slice(field="genres", value="Drama")
@@ -103,17 +106,22 @@ def arm(label: str, deltas_pp: tuple[float, ...], **changes: Any) -> dict[str, C
     return by_hash(*(record(label, s, v + d / 100, **changes) for s, (v, d) in pairs))
 
 
-def plan(**changes: Any) -> Comparison:
+def row(name: str) -> Row:
+    """`raw`, or `raw@shuffled`."""
+    version, _, control = name.partition("@")
+    return Row(version, Control(kind=control) if control else None)
+
+
+def column(label: str, trained: str = "", **training: Any) -> Column:
+    """A mode with its settings, as a label says."""
+    name = label.partition(" ")[0]
+    return Column(name, load_mode(name, {}), label, TrainingSettings(**training), trained)
+
+
+def plan(**changes: Any) -> TablePlan:
     seeds = changes.get("seeds", (0, 1, 2))
-    rows = changes.get(
-        "rows",
-        (
-            Row("raw", siblings=("raw@shuffled",)),
-            Row("raw@shuffled", control=True),
-            Row("pca_64"),
-        ),
-    )
-    columns = changes.get("columns", ("vector", "cluster_id codebook_size=200"))
+    rows = changes.get("rows", (row("raw"), row("raw@shuffled"), row("pca_64")))
+    columns = changes.get("columns", (column("vector"), column("cluster_id codebook_size=200")))
     values: dict[str, Any] = {
         "dataset": manifest(),
         "headline": "gauc",
@@ -121,11 +129,11 @@ def plan(**changes: Any) -> Comparison:
         "rows": rows,
         "seeds": seeds,
         "cells": {
-            (row.label, column, seed): f"{row.label} / {column}#{seed}"
+            (row, column, seed): f"{row.label} / {column.label}#{seed}"
             for row in rows
             for column in columns
             for seed in seeds
         },
         "baselines": {"": {seed: f"Baseline#{seed}" for seed in seeds}},
     }
-    return Comparison(**{**values, **changes})
+    return TablePlan(**{**values, **changes})

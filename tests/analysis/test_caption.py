@@ -1,7 +1,7 @@
 import pytest
 
-from ctrbench.analysis import Row, compare
-from tests.analysis.made import arm, baseline, manifest, metrics, plan
+from ctrbench.analysis import compare
+from tests.analysis.made import arm, baseline, manifest, metrics, plan, row
 
 
 def test_caption_says_what_was_measured():
@@ -41,7 +41,7 @@ def test_caption_names_the_reference():
 def test_caption_of_a_weighted_data_set_without_pretrain_period_or_controls():
     data = manifest(has_weight=True, periods={"pretrain": (0, 0), "train": (0, 9), "test": (9, 12)})
     records = {**baseline(), **arm("raw / vector", (1, 1, 1))}
-    text = " ".join(compare(plan(dataset=data, rows=(Row("raw"),)), records).caption)
+    text = " ".join(compare(plan(dataset=data, rows=(row("raw"),)), records).caption)
     assert "no pretrain period: codebooks, means and PCA are fitted on train" in text
     assert "Impressions: train 9, test 3." in text
     assert "Every metric counts an impression by its sample weight." in text

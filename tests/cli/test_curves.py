@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from ctrbench.analysis import Comparison
 from ctrbench.cli.curves import _curves
 from ctrbench.errors import ConfigError
 from tests.benchmark import SMALL, matrix, write
@@ -31,8 +32,8 @@ def test_curve_says_what_the_table_says(workspace, run, tmp_path):
 
 def test_a_curve_varies_in_one_setting_alone(workspace):
     made = matrix(workspace, GRID.replace("batch_size: 256", "batch_size: 256, epochs: [1, 2]"))
-    labels = [column.label for column in made.columns]
-    gains: dict[str, Any] = {f"oracle / {label} against Baseline": label for label in labels}
+    oracle = made.rows[0]
+    gains: dict[Comparison, Any] = {Comparison(oracle, c): c.label for c in made.columns}
     sizes = _curves(made, "codebook_size", gains)
     assert list(sizes) == ["oracle / cluster_id epochs=1", "oracle / cluster_id epochs=2"]
     assert sizes["oracle / cluster_id epochs=2"] == [

@@ -1,7 +1,7 @@
-from ctrbench.analysis import Row, compare
+from ctrbench.analysis import compare
 from ctrbench.reports import render
 from ctrbench.schema import CellRecord
-from tests.analysis.made import arm, baseline, by_hash, plan, record
+from tests.analysis.made import arm, baseline, by_hash, column, plan, record, row
 
 
 def records() -> dict[str, CellRecord]:
@@ -45,9 +45,12 @@ def test_footnotes_and_warnings_follow_the_blocks():
 
 def test_a_hundred_columns_are_enough_for_many_long_ones():
     name = "a-version-with-quite-a-long-name@shuffled-within-poster_source"
-    columns = tuple(f"cluster_id codebook_size={n} learning_rate_factor=0.{n}" for n in range(7))
-    made = {key: value for c in columns for key, value in arm(f"{name} / {c}", (0.1, 0.2)).items()}
-    wide = plan(columns=columns, rows=(Row(name, control=True),))
-    text = render(compare(wide, {**baseline(), **made}), "text")
+    columns = tuple(
+        column(f"cluster_id codebook_size={n} learning_rate_factor=0.{n}") for n in range(7)
+    )
+    made = [arm(f"{name} / {c.label}", (0.1, 0.2)) for c in columns]
+    records = {key: value for one in made for key, value in one.items()}
+    wide = plan(columns=columns, rows=(row(name),))
+    text = render(compare(wide, {**baseline(), **records}), "text")
     assert max(map(len, text.splitlines())) <= 100
     assert text.count("+0.15 ± 0.05¹") == 14  # seven columns, two metrics
