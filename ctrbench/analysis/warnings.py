@@ -21,7 +21,7 @@ LEVEL = 0.05
 MOST_NAMED = 5  # arms in one warning
 CURE = (
     "Import the log again with --snapshot period; histories that are given must end before the "
-    "evaluation group (see README.md, evaluation groups)."
+    "evaluation group (see docs/evaluation_groups.md)."
 )
 FEWEST_STEPS = 100  # of training, below which a model has hardly left its start
 ROUNDING = 1e-7  # of metrics: what another processor's last digits come to
