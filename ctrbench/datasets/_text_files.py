@@ -15,12 +15,12 @@ from typing import IO, TYPE_CHECKING
 
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.impressions.database import literal, one_row, quoted
+from ctrbench.separators import separators
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
-OTHERS = (",", ";", "\t", "|")  # tried where a file's own separator does not occur in its header
 BLOCK = 1 << 24
 LONGEST_HEADER = 1 << 20
 MOST_COLUMNS = 4096
@@ -150,13 +150,11 @@ def _first_line(path: Path, encoding: str) -> str:
 
 def _separator(line: str, usual: str, path: Path) -> str:
     """The file's own separator, or the only other one that its header holds."""
-    if usual in line:
-        return usual
-    found = [other for other in OTHERS if other in line]
+    found = separators(line, usual)
     if len(found) > 1:
         listed = " and ".join(map(repr, found))
         raise DataError(f"{path}: columns are separated by {listed}? Say which: --separator.")
-    return found[0] if found else usual
+    return found[0]
 
 
 def _columns(line: str, separator: str, path: Path) -> tuple[list[str], bool]:
