@@ -170,8 +170,8 @@ def _write(runs: list[Run], before: str, impressions: int) -> None:
         "`benchmarks/speed/training.py`; do not edit.",
         "",
         "| image information | library | repeats | samples/s training | ratio | samples/s whole | "
-        "ratio | AUC | GAUC | peak memory, MB | prepared once, s |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "ratio | peak memory, MB | prepared once, s |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for arm in dict.fromkeys(run.arm for run in runs):
         ours = [run for run in runs if (run.arm, run.library) == (arm, "ctrbench")]
@@ -212,8 +212,6 @@ def _row(arm: str, library: str, own: list[Run], ours: list[Run]) -> str:
             cells.append(_range(ratios, "{:.1f}"))
         else:
             cells.append(f"{median(getattr(run, name) for run in ours) / median(speeds):.1f}")
-    for name in ("auc", "gauc"):
-        cells.append(f"{sum(one[name] for one in everything) / len(everything):.4f}")
     cells.append(f"{max(one['peak_memory_mb'] for one in everything):,.0f}")
     cells.append(f"{first['prepare_s']:.0f}")
     return f"| {' | '.join(cells)} |"
