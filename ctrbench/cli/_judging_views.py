@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ctrbench.analysis import joined
-from ctrbench.analysis.matrices import judged
+from ctrbench.analysis.power import Power
 from ctrbench.analysis.prediction_files import ComparedFiles
 from ctrbench.analysis.two_arms import Compared
-from ctrbench.errors import DataError
-from ctrbench.plan import Matrix
-from ctrbench.runner import complete, stored_records
-from ctrbench.stats import FEWEST_USERS, FEWEST_WORTH, Inference, need
+from ctrbench.stats import FEWEST_USERS, FEWEST_WORTH, Inference
 from ctrbench.stats.power import MOST_SEEDS
-from ctrbench.workspace import Workspace
 
 
 def describe(found: Compared, margin: float) -> str:
-    """The comparison in words, for a person and for a log."""
+    """Return the comparison in words, for a person and for a log.
+
+    Args:
+        found: two arms.
+        margin: >= 0, a fraction; a loss below it does not matter.
+    """
     inference, seeds = found.inference, found.inference.seeds
     low, high = 100 * inference.low, 100 * inference.high
     verdict = {
@@ -95,39 +98,31 @@ def _of_files(files: ComparedFiles) -> list[str]:
     return lines
 
 
-def power_table(workspace: Workspace, matrix: Matrix, effect: float) -> str:
-    """Per comparison the seeds and users it takes to see the effect."""
-    records = complete(workspace, matrix, stored_records(workspace, matrix.cells()))
-    found = {
-        comparison.title: inference
-        for comparison, inference in judged(workspace, matrix, records).items()
-        if len(inference.seeds) > 1
-    }
-    if not found:
-        raise DataError(
-            "power needs two stored seeds or more of the baseline and of a cell; run the matrix "
-            "first."
-        )
-    told = [f"To see {100 * effect:g} pp of {matrix.file.headline.upper()} four times in five:"]
-    for label, inference in found.items():
-        wanted = need(inference, effect, len(found))
+def describe_power(found: Sequence[Power], headline: str, effect: float) -> str:
+    """Return a line per comparison.
+
+    Args:
+        found: of one matrix.
+        headline: the metric that judges it.
+        effect: that was asked for, a fraction.
+    """
+    told = [f"To see {100 * effect:g} pp of {headline.upper()} four times in five:"]
+    for one in found:
+        label, wanted, units = one.comparison.title, one.need, _test_set(one.inference)
         if wanted.hidden:
             told.append(
                 f"- {label}: not with these test users, whatever the number of seeds (at best "
                 f"{100 * wanted.smallest_effect:.2f} pp); it takes more than {wanted.users:.2f} "
-                f"times as many {_test_set(inference)}."
+                f"times as many {units}."
             )
         elif wanted.seeds is None:
-            told.append(
-                f"- {label}: more than {MOST_SEEDS:,} seeds, or more test {_test_set(inference)}."
-            )
+            told.append(f"- {label}: more than {MOST_SEEDS:,} seeds, or more test {units}.")
         else:
-            units = _test_set(inference)
             limit = f"at best {100 * wanted.smallest_effect:.2f} pp can be seen with these {units}"
-            if not inference.variance.sampled:
+            if not one.inference.variance.sampled:
                 limit = f"these {units} set no limit that the stored seeds could tell"
             told.append(
-                f"- {label}: {wanted.seeds} seeds (stored: {len(inference.seeds)}); {limit}."
+                f"- {label}: {wanted.seeds} seeds (stored: {len(one.inference.seeds)}); {limit}."
             )
     return "\n".join(told)
 

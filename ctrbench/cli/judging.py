@@ -136,12 +136,17 @@ def power(
     ] = None,
 ) -> None:
     """How many seeds, or how many more test users, it takes to see an effect in FILE's matrix."""
-    from ctrbench.cli._judging_views import power_table
+    from ctrbench.analysis.power import required
+    from ctrbench.cli._judging_views import describe_power
     from ctrbench.matrix import read_matrix
+    from ctrbench.runner import complete, stored_records
 
     workspace: Workspace = context.obj
     matrix = read_matrix(file, workspace)
-    typer.echo(power_table(workspace, matrix, effect_of(effect, matrix.file.effect)))
+    wanted = effect_of(effect, matrix.file.effect)
+    records = complete(workspace, matrix, stored_records(workspace, matrix.cells()))
+    found = required(workspace, matrix, records, wanted)
+    typer.echo(describe_power(found, matrix.file.headline, wanted))
 
 
 def ranks(

@@ -1,0 +1,52 @@
+"""What it takes to see an effect in each comparison of a matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ctrbench.analysis.comparison import Comparison
+from ctrbench.analysis.matrices import Records, judged
+from ctrbench.errors import DataError
+from ctrbench.plan import Matrix
+from ctrbench.stats import Inference, need
+from ctrbench.stats.power import Need
+from ctrbench.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Power:
+    """What one comparison requires, beside what its stored seeds show."""
+
+    comparison: Comparison
+    inference: Inference
+    need: Need
+
+
+def required(
+    workspace: Workspace, matrix: Matrix, records: Records, effect: float
+) -> tuple[Power, ...]:
+    """Return the seeds and users that each comparison of the headline requires.
+
+    Args:
+        workspace: that holds the results.
+        matrix: checked.
+        records: of its cells, as far as they are stored.
+        effect: > 0, a fraction.
+
+    Raises:
+        DataError: no comparison has two stored seeds.
+    """
+    found = {
+        comparison: inference
+        for comparison, inference in judged(workspace, matrix, records).items()
+        if len(inference.seeds) > 1
+    }
+    if not found:
+        raise DataError(
+            "power needs two stored seeds or more of the baseline and of a cell; run the matrix "
+            "first."
+        )
+    return tuple(
+        Power(comparison, inference, need(inference, effect, len(found)))
+        for comparison, inference in found.items()
+    )
