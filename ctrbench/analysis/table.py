@@ -47,26 +47,6 @@ class Entry:
             return False
         return not found.low <= 0 <= found.high
 
-    @property
-    def text(self) -> str:
-        """As printed, without its marks: `+0.23 [+0.05, +0.41]`, `12 % [3, 21]`, `–`, `failed`.
-
-        Without influence values `+0.23 ± 0.05`, the standard error over seeds alone.
-        """
-        if self.share is not None:
-            value, low, high = (
-                round(100 * share) for share in (self.share.value, self.share.low, self.share.high)
-            )
-            return f"{value} % [{low}, {high}]"
-        if self.delta is None:
-            return "failed" if self.status == "failed" else "–"
-        mean, error = self.delta.mean_pp, self.delta.standard_error_pp
-        shown = _signed(mean)
-        if self.inference is not None:
-            low, high = 100 * self.inference.low, 100 * self.inference.high
-            return f"{shown} [{_signed(low)}, {_signed(high)}]"
-        return shown if error is None else f"{shown} ± {error:.2f}"
-
 
 @dataclass(frozen=True)
 class Line:
@@ -139,10 +119,6 @@ class ComparisonTable:
     def headers(self) -> tuple[str, ...]:
         """Return the columns' names for people."""
         return tuple(column.label for column in self.columns)
-
-
-def _signed(points: float) -> str:
-    return f"{points:+.2f}" if abs(points) >= 0.005 else "0.00"
 
 
 def compare(

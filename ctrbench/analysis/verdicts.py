@@ -10,16 +10,6 @@ from ctrbench.analysis.comparison import Arms, Comparison, Measure, TablePlan
 from ctrbench.analysis.judging import Judged
 from ctrbench.stats import Inference
 
-HEAD = (
-    "comparison",
-    "verdict",
-    "can hide, pp",
-    "p",
-    "p Holm",
-    "p BH",
-    "users / items / seeds, %",
-)
-
 
 @dataclass(frozen=True)
 class VerdictLine:
@@ -35,19 +25,6 @@ class VerdictLine:
         sibling = self.comparison.reference
         name = f"its {sibling.label}" if sibling else "the baseline"
         return f"{self.comparison.label} against {name}"
-
-    @property
-    def places(self) -> tuple[str, ...]:
-        """As printed, in the order of `HEAD`."""
-        inference = self.inference
-        within = self.inference.low <= 0 <= self.inference.high
-        hidden = f"{100 * self.inference.smallest_effect:.2f}" if within else "–"
-        known = len(inference.seeds) > 1 and inference.variance.total > 0
-        shares = " / ".join(
-            "–" if share is None else f"{100 * share:.0f}" for share in inference.shares.values()
-        )
-        p = (self.inference.p_value, self.inference.p_holm, self.inference.p_bh)
-        return (self.subject, self.verdict, hidden, *map(_shown, p), shares if known else "–")
 
 
 @dataclass(frozen=True)
@@ -114,7 +91,3 @@ def _narrower(inferences: list[Inference]) -> list[str]:
         "seeds": "More seeds",
     }[largest if middle["seeds"] < 0.2 else "seeds"]
     return [f"{cure} would make most ranges narrower; `ctrbench power FILE` says how many."]
-
-
-def _shown(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.001 else "<.001"

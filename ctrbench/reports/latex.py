@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 
 from ctrbench.analysis.table import Block, ComparisonTable, Entry, Line
-from ctrbench.analysis.verdicts import HEAD, Verdicts
+from ctrbench.analysis.verdicts import Verdicts
 from ctrbench.reports._base import Report
+from ctrbench.reports._texts import HEAD, entry_text, verdict_texts
 
 PLUS_MINUS = r"\pm"
 _MEANING = {
@@ -80,7 +81,7 @@ def _verdicts(verdicts: Verdicts) -> str:
         _row([escape(name) for name in HEAD]),
         r"\midrule",
         *(
-            _row([r"\raggedright " + escape(line.subject), *map(escape, line.places[1:])])
+            _row([r"\raggedright " + escape(line.subject), *map(escape, verdict_texts(line)[1:])])
             for line in verdicts.lines
         ),
         r"\bottomrule",
@@ -107,8 +108,8 @@ def _row(places: Sequence[str]) -> str:
 def _shown(entry: Entry) -> str:
     marks = _superscript(entry.marks)
     if entry.delta is None:
-        return escape(entry.text) + (f"${marks}$" if marks else "")
-    number = entry.text.replace("±", PLUS_MINUS).replace(" [", r"\;[")
+        return escape(entry_text(entry)) + (f"${marks}$" if marks else "")
+    number = entry_text(entry).replace("±", PLUS_MINUS).replace(" [", r"\;[")
     number = rf"\mathbf{{{number}}}" if entry.separable else number
     return f"${number}{marks}$"
 

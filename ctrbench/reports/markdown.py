@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 
 from ctrbench.analysis.table import Block, ComparisonTable, Entry
-from ctrbench.analysis.verdicts import HEAD, Verdicts
+from ctrbench.analysis.verdicts import Verdicts
 from ctrbench.reports._base import Report
+from ctrbench.reports._texts import HEAD, entry_text, verdict_texts
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~$])")
 
@@ -50,7 +51,7 @@ def _grid(block: Block, table: ComparisonTable) -> str:
 
 def _verdicts(verdicts: Verdicts) -> list[str]:
     rows = [_row(HEAD), _row(["---", "---", *("---:" for _ in HEAD[2:])])]
-    rows += [_row([escape(place) for place in line.places]) for line in verdicts.lines]
+    rows += [_row([escape(place) for place in verdict_texts(line)]) for line in verdicts.lines]
     return [f"**{escape(verdicts.title)}**", "\n".join(rows), escape(" ".join(verdicts.reading))]
 
 
@@ -59,7 +60,7 @@ def _row(places: Sequence[str]) -> str:
 
 
 def _shown(entry: Entry) -> str:
-    text = escape(entry.text)
+    text = escape(entry_text(entry))
     return (f"**{text}**" if entry.separable else text) + _superscript(entry.marks)
 
 

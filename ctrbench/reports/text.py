@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from ctrbench.analysis.table import Block, ComparisonTable, Entry
-from ctrbench.analysis.verdicts import HEAD, Verdicts
+from ctrbench.analysis.verdicts import Verdicts
 from ctrbench.reports._base import Report
+from ctrbench.reports._texts import HEAD, entry_text, verdict_texts
 
 WIDTH = 100
 LABEL_WIDTH = 30  # of the first column at most; a longer label goes over several lines
@@ -61,12 +62,12 @@ def _block(block: Block, columns: Sequence[str]) -> Iterator[str]:
 def _verdicts(verdicts: Verdicts) -> Iterator[str]:
     """Both columns of words are wrapped, the numbers stand on a line's first row."""
     yield verdicts.title
-    numbers = [line.places[2:] for line in verdicts.lines]
+    numbers = [verdict_texts(line)[2:] for line in verdicts.lines]
     widths = [max(map(len, column)) for column in zip(HEAD[2:], *numbers, strict=True)]
     words = WIDTH - sum(len(GAP) + width for width in widths) - len(GAP)
     subject_width = min(max(len(line.subject) for line in verdicts.lines), words // 2)
     verdict_width = min(max(len(line.verdict) for line in verdicts.lines), words - subject_width)
-    for places in (HEAD, *(line.places for line in verdicts.lines)):
+    for places in (HEAD, *(verdict_texts(line) for line in verdicts.lines)):
         subject = wrap(places[0], subject_width)
         verdict = wrap(places[1], verdict_width)
         right = [place.rjust(width) for place, width in zip(places[2:], widths, strict=True)]
@@ -87,9 +88,9 @@ Column = tuple[list[str], list[str]]  # lines of the header, one place per row; 
 
 def _column(name: str, entries: Sequence[Entry]) -> Column:
     """Numbers end at one position, their marks stand behind it."""
-    number = max(len(entry.text) for entry in entries)
+    number = max(len(entry_text(entry)) for entry in entries)
     mark = max(len(_marks(entry)) for entry in entries)
-    cells = [entry.text.rjust(number) + _marks(entry).ljust(mark) for entry in entries]
+    cells = [entry_text(entry).rjust(number) + _marks(entry).ljust(mark) for entry in entries]
     words = name.split(" ")
     width = max([number + mark, *map(len, words)])
     header = wrap(name, width, break_long_words=False, break_on_hyphens=False)

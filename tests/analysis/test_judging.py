@@ -5,6 +5,7 @@ import pytest
 
 from ctrbench.analysis import CEILING, compare
 from ctrbench.reports import render
+from ctrbench.reports._texts import entry_text, verdict_texts
 from ctrbench.stats import Measured, infer, pair
 from tests.analysis.made import DRAMA, arm, baseline, metrics, plan
 
@@ -74,10 +75,12 @@ def test_verdicts_say_it_in_words_the_best_first(records):
     ]
     first, _, last = said.lines
     assert re.fullmatch(r"better: \+1\.00 pp, between \+0\.\d\d and \+1\.\d\d", first.verdict)
-    assert first.places[2] == "–"  # nothing can hide where the interval leaves zero out
+    assert verdict_texts(first)[2] == "–"  # nothing can hide where the interval leaves zero out
     assert last.verdict.startswith("not decided: +0.03 pp, between -")
-    assert float(last.places[2]) == pytest.approx(100 * last.inference.smallest_effect, abs=0.005)
-    assert last.places[3:6] == tuple(
+    assert float(verdict_texts(last)[2]) == pytest.approx(
+        100 * last.inference.smallest_effect, abs=0.005
+    )
+    assert verdict_texts(last)[3:6] == tuple(
         f"{p:.3f}" for p in (last.inference.p_value, last.inference.p_holm, last.inference.p_bh)
     )
     assert "a loss of 0.05 pp" in said.reading[0]
@@ -112,7 +115,7 @@ def test_bold_is_what_leaves_zero_out(records):
 def test_a_cell_without_influence_values_keeps_the_error_over_seeds(records):
     influences = {key: v for key, v in moved(records).items() if not key.startswith("pca_64")}
     lines = compare(plan(), records, influences).blocks[0].lines
-    shown = {line.label: line.entries[0].text for line in lines}
+    shown = {line.label: entry_text(line.entries[0]) for line in lines}
     assert shown["pca_64"] == "+0.03 ± 0.09"
     assert shown["raw"].startswith("+1.00 [")
 
@@ -140,8 +143,8 @@ def test_share_of_the_attainable_gain(records):
     share = block.lines[0].entries[0].share
     assert share is not None
     assert share.value == pytest.approx(1 / 3)  # 1.0 of 3.0 pp
-    assert block.lines[0].entries[0].text.startswith("33 % [")
-    assert block.lines[0].entries[1].text == "–"
+    assert entry_text(block.lines[0].entries[0]).startswith("33 % [")
+    assert entry_text(block.lines[0].entries[1]) == "–"
     assert '"share_low": 0.' in render(table, "json")
 
 
@@ -149,7 +152,7 @@ def test_a_gain_that_is_not_there_has_no_shares(records):
     _, influences = _ceiling(records)
     table = compare(plan(ceiling=metrics(0.6)), records, influences)
     entry = table.blocks[-2].lines[0].entries[0]
-    assert entry.text == "–"
+    assert entry_text(entry) == "–"
     notes = [note.text for note in table.footnotes if note.mark in entry.marks]
     assert notes == ["The attainable gain is not separable from zero."]
 

@@ -2,6 +2,7 @@ import pytest
 
 from ctrbench.analysis import compare
 from ctrbench.analysis.table import Block, ComparisonTable, Entry
+from ctrbench.reports._texts import entry_text
 from tests.analysis.made import (
     BASELINE,
     DRAMA,
@@ -37,7 +38,7 @@ def test_delta_is_the_mean_of_the_paired_differences_in_points():
     assert place.delta.mean_pp == pytest.approx(0.3)
     # deviations -.2, -.1, .3: variance .07, standard error sqrt(.07 / 3)
     assert place.delta.standard_error_pp == pytest.approx(0.1527525)
-    assert place.text == "+0.30 ± 0.15"
+    assert entry_text(place) == "+0.30 ± 0.15"
     assert place.marks == ()
 
 
@@ -72,7 +73,7 @@ def test_baseline_line_is_zero_without_sign_or_error():
     table = compare(plan(), baseline())
     first = table.blocks[0].lines[0]
     assert first.label == "Baseline"
-    assert [place.text for place in first.entries] == ["0.00", "0.00"]
+    assert [entry_text(place) for place in first.entries] == ["0.00", "0.00"]
 
 
 def test_negative_delta_keeps_its_sign_and_zero_has_none():
@@ -82,20 +83,20 @@ def test_negative_delta_keeps_its_sign_and_zero_has_none():
         **arm("pca_64 / vector", (0, 0, 0)),
     }
     table = compare(plan(), records)
-    assert entry(table, "raw", VECTOR).text == "-0.40 ± 0.00"
-    assert entry(table, "pca_64", VECTOR).text == "0.00 ± 0.00"
+    assert entry_text(entry(table, "raw", VECTOR)) == "-0.40 ± 0.00"
+    assert entry_text(entry(table, "pca_64", VECTOR)) == "0.00 ± 0.00"
 
 
 def test_cell_not_run_is_a_dash_without_a_note():
     place = entry(compare(plan(), baseline()), "raw", VECTOR)
-    assert (place.text, place.marks, place.status) == ("–", (), "missing")
+    assert (entry_text(place), place.marks, place.status) == ("–", (), "missing")
 
 
 def test_failed_cell_gives_reason_and_hash():
     failed = record("raw / vector", 0, None, failed="loss is NaN at step 7")
     table = compare(plan(), {**baseline(), **by_hash(failed)})
     place = entry(table, "raw", VECTOR)
-    assert place.text == "failed"
+    assert entry_text(place) == "failed"
     assert notes(table, place) == [
         "raw / vector, seed 0 failed: loss is NaN at step 7 (cell raw / vector#0)."
     ]
@@ -105,7 +106,7 @@ def test_failed_cell_gives_reason_and_hash():
 def test_part_of_the_seeds_says_which():
     table = compare(plan(), {**baseline(), **arm("raw / vector", (0.1, 0.3))})
     place = entry(table, "raw", VECTOR)
-    assert place.text == "+0.20 ± 0.10"
+    assert entry_text(place) == "+0.20 ± 0.10"
     assert notes(table, place) == ["2 of 3 seeds: 0, 1."]
 
 
@@ -121,7 +122,7 @@ def test_partly_failed_cell_shows_what_is_left_and_why():
 def test_one_seed_has_no_standard_error():
     table = compare(plan(seeds=(0,)), {**baseline(), **arm("raw / vector", (0.25,))})
     place = entry(table, "raw", VECTOR)
-    assert place.text == "+0.25"
+    assert entry_text(place) == "+0.25"
     assert notes(table, place) == [
         "One seed: how much the difference varies from seed to seed is not known."
     ]
@@ -131,7 +132,7 @@ def test_one_seed_has_no_standard_error():
 def test_cells_without_a_baseline_of_their_seed_are_not_compared():
     table = compare(plan(), arm("raw / vector", (0.1, 0.2, 0.6)))
     place = entry(table, "raw", VECTOR)
-    assert place.text == "–"
+    assert entry_text(place) == "–"
     assert notes(table, place) == [
         "Run, but what it is set against has no finished cell of the same seed."
     ]
@@ -169,8 +170,8 @@ def test_delta_against_the_shuffled_sibling():
     table = compare(plan(), records)
     [line] = table.blocks[1].lines
     assert line.title == "raw vs raw@shuffled"
-    assert line.entries[VECTOR].text == "+0.40 ± 0.06"  # .4, .5, .3
-    assert line.entries[CLUSTER].text == "–"
+    assert entry_text(line.entries[VECTOR]) == "+0.40 ± 0.06"  # .4, .5, .3
+    assert entry_text(line.entries[CLUSTER]) == "–"
 
 
 def test_controls_stand_under_the_versions():
@@ -192,7 +193,7 @@ def test_slice_that_was_not_stored_says_so():
         plan(slices=(DRAMA,)), {**baseline(), **arm("raw / vector", (1, 1, 1), slices={})}
     )
     place = entry(table, "raw", VECTOR, block=2)
-    assert place.text == "–"
+    assert entry_text(place) == "–"
     assert notes(table, place) == [
         "GAUC on genres = Drama is not among the stored metrics of raw / vector."
     ]
