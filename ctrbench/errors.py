@@ -30,6 +30,10 @@ class ContractError(CtrBenchError):
     """A contender (a mode, an importer, a report) breaks its contract."""
 
 
+class DivergedError(CtrBenchError):
+    """A training's loss, gradient, weights or predictions became infinite or NaN."""
+
+
 class StoreError(CtrBenchError):
     """The workspace cannot be written or read: disk full, read-only, damaged record."""
 

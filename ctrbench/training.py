@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAUROC
 
-from ctrbench.errors import CtrBenchError
+from ctrbench.errors import DivergedError
 from ctrbench.impressions.order import sequential_batches, shuffled_batches
 from ctrbench.impressions.packing import Batch, Packer
 from ctrbench.models._base import Backbone
@@ -25,12 +25,8 @@ from ctrbench.settings import TrainingSettings
 PREDICT_ROWS = 1024  # impressions per batch outside training
 CURVE_POINTS = 20  # per epoch
 
-Progress = Callable[[float], None]  # share of the work done, 0 to 1
+ShareProgress = Callable[[float], None]  # told the share of the work done, 0 to 1
 Observer = Callable[[CurvePoint], None]
-
-
-class DivergedError(CtrBenchError):
-    """The loss is no longer a number; the cell is stored as failed with this reason."""
 
 
 @dataclass
@@ -62,7 +58,7 @@ def fit(
     packer: Packer,
     settings: TrainingSettings,
     seed: int,
-    progress: Progress,
+    progress: ShareProgress,
     chosen: list[torch.optim.Optimizer] | None = None,
     warming: bool = False,
     observer: Observer | None = None,
@@ -134,7 +130,7 @@ def fit(
 
 
 @torch.no_grad()
-def predict(model: Backbone, packer: Packer, period: str, progress: Progress) -> np.ndarray:
+def predict(model: Backbone, packer: Packer, period: str, progress: ShareProgress) -> np.ndarray:
     """(n,) float32 predicted click probabilities of a period's impressions, in stored order.
 
     Raises:

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from ctrbench.atomic import atomic_file
 from ctrbench.seeding import stream
 from data_synth.garments import GARMENTS, Outline, Point
-from data_synth.truth import Progress
+from data_synth.truth import WriteProgress
 from data_synth.world import TRAITS, Items, World
 
 OVERSAMPLING = 2  # drawn larger, then shrunk, so that edges are smooth
@@ -126,7 +126,7 @@ def picture(items: Items, place: int, seed: int, item: int, size: int) -> bytes:
 
 
 def write_pictures(
-    target: Path, world: World, rows: np.ndarray, size: int, workers: int, progress: Progress
+    target: Path, world: World, rows: np.ndarray, size: int, workers: int, progress: WriteProgress
 ) -> None:
     """Write the pictures of these rows of Items as Parquet (item_id, bytes), and a contact sheet.
 

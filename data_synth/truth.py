@@ -18,7 +18,7 @@ from data_synth.world import WorldConfig
 START = 1_700_000_000  # seconds since 1970 of a world's first moment
 CONFIG, ATTAINABLE = "world.json", "attainable.json"
 
-Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+WriteProgress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 
 def open_truth(folder: Path, config: WorldConfig, extra: dict[str, Any]) -> None:
@@ -46,7 +46,7 @@ def open_truth(folder: Path, config: WorldConfig, extra: dict[str, Any]) -> None
         )
 
 
-def write_log(folder: Path, law: Law, workers: int, progress: Progress) -> list[Path]:
+def write_log(folder: Path, law: Law, workers: int, progress: WriteProgress) -> list[Path]:
     """Write the parts of the log that are missing, in order; returns all of them."""
     paths = parts(folder, law.world.config)
     first = next((number for number, path in enumerate(paths) if not path.exists()), len(paths))

@@ -32,7 +32,7 @@ from ctrbench.workspace import Workspace
 from data_synth.attainable import Attainable, attainable
 from data_synth.clicks import make_law
 from data_synth.plan import PICTURE_BYTES, Plan, make_plan
-from data_synth.truth import ATTAINABLE, CONFIG, Progress, open_truth, write_log
+from data_synth.truth import ATTAINABLE, CONFIG, WriteProgress, open_truth, write_log
 from data_synth.vectors import from_pictures, versions, with_image
 from data_synth.world import KINDS, World, WorldConfig, check, make_world
 
@@ -64,7 +64,7 @@ def write_world(
     out: Path,
     pictures: int = 0,
     workers: int = 1,
-    progress: Progress = lambda what, done, of: None,
+    progress: WriteProgress = lambda what, done, of: None,
 ) -> Written:
     """Make a world, its log, pictures and embedding versions below `out`.
 
@@ -178,7 +178,7 @@ def _dataset(
     log: list[Path],
     images: Path | None,
     scratch: Path,
-    progress: Progress,
+    progress: WriteProgress,
 ) -> DatasetManifest:
     kind = world.config.kind
     with database(workspace) as connection:
@@ -245,7 +245,7 @@ def _add_versions(
     world: World,
     images: Path | None,
     scratch: Path,
-    progress: Progress,
+    progress: WriteProgress,
 ) -> None:
     log = open_impressions(workspace, dataset.name)
     raw_ids, rows = raw_item_ids(workspace, dataset.name), with_image(world)

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from ctrbench import training
+from ctrbench.errors import DivergedError
 from ctrbench.settings import TableOptimizer, TrainingSettings
-from ctrbench.training import DivergedError, _MiniBatchAwareL2, fit, predict
+from ctrbench.training import _MiniBatchAwareL2, fit, predict
 from tests.test_contracts import build
 
 QUIET = {"progress": lambda share: None}

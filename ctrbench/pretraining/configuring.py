@@ -15,7 +15,7 @@ from ctrbench.pretraining.encoders import Encoder
 from ctrbench.pretraining.methods import PretrainMethod
 from ctrbench.pretraining.running import Job
 from ctrbench.pretraining.settings import LINES, PretrainSettings
-from ctrbench.pretraining.sources import Source
+from ctrbench.pretraining.sources import ImageSource
 from ctrbench.schema import Impressions
 from ctrbench.workspace import Workspace, check_name
 from ctrbench.yaml_file import read_value, read_yaml
@@ -85,7 +85,9 @@ def variants(
     return tuple(found)
 
 
-def require_free(workspace: Workspace, log: Impressions, planned: list[tuple[Job, Source]]) -> None:
+def require_free(
+    workspace: Workspace, log: Impressions, planned: list[tuple[Job, ImageSource]]
+) -> None:
     """Say before the first version is made whether the name of any is taken.
 
     Raises:

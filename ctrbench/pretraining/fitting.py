@@ -16,11 +16,11 @@ from torch.nn.utils import get_total_norm
 
 from ctrbench.atomic import atomic_file
 from ctrbench.distributed import Processes
-from ctrbench.errors import CtrBenchError, StoreError
+from ctrbench.errors import DivergedError, StoreError
 from ctrbench.pretraining.lines import Lines, masked
 from ctrbench.pretraining.methods import ItemBatch, PretrainMethod
 from ctrbench.pretraining.settings import PretrainSettings
-from ctrbench.pretraining.sources import Source
+from ctrbench.pretraining.sources import ImageSource
 from ctrbench.pretraining.steps import Step, learned
 from ctrbench.seeding import scoped_torch_seed, stream
 
@@ -30,11 +30,7 @@ LEAST_SCALE = 2.0**-24  # of float16 gradients: where every scale overflows, the
 
 WEIGHTS = "the weights became infinite or NaN"
 
-Progress = Callable[[int, int, float], None]  # steps done, steps in all, loss
-
-
-class DivergedError(CtrBenchError):
-    """Loss, gradient or weights are no longer numbers; the last good checkpoint stays."""
+StepProgress = Callable[[int, int, float], None]  # told the steps done, steps in all, loss
 
 
 @dataclass
@@ -49,12 +45,12 @@ class Trained:
 
 def fit(
     method: PretrainMethod,
-    source: Source,
+    source: ImageSource,
     samples: Lines | np.ndarray,
     titles: list[str] | None,
     settings: PretrainSettings,
     folder: Path,
-    progress: Progress,
+    progress: StepProgress,
 ) -> Trained:
     """Train, from the last checkpoint where there is one; with or without, to the same end.
 

@@ -20,11 +20,11 @@ from ctrbench.environment import environment
 from ctrbench.errors import DataError
 from ctrbench.identity import hash_files, hash_json
 from ctrbench.locks import lock
-from ctrbench.pretraining.fitting import Progress, Trained, fit
+from ctrbench.pretraining.fitting import StepProgress, Trained, fit
 from ctrbench.pretraining.lines import Lines, make_lines, masked, redundancy
 from ctrbench.pretraining.methods import PretrainMethod
 from ctrbench.pretraining.settings import PretrainSettings
-from ctrbench.pretraining.sources import Source
+from ctrbench.pretraining.sources import ImageSource
 from ctrbench.quality import effective_rank
 from ctrbench.schema import Impressions, VersionManifest
 from ctrbench.seeding import stream
@@ -46,7 +46,7 @@ class Job:
     method: PretrainMethod
     settings: PretrainSettings
 
-    def recipe(self, log: Impressions, source: Source) -> dict[str, Any]:
+    def recipe(self, log: Impressions, source: ImageSource) -> dict[str, Any]:
         """All that the vectors depend on."""
         period = log.fitting_period
         fitting = embeddings.Fitting(period, impressions.items_in_period(log, period))
@@ -71,8 +71,8 @@ class Job:
 def pretrain(
     workspace: Workspace,
     job: Job,
-    source: Source,
-    progress: Progress,
+    source: ImageSource,
+    progress: StepProgress,
     allow_collapsed: bool = False,
     weights: Path | None = None,
     waits: Callable[[], None] = lambda: None,
@@ -149,7 +149,7 @@ def _lock(held: ExitStack, path: Path, waits: Callable[[], None]) -> None:
 
 
 def _samples(
-    log: Impressions, source: Source, job: Job, titles: list[str] | None
+    log: Impressions, source: ImageSource, job: Job, titles: list[str] | None
 ) -> Lines | np.ndarray:
     if log.fitting_period != "pretrain":
         raise DataError(
@@ -190,7 +190,7 @@ def _titles(workspace: Workspace, log: Impressions) -> list[str]:
 
 @torch.no_grad()
 def _encoded(
-    trained: Trained, source: Source, settings: PretrainSettings
+    trained: Trained, source: ImageSource, settings: PretrainSettings
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Every item that can be encoded, a block at a time."""
     trained.network.eval()

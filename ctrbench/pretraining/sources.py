@@ -25,7 +25,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's 
 View = tuple[int, tuple[str | int, ...]] | None  # seed and name of a random view's streams
 
 
-class Source(ABC):
+class ImageSource(ABC):
     """What is encoded, and by what."""
 
     usable: np.ndarray  # (V,) bool: items that can be encoded
@@ -57,7 +57,7 @@ class Source(ABC):
             save_file({name: own.cpu() for name, own in network.state_dict().items()}, temporary)
 
 
-class FrozenVectors(Source):
+class FrozenVectors(ImageSource):
     """A registered version as the frozen backbone; one linear layer on top is trained."""
 
     def __init__(
@@ -101,11 +101,11 @@ class FrozenVectors(Source):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """See `Source`."""
+        """See `ImageSource`."""
         return {"from_version": self.name, "parent_hash": self.content_hash}
 
 
-class Pixels(Source):
+class Pixels(ImageSource):
     """Pictures, and the network that is trained on them."""
 
     def __init__(
@@ -163,7 +163,7 @@ class Pixels(Source):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """See `Source`."""
+        """See `ImageSource`."""
         settings = self.encoder.model_dump(mode="json", exclude={"weights"})
         weights = self.encoder.weights
         return {

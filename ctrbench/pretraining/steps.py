@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ctrbench.distributed import Processes
 from ctrbench.pretraining.methods import PretrainMethod
 from ctrbench.pretraining.settings import PretrainSettings
-from ctrbench.pretraining.sources import Source
+from ctrbench.pretraining.sources import ImageSource
 from ctrbench.seeding import scoped_torch_seed
 
 
@@ -33,7 +33,7 @@ class Step:
     """
 
     method: PretrainMethod
-    source: Source
+    source: ImageSource
     settings: PretrainSettings
     across: Processes
     network: nn.Module

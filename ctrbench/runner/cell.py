@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,10 +35,9 @@ from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
     from ctrbench.models._base import Backbone
+    from ctrbench.training import ShareProgress
 
 MEASURED_PERIODS = ("valid", "test")
-
-Progress = Callable[[float], None]
 
 
 @dataclass
@@ -69,7 +68,7 @@ def run_cell(
     cell: Cell,
     slices: tuple[Slice, ...],
     environment: dict[str, str],
-    progress: Progress,
+    progress: ShareProgress,
     retry_failed: bool = False,
     traced: bool = False,
 ) -> CellRecord | None:
@@ -122,7 +121,7 @@ def _run(
     cell: Cell,
     slices: tuple[Slice, ...],
     environment: dict[str, str],
-    progress: Progress,
+    progress: ShareProgress,
     traced: bool,
 ) -> CellRecord:
     try:
@@ -154,7 +153,7 @@ def _train(
     workspace: Workspace,
     cell: Cell,
     slices: tuple[Slice, ...],
-    progress: Progress,
+    progress: ShareProgress,
     traced: bool,
 ) -> tuple[CellRecord, dict[str, np.ndarray], dict[str, int], dict[str, np.ndarray]]:
     from ctrbench.training import fit, optimizers, predict

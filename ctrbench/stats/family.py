@@ -15,7 +15,7 @@ from ctrbench.stats.contrast import Contrast, Variance
 from ctrbench.stats.pooling import seed_correlation, variances
 from ctrbench.stats.student import p_value, reach
 
-LEVEL = 0.95
+CONFIDENCE = 0.95
 POWER = 0.8  # with which the smallest effect would have been seen
 DRAWS = 100_000  # of the joint distribution of the family
 
@@ -102,7 +102,7 @@ def infer(
         return []
     spreads = variances(contrasts, beside)
     p_values = [p_value(one.estimate, of) for one, of in zip(contrasts, spreads, strict=True)]
-    spent = (1 - LEVEL) / looks
+    spent = (1 - CONFIDENCE) / looks
     largest = None if len(contrasts) == 1 else _largest(_correlation(contrasts, spreads))
     level = spent if largest is None else 2 * float(ndtr(-np.quantile(largest, 1 - spent)))
     found = []

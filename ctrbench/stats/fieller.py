@@ -9,7 +9,7 @@ from ctrbench.stats.contrast import Contrast
 from ctrbench.stats.pooling import variances
 from ctrbench.stats.student import reach
 
-LEVEL = 0.05
+LEVEL = 0.05  # of significance
 DOUBLINGS = 60  # of the step that looks for a limit
 
 

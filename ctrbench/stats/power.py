@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ctrbench.stats.family import LEVEL, POWER, Inference
+from ctrbench.stats.family import CONFIDENCE, POWER, Inference
 
 MOST_SEEDS = 1000  # beyond, nobody trains
 
@@ -35,7 +35,7 @@ def need(inference: Inference, effect: float, comparisons: int = 1) -> Need:
 
     spread, count = inference.variance, len(inference.seeds)
     one_seed = spread.seeds * count  # variance of a single seed's difference
-    alpha = (1 - LEVEL) / comparisons
+    alpha = (1 - CONFIDENCE) / comparisons
     infinite = float(ndtri(1 - alpha / 2) + ndtri(POWER))
     smallest = infinite * spread.sampled**0.5
     seeds = None

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from ctrbench.errors import DataError
 from ctrbench.stats.family import holm
 
-LEVEL = 0.05
+LEVEL = 0.05  # of significance
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from ctrbench.pretraining.lines import make_lines
 from ctrbench.pretraining.methods import configured
 from ctrbench.pretraining.pictures import Pictures
 from ctrbench.pretraining.settings import PretrainSettings
-from ctrbench.pretraining.sources import FrozenVectors, Pixels, Source
+from ctrbench.pretraining.sources import FrozenVectors, ImageSource, Pixels
 from ctrbench.pretraining.steps import Step, learned
 from ctrbench.schema import EmbeddingTable
 from ctrbench.seeding import scoped_torch_seed
@@ -31,7 +31,7 @@ SMALL = PretrainSettings(epochs=2, batch_size=16, width=8, learning_rate=0.01)
 KNOWN = np.arange(ITEMS + 1) > 0
 
 
-class Views(Source):
+class Views(ImageSource):
     """Vectors that every view shakes; a network with dropout."""
 
     usable = KNOWN

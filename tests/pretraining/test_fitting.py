@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ctrbench import plugins
-from ctrbench.errors import StoreError
-from ctrbench.pretraining.fitting import CHECKPOINT, DivergedError, steps_in_all
+from ctrbench.errors import DivergedError, StoreError
+from ctrbench.pretraining.fitting import CHECKPOINT, steps_in_all
 from ctrbench.pretraining.methods import configured
 from tests.pretraining.made import SMALL, Views, samples_of, trained
 
