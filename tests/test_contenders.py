@@ -197,9 +197,20 @@ def test_importer_reader_and_derivation_make_a_version(run, workspace):
     vectors = workspace.home / "given.vec"
     vectors.write_text("".join(f"{item} {item + 1} 1\n" for item in range(11)))
     run("embeddings", "add", "given", "--dataset", "tossed", "--vectors", vectors)
-    run("embeddings", "derive", "scaled", "given", "--as", "wider", "--dataset", "tossed")
+    run(
+        "embeddings",
+        "derive",
+        "scaled",
+        "given",
+        "--as",
+        "wider",
+        "--dataset",
+        "tossed",
+        "--set",
+        "factor=3",
+    )
     made = embeddings.open_version(workspace, "tossed", "wider").vectors
-    assert sorted(made.tolist())[1:] == [[2.0 * item + 2, 2.0] for item in range(11)]
+    assert sorted(made.tolist())[1:] == [[3.0 * item + 3, 3.0] for item in range(11)]
 
 
 def test_method_makes_a_version_on_vectors(run, workspace):

@@ -14,6 +14,7 @@ from ctrbench.cli import _guards as guards
 from ctrbench.errors import ConfigError, UnknownNameError
 from ctrbench.schema import EmbeddingTable, Impressions, VersionManifest
 from ctrbench.workspace import Workspace
+from ctrbench.yaml_file import read_value
 
 app = typer.Typer(
     help="Versions of an image embedding: vectors joined to a data set's items by id.",
@@ -86,19 +87,39 @@ def derive(
     name: Annotated[str, typer.Option("--as", help="The new version.", show_default=False)],
     dataset: Dataset,
     width: Annotated[
-        int | None, typer.Option(help="Numbers per vector, for methods that reduce it.")
+        int | None, typer.Option(help="Numbers per vector: short for --set width=N.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="SETTING=VALUE of the method; repeatable.")
     ] = None,
 ) -> None:
     """Make a version out of another, fitted on the items of the pretrain period."""
     workspace: Workspace = context.obj
     log = impressions.open_impressions(workspace, dataset)
-    settings: dict[str, Any] = {} if width is None else {"width": width}
+    given = [] if width is None else [("width", width)]
+    settings = {}
+    for setting, value in (*given, *map(_setting, changes or ())):
+        if setting in settings:
+            raise ConfigError(f"{setting} is set twice; set it once.")
+        settings[setting] = value
     fitting = _fitting(log)
     manifest, new = embeddings.derive(
         workspace, log.manifest, version, name, (method, settings), fitting
     )
     _announce(manifest, new)
     typer.echo(f"made from: {_origin(manifest)}")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Return a setting's name, and its value read as YAML.
+
+    Raises:
+        ConfigError: the text is not `SETTING=VALUE`.
+    """
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise ConfigError(f"--set {text!r}: write SETTING=VALUE, for example --set width=64.")
+    return name, read_value(value, f"--set {text}")
 
 
 @app.command("list")

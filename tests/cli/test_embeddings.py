@@ -106,6 +106,20 @@ def test_derive_and_list(run, raw):
     ]
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("width",), "width"),
+        (("=2",), "=2"),
+        (("width=2", "--width", 2), "width"),
+        (("no=1",), "no"),
+    ],
+)
+def test_derive_refuses_settings(run, raw, words, name):
+    with pytest.raises(ConfigError, match=rf"\b{name}\b|'{name}'"):
+        run("derive", "pca", "raw", "--as", "narrow", "--dataset", "tiny", "--set", *words)
+
+
 def test_list_of_nothing(run):
     assert "no embedding versions yet" in run("list")
     with pytest.raises(UnknownNameError, match="no data set 'other'"):
