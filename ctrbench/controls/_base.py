@@ -42,13 +42,12 @@ def apply(
         groups: (V,) codes of the item field that `control.within` names; None without `within`.
 
     Raises:
-        ConfigError: `within` with a control that is not `shuffled`, or without the field's codes.
+        ConfigError: `within` with a control that takes no groups, or without the field's codes.
     """
     kind = plugins.load(PACKAGE, control.kind, NullVersion, "control")
     if control.within is not None and not kind.takes_groups:
         raise ConfigError(
-            f"control {control.kind!r} takes no 'within' (here {control.within!r}); it goes with "
-            "'shuffled' only."
+            f"control {control.kind!r} takes no 'within' (here {control.within!r}); leave it out."
         )
     if (control.within is None) != (groups is None):
         raise ConfigError(f"control '{control}': 'within' and the field's codes go together.")
