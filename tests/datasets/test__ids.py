@@ -64,12 +64,15 @@ NUMBERS = st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5000), min_size=2,
 @example(ids=[2**53, 2**53 + 1], kind="csv", kept="float64")
 @example(ids=[2**63, 2**64 - 1], kind="parquet", kept="uint64")
 @example(ids=[1, 1001], kind="csv", kept="decimal")
+@example(ids=[0, 2**24 - 1], kind="csv", kept="float32")
 def test_whole_numbers_of_any_type(ids, kind, kept):
     try:
         column = TYPES[kept](ids)
     except OverflowError:
         return  # no such number in this type
     ids = [int(i) for i in column]  # as they were when they were written
+    if kept == "float32" and kind != "parquet" and max(ids) >= 2**24:
+        return  # written with the fewest digits that give the float back, which is another number
     found = imported(log_of(column), kind)
     assert found is None or found == sorted({str(i) for i in ids}, key=int)
     exact = kept in ("int64", "uint64", "text", "category", "nullable") or max(ids) < 2**24
