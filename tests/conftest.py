@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.schema import DatasetManifest, Field, Impressions, Ragged, Split
 from ctrbench.workspace import Workspace
 from data_synth.world import WorldConfig
 from data_synth.writing import write_world
+
+# The gate tries the same examples every time; HYPOTHESIS_PROFILE=search tries others.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("search", derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 USERS, ITEMS, IMPRESSIONS = 25, 40, 1200
 BOUNDS = {"pretrain": 0.2, "train": 0.7, "valid": 0.8, "test": 1.0}
