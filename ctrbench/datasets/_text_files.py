@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.impressions.database import literal, one_row, quoted
@@ -131,9 +131,9 @@ def _errors(path: Path, encoding: str) -> Iterator[None]:
         raise DataError(f"{path} is damaged: {error}") from error
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _opened(path: Path) -> gzip.GzipFile | io.BufferedReader:
     zipped = path.suffix.lower() == ".gz"
-    return gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[return-value]
+    return gzip.open(path, "rb") if zipped else path.open("rb")
 
 
 def _first_line(path: Path, encoding: str) -> str:
@@ -204,7 +204,7 @@ def _plain(connection: DuckDBPyConnection, path: Path, encoding: str) -> tuple[P
     return Path(target.name), lines + (end != "\n")
 
 
-def _text(file: IO[bytes], encoding: str) -> io.TextIOWrapper:
+def _text(file: gzip.GzipFile | io.BufferedReader, encoding: str) -> io.TextIOWrapper:
     """Decoded, with every kind of line end as one."""
     return io.TextIOWrapper(file, "utf-8-sig" if encoding == "utf-8" else encoding, newline=None)
 
