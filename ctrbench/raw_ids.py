@@ -158,8 +158,8 @@ def _no_whole_numbers(number: str, exact: int, infinite: str) -> list[tuple[str,
         (f"({fraction}) AND NOT ({inexact})", "have a fraction, and are no ids"),
         (
             inexact,
-            f"are floating point numbers of 2^{power} or more, which cannot be told from their "
-            "neighbours: write ids as integers or text",
+            f"are floating point numbers of 2^{power} or more, which are ambiguous: write IDs as "
+            "integers or text",
         ),
     ]
 
@@ -214,6 +214,6 @@ def _of_halves(ids: np.ndarray, where: object) -> pa.Array:
     if inexact.any():
         raise DataError(
             f"{where}: {np.count_nonzero(inexact):,} ids are half floats of 2^11 or more, which "
-            "cannot be told from their neighbours: write ids as integers or text."
+            "are ambiguous: write ids as integers or text."
         )
     return pa.array(ids.astype(np.float32))

@@ -10,9 +10,7 @@ from ctrbench.schema import Frozen
 from ctrbench.settings import Count, LearningRate, Number, Seed
 
 LineLength = Annotated[Count, Field(le=1000)]
-BatchSize = Annotated[
-    Count, Field(ge=2, le=1 << 20)
-]  # one sample has nothing that it could be told from
+BatchSize = Annotated[Count, Field(ge=2, le=1 << 20)]  # a loss needs two samples or more
 Width = Annotated[Count, Field(le=16_384, multiple_of=4)]  # attention has 4 heads
 LINES = ("shown", "history", "random_mask")  # settings of methods that see lines
 

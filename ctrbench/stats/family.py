@@ -35,7 +35,7 @@ class Inference:
     p_adjusted: float  # the same over the family: the smallest p of all, jointly
     p_holm: float
     p_bh: float  # Benjamini-Hochberg
-    smallest_effect: float  # that would have been told from zero four times in five
+    smallest_effect: float  # minimum detectable effect at a power of 80 %
     worth: float = math.inf  # users of equal weight that the test users are worth
     items_worth: float = math.inf  # effective number of test items; infinite where unknown
 

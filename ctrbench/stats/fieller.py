@@ -28,7 +28,7 @@ def share_of_attainable(model: Contrast, ceiling: Contrast) -> Share | None:
 
     It cannot with fewer than two seeds, or where the denominator is not separable from zero, or
     below it. The interval accounts for user, item and seed variance: the ratios at which
-    model - ratio * ceiling is not told from zero.
+    model - ratio * ceiling does not differ significantly from zero.
 
     Args:
         model: the model against the baseline.

@@ -11,7 +11,7 @@ MOST_SEEDS = 1000  # beyond, nobody trains
 
 @dataclass(frozen=True)
 class Need:
-    """What one comparison would take to be told from zero four times in five."""
+    """What one comparison requires to be significant with a power of 80 %."""
 
     seeds: int | None  # None: not even MOST_SEEDS are enough with these test users
     users: float  # times as many test users (and items) as now, below which no seeds are enough
