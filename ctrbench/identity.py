@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ctrbench.arrays import blocks
+
 HASH_LENGTH = 16  # hexadecimal digits kept: 64 bits
-CHUNK_ROWS = 1 << 18
 
 
 def canonical_json(value: Any) -> str:
@@ -60,8 +61,8 @@ class ContentHash:
         self._hash.update(
             f"\0{name}\0{values.dtype.newbyteorder('<').str}\0{values.shape}\0".encode()
         )
-        for start in range(0, len(values), CHUNK_ROWS):
-            block = np.ascontiguousarray(values[start : start + CHUNK_ROWS])
+        for rows in blocks(len(values)):
+            block = np.ascontiguousarray(values[rows])
             self._hash.update(block.astype(block.dtype.newbyteorder("<"), copy=False).data)
 
     def hexdigest(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ctrbench.errors import ConfigError, ContractError, UnknownNameError, refusal
+from ctrbench.errors import ConfigError, ContractError, UnknownNameError, refusal, unknown_name
 
 Base = TypeVar("Base")
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -84,37 +84,51 @@ def load(package: str, name: str, base: type[Base], kind: str = "contender") -> 
 def configured(
     package: str, name: str, base: type[Settings], kind: str, settings: dict[str, Any]
 ) -> Settings:
-    """A contender whose fields are its settings, with these settings.
+    """Return a contender, configured by settings for its fields.
+
+    Args:
+        package: the plug-in folder.
+        name: the contender's name.
+        base: the contract.
+        kind: the word for such a contender in messages.
+        settings: value by field.
 
     Raises:
         UnknownNameError: no contender has this name.
         ConfigError: a setting is unknown or out of range.
     """
-    found = load(package, name, base, kind)
-    unknown = settings.keys() - found.model_fields.keys()
-    if unknown:
-        known = ", ".join(found.model_fields) or "none"
-        raise ConfigError(
-            f"{kind} {name} has no setting {', '.join(sorted(unknown))}; its settings: {known}."
-        )
-    return checked(found, settings, f"{kind} {name}")
+    return validated(load(package, name, base, kind), settings, name)
 
 
-def checked(model: type[Settings], settings: dict[str, Any], what: str) -> Settings:
-    """The settings as their class has them.
+def validated(
+    model: type[Settings], settings: dict[str, Any], where: str, hidden: tuple[str, ...] = ()
+) -> Settings:
+    """Return settings as an instance of their class.
+
+    Args:
+        model: the class of the settings.
+        settings: value by field.
+        where: the key that holds them, for messages.
+        hidden: fields that a message does not suggest.
 
     Raises:
-        ConfigError: naming each that is out of range.
+        ConfigError: lists every setting that is unknown or out of range.
     """
     try:
         return model.model_validate(settings)
     except ValidationError as error:
-        places = [".".join(map(str, each["loc"])) for each in error.errors()]
-        problems = [
-            f"{place}: {refusal(dict(each))}" if place else refusal(dict(each))
-            for place, each in zip(places, error.errors(), strict=True)
-        ]
-        raise ConfigError(f"{what}: {'; '.join(problems)}.") from error
+        details = [dict(each) for each in error.errors()]
+    known = [name for name in model.model_fields if name not in hidden]
+    raise ConfigError("; ".join(_problem(detail, where, known) for detail in details))
+
+
+def _problem(detail: dict[str, Any], where: str, known: list[str]) -> str:
+    place = ".".join(map(str, detail["loc"]))
+    if detail["type"] == "extra_forbidden":
+        if not known:
+            return f"{where}: no setting '{place}'; it has no settings, leave this one out."
+        return f"{where}: {unknown_name('setting', place, known)}"
+    return f"{where}.{place}: {refusal(detail)}" if place else f"{where}: {refusal(detail)}"
 
 
 def _own(package: str) -> set[str]:

@@ -11,6 +11,7 @@ from itertools import pairwise
 import faiss
 import numpy as np
 
+from ctrbench.arrays import blocks
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import Images
 from ctrbench.metrics import auc, gauc
@@ -165,8 +166,8 @@ def _sim_scores(
     """AUC and GAUC of the mean cosine with the history; who has none gets the mean score."""
     slots, rows = HistorySlots(log, HISTORY), log.rows("valid")
     scores = []
-    for start in range(rows.start, rows.stop, BLOCK_ROWS):
-        own = np.arange(start, min(start + BLOCK_ROWS, rows.stop))
+    for block in blocks(rows.stop, BLOCK_ROWS, rows.start):
+        own = np.arange(block.start, block.stop)
         positions, row, _ = slots.positions(own)
         item, target = log.history_items[positions], log.item_id[own][row]
         known = has_vector[item] & has_vector[target]

@@ -17,7 +17,7 @@ def test_order_of_keys_does_not_matter_but_values_do():
 def test_blocks_and_byte_order_do_not_matter(monkeypatch):
     array = np.arange(1000, dtype=np.int32)
     whole = of(array)
-    monkeypatch.setattr("ctrbench.identity.CHUNK_ROWS", 7)
+    monkeypatch.setattr("ctrbench.arrays.BLOCK_ROWS", 7)
     assert of(array) == whole
     assert of(array.astype(">i4")) == whole
 

@@ -1,7 +1,6 @@
 """Codebooks: cluster centres of image vectors, and the code of each item."""
 
-from ctrbench.clustering._rows import count_distinct
-from ctrbench.clustering.facts import code_facts, collisions, level_facts
+from ctrbench.clustering.facts import code_facts, collisions, count_distinct, level_facts
 from ctrbench.clustering.one_code import Method, fit_by, fit_codebook, nearest_code
 from ctrbench.clustering.several_codes import (
     fit_product,

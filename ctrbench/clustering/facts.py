@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ctrbench.arrays import blocks
+
+HASHED_ROWS = 1 << 14
+
 
 def code_facts(code: np.ndarray, codebook_size: int) -> dict[str, float]:
     """How a codebook is used: share of codes in use, entropy in bits, share of the largest.
@@ -38,3 +42,20 @@ def collisions(code: np.ndarray) -> float:
     """Share of items that have the same code(s) as another one: of (n,) or (n, L)."""
     _, place, count = np.unique(code, axis=0, return_inverse=True, return_counts=True)
     return float((count[place.ravel()] > 1).mean()) if len(code) else 0.0
+
+
+def count_distinct(vectors: np.ndarray) -> int:
+    """Return the number of distinct rows, by a 64-bit hash of the bits of each row.
+
+    Args:
+        vectors: (n, D) float32, possibly a memory map; memory is bounded.
+    """
+    odd = np.random.default_rng(0).integers(2**63, size=vectors.shape[1], dtype=np.uint64) * 2 + 1
+    hashes = np.empty(len(vectors), np.uint64)
+    for rows in blocks(len(vectors), HASHED_ROWS):
+        block = np.asarray(vectors[rows], np.float32) + np.float32(0)  # -0 becomes 0
+        bits = block.view(np.uint32).astype(np.uint64)
+        mixed = (bits + 1) * odd
+        mixed ^= mixed >> np.uint64(32)  # a product alone never carries high bits to low ones
+        hashes[rows] = (mixed * odd).sum(axis=1, dtype=np.uint64)
+    return len(np.unique(hashes))

@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from ctrbench.clustering._rows import block_rows, blocks, count_distinct
+from ctrbench.arrays import blocks, rows_within
+from ctrbench.clustering.facts import count_distinct
 from ctrbench.errors import DataError
 from ctrbench.seeding import stream, stream_seed
 
@@ -17,6 +18,7 @@ Method = Literal["kmeans", "spherical", "hierarchical", "single_pass"]
 ITERATIONS = 25  # Lloyd steps
 FIRST_PER_CENTRE = 16  # vectors of the first chunk for each centre
 FIRST_SHARE = 1 / 32  # of all vectors, at least
+BLOCK_BYTES = 1 << 26  # of float32 vectors
 GROWTH = 2.0  # of a chunk over the one before
 
 
@@ -98,7 +100,8 @@ def fit_hierarchical(vectors: np.ndarray, codebook_size: int, seed: int) -> np.n
     """
     branches = int(np.ceil(np.sqrt(codebook_size)))
     coarse = fit_codebook(vectors, branches, seed, name="codebook.coarse")
-    code = np.concatenate([nearest_code(block, coarse) for _, block in blocks(vectors)])
+    parts = blocks(len(vectors), _block_rows(vectors))
+    code = np.concatenate([nearest_code(_float32(vectors[rows]), coarse) for rows in parts])
     order = np.argsort(code, kind="stable")
     begin = np.searchsorted(code[order], np.arange(branches + 1))
     members = [order[begin[place] : begin[place + 1]] for place in range(branches)]
@@ -162,8 +165,8 @@ def fit_single_pass(
     centres = fit_codebook(np.asarray(vectors[first], np.float32), codebook_size, seed)
     for chunk in chunks:
         total, count = np.zeros(centres.shape), np.zeros(codebook_size, np.int64)
-        for rows in np.array_split(chunk, -(-len(chunk) // block_rows(vectors))):
-            block = np.ascontiguousarray(vectors[rows], np.float32)
+        for rows in np.array_split(chunk, -(-len(chunk) // _block_rows(vectors))):
+            block = _float32(vectors[rows])
             code = nearest_code(block, centres)
             order = np.argsort(code, kind="stable")
             present, begin = np.unique(code[order], return_index=True)
@@ -174,6 +177,14 @@ def fit_single_pass(
         least = threshold * (len(first) / len(chunk)) ** 0.5
         centres[met] = np.sign(mean) * np.maximum(np.abs(mean) - least, 0)
     return centres
+
+
+def _block_rows(vectors: np.ndarray) -> int:
+    return rows_within(4 * vectors.shape[1], BLOCK_BYTES)
+
+
+def _float32(vectors: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(vectors, np.float32)
 
 
 def _chunks(rows: int, codebook_size: int, seed: int) -> Iterator[np.ndarray]:

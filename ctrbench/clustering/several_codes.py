@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ctrbench.clustering._rows import count_distinct
+from ctrbench.clustering.facts import count_distinct
 from ctrbench.clustering.one_code import fit_codebook, nearest_code
 
 

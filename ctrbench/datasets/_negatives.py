@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctrbench.arrays import blocks, rows_within
 from ctrbench.errors import DataError
 from ctrbench.impressions.database import has_view, one_row, quoted
 from ctrbench.seeding import stream
@@ -53,10 +54,10 @@ def add_negatives(connection: DuckDBPyConnection, number: int, by: Popularity, s
         weights = np.bincount(key % width, minlength=width)
     connection.execute("CREATE TABLE drawn (click_row BIGINT, item_number BIGINT)")
     chance = stream(seed, "negatives")
-    block = min(BLOCK, max(DRAWN_AT_ONCE // min(number, width), 1))
-    for start in range(0, len(key), block):
-        drawn = draw(key[start : start + block] // width, number, clicked, weights, chance)
-        _insert(connection, start, drawn)
+    block = min(BLOCK, rows_within(min(number, width), DRAWN_AT_ONCE))
+    for rows in blocks(len(key), block):
+        drawn = draw(key[rows] // width, number, clicked, weights, chance)
+        _insert(connection, rows.start, drawn)
     connection.execute(
         """CREATE OR REPLACE TABLE impressions AS
         SELECT * EXCLUDE (click_row, user_number, item_number) FROM (

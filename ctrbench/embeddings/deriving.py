@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ctrbench.embeddings._rows import Rows, row_slices
+from ctrbench.arrays import table_blocks
 from ctrbench.embeddings.derivations import configured
+from ctrbench.embeddings.derivations._base import Rows
 from ctrbench.embeddings.versions import (
     folder,
     names,
@@ -88,7 +89,7 @@ def derive(
             raise DataError(f"no item of the {fitting.period} period has a vector in {parent!r}.")
         fitted = derivation.fit(rows)
         vectors = new_table(path, (len(table.vectors), fitted.width), np.dtype(np.float32))
-        for block in row_slices(*table.vectors.shape):
+        for block in table_blocks(table.vectors.shape):
             has = table.has_vector[block]
             vectors[block][has] = fitted.apply(table.vectors[block][has].astype(np.float64))
         facts = {"fit_items": len(rows), **fitted.facts}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctrbench.embeddings._rows import row_slices
+from ctrbench.arrays import table_blocks
 from ctrbench.embeddings.deriving import Fitting
 from ctrbench.embeddings.statistics import LOW_COVERAGE, Coverage, Statistics, percent
 from ctrbench.embeddings.versions import table_hash
@@ -130,6 +130,6 @@ def _warnings(
 
 def _filled_without_vector(table: EmbeddingTable) -> int:
     filled = 0
-    for rows in row_slices(*table.vectors.shape):
+    for rows in table_blocks(table.vectors.shape):
         filled += int((table.vectors[rows][~table.has_vector[rows]] != 0).any(1).sum())
     return filled + int(np.asarray(table.has_vector[:1]).sum())

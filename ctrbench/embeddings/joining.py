@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ctrbench.arrays import table_blocks
 from ctrbench.embeddings import readers
 from ctrbench.embeddings._nearest import pairs
-from ctrbench.embeddings._rows import row_slices
 from ctrbench.embeddings.directions import SHORTEST, has_direction
 from ctrbench.embeddings.statistics import LOW_COVERAGE, Shares, shares
 from ctrbench.embeddings.versions import (
@@ -194,7 +194,7 @@ class _Join:
                 f"{old.shape[1]}; the widths must agree."
             )
         table = new_table(self.path, shape, np.promote_types(old.dtype, dtype))
-        for rows in row_slices(*shape):
+        for rows in table_blocks(shape):
             table[rows] = old[rows]
         return table
 

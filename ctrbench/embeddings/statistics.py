@@ -7,11 +7,10 @@ from hashlib import blake2b
 
 import numpy as np
 
-from ctrbench.embeddings._rows import row_slices
+from ctrbench.arrays import blocks, table_blocks
 from ctrbench.embeddings.directions import SHORTEST
 from ctrbench.schema import PERIODS, EmbeddingTable, Impressions
 
-BLOCK_ROWS = 1 << 20
 LOW_COVERAGE = 0.5  # share of the targets that have a vector
 
 
@@ -74,7 +73,7 @@ def describe(table: EmbeddingTable) -> Statistics:
     """Statistics of a table, in one pass and bounded memory but for 16 bytes an item."""
     norms, digests = [], []
     total = np.zeros(table.vectors.shape[1])  # of the unit vectors
-    for rows in row_slices(*table.vectors.shape):
+    for rows in table_blocks(table.vectors.shape):
         given = table.vectors[rows][table.has_vector[rows]]
         vectors = given.astype(np.float64)
         norm = np.linalg.norm(vectors, axis=1)
@@ -113,8 +112,7 @@ def shares(has_vector: np.ndarray, impressions: Impressions) -> Shares:
     """
     targets, test = np.asarray(has_vector), impressions.rows("test")
     counts = [
-        int(targets[impressions.item_id[start : start + BLOCK_ROWS]].sum())
-        for start in range(0, len(impressions.item_id), BLOCK_ROWS)
+        int(targets[impressions.item_id[rows]].sum()) for rows in blocks(len(impressions.item_id))
     ]
     of_test = targets[impressions.item_id[test]]
     return Shares(
@@ -136,14 +134,13 @@ def coverage(
     """
     has = np.asarray(table.has_vector)
     before = np.zeros(len(impressions.history_items) + 1, np.int64)  # covered before a position
-    for start in range(0, len(impressions.history_items), BLOCK_ROWS):
-        items = impressions.history_items[start : start + BLOCK_ROWS]
-        before[start + 1 : start + 1 + len(items)] = before[start] + np.cumsum(has[items])
+    for place in blocks(len(impressions.history_items)):
+        covered = np.cumsum(has[impressions.history_items[place]])
+        before[place.start + 1 : place.stop + 1] = before[place.start] + covered
     found = []
     for period in PERIODS:
         rows, counts = impressions.rows(period), np.zeros(3, np.int64)
-        for start in range(rows.start, rows.stop, BLOCK_ROWS):
-            block = slice(start, min(start + BLOCK_ROWS, rows.stop))
+        for block in blocks(rows.stop, start=rows.start):
             length = impressions.history_length[block].astype(np.int64)
             end = impressions.history_start[block] + length
             latest = np.minimum(length, history_length)

@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from ctrbench import __version__
+from ctrbench.arrays import table_blocks, write_npy
 from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors, write_json
-from ctrbench.embeddings._rows import row_slices
 from ctrbench.embeddings.directions import has_direction
 from ctrbench.errors import ConfigError, DataError, StoreError, UnknownNameError
 from ctrbench.identity import ContentHash
@@ -107,11 +107,10 @@ def new_table(path: Path, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray
     The zeros are written out, so that a full disk is an error here, not a crash in the map later.
     """
     with (path / VECTORS).open("wb") as file:
-        description = np.lib.format.dtype_to_descr(dtype)
-        header = {"descr": description, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
-        for rows in row_slices(*shape):
-            file.write(bytes((rows.stop - rows.start) * shape[1] * dtype.itemsize))
+        zeros = (
+            np.zeros((rows.stop - rows.start, shape[1]), dtype) for rows in table_blocks(shape)
+        )
+        write_npy(file, dtype, shape, zeros)
     return np.lib.format.open_memmap(path / VECTORS, mode="r+")
 
 
@@ -164,7 +163,7 @@ def seal(
 def _leave_out_zeros(vectors: np.ndarray, has_vector: np.ndarray) -> int:
     """Clear vectors without a direction, and say how many there were."""
     zero = 0
-    for rows in row_slices(*vectors.shape):
+    for rows in table_blocks(vectors.shape):
         lost = np.flatnonzero(has_vector[rows])
         lost = rows.start + lost[~has_direction(vectors[rows][lost])]
         vectors[lost], has_vector[lost] = 0, False

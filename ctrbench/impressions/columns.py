@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ctrbench.arrays import write_npy
 from ctrbench.errors import StoreError
 from ctrbench.identity import ContentHash, canonical_json
 from ctrbench.schema import Column, DatasetManifest, Ragged
@@ -162,8 +163,5 @@ def _blocks(file: pq.ParquetFile, name: str) -> Iterator[Any]:
 
 def _write_npy(path: str, dtype: np.dtype, rows: int, blocks: Iterable[np.ndarray]) -> None:
     """Write a one-dimensional .npy in sequence: on a full disk a memory map would crash."""
-    header = {"descr": dtype.str, "fortran_order": False, "shape": (rows,)}
     with Path(path).open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for block in blocks:
-            file.write(np.ascontiguousarray(block, dtype).data)
+        write_npy(file, dtype, (rows,), blocks)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ctrbench.arrays import write_npy
 from ctrbench.impressions.periods import chunks, count_targets, histories, ranges
 from ctrbench.schema import Impressions
 
@@ -102,15 +103,8 @@ class HistorySlots:
         """
         if self.scratch is None or not self.total:
             return np.concatenate([np.empty(0, dtype), *(block.astype(dtype) for block in blocks)])
-        header = {
-            "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
-            "fortran_order": False,
-            "shape": (self.total,),
-        }
         with tempfile.NamedTemporaryFile(dir=self.scratch, suffix=".npy", delete=False) as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for block in blocks:
-                file.write(np.ascontiguousarray(block, dtype).data)
+            write_npy(file, np.dtype(dtype), (self.total,), blocks)
         return np.load(file.name, mmap_mode="r")
 
     def item_counts(self, period: str) -> np.ndarray:

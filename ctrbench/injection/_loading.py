@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any, TypeVar, get_origin
-
-from pydantic import ValidationError
+from typing import Any, get_origin
 
 from ctrbench import plugins
-from ctrbench.errors import ConfigError, UnknownNameError, refusal, unknown_name
+from ctrbench.errors import ConfigError, UnknownNameError
 from ctrbench.identity import hash_files, hash_json
 from ctrbench.injection._base import Injection
 from ctrbench.injection._combination import FACTOR, JOINT, Combination
 
 PACKAGE = "ctrbench.injection"
 BASELINE = "none"
-
-Mode = TypeVar("Mode", bound=Injection)
 
 
 def load_mode(name: str, settings: dict[str, Any]) -> Injection:
@@ -33,7 +29,7 @@ def load_mode(name: str, settings: dict[str, Any]) -> Injection:
     """
     names = name.split(JOINT)
     if len(names) == 1:
-        return _configured(name, mode_class(name), settings, f"modes.{name}")
+        return plugins.validated(mode_class(name), settings, f"modes.{name}")
     return _combined(name, names, settings)
 
 
@@ -101,22 +97,7 @@ def _combined(name: str, names: list[str], settings: dict[str, Any]) -> Combinat
     if problems:
         raise ConfigError("; ".join(f"modes.{name}: {problem}" for problem in problems))
     parts = {
-        one: _configured(one, found, own[one], f"modes.{name}.{one}")
+        one: plugins.validated(found, own[one], f"modes.{name}.{one}", hidden=(FACTOR,))
         for one, found in classes.items()
     }
-    return _configured(name, Combination, {"parts": parts, **whole}, f"modes.{name}")
-
-
-def _configured(name: str, mode: type[Mode], settings: dict[str, Any], where: str) -> Mode:
-    try:
-        return mode.model_validate(settings)
-    except ValidationError as error:
-        problems = []
-        for detail in error.errors():
-            key = ".".join(map(str, detail["loc"]))
-            if detail["type"] == "extra_forbidden":
-                known = [one for one in mode.model_fields if one != FACTOR or JOINT not in where]
-                problems.append(f"{where}: {unknown_name('setting', key, known)}")
-            else:
-                problems.append(f"{where}.{key}: {refusal(detail)}")
-    raise ConfigError("; ".join(problems))
+    return plugins.validated(Combination, {"parts": parts, **whole}, f"modes.{name}")

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ctrbench.arrays import blocks
 from ctrbench.models._loading import run_loop
 
 GROUP_ROWS = 4096  # that go through together: 1 MB for a level of 64 units
@@ -52,7 +53,7 @@ class PairSum(torch.autograd.Function):
         """(M,), (M,), (B, E), (U, E), (B, H), (U, H), (E, H) -> (M, H)."""
         width, hidden = of_product.shape
         summed, scratch = query.new_empty(len(row), hidden), query.new_empty(GROUP_ROWS, width)
-        for rows in _groups(len(row)):
+        for rows in blocks(len(row), GROUP_ROWS):
             product, out = scratch[: rows.stop - rows.start], summed[rows]
             sizes = len(out), width, hidden
             inputs = row[rows], item[rows], query, items, of_query, of_item
@@ -72,7 +73,7 @@ class PairSum(torch.autograd.Function):
         to_of_query, to_of_item = (query.new_zeros(len(of), hidden) for of in (query, items))
         to_product = torch.zeros_like(of_product)
         scratch = query.new_empty(2, GROUP_ROWS, width)
-        for rows in _groups(len(row)):
+        for rows in blocks(len(row), GROUP_ROWS):
             moved, product = scratch[:, : rows.stop - rows.start]
             torch.mm(summed[rows], of_product.t(), out=moved)
             sizes = len(moved), width, hidden
@@ -118,7 +119,7 @@ class DiceLayers(torch.autograd.Function):
             level = _Level.of(summed, dice, alpha)
             summed = summed.new_empty(len(summed), len(bias))
             scratch = level.scratch()
-            for rows in _groups(len(summed)):
+            for rows in blocks(len(summed), GROUP_ROWS):
                 activated = scratch[: rows.stop - rows.start]
                 inputs = level.summed[rows], level.mean, level.inverse, alpha, level.p[rows]
                 run_loop("dice_forward", *activated.shape, *inputs, activated)
@@ -139,7 +140,7 @@ class DiceLayers(torch.autograd.Function):
             reversed(ctx.levels), reversed(parameters), strict=True
         ):
             own, to_weight, scratch = torch.empty_like(level.p), weight * 0, level.scratch()
-            groups = list(_groups(len(out)))
+            groups = list(blocks(len(out), GROUP_ROWS))
             sums = own.new_zeros(len(groups), 3, len(alpha))
             for rows, of_group in zip(groups, sums, strict=True):
                 activated, gradient = scratch[: rows.stop - rows.start], own[rows]
@@ -191,7 +192,7 @@ class _Level:
 
 def _moments(summed: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance over the rows; distances from a guess at the mean do not cancel."""
-    groups = list(_groups(len(summed)))
+    groups = list(blocks(len(summed), GROUP_ROWS))
     guess = summed[groups[0]].mean(dim=0)
     sums = summed.new_zeros(len(groups), 2, summed.shape[1])
     for rows, of_group in zip(groups, sums, strict=True):
@@ -202,8 +203,3 @@ def _moments(summed: Tensor) -> tuple[Tensor, Tensor]:
 
 def _by_level(parameters: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     return zip(parameters[::3], parameters[1::3], parameters[2::3], strict=True)
-
-
-def _groups(rows: int) -> Iterator[slice]:
-    for start in range(0, rows, GROUP_ROWS):
-        yield slice(start, min(start + GROUP_ROWS, rows))

@@ -163,7 +163,7 @@ def _variant(method: str, version: str, point: dict[tuple[str, str], Any]) -> Va
     return Variant(
         version=version,
         method=methods.configured(method, of("method")),
-        training=plugins.checked(PretrainSettings, of("training"), "training"),
+        training=plugins.validated(PretrainSettings, of("training"), "training"),
         encoder_name=name,
         encoder=encoders.configured(name, encoder),
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from ctrbench.arrays import blocks, rows_within
 from ctrbench.impressions.periods import ranges
 from ctrbench.schema import Impressions
 
@@ -114,9 +115,7 @@ def small(values: np.ndarray, most: int) -> np.ndarray:
 
 def _parts(count: int, length: int, width: int) -> Iterator[slice]:
     """Of `count` ranges, so many at a time that their memory stays bounded."""
-    rows = max(1, AT_ONCE_BYTES // (length * LOOKED_BACK * (width + 32)))
-    for start in range(0, count, rows):
-        yield slice(start, start + rows)
+    return blocks(count, rows_within(length * LOOKED_BACK * (width + 32), AT_ONCE_BYTES))
 
 
 def _strictly_before(log: Impressions, place: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ctrbench.arrays import blocks
 from ctrbench.pretraining.histories import (
     filled_places,
     history_of,
@@ -116,8 +117,8 @@ class Lines:
     def distinct_items(self) -> int:
         """How many items the lines show or hold in their histories."""
         seen = np.zeros(len(self.has_image), bool)
-        for start in range(0, len(self), LINES_AT_ONCE):
-            found = self.items(np.arange(start, min(start + LINES_AT_ONCE, len(self))))
+        for lines in blocks(len(self), LINES_AT_ONCE):
+            found = self.items(np.arange(lines.start, lines.stop))
             seen[found.shown] = seen[found.history] = True
         return int(seen[1:].sum())
 
@@ -225,8 +226,7 @@ def _whole_users(lines: Lines, counted: int) -> Iterator[np.ndarray]:
 def _drawn(length: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(n,) for histories of some lengths: 0, or one of the clicks, each equally likely."""
     drawn = np.empty_like(length)
-    for start in range(0, len(length), DRAWN_AT_ONCE):
-        part = slice(start, start + DRAWN_AT_ONCE)
+    for part in blocks(len(length), DRAWN_AT_ONCE):
         drawn[part] = rng.integers(0, length[part].astype(np.int64) + 1)
     return drawn
 

@@ -14,6 +14,7 @@ import torch
 from filelock import Timeout
 
 from ctrbench import embeddings, impressions
+from ctrbench.arrays import blocks
 from ctrbench.distributed import Processes
 from ctrbench.embeddings.directions import SHORTEST
 from ctrbench.environment import environment
@@ -195,10 +196,9 @@ def _encoded(
     """Every item that can be encoded, a block at a time."""
     trained.network.eval()
     items = np.flatnonzero(source.usable)
-    for start in range(0, len(items), settings.images_at_once):
-        block = items[start : start + settings.images_at_once]
-        vectors = trained.network(source.inputs(block).to(settings.device))
-        yield block, vectors.float().cpu().numpy()
+    for rows in blocks(len(items), settings.images_at_once):
+        vectors = trained.network(source.inputs(items[rows]).to(settings.device))
+        yield items[rows], vectors.float().cpu().numpy()
 
 
 def _facts(job: Job, samples: Lines | np.ndarray) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ctrbench.arrays import blocks
 from ctrbench.distributed import Processes
 from ctrbench.pretraining.methods import PretrainMethod
 from ctrbench.pretraining.settings import PretrainSettings
@@ -68,8 +69,8 @@ class Step:
         """View, place and items of each part, one view after the other."""
         most = self.settings.images_at_once
         for view in range(2 if self.method.augmented else 1):
-            for place in range(0, max(len(item_id), 1), most):
-                yield view, place, item_id[place : place + most]
+            for rows in blocks(max(len(item_id), 1), most):
+                yield view, rows.start, item_id[rows]
 
     def _encode(self, view: int, place: int, item_id: np.ndarray, number: int) -> Tensor:
         """(n, D); the same for the same arguments."""

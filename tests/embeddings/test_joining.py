@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from ctrbench import embeddings
-from ctrbench.embeddings import _rows
+from ctrbench import arrays, embeddings
 from ctrbench.errors import DataError, UnknownNameError
 
 from .conftest import RAW_IDS
@@ -22,7 +21,7 @@ def test_joined_by_id_not_by_row(add, workspace):
 
 def test_permuted_rows_and_blocks_give_identical_bytes(add, workspace, monkeypatch):
     first, _ = add("raw", ROWS)
-    monkeypatch.setattr(_rows, "BLOCK_BYTES", 1)  # one row a block
+    monkeypatch.setattr(arrays, "BLOCK_BYTES", 1)  # one row a block
     second, _ = add("permuted", dict(reversed(ROWS.items())))
     assert first.content_hash == second.content_hash
     files = [workspace.embeddings / "tiny" / name / "vectors.npy" for name in ("raw", "permuted")]
@@ -112,7 +111,7 @@ def _add_file(workspace, log, tmp_path, ids, vectors, append_to=None, version="r
 
 @pytest.mark.parametrize("block_bytes", [1, 1 << 20])
 def test_equal_duplicates_are_merged(workspace, log, tmp_path, monkeypatch, block_bytes):
-    monkeypatch.setattr(_rows, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(arrays, "BLOCK_BYTES", block_bytes)
     ids, vectors = ["7", "a", "7", "7"], [[1, 2], [3, 4], [1, 2], [1, 2]]
     manifest, _ = _add_file(workspace, log, tmp_path, ids, vectors)
     assert manifest.provenance["merged_duplicates"] == 2
@@ -121,7 +120,7 @@ def test_equal_duplicates_are_merged(workspace, log, tmp_path, monkeypatch, bloc
 
 @pytest.mark.parametrize("block_bytes", [1, 1 << 20])
 def test_contradictory_duplicates(workspace, log, tmp_path, monkeypatch, block_bytes):
-    monkeypatch.setattr(_rows, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(arrays, "BLOCK_BYTES", block_bytes)
     ids, vectors = ["7", "a", "7", "a"], [[1, 2], [3, 4], [1, 3], [3, 4]]
     with pytest.raises(DataError, match="1 rows repeat an id with another vector: ids 7"):
         _add_file(workspace, log, tmp_path, ids, vectors)

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ctrbench.embeddings import _rows, statistics
+from ctrbench import arrays
 from ctrbench.embeddings.statistics import coverage, describe, shares
 
 from .conftest import table_of
@@ -31,7 +31,7 @@ def test_block_size_changes_nothing(monkeypatch):
     rng = np.random.default_rng(0)
     table = table_of({item: rng.normal(size=3).tolist() for item in (1, 2, 4, 5)})
     whole = describe(table)
-    monkeypatch.setattr(_rows, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(arrays, "BLOCK_BYTES", 1)
     assert dataclasses.astuple(describe(table))[:4] == dataclasses.astuple(whole)[:4]
     assert describe(table).mean_cosine == pytest.approx(whole.mean_cosine)
 
@@ -50,7 +50,7 @@ def test_no_vector_at_all():
 @pytest.mark.parametrize("block_rows", [7, 1 << 20])
 @pytest.mark.parametrize("history_length", [3, 50])
 def test_coverage_equals_a_loop(impressions, monkeypatch, block_rows, history_length):
-    monkeypatch.setattr(statistics, "BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(arrays, "BLOCK_ROWS", block_rows)
     table = table_of({item: [1.0] for item in range(5, 30, 2)}, items=40)
     for found in coverage(table, impressions, history_length):
         counts = [0, 0, 0]
@@ -65,7 +65,7 @@ def test_coverage_equals_a_loop(impressions, monkeypatch, block_rows, history_le
 
 
 def test_shares_equal_a_loop(impressions, monkeypatch):
-    monkeypatch.setattr(statistics, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(arrays, "BLOCK_ROWS", 7)
     has = np.isin(np.arange(impressions.item_rows), range(5, 30, 2))
     found = shares(has, impressions)
     covered = [bool(has[item]) for item in impressions.item_id]

@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ctrbench import plugins
-from ctrbench.embeddings._rows import Rows
+from ctrbench.arrays import table_blocks
 from ctrbench.schema import Frozen
 
 PACKAGE = "ctrbench.embeddings.derivations"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The selected rows of a table as float64 blocks; can be iterated more than once."""
+
+    vectors: np.ndarray  # (V, D)
+    chosen: np.ndarray  # (V,) bool
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for rows in table_blocks(self.vectors.shape):
+            if self.chosen[rows].any():
+                yield self.vectors[rows][self.chosen[rows]].astype(np.float64)
+
+    def __len__(self) -> int:
+        return int(self.chosen.sum())
+
+    @property
+    def width(self) -> int:
+        """The number of columns, D."""
+        return self.vectors.shape[1]
+
+    def mean(self) -> np.ndarray:
+        """Return the mean of the selected rows, (D,) float64."""
+        return sum((block.sum(0) for block in self), np.zeros(self.width)) / len(self)
 
 
 @dataclass(frozen=True)

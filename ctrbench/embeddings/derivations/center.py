@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ctrbench.embeddings._rows import Rows
-from ctrbench.embeddings.derivations._base import Derivation, Fitted
+from ctrbench.embeddings.derivations._base import Derivation, Fitted, Rows
 
 
 class Center(Derivation):

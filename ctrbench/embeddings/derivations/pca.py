@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import PositiveInt
 
-from ctrbench.embeddings._rows import Rows
-from ctrbench.embeddings.derivations._base import Derivation, Fitted
+from ctrbench.embeddings.derivations._base import Derivation, Fitted, Rows
 from ctrbench.errors import ConfigError, DataError
 
 

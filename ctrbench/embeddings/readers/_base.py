@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ctrbench.embeddings._rows import row_slices
+from ctrbench.arrays import table_blocks
 from ctrbench.errors import ConfigError, DataError
 
 SAVE = '`numpy.savez("vectors.npz", key=ids, value=vectors)`'
@@ -110,7 +110,7 @@ def array_blocks(
     """
     check_shape(shape, path)
     check_count(shape[0], len(ids), path)
-    for rows in row_slices(*shape):
+    for rows in table_blocks(shape):
         yield Block(ids[rows], vectors[rows])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ctrbench.embeddings._rows import row_slices
+from ctrbench.arrays import table_blocks
 from ctrbench.embeddings.readers._base import (
     Block,
     Reader,
@@ -35,7 +35,7 @@ class Folder(Reader):
         files, notes = _files(path)
         ids = written([file.name.removesuffix(".npy") for file in files], path)
         width = _usual_width(files)
-        for rows in row_slices(len(files), width):
+        for rows in table_blocks((len(files), width)):
             given = [_vector(file, width, problems) for file in files[rows]]
             vectors = [vector for vector in given if vector is not None]
             if vectors:

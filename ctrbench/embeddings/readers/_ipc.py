@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ctrbench.arrays import blocks
 from ctrbench.embeddings.readers import _tables
 from ctrbench.embeddings.readers._base import Block, Reader, Source, refuse_ids
 from ctrbench.embeddings.readers._columns import arrow_errors, choose
@@ -63,5 +64,5 @@ def _unchecked(path: Path) -> Iterator[Any]:
 def _parts(path: Path, values: list[str]) -> Iterator[Any]:
     """The columns of vectors, a few rows at a time."""
     for batch in _batches(path):
-        for start in range(0, len(batch), _tables.BATCH_ROWS):
-            yield batch.select(values).slice(start, _tables.BATCH_ROWS)
+        for rows in blocks(len(batch), _tables.BATCH_ROWS):
+            yield batch.select(values).slice(rows.start, rows.stop - rows.start)

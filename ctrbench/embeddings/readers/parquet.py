@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ctrbench.arrays import rows_within
 from ctrbench.embeddings.readers import _tables
 from ctrbench.embeddings.readers._base import MOST_NUMBERS, Block, Reader, Source, refuse_ids
 from ctrbench.embeddings.readers._columns import Layout, arrow_errors, choose
@@ -29,7 +30,7 @@ class Parquet(Reader):
         with arrow_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
             layout = choose(_tables.columns(file.schema_arrow, _first(file)), path, source.column)
             ids = _ids(file, layout.key, path)
-            rows = min(_tables.BATCH_ROWS, max(1, BATCH_NUMBERS // _width(file, layout, path)))
+            rows = min(_tables.BATCH_ROWS, rows_within(_width(file, layout, path), BATCH_NUMBERS))
             batches = file.iter_batches(rows, columns=layout.values)
             yield from _tables.blocks(batches, ids, layout, path)
 

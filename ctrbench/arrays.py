@@ -1,0 +1,65 @@
+"""Large arrays: bounded blocks of rows, and `.npy` files written in sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+import numpy as np
+
+BLOCK_ROWS = 1 << 18
+BLOCK_BYTES = 1 << 25  # of float64 vectors
+
+
+def blocks(stop: int, rows: int | None = None, start: int = 0) -> Iterator[slice]:
+    """Yield consecutive slices that cover the range from `start` to `stop`.
+
+    Args:
+        stop: the end of the range, exclusive.
+        rows: the length of each slice, 262,144 by default; the last one may be shorter.
+        start: the beginning of the range.
+
+    >>> list(blocks(5, 2))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    step = BLOCK_ROWS if rows is None else rows
+    for begin in range(start, stop, step):
+        yield slice(begin, min(begin + step, stop))
+
+
+def rows_within(row_bytes: int, limit: int) -> int:
+    """Return how many rows fit into a block of memory, at least one.
+
+    Args:
+        row_bytes: the size of a row in bytes.
+        limit: the size of the block in bytes.
+
+    >>> rows_within(1024, 4096), rows_within(8192, 4096)
+    (4, 1)
+    """
+    return max(1, limit // max(1, row_bytes))
+
+
+def table_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yield slices of the rows of an (n, D) array, each at most 32 MiB as float64."""
+    return blocks(shape[0], rows_within(8 * shape[1], BLOCK_BYTES))
+
+
+def write_npy(
+    file: BinaryIO, dtype: np.dtype, shape: tuple[int, ...], parts: Iterable[np.ndarray]
+) -> None:
+    """Write an array in `.npy` format, part by part.
+
+    On a full disk this raises an OSError, where a memory map would crash the process.
+
+    Args:
+        file: an empty file, open for binary writing.
+        dtype: the type of the stored array.
+        shape: the shape of the stored array.
+        parts: consecutive rows of it; each part is converted to `dtype`.
+    """
+    description = np.lib.format.dtype_to_descr(dtype)
+    header = {"descr": description, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    for part in parts:
+        file.write(np.ascontiguousarray(part, dtype).data)

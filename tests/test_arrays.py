@@ -1,0 +1,27 @@
+import io
+
+import numpy as np
+import pytest
+
+from ctrbench.arrays import blocks, rows_within, table_blocks, write_npy
+
+
+def test_blocks_cover_the_range_once():
+    found = [row for rows in blocks(17, 5, start=3) for row in range(rows.start, rows.stop)]
+    assert found == list(range(3, 17))
+    assert list(blocks(0)) == []
+
+
+def test_a_block_holds_at_least_one_row():
+    assert rows_within(1 << 40, 1 << 20) == 1
+    assert [rows.stop for rows in table_blocks((3, 1 << 22))] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "|b1", "<i8"])
+def test_parts_are_converted_and_read_back(dtype):
+    values, file = np.arange(12.0).reshape(6, 2), io.BytesIO()
+    write_npy(file, np.dtype(dtype), (6, 2), (values[rows] for rows in blocks(6, 4)))
+    file.seek(0)
+    read = np.load(file)
+    assert read.dtype == np.dtype(dtype)
+    assert np.array_equal(read, values.astype(dtype))
