@@ -1,4 +1,4 @@
-"""Codebooks: cluster centres of image vectors, and the code of each item."""
+"""Fits codebooks (cluster centres of image vectors) and assigns a code to each item."""
 
 from ctrbench.clustering.facts import code_facts, collisions, count_distinct, level_facts
 from ctrbench.clustering.one_code import Method, fit_by, fit_codebook, nearest_code

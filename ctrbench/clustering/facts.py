@@ -1,4 +1,4 @@
-"""What a codebook does with the items: numbers for a record."""
+"""Statistics about codes, and the number of distinct vectors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ HASHED_ROWS = 1 << 14
 
 
 def code_facts(code: np.ndarray, codebook_size: int) -> dict[str, float]:
-    """How a codebook is used: share of codes in use, entropy in bits, share of the largest.
+    """Return how a codebook is used.
+
+    Args:
+        code: (n,) int, the code of each item.
+        codebook_size: the number of codes, K.
+
+    Returns:
+        The share of codes in use, the entropy in bits, and the share of items with the most
+        frequent code.
 
     >>> code_facts(np.array([0, 0, 1, 1]), 4)
     {'codes_used': 0.5, 'code_entropy_bits': 1.0, 'largest_code': 0.5}
@@ -25,7 +33,11 @@ def code_facts(code: np.ndarray, codebook_size: int) -> dict[str, float]:
 
 
 def level_facts(code: np.ndarray, codebook_size: int) -> dict[str, float]:
-    """The same of each of L levels, (n, L), and the share of items that share all their codes.
+    """Return `code_facts` of every level, and the share of items whose codes are not unique.
+
+    Args:
+        code: (n, L) int, the codes of each item.
+        codebook_size: the number of codes of a level, K.
 
     >>> level_facts(np.array([[0, 1], [0, 1], [1, 1], [1, 0]]), 2)["collisions"]
     0.5
@@ -39,7 +51,7 @@ def level_facts(code: np.ndarray, codebook_size: int) -> dict[str, float]:
 
 
 def collisions(code: np.ndarray) -> float:
-    """Share of items that have the same code(s) as another one: of (n,) or (n, L)."""
+    """Return the share of items whose codes, (n,) or (n, L), equal those of another item."""
     _, place, count = np.unique(code, axis=0, return_inverse=True, return_counts=True)
     return float((count[place.ravel()] > 1).mean()) if len(code) else 0.0
 

@@ -1,4 +1,4 @@
-"""One code per item: k-means by faiss, its variants for many centres, and the codes they give."""
+"""One code per item: k-means by faiss, and variants for many centres."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ctrbench.seeding import stream, stream_seed
 Method = Literal["kmeans", "spherical", "hierarchical", "single_pass"]
 
 ITERATIONS = 25  # Lloyd steps
-FIRST_PER_CENTRE = 16  # vectors of the first chunk for each centre
-FIRST_SHARE = 1 / 32  # of all vectors, at least
+FIRST_PER_CENTRE = 16  # size of the first chunk, in vectors per centre
+FIRST_SHARE = 1 / 32  # smallest size of the first chunk, as a share of all vectors
 BLOCK_BYTES = 1 << 26  # of float32 vectors
-GROWTH = 2.0  # of a chunk over the one before
+GROWTH = 2.0  # size of a chunk relative to the previous chunk
 
 
 def fit_codebook(
@@ -30,30 +30,27 @@ def fit_codebook(
     spherical: bool = False,
     name: str = "codebook",
 ) -> np.ndarray:
-    """Cluster centres.
+    """Return the cluster centres of k-means, (K, D) float32.
 
     Args:
-        vectors: (n, D) float32; a memory map will do, and is read in parts.
+        vectors: (n, D) float32, possibly a memory map.
         codebook_size: K, at most the number of distinct vectors.
-        seed: of the cell; the codebook draws from a stream of its own.
-        spherical: centres are of length one, as vectors then should be.
-        name: of that stream.
-
-    Returns:
-        (K, D) float32.
+        seed: the seed of the cell; the codebook uses its own random stream.
+        spherical: whether to normalise the centres; the vectors should then have length one.
+        name: the name of the random stream.
 
     Raises:
-        DataError: fewer distinct vectors than centres.
+        DataError: there are fewer distinct vectors than centres.
     """
     import faiss
 
     distinct = count_distinct(vectors)
-    if distinct == 1:  # a constant control: every item gets the same code
+    if distinct == 1:  # the control `constant`: every item gets the same code
         return np.repeat(np.asarray(vectors[:1], np.float32), codebook_size, axis=0)
     if distinct < codebook_size:
         raise DataError(
-            f"codebook_size {codebook_size} asks for more centres than there are distinct vectors "
-            f"to fit them on ({distinct}, of {len(vectors)} items); choose at most {distinct}."
+            f"codebook_size {codebook_size} exceeds the number of distinct vectors to fit it on "
+            f"({distinct}, of {len(vectors)} items); choose at most {distinct}."
         )
     kmeans = faiss.Kmeans(
         vectors.shape[1],
@@ -69,7 +66,12 @@ def fit_codebook(
 
 
 def nearest_code(vectors: np.ndarray, codebook: np.ndarray) -> np.ndarray:
-    """(n,) int64 index of the nearest centre of each (n, D) vector, Euclidean."""
+    """Return the index of the nearest centre (Euclidean) of each vector, (n,) int64.
+
+    Args:
+        vectors: (n, D) float32.
+        codebook: (K, D) float32, the centres.
+    """
     import faiss
 
     index = faiss.IndexFlatL2(codebook.shape[1])
@@ -79,24 +81,22 @@ def nearest_code(vectors: np.ndarray, codebook: np.ndarray) -> np.ndarray:
 
 
 def fit_hierarchical(vectors: np.ndarray, codebook_size: int, seed: int) -> np.ndarray:
-    """Centres, near to those of k-means at a fraction of its time.
+    """Return the centres of two-level k-means, (K, D) float32.
 
-    About sqrt(K) coarse centres, and within each cluster as many as it has a share of the vectors:
-    two fits of sqrt(K) centres a vector in place of one of K. The result is a plain codebook; a
-    vector's code is its nearest centre of all.
-
-    Source: Nistér and Stewénius 2006 (CVPR), with two levels.
+    The first level has about sqrt(K) coarse centres. The second level divides the remaining budget
+    among the coarse clusters in proportion to their size. Each vector is compared with about
+    2 sqrt(K) centres instead of K. The result is a flat codebook: the code of a vector is the
+    nearest of all centres.
 
     Args:
-        vectors: (n, D) float32; of a memory map one cluster at a time is held.
+        vectors: (n, D) float32; of a memory map, one cluster at a time is in memory.
         codebook_size: K.
-        seed: of the cell.
-
-    Returns:
-        (K, D) float32.
+        seed: the seed of the cell.
 
     Raises:
-        DataError: fewer distinct vectors than centres.
+        DataError: there are fewer distinct vectors than centres.
+
+    Source: Nistér and Stewénius 2006 (CVPR), with two levels.
     """
     branches = int(np.ceil(np.sqrt(codebook_size)))
     coarse = fit_codebook(vectors, branches, seed, name="codebook.coarse")
@@ -106,7 +106,7 @@ def fit_hierarchical(vectors: np.ndarray, codebook_size: int, seed: int) -> np.n
     begin = np.searchsorted(code[order], np.arange(branches + 1))
     members = [order[begin[place] : begin[place + 1]] for place in range(branches)]
     distinct = np.array([count_distinct(vectors[own]) if len(own) else 0 for own in members])
-    if distinct.sum() < codebook_size:  # k-means says so better
+    if distinct.sum() < codebook_size:  # plain k-means raises the error that names the numbers
         return fit_codebook(vectors, codebook_size, seed)
     shares = _shares(np.diff(begin), distinct, codebook_size)
     found = [
@@ -118,7 +118,7 @@ def fit_hierarchical(vectors: np.ndarray, codebook_size: int, seed: int) -> np.n
 
 
 def _shares(size: np.ndarray, distinct: np.ndarray, total: int) -> np.ndarray:
-    """How many centres each cluster gets: by its size, no more than it can use.
+    """Return the number of centres of each cluster: by size, limited by its distinct vectors.
 
     >>> _shares(np.array([6, 3, 1]), np.array([2, 3, 1]), 5).tolist()
     [2, 2, 1]
@@ -137,28 +137,27 @@ def _shares(size: np.ndarray, distinct: np.ndarray, total: int) -> np.ndarray:
 def fit_single_pass(
     vectors: np.ndarray, codebook_size: int, seed: int, threshold: float = 0.0
 ) -> np.ndarray:
-    """Centres that see each vector once, whatever order the vectors are stored in.
+    """Return centres that are fitted in one pass over the vectors, (K, D) float32.
 
-    K-means on a first chunk gives the start. Then come disjoint chunks, each twice the one before;
-    within a chunk centres stand still, after it each becomes the soft-thresholded mean of its
-    vectors there. A centre without vectors stays. A chunk's rows are drawn from
-    all of the table and read in its order, so a table sorted by category serves as a shuffled one.
-
-    Source: after Yi et al. 2014 (ICML), "A Single-Pass Algorithm for Efficiently Recovering Sparse
-    Cluster Centers of High-dimensional Data". There the start is any K vectors and the threshold is
-    what finds sparse centres; image vectors are dense, so it is 0 unless given.
+    K-means on the first chunk initialises the centres. Disjoint chunks follow, each twice as large
+    as the previous one. After each chunk, a centre becomes the soft-thresholded mean of the chunk's
+    vectors that are assigned to it; a centre without vectors does not move. The rows of a chunk are
+    sampled from the whole table, so the result does not depend on the order of the table.
 
     Args:
-        vectors: (n, D) float32; of a memory map the first chunk, then 64 MiB, are held.
+        vectors: (n, D) float32; of a memory map, the first chunk and then 64 MiB are in memory.
         codebook_size: K.
-        seed: of the cell.
-        threshold: of the first chunk; it falls with the root of a chunk's size.
-
-    Returns:
-        (K, D) float32.
+        seed: the seed of the cell.
+        threshold: the soft threshold after the first chunk; it decreases with the square root of
+            the chunk size.
 
     Raises:
-        DataError: fewer distinct vectors in the first chunk than centres.
+        DataError: the first chunk has fewer distinct vectors than centres.
+
+    Source: adapted from Yi et al. 2014 (ICML), "A Single-Pass Algorithm for Efficiently Recovering
+    Sparse Cluster Centers of High-dimensional Data". Differs from the paper: k-means replaces the
+    initialisation by K arbitrary vectors, and the threshold is 0 by default since image vectors are
+    dense.
     """
     chunks = _chunks(len(vectors), codebook_size, seed)
     first = next(chunks)
@@ -188,14 +187,14 @@ def _float32(vectors: np.ndarray) -> np.ndarray:
 
 
 def _chunks(rows: int, codebook_size: int, seed: int) -> Iterator[np.ndarray]:
-    """Disjoint ascending row numbers, every row in one chunk."""
+    """Yield disjoint chunks of ascending row numbers that together cover all rows."""
     order = stream(seed, "codebook.order").permutation(rows)
     size = max(FIRST_PER_CENTRE * codebook_size, FIRST_SHARE * rows)
     start = 0
     while start < rows:
         stop = start + int(np.ceil(size))
         size *= GROWTH
-        if stop + size > rows:  # what is left would be a smaller chunk
+        if stop + size > rows:  # the rest would be smaller than a full chunk
             stop = rows
         yield np.sort(order[start:stop])
         start = stop
@@ -210,9 +209,15 @@ METHODS: dict[Method, Callable[[np.ndarray, int, int], np.ndarray]] = {
 
 
 def fit_by(method: Method, vectors: np.ndarray, codebook_size: int, seed: int) -> np.ndarray:
-    """(K, D) float32 centres of (n, D) vectors.
+    """Return the centres that a method fits, (K, D) float32.
+
+    Args:
+        method: the name of the method.
+        vectors: (n, D) float32.
+        codebook_size: K.
+        seed: the seed of the cell.
 
     Raises:
-        DataError: fewer distinct vectors than centres.
+        DataError: there are fewer distinct vectors than centres.
     """
     return METHODS[method](vectors, codebook_size, seed)

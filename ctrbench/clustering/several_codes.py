@@ -1,4 +1,4 @@
-"""Several codes per item: residual k-means, and product quantisation."""
+"""Several codes per item: residual k-means and product quantisation."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ctrbench.clustering.one_code import fit_codebook, nearest_code
 
 
 def fit_residual(vectors: np.ndarray, levels: int, codebook_size: int, seed: int) -> np.ndarray:
-    """Centres of every level: (L, K, D) float32.
+    """Return the centres of residual k-means, (L, K, D) float32.
 
-    A level on which fewer different remainders are left than it has centres takes these and repeats
-    the last: vectors that are all reconstructed exactly need no more.
+    If a later level has fewer distinct residuals than centres, these residuals become its centres
+    and the last one is repeated.
 
     Args:
         vectors: (n, D) float32.
-        levels: L.
-        codebook_size: K of each level.
-        seed: of the cell.
+        levels: the number of levels, L.
+        codebook_size: the number of centres of each level, K.
+        seed: the seed of the cell.
 
     Raises:
-        DataError: fewer distinct vectors than centres.
+        DataError: there are fewer distinct vectors than centres.
     """
     left = np.array(vectors, np.float32)
     books = []
@@ -37,7 +37,12 @@ def fit_residual(vectors: np.ndarray, levels: int, codebook_size: int, seed: int
 
 
 def residual_codes(vectors: np.ndarray, books: np.ndarray) -> np.ndarray:
-    """(n, L) int64 code of each (n, D) vector on every level, greedily."""
+    """Return the code of each vector on every level, (n, L) int64, assigned greedily.
+
+    Args:
+        vectors: (n, D) float32.
+        books: (L, K, D) float32, the centres.
+    """
     left, codes = np.array(vectors, np.float32), []
     for book in books:
         codes.append(nearest_code(left, book))
@@ -48,18 +53,20 @@ def residual_codes(vectors: np.ndarray, books: np.ndarray) -> np.ndarray:
 def fit_product(
     vectors: np.ndarray, parts: int, codebook_size: int, seed: int
 ) -> tuple[np.ndarray, ...]:
-    """Centres of every part: (K, D of the part) float32 each.
+    """Return the centres of each part of product quantisation, (K, width of the part) float32.
 
-    A part that takes fewer different values than it has centres takes these and repeats the last.
+    If a part has fewer distinct values than centres, these values become its centres and the last
+    one is repeated.
 
     Args:
         vectors: (n, D) float32.
-        parts: P, at most D.
-        codebook_size: K of each part, at most the number of distinct vectors.
-        seed: of the cell.
+        parts: the number of parts, P, at most D.
+        codebook_size: the number of centres of each part, K, at most the number of distinct
+            vectors.
+        seed: the seed of the cell.
 
     Raises:
-        DataError: fewer distinct vectors than centres.
+        DataError: there are fewer distinct vectors than centres.
     """
     books = []
     everything = count_distinct(vectors)
@@ -74,7 +81,12 @@ def fit_product(
 
 
 def product_codes(vectors: np.ndarray, books: tuple[np.ndarray, ...]) -> np.ndarray:
-    """(n, P) int64 code of each part of each (n, D) vector."""
+    """Return the code of each part of each vector, (n, P) int64.
+
+    Args:
+        vectors: (n, D) float32.
+        books: the centres of each part, (K, width of the part) float32.
+    """
     widths = np.cumsum([book.shape[1] for book in books])[:-1]
     parts = np.split(np.asarray(vectors, np.float32), widths, axis=1)
     codes = [nearest_code(part, book) for part, book in zip(parts, books, strict=True)]

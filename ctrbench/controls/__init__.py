@@ -1,7 +1,8 @@
-"""Null versions made from a real one: what is left of a delta without the images' information.
+"""Controls: null versions that remove the image information from a real version.
 
-One control, one file; the file's name is its kind. A control is the one public subclass of
-`NullVersion` in its file. Coverage never changes, and each seed draws its own.
+One file defines one control; the file name is its kind. A control is the only public subclass of
+`NullVersion` in its file. A control keeps the coverage of the version. Each seed draws its own
+control.
 """
 
 from ctrbench.controls._base import NullVersion, apply

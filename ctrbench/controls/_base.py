@@ -1,4 +1,4 @@
-"""The contract of a control, and the application of the one that a benchmark names."""
+"""The contract of a control, and the function that applies one."""
 
 from __future__ import annotations
 
@@ -15,41 +15,44 @@ PACKAGE = "ctrbench.controls"
 
 
 class NullVersion(ABC):
-    """A way to take the images' information out of a table."""
+    """A control: replaces the vectors of a table by vectors without image information."""
 
-    takes_groups: ClassVar[bool] = False  # whether `within` means anything to it
+    takes_groups: ClassVar[bool] = False  # whether it supports `within`
 
     @abstractmethod
     def vectors(self, table: EmbeddingTable, seed: int, groups: np.ndarray | None) -> np.ndarray:
-        """New vectors (V, D) in the table's type, zero where it has none.
+        """Return the new vectors, (V, D) in the dtype of the table; rows without a vector are zero.
 
         Args:
-            table: often a memory map; is not changed.
-            seed: names the streams that chance is drawn from.
-            groups: (V,) codes of the `within` field, only for controls that take them.
+            table: the real version, often a memory map; it must not be modified.
+            seed: the seed of the random streams.
+            groups: (V,) int codes of the `within` field; None without `within`.
         """
 
 
 def apply(
     control: Control, table: EmbeddingTable, seed: int, groups: np.ndarray | None = None
 ) -> EmbeddingTable:
-    """The control's table, in memory; the same items have a vector.
+    """Return the table of a control, in memory; the same items have a vector.
 
     Args:
-        control: which one.
+        control: the control to apply.
         table: a real version, often a memory map.
-        seed: of the cell; each draws its own.
-        groups: (V,) codes of the item field that `control.within` names; None without `within`.
+        seed: the seed of the cell.
+        groups: (V,) int codes of the item field that `control.within` names; None without `within`.
 
     Raises:
-        ConfigError: `within` with a control that takes no groups, or without the field's codes.
+        ConfigError: the control does not support `within`, or `groups` does not match `within`.
     """
     kind = plugins.load(PACKAGE, control.kind, NullVersion, "control")
     if control.within is not None and not kind.takes_groups:
         raise ConfigError(
-            f"control {control.kind!r} takes no 'within' (here {control.within!r}); leave it out."
+            f"control {control.kind!r} does not support 'within' (given: {control.within!r}); "
+            "remove it."
         )
     if (control.within is None) != (groups is None):
-        raise ConfigError(f"control '{control}': 'within' and the field's codes go together.")
+        raise ConfigError(
+            f"control '{control}' requires both 'within' and the codes of that field, or neither."
+        )
     made = kind()  # pyright: ignore[reportAbstractUsage]
     return EmbeddingTable(made.vectors(table, seed, groups), table.has_vector)

@@ -1,4 +1,4 @@
-"""`shuffled`: the same vectors, each at another item's place; `within` keeps a field's value."""
+"""`shuffled`: permutes the vectors over items, optionally within the values of an item field."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ctrbench.seeding import stream
 
 
 class Shuffled(NullVersion):
-    """A uniform permutation among the items of equal code that have a vector."""
+    """Permutes vectors uniformly among the items that have a vector and the same code."""
 
     takes_groups = True
 
@@ -20,7 +20,7 @@ class Shuffled(NullVersion):
         code = np.zeros(len(items)) if groups is None else groups[items]
         chance = stream(seed, "control", "shuffled").random(len(items))
         made = np.zeros(table.vectors.shape, table.vectors.dtype)
-        # both orders go group by group: one in the order of ids, the other by chance
+        # both orders are sorted by group; within a group one follows the ids, the other is random
         receiver, giver = np.argsort(code, kind="stable"), np.lexsort((chance, code))
         made[items[receiver]] = table.vectors[items[giver]]
         return made

@@ -1,4 +1,4 @@
-"""How image vectors enter the CTR model: one mode, one file; see `_base` for the contract."""
+"""Injection modes: how image vectors enter the CTR model. `_base` describes the contract."""
 
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 from ctrbench.injection._loading import BASELINE, code_hash, load_mode, takes_list

@@ -1,20 +1,22 @@
-"""The injection contract: what a mode is given, and where in the CTR model its output enters.
+"""The injection contract: what a mode receives, and where its output enters the CTR model.
 
-A mode is one file with one class. Its fields are its settings; its methods are asked in this order:
+A mode is one file with one class. The fields of the class are the settings of the mode. ctrbench
+calls its methods in this order:
 
-1. `problems` and `learned` (no data): settings that cannot work, and the memory they take, said
-   before anything is trained.
-2. `prepare` (numpy, once per data set, version and settings; cached): image vectors in, arrays per
-   item and per history slot out. Codebooks, reduced vectors and similarities are made here.
-3. `layers` and `starting_ids` (torch, once per cell): what is learned, drawn from the cell's own
-   stream for images. A bare parameter is wrapped in a module.
-4. `inject` (torch, every batch; once before training, without gradient, to learn the widths): rows
-   of the prepared arrays in, `Injected` out. Integers arrive as int64, anything else as float32.
-5. `report` (torch, after training): numbers to keep.
+1. `problems` and `learned` (no data) report invalid settings and the number of parameters before
+   any training.
+2. `prepare` (numpy; once per data set, version and settings; cached) turns image vectors into
+   arrays per item and per history slot: codes, reduced vectors, similarities.
+3. `layers` and `starting_ids` (torch, once per cell) create the learned parts. The parts draw from
+   the image stream of the cell. A bare parameter must be wrapped in a module.
+4. `inject` (torch, for every batch, and once before training without gradient to find the widths)
+   turns rows of the prepared arrays into `Injected`. Integers arrive as int64, all other numbers
+   as float32.
+5. `report` (torch, after training) returns numbers for the record.
 
-Item id 0 is the unknown item; its row of every item array exists and belongs to nobody. A batch may
-have no history item at all (M = 0). Nothing outside the mode's own file knows its name. torch is
-imported inside `layers` and `inject`, since a benchmark file is checked without it.
+Item id 0 is the unknown item: every item array has a row for it, and no real item uses it. A batch
+may have no history items (M = 0). No code outside the file of a mode compares its name. A mode
+imports torch inside `layers` and `inject`, because benchmark files are checked without torch.
 """
 
 from __future__ import annotations
@@ -39,21 +41,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Images:
-    """The image vectors a mode works on: one embedding version, or a control made from it."""
+    """The image vectors that a mode receives: an embedding version, or a control made from it."""
 
-    vectors: np.ndarray  # (V, D), as given; zeros where an item has none
+    vectors: np.ndarray  # (V, D), as given; zero for items without a vector
     has_vector: np.ndarray  # (V,) bool
-    fitting: np.ndarray  # (V,) bool: items with a vector that codebooks and means may be fitted on
+    fitting: np.ndarray  # (V,) bool: items with a vector on which codebooks and means may be fitted
 
     def unit(self, center: bool = False) -> np.ndarray:
-        """(V, D) float32 of length one; zero where an item has no vector, or a zero one.
+        """Return the vectors normalised to length one, (V, D) float32.
+
+        Missing vectors and zero vectors become zero.
 
         Args:
-            center: subtract the mean over the fitting items first.
+            center: whether to subtract the mean over the fitting items first.
         """
         vectors = np.array(self.vectors, dtype=np.float32)
         if center:
-            bring_into_range(vectors.reshape(1, -1))  # all by one scale
+            bring_into_range(vectors.reshape(1, -1))  # one scale for all vectors
             vectors -= vectors[self.fitting].mean(axis=0)
         bring_into_range(vectors)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -64,25 +68,25 @@ class Images:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a mode computes once; read-only memory maps in training."""
+    """The arrays that a mode prepares once; training reads them from memory maps."""
 
     item: dict[str, np.ndarray] = field(default_factory=dict)  # (V, ...) by name
     slot: dict[str, np.ndarray] = field(default_factory=dict)  # (slots, ...) in HistorySlots order
-    whole: dict[str, np.ndarray] = field(default_factory=dict)  # for `layers`, `starting_ids` alone
-    facts: dict[str, float] = field(default_factory=dict)  # numbers worth a line in the record
+    whole: dict[str, np.ndarray] = field(default_factory=dict)  # for `layers`, `starting_ids`
+    facts: dict[str, float] = field(default_factory=dict)  # numbers for the record
 
 
 @dataclass(frozen=True)
 class Injected:
-    """What enters the model, and where; None adds nothing there."""
+    """The parts that enter the model; None adds nothing at that place."""
 
-    item: Tensor | None = None  # (U, F) per distinct item: joins the query and the keys
-    slot: Tensor | None = None  # (M, G) per history item: into the attention unit, and pooled by it
+    item: Tensor | None = None  # (U, F) per distinct item: beside the ID embedding
+    slot: Tensor | None = None  # (M, G) per history item: attention unit and pooling
     target: Tensor | None = None  # (B, H) per impression: into the last MLP
     attention: tuple[Tensor, Tensor] | None = None  # (M,), (M,): logit -> scale * logit + shift
 
     def neutral(self) -> Injected:
-        """The same parts, saying nothing: with these every model gives the baseline's logits."""
+        """Return parts of the same shapes without effect: logits equal those of the baseline."""
 
         def zero(part: Tensor | None) -> Tensor | None:
             return None if part is None else part.new_zeros(part.shape)
@@ -95,67 +99,75 @@ class Injected:
 
 
 class Injection(Frozen, ABC):
-    """One way in which image vectors enter the CTR model."""
+    """An injection mode: one way in which image vectors enter the CTR model."""
 
-    seeded: ClassVar[bool] = False  # True: `prepare` draws chance, so every seed has its own
-    starts_ids: ClassVar[bool] = False  # True: `starting_ids` gives one; one part of several may
-    revision: ClassVar[int] = 1  # raised by its author when equal settings give other results
+    seeded: ClassVar[bool] = False  # True: `prepare` depends on the seed
+    starts_ids: ClassVar[bool] = False  # True: `starting_ids` returns an array
+    revision: ClassVar[int] = 1  # the author raises it when results change under equal settings
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    learning_rate_factor: RateFactor = 1.0  # of the image block, relative to the model's
+    learning_rate_factor: RateFactor = 1.0  # of the image block, relative to the rest
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
-        """Why these settings cannot work on a version; asked before any cell is trained.
+        """Return why the settings cannot work on a version; called before any cell is trained.
 
         Args:
-            items: how many distinct vectors something may be fitted on.
-            width: D of the vectors.
-            model: of the benchmark file; a mode may need softmax weights, say.
+            items: the number of distinct vectors of the fitting period.
+            width: the width of the vectors, D.
+            model: the model settings of the benchmark file.
         """
         del items, width, model
         return []
 
     @abstractmethod
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
-        """Compute once what training only looks up.
+        """Return the arrays that training reads.
 
         Args:
-            images: the vectors, and on which items something may be fitted.
-            slots: the history slots; `slots.pairs()` walks them in bounded memory, and
-                `slots.stored` takes a value for each.
-            seed: for `seeding.stream(seed, ...)`; only where `seeded` is True.
+            images: the vectors, and the items on which the mode may fit.
+            slots: the history slots; `slots.pairs()` iterates over them in bounded memory, and
+                `slots.stored` stores one value per slot.
+            seed: the seed for `seeding.stream(seed, ...)`; only used if `seeded` is True.
 
         Raises:
-            DataError: the vectors cannot serve, for instance too few of them.
+            DataError: the vectors are unsuitable, for instance too few.
         """
 
     def learned(self, width: int) -> int:
-        """How many numbers `layers` learns on vectors of width D; `plan` asks it for memory."""
+        """Return the number of parameters of `layers` on vectors of width D, to estimate memory."""
         del width
         return 0
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
-        """Learned parts by name; made under the cell's own random stream for images."""
+        """Return the learned parts by name; they draw from the image stream of the cell."""
         del prepared
         return {}
 
     @abstractmethod
     def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
-        """What enters the model for one batch.
+        """Return what enters the model for one batch.
 
         Args:
-            layers: as made by `layers`, now trained.
-            batch: its `image_item` holds rows (U, ...) of `Prepared.item`, its `image_slot`
-                rows (M, ...) of `Prepared.slot`; `target` and `history` index the U rows.
+            layers: the learned parts that `layers` created.
+            batch: `image_item` holds rows (U, ...) of `Prepared.item`, `image_slot` holds rows
+                (M, ...) of `Prepared.slot`; `target` and `history` index the U rows.
         """
 
     def starting_ids(self, prepared: Prepared, model: ModelSettings) -> np.ndarray | None:
-        """(V, embedding_size) float32 start of the ID embedding; drawn where NaN, or if None."""
+        """Return starting values of the ID embedding, (V, embedding_size) float32, or None.
+
+        Args:
+            prepared: the arrays that `prepare` returned.
+            model: the model settings.
+
+        Returns:
+            The starting values; NaN, or None for the whole table, keeps the random ones.
+        """
         del prepared, model
         return None
 
     def report(self, layers: nn.ModuleDict) -> dict[str, float]:
-        """Numbers to keep after training: a gate's value, say."""
+        """Return numbers for the record after training, for instance the value of a gate."""
         del layers
         return {}

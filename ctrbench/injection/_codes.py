@@ -1,4 +1,4 @@
-"""Codes as ID features: what the modes that give every item one or several codes share."""
+"""Codes as ID features: the shared base of the modes that assign codes to items."""
 
 from __future__ import annotations
 
@@ -19,21 +19,19 @@ if TYPE_CHECKING:
     from ctrbench.impressions.packing import Batch
 
 Combine = Literal["concat", "sum"]
-CodebookSize = Annotated[
-    int, Field(strict=True, ge=2, le=1 << 24)
-]  # K; one code for all items says nothing
+CodebookSize = Annotated[int, Field(strict=True, ge=2, le=1 << 24)]  # K
 
-# How widely codes start. From a wider start they wake up earlier, which helps where an epoch has
-# few steps, but one that stands for many items drowns the IDs while these are learned; several
-# codes of an item, each of which says less, lose less by it. benchmarks/defaults/ has the trials.
-CODE_STD = 0.01  # one code an item: as IDs do
-CODES_STD = 0.1  # several
+# Standard deviation of the starting values of code embeddings. A larger one speeds up learning in
+# short epochs. However, the embedding of a code that many items share then dominates the ID
+# embeddings early in training. benchmarks/defaults/ holds the experiments.
+CODE_STD = 0.01  # one code per item; equal to that of IDs
+CODES_STD = 0.1  # several codes per item
 
 
 class CodeMode(Injection):
-    """A mode that embeds one code per item; a subclass fills `codes`.
+    """A mode that embeds one code per item; a subclass implements `codes`.
 
-    All codes share one embedding table. Row 0 stands for a missing image; the K rows of each level
+    All codes share one embedding table. Row 0 represents a missing image; the K rows of each level
     follow.
     """
 
@@ -46,33 +44,33 @@ class CodeMode(Injection):
 
     @abstractmethod
     def codes(self, unit: np.ndarray, images: Images, seed: int) -> np.ndarray:
-        """Return the codes of the items that have a vector, (n, L) int64 in [0, K).
+        """Return the codes of the n items with a vector, (n, L) int64 in [0, K).
 
         Args:
-            unit: (V, D) float32, the vectors of length one, centred if `center` is set.
-            images: which items have a vector, and on which a codebook may be fitted.
-            seed: of the cell.
+            unit: (V, D) float32, vectors of length one, centred if `center` is set.
+            images: the items with a vector, and those on which a codebook may be fitted.
+            seed: the seed of the cell.
 
         Raises:
-            DataError: fewer distinct vectors than centres.
+            DataError: there are fewer distinct vectors than centres.
         """
 
     def facts(self, code: np.ndarray) -> dict[str, float]:
-        """Return the numbers about (n, L) codes that the record keeps."""
+        """Return statistics about (n, L) int64 codes for the record."""
         return level_facts(code, self.codebook_size)
 
     def codes_per_item(self) -> int:
-        """Return L, the number of codes of an item."""
+        """Return the number of codes per item, L."""
         return 1
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
-        """Return a problem if there are more centres than items to fit them on."""
+        """Return a problem if there are more centres than distinct vectors to fit them on."""
         if self.codebook_size <= items:
             return []
         if items < 2:
             return [
-                "the vectors of the earliest period, on which a codebook is fitted, are all alike: "
-                "leave the version or the mode out"
+                f"a codebook requires 2 distinct vectors in the earliest period, found {items}; "
+                "remove the version or the mode"
             ]
         return [
             f"codebook_size {self.codebook_size} exceeds the {items} distinct vectors of the "
@@ -80,7 +78,7 @@ class CodeMode(Injection):
         ]
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
-        """Return the table rows of every item's codes."""
+        """Return the embedding rows of the codes of every item."""
         code = self.codes(images.unit(self.center), images, seed)
         rows = np.zeros((len(images.has_vector), code.shape[1]), np.int64)  # (V, L)
         rows[images.has_vector] = 1 + code + self.codebook_size * np.arange(code.shape[1])
@@ -99,23 +97,23 @@ class CodeMode(Injection):
         return {"code_embedding": table}
 
     def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
-        """Return the embedded codes of each distinct item, side by side."""
+        """Return the concatenated code embeddings of each distinct item."""
         return Injected(item=layers["code_embedding"](batch.image_item["code"]).flatten(1))
 
 
 class SeveralCodesMode(CodeMode):
-    """A mode that embeds several codes per item; a subclass fills `codes` and `codes_per_item`."""
+    """A mode with several codes per item; a subclass implements `codes` and `codes_per_item`."""
 
     codebook_size: CodebookSize = 64  # K of each level
-    combine: Combine = "concat"  # embeddings of an item's codes: side by side, or added up
+    combine: Combine = "concat"  # how the code embeddings of an item are combined
     embedding_std: Std = CODES_STD  # of their starting values
 
     @abstractmethod
     def codes_per_item(self) -> int:
-        """Return L, the number of codes of an item."""
+        """Return the number of codes per item, L."""
 
     def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
-        """Return the embedded codes of each distinct item, combined."""
+        """Return the combined code embeddings of each distinct item."""
         if self.combine == "concat":
             return super().inject(layers, batch)
         vectors = layers["code_embedding"](batch.image_item["code"])  # (U, L, width)

@@ -1,4 +1,4 @@
-"""Several modes at once, written `sim_tier+cluster_id`."""
+"""Combinations of modes, written `sim_tier+cluster_id`."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ if TYPE_CHECKING:
     from ctrbench.impressions.packing import Batch
 
 JOINT = "+"
-FACTOR = "learning_rate_factor"  # the one setting that is the combination's own
-REVISIONS = 100  # more than any mode will have, so that no two combinations share a number
+FACTOR = "learning_rate_factor"  # the only setting of the combination itself
+REVISIONS = 100  # larger than any revision, so that each combination has its own number
 
 
 class Combination(Injection):
-    """What each part injects, side by side; attention changes one after the other.
+    """Concatenates what its parts inject, and composes their attention changes.
 
-    The image block has one learning-rate factor, the combination's.
+    All parts share the learning-rate factor of the combination.
     """
 
-    parts: dict[str, SerializeAsAny[Injection]]  # by name, in the order in which they were written
+    parts: dict[str, SerializeAsAny[Injection]]  # by name, in the order of the file
 
     @property
     def seeded(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether any part draws chance."""
+        """Whether any part depends on the seed."""
         return any(part.seeded for part in self.parts.values())
 
     @property
     def starts_ids(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether a part starts the ids."""
+        """Whether any part initialises the ID embedding."""
         return any(part.starts_ids for part in self.parts.values())
 
     @property
     def revision(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """All parts' as one number."""
+        """The revisions of all parts as one number."""
         revisions = (part.revision for part in self.parts.values())
         return reduce(lambda all_before, own: REVISIONS * all_before + own, revisions)
 
     @model_serializer(mode="plain")
     def _flat(self, info: SerializationInfo) -> dict[str, Any]:
-        """`part.setting: value`, as a benchmark file has them."""
+        """Return `part.setting: value` pairs, as in a benchmark file."""
         dumped = {
             f"{name}.{key}": value
             for name, part in self.parts.items()
@@ -62,7 +62,7 @@ class Combination(Injection):
         return dumped
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
-        """Every part's."""
+        """Return the problems of all parts."""
         return [
             f"{name}: {problem}"
             for name, part in self.parts.items()
@@ -70,7 +70,7 @@ class Combination(Injection):
         ]
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
-        """Every part's arrays, under its name."""
+        """Return the arrays of all parts, prefixed by the name of the part."""
         made = {name: part.prepare(images, slots, seed) for name, part in self.parts.items()}
         kinds = {
             kind: _under_names({name: getattr(one, kind) for name, one in made.items()})
@@ -79,11 +79,11 @@ class Combination(Injection):
         return Prepared(**kinds)
 
     def learned(self, width: int) -> int:
-        """Every part's."""
+        """Return the number of parameters of all parts."""
         return sum(part.learned(width) for part in self.parts.values())
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
-        """Every part's layers, under its name."""
+        """Return the layers of all parts by the name of the part."""
         from torch import nn
 
         return {
@@ -92,7 +92,7 @@ class Combination(Injection):
         }
 
     def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
-        """What the parts inject."""
+        """Return the combined output of the parts."""
         import torch
 
         found = []
@@ -114,14 +114,14 @@ class Combination(Injection):
         return Injected(beside("item"), beside("slot"), beside("target"), attention)
 
     def starting_ids(self, prepared: Prepared, model: ModelSettings) -> np.ndarray | None:
-        """That of the one part that has a start."""
+        """Return the starting values of the part that has them."""
         for name, part in self.parts.items():
             if part.starts_ids:
                 return part.starting_ids(_of_part(prepared, name), model)
         return None
 
     def report(self, layers: nn.ModuleDict) -> dict[str, float]:
-        """Every part's numbers, under its name."""
+        """Return the numbers of all parts, prefixed by the name of the part."""
         return _under_names(
             {name: part.report(layers[name]) for name, part in self.parts.items()}  # pyright: ignore
         )
@@ -132,7 +132,7 @@ def _under_names(of_parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _of(arrays: dict[str, Any], name: str) -> dict[str, Any]:
-    """Those of one part, under their own names."""
+    """Return the arrays of one part, without the prefix."""
     start = f"{name}."
     return {key.removeprefix(start): v for key, v in arrays.items() if key.startswith(start)}
 

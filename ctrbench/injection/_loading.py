@@ -1,4 +1,4 @@
-"""A mode by its name: one file, or several joined by a plus."""
+"""Loads a mode, or a combination of modes, by name."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ BASELINE = "none"
 
 
 def load_mode(name: str, settings: dict[str, Any]) -> Injection:
-    """A mode with its settings, by its name in the listing, or a combination `one+other`.
+    """Return a mode with its settings.
 
     Args:
-        name: of the mode.
-        settings: its own; of a combination `part.setting`, and `learning_rate_factor`.
+        name: the name of a mode, or a combination such as `sim_tier+cluster_id`.
+        settings: value by setting; those of a combination are `part.setting`, and
+            `learning_rate_factor`.
 
     Raises:
-        ConfigError: listing every setting that is unknown or wrong, or parts that do not go
-            together; an UnknownNameError where no mode has this name.
+        UnknownNameError: no mode has this name.
+        ConfigError: lists every setting that is unknown or invalid, and parts that cannot be
+            combined.
     """
     names = name.split(JOINT)
     if len(names) == 1:
@@ -34,7 +36,7 @@ def load_mode(name: str, settings: dict[str, Any]) -> Injection:
 
 
 def mode_class(name: str) -> type[Injection]:
-    """The class of a mode that is one file.
+    """Return the class of a mode that is not a combination.
 
     Raises:
         UnknownNameError: no mode has this name.
@@ -43,9 +45,9 @@ def mode_class(name: str) -> type[Injection]:
 
 
 def code_hash(mode: Injection) -> str:
-    """Return a hash of the files in which a mode, or each part of a combination, is written.
+    """Return a hash of the source files of a mode, including its base classes.
 
-    A base class that several modes share counts as a part of each of them.
+    The hash of a combination covers all parts.
     """
     parts = mode.parts.values() if isinstance(mode, Combination) else [mode]
     files = [
@@ -58,7 +60,12 @@ def code_hash(mode: Injection) -> str:
 
 
 def takes_list(name: str, setting: str) -> bool:
-    """Whether one value of the setting is itself a list, so that a list is no grid yet."""
+    """Return whether a setting takes a list, so that a list in the file is not a grid.
+
+    Args:
+        name: the name of a mode or a combination.
+        setting: the name of the setting, `part.setting` for a combination.
+    """
     if JOINT in name:
         name, _, setting = setting.partition(".")
     if name not in plugins.names(PACKAGE):
@@ -74,12 +81,12 @@ def _combined(name: str, names: list[str], settings: dict[str, Any]) -> Combinat
         raise ConfigError(f"modes.{name}: {error}") from error
     problems = []
     if len(classes) < len(names):
-        problems.append("a mode combined with itself; name each part once")
+        problems.append("a mode cannot be combined with itself; name each part once")
     if BASELINE in names:
-        problems.append(f"'{BASELINE}' is the baseline, which injects nothing; leave it out")
+        problems.append(f"'{BASELINE}' is the baseline and injects nothing; remove it")
     starting = [one for one, found in classes.items() if found.starts_ids]
     if len(starting) > 1:
-        problems.append(f"{' and '.join(starting)} both start the ids; keep one of them")
+        problems.append(f"{' and '.join(starting)} both initialise the ids; keep one of them")
     own: dict[str, dict[str, Any]] = {one: {} for one in classes}
     whole = {}
     for key, value in settings.items():
@@ -87,12 +94,12 @@ def _combined(name: str, names: list[str], settings: dict[str, Any]) -> Combinat
         if key == FACTOR:
             whole[FACTOR] = value
         elif part in own and setting == FACTOR:
-            problems.append(f"{key}: all parts share one; write {FACTOR} without '{part}.'")
+            problems.append(f"{key}: all parts share one factor; write {FACTOR} without '{part}.'")
         elif part in own and setting:
             own[part][setting] = value
         else:
             problems.append(
-                f"setting '{key}': write PART.SETTING, the part one of {', '.join(own)}"
+                f"setting '{key}': write PART.SETTING, where PART is one of {', '.join(own)}"
             )
     if problems:
         raise ConfigError("; ".join(f"modes.{name}: {problem}" for problem in problems))

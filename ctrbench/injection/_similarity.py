@@ -1,4 +1,4 @@
-"""Cosines of target and clicked images, shared by the modes that are made of them."""
+"""Cosine similarities of target and clicked images, shared by the similarity modes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,15 @@ from ctrbench.injection._base import Images
 def slot_cosines(
     images: Images, slots: HistorySlots, center: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Blocks of slots in order: (n,) float32 cosines, (n,) bool whether both have an image.
+    """Yield blocks of history slots in order: cosines, and whether both items have an image.
 
-    Where an image is missing the cosine is 0.
+    Args:
+        images: the image vectors.
+        slots: the history slots.
+        center: whether to subtract the mean vector before normalising.
+
+    Returns:
+        Pairs of (n,) float32 and (n,) bool; the cosine is 0 where an image is missing.
     """
     unit, has = images.unit(center), np.asarray(images.has_vector)
     for _, target, history in slots.pairs():

@@ -1,4 +1,4 @@
-"""Index of the nearest cluster centre, learned like one more ID."""
+"""`cluster_id`: the index of the nearest cluster centre as an ID feature."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ctrbench.injection._codes import CodeMode
 class ClusterId(CodeMode):
     """`argmin_c |e - mu_c|^2` as an ID feature of target and history items.
 
-    An item without an image has a code of its own, 0. Centres are fitted on the items of the
-    fitting period; a later item takes its nearest centre.
+    Items without an image share a separate code, 0. Centres are fitted on the items of the fitting
+    period; items that appear later are assigned to the nearest centre.
 
     Source: COURIER, appendix section 1, "Cluster IDs".
     """
@@ -25,10 +25,10 @@ class ClusterId(CodeMode):
     method: Method = "kmeans"  # spherical: centres of length one; hierarchical: for large K
 
     def codes(self, unit: np.ndarray, images: Images, seed: int) -> np.ndarray:
-        """Return the index of each vector's nearest centre."""
+        """Return the index of the nearest centre of each vector."""
         codebook = fit_by(self.method, unit[images.fitting], self.codebook_size, seed)
         return nearest_code(unit[images.has_vector], codebook)[:, None]
 
     def facts(self, code: np.ndarray) -> dict[str, float]:
-        """Return how the codebook is used, and the share of items that share their code."""
+        """Return the usage of the codebook, and the share of items whose code is not unique."""
         return code_facts(code[:, 0], self.codebook_size) | {"collisions": collisions(code[:, 0])}

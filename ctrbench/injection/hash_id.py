@@ -1,4 +1,4 @@
-"""A hash of the vector as an ID: what codes are worth when they know little or no geometry."""
+"""`hash_id`: a hash of the vector as an ID feature, with little or no geometry in the codes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ctrbench.settings import ModelSettings
 
 
 class HashId(CodeMode):
-    """One of K codes per item, without any clustering.
+    """Assigns one of K codes to each item without clustering.
 
-    `random` hashes the vector's bytes: equal vectors share a code, near ones do not. `simhash`
-    takes the signs of log2 K random projections, so vectors at a small angle often share a code.
-    K is a power of two for both, so that they are compared at equal size.
+    `random` hashes the bytes of the vector: equal vectors share a code, similar ones do not.
+    `simhash` takes the signs of log2 K random projections, so vectors at a small angle often share
+    a code. K is a power of two for both kinds, so that they can be compared at equal size.
 
     Source: `random`, COURIER appendix section 1; `simhash`, Charikar 2002 (STOC).
     """
@@ -31,15 +31,18 @@ class HashId(CodeMode):
 
     @property
     def bits(self) -> int:
-        """log2 K."""
+        """The number of bits of a code, log2 K."""
         return self.codebook_size.bit_length() - 1
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
-        """Return a problem if K is no power of two."""
+        """Return a problem if K is not a power of two."""
         below = 1 << self.bits
         if below == self.codebook_size:
             return []
-        return [f"codebook_size {self.codebook_size} is no power of two: {below} or {2 * below}"]
+        return [
+            f"codebook_size {self.codebook_size} is not a power of two; "
+            f"choose {below} or {2 * below}"
+        ]
 
     def codes(self, unit: np.ndarray, images: Images, seed: int) -> np.ndarray:
         """Return the hash of each vector, modulo K."""
@@ -56,5 +59,5 @@ class HashId(CodeMode):
         return code[:, None]
 
     def facts(self, code: np.ndarray) -> dict[str, float]:
-        """Return how the codes are used."""
+        """Return the usage of the codes."""
         return code_facts(code[:, 0], self.codebook_size)

@@ -1,4 +1,4 @@
-"""Image vectors as the start of the item ID embedding, which then learns on."""
+"""`id_init`: image vectors initialise the item ID embedding."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from ctrbench.impressions.packing import Batch
 
 
-WIDEST = 256  # ID embeddings that a random projection can fill, or the vectors' own width
+WIDEST = 256  # columns of a random projection, unless the vectors are wider
 
 
 class IdInit(Injection):
-    """The ID embedding starts at the projected unit vector; without an image it is drawn as ever.
+    """Initialises the ID embedding with the projected unit vector of the item.
 
-    `pca` keeps the directions in which items differ most, `random` keeps angles roughly, `none`
-    takes vectors that are as wide as the embedding. Nothing else enters the model, so the mode has
-    no parameters of its own and `learning_rate_factor` moves nothing.
+    Items without an image keep their random initialisation. `pca` projects on the principal
+    components, `random` preserves angles approximately, and `none` requires vectors as wide as the
+    embedding. The mode has no parameters of its own, so `learning_rate_factor` has no effect.
 
-    Source: common practice; no paper is followed.
+    Source: common practice, not a specific paper.
     """
 
     seeded: ClassVar[bool] = True
@@ -38,7 +38,7 @@ class IdInit(Injection):
     center: bool = True  # subtract the mean vector before normalising
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
-        """Vectors that do not fit the embedding."""
+        """Return a problem if the vectors do not fit the ID embedding."""
         wanted = model.embedding_size
         if self.projection == "none" and width != wanted:
             return [
@@ -47,20 +47,20 @@ class IdInit(Injection):
             ]
         if self.projection == "pca" and min(width, items) < wanted:
             return [
-                f"projection: pca cannot make {wanted} directions of {items} vectors of width "
+                f"projection: pca cannot find {wanted} components of {items} vectors of width "
                 f"{width}; choose projection: random"
             ]
         if wanted > max(width, WIDEST):
             most = max(width, WIDEST)
-            return [f"embedding_size {wanted} exceeds the {most} that can be filled; lower it"]
+            return [f"embedding_size {wanted} exceeds {most}, the largest allowed; lower it"]
         return []
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
-        """Every item's vector along the directions from which the first are taken."""
+        """Return the projected vectors of all items; the ID embedding takes their first columns."""
         unit, has = images.unit(self.center), np.asarray(images.has_vector)
         if self.projection == "pca":
             _, directions = np.linalg.eigh(np.cov(unit[images.fitting].T.astype(np.float64)))
-            directions = directions[:, ::-1]  # the widest first
+            directions = directions[:, ::-1]  # largest variance first
             largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=0)[None], 0)
             unit = unit @ (directions * np.sign(largest)).astype(np.float32)
         elif self.projection == "random":
@@ -70,11 +70,11 @@ class IdInit(Injection):
         return Prepared(whole={"start": unit, "fitting": np.asarray(images.fitting)})
 
     def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
-        """Nothing: the start is all."""
+        """Return nothing: the mode only initialises the ID embedding."""
         return Injected()
 
     def starting_ids(self, prepared: Prepared, model: ModelSettings) -> np.ndarray:
-        """(V, embedding_size) float32; NaN where an item has no image."""
+        """Return starting values, (V, embedding_size) float32; NaN for items without an image."""
         start = np.asarray(prepared.whole["start"][:, : model.embedding_size])
-        spread = start[prepared.whole["fitting"]].std() or 1.0  # all alike: a constant control
+        spread = start[prepared.whole["fitting"]].std() or 1.0  # 0 for the control `constant`
         return start * np.float32(self.std / spread)

@@ -1,4 +1,4 @@
-"""The baseline: no image information."""
+"""`none`: the baseline, without image information."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class NoInjection(Injection):
-    """Adds nothing: the model every delta is measured against."""
+    """The baseline model, against which deltas are measured."""
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
-        """Nothing to prepare."""
+        """Return nothing."""
         return Prepared()
 
     def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
-        """Nothing to add."""
+        """Return nothing."""
         return Injected()

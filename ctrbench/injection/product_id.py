@@ -1,4 +1,4 @@
-"""The vector cut into parts, each with a code of its own."""
+"""`product_id`: product-quantised codes, one per part of the vector."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ctrbench.settings import ModelSettings, Width
 
 
 class ProductId(SeveralCodesMode):
-    """Product-quantised codes, an embedding of its own for each part.
+    """Embeds the product-quantised codes of the vector, one embedding per part.
 
-    Parts are cut from the vector as it is given; the first of them get one number more where its
-    width does not divide evenly.
+    The parts are consecutive slices of the vector. If the width is not a multiple of their number,
+    the first parts are one number wider.
 
     Source: Jégou et al. 2011 (IEEE TPAMI 33, 1); as ID features as in PSRQ (arXiv:2508.20359).
     """
@@ -30,11 +30,11 @@ class ProductId(SeveralCodesMode):
         return self.parts
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
-        """Return a problem if there are too many centres, or more parts than numbers per vector."""
+        """Return a problem if there are too many centres or too many parts."""
         found = super().problems(items, width, model)
         if self.parts > width:
             found.append(
-                f"parts {self.parts} exceeds the vectors' width {width}; choose at most that"
+                f"parts {self.parts} exceeds the vector width {width}; choose at most {width}"
             )
         return found
 

@@ -1,4 +1,4 @@
-"""Coarse to fine: a code, then a code of what the first left over, and so on."""
+"""`residual_id`: residual k-means codes, from coarse to fine."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ctrbench.injection._codes import SeveralCodesMode
 
 
 class ResidualId(SeveralCodesMode):
-    """Residual k-means codes c1..cL, an embedding of its own for each level.
+    """Embeds the residual k-means codes c1..cL, one embedding per level.
 
-    Source: QARM (Luo et al. 2024, arXiv:2411.11739), section 3.2, without its alignment.
+    Source: QARM (Luo et al. 2024, arXiv:2411.11739), section 3.2, without the alignment.
     """
 
     revision: ClassVar[int] = 3  # embedding_std 0.1; 0.01 in revision 2
@@ -27,6 +27,6 @@ class ResidualId(SeveralCodesMode):
         return self.levels
 
     def codes(self, unit: np.ndarray, images: Images, seed: int) -> np.ndarray:
-        """Return the codes of every level, greedily."""
+        """Return the codes of every level, assigned greedily."""
         books = fit_residual(unit[images.fitting], self.levels, self.codebook_size, seed)
         return residual_codes(unit[images.has_vector], books)

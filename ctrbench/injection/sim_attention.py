@@ -1,4 +1,4 @@
-"""Similarity in the attention itself: images say where to look."""
+"""`sim_attention`: image similarity changes the attention logits."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ if TYPE_CHECKING:
 class SimAttention(Injection):
     """The attention logit `a` becomes `g1 a + g2 s + g3 a s` with `s = cos(e_t, e_hk) / tau`.
 
-    All four numbers are learned and reported. Where an image is missing s is 0. The model has to
-    divide its attention by a softmax, and so has its baseline: set `attention_weights: softmax`.
+    g1, g2, g3 and tau are learned and reported. s is 0 if an image is missing. The mode requires
+    `attention_weights: softmax` in the model and in its baseline.
 
-    Source: the published code of MUSE (Taobao, multi-modal search for lifelong behaviour), whose
-    starting values are not known to us: here g1 = 1, g3 = 0.
+    Source: the published code of MUSE (Taobao, multi-modal search for lifelong behaviour). Its
+    starting values are not published; here g1 = 1 and g3 = 0.
     """
 
     revision: ClassVar[int] = 2  # learning_rate_factor 3; 30 in revision 1
 
-    learning_rate_factor: RateFactor = 3.0  # four numbers, which have far to go
+    learning_rate_factor: RateFactor = 3.0  # the four parameters move slowly at factor 1
     temperature: Annotated[float, Field(strict=True, ge=1e-6, le=1e6)] = 0.1  # start of tau
     similarity: Annotated[float, Field(strict=True, ge=-1e6, le=1e6)] = 0.1  # start of g2
     center: bool = False  # subtract the mean vector before normalising
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
-        """Weights that are not divided by a softmax."""
+        """Return a problem if attention weights are not normalised by a softmax."""
         if model.attention_weights == "softmax":
             return []
-        return ["it acts inside a softmax; set model: {attention_weights: softmax}"]
+        return ["requires softmax attention; set model: {attention_weights: softmax}"]
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
-        """The cosine of every slot."""
+        """Return the cosine of every history slot."""
         cosines = slot_cosines(images, slots, self.center)
         score = slots.stored(np.float32, (cosine for cosine, _ in cosines))
         return Prepared(slot={"score": score})
 
     def learned(self, width: int) -> int:
-        """The four."""
+        """Return the number of learned parameters, four."""
         return 4
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
-        """The three weights and the logarithm of tau, which so stays positive."""
+        """Return g1, g2, g3 and log tau; the logarithm keeps tau positive."""
         import torch
         from torch import nn
 
@@ -60,13 +60,13 @@ class SimAttention(Injection):
         return {"weights": nn.ParameterList([nn.Parameter(one) for one in start])}
 
     def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
-        """What each history item's logit is multiplied with, and what is added to it."""
+        """Return scale and shift of the attention logit of each history item."""
         of_logit, of_score, of_both, log_temperature = layers["weights"]  # pyright: ignore
         score = batch.image_slot["score"] * (-log_temperature).exp()  # (M,)
         return Injected(attention=(of_logit + of_both * score, of_score * score))
 
     def report(self, layers: nn.ModuleDict) -> dict[str, float]:
-        """What was learned."""
+        """Return g1, g2, g3 and tau."""
         learned = (weight.detach() for weight in layers["weights"].parameters())
         g1, g2, g3, log_temperature = map(float, learned)
         return {"g1": g1, "g2": g2, "g3": g3, "temperature": float(np.exp(log_temperature))}

@@ -1,4 +1,4 @@
-"""Cosine of the target image with each clicked image: one number per history item."""
+"""`sim_score`: the cosine of the target image with each clicked image."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class SimScore(Injection):
-    """`s_k = cos(e_t, e_hk)` into the attention unit, and pooled with the attention weights.
+    """Injects `s_k = cos(e_t, e_hk)` into the attention unit and pools it with its weights.
 
-    Where either image is missing the score is 0 and a second column is 1.
+    If an image of the pair is missing, the score is 0 and a second column is 1.
 
     Source: COURIER, appendix section 1, equation 1.
     """
@@ -27,7 +27,7 @@ class SimScore(Injection):
     center: bool = False  # subtract the mean vector before normalising
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
-        """The score of every slot."""
+        """Return the score of every history slot."""
         cosines = slot_cosines(images, slots, self.center)
         score = slots.stored(np.float32, (cosine for cosine, _ in cosines))
         return Prepared(
@@ -36,7 +36,7 @@ class SimScore(Injection):
         )
 
     def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
-        """Score and missing mark of each history item."""
+        """Return score and missing indicator of each history item."""
         import torch
 
         has_vector = batch.image_item["has_vector"]  # (U,)

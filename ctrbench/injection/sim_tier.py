@@ -1,4 +1,4 @@
-"""How many clicked images are how similar to the target: a histogram of the similarities."""
+"""`sim_tier`: a histogram of the similarities of clicked images to the target image."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 
 class SimTier(Injection):
-    """Counts of `s_k = cos(e_t, e_hk)` in N equal bins of [-1, 1], into the last MLP.
+    """Injects the counts of `s_k = cos(e_t, e_hk)` in N equal bins of [-1, 1] into the last MLP.
 
-    A pair of which an image is missing is in no bin.
+    Pairs with a missing image are not counted.
 
-    Source: Sheng et al. 2024, arXiv:2407.19467, section 3.3. There counts enter as they are; code
-    that goes round weights a learned vector of each bin by log(1 + count), here `log_embedding`.
+    Source: Sheng et al. 2024, arXiv:2407.19467, section 3.3, which uses plain counts. Public
+    implementations weight a learned vector of each bin by log(1 + count), here `log_embedding`.
     """
 
     tiers: Annotated[int, Field(strict=True, ge=1, le=1000)] = 20  # N, bins
     counts: Literal["plain", "log", "log_embedding"] = "log"  # log: log(1 + count)
-    width: Width = 4  # of a bin's vector; log_embedding only
+    width: Width = 4  # of the vector of a bin; log_embedding only
     center: bool = False  # subtract the mean vector before normalising
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
-        """The bin of every slot, from 1; 0: an image is missing."""
+        """Return the bin of every history slot, starting at 1; 0 if an image is missing."""
         cosines = slot_cosines(images, slots, self.center)
         tiers = (np.where(known, 1 + self._place(cosine), 0) for cosine, known in cosines)
         return Prepared(slot={"tier": slots.stored(np.uint16, tiers)})
@@ -42,11 +42,11 @@ class SimTier(Injection):
         return np.floor((cosine + 1) / 2 * self.tiers).clip(0, self.tiers - 1)
 
     def learned(self, width: int) -> int:
-        """Those of the bins' vectors."""
+        """Return the number of parameters of the bin vectors."""
         return self.tiers * self.width if self.counts == "log_embedding" else 0
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
-        """A vector for every bin, where asked for."""
+        """Return the vectors of the bins, for `log_embedding` only."""
         from torch import nn
 
         if self.counts != "log_embedding":
@@ -54,7 +54,7 @@ class SimTier(Injection):
         return {"tier_embedding": nn.Embedding(self.tiers, self.width)}
 
     def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
-        """The counts of each impression."""
+        """Return the encoded counts of each impression."""
         import torch
 
         count = histogram(batch, self.tiers)  # (B, N)
@@ -68,10 +68,15 @@ class SimTier(Injection):
 
 
 def histogram(batch: Batch, tiers: int) -> Tensor:
-    """(B, N) float32: how many history items of each impression fall into each bin."""
+    """Return the number of history items per impression and bin, (B, N) float32.
+
+    Args:
+        batch: a batch whose `image_slot` holds the bin of each history item.
+        tiers: the number of bins, N.
+    """
     import torch
 
-    rows = batch.target.shape[0]  # unlike len(), a shape stays open in an exported model
+    rows = batch.target.shape[0]  # unlike len(), a shape stays dynamic in an exported model
     place = batch.history_row * (tiers + 1) + batch.image_slot["tier"]
     ones = torch.ones_like(place, dtype=torch.float32)
     flat = ones.new_zeros(rows * (tiers + 1)).index_add(0, place, ones)

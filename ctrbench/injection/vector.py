@@ -1,4 +1,4 @@
-"""The vector itself, through one linear layer, for the target and every history item."""
+"""`vector`: the projected vector of the target and of every history item."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 
 
 class Vector(Injection):
-    """`W e` beside the ID embedding, in the attention unit and in the last MLP.
+    """Injects `W e` beside the ID embedding, into the attention unit and the last MLP.
 
-    An item without an image has a zero vector and a 1 in one further column.
+    Items without an image have a zero vector and a 1 in an additional column.
 
     Source: COURIER, appendix section 1, "Vector".
     """
 
     width: Width = 16  # of the projection W e
     center: bool = False  # subtract the mean vector before normalising
-    scale: Literal["unit", "standard"] = "unit"  # length one, or every dimension of variance 1 / D
+    scale: Literal["unit", "standard"] = "unit"  # length one, or variance 1 / D per dimension
     batch_norm: bool = False  # of W e, over the distinct items of a batch
-    gate: bool = False  # W e times a learned number in [0, 1], which is reported
+    gate: bool = False  # multiply W e by a learned, reported number in [0, 1]
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
-        """Normalised vectors."""
+        """Return the normalised vectors."""
         vectors, has = images.unit(self.center), np.asarray(images.has_vector)
         if self.scale == "standard":
             fitted = vectors[images.fitting]
             deviation = fitted.std(axis=0)
-            deviation[deviation == 0] = 1  # all alike in this dimension
+            deviation[deviation == 0] = 1  # constant dimension
             vectors = (vectors - fitted.mean(axis=0)) / (deviation * vectors.shape[1] ** 0.5)
             vectors[~has] = 0
         return Prepared(
@@ -47,11 +47,11 @@ class Vector(Injection):
         )
 
     def learned(self, width: int) -> int:
-        """Those of W, of two for each of its outputs, and of the gate."""
+        """Return the number of parameters of W, of the batch normalisation and of the gate."""
         return self.width * (width + 2 * self.batch_norm) + self.gate
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
-        """The projection W, and what is asked for after it."""
+        """Return the projection W, and the optional normalisation and gate."""
         import torch
         from torch import nn
 
@@ -64,13 +64,13 @@ class Vector(Injection):
         return found
 
     def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
-        """The projected vector of each distinct item."""
+        """Return the projected vector of each distinct item."""
         import torch
         import torch.nn.functional as F
 
         projected = layers["projection"](batch.image_item["vector"])  # (U, width)
         if self.batch_norm:
-            norm, many = layers["norm"], len(projected) > 1  # one item alone has no variance
+            norm, many = layers["norm"], len(projected) > 1  # a single item has no variance
             projected = F.batch_norm(
                 projected,
                 norm.running_mean,  # pyright: ignore[reportArgumentType]
@@ -85,7 +85,7 @@ class Vector(Injection):
         return Injected(item=torch.cat([projected, missing], dim=1))
 
     def report(self, layers: nn.ModuleDict) -> dict[str, float]:
-        """The gate, from 0.5 at the start."""
+        """Return the value of the gate; it starts at 0.5."""
         if not self.gate:
             return {}
         return {"gate": float(layers["gate"][0].detach().sigmoid())}  # pyright: ignore

@@ -78,12 +78,16 @@ def test_a_start_of_the_ids_is_passed_on(slots):
 @pytest.mark.parametrize(
     ("name", "settings", "told"),
     [
-        ("sim_score+sim_score", {}, "combined with itself"),
-        ("none+sim_score", {}, "is the baseline"),
-        ("sim_score+sim_tier", {"tiers": 3}, r"write PART.SETTING, the part one of sim_score, sim"),
+        ("sim_score+sim_score", {}, r"sim_score\+sim_score"),
+        ("none+sim_score", {}, "'none'"),
+        ("sim_score+sim_tier", {"tiers": 3}, r"'tiers'.* sim_score, sim_tier"),
         ("sim_score+sim_tier", {"sim_tier.bins": 3}, "bins"),
         ("sim_score+sim_tier", {"sim_tier.tiers": 0}, r"sim_score\+sim_tier.sim_tier.tiers"),
-        ("sim_score+sim_tier", {"sim_tier.learning_rate_factor": 2.0}, "all parts share one"),
+        (
+            "sim_score+sim_tier",
+            {"sim_tier.learning_rate_factor": 2.0},
+            "sim_tier.learning_rate_factor",
+        ),
     ],
 )
 def test_what_does_not_go_together(name, settings, told):
@@ -95,7 +99,7 @@ def test_two_starts_of_the_ids(monkeypatch):
     from ctrbench.injection.sim_score import SimScore
 
     monkeypatch.setattr(SimScore, "starts_ids", True)
-    with pytest.raises(ConfigError, match="id_init and sim_score both start the ids"):
+    with pytest.raises(ConfigError, match="id_init and sim_score"):
         load_mode("id_init+sim_score", {})
 
 

@@ -37,4 +37,5 @@ def test_equal_vectors_share_a_code_and_a_missing_image_has_its_own(slots):
 def test_number_of_codes_is_a_power_of_two():
     assert HashId(codebook_size=64).problems(9, 4, ModelSettings()) == []
     told = HashId(codebook_size=200).problems(9, 4, ModelSettings())
-    assert told == ["codebook_size 200 is no power of two: 128 or 256"]
+    assert len(told) == 1
+    assert all(number in told[0] for number in ("200", "128", "256"))
