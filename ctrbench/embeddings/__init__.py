@@ -1,7 +1,8 @@
-"""Read, check and write embedding versions: `embeddings/<dataset>/<version>/`.
+"""Reads, checks and writes embedding versions: `embeddings/<dataset>/<version>/`.
 
-A version is a (V, D) table of vectors as they were given and a (V,) mask of who has one, rows by
-item_id. It is immutable under its name. Vectors are joined by item id, never by row order.
+A version is a (V, D) table of the given vectors and a (V,) mask of the items that have one; rows
+follow item_id. A version is immutable under its name. Vectors are joined by item id, never by row
+order.
 """
 
 from ctrbench.embeddings._nearest import pairs

@@ -1,4 +1,4 @@
-"""The ids of a data set that are most like ids it does not know."""
+"""Suggests similar item ids for ids that a data set does not contain."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher, get_close_matches
 
-ALIKE = 0.5  # at least, by difflib's ratio
+ALIKE = 0.5  # smallest difflib ratio of a suggestion
 LONGEST = 64  # characters of an id that are compared
-SAMPLE = 1000  # ids that are compared letter by letter
+SAMPLE = 1000  # ids that are compared by difflib
 
 
 def pairs(ids: Sequence[str], known: Sequence[str]) -> str:
-    """Ids as they are shown to a person, each beside the known id that is most like it.
+    """Return ids for a message, each with the most similar known id.
+
+    Args:
+        ids: unknown ids.
+        known: the ids of the data set.
 
     >>> pairs(["1001.0", "?"], ["1001", "1002"])
     "'1001.0' (nearest item: '1001'), '?'"
@@ -26,7 +30,7 @@ def pairs(ids: Sequence[str], known: Sequence[str]) -> str:
 
 
 def _candidates(raw: str, known: Sequence[str], every: set[str]) -> Iterator[str]:
-    """Known ids that are a piece of this one, hold it, or differ in a few letters."""
+    """Yield known ids that are part of this id, contain it, or differ in a few characters."""
     brief = raw[:LONGEST]
     starts = range(len(brief))
     pieces = (brief[start:stop] for start in starts for stop in range(start + 1, len(brief) + 1))
@@ -39,7 +43,7 @@ def _candidates(raw: str, known: Sequence[str], every: set[str]) -> Iterator[str
 
 
 def _alike(one: str, other: str) -> float:
-    """The ratio of difflib, and 1 more where one id is a whole part of the other: 12.jpg and 12."""
+    """Return the difflib ratio, plus 1 if one id is a whole part of the other (12 in 12.jpg)."""
     one, other = one[:LONGEST].casefold(), other[:LONGEST].casefold()
     part, whole = sorted((one, other), key=len)
     is_part = re.search(rf"(?<![^\W_]){re.escape(part)}(?![^\W_])", whole) is not None

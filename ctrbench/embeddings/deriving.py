@@ -1,4 +1,4 @@
-"""Make an embedding version out of another: fitted on one period's items, applied to all."""
+"""Derives an embedding version from another: fits on the items of one period, applies to all."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from ctrbench.workspace import Workspace, check_name
 
 @dataclass(frozen=True)
 class Fitting:
-    """The items a derivation may learn from."""
+    """The items that a derivation is fitted on."""
 
-    period: str  # pretrain, or train where a data set has no pretrain period
-    items: np.ndarray  # (V,) bool, those shown in the period
+    period: str  # pretrain, or train if the data set has no pretrain period
+    items: np.ndarray  # (V,) bool, shown in the period
 
     @property
     def hash(self) -> str:
-        """Of the choice of items."""
+        """The hash of the set of items."""
         content = ContentHash()
         content.array("items", self.items)
         return content.hexdigest()
@@ -48,22 +48,22 @@ def derive(
     method: tuple[str, dict[str, object]],
     fitting: Fitting,
 ) -> tuple[VersionManifest, bool]:
-    """Make version `name` out of `parent`; items without a vector stay without.
+    """Create version `name` from `parent`; coverage does not change.
 
     Args:
-        workspace: where the versions stand.
+        workspace: the workspace.
         dataset: the data set.
-        parent: the version to start from.
-        name: the new version.
-        method: a file below derivations/, and its settings.
-        fitting: the items to learn from; those without a vector are left out.
+        parent: the name of the original version.
+        name: the name of the new version.
+        method: the name of a derivation and its settings.
+        fitting: the items to fit on; items without a vector are ignored.
 
     Returns:
-        The manifest, and whether the version is new; False: it stood there already.
+        The manifest, and whether the version is new; False if it already existed.
 
     Raises:
-        UnknownNameError: no such version or method.
-        ConfigError: the name or a setting will not do, or the name stands for other content.
+        UnknownNameError: the version or the method does not exist.
+        ConfigError: the name or a setting is invalid, or the name has other content.
         DataError: no fitting item has a vector, or the result does not fit into float32.
         StoreError: the workspace cannot be written.
     """

@@ -1,15 +1,18 @@
-"""Vectors as directions: which vectors have one, and how it is kept where squares would not be."""
+"""Directions of vectors: detects zero vectors, and rescales vectors to avoid overflow."""
 
 from __future__ import annotations
 
 import numpy as np
 
-SHORTEST = float(np.finfo(np.float32).tiny)  # below it, numbers lose their digits
-SQUARABLE = 2.0**-50, 2.0**50  # largest numbers of a vector whose squares float32 holds
+SHORTEST = float(np.finfo(np.float32).tiny)  # below this length, float32 numbers lose digits
+SQUARABLE = 2.0**-50, 2.0**50  # limits of the largest number of a vector whose squares fit float32
 
 
 def has_direction(vectors: np.ndarray) -> np.ndarray:
-    """(n,) bool: whether a vector is long enough to point anywhere; NaN is left to others.
+    """Return whether each vector has a direction, (n,) bool; True for vectors with NaN.
+
+    Args:
+        vectors: (n, D) float.
 
     >>> has_direction(np.array([[0, 1e-30], [0, 0], [1e-40, 0]], np.float32)).tolist()
     [True, False, False]
@@ -18,9 +21,9 @@ def has_direction(vectors: np.ndarray) -> np.ndarray:
 
 
 def bring_into_range(vectors: np.ndarray) -> None:
-    """Scale vectors whose squares float32 does not hold, in place; all others stay as they are.
+    """Rescale vectors whose squares do not fit float32, in place.
 
-    The scale is a power of two, so that every digit stays.
+    The scale is a power of two, so no digit changes.
 
     Args:
         vectors: (n, D) float32.

@@ -1,4 +1,4 @@
-"""Guards over a stored version: what must hold, and what a reader should know."""
+"""Guards of a stored version: checks that result in ok, a warning or an error."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from ctrbench.embeddings.statistics import LOW_COVERAGE, Coverage, Statistics, p
 from ctrbench.embeddings.versions import table_hash
 from ctrbench.schema import DatasetManifest, EmbeddingTable, Guard, VersionManifest
 
-LARGE_COSINE = 0.5  # above it the vectors share a large common direction
-LARGE_GROUP = 0.05  # share of the vectors that are one and the same
+LARGE_COSINE = 0.5  # above it, the vectors share a large common direction
+LARGE_GROUP = 0.05  # largest accepted share of items with one vector
 
 
 @dataclass(frozen=True)
 class Context:
-    """What the data set says that the version is checked against."""
+    """The facts about the data set that a version is checked against."""
 
     dataset: DatasetManifest
-    fitting: Fitting  # the items a derivation may have learned from
+    fitting: Fitting  # the items that a derivation is fitted on
     coverage: list[Coverage]
 
 
 def check(
     manifest: VersionManifest, table: EmbeddingTable, statistics: Statistics, context: Context
 ) -> list[Guard]:
-    """Each guard's outcome; an error makes the version unfit for use.
+    """Return the result of each guard; a version with an error cannot be used.
 
     Args:
-        manifest: the version's.
-        table: the version's.
-        statistics: of the table.
-        context: the data set.
+        manifest: the manifest of the version.
+        table: the table of the version.
+        statistics: the statistics of the table.
+        context: the facts about the data set.
     """
     warnings = _warnings(manifest, statistics, context)
     return [*_errors(manifest, table, statistics, context), *warnings]
@@ -50,36 +50,36 @@ def _errors(
     yield guard(
         "items",
         manifest.items_hash == context.dataset.items_hash,
-        "rows follow the data set's item ids",
-        "joined to other items than the data set has now; remove the version and add it again",
+        "rows match the item ids of the data set",
+        "rows do not match the current items of the data set; remove the version and add it again",
     )
     yield guard(
         "content",
         manifest.content_hash == table_hash(table),
-        "the files hold what was added",
-        "the files were changed since; remove the version and add it again",
+        "the files are unchanged",
+        "the files were modified after they were added; remove the version and add it again",
     )
     yield guard(
         "finite",
         not statistics.not_finite,
         "no NaN or infinite numbers",
-        f"{statistics.not_finite:,} vectors hold NaN or infinite numbers",
+        f"{statistics.not_finite:,} vectors contain NaN or infinite numbers",
     )
     filled = _filled_without_vector(table)
     yield guard(
         "absent rows",
         not filled,
         "row 0 and items without a vector are zero",
-        f"{filled:,} rows hold numbers but are marked as absent",
+        f"{filled:,} rows contain numbers but are marked as absent",
     )
     if "fit_hash" in manifest.provenance:
         period = manifest.provenance["fit_period"]
         yield guard(
             "fitted on",
             manifest.provenance["fit_hash"] == context.fitting.hash,
-            f"the items of the {period} period only",
-            f"other items than the data set's {context.fitting.period} period has now: the split "
-            "changed, so later periods may have leaked in; remove the version and derive it again",
+            f"only items of the {period} period",
+            f"the items of the {context.fitting.period} period changed, so the fit may include "
+            "items of later periods; remove the version and derive it again",
         )
 
 
@@ -93,10 +93,10 @@ def _warnings(
         "zero vectors",
         not statistics.zero_rows and not manifest.zero_vectors,
         "none",
-        f"{statistics.zero_rows:,} vectors are zero but count as vectors, since an older ctrbench "
-        "stored them; remove the version and make it again"
+        f"{statistics.zero_rows:,} zero vectors, stored by an older ctrbench, count as vectors; "
+        "remove the version and create it again"
         if statistics.zero_rows
-        else f"{manifest.zero_vectors:,} vectors were zero: these items count as items without a "
+        else f"{manifest.zero_vectors:,} vectors are zero; their items count as items without a "
         "vector",
     )
     group, count = statistics.largest_group, statistics.items_with_vector
@@ -104,7 +104,8 @@ def _warnings(
         "one vector for many",
         group < 2 or group <= LARGE_GROUP * count,
         f"at most {group:,} items share a vector" if group > 1 else "no two items share a vector",
-        f"{group:,} of {count:,} items share one vector: a placeholder image, or a broken encoder?",
+        f"{group:,} of {count:,} items share one vector; check for a placeholder image or a broken "
+        "encoder",
     )
     cosine = statistics.mean_cosine
     shown = "–" if cosine is None else f"{cosine:.3f}"
@@ -112,19 +113,19 @@ def _warnings(
         "common direction",
         cosine is None or cosine <= LARGE_COSINE,
         f"mean cosine {shown}",
-        f"mean cosine {shown}: vectors share a large common direction; `ctrbench embeddings derive "
-        "center` removes it",
+        f"mean cosine {shown}: vectors share a large common direction; remove it with `ctrbench "
+        "embeddings derive center`",
     )
     for covered in context.coverage:
         name, share = f"coverage, {covered.period}", covered.targets / covered.impressions
         if covered.period == "test" and not covered.targets:
-            yield Guard(name, "error", "no target has a vector: there is nothing to measure")
+            yield Guard(name, "error", "no target has a vector, so nothing can be measured")
             continue
         yield guard(
             name,
             share >= LOW_COVERAGE,
             f"{percent(share)} of the targets have a vector",
-            f"only {percent(share)} of the targets have a vector: deltas will be diluted",
+            f"only {percent(share)} of the targets have a vector, which dilutes deltas",
         )
 
 

@@ -1,4 +1,4 @@
-"""Join a file of vectors to a data set's items by id: the only way in for vectors from outside."""
+"""Joins a file of vectors to the items of a data set, by item id."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ def add(
     append_to: str | None = None,
     allow_low_coverage: bool = False,
 ) -> tuple[VersionManifest, bool]:
-    """Make an embedding version out of a file, and out of an older version where one is named.
+    """Create an embedding version from a file, optionally on top of an existing version.
 
     Args:
-        workspace: where the version will stand.
-        log: the data set whose items get the vectors.
-        raw_ids: of item_id 1..V-1, in order.
-        version: the new name.
-        source: the file of vectors and, where it names none itself, of ids.
-        append_to: a version whose vectors the new one keeps.
-        allow_low_coverage: whether less than half of the test impressions may have a vector.
+        workspace: the workspace.
+        log: the impressions of the data set.
+        raw_ids: the raw ids of items 1..V-1, in order.
+        version: the name of the new version.
+        source: the file of vectors, and the file of ids if the former has none.
+        append_to: a version whose vectors are copied first.
+        allow_low_coverage: whether to accept vectors for less than half of the test impressions.
 
     Returns:
-        The manifest, and whether the version is new; False: it stood there already.
+        The manifest, and whether the version is new; False if it already existed.
 
     Raises:
-        ConfigError: the name will not do or stands for other content, the extension has no reader,
-            an ids file is missing or too much.
-        DataError: the file is damaged, its vectors cannot be used, none of its ids is an item, or
-            too few test impressions have a vector.
-        UnknownNameError: there is no version to append to.
+        ConfigError: the name is invalid or has other content, no reader supports the extension, or
+            an ids file is missing or not allowed.
+        DataError: the file is damaged, its vectors are invalid, none of its ids is an item, or too
+            few test impressions have a vector.
+        UnknownNameError: the version to append to does not exist.
         StoreError: the workspace cannot be written.
     """
     version = check_name("embedding version", version)
@@ -85,25 +85,25 @@ def add(
 
 
 def _refuse_low_coverage(covered: Shares, join: _Join, file: Path) -> None:
-    """Stop where most of the test period would be without vectors.
+    """Reject a version that covers too few test impressions.
 
     Raises:
-        DataError: it is so.
+        DataError: the share of covered test impressions is below `LOW_COVERAGE`.
     """
     if covered.test is None or covered.test >= LOW_COVERAGE:
         return
     unmatched = join.unmatched
     listed = pairs(unmatched.examples, join.raw_ids)
     raise DataError(
-        f"{file}: only {covered} would have a vector; below {100 * LOW_COVERAGE:.0f} % of the test "
-        "impressions a version says little. Nothing was stored. "
+        f"{file}: only {covered} have a vector; a version requires "
+        f"{100 * LOW_COVERAGE:.0f} % of the test impressions. Nothing was stored. "
         + (
-            f"{unmatched.count:,} of the file's {join.rows:,} ids match no item, such as {listed}: "
-            "are they written as in the log? "
+            f"{unmatched.count:,} of {join.rows:,} ids match no item, such as {listed}; "
+            "write them as in the log. "
             if unmatched.count
-            else "All ids of the file are items: does it hold all vectors? "
+            else "All ids in the file are items; check that the file contains all vectors. "
         )
-        + "If it is right so, add --allow-low-coverage."
+        + "If the low coverage is intended, add --allow-low-coverage."
     )
 
 
@@ -115,7 +115,7 @@ def _provenance(source: readers.Source) -> dict[str, Any]:
 
 @dataclass
 class _Ids:
-    """How many ids of one kind were met, and the first five in the order of the alphabet."""
+    """The number of ids of one kind, and the first five in alphabetical order."""
 
     count: int = 0
     examples: tuple[str, ...] = ()
@@ -130,30 +130,30 @@ class _Ids:
 
 @dataclass
 class _Join:
-    """The table being filled, and what was notable or wrong about the rows so far."""
+    """The table under construction, and the notes and problems of its rows."""
 
     path: Path
     raw_ids: Sequence[str]
     old: EmbeddingTable | None
     rows: int = 0
-    merged: int = 0  # rows that repeat a vector already there
+    merged: int = 0  # rows that repeat a stored vector
     notes: tuple[str, ...] = ()  # of the reader
     unmatched: _Ids = field(default_factory=_Ids)
     not_finite: _Ids = field(default_factory=_Ids)
     too_large: _Ids = field(default_factory=_Ids)
-    too_short: _Ids = field(default_factory=_Ids)  # not zero, but as good as zero in float32
-    contradictory: _Ids = field(default_factory=_Ids)  # two vectors of one id in the file
-    changed: _Ids = field(default_factory=_Ids)  # another vector than in the older version
+    too_short: _Ids = field(default_factory=_Ids)  # not zero, but too short for float32
+    contradictory: _Ids = field(default_factory=_Ids)  # ids with two vectors in the file
+    changed: _Ids = field(default_factory=_Ids)  # ids whose vector differs from the older version
 
     def __post_init__(self) -> None:
         self.index = {raw: item_id for item_id, raw in enumerate(self.raw_ids, start=1)}
         self.has_vector = np.zeros(len(self.raw_ids) + 1, bool)
         if self.old:
             self.has_vector[:] = self.old.has_vector
-        self.vectors: np.ndarray | None = None  # its width and type come with the first block
+        self.vectors: np.ndarray | None = None  # created with the first block
 
     def place(self, block: readers.Block) -> None:
-        """Put each finite vector of a known item into its row."""
+        """Write each finite vector of a known item into its row."""
         if self.vectors is None:
             self.vectors = self._table(block.vectors)
         with np.errstate(over="ignore"):
@@ -170,7 +170,7 @@ class _Join:
         self._write(self.vectors, item_id[usable], vectors[usable])
 
     def _write(self, table: np.ndarray, item_id: np.ndarray, vectors: np.ndarray) -> None:
-        """Write the first vector of each item; compare all others with it, bit by bit."""
+        """Write the first vector of each item; compare all others with it bit by bit."""
         items, first = np.unique(item_id, return_index=True)
         new = ~self.has_vector[items]
         table[items[new]] = vectors[first[new]]
@@ -182,7 +182,7 @@ class _Join:
             (self.changed if older else self.contradictory).note([self.raw_ids[item - 1]])
 
     def _table(self, vectors: np.ndarray) -> np.ndarray:
-        """The empty table, or a copy of the older version."""
+        """Return an empty table, or a copy of the older version."""
         dtype = np.dtype(np.float16 if vectors.dtype.itemsize == 2 else np.float32)
         shape = (len(self.has_vector), vectors.shape[1])
         if self.old is None:
@@ -190,8 +190,8 @@ class _Join:
         old = self.old.vectors
         if old.shape != shape:
             raise DataError(
-                f"the file's vectors have {shape[1]} numbers, those of the version to append to "
-                f"{old.shape[1]}; the widths must agree."
+                f"vectors in the file have {shape[1]} numbers, those of the version to append to "
+                f"{old.shape[1]}; the widths must be equal."
             )
         table = new_table(self.path, shape, np.promote_types(old.dtype, dtype))
         for rows in table_blocks(shape):
@@ -199,16 +199,16 @@ class _Join:
         return table
 
     def problems(self, dataset: str, append_to: str | None) -> list[str]:
-        """All that forbids to use the file, a sentence each."""
+        """Return all reasons to reject the file."""
         if not self.rows:
-            return ["it holds no vectors."]
+            return ["the file contains no vectors."]
         found = {
-            "vectors hold NaN, infinite or missing numbers": self.not_finite,
+            "vectors contain NaN, infinite or missing numbers": self.not_finite,
             "vectors do not fit into float32": self.too_large,
-            f"vectors are not zero, but shorter than {SHORTEST:.1e} and so too short for float32; "
-            "scale them all by one factor": self.too_short,
+            f"vectors are shorter than {SHORTEST:.1e} and too short for float32; multiply all "
+            "vectors by one factor": self.too_short,
             "rows repeat an id with another vector": self.contradictory,
-            f"rows differ from the vector in {append_to}, which is kept as it is": self.changed,
+            f"rows differ from the vector in {append_to}, which is immutable": self.changed,
         }
         listed = [f"{ids.count:,} {what}: ids {ids}" for what, ids in found.items() if ids.count]
         if self.unmatched.count == self.rows:
@@ -222,7 +222,7 @@ class _Join:
 
 
 def _finite(vectors: np.ndarray) -> np.ndarray:
-    """(n,) bool: whether all numbers of a row are."""
+    """Return whether all numbers of a row are finite, (n,) bool."""
     return np.asarray(np.isfinite(vectors).all(axis=1))
 
 
@@ -231,5 +231,5 @@ def _pick(ids: list[str], chosen: np.ndarray) -> list[str]:
 
 
 def _bits(vectors: np.ndarray) -> np.ndarray:
-    """(n, D) as integers, so that 0.0 and -0.0 differ whatever the order of the rows."""
+    """Return the bits of the vectors as integers, (n, D), in which 0.0 and -0.0 differ."""
     return vectors.view(f"u{vectors.dtype.itemsize}")

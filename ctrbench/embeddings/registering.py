@@ -1,4 +1,4 @@
-"""Register vectors that were computed here: the way in for encoders trained by the suite."""
+"""Registers vectors that ctrbench computed, such as those of pre-trained encoders."""
 
 from __future__ import annotations
 
@@ -24,10 +24,16 @@ from ctrbench.workspace import Workspace, check_name
 def registered(
     workspace: Workspace, dataset: DatasetManifest, version: str, recipe: dict[str, Any]
 ) -> VersionManifest | None:
-    """The version of that name if it was made by this very recipe; None: it is yet to be made.
+    """Return the manifest of a version that was created by this recipe, or None.
+
+    Args:
+        workspace: the workspace.
+        dataset: the data set.
+        version: the name of the version.
+        recipe: everything that the vectors depend on.
 
     Raises:
-        ConfigError: the name will not do, or stands for other content.
+        ConfigError: the name is invalid or has other content.
     """
     version = check_name("embedding version", version)
     if version not in names(workspace, dataset.name):
@@ -46,21 +52,21 @@ def register(
     blocks: Iterable[tuple[np.ndarray, np.ndarray]],
     provenance: Callable[[], dict[str, Any]],
 ) -> tuple[VersionManifest, bool]:
-    """Make a version out of (item ids (n,), vectors (n, width)) blocks; other items have none.
+    """Create a version from blocks of item ids and vectors.
 
     Args:
-        workspace: where the version will stand.
-        dataset: the data set whose items have the vectors.
-        version: the new name.
-        width: D.
-        blocks: each item at most once.
-        provenance: asked for when all blocks are written; what it raises leaves nothing behind.
+        workspace: the workspace.
+        dataset: the data set of the items.
+        version: the name of the new version.
+        width: the width of the vectors, D.
+        blocks: (n,) int item ids and (n, D) float32 vectors; each item at most once.
+        provenance: called after the last block; if it raises, no version is created.
 
     Returns:
-        The manifest, and whether the version is new; False: the same content stood there already.
+        The manifest, and whether the version is new; False if the same content already existed.
 
     Raises:
-        ConfigError: the name will not do, or stands for other content.
+        ConfigError: the name is invalid or has other content.
         StoreError: the workspace cannot be written.
     """
     version = check_name("embedding version", version)

@@ -1,4 +1,4 @@
-"""What an embedding table looks like in numbers, and how much of the log it covers."""
+"""Statistics of an embedding table, and its coverage of the log."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ LOW_COVERAGE = 0.5  # share of the targets that have a vector
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of the items that have a vector."""
+    """Statistics of the items that have a vector."""
 
     items: int  # V - 1
     items_with_vector: int
-    zero_rows: int  # vectors without a direction; a version that is made now has none
-    not_finite: int  # vectors with NaN or infinite numbers; none in an undamaged version
-    norms: tuple[float, float, float] | None  # smallest, median, largest; None without vectors
-    mean_cosine: float | None  # expected cosine of two different items; None below two vectors
-    duplicates: int  # items that share their vector with another item, zero rows apart
+    zero_rows: int  # vectors without a direction; only versions of an older ctrbench have some
+    not_finite: int  # vectors with NaN or infinite numbers; an undamaged version has none
+    norms: tuple[float, float, float] | None  # minimum, median, maximum; None without vectors
+    mean_cosine: float | None  # of two different random items; None below two vectors
+    duplicates: int  # items that share their vector with another item, except zero rows
     duplicate_vectors: int  # distinct vectors that are shared
-    largest_group: int  # items that share the most common vector; 0 or 1: none is shared
+    largest_group: int  # items with the most frequent vector; 0 or 1 if none is shared
 
 
 def percent(share: float) -> str:
-    """A share in per cent, never rounded to none or all.
+    """Return a share in per cent; a share other than 0 and 1 is never rounded to these.
 
     >>> percent(0), percent(1e-5), percent(0.25), percent(0.9999), percent(1)
     ('0.0 %', '< 0.1 %', '25.0 %', '> 99.9 %', '100.0 %')
@@ -43,34 +43,34 @@ def percent(share: float) -> str:
 
 @dataclass(frozen=True)
 class Shares:
-    """How much of a data set has a vector, as fractions."""
+    """The shares of a data set that have a vector, as fractions."""
 
-    test: float | None  # of the test period's targets; None where there is no such period
-    targets: float  # of all periods' targets
+    test: float | None  # of the targets of the test period; None without a test period
+    targets: float  # of the targets of all periods
     items: float
 
     def __str__(self) -> str:
-        told = [
+        shown = [
             (self.test, "of the test impressions"),
             (self.targets, "of all impressions"),
             (self.items, "of the items"),
         ]
-        return ", ".join(f"{percent(share)} {of}" for share, of in told if share is not None)
+        return ", ".join(f"{percent(share)} {of}" for share, of in shown if share is not None)
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Of one period."""
+    """The coverage of one period."""
 
     period: str
     impressions: int
     targets: int  # impressions whose target item has a vector
-    slots: int  # history items over all impressions, the latest ones of each
+    slots: int  # history items of all impressions, the latest of each history
     slots_with_vector: int
 
 
 def describe(table: EmbeddingTable) -> Statistics:
-    """Statistics of a table, in one pass and bounded memory but for 16 bytes an item."""
+    """Return the statistics of a table, in one pass; memory is bounded except 16 bytes per item."""
     norms, digests = [], []
     total = np.zeros(table.vectors.shape[1])  # of the unit vectors
     for rows in table_blocks(table.vectors.shape):
@@ -93,7 +93,7 @@ def describe(table: EmbeddingTable) -> Statistics:
         norms=(float(finite.min()), float(np.median(finite)), float(finite.max()))
         if len(finite)
         else None,
-        # the n^2 pairs' cosines sum to |sum of unit vectors|^2; n of them pair an item with itself
+        # the cosines of all n^2 pairs sum to |sum of unit vectors|^2; n pairs are identical
         mean_cosine=float((total @ total - usable) / (usable * (usable - 1)))
         if usable > 1
         else None,
@@ -104,11 +104,11 @@ def describe(table: EmbeddingTable) -> Statistics:
 
 
 def shares(has_vector: np.ndarray, impressions: Impressions) -> Shares:
-    """How many targets and items have a vector.
+    """Return the shares of targets and items that have a vector.
 
     Args:
         has_vector: (V,) bool.
-        impressions: the data set's.
+        impressions: the impressions of the data set.
     """
     targets, test = np.asarray(has_vector), impressions.rows("test")
     counts = [
@@ -125,15 +125,17 @@ def shares(has_vector: np.ndarray, impressions: Impressions) -> Shares:
 def coverage(
     table: EmbeddingTable, impressions: Impressions, history_length: int = 50
 ) -> list[Coverage]:
-    """How many targets and history slots have a vector, by period.
+    """Return the number of targets and history slots that have a vector, per period.
 
     Args:
-        table: rows by item_id.
-        impressions: the data set's.
-        history_length: a history is its latest so many items.
+        table: the table of the version.
+        impressions: the impressions of the data set.
+        history_length: the largest number of items of a history; the latest count.
     """
     has = np.asarray(table.has_vector)
-    before = np.zeros(len(impressions.history_items) + 1, np.int64)  # covered before a position
+    before = np.zeros(
+        len(impressions.history_items) + 1, np.int64
+    )  # cumulative count of covered slots
     for place in blocks(len(impressions.history_items)):
         covered = np.cumsum(has[impressions.history_items[place]])
         before[place.start + 1 : place.stop + 1] = before[place.start] + covered

@@ -1,4 +1,4 @@
-"""The folder of an embedding version: where it stands, how it is opened, published and removed."""
+"""The folder of an embedding version: opens, publishes and removes it."""
 
 from __future__ import annotations
 
@@ -25,24 +25,40 @@ VECTORS, MASK, MANIFEST = "vectors.npy", "has_vector.npy", "manifest.json"
 
 
 def folder(workspace: Workspace, dataset: str, version: str) -> Path:
-    """Where a version stands."""
+    """Return the folder of a version.
+
+    Args:
+        workspace: the workspace.
+        dataset: the name of the data set.
+        version: the name of the version.
+    """
     return workspace.embeddings / dataset / version
 
 
 def datasets(workspace: Workspace) -> list[str]:
-    """Data sets that have at least one version."""
+    """Return the names of the data sets that have at least one version."""
     found = workspace.embeddings.iterdir() if workspace.embeddings.is_dir() else ()
     return sorted(path.name for path in found if names(workspace, path.name))
 
 
 def names(workspace: Workspace, dataset: str) -> list[str]:
-    """Versions of a data set, sorted; those still being written are left out."""
+    """Return the sorted versions of a data set, except unfinished ones.
+
+    Args:
+        workspace: the workspace.
+        dataset: the name of the data set.
+    """
     found = (workspace.embeddings / dataset).glob(f"*/{MANIFEST}")
     return sorted(path.parent.name for path in found if not path.parent.name.startswith(PARTIAL))
 
 
 def read_manifest(workspace: Workspace, dataset: str, version: str) -> VersionManifest:
-    """What a version is.
+    """Return the manifest of a version.
+
+    Args:
+        workspace: the workspace.
+        dataset: the name of the data set.
+        version: the name of the version.
 
     Raises:
         UnknownNameError: the data set has no such version.
@@ -54,38 +70,38 @@ def read_manifest(workspace: Workspace, dataset: str, version: str) -> VersionMa
 def open_version(
     workspace: Workspace, dataset: str, version: str, items_hash: str | None = None
 ) -> EmbeddingTable:
-    """The version's table, memory-mapped and read-only.
+    """Return the table of a version, memory-mapped and read-only.
 
     Args:
-        workspace: where the version stands.
-        dataset: the data set's name.
-        version: the version's name.
-        items_hash: the data set's, where known: rows follow its item ids.
+        workspace: the workspace.
+        dataset: the name of the data set.
+        version: the name of the version.
+        items_hash: the expected hash of the items; None skips the check.
 
     Raises:
         UnknownNameError: the data set has no such version.
-        DataError: the version was joined to other items than the data set has now.
-        StoreError: the version's files are damaged.
+        DataError: the rows of the version do not match the current items of the data set.
+        StoreError: a file of the version is damaged.
     """
     manifest = read_manifest(workspace, dataset, version)
     if items_hash not in (None, manifest.items_hash):
         raise DataError(
-            f"embedding version {version!r} was joined to other items than data set {dataset!r} "
-            f"has now; remove the version and add it again."
+            f"embedding version {version!r} does not match the current items of data set "
+            f"{dataset!r}; remove the version and add it again."
         )
     table = open_table(_existing(workspace, dataset, version))
     shape = (len(table.has_vector), manifest.width)
     if table.vectors.shape != shape or table.vectors.dtype != manifest.dtype:
         raise StoreError(
-            f"embedding version {version!r} of {dataset!r} is damaged: {VECTORS} holds "
-            f"{table.vectors.dtype} {table.vectors.shape}, its manifest says {manifest.dtype} "
-            f"{shape}; remove the version and add it again."
+            f"embedding version {version!r} of {dataset!r} is damaged: {VECTORS} contains "
+            f"{table.vectors.dtype} {table.vectors.shape}, but the manifest says "
+            f"{manifest.dtype} {shape}; remove the version and add it again."
         )
     return table
 
 
 def open_table(path: Path) -> EmbeddingTable:
-    """The table in a version's folder, memory-mapped and read-only.
+    """Return the table in the folder of a version, memory-mapped and read-only.
 
     Raises:
         StoreError: a file is missing or damaged.
@@ -102,9 +118,15 @@ def open_table(path: Path) -> EmbeddingTable:
 
 
 def new_table(path: Path, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
-    """Create the version's vectors, all zero, and map them for writing.
+    """Create a table of zeros in the folder of a version; return its writable memory map.
 
-    The zeros are written out, so that a full disk is an error here, not a crash in the map later.
+    The zeros are written to disk, so that a full disk raises an error here. Otherwise, a later
+    write to the memory map would crash.
+
+    Args:
+        path: the folder.
+        shape: the shape of the table, (V, D).
+        dtype: the dtype of the table.
     """
     with (path / VECTORS).open("wb") as file:
         zeros = (
@@ -122,15 +144,15 @@ def seal(
     provenance: dict[str, Any],
     unmatched: tuple[int, tuple[str, ...]] = (0, ()),
 ) -> VersionManifest:
-    """Write mask and manifest beside finished vectors; a zero vector is none, and is counted.
+    """Write mask and manifest of finished vectors; a zero vector counts as missing.
 
     Args:
-        path: the folder that holds the vectors.
-        version: its name.
-        dataset: the data set whose items the rows follow.
+        path: the folder with the vectors.
+        version: the name of the version.
+        dataset: the data set of the items.
         has_vector: (V,) bool.
-        provenance: how the vectors were made.
-        unmatched: how many ids the data set does not know, and examples of them.
+        provenance: the origin of the vectors.
+        unmatched: the number of ids that are not in the data set, and examples.
 
     Raises:
         DataError: all vectors are zero.
@@ -138,7 +160,7 @@ def seal(
     has_vector = np.array(has_vector)
     zero = _leave_out_zeros(np.load(path / VECTORS, mmap_mode="r+"), has_vector)
     if zero and not has_vector.any():
-        raise DataError(f"all {zero:,} vectors of {version!r} are zero: nothing was stored.")
+        raise DataError(f"all {zero:,} vectors of {version!r} are zero; nothing was stored.")
     np.save(path / MASK, has_vector)
     table = open_table(path)
     manifest = VersionManifest(
@@ -161,7 +183,7 @@ def seal(
 
 
 def _leave_out_zeros(vectors: np.ndarray, has_vector: np.ndarray) -> int:
-    """Clear vectors without a direction, and say how many there were."""
+    """Clear vectors without a direction; return their number."""
     zero = 0
     for rows in table_blocks(vectors.shape):
         lost = np.flatnonzero(has_vector[rows])
@@ -172,7 +194,7 @@ def _leave_out_zeros(vectors: np.ndarray, has_vector: np.ndarray) -> int:
 
 
 def table_hash(table: EmbeddingTable) -> str:
-    """Hash of a table and its mask."""
+    """Return the hash of a table and its mask."""
     content = ContentHash()
     content.array("vectors", table.vectors)
     content.array("has_vector", table.has_vector)
@@ -180,17 +202,17 @@ def table_hash(table: EmbeddingTable) -> str:
 
 
 def publish(target: Path, build: Callable[[Path], VersionManifest]) -> tuple[VersionManifest, bool]:
-    """Build a version aside and move it into place whole; a version is immutable under its name.
+    """Build a version in a temporary folder and move it into place.
 
     Args:
-        target: the version's folder.
-        build: fills an empty folder and returns its manifest.
+        target: the folder of the version.
+        build: fills an empty folder and returns the manifest.
 
     Returns:
-        The stored manifest, and whether it is new; False: the same content stood there already.
+        The stored manifest, and whether it is new; False if the same content already existed.
 
     Raises:
-        ConfigError: the name stands for other content.
+        ConfigError: the name has other content; a version is immutable.
         StoreError: the workspace cannot be written.
     """
     if not target.exists():
@@ -208,36 +230,48 @@ def publish(target: Path, build: Callable[[Path], VersionManifest]) -> tuple[Ver
 
 
 def taken(stored: VersionManifest) -> ConfigError:
-    """What to say when a name stands for other content."""
+    """Return the error for a name that has other content."""
     return ConfigError(
         f"embedding version {stored.name!r} of {stored.dataset!r} exists with other content, and a "
-        f"version is immutable: choose a new name, or `ctrbench embeddings remove {stored.name} "
-        f"--dataset {stored.dataset} --yes` first."
+        f"version is immutable. Choose a new name, or run `ctrbench embeddings remove "
+        f"{stored.name} --dataset {stored.dataset} --yes` first."
     )
 
 
 def stored_records(workspace: Workspace, dataset: str, version: str) -> list[Path]:
-    """Records of cells trained with the version or with a control made from it."""
+    """Return the records of cells that use a version or a control of it.
+
+    Args:
+        workspace: the workspace.
+        dataset: the name of the data set.
+        version: the name of the version.
+    """
     results = workspace.results / dataset
     found = [*results.glob(f"{version}/*/*.json"), *results.glob(f"{version}@*/*/*.json")]
     return sorted(path for path in found if not path.name.startswith(PARTIAL))
 
 
 def remove(workspace: Workspace, dataset: str, version: str, force: bool = False) -> None:
-    """Delete a version; of one that is a link to a folder elsewhere, the link alone.
+    """Delete a version; if its folder is a link, delete only the link.
+
+    Args:
+        workspace: the workspace.
+        dataset: the name of the data set.
+        version: the name of the version.
+        force: whether to delete a version that stored records use.
 
     Raises:
         UnknownNameError: the data set has no such version.
-        ConfigError: stored records were made with it, and `force` is not set.
+        ConfigError: stored records use the version, and `force` is False.
     """
     target = _existing(workspace, dataset, version)
     dataset, version = target.parent.name, target.name
     records = stored_records(workspace, dataset, version)
     if records and not force:
         raise ConfigError(
-            f"{len(records):,} stored records were made with embedding version {version!r} of "
-            f"{dataset!r}, the first {records[0].relative_to(workspace.home)}; they stay "
-            "readable, but no missing cell could be trained. --force removes the version anyway."
+            f"{len(records):,} stored records use embedding version {version!r} of {dataset!r}, "
+            f"such as {records[0].relative_to(workspace.home)}. Without the version they stay "
+            "readable, but missing cells cannot be trained. --force removes the version anyway."
         )
     with disk_errors(target):
         doomed = Path(tempfile.mkdtemp(dir=target.parent, prefix=PARTIAL))
@@ -246,11 +280,12 @@ def remove(workspace: Workspace, dataset: str, version: str, force: bool = False
 
 
 def _existing(workspace: Workspace, dataset: str, version: str) -> Path:
-    """The folder of a version that is there."""
+    """Return the folder of an existing version."""
     dataset, version = check_name("data set", dataset), check_name("embedding version", version)
     known = names(workspace, dataset)
     if version not in known:
-        hint = f"Looked in {workspace.embeddings / dataset}; `ctrbench embeddings add` makes one."
+        place = workspace.embeddings / dataset
+        hint = f"Searched in {place}; add a version with `ctrbench embeddings add`."
         raise UnknownNameError("embedding version", version, known, hint)
     return folder(workspace, dataset, version)
 
@@ -260,5 +295,5 @@ def _manifest(path: Path) -> VersionManifest:
         return VersionManifest.model_validate_json((path / MANIFEST).read_bytes())
     except (OSError, ValidationError) as error:
         raise StoreError(
-            f"{path / MANIFEST} is damaged: delete the folder and add the version again."
+            f"{path / MANIFEST} is damaged; delete the folder and add the version again."
         ) from error

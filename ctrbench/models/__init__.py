@@ -1,4 +1,4 @@
-"""The CTR models; each takes any injection mode."""
+"""The CTR models (backbones); each supports every injection mode."""
 
 from ctrbench.models._loading import backbone_names, load_backbone, load_loops
 

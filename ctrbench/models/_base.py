@@ -1,18 +1,18 @@
-"""What every CTR model here has in common; a backbone says how it reads a history.
+"""The base class of all CTR models; a backbone defines how a model reads a history.
 
-A backbone is one file with one subclass of `Backbone`, which fills three methods:
+A backbone is one file with one subclass of `Backbone`, which implements three methods:
 
-1. `build`: make the layers that read histories of items of some width; say how wide the result is.
-2. `build_image`: make the bias-free blocks through which a mode's output enters them.
-3. `read`: a batch's histories, with or without image information, to one row an impression.
+1. `build` creates the layers that read histories, and returns the width of their output.
+2. `build_image` creates the bias-free blocks through which image information enters these layers.
+3. `read` turns the histories of a batch into one row per impression.
 
-All else is done here: tables of ids and fields, the target's side, the last MLP, the blocks through
-which images enter it, the checks of what a mode injects. Draw layers by `_blocks.linear`, each with
-a name of its own, and let image blocks have no bias: then a baseline and its injected sibling share
-every draw, and with the image blocks at zero their logits are equal.
+The base class does the rest: tables of ids and fields, the target item, the last MLP, its image
+block, and the checks of the injected parts. Create layers with `_blocks.linear`, each under its own
+name, and create image blocks without bias. Then a baseline and its injected sibling draw the same
+weights, and their logits are equal if all image blocks are zero.
 
 Shapes: B impressions, U distinct items, M history items, E item width, F width of `Injected.item`,
-G of `Injected.slot`, R what `read` makes.
+G width of `Injected.slot`, R output width of `read`.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from ctrbench.settings import ModelSettings
 
 @dataclass(frozen=True)
 class Reading:
-    """What a backbone makes of the histories."""
+    """The output of a backbone for the histories of a batch."""
 
     ids: Tensor  # (B, R)
-    images: list[Tensor] = field(default_factory=list)  # (B, ...) each; into the last MLP
+    images: list[Tensor] = field(default_factory=list)  # (B, ...) each; inputs of the last MLP
 
 
 class Backbone(nn.Module, ABC):
-    """A CTR model with ID embeddings, open to any injection mode."""
+    """A CTR model with ID embeddings that supports every injection mode."""
 
     def __init__(
         self,
@@ -51,18 +51,18 @@ class Backbone(nn.Module, ABC):
         probe: Batch,
         seed: int,
     ) -> None:
-        """Draw all parameters.
+        """Create and draw all parameters.
 
         Args:
-            sizes: of the tables and inputs.
-            settings: widths and choices.
-            mode: what adds image information.
-            prepared: what the mode prepared.
-            probe: any batch; the mode is run on it once to learn the widths it injects.
-            seed: of the cell.
+            sizes: the sizes of the tables and inputs.
+            settings: the model settings.
+            mode: the injection mode.
+            prepared: the arrays that the mode prepared.
+            probe: any batch; the mode runs on it once, to find the widths that it injects.
+            seed: the seed of the cell.
 
         Raises:
-            ContractError: the mode injects what the contract does not allow.
+            ContractError: the output of the mode violates the injection contract.
         """
         super().__init__()
         self.mode, self.settings, self.seed = mode, settings, seed
@@ -100,29 +100,35 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def build(self, item_width: int) -> int:
-        """Make the layers that read histories of items of width E; returns R."""
+        """Create the layers that read histories of items of width E; return R."""
 
     @abstractmethod
     def build_image(
         self, item_width: int | None, slot_width: int | None
     ) -> tuple[dict[str, nn.Module], int]:
-        """Make the bias-free blocks through which images enter what `build` made.
+        """Create the bias-free blocks through which images enter the layers of `build`.
 
         Args:
-            item_width: F; None: the mode injects nothing there.
-            slot_width: G; None likewise.
+            item_width: F; None if the mode injects nothing per item.
+            slot_width: G; None if the mode injects nothing per history slot.
 
         Returns:
-            The blocks by name, found again in `self.image`, and the summed width of
+            The blocks by name, later available as `self.image`, and the total width of
             `Reading.images`.
         """
 
     @abstractmethod
     def read(self, items: Tensor, injected: Injected, batch: Batch) -> Reading:
-        """Read the histories of a batch; (U, E) items."""
+        """Return the encoded histories of a batch.
+
+        Args:
+            items: (U, E) float32, the encoded distinct items.
+            injected: the output of the mode.
+            batch: the batch.
+        """
 
     def forward(self, batch: Batch) -> Tensor:
-        """(B,) logits of a click."""
+        """Return the click logits, (B,) float32."""
         rows = batch.target.shape[0]
         items = self._items(batch)  # (U, E)
         injected = self.mode.inject(self.image_layers, batch)
@@ -147,16 +153,16 @@ class Backbone(nn.Module, ABC):
         return self.top(hidden)
 
     def tables(self) -> list[nn.Embedding]:
-        """The embedding tables of ids and fields."""
+        """Return the embedding tables of ids and fields."""
         found = [self.id_embedding, *self.item_tables.values(), *self.row_tables.values()]
         return [table for table in found if isinstance(table, nn.Embedding)]
 
     def image_parameters(self) -> list[nn.Parameter]:
-        """Everything a baseline does not have: the mode's layers and its input blocks."""
+        """Return the parameters that the baseline lacks: layers and input blocks of the mode."""
         return [*self.image_layers.parameters(), *self.image.parameters()]
 
     def _items(self, batch: Batch) -> Tensor:
-        """(U, E): the ID embedding and the embedded fields of each distinct item."""
+        """Return the ID embedding and the field embeddings of each distinct item, (U, E)."""
         count = batch.item_id.shape[0]
         parts = [self.id_embedding(batch.item_id)]
         for name, codes in batch.item_codes.items():
@@ -164,7 +170,7 @@ class Backbone(nn.Module, ABC):
         return torch.cat([*parts, self.item_numbers(batch.item_numbers)], dim=1)
 
     def _image_blocks(self, probe: Batch) -> nn.ModuleDict:
-        """Input blocks of the widths that the mode injects."""
+        """Return input blocks for the widths that the mode injects."""
         self.eval()
         with torch.no_grad():
             injected = self.mode.inject(self.image_layers, probe)
@@ -190,15 +196,15 @@ class Backbone(nn.Module, ABC):
 
 
 def _key(field_name: str) -> str:
-    """A module's key for a field: torch refuses names such as `type`, and dots."""
+    """Return the module key of a field; torch rejects dots and names such as `type`."""
     return "of_" + field_name.replace(".", "·")
 
 
 def _check(injected: Injected, batch: Batch, mode: Injection) -> None:
-    """Meet the mode's output at the door: the right number of rows, finite float32 alone.
+    """Validate the output of a mode: shapes, float32, finite values.
 
     Raises:
-        ContractError: naming the mode, the part, what came and what should have come.
+        ContractError: names the mode, the part, the found and the expected value.
     """
     rows, slots = len(batch.target), len(batch.history)
     expected = {"item": (len(batch.item_id), 2), "slot": (slots, 2), "target": (rows, 2)}
@@ -213,12 +219,15 @@ def _check(injected: Injected, batch: Batch, mode: Injection) -> None:
         if value.ndim != dimensions or len(value) != length:
             shape = f"({length}, width)" if dimensions == 2 else f"({length},)"
             raise ContractError(
-                f"{type(mode).__name__}.inject gave {name} of shape {tuple(value.shape)}; "
-                f"this batch needs {shape}."
+                f"{type(mode).__name__}.inject returned {name} of shape {tuple(value.shape)}; "
+                f"this batch requires {shape}."
             )
         if value.dtype != torch.float32:
             raise ContractError(
-                f"{type(mode).__name__}.inject gave {name} of {value.dtype}; give torch.float32."
+                f"{type(mode).__name__}.inject returned {name} of {value.dtype}; return "
+                "torch.float32."
             )
         if not torch.isfinite(value).all():
-            raise ContractError(f"{type(mode).__name__}.inject gave {name} that is not finite.")
+            raise ContractError(
+                f"{type(mode).__name__}.inject returned NaN or infinite numbers in {name}."
+            )

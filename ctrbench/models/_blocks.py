@@ -1,4 +1,4 @@
-"""Parts of the DIN: bias-free input blocks with their own draws, Dice, sums over histories.
+"""Layers of the CTR models: bias-free input blocks, Dice, sums over histories.
 
 Shapes: B impressions, U distinct items, M history items, E item width, H hidden width.
 """
@@ -20,10 +20,19 @@ from ctrbench.settings import ModelSettings
 
 
 def linear(width_in: int, width_out: int, seed: int, name: str, bias: bool = False) -> nn.Linear:
-    """A linear layer drawn from the stream `name`; a bias starts at zero.
+    """Return a linear layer with weights from a named random stream and zero bias.
 
-    Variance 2 / (fan-in + fan-out), as in the DIN authors' code and its peers (Glorot and Bengio
-    2010); torch's own variance is a fourth of it in most layers here, and one epoch learns less.
+    The variance of the weights is 2 / (fan-in + fan-out), as in the code of the DIN authors. The
+    default of torch is about a quarter of this in most layers here, and learns less in one epoch.
+
+    Args:
+        width_in: the number of inputs.
+        width_out: the number of outputs.
+        seed: the seed of the cell.
+        name: the name of the random stream.
+        bias: whether the layer has a bias.
+
+    Source: Glorot and Bengio 2010 (AISTATS).
     """
     with scoped_torch_seed(seed, "model", name):
         layer = nn.Linear(width_in, width_out, bias=bias)
@@ -34,23 +43,48 @@ def linear(width_in: int, width_out: int, seed: int, name: str, bias: bool = Fal
 
 
 def embedding(rows: int, width: int, std: float, seed: int, name: str) -> nn.Embedding:
-    """An embedding table drawn from the stream `name`."""
+    """Return an embedding table with values from a named random stream.
+
+    Args:
+        rows: the number of rows.
+        width: the width of the embedding.
+        std: the standard deviation of the values.
+        seed: the seed of the cell.
+        name: the name of the random stream.
+    """
     with scoped_torch_seed(seed, "model", name):
         return nn.Embedding.from_pretrained(torch.randn(rows, width) * std, freeze=False)
 
 
 def take(values: Tensor, index: Tensor) -> Tensor:
-    """values[index] along the rows; index_select's gradient is several times faster on a CPU."""
+    """Return `values[index]`; the gradient of index_select is several times faster on a CPU.
+
+    Args:
+        values: (n, ...) tensor.
+        index: (m,) int64 rows.
+    """
     return values.index_select(0, index)
 
 
 def sum_rows(values: Tensor, row: Tensor, rows: int) -> Tensor:
-    """Sum of the values that belong to each row: (M, E), (M,) -> (rows, E)."""
+    """Return the sum of the values of each row, (rows, E).
+
+    Args:
+        values: (M, E) float32.
+        row: (M,) int64, the row that each value belongs to.
+        rows: the number of rows.
+    """
     return values.new_zeros(rows, values.shape[1]).index_add(0, row, values)
 
 
 def embed(table: nn.Module, codes: Codes, rows: int) -> Tensor:
-    """The embedding of one code a row, or the mean over a row's list (zero if empty): (rows, E)."""
+    """Return the embedding of the code of each row, or the mean over its list, (rows, E).
+
+    Args:
+        table: the embedding table.
+        codes: one code or one list of codes per row; the mean of an empty list is zero.
+        rows: the number of rows.
+    """
     if not isinstance(codes, Bag):
         return table(codes)
     total = sum_rows(table(codes.codes), codes.row, rows)
@@ -59,10 +93,10 @@ def embed(table: nn.Module, codes: Codes, rows: int) -> Tensor:
 
 
 class Numbers(nn.Module):
-    """Embedded numeric fields: each value times a learned vector of its field, side by side.
+    """Embeds numeric fields: the value times a learned vector of its field, concatenated.
 
-    As in the field's other libraries. Numbers have variance 1 where embeddings start at 0.01: given
-    as they are, they drown the ids while these are learned, and cost AUC when they say little.
+    Raw values have variance 1, while embeddings start at 0.01. As direct inputs, they would
+    dominate the ids early in training, and an uninformative field would lower AUC.
     """
 
     def __init__(self, fields: int, width: int, std: float, seed: int, name: str) -> None:
@@ -71,15 +105,15 @@ class Numbers(nn.Module):
             self.weight = nn.Parameter(torch.randn(fields, width) * std)
 
     def forward(self, values: Tensor) -> Tensor:
-        """(n, fields) -> (n, fields * width)."""
+        """Map (n, fields) to (n, fields * width)."""
         return (values[:, :, None] * self.weight).flatten(1)
 
 
 class PairBlock(nn.Module):
-    """`[q, k, q-k, q*k] W` for every history item, without building the wide input.
+    """Computes `[q, k, q-k, q*k] W` for every history item without the wide input.
 
-    With W split into the four parts, `q (Wq + Wd)` is needed once per impression, `k (Wk - Wd)`
-    once per distinct item, and only `(q*k) Wp` per history item: the same sum, less arithmetic.
+    W has four parts. `q (Wq + Wd)` is computed once per impression, `k (Wk - Wd)` once per distinct
+    item, and only `(q*k) Wp` per history item. The sum is the same with less arithmetic.
     """
 
     def __init__(self, width: int, hidden: int, seed: int, name: str) -> None:
@@ -88,12 +122,12 @@ class PairBlock(nn.Module):
         self.weight = linear(4 * width, hidden, seed, name).weight  # (H, 4E)
 
     def parts(self) -> tuple[Tensor, Tensor, Tensor]:
-        """What q, k and q*k are multiplied with, (E, H) each."""
+        """Return the factors of q, k and q*k, (E, H) each."""
         of_q, of_k, of_difference, of_product = self.weight.t().split(self.width)
         return of_q + of_difference, of_k - of_difference, of_product
 
     def forward(self, items: Tensor, batch: Batch) -> Tensor:
-        """(U, E) -> (M, H)."""
+        """Map (U, E) items to (M, H)."""
         of_q, of_k, of_product = self.parts()
         query = take(items, batch.target)  # (B, E)
         per_row, per_item = query @ of_q, items @ of_k  # (B, H), (U, H)
@@ -104,7 +138,12 @@ class PairBlock(nn.Module):
 
 
 def pair_sum(pairs: Sequence[tuple[PairBlock, Tensor]], batch: Batch) -> Tensor:
-    """Sum of several blocks, each on (U, E) items of its own: (M, H)."""
+    """Return the sum of several pair blocks, (M, H).
+
+    Args:
+        pairs: blocks, each with its own (U, E) items.
+        batch: the batch.
+    """
     _, first = pairs[0]
     if not usable(first) or not len(batch.history):
         return torch.stack([block(items, batch) for block, items in pairs]).sum(dim=0)
@@ -117,7 +156,13 @@ def pair_sum(pairs: Sequence[tuple[PairBlock, Tensor]], batch: Batch) -> Tensor:
 
 
 def weighted_sum(values: Tensor, weights: Tensor, batch: Batch) -> Tensor:
-    """Each impression's history, (U, E) values weighted by (M,) and summed: (B, E)."""
+    """Return the weighted sum over the history of each impression, (B, E).
+
+    Args:
+        values: (U, E) float32, per distinct item.
+        weights: (M,) float32, per history item.
+        batch: the batch.
+    """
     rows = batch.target.shape[0]
     if usable(values) and len(weights):
         both = values.contiguous(), weights.contiguous()
@@ -140,7 +185,7 @@ class Dice(nn.Module):
         self.register_buffer("variance", torch.ones(width))
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(n, H) -> (n, H); moving statistics outside training, or where a batch has one row."""
+        """Map (n, H) to (n, H); uses moving statistics in evaluation and for a single row."""
         by_batch = self.training and hidden.shape[0] > 1
         p = torch.sigmoid(
             F.batch_norm(hidden, self.mean, self.variance, training=by_batch, eps=DICE_EPS)
@@ -149,12 +194,17 @@ class Dice(nn.Module):
 
 
 def activation(kind: str, width: int) -> nn.Module:
-    """Dice or PReLU over `width` channels."""
+    """Return the activation, Dice or PReLU.
+
+    Args:
+        kind: `dice` or `prelu`.
+        width: the number of channels.
+    """
     return Dice(width) if kind == "dice" else nn.PReLU(width)
 
 
 class HiddenLayers(nn.Module):
-    """What follows a first layer's sum: its bias and activation, further layers, one output."""
+    """The layers after the sum of the first one: bias, activation, hidden layers, one output."""
 
     def __init__(
         self, sizes: tuple[int, ...], settings: ModelSettings, seed: int, name: str
@@ -169,7 +219,7 @@ class HiddenLayers(nn.Module):
         self.rest.append(linear(sizes[-1], 1, seed, f"{name}.out", bias=True))
 
     def forward(self, summed: Tensor) -> Tensor:
-        """(n, H) sum of the first layer's blocks -> (n,)."""
+        """Map the summed blocks of the first layer, (n, H), to (n,)."""
         layers = [self.first, *self.rest]
         dices = [layer for layer in layers[::2] if isinstance(layer, Dice)]
         if not dices or not usable(summed):

@@ -1,10 +1,10 @@
-"""What every history slot goes through, on a CPU: the sums of `_blocks`, several times as fast.
+"""Fast CPU versions of the sums over history slots in `_blocks`.
 
-A slot asks for short sums over wide arrays, so plain torch spends its time on carrying these
-between memory and processor: once for every operation, and again for its gradient. Here slots go
-through in groups that stay in the processor's cache, everything but a matrix product is one
-compiled loop, and gradients are written out by hand. Dice needs the mean and variance of a whole
-batch, so each level is a pass of its own.
+Each slot requires short sums over wide arrays, so plain torch is limited by memory bandwidth: every
+operation, and every gradient, moves the arrays once. Here slots are processed in groups that fit
+into the processor cache. Matrix products use torch, all other operations one compiled loop, and
+gradients are explicit. Dice requires mean and variance of the whole batch, so each level is a
+separate pass.
 
 Shapes: B impressions, U distinct items, M slots, E item width, H units of a level, n rows of any
 kind.
@@ -23,13 +23,13 @@ from torch.autograd.function import once_differentiable
 from ctrbench.arrays import blocks
 from ctrbench.models._loading import run_loop
 
-GROUP_ROWS = 4096  # that go through together: 1 MB for a level of 64 units
-MOMENTUM = 0.1  # of moving statistics, as torch.nn.functional.batch_norm has it
+GROUP_ROWS = 4096  # of a group: 1 MB for a level of 64 units
+MOMENTUM = 0.1  # of moving statistics, as in torch.nn.functional.batch_norm
 DICE_EPS = 1e-8  # DIN section 5.3
 
 
 class DiceState(Protocol):
-    """The part of a Dice activation that is no parameter."""
+    """The state of a Dice activation apart from its parameters."""
 
     training: bool
     mean: Tensor  # (H,) moving
@@ -37,7 +37,7 @@ class DiceState(Protocol):
 
 
 class PairSum(torch.autograd.Function):
-    """`of_query[row] + of_item[item] + (query[row] * items[item]) W` of every slot."""
+    """Computes `of_query[row] + of_item[item] + (query[row] * items[item]) W` per slot."""
 
     @staticmethod
     def forward(
@@ -50,7 +50,7 @@ class PairSum(torch.autograd.Function):
         of_item: Tensor,
         of_product: Tensor,
     ) -> Tensor:
-        """(M,), (M,), (B, E), (U, E), (B, H), (U, H), (E, H) -> (M, H)."""
+        """Map (M,), (M,), (B, E), (U, E), (B, H), (U, H), (E, H) to (M, H)."""
         width, hidden = of_product.shape
         summed, scratch = query.new_empty(len(row), hidden), query.new_empty(GROUP_ROWS, width)
         for rows in blocks(len(row), GROUP_ROWS):
@@ -65,7 +65,7 @@ class PairSum(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, summed: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Gradients of all but the places."""
+        """Return the gradients of all inputs except the indices."""
         row, item, query, items, of_product = ctx.saved_tensors
         width, hidden = of_product.shape
         summed = summed.contiguous()
@@ -85,13 +85,13 @@ class PairSum(torch.autograd.Function):
 
 
 class WeightedSum(torch.autograd.Function):
-    """Each impression's history, weighted and summed."""
+    """Computes the weighted sum over the history of each impression."""
 
     @staticmethod
     def forward(
         ctx: Any, row: Tensor, item: Tensor, items: Tensor, weights: Tensor, rows: int
     ) -> Tensor:
-        """(M,), (M,), (U, E), (M,), B -> (B, E)."""
+        """Map (M,), (M,), (U, E), (M,), B to (B, E)."""
         pooled = items.new_zeros(rows, items.shape[1])
         run_loop("pool_forward", len(row), items.shape[1], row, item, items, weights, pooled)
         ctx.save_for_backward(row, item, items, weights)
@@ -100,7 +100,7 @@ class WeightedSum(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, pooled: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Gradients of items and weights."""
+        """Return the gradients of items and weights."""
         row, item, items, weights = ctx.saved_tensors
         to_items, to_weights = torch.zeros_like(items), torch.empty_like(weights)
         inputs = row, item, items, weights, pooled.contiguous()
@@ -109,11 +109,11 @@ class WeightedSum(torch.autograd.Function):
 
 
 class DiceLayers(torch.autograd.Function):
-    """Dice and a linear layer, again and again; see `_blocks.Dice` and `_blocks.HiddenLayers`."""
+    """Computes alternating Dice and linear layers; see `_blocks.Dice` and `HiddenLayers`."""
 
     @staticmethod
     def forward(ctx: Any, dices: list[DiceState], summed: Tensor, *parameters: Tensor) -> Tensor:
-        """(n, H) -> (n, last width); alpha, weight and bias of each level one after the other."""
+        """Map (n, H) to (n, last width); parameters are alpha, weight and bias of each level."""
         levels = []
         for dice, (alpha, weight, bias) in zip(dices, _by_level(parameters), strict=True):
             level = _Level.of(summed, dice, alpha)
@@ -132,7 +132,7 @@ class DiceLayers(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, summed: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """From the last level to the first."""
+        """Return the gradients, computed from the last level to the first."""
         out, to_bias = summed.contiguous(), summed.sum(dim=0)
         gradients: list[Tensor] = []
         parameters = list(_by_level(ctx.saved_tensors))
@@ -156,13 +156,13 @@ class DiceLayers(torch.autograd.Function):
 
 @dataclass
 class _Level:
-    """The sums of one level, and what its activation needs to know of them."""
+    """The sums of one level, and the statistics that its activation uses."""
 
     summed: Tensor  # (n, H) before the activation
     p: Tensor  # (n, H) sigmoid of the normalised sums
     mean: Tensor  # (H,)
     inverse: Tensor  # (H,) 1 / standard deviation
-    by_batch: bool  # mean and deviation are of these sums, and so depend on them
+    by_batch: bool  # whether mean and deviation depend on these sums
 
     @classmethod
     def of(cls, summed: Tensor, dice: DiceState, alpha: Tensor) -> _Level:
@@ -177,11 +177,11 @@ class _Level:
         return cls(summed, torch.empty_like(summed), mean.clone(), inverse, by_batch)
 
     def scratch(self) -> Tensor:
-        """Room for the activations of a group."""
+        """Return a buffer for the activations of a group."""
         return self.summed.new_empty(GROUP_ROWS, self.summed.shape[1])
 
     def through_statistics(self, gradient: Tensor, of_z: Tensor, of_z_times_z: Tensor) -> Tensor:
-        """Take from the (n, H) gradient what mean and deviation take; (H,) its sum over rows."""
+        """Add the gradient through mean and deviation, in place; return its row sum, (H,)."""
         total, rows = torch.zeros_like(self.mean), len(gradient) if self.by_batch else torch.inf
         slope = self.inverse.square() * of_z_times_z / rows
         shift = self.inverse * of_z / rows
@@ -191,7 +191,7 @@ class _Level:
 
 
 def _moments(summed: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance over the rows; distances from a guess at the mean do not cancel."""
+    """Return mean and variance over the rows; an estimated mean avoids cancellation."""
     groups = list(blocks(len(summed), GROUP_ROWS))
     guess = summed[groups[0]].mean(dim=0)
     sums = summed.new_zeros(len(groups), 2, summed.shape[1])

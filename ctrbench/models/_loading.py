@@ -1,4 +1,7 @@
-"""Backbones by name, and the compiled loops of `kernels.c`; torch loads only where it is used."""
+"""Loads backbones by name, and the compiled loops of `kernels.c`.
+
+Functions import torch when they need it.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,11 @@ if TYPE_CHECKING:
     from ctrbench.models._base import Backbone
 
 PACKAGE = "ctrbench.models"
-VERSION = 1  # of the loops' names and arguments; equal to `loops_version` in kernels.c
+VERSION = 1  # of the names and arguments of the loops; equals `loops_version` in kernels.c
 
 
 def backbone_names() -> list[str]:
-    """Return the sorted names of all backbones, own and installed."""
+    """Return the sorted names of all backbones, built-in and installed."""
     return plugins.names(PACKAGE)
 
 
@@ -28,7 +31,7 @@ def load_backbone(name: str) -> type[Backbone]:
 
     Raises:
         UnknownNameError: no backbone has this name.
-        ContractError: its file defines no such class, or several.
+        ContractError: the file does not define exactly one backbone.
     """
     from ctrbench.models._base import Backbone
 
@@ -37,9 +40,9 @@ def load_backbone(name: str) -> type[Backbone]:
 
 @cache
 def load_loops() -> ctypes.CDLL | None:
-    """Return the compiled loops, or None where the installation built none of this version.
+    """Return the compiled loops, or None if the installation has none of this version.
 
-    Without a C compiler the installation builds none, and every layer uses its torch version.
+    Without a C compiler the installation has none, and every layer uses its torch implementation.
     """
     spec = importlib.util.find_spec("ctrbench.models._compiled")
     if spec is None or not spec.origin:
@@ -50,10 +53,9 @@ def load_loops() -> ctypes.CDLL | None:
 
 
 def usable(values: Tensor) -> bool:
-    """Return whether the compiled loops can work on a tensor.
+    """Return whether the compiled loops support a tensor.
 
-    They cannot in a graph that is exported or compiled, nor under autocast, whose matrix products
-    have half precision.
+    They support neither export and compilation of a graph nor autocast, which uses half precision.
     """
     import torch
 
@@ -68,14 +70,14 @@ def usable(values: Tensor) -> bool:
 
 
 def run_loop(name: str, *arguments: Tensor | int) -> None:
-    """Call a compiled loop, which accesses memory by the given sizes alone.
+    """Call a compiled loop; it trusts the given sizes and does not check bounds.
 
     Args:
-        name: of the function in kernels.c.
-        arguments: its arguments, in its order; the loop writes its outputs in place.
+        name: the name of the function in kernels.c.
+        arguments: the arguments in the order of the function; it writes its outputs in place.
 
     Raises:
-        TypeError: a tensor is not contiguous, not on the CPU, neither float32 nor int64.
+        TypeError: a tensor is not contiguous, not on the CPU, or neither float32 nor int64.
     """
     given: list[Any] = []
     for argument in arguments:
@@ -85,7 +87,7 @@ def run_loop(name: str, *arguments: Tensor | int) -> None:
             if not _plain(argument):
                 raise TypeError(
                     f"{name}: {argument.dtype} of shape {tuple(argument.shape)} and strides "
-                    f"{argument.stride()} on {argument.device} cannot go into a compiled loop."
+                    f"{argument.stride()} on {argument.device} cannot be passed to a compiled loop."
                 )
             given.append(ctypes.c_void_p(argument.data_ptr()))
     getattr(load_loops(), name)(*given)

@@ -1,4 +1,4 @@
-"""A Transformer over the clicked items and the target."""
+"""`bst`: a Transformer over the clicked items and the target."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from ctrbench.models._base import Backbone, Reading
 from ctrbench.models._blocks import embedding, linear, take
 
 HEADS = 2
-WIDER = 4  # times a token's width: the hidden layer of the feed-forward part
+WIDER = 4  # width of the feed-forward layer relative to a token
 
 
 class BST(Backbone):
-    """Behaviour Sequence Transformer: one block, in which every token attends to all others.
+    """Behaviour Sequence Transformer with one block of full self-attention.
 
-    The target is the first token, then come the clicks, the latest first. A token is the sum of
-    bias-free blocks of its ids and its image, and of a learned position. Images change the
-    attention of the target to the clicks, where a mode says so. The last MLP gets the target's
-    token and the mean of the clicks'. Departures from the paper: positions count clicks, not time
-    between them, since not every log has times; the clicks' outputs are averaged, not concatenated,
-    so that histories may have any length.
+    The target is the first token; the clicks follow, latest first. A token is the sum of bias-free
+    blocks of its ids and its image, and of a learned position. Attention changes of a mode apply to
+    the logits of the target. The last MLP receives the output of the target and the mean output of
+    the clicks.
+
+    Differs from the paper: positions count clicks instead of elapsed time, since not every log has
+    timestamps. The outputs of the clicks are averaged instead of concatenated, so that histories
+    may have any length.
 
     Source: Chen et al. 2019, arXiv:1905.06874, section 2.
     """
 
     def build(self, item_width: int) -> int:
-        """The block."""
+        """Create the Transformer block; return twice the token width."""
         settings, seed = self.settings, self.seed
         width = settings.transformer_width
         self.token_id = linear(item_width, width, seed, "bst.id")
@@ -47,7 +49,7 @@ class BST(Backbone):
     def build_image(
         self, item_width: int | None, slot_width: int | None
     ) -> tuple[dict[str, nn.Module], int]:
-        """What is added to the tokens."""
+        """Create the blocks that add image information to the tokens."""
         width, blocks = self.settings.transformer_width, {}
         if item_width is not None:
             blocks["token_item"] = linear(item_width, width, self.seed, "bst.image.item")
@@ -56,7 +58,7 @@ class BST(Backbone):
         return blocks, 0
 
     def read(self, items: Tensor, injected: Injected, batch: Batch) -> Reading:
-        """The target's token, and the mean of the others (zero where there is none)."""
+        """Return the output of the target, and the mean output of the clicks (zero without)."""
         row, rows = batch.history_row, batch.target.shape[0]
         length = torch.bincount(row, minlength=rows)
         place = length.cumsum(0)[row] - torch.arange(len(row), device=row.device)  # latest: 1
@@ -84,7 +86,7 @@ class BST(Backbone):
         return Reading(torch.cat([made[:, 0], total / length.clamp(min=1)[:, None]], dim=1))
 
     def _block(self, tokens: Tensor, known: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        """(B, T, D) -> (B, T, D); the target's logits, (B, T), become `scale * logit + shift`."""
+        """Map (B, T, D) to (B, T, D); `scale` and `shift`, (B, T), change the target's logits."""
         rows, count, width = tokens.shape
 
         def by_head(layer: nn.Linear) -> Tensor:

@@ -1,4 +1,4 @@
-"""The Deep Interest Network, and plain pooling as the special case without attention."""
+"""`din`: the Deep Interest Network, and average pooling as its variant without attention."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from ctrbench.models._blocks import (
 
 
 class DIN(Backbone):
-    """Attention over the clicked items with the target as query.
+    """Deep Interest Network: attention over the clicked items with the target as query.
 
-    Both first layers are sums of bias-free blocks, `id` and `image`, each drawn from its own
-    stream. With `attention_weights: uniform` there is no attention unit and histories are averaged.
+    Both first layers are sums of the bias-free blocks `id` and `image`, which draw from separate
+    streams. With `attention_weights: uniform` the model has no attention unit and averages
+    histories.
 
-    Source: Zhou et al. 2018, arXiv:1706.06978, section 4.3; weights not normalised, as there.
+    Source: Zhou et al. 2018, arXiv:1706.06978, section 4.3. As in the paper, attention weights are
+    not normalised by default.
     """
 
     def build(self, item_width: int) -> int:
-        """The attention unit."""
+        """Create the attention unit; return the item width."""
         settings, seed = self.settings, self.seed
         if settings.attention_weights != "uniform":
             hidden = settings.attention[0]
@@ -39,7 +41,7 @@ class DIN(Backbone):
     def build_image(
         self, item_width: int | None, slot_width: int | None
     ) -> tuple[dict[str, nn.Module], int]:
-        """Blocks of the attention unit; images are pooled by its weights, too."""
+        """Create the image blocks of the attention unit; its weights also pool the images."""
         blocks: dict[str, nn.Module] = {}
         if self.settings.attention_weights != "uniform":
             hidden, seed = self.settings.attention[0], self.seed
@@ -52,7 +54,7 @@ class DIN(Backbone):
         return blocks, (item_width or 0) + (slot_width or 0)
 
     def read(self, items: Tensor, injected: Injected, batch: Batch) -> Reading:
-        """The items, and what is injected for them, weighted and summed."""
+        """Return the weighted sums of the items and of the injected parts."""
         rows = batch.target.shape[0]
         if self.settings.attention_weights == "uniform":
             ones = items.new_ones(batch.history.shape[0], 1)
@@ -69,15 +71,15 @@ class DIN(Backbone):
         return Reading(weighted_sum(items, weights, batch), images)
 
     def _attention_weights(self, items: Tensor, injected: Injected, batch: Batch) -> Tensor:
-        """(M,): how much each clicked item counts for the target."""
+        """Return the attention weight of each history item, (M,)."""
         pairs = [(self.attention_id, items)]
         if injected.item is not None:
             pairs.append((self.image["attention_item"], injected.item))  # pyright: ignore
         hidden = pair_sum(pairs, batch)  # (M, H)
         if injected.slot is not None:
             weight = self.image["attention_slot"].get_parameter("weight").t()
-            # by rows, so that autograd multiplies (S, M) by (M, H): ten times as fast here as the
-            # product of (H, M) and (M, S) that it picks otherwise
+            # contiguous, so that autograd computes (S, M) x (M, H), which is ten times as fast as
+            # its alternative, (H, M) x (M, S)
             hidden = torch.addmm(hidden, injected.slot, weight.contiguous())
         logit = self.attention(hidden)
         if injected.attention is not None:
@@ -89,7 +91,7 @@ class DIN(Backbone):
 
 
 def _softmax_by_row(logit: Tensor, row: Tensor, rows: int) -> Tensor:
-    """Softmax among the history items of each impression: (M,) -> (M,)."""
+    """Return the softmax over the history of each impression, (M,)."""
     highest = logit.new_zeros(rows).scatter_reduce(
         0, row, logit.detach(), "amax", include_self=False
     )

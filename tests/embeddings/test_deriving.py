@@ -66,9 +66,9 @@ def test_derived_twice_is_there_already(derive):
 
 def test_same_name_other_recipe_is_refused(derive):
     derive("pca", "narrow", width=2)
-    with pytest.raises(ConfigError, match="exists with other content"):
+    with pytest.raises(ConfigError, match=r"'.*' of 'tiny'"):
         derive("pca", "narrow", width=1)
-    with pytest.raises(ConfigError, match="exists with other content"):
+    with pytest.raises(ConfigError, match=r"'.*' of 'tiny'"):
         derive("pca", "narrow", fit=[1] * 7, width=2)
 
 
@@ -87,9 +87,9 @@ def test_mistakes(derive, workspace):
         derive("center", "x", width=3)
     with pytest.raises(ConfigError, match=r"pca\.width: must be above 0"):
         derive("pca", "x", width=0)
-    with pytest.raises(ConfigError, match=r"choose --width 3 or less"):
+    with pytest.raises(ConfigError, match=r"width 3 or less"):
         derive("pca", "x", width=4)
-    with pytest.raises(DataError, match="no item of the pretrain period has a vector in 'raw'"):
+    with pytest.raises(DataError, match=r"pretrain .*'raw'"):
         derive("center", "x", fit=[0, 0, 0, 0, 0, 0, 1])
     with pytest.raises(ConfigError, match="embedding version name"):
         derive("center", "../x")
@@ -98,7 +98,7 @@ def test_mistakes(derive, workspace):
 
 def test_pca_needs_vectors_that_differ(derive, add):
     add("same", {raw: [1, 2] for raw in ROWS})
-    with pytest.raises(DataError, match="are equal"):
+    with pytest.raises(DataError, match="pca"):
         derive("pca", "x", parent="same", width=1)
-    with pytest.raises(ConfigError, match="1 items with vectors of 2 numbers span 0"):
+    with pytest.raises(ConfigError, match=r" 0, .* 1 fitting items with vectors of 2 "):
         derive("pca", "x", parent="same", fit=[0, 1, 0, 0, 0, 0, 0], width=1)

@@ -151,12 +151,12 @@ def test_attention_scale_and_shift_act_on_the_logit(slots):
 
 
 def test_wrong_number_of_rows_breaks_the_contract(slots):
-    with pytest.raises(ContractError, match=r"Everywhere.inject gave slot of shape .* needs"):
+    with pytest.raises(ContractError, match=r"Everywhere.inject .* slot of shape"):
         build(slots, Everywhere(wrong="rows"))
 
 
 def test_infinite_numbers_break_the_contract(slots):
-    with pytest.raises(ContractError, match="gave target that is not finite"):
+    with pytest.raises(ContractError, match=r"NaN .* target"):
         build(slots, Everywhere(wrong="nan"))
 
 

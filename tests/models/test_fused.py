@@ -151,7 +151,7 @@ def test_any_layout_of_a_mode_is_fine(slots, monkeypatch):
 )
 def test_what_a_loop_would_misread_is_refused(unfit):
     vectors = torch.zeros(2)
-    with pytest.raises(TypeError, match=r"moments: .* cannot go into a compiled loop"):
+    with pytest.raises(TypeError, match=r"moments: .*"):
         _loading.run_loop("moments", 4, 2, unfit, vectors, torch.zeros(2, 2))
 
 

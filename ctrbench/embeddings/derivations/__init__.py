@@ -1,7 +1,7 @@
-"""Ways to make one embedding version out of another, one file each; the file's name is the method.
+"""Derivations: methods that create an embedding version from another, one per file.
 
-A derivation is the one public subclass of `Derivation` in its file, with a frozen `Config`. It is
-fitted on some items' vectors and then applied to all.
+The file name is the name of the method. A derivation is the only public subclass of `Derivation` in
+its file; its fields are its settings. It is fitted on the vectors of some items and applied to all.
 """
 
 from ctrbench.embeddings.derivations._base import Derivation, Fitted, configured

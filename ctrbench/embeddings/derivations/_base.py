@@ -43,28 +43,32 @@ class Rows:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A derivation that has seen its fitting items."""
+    """A fitted derivation."""
 
-    width: int  # of its output
-    apply: Callable[[np.ndarray], np.ndarray]  # (n, D) float64 -> (n, width), row by row
-    facts: dict[str, float]  # worth knowing; stored with the version
+    width: int  # of the output
+    apply: Callable[[np.ndarray], np.ndarray]  # maps (n, D) float64 to (n, width), row by row
+    facts: dict[str, float]  # stored with the version
 
 
 class Derivation(Frozen, ABC):
-    """A way to make one embedding version out of another; its fields are its settings."""
+    """A method that creates an embedding version from another; its fields are its settings."""
 
     @abstractmethod
     def fit(self, rows: Rows) -> Fitted:
-        """Learn from the fitting items' vectors, at least one.
+        """Fit on the vectors of the fitting items, at least one.
 
         Raises:
-            ConfigError: the settings do not suit these vectors.
-            DataError: nothing can be learned from them.
+            ConfigError: the settings are invalid for these vectors.
+            DataError: the vectors contain nothing to fit.
         """
 
 
 def configured(method: str, settings: dict[str, Any]) -> Derivation:
-    """The derivation of that name with these settings.
+    """Return a derivation with its settings.
+
+    Args:
+        method: the name of the derivation.
+        settings: value by field.
 
     Raises:
         UnknownNameError: no derivation has this name.

@@ -1,4 +1,4 @@
-"""`center`: subtract the mean vector, the direction that all vectors share."""
+"""`center`: subtracts the mean vector."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ctrbench.embeddings.derivations._base import Derivation, Fitted, Rows
 
 
 class Center(Derivation):
-    """Has no settings."""
+    """This derivation has no settings."""
 
     def fit(self, rows: Rows) -> Fitted:
         """See `Derivation`."""

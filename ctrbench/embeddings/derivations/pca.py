@@ -1,4 +1,4 @@
-"""`pca`: the directions in which the centred vectors vary most."""
+"""`pca`: projects on the principal components."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from ctrbench.errors import ConfigError, DataError
 
 
 class Pca(Derivation):
-    """Centres and projects; the sign of a component makes its largest loading positive."""
+    """Centres and projects; the largest loading of each component is positive."""
 
-    width: PositiveInt = 64  # components kept
+    width: PositiveInt = 64  # number of components
 
     def fit(self, rows: Rows) -> Fitted:
         """See `Derivation`."""
         most = min(rows.width, len(rows) - 1)
         if self.width > most:
             raise ConfigError(
-                f"pca cannot keep {self.width} components: {len(rows):,} items with vectors of "
-                f"{rows.width} numbers span {most}; choose --width {most} or less."
+                f"pca: width {self.width} exceeds {most}, the most for {len(rows):,} fitting items "
+                f"with vectors of {rows.width} numbers; choose width {most} or less."
             )
         mean = rows.mean()
         scatter = sum(((block - mean).T @ (block - mean) for block in rows), np.zeros(()))  # (D, D)
         variance, basis = np.linalg.eigh(scatter)  # ascending
         if variance[-1] <= 0:
-            raise DataError("pca has nothing to learn: all the vectors it is fitted on are equal.")
+            raise DataError("pca: all vectors of the fitting items are equal.")
         basis = basis[:, ::-1][:, : self.width]  # (D, width)
         basis = basis * np.sign(basis[np.abs(basis).argmax(0), np.arange(self.width)])
         explained = float(variance[-self.width :].sum() / variance.sum())

@@ -1,7 +1,7 @@
-"""Readers of vector files, one file each; the file's name is the extension it reads.
+"""Readers of vector files, one per file extension; the name of the module is the extension.
 
-A reader is the one public subclass of `Reader` in its file. It yields `Block`s of ids and vectors
-in bounded memory and never unpickles anything.
+A reader is the only public subclass of `Reader` in its file. It yields `Block`s of ids and vectors
+in bounded memory and never loads pickled data.
 """
 
 from ctrbench.embeddings.readers._base import Block, Reader, Source

@@ -1,4 +1,4 @@
-"""The contract of a reader, and the checks every file passes at the door."""
+"""The contract of a reader, and the checks of every file."""
 
 from __future__ import annotations
 
@@ -15,58 +15,58 @@ from ctrbench.errors import ConfigError, DataError
 
 SAVE = '`numpy.savez("vectors.npz", key=ids, value=vectors)`'
 NO_PICKLE = (
-    "pickled data is never opened, since opening it can run any code. Convert it where you trust "
-    f"it: {SAVE}, with ids as integers or strings and vectors as a float32 array (n, D)."
+    "pickled data is never loaded, since loading can run arbitrary code. If you trust the file, "
+    f"convert it: {SAVE}, with ids as integers or strings and vectors as a float32 array (n, D)."
 )
-NAMED = "item_id", "key"  # what the column of ids may be called
+NAMED = "item_id", "key"  # accepted names of the id column
 MOST_NUMBERS = 1 << 16  # of a vector
 INT8_SCALE = 127
 CONVERT = (
-    "Convert them before saving; integers that were quantised to floats, by their own scale: "
+    "Convert them to floats before saving; dequantise integers by their own scale: "
     "`(vectors.astype('float32') - zero_point) * scale`."
 )
 
 
 @dataclass(frozen=True)
 class Block:
-    """Some rows of a file: vector i belongs to the item with the raw id ids[i]."""
+    """Rows of a file: vectors[i] belongs to the item with the raw id ids[i]."""
 
     ids: list[str]
-    vectors: np.ndarray  # (n, D) float16, float32 or float64; of a reader also int8
-    notes: tuple[str, ...] = ()  # what of the file was not taken as it stands; as in every block
+    vectors: np.ndarray  # (n, D) float16, float32 or float64; readers may also yield int8
+    notes: tuple[str, ...] = ()  # unused or converted parts of the file; equal in all blocks
 
 
 @dataclass(frozen=True)
 class Source:
-    """The files of one embedding version, as the user named them."""
+    """The files of an embedding version, as given by the user."""
 
     vectors: Path
     ids: Path | None = None
-    column: str | None = None  # of lists, where a table has several
+    column: str | None = None  # the column of lists, if a table has several
 
 
 class Reader(ABC):
-    """Reads files of one extension."""
+    """A reader of files with one extension."""
 
-    has_columns: ClassVar[bool] = False  # whether a column of vectors can be named
-    compressed: ClassVar[bool] = False  # whether its files may be compressed, and end in `.gz`
+    has_columns: ClassVar[bool] = False  # whether `Source.column` is supported
+    compressed: ClassVar[bool] = False  # whether `.gz` files are supported
 
     @abstractmethod
     def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
-        """All rows of the source, a block at a time, all of one width and type.
+        """Yield all rows of the source in blocks of equal width and dtype.
 
         Args:
             source: files that exist and are not empty.
-            scratch: an empty folder for what must be unpacked.
+            scratch: an empty folder for unpacked files.
 
         Raises:
-            DataError: the file is damaged, or does not hold vectors with ids.
-            ConfigError: an ids file is missing, or is given where the file names its ids itself.
+            DataError: the file is damaged, or does not contain vectors with ids.
+            ConfigError: an ids file is missing, or is given although the file contains ids.
         """
 
 
 def is_folder(path: Path) -> bool:
-    """Whether it is a folder; not: what cannot be reached."""
+    """Return whether a path is a folder; False if it cannot be accessed."""
     try:
         return path.is_dir()
     except OSError:
@@ -74,18 +74,18 @@ def is_folder(path: Path) -> bool:
 
 
 def check_file(path: Path) -> None:
-    """Refuse what cannot be opened.
+    """Check that a file can be read.
 
     Raises:
-        DataError: the file is missing, empty, a folder, a pipe, or may not be read.
+        DataError: the file is missing, empty, a folder, a pipe, or not readable.
     """
     if is_folder(path):
-        raise DataError(f"{path} is a folder where a file is expected; name the file in it.")
+        raise DataError(f"{path} is a folder, expected a file; give the path of a file in it.")
     try:
         if not path.exists():
             raise DataError(f"{path}: no such file.")
         if not path.is_file():
-            raise DataError(f"{path} is a pipe or a device; save its content as a file first.")
+            raise DataError(f"{path} is a pipe or a device; save its content to a file first.")
         with path.open("rb") as file:
             empty = not file.read(1)
     except OSError as error:
@@ -97,16 +97,16 @@ def check_file(path: Path) -> None:
 def array_blocks(
     ids: list[str], vectors: Any, shape: tuple[int, ...], path: Path
 ) -> Iterator[Block]:
-    """The rows of one array beside their ids.
+    """Yield the rows of one array with their ids.
 
     Args:
         ids: n raw ids.
-        vectors: (n, D) numbers that can be sliced by rows: a memory map, a stored tensor.
-        shape: of the vectors.
+        vectors: (n, D) numbers that support slicing by rows, such as a memory map.
+        shape: the shape of the vectors.
         path: the file, for messages.
 
     Raises:
-        DataError: shape or number of rows do not fit.
+        DataError: the shape is invalid, or the number of ids differs.
     """
     check_shape(shape, path)
     check_count(shape[0], len(ids), path)
@@ -115,20 +115,29 @@ def array_blocks(
 
 
 def check_count(vectors: int, ids: int, path: Path) -> None:
-    """Refuse another number of ids than of vectors.
+    """Check that there is one id per vector.
+
+    Args:
+        vectors: the number of vectors.
+        ids: the number of ids.
+        path: the file, for the message.
 
     Raises:
-        DataError: it is so.
+        DataError: the numbers differ.
     """
     if vectors != ids:
-        raise DataError(f"{path}: {vectors:,} vectors but {ids:,} ids; one id a vector.")
+        raise DataError(f"{path}: {vectors:,} vectors but {ids:,} ids; give one id per vector.")
 
 
 def check_shape(shape: tuple[int, ...], where: object) -> None:
-    """Refuse what is no table of vectors.
+    """Check the shape of a table of vectors.
+
+    Args:
+        shape: the shape.
+        where: the file, for the message.
 
     Raises:
-        DataError: other than two dimensions, or a width of 0 or beyond reason.
+        DataError: the table has not two dimensions, or its width is 0 or above `MOST_NUMBERS`.
     """
     if len(shape) != 2 or shape[1] == 0:
         raise DataError(f"{where}: vectors have shape {shape}; expected (number, width).")
@@ -136,23 +145,31 @@ def check_shape(shape: tuple[int, ...], where: object) -> None:
 
 
 def check_width(width: int, where: object) -> None:
-    """Refuse vectors of a width beyond reason.
+    """Check the width of vectors.
+
+    Args:
+        width: the numbers per vector.
+        where: the file, for the message.
 
     Raises:
         DataError: a vector has more than `MOST_NUMBERS` numbers.
     """
     if width > MOST_NUMBERS:
         raise DataError(
-            f"{where}: a vector has {width:,} numbers, at most {MOST_NUMBERS:,} are read; is the "
-            "whole table one row?"
+            f"{where}: a vector has {width:,} numbers, the limit is {MOST_NUMBERS:,}; check that "
+            "the table has one row per item."
         )
 
 
 def check_numbers(dtype: object, where: object) -> None:
-    """Refuse vectors that are not floating point numbers of 2, 4 or 8 bytes, or int8.
+    """Check that vectors are float16, float32, float64 or int8.
+
+    Args:
+        dtype: the type of the vectors.
+        where: the file, for the message.
 
     Raises:
-        DataError: of another type.
+        DataError: the vectors have another type.
     """
     allowed = {"float16", "float32", "float64", "f2", "f4", "f8", "int8"}
     if str(dtype).strip("<>=") not in allowed:
@@ -163,11 +180,15 @@ def check_numbers(dtype: object, where: object) -> None:
 
 
 def array_names(found: Sequence[str], source: Source) -> tuple[str | None, str]:
-    """Which arrays of a file hold the ids and the vectors; no ids: they are in the ids file.
+    """Return the names of the arrays of ids (None if in the ids file) and of vectors.
+
+    Args:
+        found: the names of all arrays of the file.
+        source: the files.
 
     Raises:
-        DataError: neither `key` and `value`, nor one array.
-        ConfigError: an ids file is missing, or is given where the file names its ids itself.
+        DataError: the file contains neither `key` and `value` nor a single array.
+        ConfigError: an ids file is missing, or is given although the file contains ids.
     """
     if {"key", "value"} <= set(found):
         refuse_ids(source)
@@ -176,46 +197,46 @@ def array_names(found: Sequence[str], source: Source) -> tuple[str | None, str]:
         require_ids(source)
         return None, found[0]
     raise DataError(
-        f"{source.vectors} holds arrays {', '.join(sorted(found)) or '(none)'}; expected 'key' "
+        f"{source.vectors} contains arrays {', '.join(sorted(found)) or '(none)'}; expected 'key' "
         "(ids) and 'value' (vectors), or one array and --ids FILE."
     )
 
 
 def require_ids(source: Source) -> Path:
-    """The ids file.
+    """Return the ids file.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: no ids file is given.
     """
     if source.ids is None:
         raise ConfigError(
-            f"{source.vectors} holds vectors without item ids, and vectors are never joined by "
-            "row order; name their ids with --ids FILE (.npy, .txt or .csv, one id a vector)."
+            f"{source.vectors} contains vectors without item ids, and vectors are never joined by "
+            "row order; add --ids FILE (.npy, .txt or .csv, one id per vector)."
         )
     return source.ids
 
 
 def refuse_ids(source: Source) -> None:
-    """Two sources of ids would have to be believed at once.
+    """Check that no ids file is given for a file that contains ids.
 
     Raises:
         ConfigError: an ids file is given.
     """
     if source.ids is not None:
-        raise ConfigError(f"{source.vectors} names its ids itself; leave out --ids {source.ids}.")
+        raise ConfigError(f"{source.vectors} contains its ids; remove --ids {source.ids}.")
 
 
 def check_widths(ids: list[str], widths: np.ndarray, width: int, path: Path) -> None:
-    """Refuse rows of another width than the first row of the file.
+    """Check that all rows have the width of the first row of the file.
 
     Args:
         ids: n raw ids.
-        widths: (n,) numbers per row.
-        width: of the first row.
+        widths: (n,) int, numbers per row.
+        width: the width of the first row.
         path: the file, for the message.
 
     Raises:
-        DataError: some rows differ; says which.
+        DataError: rows differ in width; names them.
     """
     if width == 0:
         raise DataError(f"{path}: the first vector, of item {ids[0]}, is empty.")
@@ -224,6 +245,6 @@ def check_widths(ids: list[str], widths: np.ndarray, width: int, path: Path) -> 
     if len(wrong):
         listed = ", ".join(f"{ids[row]} ({widths[row]} numbers)" for row in wrong[:5])
         raise DataError(
-            f"{path}: all vectors must have one width; the first has {width} numbers, "
-            f"{len(wrong):,} or more differ: {listed}."
+            f"{path}: all vectors must have the same width; the first has {width} numbers, at "
+            f"least {len(wrong):,} differ: {listed}."
         )

@@ -1,4 +1,4 @@
-"""What the columns of a table of vectors are."""
+"""Finds the columns of ids and vectors in a table."""
 
 from __future__ import annotations
 
@@ -14,56 +14,56 @@ from numpy.typing import ArrayLike
 from ctrbench.embeddings.readers._base import CONVERT, NAMED, check_width
 from ctrbench.errors import DataError, unknown_name
 
-LIST, WRITTEN, NUMBER = "list", "list as text", "number"  # kinds of columns that can be vectors
-UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # by pandas: the number of the row
+LIST, WRITTEN, NUMBER = "list", "list as text", "number"  # kinds of columns that can hold vectors
+UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # row numbers that pandas writes
 NUMBERED = re.compile(r"(.*?)(\d+)")
 LIST_START = re.compile(r"\s*\[\s*([-+]?([\d.]|nan|inf)|\]\s*$)", re.IGNORECASE)
 NO_NUMBER = re.compile(r"Row #(\d+): CSV conversion error to double: invalid value ('.*')")
 LONGEST = 60  # characters of a name in a message
 ENCODED = (
-    "If a column holds vectors as bytes or as base64, decode them before saving: "
+    "Decode vectors that are stored as bytes or base64 before saving: "
     "`numpy.frombuffer(base64.b64decode(value), 'float32')`"
 )
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns are read."""
+    """The columns to read."""
 
-    key: str  # of the ids
+    key: str  # the column of ids
     values: list[str]  # one column of lists, or one column per dimension
-    kind: str  # of the columns of values: LIST, WRITTEN, NUMBER
-    left_out: tuple[str, ...] = ()  # the other columns, with their types
+    kind: str  # of the columns of values: LIST, WRITTEN or NUMBER
+    left_out: tuple[str, ...] = ()  # all other columns, with their types
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of the columns that are not read."""
+        """Notes about the columns that are not read."""
         return (f"columns not used: {_listed(self.left_out)}",) if self.left_out else ()
 
 
 def choose(columns: list[tuple[str, str]], path: Path, column: str | None = None) -> Layout:
-    """Which columns hold ids and vectors.
+    """Return the columns of ids and vectors.
 
     Args:
-        columns: name and kind of each: `LIST`, `WRITTEN`, `NUMBER`, "int8", or another type in its
-            own words.
+        columns: name and kind of each column; the kind is `LIST`, `WRITTEN`, `NUMBER`, "int8" or
+            the name of another type.
         path: the file, for messages.
-        column: the column of lists, where the user names one.
+        column: the column of lists, if given by the user.
 
     Raises:
-        DataError: no id column, or no way to tell which columns are the vector.
+        DataError: the table has no id column, or the columns of the vector are ambiguous.
 
     >>> choose([("item_id", "int64"), ("title", "string"), ("value", "list")], Path("a.parquet"))
     Layout(key='item_id', values=['value'], kind='list', left_out=('title (string)',))
     """
     names = [name for name, _ in columns]
     if len(set(names)) < len(names):
-        raise DataError(f"{path}: two columns share a name; found {_listed(names)}.")
+        raise DataError(f"{path}: two columns have the same name; found {_listed(names)}.")
     keys = [name for wanted in NAMED for name in names if name.strip() == wanted]
     if not keys:
         raise DataError(
-            f"{path}: no column item_id (or key); found {_listed(names)}. Name the "
-            "column of ids item_id."
+            f"{path}: no column item_id (or key); found {_listed(names)}. Rename the id "
+            "column to item_id."
         )
     rest = [(name, kind) for name, kind in columns if name != keys[0]]
     chosen = _lists(rest, path, column) or _dimensions(rest, path, keys[0])
@@ -72,7 +72,7 @@ def choose(columns: list[tuple[str, str]], path: Path, column: str | None = None
 
 
 def is_list(cell: str) -> bool:
-    """Whether a text is a list of numbers, at least its start.
+    """Return whether a text starts like a list of numbers.
 
     >>> is_list("[0.1, 2]"), is_list("[-nan 1]"), is_list("[]"), is_list('["red"]')
     (True, True, True, False)
@@ -81,27 +81,37 @@ def is_list(cell: str) -> bool:
 
 
 def parsed(ids: list[str], lists: list[str | None], path: Path) -> list[list[float]]:
-    """Lists of numbers that are written as text: `[0.1, 0.2]` or `[0.1 0.2]`.
+    """Return lists of numbers that are written as text: `[0.1, 0.2]` or `[0.1 0.2]`.
+
+    Args:
+        ids: n raw ids.
+        lists: n texts; None if missing.
+        path: the file, for messages.
 
     Raises:
-        DataError: a text is missing or no list; says of which id.
+        DataError: a text is missing or not a list of numbers; names the id.
     """
     check_nulls(ids, [cell is None for cell in lists], path)
     return [_numbers(raw, cell or "", path) for raw, cell in zip(ids, lists, strict=True)]
 
 
 def check_nulls(ids: list[str], missing: ArrayLike, path: Path) -> None:
-    """Refuse rows without a vector.
+    """Check that no row lacks a vector.
+
+    Args:
+        ids: n raw ids.
+        missing: (n,) bool, whether the vector or one of its numbers is null.
+        path: the file, for the message.
 
     Raises:
-        DataError: the vector of an id, or a number of it, is null.
+        DataError: a vector or a number is null.
     """
     wrong = np.flatnonzero(missing)
     if len(wrong):
         raise DataError(
-            f"{path}: the vectors of {len(wrong):,} or more ids are null or hold nulls: "
-            f"{_listed([ids[row] for row in wrong[:6]], 5)}; leave these rows out of the file, an "
-            "item without a row has no vector."
+            f"{path}: the vectors of at least {len(wrong):,} ids are null or contain nulls: "
+            f"{_listed([ids[row] for row in wrong[:6]], 5)}; remove these rows. An item without a "
+            "row has no vector."
         )
 
 
@@ -110,30 +120,32 @@ def _numbers(raw: str, cell: str, path: Path) -> list[float]:
         return [float(number) for number in cell.strip().strip("[]").replace(",", " ").split()]
     except ValueError as error:
         raise DataError(
-            f"{path}: the vector of item {raw} is no list of numbers: {error}."
+            f"{path}: the vector of item {raw} is not a list of numbers: {error}."
         ) from error
 
 
 def _lists(rest: list[tuple[str, str]], path: Path, column: str | None) -> list[str]:
-    """The column of lists; none if there is none."""
+    """Return the column of lists; empty if the table has none."""
     whole = [name for name, kind in rest if kind == LIST]
     text = [name for name, kind in rest if kind == WRITTEN]
     if column is not None:
         if column not in (*whole, *text):
-            told = unknown_name("column of lists of floating point numbers", column, whole + text)
-            raise DataError(f"{path}: {told}")
+            problem = unknown_name(
+                "column of lists of floating point numbers", column, whole + text
+            )
+            raise DataError(f"{path}: {problem}")
         return [column]
     lists = whole or text
     if len(lists) > 1:
         raise DataError(
-            f"{path}: several columns hold lists of numbers, {_listed(lists)}; say which one is "
-            f"the vector: --column {lists[0]}."
+            f"{path}: several columns contain lists of numbers, {_listed(lists)}; choose one, for "
+            f"example --column {lists[0]}."
         )
     return lists
 
 
 def _dimensions(rest: list[tuple[str, str]], path: Path, key: str) -> list[str]:
-    """The columns of one number each: those that are numbered, else all there are."""
+    """Return the columns of one number each: the numbered ones, else all."""
     rest = [
         (name, kind)
         for name, kind in rest
@@ -150,20 +162,20 @@ def _dimensions(rest: list[tuple[str, str]], path: Path, key: str) -> list[str]:
         check_width(len(rest), path)
         return [name for name, _ in rest]
     raise DataError(
-        f"{path}: beside {key} there must be a column of lists of floating point numbers, or one "
-        "floating point column per dimension, numbered (d0, d1, ...) or without any other column; "
+        f"{path}: besides {key}, a table requires a column of lists of floating point numbers, or "
+        "one floating point column per dimension, numbered (d0, d1, ...) or without other columns; "
         + (
-            f"leave out of the file: {_listed(others)}. {ENCODED}. {CONVERT}"
+            f"remove these columns: {_listed(others)}. {ENCODED}. {CONVERT}"
             if others
-            else "there is none."
+            else "it has none."
         )
     )
 
 
 def _numbered(rest: list[tuple[str, str]]) -> list[list[tuple[int, str, str]]]:
-    """Columns that share a name up to its number: number, name and kind of each, in order.
+    """Group columns whose names differ only in a number; yields number, name and kind in order.
 
-    Groups hold several columns, of which several can be dimensions.
+    Each group has at least two columns that can be dimensions.
     """
     groups: dict[str, list[tuple[int, str, str]]] = {}
     for name, kind in rest:
@@ -177,32 +189,34 @@ def _numbered(rest: list[tuple[str, str]]) -> list[list[tuple[int, str, str]]]:
 
 
 def _one_run(groups: list[list[tuple[int, str, str]]], path: Path) -> list[str]:
-    """The names of the one group, whose numbers run from 0 or 1 without a gap.
+    """Return the column names of the only group, numbered from 0 or 1 without a gap.
 
     Raises:
-        DataError: there are several groups; or one of several types, with numbers missing or twice.
+        DataError: there are several groups, several types, or missing or repeated numbers.
     """
     if len(groups) > 1:
         heads = _listed([f"{group[0][1]}, {group[1][1]}, ..." for group in groups])
         raise DataError(
-            f"{path}: several groups of numbered columns may be the vector: {heads}; leave all but "
-            "one out of the file, or number them as one."
+            f"{path}: several groups of numbered columns can be the vector: {heads}; keep one, "
+            "or number them as one."
         )
     numbers, names, kinds = map(list, zip(*groups[0], strict=True))
     if len(set(kinds)) > 1:
         listed = _listed([f"{name} ({kind})" for _, name, kind in groups[0]])
-        raise DataError(f"{path}: numbered columns of several types: {listed}; give them one type.")
+        raise DataError(
+            f"{path}: numbered columns have several types: {listed}; convert them to one type."
+        )
     if numbers in (_run(0, names), _run(1, names)):
         return names
     raise DataError(
-        f"{path}: the numbers of {_listed(names)} do not run from 0 or 1 without a gap, each "
-        f"once{_missing(numbers)}. Number the dimensions one after the other, and leave other "
-        "columns of numbers out of the file."
+        f"{path}: columns {_listed(names)} must be numbered consecutively from 0 or 1"
+        f"{_missing(numbers)}. Number the dimensions consecutively and remove other numeric "
+        "columns."
     )
 
 
 def _missing(numbers: list[int]) -> str:
-    """Which numbers are not there, as far as they are few."""
+    """Return the missing numbers for a message, if they are few."""
     if numbers[-1] > 2 * len(numbers) + 1:
         return ""
     missing = sorted(set(range(1, numbers[-1])) - {*numbers})
@@ -210,16 +224,18 @@ def _missing(numbers: list[int]) -> str:
 
 
 def _refuse_as_many_others(chosen: list[str], rest: list[tuple[str, str]], path: Path) -> None:
-    """A few numbers beside the dimensions are prices and the like; as many may be the vector.
+    """Check that the numbered columns outnumber the other numeric columns.
+
+    A few other columns, such as a price, are ignored. Otherwise, the vector is ambiguous.
 
     Raises:
-        DataError: there are as many other columns of floating point numbers, or more.
+        DataError: there are at least as many other columns of floating point numbers.
     """
     others = [name for name, kind in rest if kind == NUMBER and name not in chosen]
     if len(others) >= len(chosen):
         raise DataError(
-            f"{path}: the vector may be {_listed(chosen)}, which are numbered, or "
-            f"{_listed(others)} as well; leave out of the file what is none of it, or number all "
+            f"{path}: the vector is ambiguous: {_listed(chosen)}, which are numbered, or "
+            f"{_listed(others)} as well; remove the columns that are not dimensions, or number all "
             "dimensions."
         )
 
@@ -230,10 +246,10 @@ def _run(first: int, names: list[str]) -> list[int]:
 
 @contextmanager
 def arrow_errors(path: Path) -> Iterator[None]:
-    """Turn pyarrow's complaint about a file into a message.
+    """Convert errors of pyarrow about a file.
 
     Raises:
-        DataError: the file is damaged or a row does not fit.
+        DataError: the file is damaged or a row is invalid.
     """
     import pyarrow as pa
 
@@ -242,20 +258,20 @@ def arrow_errors(path: Path) -> Iterator[None]:
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
     except OSError as error:
-        if error.errno is not None:  # the operating system's, not pyarrow's own
+        if error.errno is not None:  # an error of the operating system, not of pyarrow
             raise
         raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    told = " ".join(str(error).split())[:300].removeprefix("CSV parse error: ").rstrip(".")
-    conversion = NO_NUMBER.search(told)
+    reason = " ".join(str(error).split())[:300].removeprefix("CSV parse error: ").rstrip(".")
+    conversion = NO_NUMBER.search(reason)
     if conversion:
         return DataError(
-            f"{path}, line {conversion[1]}: {conversion[2]} is no number; every column of the "
-            "vectors must hold numbers."
+            f"{path}, line {conversion[1]}: {conversion[2]} is not a number; every column of the "
+            "vectors must contain numbers."
         )
-    return DataError(f"{path} cannot be read: {told}. Save or copy it again.")
+    return DataError(f"{path} cannot be read: {reason}. Save or copy it again.")
 
 
 def _listed(names: Sequence[str], most: int = 12) -> str:

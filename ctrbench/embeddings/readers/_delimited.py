@@ -1,4 +1,4 @@
-"""Files of separated values: ids, and one column of lists `[0.1, 0.2]` or one per dimension."""
+"""Delimited text: ids, and one column of lists `[0.1, 0.2]` or one column per dimension."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from ctrbench.embeddings.readers._ids import written
 from ctrbench.errors import DataError
 from ctrbench.separators import separators
 
-BLOCK_BYTES = 1 << 24  # of text; no line may be longer
+BLOCK_BYTES = 1 << 24  # of text; the limit of a line
 
 
 class Delimited(Reader):
-    """Blocks of lines, in the order of the file; a first pass reads the ids alone."""
+    """Yields blocks of lines in the order of the file; a first pass reads only the ids."""
 
     has_columns = True
     compressed = True
-    separator: ClassVar[str]  # where the header holds it; else one of the others that it holds
+    separator: ClassVar[str]  # used if the header contains it, else another one from the header
 
     def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
         """See `Reader`."""
@@ -54,7 +54,7 @@ class Delimited(Reader):
                 yield Block(of_batch, vectors, layout.notes)
 
     def _header(self, path: Path) -> tuple[str, list[tuple[str, str]]]:
-        """The separator, and what the first value of each named column looks like."""
+        """Return the separator, and the kind of the first value of each column."""
         limit = csv.field_size_limit(BLOCK_BYTES)
         try:
             start = _start(path)
@@ -71,16 +71,21 @@ class Delimited(Reader):
 
 
 def only_separator(header: str, usual: str, path: Path) -> str:
-    """The sign that separates the columns of a header.
+    """Return the separator of the columns of a header.
+
+    Args:
+        header: the first line.
+        usual: the usual separator of such files.
+        path: the file, for the message.
 
     Raises:
-        DataError: it may be one of several.
+        DataError: the separator is ambiguous.
     """
     found = separators(header, usual)
     if len(found) > 1:
         listed = " or ".join(map(repr, found))
         raise DataError(
-            f"{path}: columns are separated by {listed}? Save the file with {usual!r} as separator."
+            f"{path}: the separator is ambiguous: {listed}. Save the file with {usual!r}."
         )
     return found[0]
 
@@ -113,7 +118,7 @@ def _batches(path: Path, types: dict[str, Any], separator: str) -> Iterator[Any]
 
 
 def _start(path: Path) -> str:
-    """As much of the text as a block holds."""
+    """Return the first block of the text."""
     packed = path.suffix.lower() == ".gz"
     with (gzip.open if packed else open)(path, "rt", encoding="utf-8-sig", newline="") as file:
         return file.read(BLOCK_BYTES)
@@ -138,7 +143,7 @@ def _is_number(cell: str) -> bool:
 def _vectors(
     batch: Any, layout: Layout, ids: list[str], width: int | None, path: Path
 ) -> np.ndarray:
-    """(n, width) float64."""
+    """Return the vectors of a batch, (n, width) float64."""
     if layout.kind == NUMBER:
         return np.column_stack([batch.column(name).to_numpy() for name in layout.values])
     rows = parsed(ids, batch.column(layout.values[0]).to_pylist(), path)

@@ -1,4 +1,4 @@
-"""A folder of `.npy` files, one for each item and named by its id: `<item_id>.npy`."""
+"""A folder with one `.npy` file per item: `<item_id>.npy`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ctrbench.embeddings.readers._ids import written
 from ctrbench.embeddings.readers._npy import open_npy
 from ctrbench.errors import DataError, raise_all
 
-MOST_PROBLEMS = 10  # that are listed
-MARKS = ".", "_"  # begin names that other programs leave, such as macOS' `._7.npy`
+MOST_PROBLEMS = 10  # in a message
+MARKS = ".", "_"  # prefixes of files by other programs, such as `._7.npy` of macOS
 
 
 class Folder(Reader):
-    """Files in the order of their names; each holds one vector, of shape (D,) or (1, D)."""
+    """Reads files in the order of their names; each contains one vector, (D,) or (1, D)."""
 
     def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
         """See `Reader`."""
@@ -43,38 +43,38 @@ class Folder(Reader):
                 yield Block(of, np.stack(vectors), notes)
         more = len(problems) - MOST_PROBLEMS
         listed = problems[:MOST_PROBLEMS] + ([f"and {more:,} more files"] if more > 0 else [])
-        raise_all(listed, DataError, f"{path}: mend or move these files away:")
+        raise_all(listed, DataError, f"{path}: repair or move these files:")
 
 
 def _files(path: Path) -> tuple[list[Path], tuple[str, ...]]:
-    """The files of vectors, and what to tell of those that other programs left there."""
+    """Return the files of vectors, and notes about ignored files."""
     found = sorted(file for file in path.iterdir() if file.suffix == ".npy")
     left = [file.name for file in found if file.name.startswith(MARKS)]
-    told = (
+    note = (
         f"files not used, since their names begin with . or _: {len(left):,}, such as {left[0]}"
         if left
         else ""
     )
     if len(left) == len(found):
         raise DataError(
-            f"{path} is a folder where a file is expected, and holds no <item_id>.npy, one for "
-            f"each item; name the file of vectors in it.{f' There are {told}.' if left else ''}"
+            f"{path} is a folder without files <item_id>.npy; give the path of a file of vectors."
+            f"{f' There are {note}.' if left else ''}"
         )
     files = [file for file in found if not file.name.startswith(MARKS)]
-    return files, (told,) if told else ()
+    return files, (note,) if note else ()
 
 
 def _usual_width(files: list[Path]) -> int:
-    """The width of the first file that holds a vector."""
+    """Return the width of the first file that contains a vector."""
     for file in files:
         vector = _vector(file, None, [])
         if vector is not None:
             return len(vector)
-    raise DataError(f"{files[0].parent}: none of its {len(files):,} .npy files holds a vector.")
+    raise DataError(f"{files[0].parent}: none of the {len(files):,} .npy files contains a vector.")
 
 
 def _vector(file: Path, width: int | None, problems: list[str]) -> np.ndarray | None:
-    """The file's vector; None: it has none of that width, which is now among the problems."""
+    """Return the vector of a file; if it is invalid, add a problem and return None."""
     try:
         check_file(file)
         array = open_npy(file)
@@ -84,7 +84,7 @@ def _vector(file: Path, width: int | None, problems: list[str]) -> np.ndarray | 
             raise DataError(f"{file}: shape {array.shape}; expected (width,) or (1, width).")
         check_width(len(vector), file)
         if width not in (None, len(vector)):
-            raise DataError(f"{file}: {len(vector)} numbers, the first file has {width}.")
+            raise DataError(f"{file}: {len(vector)} numbers, but the first file has {width}.")
     except DataError as error:
         problems.append(str(error))
         return None

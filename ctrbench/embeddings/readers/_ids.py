@@ -1,4 +1,4 @@
-"""Ids that stand in a file of their own, or in a file of text."""
+"""Reads ids from an ids file, and checks ids that are written as text."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from ctrbench.errors import ConfigError, DataError
 from ctrbench.raw_ids import EXAMPLES, as_text
 from ctrbench.separators import separators
 
-HEADERS = {*NAMED, "id", "ids", "item", "items", "itemid", "item_ids", "iid"}  # and no ids
-BLANKS = " \t"  # as in logs; others, such as U+00A0, are letters of an id there and here
+HEADERS = {*NAMED, "id", "ids", "item", "items", "itemid", "item_ids", "iid"}  # headers, not ids
+BLANKS = " \t"  # as in logs; other blanks, such as U+00A0, are part of an id
 
 
 def read_ids(path: Path) -> list[str]:
-    """The ids of a `.npy`, `.txt` or `.csv` file, in its order.
+    """Return the ids of a `.npy`, `.txt` or `.csv` file, in its order.
 
     Raises:
-        ConfigError: the extension is another.
-        DataError: the file is damaged or holds something else.
+        ConfigError: the file has another extension.
+        DataError: the file is damaged or does not contain ids.
     """
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return as_text(open_npy(path), path)
     if suffix not in (".txt", ".csv"):
-        raise ConfigError(f"{path}: ids are read from .npy, .txt or .csv files.")
+        raise ConfigError(f"{path}: not a file of ids; give a .npy, .txt or .csv file.")
     try:
         if suffix == ".csv":
             return _column(_rows(path), path)
-        # other characters that end a line, such as U+2028, belong to the id
+        # other line separators, such as U+2028, are part of the id
         lines = path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n")
-        _refuse_header(lines[0], path, "leave that line out")
+        _refuse_header(lines[0], path, "remove this line")
         return written(lines, path)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not readable text, one id a line: {error}.") from error
+        raise DataError(f"{path} is not text with one id per line: {error}.") from error
 
 
 def written(ids: list[str], where: object, padded: bool = False, first: int = 1) -> list[str]:
-    """Ids that were written as text, without a type.
+    """Return ids that are written as text, without a type.
 
     Args:
-        ids: as they are written.
+        ids: the written ids.
         where: the file, for messages.
-        padded: whether the column's header begins with a blank, as after ", " for a separator; if
-            so does every id, the blank is none of theirs.
+        padded: whether the header of the column begins with a blank, as after the separator ", ";
+            if every id does as well, this blank is removed.
         first: the line of the first id.
 
     Raises:
-        DataError: blanks surround an id; ids are missing, or no ids.
+        DataError: blanks surround an id, or ids are missing or invalid.
     """
     if padded and all(value.startswith(" ") for value in ids):
         ids = [value[1:] for value in ids]
@@ -57,14 +57,14 @@ def written(ids: list[str], where: object, padded: bool = False, first: int = 1)
     if wrong:
         shown = ", ".join(f"line {first + row} ({ids[row]!r})" for row in wrong[:EXAMPLES])
         raise DataError(
-            f"{where}: blanks surround {len(wrong):,} ids, {shown}; remove them, or give ids that "
-            "hold blanks as .npy, .npz or .parquet."
+            f"{where}: blanks surround {len(wrong):,} ids, {shown}; remove them, or save ids that "
+            "contain blanks as .npy, .npz or .parquet."
         )
     return as_text(ids, where, typed=False)
 
 
 def _rows(path: Path) -> list[list[str]]:
-    """The cells of a CSV file; other separators than commas are known by a header alone."""
+    """Return the cells of a CSV file; only a header can indicate another separator than commas."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = file.readline()
         file.seek(0)
@@ -76,26 +76,26 @@ def _rows(path: Path) -> list[list[str]]:
 
 
 def _refuse_header(first: str, path: Path, cure: str) -> None:
-    """A header that is not known for one would be taken for an id.
+    """Check that the first line is not a header, which would count as an id.
 
     Raises:
         DataError: the first value is the name of a column.
     """
     if first.strip().lower() in HEADERS:
-        raise DataError(f"{path}, line 1: {first.strip()!r} is a header and no id; {cure}.")
+        raise DataError(f"{path}, line 1: {first.strip()!r} is a header, not an id; {cure}.")
 
 
 def _column(rows: list[list[str]], path: Path) -> list[str]:
-    """The column of ids below its header, or the only column."""
+    """Return the column of ids below its header, or the only column."""
     names = [name.strip() for name in rows[0]] if rows else []
     header = next((name for name in NAMED if name in names), None)
     column = names.index(header) if header else 0
     for name in () if header else names:
-        _refuse_header(name, path, "name the column of ids item_id, or leave that line out")
+        _refuse_header(name, path, "rename the id column to item_id, or remove this line")
     for number, row in enumerate(rows, start=1):
         if len(row) != (len(names) if header else 1):
             raise DataError(
-                f"{path}, line {number}: {len(row)} values; expected one id a line, or a column "
+                f"{path}, line {number}: {len(row)} values; expected one id per line, or a column "
                 "named item_id."
             )
     padded = bool(header) and rows[0][column].startswith(" ")

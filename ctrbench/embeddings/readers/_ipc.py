@@ -1,4 +1,4 @@
-"""Arrow's own files, with or without a table of contents."""
+"""Arrow IPC files and streams."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAGIC, OLD_MAGIC = b"ARROW1", b"FEA1"
 
 
 class Ipc(Reader):
-    """Batches as they were written, mapped; a first pass reads the ids alone."""
+    """Yields the batches of a memory-mapped file; a first pass reads only the ids."""
 
     has_columns = True
 
@@ -39,7 +39,7 @@ class Ipc(Reader):
 
 
 def _batches(path: Path) -> Iterator[Any]:
-    """Batches that hold rows; one with offsets that lead astray would crash whoever reads it."""
+    """Yield validated batches with rows; a batch with invalid offsets would crash a reader."""
     for batch in filter(len, _unchecked(path)):
         batch.validate(full=True)
         yield batch
@@ -51,7 +51,7 @@ def _unchecked(path: Path) -> Iterator[Any]:
     with path.open("rb") as file:
         start = file.read(len(MAGIC))
     if start.startswith(OLD_MAGIC):
-        raise DataError(f"{path} is a Feather file of version 1; save it again as version 2.")
+        raise DataError(f"{path} is a Feather file of version 1; save it as version 2.")
     with pa.memory_map(str(path)) as mapped:
         if start == MAGIC:
             with pa.ipc.open_file(mapped) as file:
@@ -62,7 +62,7 @@ def _unchecked(path: Path) -> Iterator[Any]:
 
 
 def _parts(path: Path, values: list[str]) -> Iterator[Any]:
-    """The columns of vectors, a few rows at a time."""
+    """Yield the columns of vectors in blocks of rows."""
     for batch in _batches(path):
         for rows in blocks(len(batch), _tables.BATCH_ROWS):
             yield batch.select(values).slice(rows.start, rows.stop - rows.start)

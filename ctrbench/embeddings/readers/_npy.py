@@ -1,9 +1,9 @@
-"""One `.npy` file as a memory map."""
+"""Opens a `.npy` file as a memory map."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from tokenize import TokenError  # what numpy's reading of a damaged header may end in
+from tokenize import TokenError  # raised by numpy for some damaged headers
 
 import numpy as np
 
@@ -12,10 +12,14 @@ from ctrbench.errors import DataError
 
 
 def open_npy(path: Path, shown: str = "") -> np.memmap:
-    """The array of a file, memory-mapped and read-only; `shown` names it in messages.
+    """Return the array of a file, memory-mapped and read-only.
+
+    Args:
+        path: the file.
+        shown: the name of the file in messages; the path by default.
 
     Raises:
-        DataError: the file is truncated, no `.npy` file, or holds pickled objects.
+        DataError: the file is truncated, not a `.npy` file, or contains pickled objects.
     """
     where = shown or str(path)
     with path.open("rb") as file:
@@ -23,10 +27,10 @@ def open_npy(path: Path, shown: str = "") -> np.memmap:
     if pickled:
         raise DataError(f"{where}: {NO_PICKLE}")
     try:
-        with np.errstate(over="ignore"):  # of a size that no file has
+        with np.errstate(over="ignore"):  # damaged headers may give impossible sizes
             array = np.lib.format.open_memmap(path, mode="r")
     except (ValueError, TypeError, EOFError, OverflowError, TokenError) as error:
         if "Python objects" in str(error):
             raise DataError(f"{where} is an array of Python objects; {NO_PICKLE}") from error
-        raise DataError(f"{where} is not a whole .npy file: {error}. Save it again.") from error
+        raise DataError(f"{where} is not a complete .npy file: {error}. Save it again.") from error
     return array

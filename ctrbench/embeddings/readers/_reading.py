@@ -1,4 +1,4 @@
-"""Read a file of vectors by the reader of its extension."""
+"""Reads a file of vectors by the reader of its extension."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from ctrbench.errors import ConfigError, DataError
 
 PACKAGE = "ctrbench.embeddings.readers"
 _FAISS = (
-    "a faiss index numbers its rows by itself. Take the ids from where they are kept, the vectors "
-    f"by `vectors = faiss.read_index(FILE).reconstruct_n()`, and save both: {SAVE}. Of an "
+    "a faiss index contains row numbers instead of item ids. Read the vectors by `vectors = "
+    f"faiss.read_index(FILE).reconstruct_n()`, add the item ids, and save both: {SAVE}. For an "
     "IndexIDMap: `ids = faiss.vector_to_array(index.id_map)`, `vectors = "
-    "index.index.reconstruct_n()`. A compressed index (PQ, SQ) holds approximations alone: save "
-    "the vectors that it was made from."
+    "index.index.reconstruct_n()`. A compressed index (PQ, SQ) contains approximations; save the "
+    "original vectors instead."
 )
 _JSON = (
-    "JSON is not read. Convert it: `rows = [json.loads(line) for line in open(FILE)]`, `ids = "
+    "JSON is not supported. Convert it: `rows = [json.loads(line) for line in open(FILE)]`, `ids = "
     '[str(row["item_id"]) for row in rows]`, `vectors = numpy.array([row["embedding"] for row in '
     f'rows], "float32")`, {SAVE}.'
 )
 _HDF5 = (
-    'HDF5 is not read. Convert it: `with h5py.File(FILE) as h: numpy.savez("vectors.npz", '
-    'key=h["key"][:], value=h["value"][:])`; ids that are text: '
+    'HDF5 is not supported. Convert it: `with h5py.File(FILE) as h: numpy.savez("vectors.npz", '
+    'key=h["key"][:], value=h["value"][:])`; for text ids: '
     '`key=h["key"].asstr()[:].astype(str)`.'
 )
-WAYS_OUT = {  # endings that are not read
+WAYS_OUT = {  # extensions that are not supported
     **dict.fromkeys((".pkl", ".pickle", ".pt", ".pth", ".joblib"), NO_PICKLE),
     **dict.fromkeys((".faiss", ".index"), _FAISS),
     **dict.fromkeys((".json", ".jsonl", ".ndjson"), _JSON),
@@ -48,16 +48,20 @@ WAYS_OUT = {  # endings that are not read
 
 
 def read(source: Source, scratch: Path) -> Iterator[Block]:
-    """All rows of the source, by the reader of its extension; int8 as fractions of 127.
+    """Yield all rows of the source; int8 vectors are divided by 127.
+
+    Args:
+        source: the files.
+        scratch: an empty folder for unpacked files.
 
     Raises:
-        DataError: a file is missing, empty, damaged, or does not hold vectors with ids.
-        ConfigError: no reader has the extension, or the ids file is missing or too much.
+        DataError: a file is missing, empty or damaged, or does not contain vectors with ids.
+        ConfigError: no reader supports the extension, or the ids file is missing or not allowed.
     """
     reader = Folder() if is_folder(source.vectors) else _reader(source.vectors)
     if source.column is not None and not reader.has_columns:
         raise ConfigError(
-            "--column is for tables (.parquet, .feather, .arrow, .csv, .tsv), not for "
+            "--column requires a table (.parquet, .feather, .arrow, .csv, .tsv), not "
             f"{source.vectors}."
         )
     for path in (source.vectors, source.ids):
@@ -78,15 +82,15 @@ def _reader(path: Path) -> Reader:
         reader = plugins.load(PACKAGE, name, Reader, "reader")
         if reader.compressed or not packed:
             return reader()  # pyright: ignore[reportAbstractUsage]
-    unpack = " Unpack it first." if packed and name in known else ""
+    unpack = " Unpack the file first." if packed and name in known else ""
     endings = ", ".join(f".{name}" for name in known)
     raise ConfigError(
         f"{path}: no reader for {f'.{name}.gz' if packed else ending!r} files; known: {endings}, "
-        f".csv.gz, .tsv.gz, and folders of .npy files, one for each item.{unpack}"
+        f".csv.gz, .tsv.gz, and folders with one .npy file per item.{unpack}"
     )
 
 
 def _as_floats(block: Block) -> Block:
-    told = f"int8 vectors are divided by {INT8_SCALE}"
+    note = f"int8 vectors are divided by {INT8_SCALE}"
     vectors = block.vectors.astype(np.float32) / np.float32(INT8_SCALE)
-    return Block(block.ids, vectors, (*block.notes, told))
+    return Block(block.ids, vectors, (*block.notes, note))

@@ -1,4 +1,4 @@
-"""Tables of Arrow: their columns of ids and vectors as arrays."""
+"""Converts the columns of Arrow tables to arrays of ids and vectors."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ BATCH_ROWS = 4096
 
 
 def columns(schema: Any, first: dict[str, Any]) -> list[tuple[str, str]]:
-    """Name and kind of each column.
+    """Return name and kind of each column.
 
     Args:
-        schema: Arrow's.
-        first: of the columns of text, a value that is not null, where there is one.
+        schema: the Arrow schema.
+        first: a value that is not null, for each column of text that has one.
     """
     found = [(field.name, _kind(field.type)) for field in schema]
     return [
@@ -36,7 +36,7 @@ def columns(schema: Any, first: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def first_texts(batch: Any) -> dict[str, str]:
-    """The first value of each column of text that has one."""
+    """Return the first value of each column of text that has one."""
     found = {}
     for field, column in zip(batch.schema, batch.columns, strict=True):
         if is_text(field.type) and column.null_count < len(column):
@@ -45,23 +45,23 @@ def first_texts(batch: Any) -> dict[str, str]:
 
 
 def is_text(type_: Any) -> bool:
-    """Whether a column holds text."""
+    """Return whether an Arrow type is text."""
     import pyarrow.types as types
 
     return types.is_string(type_) or types.is_large_string(type_) or types.is_string_view(type_)
 
 
 def blocks(batches: Iterable[Any], ids: list[str], layout: Layout, path: Path) -> Iterator[Block]:
-    """The columns of vectors beside the ids.
+    """Yield blocks of ids and vectors.
 
     Args:
-        batches: of the columns of vectors, in the order of the file.
-        ids: of all rows.
-        layout: which columns these are.
+        batches: batches of the columns of vectors, in the order of the file.
+        ids: the ids of all rows.
+        layout: the columns to read.
         path: the file, for messages.
 
     Raises:
-        DataError: vectors are null, or of different widths.
+        DataError: vectors are null or differ in width.
     """
     start, width = 0, None
     for batch in batches:
@@ -97,14 +97,14 @@ def _kind(type_: Any) -> str:
 
 
 def _storage(column: Any) -> Any:
-    """The array itself, of an extension type such as a tensor of fixed shape."""
+    """Return the storage of an array of an extension type, such as fixed-shape tensors."""
     import pyarrow as pa
 
     return column.storage if isinstance(column, pa.ExtensionArray) else column
 
 
 def _matrix(column: Any, ids: list[str], width: int | None, path: Path) -> np.ndarray:
-    """Lists of one width as (n, width)."""
+    """Return lists of equal width as an array, (n, width)."""
     import pyarrow.compute as pc
 
     valid = _numpy(column.is_valid())

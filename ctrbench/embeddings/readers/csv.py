@@ -6,6 +6,6 @@ from ctrbench.embeddings.readers._delimited import Delimited
 
 
 class Csv(Delimited):
-    """Separated by commas."""
+    """Reads comma-separated files."""
 
     separator = ","

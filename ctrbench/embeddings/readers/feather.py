@@ -6,4 +6,4 @@ from ctrbench.embeddings.readers._ipc import Ipc
 
 
 class Feather(Ipc):
-    """A file of Arrow's own format."""
+    """Reads Arrow IPC files."""

@@ -1,4 +1,4 @@
-"""`.npy`: one array of vectors; the ids stand in a file of their own."""
+"""`.npy`: one array of vectors, with the ids in a separate file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ctrbench.embeddings.readers._npy import open_npy
 
 
 class Npy(Reader):
-    """A memory map beside the ids file."""
+    """Reads a memory-mapped array and an ids file."""
 
     def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
         """See `Reader`."""

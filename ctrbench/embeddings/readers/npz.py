@@ -1,4 +1,4 @@
-"""`.npz`: arrays `key` and `value`, or one array beside an ids file."""
+"""`.npz`: arrays `key` and `value`, or one array and an ids file."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from ctrbench.raw_ids import as_text
 DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(EOFError, ValueError, NotImplementedError, RuntimeError, TokenError),
-)  # all that zipfile and numpy raise on bytes that are no archive of arrays
+)  # raised by zipfile and numpy for damaged archives
 MOST_ID_BYTES = 1 << 14
 
 
 class Npz(Reader):
-    """Unpacks each array to the scratch folder (checked against its checksum) and maps it.
+    """Unpacks each array to the scratch folder, with its checksum verified, and maps it.
 
-    Shapes are compared before anything is unpacked: zeros of any size pack into a small file.
+    Shapes are checked before unpacking, because a small file can contain a huge array of zeros.
     """
 
     def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
@@ -65,9 +65,7 @@ def _names(path: Path) -> list[str]:
         counts = Counter(archive.namelist())
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
-        raise DataError(
-            f"{path} holds {twice[0]} twice, and one would hide the other. Save it again."
-        )
+        raise DataError(f"{path} contains {twice[0]} twice; one hides the other. Save it again.")
     return [name[:-4] for name in counts if name.endswith(".npy")]
 
 
@@ -81,10 +79,10 @@ def _ids(path: Path, key: str, count: int, scratch: Path) -> list[str]:
 
 
 def _header(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type of an array, without unpacking it.
+    """Return shape and dtype of an array without unpacking it.
 
     Raises:
-        DataError: the archive is damaged, or the array is not what its header says.
+        DataError: the archive is damaged, or an array does not match its header.
     """
     with (
         _whole_archive(path),
@@ -98,7 +96,7 @@ def _header(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
         if dtype.hasobject:
             raise DataError(f"{path}, array {name!r} is an array of Python objects; {NO_PICKLE}")
         if archive.getinfo(f"{name}.npy").file_size != size:
-            raise ValueError(f"array {name!r} is not of the size that its header names")
+            raise ValueError(f"array {name!r} does not have the size in its header")
     return shape, dtype
 
 
@@ -119,7 +117,7 @@ def _whole_archive(path: Path) -> Iterator[None]:
         yield
     except (*DAMAGE, OSError) as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-            raise  # the disk's trouble, not the archive's
+            raise  # an error of the disk, not of the archive
         raise DataError(
-            f"{path} is not a whole .npz archive: {error}. Save or copy it again."
+            f"{path} is not a complete .npz archive: {error}. Save or copy it again."
         ) from error

@@ -17,7 +17,7 @@ BATCH_NUMBERS = 1 << 24
 
 
 class Parquet(Reader):
-    """Batches of rows, row group by row group; a first pass reads the ids alone."""
+    """Yields batches of rows, by row group; a first pass reads only the ids."""
 
     has_columns = True
 
@@ -47,10 +47,12 @@ def _ids(file: Any, key: str, path: Path) -> list[str]:
 
 
 def _width(file: Any, layout: Layout, path: Path) -> int:
-    """The largest mean number of values per row, over row groups and columns; nothing is read.
+    """Return the largest mean number of values per row over row groups and columns.
+
+    Only the metadata is read.
 
     Raises:
-        DataError: it is beyond reason.
+        DataError: the number exceeds `MOST_NUMBERS`.
     """
     most = 1
     for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
@@ -59,7 +61,7 @@ def _width(file: Any, layout: Layout, path: Path) -> int:
                 most = max(most, -(-column.num_values // group.num_rows))
     if most > MOST_NUMBERS:
         raise DataError(
-            f"{path}: vectors have {most:,} numbers by the file's own count, at most "
-            f"{MOST_NUMBERS:,} are read; is the whole table one row?"
+            f"{path}: vectors have {most:,} numbers according to the metadata, the limit is "
+            f"{MOST_NUMBERS:,}; check that the table has one row per item."
         )
     return most

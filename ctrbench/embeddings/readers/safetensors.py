@@ -1,4 +1,4 @@
-"""`.safetensors`: tensors `key` and `value`, or one tensor beside an ids file."""
+"""`.safetensors`: tensors `key` and `value`, or one tensor and an ids file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEYS = {*DTYPES, "I16", "I32", "I64", "U8", "U16", "U32", "U64"}
 
 
 class Safetensors(Reader):
-    """Slices of tensors, read as they are asked for."""
+    """Reads slices of tensors on demand."""
 
     def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
         """See `Reader`."""
@@ -40,7 +40,7 @@ class Safetensors(Reader):
                 yield from array_blocks(ids, tensor, tuple(tensor.get_shape()), path)
         except SafetensorError as error:
             raise DataError(
-                f"{path} is not a whole .safetensors file: {error}. Save or copy it again."
+                f"{path} is not a complete .safetensors file: {error}. Save or copy it again."
             ) from error
 
 

@@ -6,6 +6,6 @@ from ctrbench.embeddings.readers._delimited import Delimited
 
 
 class Tsv(Delimited):
-    """Separated by tabs."""
+    """Reads tab-separated files."""
 
     separator = "\t"
