@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def table_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
 
 
 def write_npy(
-    file: BinaryIO, dtype: np.dtype, shape: tuple[int, ...], parts: Iterable[np.ndarray]
+    file: IO[bytes], dtype: np.dtype, shape: tuple[int, ...], parts: Iterable[np.ndarray]
 ) -> None:
     """Write an array in `.npy` format, part by part.
 

@@ -1,4 +1,4 @@
-"""Codebooks of an embedding version: fitted once, kept by content, looked at from all sides."""
+"""Codebooks of an embedding version: fitted, cached by content hash, described and exported."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ from ctrbench.schema import EmbeddingTable, Impressions
 from ctrbench.seeding import stream
 from ctrbench.workspace import Workspace
 
-REVISION = 1  # raised when equal settings give other centres
-PAIRS = 100_000  # of items, on which distances are compared
-ASKED = 5_000  # items whose nearest neighbours are looked up, at most
+REVISION = 1  # raised when centres change under equal settings
+PAIRS = 100_000  # random pairs of items for the correlation of distances
+ASKED = 5_000  # largest number of items for nearest neighbours
 
 
 @dataclass(frozen=True)
 class Codebook:
-    """Centres, and the code of every item."""
+    """The centres, and the code of every item."""
 
     centres: np.ndarray  # (K, D) float32
-    code: np.ndarray  # (V,) int64, from 0; -1: no vector
+    code: np.ndarray  # (V,) int64 in [0, K); -1 without a vector
 
 
 @dataclass(frozen=True)
 class CodebookFacts:
-    """What a codebook does to a version; shares and correlations, 0 to 1."""
+    """Statistics of a codebook; shares and correlations are fractions."""
 
     size: int  # K
-    used: float  # share of the codes
+    used: float  # share of codes with at least one item
     entropy_bits: float
-    largest: float  # share of the items that have the commonest code
-    collisions: float  # share of the items that share their code with another
-    inertia: float  # mean squared distance to the own centre, of unit vectors
-    distances: float  # Spearman: of pairs' distances before and after
-    neighbours: float  # share of an item's ten nearest that have its code
-    by_chance: float  # the same of items at random
+    largest: float  # share of items with the most frequent code
+    collisions: float  # share of items whose code is not unique
+    inertia: float  # mean squared distance of unit vectors to their centre
+    distances: float  # Spearman correlation of pair distances before and after
+    neighbours: float  # share of the ten nearest neighbours with the same code
+    by_chance: float  # the same share for random items
     rand: float | None  # adjusted Rand index, mean over pairs of seeds
-    mutual: float | None  # normalised mutual information, likewise
+    mutual: float | None  # normalised mutual information, mean over pairs of seeds
 
 
 def make_codebook(
@@ -61,29 +61,38 @@ def make_codebook(
     seed: int = 0,
     center: bool = False,
 ) -> Codebook:
-    """The codebook of a version, from the cache or fitted now on the items of the fitting period.
+    """Return the codebook of a version, cached or fitted on the items of the fitting period.
+
+    Args:
+        workspace: the workspace.
+        log: the impressions of the data set.
+        version: the name of the version.
+        codebook_size: the number of centres, K.
+        method: the name of the clustering method.
+        seed: the seed of the fit.
+        center: whether to subtract the mean vector before normalising.
 
     Raises:
-        UnknownNameError: no such version or method.
-        ConfigError: fewer than two centres.
-        DataError: fewer distinct vectors than centres.
+        UnknownNameError: the version or the method does not exist.
+        ConfigError: `codebook_size` is below 2.
+        DataError: there are fewer distinct vectors than centres.
     """
     if method not in get_args(Method):
         raise UnknownNameError("codebook method", method, get_args(Method))
     if codebook_size < 2:
-        raise ConfigError(
-            f"codebook size {codebook_size}: give 2 or more; one code for all items says nothing."
-        )
+        raise ConfigError(f"codebook size {codebook_size}: choose 2 or more.")
     name = log.manifest.name
     table = embeddings.open_version(workspace, name, version)
     manifest = embeddings.read_manifest(workspace, name, version)
     fitting = impressions.items_in_period(log, log.fitting_period) & table.has_vector
     if not fitting.any():
-        raise DataError(f"version {version!r} has no vector of an item of {log.fitting_period}.")
+        raise DataError(
+            f"version {version!r} has no vector for any item of the {log.fitting_period} period."
+        )
     if count_distinct(table.vectors[fitting]) == 1:
         raise DataError(
-            f"version {version!r} has one and the same vector for every item of "
-            f"{log.fitting_period}: no codebook tells them apart."
+            f"version {version!r} has the same vector for every item of the {log.fitting_period} "
+            "period; a codebook requires at least 2 distinct vectors."
         )
     recipe = {
         "revision": REVISION,
@@ -109,12 +118,12 @@ def make_codebook(
 
 
 def describe(table: EmbeddingTable, books: Sequence[Codebook], center: bool) -> CodebookFacts:
-    """Look at the first of some codebooks that differ in their seed alone.
+    """Return the statistics of the first codebook, and the stability over all.
 
     Args:
-        table: of the version.
-        books: one, or several for the stability over seeds.
-        center: as they were fitted.
+        table: the table of the version.
+        books: codebooks that differ only in their seed.
+        center: the setting that they were fitted with.
     """
     first, has = books[0], np.asarray(table.has_vector)
     unit, items = Images(table.vectors, has, has).unit(center), np.flatnonzero(has)
@@ -143,7 +152,12 @@ def describe(table: EmbeddingTable, books: Sequence[Codebook], center: bool) -> 
 
 
 def agreement(one: Codebook, two: Codebook) -> tuple[float, float]:
-    """Adjusted Rand index and normalised mutual information, of the items that both have."""
+    """Return adjusted Rand index and normalised mutual information on common items.
+
+    Args:
+        one: a codebook.
+        two: another codebook of the data set.
+    """
     both = (one.code >= 0) & (two.code >= 0)
     codes = [one.code[both], two.code[both]]
     rand, mutual = _agreement(codes, "rand"), _agreement(codes, "mutual")
@@ -153,12 +167,12 @@ def agreement(one: Codebook, two: Codebook) -> tuple[float, float]:
 
 
 def export(book: Codebook, item_ids: Sequence[str], folder: Path) -> None:
-    """Write `codes.parquet` (item_id, code; items without a vector left out) and `centres.npy`.
+    """Write `codes.parquet` (item_id, code of items with a vector) and `centres.npy`.
 
     Args:
-        book: with a code for every item.
-        item_ids: raw, of items 1 and up.
-        folder: made where it is missing.
+        book: the codebook.
+        item_ids: the raw ids of items 1..V-1.
+        folder: the folder; created if missing.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -174,14 +188,14 @@ def export(book: Codebook, item_ids: Sequence[str], folder: Path) -> None:
 def central_items(
     book: Codebook, table: EmbeddingTable, center: bool, rows: int, columns: int
 ) -> np.ndarray:
-    """(rows, columns) items of the largest clusters, the nearest to the centre first; -1: no more.
+    """Return the items nearest to the centres of the largest clusters, (rows, columns) int64.
 
     Args:
-        book: its clusters.
-        table: of the version.
-        center: as it was fitted.
-        rows: clusters at most.
-        columns: items of each at most.
+        book: the codebook.
+        table: the table of the version.
+        center: the setting that the codebook was fitted with.
+        rows: the largest number of clusters.
+        columns: the largest number of items per cluster; missing items are -1.
     """
     has = np.asarray(table.has_vector)
     unit = Images(table.vectors, has, has).unit(center)
@@ -197,7 +211,7 @@ def central_items(
 
 
 def _correlation(unit: np.ndarray, book: Codebook, one: np.ndarray, two: np.ndarray) -> float:
-    """Spearman correlation of pairs' distances before and after each vector became its centre."""
+    """Return the Spearman correlation of pair distances between vectors and between centres."""
     from scipy.stats import spearmanr
 
     apart = one != two

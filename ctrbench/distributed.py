@@ -1,4 +1,4 @@
-"""Several processes that train on one global batch, or one that has it all to itself."""
+"""Communication of processes that train on one global batch; also works with one process."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 
 class FirstProcessError(CtrBenchError):
-    """The first process stopped, and says itself why."""
+    """The first process stopped; it reports the reason itself."""
 
 
 class Processes:
-    """The processes of a run started by torchrun; without one, a single process.
+    """The processes of a run that torchrun started; otherwise a single process.
 
-    Every method is called by all of them, in the same order.
+    All processes must call the methods in the same order.
     """
 
     def __init__(self) -> None:
@@ -30,14 +30,21 @@ class Processes:
         self.rank: int = dist.get_rank() if there else 0
 
     def total(self, number: float) -> float:
-        """The sum of a number over all processes."""
+        """Return the sum of a number over all processes."""
         return float(self._each(number).sum())
 
     def first(self, work: Callable[[], T]) -> T | None:
-        """What the first process makes of some work, for which the others wait; None in these.
+        """Run a function in the first process only, and return its result; the others wait.
+
+        Args:
+            work: the function.
+
+        Returns:
+            The result in the first process; None in the others.
 
         Raises:
-            FirstProcessError: in the others, where the work failed; the first raises its own error.
+            FirstProcessError: the function failed; raised in the other processes, while the first
+                one raises the original error.
         """
         made = None
         if self.rank == 0:
@@ -47,18 +54,18 @@ class Processes:
                 self.total(1)
                 raise
         if self.total(0):
-            raise FirstProcessError("the first process stopped; its own message says why.")
+            raise FirstProcessError("the first process stopped; see its message for the reason.")
         return made
 
     def offset(self, number: int) -> int:
-        """The sum over the processes before this one: where its part begins in what is gathered."""
+        """Return the sum over the previous processes: the start of this part after `gather`."""
         return int(self._each(number)[: self.rank].sum())
 
     def gather(self, values: Tensor) -> Tensor:
-        """The rows of all processes, in order of rank; gradients find their way back.
+        """Return the rows of all processes in order of rank; differentiable.
 
         Args:
-            values: (n, ...), n may differ from process to process.
+            values: (n, ...) tensor; n may differ between processes.
         """
         if self.count == 1:
             return values
@@ -69,15 +76,15 @@ class Processes:
         return torch.cat([part[:length] for part, length in zip(every, lengths, strict=True)])
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum over all processes, with a gradient."""
+        """Return the sum over all processes; differentiable."""
         return values if self.count == 1 else _Sum.apply(values)
 
     def add_up_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace each gradient by its sum over all processes.
 
-        Not by DistributedDataParallel: with cached gradients a step has several backward passes,
-        and only their sum is to travel. A parameter that the batch did not use has a gradient of 0,
-        by however many processes.
+        DistributedDataParallel is unsuitable: with gradient caching a step has several backward
+        passes, and only their sum must be communicated. The gradient of an unused parameter is 0,
+        whatever the number of processes.
         """
         for parameter in parameters:
             if parameter.grad is None:
@@ -86,7 +93,7 @@ class Processes:
                 dist.all_reduce(parameter.grad)
 
     def _each(self, number: float) -> Tensor:
-        """(processes,) the number of every process."""
+        """Return the number of every process, (processes,) float64."""
         if self.count == 1:
             return torch.tensor([number], dtype=torch.float64)
         own = torch.zeros(self.count, dtype=torch.float64)
@@ -96,7 +103,7 @@ class Processes:
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation with the statistics of all processes; `nn.SyncBatchNorm` needs a GPU."""
+    """Batch normalisation over all processes; unlike `nn.SyncBatchNorm`, it supports CPUs."""
 
     def __init__(self, width: int, affine: bool = True, eps: float = 1e-5) -> None:
         super().__init__()
@@ -105,7 +112,7 @@ class BatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width), requires_grad=affine)
 
     def forward(self, values: Tensor) -> Tensor:
-        """(n, D) -> (n, D); training alone uses it, so there are no moving statistics."""
+        """Map (n, D) to (n, D); it is only used in training and has no moving statistics."""
         count = max(self.across.total(len(values)), 1)
         mean = self.across.sum(values.sum(dim=0)) / count
         centred = values - mean
@@ -114,7 +121,7 @@ class BatchNorm(nn.Module):
 
 
 class _Gather(torch.autograd.Function):
-    """(n, ...) -> (processes, n, ...)."""
+    """Maps (n, ...) to (processes, n, ...)."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, rank: int, count: int) -> Tensor:

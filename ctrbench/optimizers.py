@@ -1,7 +1,7 @@
-"""Optimisers of embedding tables that touch the rows of a batch alone, however many others exist.
+"""Sparse optimisers of embedding tables, which update only the rows of a batch.
 
-Adam moves every row at every step, also those that no impression of the batch asks for: its running
-means go on. That takes time and memory traffic in proportion to the table. These do not.
+Adam updates every row at every step, since its running means decay for all rows. Its time and
+memory traffic are proportional to the size of the table; those of these optimisers are not.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 
 class LazyAdam(torch.optim.Optimizer):
-    """Adam whose means of a row decay only when the row has a gradient.
+    """Adam in which the running means of a row decay only when the row has a gradient.
 
-    The bias correction counts all steps, so a row that comes up for the first time late takes a
-    first step smaller than Adam's. Where every row has a gradient this is torch.optim.Adam.
+    The bias correction counts all steps, so a row that first occurs late takes a smaller first step
+    than with Adam. If every row has a gradient, this is torch.optim.Adam.
 
     Source: Kingma and Ba 2015, arXiv:1412.6980, algorithm 1, row by row.
     """
@@ -33,7 +33,7 @@ class LazyAdam(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore
-        """Move the rows that have a gradient."""
+        """Update the rows that have a gradient."""
         del closure
         for table, group in _tables(self):
             ids, gradient = _rows(table)
@@ -55,9 +55,9 @@ class LazyAdam(torch.optim.Optimizer):
 
 
 class RowwiseAdagrad(torch.optim.Optimizer):
-    """Adagrad with one number a row, the running sum of its gradients' mean squares.
+    """Adagrad with one state per row, the running sum of the mean squares of its gradients.
 
-    Source: Duchi et al. 2011, JMLR 12; one step size a row as in Naumov et al. 2019,
+    Source: Duchi et al. 2011, JMLR 12; one step size per row as in Naumov et al. 2019,
     arXiv:1906.00091 (DLRM).
     """
 
@@ -66,7 +66,7 @@ class RowwiseAdagrad(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore
-        """Move the rows that have a gradient."""
+        """Update the rows that have a gradient."""
         del closure
         for table, group in _tables(self):
             ids, gradient = _rows(table)
@@ -87,7 +87,7 @@ def _tables(optimizer: torch.optim.Optimizer) -> Iterable[tuple[nn.Parameter, di
 
 
 def _rows(table: nn.Parameter) -> tuple[Tensor, Tensor]:
-    """The (n,) ids that have a gradient, each once, and the (n, E) gradient."""
+    """Return the distinct ids with a gradient, (n,), and their gradients, (n, E)."""
     assert table.grad is not None
     gradient = table.grad.coalesce()
     return gradient.indices()[0], gradient.values()

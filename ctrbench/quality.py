@@ -1,6 +1,6 @@
-"""What an embedding version knows, at a glance: no CTR model is trained.
+"""Intrinsic quality of an embedding version, measured without training a CTR model.
 
-Everything is measured on unit vectors; clicks are those of the `valid` period.
+All measures use unit vectors; clicks are those of the `valid` period.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from ctrbench.schema import Column, EmbeddingTable, Impressions, Ragged
 from ctrbench.seeding import stream
 
 NEIGHBOURS = 10
-MOST_ITEMS = 20_000  # whose neighbours are looked up
-PAIRS = 200_000  # of items drawn at random
-HISTORY = 50  # clicks of a history at most
-BLOCK_ROWS = 256  # impressions whose vectors are held at a time
+MOST_ITEMS = 20_000  # sampled for nearest neighbours
+PAIRS = 200_000  # random pairs of items
+HISTORY = 50  # largest number of clicks of a history
+BLOCK_ROWS = 256  # impressions per block
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Of one version; None where the data set, or fewer than two vectors, cannot tell."""
+    """Measures of a version; None if the data set lacks the data, or below two vectors."""
 
-    effective_rank: float | None  # dimensions in use: the exponential of the spectrum's entropy
-    mean_cosine: float | None  # of two items at random
-    alignment: float | None  # mean squared distance of a clicked item and the click before it
-    uniformity: float | None  # log mean exp(-2 d^2) of two items; the lower, the more even
-    same_category: float | None  # share of an item's ten nearest that share its category
-    by_chance: float | None  # the same of ten items at random
-    sim_auc: float | None  # of the mean cosine of the target and the clicked items, on `valid`
+    effective_rank: float | None  # exponential of the entropy of the spectrum
+    mean_cosine: float | None  # of two random items
+    alignment: float | None  # mean squared distance of successive clicks
+    uniformity: float | None  # log mean exp(-2 d^2) of two random items; lower is more uniform
+    same_category: float | None  # share of the ten nearest neighbours with the same category
+    by_chance: float | None  # the same share for random items
+    sim_auc: float | None  # AUC of the mean cosine of target and clicked items, on `valid`
     sim_gauc: float | None
 
 
 def quality(table: EmbeddingTable, log: Impressions, category: Column | None) -> Quality:
-    """Measure a version.
+    """Return the measures of a version.
 
     Args:
-        table: of the version.
-        log: the data set's.
-        category: (V,) an item field, codes or lists of codes.
+        table: the table of the version.
+        log: the impressions of the data set.
+        category: (V,) int, codes or lists of codes of an item field; None to skip.
 
     Source: alignment and uniformity, Wang and Isola 2020, arXiv:2005.10242, equations 1 and 2.
     """
@@ -66,7 +66,7 @@ def quality(table: EmbeddingTable, log: Impressions, category: Column | None) ->
 
 
 def effective_rank(covariance: np.ndarray) -> float:
-    """Dimensions in use, from a (D, D) covariance: the exponential of its spectrum's entropy.
+    """Return the effective rank of a (D, D) covariance: exp of the entropy of its spectrum.
 
     Source: Roy and Vetterli 2007 (EUSIPCO).
     """
@@ -76,13 +76,24 @@ def effective_rank(covariance: np.ndarray) -> float:
 
 
 def nearest(table: EmbeddingTable, items: np.ndarray, count: int = NEIGHBOURS) -> np.ndarray:
-    """(n, count) the items nearest to each of (n,) items by cosine, not itself; -1: no more."""
+    """Return the nearest neighbours of items by cosine, (n, count) int64; -1 if there are fewer.
+
+    Args:
+        table: the table of the version.
+        items: (n,) int, items with a vector.
+        count: the number of neighbours; the item itself is excluded.
+    """
     unit, known = _unit(table), np.flatnonzero(table.has_vector)
     return _nearest(unit, known, items, count)
 
 
 def overlap(one: EmbeddingTable, two: EmbeddingTable) -> float | None:
-    """Mean share of an item's ten nearest that two versions have in common; None: no items are."""
+    """Return the mean share of common ten nearest neighbours; None without common items.
+
+    Args:
+        one: the table of a version.
+        two: the table of another version of the data set.
+    """
     both = np.flatnonzero(np.asarray(one.has_vector) & two.has_vector)
     if not len(both):
         return None
@@ -93,13 +104,13 @@ def overlap(one: EmbeddingTable, two: EmbeddingTable) -> float | None:
 
 
 def _unit(table: EmbeddingTable) -> np.ndarray:
-    """(V, D) float32."""
+    """Return the unit vectors, (V, D) float32."""
     has = np.asarray(table.has_vector)
     return Images(table.vectors, has, has).unit()
 
 
 def _spread(unit: np.ndarray, items: np.ndarray) -> tuple[float | None, float | None, float | None]:
-    """Effective rank, mean cosine and uniformity; None of fewer than two items."""
+    """Return effective rank, mean cosine and uniformity; None for fewer than two items."""
     if len(items) < 2:
         return None, None, None
     mean = unit[items].mean(axis=0, dtype=np.float64)
@@ -110,7 +121,7 @@ def _spread(unit: np.ndarray, items: np.ndarray) -> tuple[float | None, float | 
 
 
 def _asked(items: np.ndarray) -> np.ndarray:
-    """All items, or as many as are looked up, drawn at random."""
+    """Return all items, or a random sample of `MOST_ITEMS`."""
     if len(items) <= MOST_ITEMS:
         return items
     return np.sort(stream(0, "quality", "items").choice(items, MOST_ITEMS, replace=False))
@@ -123,7 +134,7 @@ def _nearest(unit: np.ndarray, known: np.ndarray, items: np.ndarray, count: int)
     index.add(unit[known])  # pyright: ignore[reportCallIssue]
     _, place = index.search(unit[items], min(count + 1, len(known)))  # pyright: ignore
     found = np.where(place >= 0, known[place], -1)
-    order = np.argsort(found == items[:, None], axis=1, kind="stable")  # itself goes last
+    order = np.argsort(found == items[:, None], axis=1, kind="stable")  # the item itself goes last
     found = np.take_along_axis(found, order, axis=1)[:, :count]
     return np.where(found == items[:, None], -1, found)
 
@@ -142,7 +153,7 @@ def _same_category(
 
 
 def _shares_a_value(category: Column, one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """(n,) bool: whether two items have a known value in common."""
+    """Return whether two items have a known value in common, (n,) bool."""
     if not isinstance(category, Ragged):
         return (category[one] == category[two]) & (category[one] > 0)
     own = [set(category.values[a:b]) for a, b in pairwise(category.offsets)]
@@ -163,7 +174,7 @@ def _alignment(unit: np.ndarray, has_vector: np.ndarray, log: Impressions) -> fl
 def _sim_scores(
     unit: np.ndarray, has_vector: np.ndarray, log: Impressions
 ) -> tuple[float | None, float | None]:
-    """AUC and GAUC of the mean cosine with the history; who has none gets the mean score."""
+    """Return AUC and GAUC of the mean cosine with the history; missing scores are the mean."""
     slots, rows = HistorySlots(log, HISTORY), log.rows("valid")
     scores = []
     for block in blocks(rows.stop, BLOCK_ROWS, rows.start):

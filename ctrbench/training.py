@@ -1,4 +1,4 @@
-"""Fit and predict: the only CTR training loop, the same for the baseline and every mode."""
+"""The CTR training loop, shared by the baseline and every mode."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from ctrbench.settings import TrainingSettings
 PREDICT_ROWS = 1024  # impressions per batch outside training
 CURVE_POINTS = 20  # per epoch
 
-ShareProgress = Callable[[float], None]  # told the share of the work done, 0 to 1
+ShareProgress = Callable[[float], None]  # receives the finished share of the work, 0 to 1
 Observer = Callable[[CurvePoint], None]
 
 
 @dataclass
 class _Curve:
-    """Loss and AUC of the impressions since the last point, each predicted before it is learned."""
+    """The learning curve: loss and AUC of impressions, predicted before training on them."""
 
     points: list[CurvePoint] = field(default_factory=list)
     loss: MeanMetric = field(default_factory=MeanMetric)
@@ -63,22 +63,21 @@ def fit(
     warming: bool = False,
     observer: Observer | None = None,
 ) -> tuple[CurvePoint, ...]:
-    """Train in place on the `train` period; exactly `epochs` passes, no choosing among them.
+    """Train a model in place on the `train` period for exactly `epochs` epochs.
 
-    With `warm_start` the period's first part is left out here: the baseline was trained on it.
-
-    With `weight_averaging` the model ends with the mean of its weights at the curve's points of the
-    training's end, a twentieth of an epoch apart (Izmailov et al. 2018, arXiv:1803.05407).
+    With `warm_start`, the first part of the period is skipped, since the baseline was trained on
+    it. With `weight_averaging`, the final weights are the mean of the weights at the last points of
+    the curve, a twentieth of an epoch apart (Izmailov et al. 2018, arXiv:1803.05407).
 
     Args:
-        model: freshly drawn, on the device it is to be trained on.
-        packer: of the data set.
-        settings: learning rate, batch size and the rest.
-        seed: of the cell: data order and id dropout come from its streams.
-        progress: told the share of impressions seen.
-        chosen: optimisers that go on; None: new ones.
-        warming: train on the first part that `warm_start` says instead, for one epoch.
-        observer: told every point of the curve; the last batch's gradients are there then.
+        model: an untrained model on its device.
+        packer: creates the batches of the data set.
+        settings: the training settings.
+        seed: the seed of the cell, for data order and id dropout.
+        progress: receives the finished share of impressions.
+        chosen: optimisers to continue with; None creates new ones.
+        warming: whether to train one epoch on the first part of the period, given by `warm_start`.
+        observer: receives every point of the curve, while the gradients of the last batch exist.
 
     Returns:
         The points of the learning curve.
@@ -131,7 +130,13 @@ def fit(
 
 @torch.no_grad()
 def predict(model: Backbone, packer: Packer, period: str, progress: ShareProgress) -> np.ndarray:
-    """(n,) float32 predicted click probabilities of a period's impressions, in stored order.
+    """Return the predicted click probabilities of a period in stored order, (n,) float32.
+
+    Args:
+        model: the trained model.
+        packer: creates the batches of the data set.
+        period: the name of the period.
+        progress: receives the finished share of impressions.
 
     Raises:
         DivergedError: a prediction is not finite.
@@ -151,7 +156,12 @@ def predict(model: Backbone, packer: Packer, period: str, progress: ShareProgres
 
 
 def optimizers(model: Backbone, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
-    """Of embedding tables, and of the rest; the image block has its own learning-rate factor."""
+    """Return the optimisers of dense parameters, of large tables and of the image block.
+
+    Args:
+        model: the model; its large tables are switched to sparse gradients.
+        settings: the training settings.
+    """
     image, rate, kind = model.image_parameters(), settings.learning_rate, settings.table_optimizer
     of_tables = []
     for table in model.tables():
@@ -165,14 +175,14 @@ def optimizers(model: Backbone, settings: TrainingSettings) -> list[torch.optim.
         of_table = rate * settings.table_learning_rate_factor
         chosen = RowwiseAdagrad if kind == "rowwise_adagrad" else LazyAdam
         found.append(chosen(of_tables, lr=of_table))
-    if image:  # the last one, so that those before are the baseline's
+    if image:  # last, so that the others equal those of the baseline
         factor = model.mode.learning_rate_factor
         found.append(torch.optim.Adam(image, lr=rate * factor, fused=True))
     return found
 
 
 class _MiniBatchAwareL2:
-    """`lambda / 2 sum_j |w_j|^2 / n_j` over the ids of the batch; unknown, 0, is no id.
+    """The penalty `lambda / 2 sum_j |w_j|^2 / n_j` over the ids of the batch, except unknown, 0.
 
     Source: Zhou et al. 2018, arXiv:1706.06978, section 5.1.
     """
@@ -185,7 +195,7 @@ class _MiniBatchAwareL2:
 
     @torch.no_grad()
     def add_gradient(self, item_id: Tensor) -> None:
-        """To the table's gradient; the (U,) ids are distinct but for the unknown one."""
+        """Add the gradient of the penalty; the (U,) ids are distinct, except the unknown one."""
         weight, gradient = self.table.weight, self.table.weight.grad
         if self.strength == 0 or gradient is None:
             return

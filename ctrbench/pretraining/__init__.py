@@ -1,6 +1,6 @@
-"""Pre-training: train an image encoder on the `pretrain` period and register every item's vector.
+"""Pre-training: trains an image encoder on the `pretrain` period and registers all item vectors.
 
-`methods/` and `encoders/` hold the contenders, which know nothing of the loop. `running.pretrain`
-makes one version. torch loads with `running`, `fitting`, `steps` and `sources` alone, so nothing is
-imported here.
+`methods/` and `encoders/` contain the contenders, which do not depend on the training loop.
+`running.pretrain` creates one version. Only `running`, `fitting`, `steps` and `sources` import
+torch, so this module imports nothing.
 """

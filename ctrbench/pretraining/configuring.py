@@ -1,4 +1,4 @@
-"""A pre-training file and single settings -> the versions to be made, all checked before any is."""
+"""Expands a pre-training file and --set options to the versions to create, all validated."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST_VERSIONS = 100  # of a grid
 
 @dataclass(frozen=True)
 class Variant:
-    """One point of the grid."""
+    """One point of the grid of settings."""
 
     version: str
     method: PretrainMethod
@@ -39,19 +39,19 @@ class Variant:
 def variants(
     method: str, version: str, config: Path | None, changes: list[str], pixels: bool
 ) -> tuple[Variant, ...]:
-    """Every combination of the settings that are lists.
+    """Return every combination of the settings that are lists.
 
     Args:
-        method: a file below pretraining/methods/.
-        version: the name; of a grid the start of it, followed by what differs.
-        config: YAML with `method:`, `training:` and `encoder:`, each holding settings.
-        changes: `section.setting=value`; they win over the file.
-        pixels: an encoder sees pictures; without, there is none to be set.
+        method: the name of a pre-training method.
+        version: the name of the version; in a grid, the varied settings are appended.
+        config: a YAML file with `method:`, `training:` and `encoder:`, each with settings.
+        changes: `section.setting=value`; they override the file.
+        pixels: whether an encoder is trained on pictures.
 
     Raises:
-        UnknownNameError: no such method or encoder.
-        ConfigError: the file, a setting or a name will not do, a setting would do nothing, or an
-            encoder or the method's own layers cannot be built.
+        UnknownNameError: the method or the encoder does not exist.
+        ConfigError: the file, a setting or a name is invalid, a setting has no effect, or an
+            encoder or the layers of the method cannot be built.
     """
     sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     if config is not None:
@@ -60,7 +60,7 @@ def variants(
             if name not in SECTIONS:
                 raise ConfigError(f"{config}: {unknown_name('section', str(name), SECTIONS)}")
             if not isinstance(settings, dict):
-                raise ConfigError(f"{config}: {name} must hold `key: value` pairs.")
+                raise ConfigError(f"{config}: {name} must contain `key: value` pairs.")
             sections[name] |= settings
     for change in changes:
         section, name, value = _change(change)
@@ -70,7 +70,7 @@ def variants(
     count = math.prod(map(len, choices))
     if count > MOST_VERSIONS:
         raise ConfigError(
-            f"lists of settings span {count:,} versions, and one command makes at most "
+            f"lists of settings span {count:,} versions, the limit of a command is "
             f"{MOST_VERSIONS}; shorten them."
         )
     varied = [place for place, values in zip(places, choices, strict=True) if len(values) > 1]
@@ -88,10 +88,15 @@ def variants(
 def require_free(
     workspace: Workspace, log: Impressions, planned: list[tuple[Job, ImageSource]]
 ) -> None:
-    """Say before the first version is made whether the name of any is taken.
+    """Check that no name of a planned version has other content.
+
+    Args:
+        workspace: the workspace.
+        log: the impressions of the data set.
+        planned: the versions to create.
 
     Raises:
-        ConfigError: a name stands for other content.
+        ConfigError: a name has other content.
     """
     for job, source in planned:
         embeddings.registered(workspace, log.manifest, job.version, job.recipe(log, source))
@@ -100,22 +105,22 @@ def require_free(
 def _refuse_idle(
     method: str, one: Variant, sections: dict[str, dict[str, Any]], pixels: bool
 ) -> None:
-    """Refuse settings that would do nothing."""
+    """Reject settings that have no effect."""
     if sections["encoder"] and not pixels:
         raise ConfigError(
-            f"encoder ({', '.join(sections['encoder'])}) would do nothing: with --from-version the "
-            "vectors stand for the encoder. Leave it out, or train on pictures with --images."
+            f"encoder ({', '.join(sections['encoder'])}) has no effect with --from-version, "
+            "which replaces the encoder by vectors. Remove it, or train on pictures with --images."
         )
     idle = [name for name in LINES if name in sections["training"]]
     if idle and one.method.samples != "lines":
         raise ConfigError(
-            f"training ({', '.join(idle)}) would do nothing: it shapes the lines of users' logs, "
-            f"and {method} looks at single items. Leave it out."
+            f"training ({', '.join(idle)}) has no effect on {method}, which trains on single "
+            "items, not on lines of the log. Remove it."
         )
 
 
 def _build_once(found: list[Variant], pixels: bool) -> None:
-    """Build what each version is trained with and let it go again: what fails, fails here."""
+    """Build the networks of each version once and discard them, to find errors early."""
     for device in dict.fromkeys(one.training.device for one in found):
         _require_device(device)
     built = []
@@ -130,10 +135,10 @@ def _build_once(found: list[Variant], pixels: bool) -> None:
 
 
 def _require_device(name: str) -> None:
-    """Look whether torch can compute there.
+    """Check that torch supports a device.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: the device is unknown or not available.
     """
     import torch
 
@@ -141,7 +146,7 @@ def _require_device(name: str) -> None:
         device = torch.device(name)
     except RuntimeError as error:
         raise ConfigError(
-            f"training.device {name!r} is none that torch knows; write cpu, cuda or cuda:1."
+            f"training.device {name!r} is unknown to torch; write cpu, cuda or cuda:1."
         ) from error
     if device.type == "cpu":
         return
@@ -149,8 +154,8 @@ def _require_device(name: str) -> None:
     count = module.device_count() if module is not None and module.is_available() else 0
     if (device.index or 0) >= count:
         raise ConfigError(
-            f"training.device {name!r} is not to be had here: torch finds {count} devices "
-            f"{device.type}. Write cpu, or install torch for the device."
+            f"training.device {name!r} is not available: torch finds {count} {device.type} "
+            "devices. Write cpu, or install torch for the device."
         )
 
 
@@ -173,19 +178,19 @@ def _choices(value: Any) -> list[Any]:
     if not isinstance(value, list):
         return [value]
     if not value:
-        raise ConfigError("a list of settings is a grid, and an empty one tries nothing.")
+        raise ConfigError("a list of settings is a grid and must not be empty.")
     if len(set(map(repr, value))) < len(value):
-        raise ConfigError(f"{value} is a grid with a value twice; name each once.")
+        raise ConfigError(f"{value} is a grid with a repeated value; give each value once.")
     return value
 
 
 def _change(text: str) -> tuple[str, str, Any]:
-    """A setting from the command line; its value is read as YAML."""
+    """Parse a setting from the command line; the value is YAML."""
     place, sign, value = text.partition("=")
     section, dot, name = place.partition(".")
     if not (sign and dot and name) or section not in SECTIONS:
         raise ConfigError(
-            f"--set {text!r} will not do: write SECTION.SETTING=VALUE, the section one of "
+            f"--set {text!r} is invalid: write SECTION.SETTING=VALUE, where SECTION is one of "
             f"{', '.join(SECTIONS)}; for example --set training.epochs=5."
         )
     return section, name, read_value(value, f"--set {text}")

@@ -1,4 +1,4 @@
-"""The pre-training loop: the same for every method, on the `pretrain` period only."""
+"""The pre-training loop of all methods; it uses only the `pretrain` period."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from ctrbench.pretraining.sources import ImageSource
 from ctrbench.pretraining.steps import Step, learned
 from ctrbench.seeding import scoped_torch_seed, stream
 
-CURVE_POINTS = 20  # of a training
+CURVE_POINTS = 20  # per training
 CHECKPOINT = "checkpoint.pt"
-LEAST_SCALE = 2.0**-24  # of float16 gradients: where every scale overflows, they are no numbers
+LEAST_SCALE = 2.0**-24  # of float16 gradients; below it, training has diverged
 
 WEIGHTS = "the weights became infinite or NaN"
 
-StepProgress = Callable[[int, int, float], None]  # told the steps done, steps in all, loss
+StepProgress = Callable[[int, int, float], None]  # receives finished steps, all steps, loss
 
 
 @dataclass
 class Trained:
-    """An encoder and what was learned beside it."""
+    """A trained encoder and the layers of the method."""
 
     network: nn.Module
     layers: nn.ModuleDict
@@ -52,16 +52,16 @@ def fit(
     folder: Path,
     progress: StepProgress,
 ) -> Trained:
-    """Train, from the last checkpoint where there is one; with or without, to the same end.
+    """Train an encoder; resume from the last checkpoint, with identical results.
 
     Args:
-        method: what is learned.
-        source: what is encoded, and by what.
-        samples: lines, or (n,) items, as the method asks.
-        titles: of the items, where the method asks for them.
-        settings: sizes and choices.
-        folder: of the checkpoint.
-        progress: told after every step, by the first process alone.
+        method: the pre-training method.
+        source: the inputs and the network.
+        samples: lines, or (n,) int items, depending on the method.
+        titles: the titles of all items, if the method requires them.
+        settings: the training settings.
+        folder: the folder of the checkpoint.
+        progress: called after every step, by the first process only.
 
     Raises:
         DivergedError: the loss, the gradient or the weights became infinite or NaN.
@@ -95,8 +95,8 @@ def fit(
             if not torch.isfinite(get_total_norm(parameters)):
                 problem = WEIGHTS
         if problem:
-            told = _told(problem, number, total, settings)
-            raise DivergedError(f"{told}{state.kept() if across.rank == 0 else ''}")
+            message = _diverged(problem, number, total, settings)
+            raise DivergedError(f"{message}{state.kept() if across.rank == 0 else ''}")
         state.add(number, total, terms)
         trained.seconds = time.monotonic() - started
         if across.rank == 0:
@@ -110,29 +110,34 @@ def fit(
 
 
 def steps_in_all(samples: int, settings: PretrainSettings) -> int:
-    """Of a training; the last batch of an epoch may be smaller."""
+    """Return the number of steps of a training; the last batch of an epoch may be smaller.
+
+    Args:
+        samples: the number of lines or items.
+        settings: the training settings.
+    """
     return settings.epochs * -(-samples // settings.batch_size)
 
 
 def _no_numbers(
     loss: float, parameters: list[nn.Parameter], scaler: torch.amp.GradScaler
 ) -> str | None:
-    """What is infinite or NaN before a step is made; the same in all processes."""
+    """Return what is infinite or NaN before a step, or None; the same in all processes."""
     if not np.isfinite(loss):
         return f"the loss became {loss}"
-    if scaler.is_enabled():  # a scale may overflow: the step is left out, the scale halved
+    if scaler.is_enabled():  # on overflow, the step is skipped and the scale halved
         lost = scaler.get_scale() < LEAST_SCALE
         return "the float16 gradient is infinite or NaN at every scale" if lost else None
     norm = float(get_total_norm([one.grad for one in parameters if one.grad is not None]))
-    return None if np.isfinite(norm) else f"the length of the gradient became {norm}"
+    return None if np.isfinite(norm) else f"the norm of the gradient became {norm}"
 
 
-def _told(problem: str, number: int, total: int, settings: PretrainSettings) -> str:
-    """Where training diverged, and what to change."""
+def _diverged(problem: str, number: int, total: int, settings: PretrainSettings) -> str:
+    """Return the message for a diverged training: where, and what to change."""
     if number == 0 and problem != WEIGHTS:
         cure = (
-            "nothing was learned yet: a setting of the method (a temperature far too low?) or the "
-            "vectors or weights that it starts from are too extreme"
+            "no step was completed: a setting of the method, such as a very low temperature, or "
+            "the initial vectors or weights are too extreme"
         )
     else:
         cure = (
@@ -145,7 +150,7 @@ def _told(problem: str, number: int, total: int, settings: PretrainSettings) -> 
 def _batches(
     samples: Lines | np.ndarray, settings: PretrainSettings, across: Processes, done: int
 ) -> Iterator[tuple[int, Any]]:
-    """This process's batches with their numbers, from the first that is not done."""
+    """Yield the batches of this process with their numbers, after the first `done` steps."""
     size, seed = settings.batch_size, settings.seed
     per_epoch = -(-len(samples) // size)
     for epoch in range(done // per_epoch, settings.epochs):
@@ -165,7 +170,7 @@ def _batches(
 
 @dataclass
 class _State:
-    """All that a training needs to go on; the order of its data follows from its step."""
+    """The state to resume a training; the step determines the order of the data."""
 
     trained: Trained
     optimizer: torch.optim.Optimizer
@@ -173,10 +178,10 @@ class _State:
     path: Path
     saved: int = 0  # steps done at the last checkpoint
     since: int = 0  # steps since the last point of the curve
-    sums: dict[str, float] = field(default_factory=dict)  # of the terms since then
+    sums: dict[str, float] = field(default_factory=dict)  # of the terms since the last point
 
     def add(self, number: int, total: int, terms: dict[str, float]) -> None:
-        """Count a step's terms; every twentieth of the training their means become a point."""
+        """Add the terms of a step; append their means to the curve at each of its points."""
         self.since += 1
         self.sums = {name: self.sums.get(name, 0.0) + term for name, term in terms.items()}
         if (number + 1) * CURVE_POINTS // total > number * CURVE_POINTS // total:
@@ -185,16 +190,16 @@ class _State:
             self.since, self.sums = 0, {}
 
     def kept(self) -> str:
-        """What is left of a training that cannot go on."""
+        """Return a sentence about the checkpoint of a training that failed."""
         if not self.saved:
-            return " No checkpoint was saved yet."
+            return " No checkpoint exists."
         return (
-            f" The checkpoint of step {self.saved:,} is kept in {self.path.parent}; it is of these "
-            "settings, which will diverge again from there, and others start anew."
+            f" The checkpoint of step {self.saved:,} remains in {self.path.parent}. The same "
+            "settings resume from it and diverge again; other settings start a new training."
         )
 
     def save(self, done: int) -> None:
-        """Write it, whole or not at all."""
+        """Write the checkpoint atomically."""
         with atomic_file(self.path) as temporary:
             torch.save(
                 {
@@ -213,21 +218,21 @@ class _State:
         self.saved = done
 
     def load(self) -> int:
-        """Take up the last checkpoint; returns how many steps were done."""
+        """Load the last checkpoint; return the number of finished steps."""
         if not self.path.exists():
             return 0
         try:
-            kept = torch.load(self.path, weights_only=True)
-            self.trained.network.load_state_dict(kept["network"])
-            self.trained.layers.load_state_dict(kept["layers"])
-            self.optimizer.load_state_dict(kept["optimizer"])
-            self.scaler.load_state_dict(kept["scaler"])
+            stored = torch.load(self.path, weights_only=True)
+            self.trained.network.load_state_dict(stored["network"])
+            self.trained.layers.load_state_dict(stored["layers"])
+            self.optimizer.load_state_dict(stored["optimizer"])
+            self.scaler.load_state_dict(stored["scaler"])
             parameters = learned(self.trained.network, self.trained.layers)
             if not torch.isfinite(get_total_norm(parameters)):
-                raise ValueError("weights that are no numbers")
+                raise ValueError("weights are infinite or NaN")
         except (pickle.UnpicklingError, RuntimeError, KeyError, ValueError, EOFError) as error:
             raise StoreError(f"the checkpoint {self.path} is damaged; delete it.") from error
-        self.trained.curve, self.trained.seconds = kept["curve"], kept["seconds"]
-        self.since, self.sums = kept.get("since", 0), kept.get("sums", {})
-        self.saved = kept["done"]
+        self.trained.curve, self.trained.seconds = stored["curve"], stored["seconds"]
+        self.since, self.sums = stored.get("since", 0), stored.get("sums", {})
+        self.saved = stored["done"]
         return self.saved

@@ -1,6 +1,6 @@
-"""The clicks of a log as one flat history: the latest before some place, and which are new.
+"""Queries on the flat click history of a log: latest clicks, and clicks that are new in a line.
 
-A range [start, end) of the flat history is what one user clicked before one impression.
+A range [start, end) of the flat history contains the clicks of one user before one impression.
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ from ctrbench.arrays import blocks, rows_within
 from ctrbench.impressions.periods import ranges
 from ctrbench.schema import Impressions
 
-LOOKED_BACK = 4  # times the history's length: how far back images are looked for
-AT_ONCE_BYTES = 1 << 21  # of memory, about, for looking back
+LOOKED_BACK = 4  # clicks searched for images, as a multiple of the history length
+AT_ONCE_BYTES = 1 << 21  # approximate memory of a search
 
 
 def history_of(log: Impressions, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) int64, where the histories of some impressions start and end."""
+    """Return start and end of the histories of impressions, (n,) int64 each.
+
+    Args:
+        log: the impressions of the data set.
+        rows: (n,) int, the impressions.
+    """
     start = log.history_start[rows].astype(np.int64)
     return start, start + log.history_length[rows]
 
@@ -31,15 +36,15 @@ def latest(
     apart: np.ndarray,
     length: int,
 ) -> np.ndarray:
-    """(n, length) the latest items of the ranges [start, end) that have an image.
+    """Return the latest items with an image in the ranges [start, end), (n, length) int32.
 
     Args:
-        log: its flat history is what the ranges cut from.
+        log: the impressions of the data set.
         has_image: (V,) bool.
-        start: (n,).
-        end: (n,).
-        apart: (n, P) items that are left out.
-        length: of the result; filled from behind, 0 before.
+        start: (n,) int, the start of each range of the flat history.
+        end: (n,) int, the end of each range.
+        apart: (n, P) int, items to exclude.
+        length: the number of items per range; the result is right-aligned and padded with 0.
     """
     window = length * LOOKED_BACK
     found = np.zeros((len(end), length), np.int32)
@@ -64,7 +69,16 @@ def filled_places(
     apart: Callable[[slice], np.ndarray],
     length: int,
 ) -> np.ndarray:
-    """(n,) how many items `latest` finds; `apart` says what is left out of some ranges."""
+    """Return the number of items that `latest` finds in each range, (n,) uint.
+
+    Args:
+        log: the impressions of the data set.
+        has_image: (V,) bool.
+        start: (n,) int, the start of each range of the flat history.
+        end: (n,) int, the end of each range.
+        apart: returns the items to exclude from a slice of the ranges.
+        length: the largest number of items per range.
+    """
     found = np.zeros(len(end), np.min_scalar_type(length))
     width = apart(slice(0, 1)).shape[1]
     for part in _parts(len(end), length, width):
@@ -76,20 +90,20 @@ def filled_places(
 def new_clicks(
     log: Impressions, user: np.ndarray, start: np.ndarray, end: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Clicks by the first line in whose history they stand.
+    """Return each click with the first line whose history contains it.
 
-    Of derived histories all clicks that came since the user's line before; of given ones, whose
-    order over lines nobody knows, the last of each distinct list.
+    For derived histories, these are all clicks since the previous line of the user. The order of
+    given histories over lines is unknown, so for them it is the last click of each distinct list.
 
     Args:
-        log: the data set's.
-        user: (L,) of each line; a user's lines stand together, in time.
-        start: (L,) of each line's history.
-        end: (L,).
+        log: the impressions of the data set.
+        user: (L,) int, the user of each line; lines are sorted by user and time.
+        start: (L,) int, the start of the history of each line.
+        end: (L,) int, the end of the history of each line.
 
     Returns:
-        Line, place in the flat history, and where the clicks strictly before it end, each (S,);
-        lines ascend.
+        Line (ascending), position in the flat history, and end of the clicks strictly before it,
+        (S,) int each.
     """
     if log.manifest.history == "given":
         last = np.flatnonzero(end > start)
@@ -104,22 +118,32 @@ def new_clicks(
 
 
 def places_of(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All places of some ranges, one range after the other: which range, and the place."""
+    """Return all positions of ranges in order, with the index of the range.
+
+    Args:
+        begin: (n,) int, the start of each range.
+        end: (n,) int, the end of each range.
+    """
     return np.repeat(np.arange(len(begin)), end - begin), ranges(begin, end - begin)
 
 
 def small(values: np.ndarray, most: int) -> np.ndarray:
-    """The whole numbers, none above `most`, in half the memory where they fit."""
+    """Return integers in the narrowest of int32 and int64.
+
+    Args:
+        values: (n,) int.
+        most: the largest possible value.
+    """
     return values.astype(np.int32 if most <= np.iinfo(np.int32).max else np.int64)
 
 
 def _parts(count: int, length: int, width: int) -> Iterator[slice]:
-    """Of `count` ranges, so many at a time that their memory stays bounded."""
+    """Return slices of `count` ranges of bounded memory."""
     return blocks(count, rows_within(length * LOOKED_BACK * (width + 32), AT_ONCE_BYTES))
 
 
 def _strictly_before(log: Impressions, place: np.ndarray) -> np.ndarray:
-    """Where the clicks strictly before some clicks end, by their own impressions."""
+    """Return the end of the clicks strictly before each click, from its own impression."""
     rows = log.rows("pretrain")
     clicked = rows.start + np.flatnonzero(log.click[rows] == 1)
     clicked = small(clicked, rows.stop)
@@ -131,4 +155,4 @@ def _strictly_before(log: Impressions, place: np.ndarray) -> np.ndarray:
     user = log.user_id[clicked]
     first = np.flatnonzero(np.diff(user, prepend=-1))
     begin += np.arange(len(user)) - np.repeat(first, np.diff(first, append=len(user)))
-    return before[np.searchsorted(begin, place)]  # where each click stands itself
+    return before[np.searchsorted(begin, place)]  # the position of each click

@@ -1,11 +1,11 @@
-"""Training lines out of a log: what a user was shown and clicked, and the clicks before.
+"""Training lines of a log: what a user was shown and clicked, and the clicks before.
 
-A user's impressions of the `pretrain` period are cut into lines. A line ends with a click, or when
-it is full; so each click is a target exactly once. Its history are the user's latest clicks
-strictly before its first impression, without the items that it shows. Items without an image are
-left out, as are lines without a history.
+The impressions of a user in the `pretrain` period are split into lines. A line ends with a click,
+or when it is full, so each click is the target of exactly one line. The history of a line contains
+the latest clicks of the user strictly before its first impression, except items that the line
+shows. Items without an image are excluded, as are lines without a history.
 
-Lines are kept as places in the log: a batch looks its items up there when it is made.
+Lines are stored as positions in the log; a batch reads its items from the log.
 
 Source: COURIER (Yang et al. 2023, arXiv:2306.05001), section 3, and its appendix, section 2.
 """
@@ -30,49 +30,49 @@ from ctrbench.pretraining.histories import (
 from ctrbench.pretraining.methods import LineBatch
 from ctrbench.schema import Impressions
 
-COUNTED = 200_000  # targets among which repetitions are looked for
+COUNTED = 200_000  # targets on which repetitions are counted
 LINES_AT_ONCE = 1 << 12
 DRAWN_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
 class LineItems:
-    """B lines of P shown and H clicked items, and S clicks with what came before; 0 is no item."""
+    """B lines of P shown and H clicked items, and S targets with their history; 0 is padding."""
 
     shown: np.ndarray  # (B, P) int32
     click: np.ndarray  # (B, P) bool
-    history: np.ndarray  # (B, H) int32, oldest first, the filled places last
-    target: np.ndarray  # (S,) int32: clicks of the lines' histories, each once
+    history: np.ndarray  # (B, H) int32, oldest first, right-aligned
+    target: np.ndarray  # (S,) int32: clicks of the histories, each once
     earlier: np.ndarray  # (S, H) int32, strictly before the target
-    target_line: np.ndarray  # (S,) int64, ascending: which of the B lines it belongs to
-    user: np.ndarray  # (B,) int32, whose line it is
+    target_line: np.ndarray  # (S,) int64, ascending: the line of each target
+    user: np.ndarray  # (B,) int32, the user of each line
 
 
 @dataclass(frozen=True)
 class Lines:
-    """L lines of up to P impressions and H clicks, and S clicks of their histories, by place."""
+    """L lines of at most P impressions and H clicks, and S targets, as positions in the log."""
 
     log: Impressions
     has_image: np.ndarray  # (V,) bool
     shown: int  # P
     history: int  # H
-    row: np.ndarray  # (n,) impressions with an image: a user's one after the other, in time
-    begin: np.ndarray  # (L,) a line's first impression in `row`
-    length: np.ndarray  # (L,) its impressions
-    clicked: np.ndarray  # (L,) bool: whether it ends with a click; no other place has one
-    filled: np.ndarray  # (L,) clicks of its history
-    target_begin: np.ndarray  # (L + 1,) line i has targets target_begin[i] up to the next
-    target: np.ndarray  # (S,) place in the flat history; the first line whose history it is in
-    target_end: np.ndarray  # (S,) where in it the clicks strictly before end
-    target_filled: np.ndarray  # (S,) clicks before it
-    swap: np.ndarray | None = None  # (L,) the click before that a line's click changes places with
-    target_swap: np.ndarray | None = None  # (S,) 1: the latest, ...; 0: none
+    row: np.ndarray  # (n,) impressions with an image, sorted by user and time
+    begin: np.ndarray  # (L,) the first impression of each line in `row`
+    length: np.ndarray  # (L,) the number of its impressions
+    clicked: np.ndarray  # (L,) bool: whether it ends with a click
+    filled: np.ndarray  # (L,) the number of clicks of its history
+    target_begin: np.ndarray  # (L + 1,) targets of line i: [target_begin[i], target_begin[i + 1])
+    target: np.ndarray  # (S,) position in the flat history
+    target_end: np.ndarray  # (S,) end of the clicks strictly before
+    target_filled: np.ndarray  # (S,) the number of clicks before
+    swap: np.ndarray | None = None  # (L,) history click to swap with the target
+    target_swap: np.ndarray | None = None  # (S,) 1: the latest; 0: none
 
     def __len__(self) -> int:
         return len(self.begin)
 
     def items(self, chosen: np.ndarray) -> LineItems:
-        """The items of the lines at some places, (B,), and of the targets that belong to them."""
+        """Return the items of lines and of their targets; `chosen` is (B,) int."""
         log, last = self.log, self.length[chosen].astype(np.int64) - 1
         place = np.arange(self.shown)
         there = place <= last[:, None]  # (B, P)
@@ -99,7 +99,7 @@ class Lines:
         return LineItems(shown, click, history, target, earlier, line, log.user_id[rows[:, 0]])
 
     def batch(self, chosen: np.ndarray) -> LineBatch:
-        """The lines at some places, (B,), with the targets that belong to them."""
+        """Return lines with their targets as a batch; `chosen` is (B,) int."""
         import torch
 
         found = self.items(chosen)
@@ -115,7 +115,7 @@ class Lines:
         return LineBatch(items, shown, torch.from_numpy(found.click), history, target, earlier)
 
     def distinct_items(self) -> int:
-        """How many items the lines show or hold in their histories."""
+        """Return the number of distinct items that are shown or in a history."""
         seen = np.zeros(len(self.has_image), bool)
         for lines in blocks(len(self), LINES_AT_ONCE):
             found = self.items(np.arange(lines.start, lines.stop))
@@ -124,13 +124,13 @@ class Lines:
 
 
 def make_lines(log: Impressions, has_image: np.ndarray, shown: int = 5, history: int = 5) -> Lines:
-    """The lines of the `pretrain` period.
+    """Return the lines of the `pretrain` period.
 
     Args:
-        log: the data set's.
+        log: the impressions of the data set.
         has_image: (V,) bool.
-        shown: P, impressions of a line at most.
-        history: H, clicks of a history at most.
+        shown: the largest number of impressions of a line, P.
+        history: the largest number of clicks of a history, H.
     """
     row = _rows_by_user(log, has_image)
     begin, length = _cut(log, row, shown)
@@ -174,10 +174,14 @@ def make_lines(log: Impressions, has_image: np.ndarray, shown: int = 5, history:
 
 
 def masked(lines: Lines, rng: np.random.Generator) -> Lines:
-    """The lines with a random click of each as the target, and the others as its history.
+    """Return lines in which a random click is the target, and the other clicks are the history.
 
-    Random masked prediction, which COURIER argues against: a click may be a target several times or
-    never, and may be predicted from what came after it.
+    This is random masked prediction, which the COURIER paper rejects: a click can be a target
+    several times or never, and can be predicted from later clicks.
+
+    Args:
+        lines: the lines.
+        rng: the random stream.
     """
     swap = np.zeros(len(lines), lines.filled.dtype)
     swap[lines.clicked] = _drawn(lines.filled[lines.clicked], rng)
@@ -185,11 +189,14 @@ def masked(lines: Lines, rng: np.random.Generator) -> Lines:
 
 
 def redundancy(lines: Lines) -> dict[str, float]:
-    """What section 2 of COURIER's appendix holds against random masks, on the first targets.
+    """Return the redundancy of random masks on the first targets.
 
     Returns:
-        Shares of the targets that repeat a target of the same user, and of the pairs (target, item
-        of its history) that the same user trains the other way round as well.
+        `repeated_targets`, the share of targets that repeat a target of the same user, and
+        `reversed_pairs`, the share of pairs (target, history item) that the same user also trains
+        in reverse.
+
+    Source: COURIER, appendix, section 2.
     """
     counted = min(len(lines.target), COUNTED)
     pairs = reversed_pairs = distinct = 0
@@ -213,7 +220,7 @@ def redundancy(lines: Lines) -> dict[str, float]:
 
 
 def _whole_users(lines: Lines, counted: int) -> Iterator[np.ndarray]:
-    """Places of the lines of the first targets, some users' at a time."""
+    """Yield the lines of the first targets, in groups of whole users."""
     stop = int(np.searchsorted(lines.target_begin[:-1], counted))
     user = lines.log.user_id[lines.row[lines.begin[:stop]]]
     first = np.flatnonzero(np.diff(user, prepend=-1))  # of each user
@@ -224,7 +231,7 @@ def _whole_users(lines: Lines, counted: int) -> Iterator[np.ndarray]:
 
 
 def _drawn(length: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(n,) for histories of some lengths: 0, or one of the clicks, each equally likely."""
+    """Return 0 or a click of each history, all equally likely, (n,)."""
     drawn = np.empty_like(length)
     for part in blocks(len(length), DRAWN_AT_ONCE):
         drawn[part] = rng.integers(0, length[part].astype(np.int64) + 1)
@@ -232,7 +239,7 @@ def _drawn(length: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _swapped(history: np.ndarray, target: np.ndarray, swap: np.ndarray) -> np.ndarray:
-    """Put each target in the place of one of its history, and return that one; 0: it stays."""
+    """Swap each target with a click of its history, in place; return the new targets."""
     rows = np.flatnonzero(swap)
     place = history.shape[1] - swap[rows].astype(np.int64)
     new = target.copy()
@@ -242,7 +249,7 @@ def _swapped(history: np.ndarray, target: np.ndarray, swap: np.ndarray) -> np.nd
 
 
 def _rows_by_user(log: Impressions, has_image: np.ndarray) -> np.ndarray:
-    """(n,) the impressions of the `pretrain` period with an image, a user's in time."""
+    """Return impressions of `pretrain` with an image, sorted by user and time, (n,)."""
     period = log.rows("pretrain")
     rows = period.start + np.flatnonzero(has_image[log.item_id[period]])
     rows = small(rows, period.stop)
@@ -250,7 +257,7 @@ def _rows_by_user(log: Impressions, has_image: np.ndarray) -> np.ndarray:
 
 
 def _cut(log: Impressions, row: np.ndarray, shown: int) -> tuple[np.ndarray, np.ndarray]:
-    """(L,) where lines begin, and how many impressions each has."""
+    """Return begin and number of impressions of each line, (L,) each."""
     user, click = log.user_id[row], log.click[row] == 1
     begins = np.append(True, (user[1:] != user[:-1]) | click[:-1])
     place = np.arange(len(row), dtype=row.dtype)

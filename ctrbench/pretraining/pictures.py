@@ -1,4 +1,4 @@
-"""Pictures of a data set: one file of bytes on the disk, decoded when a batch asks for them."""
+"""Pictures of a data set: one file of bytes on disk, decoded on demand."""
 
 from __future__ import annotations
 
@@ -23,27 +23,40 @@ from ctrbench.workspace import Workspace
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # whatever the file's name says
-READING = 2  # raise it when other bytes become usable: what was tried before is tried anew
-LARGEST = 100_000_000  # pixels; a picture with more is not opened
-LONGEST = 20  # times its short side; of a longer picture only the middle is scaled
-MARGIN = 256 / 224  # a picture is scaled to this many times the size before the middle is cut out
+FORMATS = (
+    "AVIF",
+    "BMP",
+    "GIF",
+    "JPEG",
+    "PNG",
+    "TIFF",
+    "WEBP",
+)  # detected by content, not by file name
+READING = 2  # raise it when decoding changes; invalidates the cache
+LARGEST = 100_000_000  # pixels; larger pictures are rejected
+LONGEST = 20  # largest aspect ratio; the rest is cropped
+MARGIN = 256 / 224  # size before the centre crop, relative to the size after
 WRITTEN_AT_A_TIME = 64
 EXAMPLES = 5
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """The usable pictures of a data set, by item."""
+    """The decodable pictures of a data set, by item."""
 
-    start: np.ndarray  # (V + 1,) int64: item's bytes are [start[item], start[item + 1])
+    start: np.ndarray  # (V + 1,) int64: bytes of item i are [start[i], start[i + 1])
     data: np.ndarray  # uint8, a memory map
-    usable: np.ndarray  # (V,) bool: there, and could be decoded
-    unusable: dict[str, str]  # raw file name -> what is wrong with it
+    usable: np.ndarray  # (V,) bool: present and decodable
+    unusable: dict[str, str]  # raw file name -> problem
     content_hash: str
 
     def pixels(self, item_id: np.ndarray, size: int) -> np.ndarray:
-        """(n, size, size, 3) uint8, on as many threads as the machine has cores."""
+        """Return decoded pictures, (n, size, size, 3) uint8, decoded in threads.
+
+        Args:
+            item_id: (n,) int, items with a usable picture.
+            size: height and width in pixels.
+        """
         with ThreadPoolExecutor() as pool:
             return np.stack(list(pool.map(lambda item: self._decoded(item, size), item_id)))
 
@@ -52,33 +65,33 @@ class Pictures:
 
 
 def decode(data: bytes) -> Image.Image:
-    """A picture in red, green and blue: on white where transparent, the first of many frames.
+    """Return an RGB picture: transparency becomes white, of an animation the first frame is used.
 
-    Grey of 16 bits is brought to 8; of 32 bits nobody knows which number is white.
+    16-bit greyscale is converted to 8 bits; 32-bit greyscale is rejected, as its range is unknown.
 
     Raises:
-        ValueError: the bytes are no picture of `FORMATS`, or a broken or too large one, or its
-            values have no fixed range.
+        ValueError: the bytes are not a picture of `FORMATS`, damaged or too large, or the range of
+            the values is unknown.
     """
     from PIL import Image, UnidentifiedImageError
 
     Image.init()
-    known = [name for name in FORMATS if name in Image.OPEN]  # AVIF is not in every Pillow
+    known = [name for name in FORMATS if name in Image.OPEN]  # some versions of Pillow lack AVIF
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # our limit is lower than what it warns of
+        warnings.simplefilter("ignore")  # LARGEST is lower than the limit of the warning
         try:
             image = Image.open(io.BytesIO(data), formats=known)
             if image.width * image.height > LARGEST:
-                raise ValueError(f"{image.width} x {image.height} pixels are too many")
+                raise ValueError(f"{image.width} x {image.height} pixels exceed the limit")
             image.load()
         except UnidentifiedImageError as error:
-            raise ValueError(f"no picture of {', '.join(known)}") from error
+            raise ValueError(f"not a picture of {', '.join(known)}") from error
         except (ValueError, MemoryError):
             raise
-        except Exception as error:  # a decoder's refusal, of whatever class
+        except Exception as error:  # decoders raise various classes
             raise ValueError(str(error).splitlines()[0] if str(error) else "damaged") from error
     if image.mode in ("I", "F"):
-        raise ValueError("grey of 32 bits has no fixed range; save it with 8 or 16")
+        raise ValueError("32-bit greyscale has no fixed range; save it with 8 or 16 bits")
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
@@ -89,7 +102,12 @@ def decode(data: bytes) -> Image.Image:
 
 
 def cropped(image: Image.Image, size: int) -> np.ndarray:
-    """(size, size, 3) uint8: scaled by the shorter side, the middle cut out."""
+    """Return the scaled centre crop of a picture, (size, size, 3) uint8.
+
+    Args:
+        image: an RGB picture.
+        size: height and width in pixels.
+    """
     from PIL import Image
 
     if image.size == (size, size):
@@ -107,20 +125,24 @@ def cropped(image: Image.Image, size: int) -> np.ndarray:
 
 
 def open_pictures(workspace: Workspace, manifest: DatasetManifest) -> Pictures:
-    """All pictures of a data set; each is decoded once to see whether it can be.
+    """Return all pictures of a data set; the first call decodes each picture once to check it.
+
+    Args:
+        workspace: the workspace.
+        manifest: the manifest of the data set.
 
     Raises:
         ConfigError: Pillow is not installed.
-        DataError: the data set has no images, or none that can be decoded.
+        DataError: the data set has no images, or none is decodable.
         StoreError: the record is damaged, or the cache cannot be written.
     """
     try:
-        import PIL  # noqa: F401  # said before anything is read
+        import PIL  # noqa: F401  # fails before any file is read
     except ImportError as error:
-        raise ConfigError("pictures need `pip install ctrbench[pixels]`.") from error
+        raise ConfigError("pictures require `pip install ctrbench[pixels]`.") from error
     if not manifest.has_images:
         raise DataError(
-            f"data set {manifest.name!r} has no images: import it with --images, or train on a "
+            f"data set {manifest.name!r} has no images; import it with --images, or train on a "
             "registered version with --from-version."
         )
     record = workspace.data / manifest.name / "images.parquet"
@@ -135,7 +157,7 @@ def open_pictures(workspace: Workspace, manifest: DatasetManifest) -> Pictures:
 
 
 def _flatten(record: Path, folder: Path, items: int) -> None:
-    """Write the bytes of usable pictures one after the other, and where each begins."""
+    """Write the bytes of usable pictures to one file, and their positions."""
     length, unusable, content = np.zeros(items, np.int64), {}, ContentHash()
     with (folder / "pictures.bin").open("wb") as file, ThreadPoolExecutor() as pool:
         for item_id, name, data in _stored(record, pool):
@@ -152,7 +174,7 @@ def _flatten(record: Path, folder: Path, items: int) -> None:
 
 
 def _stored(record: Path, pool: ThreadPoolExecutor) -> Iterator[tuple[int, str, bytes | str]]:
-    """Item, file name, and the bytes, or what is wrong with them; in the order of items."""
+    """Yield item, file name, and bytes or a problem, in the order of items."""
     import pyarrow.parquet as pq
 
     def tried(data: bytes) -> bytes | str:
@@ -173,12 +195,12 @@ def _stored(record: Path, pool: ThreadPoolExecutor) -> Iterator[tuple[int, str, 
 def _open(folder: Path, dataset: str) -> Pictures:
     import json
 
-    told = json.loads((folder / "pictures.json").read_text(encoding="utf-8"))
+    facts = json.loads((folder / "pictures.json").read_text(encoding="utf-8"))
     start = np.load(folder / "start.npy")
     usable = np.diff(start) > 0
     if not usable.any():
         raise DataError(
-            f"none of the {len(told['unusable'])} images of {dataset!r} can be decoded."
+            f"none of the {len(facts['unusable'])} images of {dataset!r} can be decoded."
         )
     data = np.memmap(folder / "pictures.bin", np.uint8, mode="r")
-    return Pictures(start, data, usable, told["unusable"], told["content_hash"])
+    return Pictures(start, data, usable, facts["unusable"], facts["content_hash"])

@@ -1,4 +1,4 @@
-"""Train an encoder with a method, encode every item, register the version."""
+"""Trains an encoder, encodes all items and registers the version."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from ctrbench.schema import Impressions, VersionManifest
 from ctrbench.seeding import stream
 from ctrbench.workspace import Workspace
 
-VIEWS_DRAWN_BY = "step, view, item"  # said in the recipe: versions of other draws are others
-COLLAPSED_RANK = 3.0  # effective dimensions at most
-COLLAPSED_COSINE = 0.99  # of two items at random, at least
-SAME = 1e-10  # variance of unit vectors that differ by rounding alone
+VIEWS_DRAWN_BY = "step, view, item"  # part of the recipe; identifies the random streams
+COLLAPSED_RANK = 3.0  # largest effective rank of collapsed vectors
+COLLAPSED_COSINE = 0.99  # smallest mean cosine of collapsed vectors
+SAME = 1e-10  # variance of unit vectors that differ only by rounding
 
 
 @dataclass(frozen=True)
 class Job:
-    """One version to be made."""
+    """A version to create."""
 
     dataset: str
     version: str
@@ -48,7 +48,12 @@ class Job:
     settings: PretrainSettings
 
     def recipe(self, log: Impressions, source: ImageSource) -> dict[str, Any]:
-        """All that the vectors depend on."""
+        """Return everything that the vectors depend on.
+
+        Args:
+            log: the impressions of the data set.
+            source: the inputs and the network.
+        """
         period = log.fitting_period
         fitting = embeddings.Fitting(period, impressions.items_in_period(log, period))
         left_out = {"checkpoint_s"}
@@ -78,27 +83,27 @@ def pretrain(
     weights: Path | None = None,
     waits: Callable[[], None] = lambda: None,
 ) -> tuple[VersionManifest, bool] | None:
-    """Make the version, or find that it is there.
+    """Create a version, unless it already exists.
 
     Args:
-        workspace: of the data set.
-        job: what is to be made.
-        source: what is encoded, and by what.
-        progress: told after every step.
-        allow_collapsed: register a version in which all items look alike.
-        weights: a file to write the encoder's weights into; a version that is there has none left.
-        waits: told when somebody else is making the same vectors, and this waits for the end.
+        workspace: the workspace.
+        job: the version to create.
+        source: the inputs and the network.
+        progress: called after every step.
+        allow_collapsed: whether to register collapsed vectors.
+        weights: a file for the weights of the encoder; not written if the version already exists.
+        waits: called before waiting for another process that creates the same vectors.
 
     Returns:
-        The manifest, and whether the version is new; None in all processes but the first.
+        The manifest, and whether the version is new; None in all processes except the first.
 
     Raises:
-        ConfigError: the name will not do, or stands for other content.
-        DataError: the `pretrain` period is empty or holds nothing to learn from, the items have no
-            titles where the method needs them, or the vectors collapsed.
+        ConfigError: the name is invalid or has other content.
+        DataError: the `pretrain` period contains nothing to learn from, the method requires titles
+            and the items have none, or the vectors collapsed.
         DivergedError: the loss, the gradient or the weights became infinite or NaN.
         StoreError: the workspace cannot be written.
-        FirstProcessError: in all processes but the first, where that one cannot go on.
+        FirstProcessError: the first process failed; raised in all other processes.
     """
     log, across = impressions.open_impressions(workspace, job.dataset), Processes()
     recipe = job.recipe(log, source)
@@ -114,7 +119,7 @@ def pretrain(
                 _lock(held, workspace.cache / "locks" / f"pretraining-{key}.lock", waits)
 
         across.first(claim)
-        stored = there()  # perhaps by now
+        stored = there()  # another process may have finished it
         if stored is not None:
             return None if across.rank else (stored, False)
         titles = _titles(workspace, log) if job.method.titled else None
@@ -122,7 +127,7 @@ def pretrain(
         trained = fit(job.method, source, samples, titles, job.settings, folder, progress)
         spread = _Spread(job.settings.width)
 
-        def told() -> dict[str, Any]:
+        def provenance() -> dict[str, Any]:
             end = {"curve": trained.curve, "seconds": round(trained.seconds, 1)}
             end |= {"processes": across.count, "environment": environment()}
             return recipe | _facts(job, samples) | spread.checked(allow_collapsed) | end
@@ -132,7 +137,7 @@ def pretrain(
                 source.save(trained.network, weights)
             blocks = spread.seen(_encoded(trained, source, job.settings))
             made = embeddings.register(
-                workspace, log.manifest, job.version, job.settings.width, blocks, told
+                workspace, log.manifest, job.version, job.settings.width, blocks, provenance
             )
             shutil.rmtree(folder, ignore_errors=True)
             return made
@@ -141,7 +146,7 @@ def pretrain(
 
 
 def _lock(held: ExitStack, path: Path, waits: Callable[[], None]) -> None:
-    """Hold the lock of a recipe: two that train by it would write one checkpoint."""
+    """Hold the lock of a recipe, because its trainings share a checkpoint."""
     try:
         held.enter_context(lock(path, wait=False))
     except Timeout:
@@ -154,16 +159,16 @@ def _samples(
 ) -> Lines | np.ndarray:
     if log.fitting_period != "pretrain":
         raise DataError(
-            f"data set {job.dataset!r} has no pretrain period. Vectors fitted on the clicks that "
-            "the CTR model trains on would look better in training than they are: import it with "
-            "a split of four shares, such as time:20/50/10/20."
+            f"data set {job.dataset!r} has no pretrain period. Vectors that are fitted on train "
+            "clicks look better in training than on new data. Import the data set with four "
+            "shares, such as time:20/50/10/20."
         )
     if job.method.samples == "lines":
         lines = make_lines(log, source.usable, job.settings.shown, job.settings.history)
         if not lines.clicked.any():
             raise DataError(
-                f"the pretrain period of {job.dataset!r} holds no click after another one on items "
-                "with an image: there is nothing to learn from."
+                f"the pretrain period of {job.dataset!r} has no click on an item with an image "
+                "after another such click, so there is nothing to learn from."
             )
         return lines
     items = source.usable & impressions.items_in_period(log, "pretrain")
@@ -172,17 +177,17 @@ def _samples(
     if items.sum() < 2:
         raise DataError(
             f"{int(items.sum())} items of the pretrain period of {job.dataset!r} have an image"
-            f"{' and a title' if titles is not None else ''}; at least two are needed."
+            f"{' and a title' if titles is not None else ''}; the method requires at least two."
         )
     return np.flatnonzero(items)
 
 
 def _titles(workspace: Workspace, log: Impressions) -> list[str]:
-    """The items' text fields, one after the other; "" for item 0."""
+    """Return the concatenated text fields of each item; "" for item 0."""
     fields = [f.name for f in log.manifest.fields if f.of == "item" and f.kind == "text"]
     if not fields:
         raise DataError(
-            f"data set {log.manifest.name!r} has no titles: import it with a text field of the "
+            f"data set {log.manifest.name!r} has no titles; import it with a text field of the "
             "items, such as --text title."
         )
     columns = [impressions.item_texts(workspace, log.manifest.name, name) for name in fields]
@@ -193,7 +198,7 @@ def _titles(workspace: Workspace, log: Impressions) -> list[str]:
 def _encoded(
     trained: Trained, source: ImageSource, settings: PretrainSettings
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Every item that can be encoded, a block at a time."""
+    """Yield the vectors of all usable items in blocks."""
     trained.network.eval()
     items = np.flatnonzero(source.usable)
     for rows in blocks(len(items), settings.images_at_once):
@@ -217,7 +222,7 @@ def _facts(job: Job, samples: Lines | np.ndarray) -> dict[str, Any]:
 
 
 class _Spread:
-    """How many dimensions the unit vectors use, counted as they pass."""
+    """Accumulates effective rank and mean cosine of the unit vectors."""
 
     def __init__(self, width: int) -> None:
         self._count, self._sum, self._products = 0, np.zeros(width), np.zeros((width, width))
@@ -225,7 +230,7 @@ class _Spread:
     def seen(
         self, blocks: Iterator[tuple[np.ndarray, np.ndarray]]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The same blocks.
+        """Yield the same blocks and accumulate their statistics.
 
         Raises:
             DataError: a vector is not finite.
@@ -233,7 +238,7 @@ class _Spread:
         for item_id, block in blocks:
             vectors = block.astype(np.float64)
             if not np.isfinite(vectors).all():
-                raise DataError("some vectors are not finite; nothing was registered.")
+                raise DataError("vectors contain NaN or infinite numbers; nothing was registered.")
             unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), SHORTEST)
             self._count += len(unit)
             self._sum += unit.sum(axis=0)
@@ -241,10 +246,10 @@ class _Spread:
             yield item_id, block
 
     def checked(self, allow_collapsed: bool) -> dict[str, Any]:
-        """The effective rank, and the mean cosine of two items; `collapsed` why they are alike.
+        """Return effective rank and mean cosine; `collapsed` is added for collapsed vectors.
 
         Raises:
-            DataError: all items look alike, and that is not allowed.
+            DataError: the vectors collapsed, and `allow_collapsed` is False.
         """
         mean = self._sum / self._count
         covariance = self._products / self._count - np.outer(mean, mean)
@@ -253,12 +258,12 @@ class _Spread:
         if rank >= COLLAPSED_RANK and found["mean_cosine"] <= COLLAPSED_COSINE:
             return found
         reason = (
-            f"{rank:.1f} dimensions in use (at least {COLLAPSED_RANK:g} if not collapsed), cosine "
-            f"of two items at random {found['mean_cosine']:.3f} (at most {COLLAPSED_COSINE:g})"
+            f"effective rank {rank:.1f} (required: at least {COLLAPSED_RANK:g}), mean cosine "
+            f"{found['mean_cosine']:.3f} (required: at most {COLLAPSED_COSINE:g})"
         )
         if not allow_collapsed:
             raise DataError(
-                f"the vectors collapsed: {reason}. Nothing was registered; the same command with "
-                "--allow-collapsed does it anyway, without training again."
+                f"the vectors collapsed: {reason}. Nothing was registered. To register them "
+                "without training again, repeat the command with --allow-collapsed."
             )
         return found | {"collapsed": reason}

@@ -1,4 +1,4 @@
-"""Sheets of pictures: items, each beside those that a version holds nearest."""
+"""Sheets of pictures: items beside their nearest neighbours in a version."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from ctrbench.schema import EmbeddingTable
 from ctrbench.seeding import stream
 
 GAP = 4  # pixels between pictures
-WIDE_GAP = 16  # after the first of a row
+WIDE_GAP = 16  # after the first picture of a row
 
 
 def write_sheet(
     path: Path, table: EmbeddingTable, pictures: Pictures, rows: int, columns: int, size: int
 ) -> int:
-    """Draw items at random with their nearest neighbours, the item itself first.
+    """Draw random items and their nearest neighbours; the item itself comes first.
 
     Args:
-        path: of the picture; its ending says the format.
-        table: of the version.
-        pictures: of the data set.
-        rows: items at most.
-        columns: neighbours of each.
-        size: pixels, height and width of each picture.
+        path: the file; its extension determines the format.
+        table: the table of the version.
+        pictures: the pictures of the data set.
+        rows: the largest number of items.
+        columns: the number of neighbours of each item.
+        size: height and width of each picture in pixels.
 
     Returns:
-        How many items were drawn; only such as have a vector and a picture.
+        The number of drawn items; all have a vector and a picture.
 
     Raises:
-        ConfigError: no picture can be written under this ending.
+        ConfigError: the extension is not a picture format.
         DataError: no item has both a vector and a picture.
         StoreError: the file cannot be written.
     """
@@ -43,7 +43,7 @@ def write_sheet(
     both = EmbeddingTable(table.vectors, np.asarray(table.has_vector) & pictures.usable)
     known = np.flatnonzero(both.has_vector)
     if not len(known):
-        raise DataError("no item has both a vector and a picture: there is nothing to draw.")
+        raise DataError("no item has both a vector and a picture, so there is nothing to draw.")
     items = np.sort(stream(0, "sheet").permutation(known)[:rows])
     near = nearest(both, items, columns)
     draw_rows(path, np.column_stack([items, near]), pictures, size, WIDE_GAP)
@@ -53,17 +53,17 @@ def write_sheet(
 def draw_rows(
     path: Path, items: np.ndarray, pictures: Pictures, size: int, after_first: int = 0
 ) -> None:
-    """Draw (n, columns) items; a place stays white where there is none (-1) or it has no picture.
+    """Draw a grid of pictures; a cell without item or picture stays white.
 
     Args:
-        path: of the picture; its ending says the format.
-        items: their ids.
-        pictures: of the data set.
-        size: pixels, height and width of each picture.
-        after_first: pixels between the first column and the others, beside the usual gap.
+        path: the file; its extension determines the format.
+        items: (n, columns) int, item ids; -1 for an empty cell.
+        pictures: the pictures of the data set.
+        size: height and width of each picture in pixels.
+        after_first: additional pixels between the first and the second column.
 
     Raises:
-        ConfigError: no picture can be written under this ending.
+        ConfigError: the extension is not a picture format.
         StoreError: the file cannot be written.
     """
     from PIL import Image
@@ -83,7 +83,7 @@ def draw_rows(
 
 
 def _require_format(path: Path) -> None:
-    """Write one pixel, to see whether pictures can be written under this ending."""
+    """Check that Pillow can write pictures with this extension."""
     from PIL import Image
 
     try:
@@ -91,5 +91,5 @@ def _require_format(path: Path) -> None:
         Image.new("RGB", (1, 1)).save(io.BytesIO(), kind)
     except (KeyError, ValueError, OSError) as error:
         raise ConfigError(
-            f"no picture can be written as {path.name!r}: choose a name that ends in .png or .jpg."
+            f"{path.name!r} is not a picture format that can be written; use .png or .jpg."
         ) from error

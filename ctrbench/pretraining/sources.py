@@ -1,4 +1,4 @@
-"""What an encoder sees of an item: its picture, or the vector of a registered version."""
+"""Inputs of an encoder: the picture of an item, or its vector in a registered version."""
 
 from __future__ import annotations
 
@@ -19,38 +19,43 @@ from ctrbench.pretraining.pictures import Pictures
 from ctrbench.schema import EmbeddingTable
 from ctrbench.seeding import scoped_torch_seed
 
-STARTED_ON = 256  # pictures at most, over which the network's start is standardised
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pictures
+STARTED_ON = 256  # largest number of pictures that standardise the initial output
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
-View = tuple[int, tuple[str | int, ...]] | None  # seed and name of a random view's streams
+View = tuple[int, tuple[str | int, ...]] | None  # seed and name of the random streams of a view
 
 
 class ImageSource(ABC):
-    """What is encoded, and by what."""
+    """The inputs of the encoder, and the network that encodes them."""
 
     usable: np.ndarray  # (V,) bool: items that can be encoded
 
     @abstractmethod
     def network(self, width: int) -> nn.Module:
-        """(n, ...) inputs -> (n, width)."""
+        """Return a network that maps (n, ...) inputs to (n, width) vectors."""
 
     @abstractmethod
     def inputs(self, item_id: np.ndarray, view: View = None) -> Tensor:
-        """(n, ...) what the network is given for some items.
+        """Return the network inputs of items, (n, ...) float32.
 
         Args:
-            item_id: (n,).
-            view: in it every item has a stream of its own, so that it looks the same whatever items
-                are asked for beside it.
+            item_id: (n,) int.
+            view: the random view; each item has its own random stream, so its view does not depend
+                on the other items.
         """
 
     @property
     @abstractmethod
     def recipe(self) -> dict[str, Any]:
-        """What of it the vectors depend on."""
+        """The facts about the source that the vectors depend on."""
 
     def save(self, network: nn.Module, path: Path) -> None:
-        """Write the weights as .safetensors, as an encoder starts from them."""
+        """Write the weights as .safetensors; the setting `weights` of an encoder reads them.
+
+        Args:
+            network: the trained network.
+            path: the file.
+        """
         from safetensors.torch import save_file
 
         with atomic_file(path) as temporary:
@@ -58,26 +63,26 @@ class ImageSource(ABC):
 
 
 class FrozenVectors(ImageSource):
-    """A registered version as the frozen backbone; one linear layer on top is trained."""
+    """A registered version as frozen backbone, with one trainable linear layer on top."""
 
     def __init__(
         self, table: EmbeddingTable, name: str, content_hash: str, fitting: np.ndarray
     ) -> None:
-        """Learn the mean and the scale of the vectors.
+        """Compute mean and scale of the vectors.
 
         Args:
-            table: of the version.
-            name: of the version.
-            content_hash: of the version.
+            table: the table of the version.
+            name: the name of the version.
+            content_hash: the hash of the version.
             fitting: (V,) bool, items of the pretrain period.
 
         Raises:
-            DataError: none of these items has a vector.
+            DataError: no item of the pretrain period has a vector.
         """
         if not (np.asarray(table.has_vector) & fitting).any():
             raise DataError(
-                f"version {name!r} has no vector for any item of the pretrain period: there is "
-                "nothing to learn from. Choose a version that covers these items."
+                f"version {name!r} has no vector for any item of the pretrain period; choose a "
+                "version that covers these items."
             )
         self.table, self.name, self.content_hash = table, name, content_hash
         self.usable = np.asarray(table.has_vector)
@@ -90,11 +95,11 @@ class FrozenVectors(ImageSource):
         self._scale = float(np.square(seen - self._mean).mean() ** 0.5) or 1.0
 
     def network(self, width: int) -> nn.Module:
-        """One linear layer."""
+        """Return one linear layer."""
         return nn.Linear(self.table.vectors.shape[1], width)
 
     def inputs(self, item_id: np.ndarray, view: View = None) -> Tensor:
-        """(n, D of the version), of mean 0 and mean square 1 over the pretrain period's items."""
+        """Return vectors, (n, D), with mean 0 and mean square 1 over the pretrain items."""
         assert view is None
         vectors = np.ldexp(np.asarray(self.table.vectors[item_id], np.float32), -self._exponent)
         return torch.from_numpy((vectors - self._mean) / self._scale)
@@ -106,30 +111,30 @@ class FrozenVectors(ImageSource):
 
 
 class Pixels(ImageSource):
-    """Pictures, and the network that is trained on them."""
+    """Pictures, and the encoder that is trained on them."""
 
     def __init__(
         self, pictures: Pictures, encoder: Encoder, encoder_name: str, fitting: np.ndarray
     ) -> None:
-        """Nothing is read yet.
+        """Store the arguments; no picture is decoded yet.
 
         Args:
-            pictures: of the data set.
-            encoder: what sees them.
-            encoder_name: its name.
+            pictures: the pictures of the data set.
+            encoder: the encoder.
+            encoder_name: the name of the encoder.
             fitting: (V,) bool, items of the pretrain period.
         """
         self.pictures, self.encoder, self.encoder_name = pictures, encoder, encoder_name
         self.usable, self._fitting = pictures.usable, fitting
 
     def network(self, width: int) -> nn.Module:
-        """The encoder's, with outputs that start at mean 0 and mean square 1.
+        """Return the encoder with its initial output standardised to mean 0 and mean square 1.
 
-        A network as it is drawn makes nearly the same vector of every picture, and from there a
-        contrast of cosines hardly learns.
+        A randomly initialised network maps all pictures to nearly the same vector, from which
+        contrastive losses on cosines hardly learn.
 
-        Source: data-dependent starts, Krähenbühl et al. 2016, arXiv:1511.06856; here only of the
-        output.
+        Source: data-dependent initialisation, Krähenbühl et al. 2016, arXiv:1511.06856; here only
+        of the output.
         """
         encoder = self.encoder.build(width)
         items = np.flatnonzero(self.usable & self._fitting)
@@ -142,7 +147,7 @@ class Pixels(ImageSource):
         return nn.Sequential(encoder, _Standardised(torch.cat(parts)))
 
     def inputs(self, item_id: np.ndarray, view: View = None) -> Tensor:
-        """(n, 3, size, size), normalised; a view is cropped and coloured at random first."""
+        """Return normalised pictures, (n, 3, size, size); a view is augmented first."""
         pixels = torch.from_numpy(self.pictures.pixels(item_id, self.encoder.size))
         pixels = pixels.permute(0, 3, 1, 2)
         if view is not None:
@@ -157,7 +162,7 @@ class Pixels(ImageSource):
         return (pixels / 255 - mean) / deviation
 
     def save(self, network: nn.Module, path: Path) -> None:
-        """The encoder's own, without what standardises its output."""
+        """Write the weights of the encoder, without the standardisation of its output."""
         encoder = network.get_submodule("0")
         super().save(encoder, path)
 
@@ -176,7 +181,7 @@ class Pixels(ImageSource):
 
 
 class _Standardised(nn.Module):
-    """Takes out a mean and a scale, which stay as they were at the start of training."""
+    """Standardises vectors by the mean and the scale of the initial output."""
 
     def __init__(self, made: Tensor) -> None:
         super().__init__()
@@ -188,12 +193,15 @@ class _Standardised(nn.Module):
         self.register_buffer("scale", scale if scale > 0 else torch.ones(()))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """(n, width) -> (n, width)."""
+        """Map (n, width) to (n, width)."""
         return (vectors - self.mean) / self.scale
 
 
 def augmentation(size: int) -> nn.Module:
-    """Random views: crop, flip, colours, grey, blur.
+    """Return the transform for random views: crop, flip, colour jitter, greyscale, blur.
+
+    Args:
+        size: height and width in pixels.
 
     Source: Chen et al. 2020, arXiv:2002.05709, appendix A, strength 1.
 
@@ -203,8 +211,8 @@ def augmentation(size: int) -> nn.Module:
     try:
         from torchvision.transforms import v2
     except ImportError as error:
-        raise ConfigError("random views need `pip install ctrbench[pixels]`.") from error
-    kernel = size // 10 | 1  # an odd tenth
+        raise ConfigError("random views require `pip install ctrbench[pixels]`.") from error
+    kernel = size // 10 | 1  # a tenth of the size, odd
     return v2.Compose(
         [
             v2.RandomResizedCrop(size, antialias=True),

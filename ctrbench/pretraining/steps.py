@@ -1,8 +1,8 @@
-"""One step of pre-training: encode, loss, gradient, also of batches that do not fit at once.
+"""One step of pre-training with gradient caching for batches that exceed memory.
 
-A batch's images are encoded in parts without a gradient; the loss's gradient with regard to the
-vectors is taken; then each part is encoded again and passed its share of it. The sum is the
-gradient of the whole batch, in the memory of one part.
+The images of a batch are encoded in parts without gradient. The gradient of the loss with respect
+to the vectors is computed. Then each part is encoded again and receives its share of this gradient.
+The sum is the gradient of the whole batch, in the memory of one part.
 
 Source: Gao et al. 2021, arXiv:2101.06983.
 """
@@ -27,10 +27,10 @@ from ctrbench.seeding import scoped_torch_seed
 
 @dataclass(frozen=True)
 class Step:
-    """Takes gradients; what is random in it depends on the seed and on the step's number alone.
+    """Computes gradients; all random numbers depend only on the seed and the number of the step.
 
-    An item's views do not depend on the part or the process that it falls to. What a network draws
-    itself (dropout, `swin_t`'s dropped layers) does: it is drawn for a part at once.
+    The views of an item do not depend on its part or process. Random numbers inside a network
+    (dropout, stochastic depth of `swin_t`) do, since they are drawn once per part.
     """
 
     method: PretrainMethod
@@ -41,7 +41,13 @@ class Step:
     layers: nn.ModuleDict
 
     def gradients(self, batch: Any, number: int, scaler: torch.amp.GradScaler) -> dict[str, float]:
-        """Add the step's gradients to all parameters; returns the terms of the global loss."""
+        """Add the gradients of a step to all parameters; return the terms of the global loss.
+
+        Args:
+            batch: the batch of this process.
+            number: the number of the step.
+            scaler: scales the loss in float16.
+        """
         parts = list(self._parts(batch.item_id))
         if len(parts) == 1:
             vectors = self._encode(*parts[0], number)
@@ -66,15 +72,15 @@ class Step:
         return self.method.loss(self.layers, views, batch, self.across)
 
     def _parts(self, item_id: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
-        """View, place and items of each part, one view after the other."""
+        """Yield view, position and items of each part, view by view."""
         most = self.settings.images_at_once
         for view in range(2 if self.method.augmented else 1):
             for rows in blocks(max(len(item_id), 1), most):
                 yield view, rows.start, item_id[rows]
 
     def _encode(self, view: int, place: int, item_id: np.ndarray, number: int) -> Tensor:
-        """(n, D); the same for the same arguments."""
-        if not len(item_id):  # not every network takes an empty batch
+        """Return the vectors of a part, (n, D); deterministic in its arguments."""
+        if not len(item_id):  # some networks reject an empty batch
             width, device = self.settings.width, self.settings.device
             return torch.zeros(0, width, device=device, requires_grad=True)
         seed, name = self.settings.seed, (number, self.across.rank, view, place)
@@ -89,10 +95,10 @@ class Step:
 
 
 def learned(*modules: nn.Module) -> list[nn.Parameter]:
-    """The parameters that have a gradient."""
+    """Return the trainable parameters of modules."""
     return [one for module in modules for one in module.parameters() if one.requires_grad]
 
 
 def sum_of(terms: dict[str, Tensor]) -> Tensor:
-    """The loss."""
+    """Return the sum of the terms, the loss."""
     return torch.stack(list(terms.values())).sum()

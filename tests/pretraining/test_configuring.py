@@ -26,16 +26,16 @@ def test_a_grid_names_its_points():
         ("training.batch_size=1000000000000", "batch_size: must be at most 1048576"),
         ("training.epochs=true", r"epochs: must be a whole number \(given: True\)"),
         ("training.learning_rate=1e300", "learning_rate: must be at most 100"),
-        ("training.epochs=[1, 1]", "is a grid with a value twice"),
+        ("training.epochs=[1, 1]", r"\[1, 1\]"),
         (
             "training.epochs=[" + ",".join(map(str, range(1, 102))) + "]",
-            "span 101 versions, .* 100",
+            "101 versions, .* 100",
         ),
         ("training.history=100000", "history: must be at most 1000"),
         ("training.shown=1001", "shown: must be at most 1000"),
-        ("training.device=nonsense", "'nonsense' is none that torch knows; write cpu"),
-        ("training.device=meta", "'meta' is not to be had here"),
-        ("training.device=cuda:99", r"'cuda:99' is not to be had here: torch finds \d+ devices"),
+        ("training.device=nonsense", "'nonsense'"),
+        ("training.device=meta", "'meta'"),
+        ("training.device=cuda:99", r"'cuda:99'.* torch finds \d+ cuda devices"),
     ],
 )
 def test_settings_out_of_range(change, told):
@@ -46,7 +46,7 @@ def test_settings_out_of_range(change, told):
 def test_courier_without_any_term():
     off = [f"method.{term}=0" for term in ("contrast", "prediction", "sequence")]
     assert len(made("courier", *off[:2])) == 1
-    with pytest.raises(ConfigError, match="courier: one of contrast, prediction and sequence must"):
+    with pytest.raises(ConfigError, match=r"courier: .*contrast, prediction and sequence"):
         made("courier", *off)
 
 
@@ -54,13 +54,13 @@ def test_courier_without_any_term():
     "change", ["encoder.weights=/nope", "encoder.name=swin_t", "encoder.channels=[8, 16]"]
 )
 def test_an_encoder_where_there_is_none(change):
-    with pytest.raises(ConfigError, match=r"encoder \(\w+\) would do nothing: with --from-version"):
+    with pytest.raises(ConfigError, match=r"encoder \(\w+\) .*--from-version"):
         made("courier", change)
 
 
 @pytest.mark.parametrize("change", ["random_mask=true", "shown=3", "history=[3, 4]"])
 def test_lines_where_items_are_looked_at(change):
-    with pytest.raises(ConfigError, match=r"would do nothing: .* and clip looks at single items"):
+    with pytest.raises(ConfigError, match=r"training \(\w+\) .*clip"):
         made("clip", f"training.{change}")
     assert made("supervised", f"training.{change}")
 
@@ -69,9 +69,9 @@ def test_lines_where_items_are_looked_at(change):
     ("changes", "told"),
     [
         (["encoder.channels=[8, 12]"], "channels: must be a multiple of 8"),
-        (["encoder.channels=[8, 16]", "encoder.weights=EIGHT"], "do not fit Sequential"),
+        (["encoder.channels=[8, 16]", "encoder.weights=EIGHT"], "eight.pt do not fit Sequential"),
         (["method.temperature=[0.1, -1]"], "temperature: must be above 0"),
-        (["training.device=[cpu, nonsense]"], "none that torch knows"),
+        (["training.device=[cpu, nonsense]"], "'nonsense'"),
     ],
 )
 def test_every_point_of_a_grid_is_built_before_the_first_is_trained(changes, told, tmp_path):
@@ -83,5 +83,5 @@ def test_every_point_of_a_grid_is_built_before_the_first_is_trained(changes, tol
 
 
 def test_names_of_a_grid_that_will_not_do():
-    with pytest.raises(ConfigError, match="name 'made-text_modela/b' will not do"):
+    with pytest.raises(ConfigError, match="'made-text_modela/b'"):
         made("clip", "method.text_model=[null, a/b]")

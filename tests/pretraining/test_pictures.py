@@ -60,11 +60,11 @@ def test_what_is_transparent_lies_on_white_and_red_is_red():
     ("name", "told"),
     [
         ("truncated", "(?i)truncated"),
-        ("text", "no picture"),
-        ("huge", "too many"),
-        ("postscript", "no picture of .*JPEG, PNG"),
-        ("numbers", "grey of 32 bits has no fixed range"),
-        ("whole numbers", "grey of 32 bits has no fixed range"),
+        ("text", "not a picture"),
+        ("huge", "pixels"),
+        ("postscript", "JPEG, PNG"),
+        ("numbers", "32-bit"),
+        ("whole numbers", "32-bit"),
     ],
 )
 def test_what_is_no_usable_picture(name, told):
@@ -137,8 +137,8 @@ def test_a_data_sets_pictures(tmp_path):
 
 
 def test_none_can_be_decoded_or_none_is_there(tmp_path):
-    with pytest.raises(DataError, match=r"none of the 6 images of 'tiny' can be decoded"):
+    with pytest.raises(DataError, match=r" 6 images of 'tiny'"):
         open_pictures(stored(tmp_path, NOT_SHOWN), MANIFEST)
     without = MANIFEST.model_copy(update={"has_images": False})
-    with pytest.raises(DataError, match="has no images: import it with --images"):
+    with pytest.raises(DataError, match=r"'tiny' has no images.* --images"):
         open_pictures(Workspace(tmp_path), without)

@@ -1,6 +1,7 @@
-"""Networks that turn pictures into vectors, one file each; the file's name is the encoder's.
+"""Encoders: networks that turn pictures into vectors, one per file.
 
-An encoder is the one public subclass of `Encoder` in its file; its fields are its settings.
+The file name is the name of the encoder. An encoder is the only public subclass of `Encoder` in its
+file; its fields are its settings.
 """
 
 from ctrbench.pretraining.encoders._base import PACKAGE, Encoder, configured

@@ -20,16 +20,19 @@ PACKAGE = "ctrbench.pretraining.encoders"
 class Encoder(Frozen, ABC):
     """A network for pictures; its fields are its settings.
 
-    It must treat every picture by itself: no statistics of the batch, or a large batch could not be
-    encoded in parts.
+    It must process each picture independently, without batch statistics, so that a large batch can
+    be encoded in parts.
     """
 
     size: PositiveInt = 64  # pixels, height and width
-    weights: Path | None = None  # a file to start from, .safetensors or torch's; null: as drawn
+    weights: Path | None = None  # initial weights, .safetensors or a torch file; null: random
 
     @abstractmethod
     def build(self, width: int) -> nn.Module:
-        """(n, 3, size, size) normalised pictures -> (n, width), freshly drawn or from `weights`.
+        """Return a network that maps normalised pictures, (n, 3, size, size), to (n, width).
+
+        Args:
+            width: the width of the vectors, D.
 
         Raises:
             ConfigError: the weights do not fit, or a library is missing.
@@ -37,7 +40,11 @@ class Encoder(Frozen, ABC):
 
 
 def configured(name: str, settings: dict[str, Any]) -> Encoder:
-    """The encoder of that name with these settings.
+    """Return an encoder with its settings.
+
+    Args:
+        name: the name of the encoder.
+        settings: value by field.
 
     Raises:
         UnknownNameError: no encoder has this name.

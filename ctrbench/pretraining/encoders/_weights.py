@@ -1,4 +1,4 @@
-"""Read a file of weights without running anything that it holds."""
+"""Reads a file of weights without executing code from it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ctrbench.errors import ConfigError
 
 
 def load_weights(network: nn.Module, path: Path, apart: tuple[str, ...] = ()) -> None:
-    """Fill a network from a file.
+    """Load weights from a file into a network.
 
     Args:
-        network: filled in place.
-        path: .safetensors, or a dictionary of tensors that torch saved.
-        apart: prefixes of names that the file may lack, or hold in another shape.
+        network: the network, modified in place.
+        path: a .safetensors file, or a dictionary of tensors saved by torch.
+        apart: prefixes of tensors that the file may lack or have in another shape.
 
     Raises:
-        ConfigError: the file is missing or damaged, or does not fit.
+        ConfigError: the file is missing or damaged, or does not fit the network.
     """
     found, own = _read(path), network.state_dict()
     needed = {name for name in own if not name.startswith(apart)}
@@ -44,18 +44,18 @@ def _read(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     if not path.is_file():
-        raise ConfigError(f"no weights file {path}.")
+        raise ConfigError(f"no weights file {path}; give the path of an existing file.")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, EOFError, ValueError, OSError) as error:
         raise ConfigError(f"weights {path} are damaged: {str(error).splitlines()[0]}") from error
-    except Exception as error:  # an unpickler's refusal, of whatever class
+    except Exception as error:  # unpicklers raise various classes
         raise ConfigError(
-            f"weights {path} hold more than tensors and are not loaded; save a plain state_dict, "
-            "best as .safetensors."
+            f"weights {path} contain objects other than tensors and are not loaded; save a plain "
+            "state_dict, preferably as .safetensors."
         ) from error
     if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
-        raise ConfigError(f"weights {path} must hold a dictionary of tensors (a state_dict).")
+        raise ConfigError(f"weights {path} must contain a dictionary of tensors (a state_dict).")
     return found

@@ -1,4 +1,4 @@
-"""`small`: a convolutional network for pictures of 64 px, fast enough for a CPU."""
+"""`small`: a convolutional network for 64 px pictures, fast enough for a CPU."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Small(Encoder):
-    """Four 3 x 3 convolutions, each halving height and width and doubling the channels.
+    """Four 3 x 3 convolutions; each halves height and width and doubles the channels.
 
-    About 30 MFLOP a picture of 64 px forward with 32 channels. Group normalisation: of a picture by
-    itself.
+    The forward pass costs about 30 MFLOP per 64 px picture with 32 channels. Group normalisation
+    keeps pictures independent of each other.
     """
 
     channels: Annotated[PositiveInt, Field(multiple_of=8)] = 32  # of the first layer

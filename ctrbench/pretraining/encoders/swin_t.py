@@ -1,4 +1,4 @@
-"""`swin_t`: the Swin transformer of torchvision with a new linear layer at its end."""
+"""`swin_t`: the Swin Transformer of torchvision with a new final linear layer."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class SwinT(Encoder):
-    """As COURIER and the methods it was compared with use it.
+    """Swin-T, as used by COURIER and its reference methods.
 
     Source: Liu et al. 2021, arXiv:2103.14030; COURIER (arXiv:2306.05001), appendix 4.1.
     """
 
     size: PositiveInt = 224
-    download: bool = False  # start from torchvision's ImageNet weights; needs a network
-    checkpointing: bool = True  # attention is computed again in the backward pass: less memory
+    download: bool = False  # start from the ImageNet weights of torchvision
+    checkpointing: bool = True  # recompute attention in the backward pass to save memory
 
     @model_validator(mode="after")
     def _starts_from_one_place(self) -> SwinT:
@@ -38,12 +38,13 @@ class SwinT(Encoder):
         try:
             from torchvision.models import Swin_T_Weights, swin_t
         except ImportError as error:
-            raise ConfigError("encoder swin_t needs `pip install ctrbench[pixels]`.") from error
+            raise ConfigError("encoder swin_t requires `pip install ctrbench[pixels]`.") from error
         try:
             network = swin_t(weights=Swin_T_Weights.DEFAULT if self.download else None)
         except OSError as error:
             raise ConfigError(
-                f"the weights of swin_t cannot be downloaded ({error}); give them as a file."
+                f"the weights of swin_t cannot be downloaded ({error}); give a file by "
+                "encoder.weights."
             ) from error
         if self.weights is not None:
             load_weights(network, self.weights, apart=("head.",))
@@ -56,7 +57,7 @@ class SwinT(Encoder):
 
 
 def _computed_again(attention: Any) -> nn.Module:
-    """The same layer, which keeps its input alone (Chen et al. 2016, arXiv:1604.06174)."""
+    """Return the layer with activation checkpointing (Chen et al. 2016, arXiv:1604.06174)."""
     from torch import nn
     from torch.utils.checkpoint import checkpoint
 

@@ -1,9 +1,9 @@
-"""Where image vectors come from: one way to train an image encoder per file, its name the method's.
+"""Pre-training methods: ways to train an image encoder, one per file.
 
-A method is the one public subclass of `PretrainMethod` in its file. Its fields are its settings. It
-says what a training sample is (a line of a user's log, or an item), which layers it learns beside
-the encoder, and its loss on encoded images. The loop, the encoders and the files are not its
-concern.
+The file name is the name of the method. A method is the only public subclass of `PretrainMethod` in
+its file; its fields are its settings. It defines the training samples (lines of a log, or items),
+the layers that it trains beside the encoder, and the loss on encoded images. It does not depend on
+the training loop, the encoders or files.
 """
 
 from ctrbench.pretraining.methods._base import (

@@ -1,7 +1,7 @@
 """The contract of a pre-training method.
 
-Shapes: U distinct images of a batch, D vector width, L lines, P shown and H history images a line,
-S sequence targets. An index of -1 is a place without an image.
+Shapes: U distinct images of a batch, D vector width, L lines, P shown and H history images per
+line, S sequence targets. An index of -1 represents a missing image.
 """
 
 from __future__ import annotations
@@ -26,57 +26,61 @@ PACKAGE = "ctrbench.pretraining.methods"
 
 @dataclass(frozen=True)
 class LineBatch:
-    """Lines of users' logs: what was shown and clicked, and the clicks before the first of it."""
+    """Lines of the log: shown items, clicks on them, and the clicks before the line."""
 
-    item_id: np.ndarray  # (U,) distinct items, those whose images are encoded
+    item_id: np.ndarray  # (U,) distinct items to encode
     shown: Tensor  # (L, P) int64, index into the distinct items
     click: Tensor  # (L, P) bool
     history: Tensor  # (L, H) int64, oldest first
-    target: Tensor  # (S,) int64: a click, each of the period once
-    earlier: Tensor  # (S, H) int64: the clicks strictly before it
+    target: Tensor  # (S,) int64: clicks, each click of the period once
+    earlier: Tensor  # (S, H) int64: the clicks strictly before the target
 
 
 @dataclass(frozen=True)
 class ItemBatch:
-    """Items, each once."""
+    """Distinct items."""
 
     item_id: np.ndarray  # (U,)
 
 
 class PretrainMethod(Frozen, ABC):
-    """A way to train an image encoder; its fields are its settings."""
+    """A method to train an image encoder; its fields are its settings."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
     samples: ClassVar[Literal["lines", "items"]] = "items"
-    augmented: ClassVar[bool] = False  # True: each image is seen in two random views; needs pixels
-    titled: ClassVar[bool] = False  # True: needs the items' titles
+    augmented: ClassVar[bool] = False  # True: two random views per image; requires pictures
+    titled: ClassVar[bool] = False  # True: requires titles
 
     @abstractmethod
     def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
-        """What is learned beside the encoder; none of it is kept.
+        """Return the layers that are trained beside the encoder and then discarded.
 
         Args:
-            width: D.
-            titles: of every item by item_id, "" where there is none; only where `titled`.
+            width: the width of the vectors, D.
+            titles: the title of each item by item_id, "" if missing; None unless `titled`.
         """
 
     @abstractmethod
     def loss(
         self, layers: nn.ModuleDict, vectors: Tensor, batch: Any, across: Processes
     ) -> dict[str, Tensor]:
-        """The terms of the loss, to be added up; each this process's part of the global mean.
+        """Return the terms of the loss: the share of this process in each global mean.
 
         Args:
-            layers: as made by `layers`.
-            vectors: (views, U, D) encoded images of the batch; one view unless `augmented`.
-            batch: of the kind that `samples` says; empty where another process has all of it.
+            layers: the layers that `layers` created.
+            vectors: (views, U, D) float32, the encoded images; one view unless `augmented`.
+            batch: a `LineBatch` or `ItemBatch`, depending on `samples`; possibly empty.
             across: the processes that share the global batch.
         """
 
 
 def configured(method: str, settings: dict[str, Any]) -> PretrainMethod:
-    """The method of that name with these settings.
+    """Return a method with its settings.
+
+    Args:
+        method: the name of the method.
+        settings: value by field.
 
     Raises:
         UnknownNameError: no method has this name.

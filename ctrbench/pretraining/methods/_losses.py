@@ -1,4 +1,4 @@
-"""Contrastive losses over the global batch; every function takes plain tensors.
+"""Contrastive losses over the global batch, on plain tensors.
 
 Shapes: N candidates and M queries of this process, D vector width.
 """
@@ -20,23 +20,23 @@ def info_nce(
     temperature: float,
     across: Processes,
 ) -> Tensor:
-    """Mean over all queries of `-log softmax(q . c / temperature)` at the positive candidate.
+    """Return the mean over queries of `-log softmax(q . c / temperature)` at the positive.
 
-    The softmax runs over the candidates of all processes. Those that show the positive's own item
-    are left out of it, for they are no negatives. Both sides are scaled to length one.
-
-    Source: van den Oord et al. 2018, arXiv:1807.03748, equation 4.
+    The softmax runs over the candidates of all processes, except other candidates that show the
+    item of the positive. Queries and candidates are normalised to length one.
 
     Args:
-        queries: (M, D).
-        candidates: (N, D).
-        item: (N,) int64, the item that each candidate shows.
-        positive: (M,) int64, the place of each query's own candidate.
+        queries: (M, D) float32.
+        candidates: (N, D) float32.
+        item: (N,) int64, the item of each candidate.
+        positive: (M,) int64, the index of the positive candidate of each query.
         temperature: > 0.
         across: the processes that share the batch.
 
     Returns:
-        This process's part of the mean; 0 where no process has a query.
+        The share of this process in the mean; 0 if no process has a query.
+
+    Source: van den Oord et al. 2018, arXiv:1807.03748, equation 4.
     """
     total = max(across.total(len(queries)), 1)
     everything, items = across.gather(_unit(candidates)), across.gather(item)
@@ -48,15 +48,18 @@ def info_nce(
 
 
 def nt_xent(one: Tensor, two: Tensor, temperature: float, across: Processes) -> Tensor:
-    """SimCLR's loss: each view is to find the other view of its image among all other views.
-
-    Source: Chen et al. 2020, arXiv:2002.05709, equation 1.
+    """Return the loss of SimCLR, in which each view identifies the other view of its image.
 
     Args:
-        one: (N, D), first views.
-        two: (N, D), second views of the same images.
+        one: (N, D) float32, first views.
+        two: (N, D) float32, second views of the same images.
         temperature: > 0.
         across: the processes that share the batch.
+
+    Returns:
+        The share of this process in the mean over all views.
+
+    Source: Chen et al. 2020, arXiv:2002.05709, equation 1.
     """
     count = len(one)
     views = _unit(torch.cat([one, two]))  # (2N, D)
@@ -71,24 +74,34 @@ def nt_xent(one: Tensor, two: Tensor, temperature: float, across: Processes) -> 
 
 
 def mean_over_all(values: Tensor, across: Processes) -> Tensor:
-    """This process's part of the mean of (n,) values over all processes; 0 where there is none."""
+    """Return the share of this process in the mean over all processes; 0 without values.
+
+    Args:
+        values: (n,) float32.
+        across: the processes that share the batch.
+    """
     return values.sum() / max(across.total(len(values)), 1)
 
 
 def cosines(one: Tensor, two: Tensor) -> Tensor:
-    """(n,) cosines of (n, D) vectors, row by row; 0 where one is zero."""
+    """Return the row-wise cosines, (n,) float32; 0 if a vector is zero.
+
+    Args:
+        one: (n, D) float.
+        two: (n, D) float.
+    """
     return F.cosine_similarity(_in_range(one), _in_range(two))
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    """(n, D) of length one."""
+    """Return the vectors normalised to length one, (n, D)."""
     return F.normalize(_in_range(vectors), dim=1)
 
 
 def _in_range(vectors: Tensor) -> Tensor:
-    """(n, D) scaled by powers of two, so that no square vanishes or overflows and no digit is lost.
+    """Return vectors scaled by powers of two, so that squares neither underflow nor overflow.
 
-    At least float32: half precision cannot hold the norm of many vectors.
+    The result is at least float32, because float16 cannot represent the norm of many vectors.
     """
     vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
     exponent = torch.frexp(vectors.detach().abs().amax(dim=1, keepdim=True)).exponent

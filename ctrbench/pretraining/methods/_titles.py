@@ -1,6 +1,6 @@
-"""Titles as vectors: a bag of words that is trained, or a model from a folder.
+"""Encoders of titles: a trainable bag of words, or a model from a local folder.
 
-Nothing is fetched from a network: what a folder lacks is an error.
+No file is downloaded: a missing file in a folder is an error.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from ctrbench.errors import ConfigError
 
-BUCKETS = 1 << 15  # rows of the table that words and their parts share
-PART = 3  # letters; parts let unlike forms of a word, and languages without spaces, share
-LONGEST = 64  # tokens of a title that a language model reads
+BUCKETS = 1 << 15  # rows of the table for words and letter triples
+PART = 3  # letters per part of a word
+LONGEST = 64  # largest number of tokens of a title
 
 
 class BagOfWords(nn.Module):
-    """The mean over a title's words and letter triples, each a row of a table, then linear.
+    """The mean of the embeddings of words and letter triples, and a linear layer.
 
     Source: Joulin et al. 2017, arXiv:1607.01759, with parts of words hashed into buckets.
     """
@@ -36,7 +36,7 @@ class BagOfWords(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, item: Tensor) -> Tensor:
-        """(n,) item ids -> (n, D)."""
+        """Map (n,) item ids to (n, D)."""
         start, tokens = self.get_buffer("start"), self.get_buffer("tokens")
         lengths = start[item + 1] - start[item]
         row = torch.repeat_interleave(torch.arange(len(item), device=item.device), lengths)
@@ -46,27 +46,32 @@ class BagOfWords(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """The mean over the last states of a Hugging Face encoder, then linear; trained along."""
+    """The mean of the last states of a trainable Hugging Face encoder, and a linear layer."""
 
     def __init__(self, titles: list[str], width: int, folder: Path) -> None:
-        """Load it, and split the titles into its tokens.
+        """Load the model and tokenise the titles.
+
+        Args:
+            titles: the title of each item.
+            width: the width of the output.
+            folder: the folder of the model.
 
         Raises:
-            ConfigError: transformers is not installed, or the folder holds no such model.
+            ConfigError: transformers is not installed, or the folder contains no such model.
         """
         super().__init__()
         try:
             from transformers import AutoModel, AutoTokenizer
         except ImportError as error:
-            raise ConfigError("text_model needs `pip install ctrbench[text]`.") from error
+            raise ConfigError("text_model requires `pip install ctrbench[text]`.") from error
         local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(folder), **local)
             self.model = AutoModel.from_pretrained(str(folder), use_safetensors=True, **local)
         except (OSError, ValueError) as error:
-            told = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0]
             raise ConfigError(
-                f"text_model {folder} holds no encoder with its tokenizer as safetensors: {told}"
+                f"text_model {folder} contains no encoder with tokenizer as safetensors: {reason}"
             ) from error
         split = tokenizer(
             titles, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
@@ -76,7 +81,7 @@ class LanguageModel(nn.Module):
         self.out = nn.Linear(self.model.config.hidden_size, width)
 
     def forward(self, item: Tensor) -> Tensor:
-        """(n,) item ids -> (n, D)."""
+        """Map (n,) item ids to (n, D)."""
         mask = self.get_buffer("mask")[item]
         longest = int(mask.sum(dim=1).max())
         mask, tokens = mask[:, :longest], self.get_buffer("tokens")[item, :longest]
@@ -86,10 +91,15 @@ class LanguageModel(nn.Module):
 
 
 class SentenceEncoder(nn.Module):
-    """The vectors of a sentence-transformers model as they are, then linear; this is trained."""
+    """Frozen vectors of a sentence-transformers model, and a trainable linear layer."""
 
     def __init__(self, titles: list[str], width: int, folder: Path) -> None:
-        """Load it, and encode every title once.
+        """Load the model and encode every title once.
+
+        Args:
+            titles: the title of each item.
+            width: the width of the output.
+            folder: the folder of the model.
 
         Raises:
             ConfigError: sentence-transformers is not installed, or cannot load the folder.
@@ -101,39 +111,44 @@ class SentenceEncoder(nn.Module):
             )
         except ImportError as error:
             raise ConfigError(
-                f"text_model {folder} holds a model of sentence-transformers (modules.json); it "
-                "needs `pip install sentence-transformers`."
+                f"text_model {folder} contains a sentence-transformers model (modules.json), which "
+                "requires `pip install sentence-transformers`."
             ) from error
         local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         safe = {"use_safetensors": True}
         try:
             model = SentenceTransformer(str(folder), device="cpu", model_kwargs=safe, **local)
         except (OSError, ValueError, KeyError) as error:
-            told = (str(error).splitlines() or [repr(error)])[0]
+            reason = (str(error).splitlines() or [repr(error)])[0]
             raise ConfigError(
-                f"text_model {folder} is no whole model of sentence-transformers: {told}"
+                f"text_model {folder} is not a complete sentence-transformers model: {reason}"
             ) from error
         found = torch.from_numpy(model.encode(titles, show_progress_bar=False)).float()
         self.register_buffer("sentences", found, persistent=False)  # (V, E)
         self.out = nn.Linear(found.shape[1], width)
 
     def forward(self, item: Tensor) -> Tensor:
-        """(n,) item ids -> (n, D)."""
+        """Map (n,) item ids to (n, D)."""
         return self.out(self.get_buffer("sentences")[item])
 
 
 def from_folder(titles: list[str], width: int, folder: Path) -> nn.Module:
-    """The model in a folder: of sentence-transformers by its modules.json, else of transformers.
+    """Return the model in a folder: sentence-transformers with modules.json, else transformers.
+
+    Args:
+        titles: the title of each item.
+        width: the width of the output.
+        folder: the folder of the model.
 
     Raises:
-        ConfigError: a library is missing, or the folder holds no such model.
+        ConfigError: a library is missing, or the folder contains no such model.
     """
     kind = SentenceEncoder if (folder / "modules.json").is_file() else LanguageModel
     return kind(titles, width, folder)
 
 
 def _tokens(title: str) -> list[int]:
-    """Buckets of the words and of their letter triples.
+    """Return the buckets of the words and of their letter triples.
 
     >>> len(_tokens("Red dress"))
     10

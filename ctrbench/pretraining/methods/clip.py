@@ -1,4 +1,4 @@
-"""`clip`: an image is to find its title among all titles, and the title its image."""
+"""`clip`: contrastive learning of images and titles."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ if TYPE_CHECKING:
 
 
 class Clip(PretrainMethod):
-    """Contrast of images and titles.
+    """Each image identifies its title among all titles, and each title its image.
 
-    Source: Radford et al. 2021, arXiv:2103.00020, figure 3; the temperature is set, not learned, as
-    in COURIER's comparison. Items with the same title are all told apart, as there.
+    Titles are encoded by a trainable bag of words, or by the model in the folder `text_model`: a
+    trainable Hugging Face encoder, or a frozen sentence encoder (a folder with modules.json,
+    requires sentence-transformers) with a linear layer. No weights are downloaded.
 
-    Titles are read by a bag of words that is trained, or by the model in the folder `text_model`: a
-    Hugging Face encoder, trained along, or a sentence encoder (a folder with modules.json; needs
-    sentence-transformers), kept as it is below a linear layer. No weights are ever fetched.
+    Source: Radford et al. 2021, arXiv:2103.00020, figure 3. Items with equal titles are negatives
+    of each other, as in the paper. Differs from the paper: the temperature is a setting, as in the
+    comparison by COURIER.
     """
 
     titled: ClassVar[bool] = True
 
     temperature: PositiveFloat = 0.1
-    text_model: Path | None = None  # folder of an encoder; null: a bag of words
+    text_model: Path | None = None  # folder of a text encoder; null: a bag of words
 
     def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
         """See `PretrainMethod`."""
@@ -50,7 +51,7 @@ class Clip(PretrainMethod):
 
         (images,) = vectors
         item = torch.from_numpy(batch.item_id).to(images.device)
-        texts = layers["text"](item) if len(item) else images  # a language model needs a title
+        texts = layers["text"](item) if len(item) else images  # language models reject no titles
         own = torch.arange(len(item), device=images.device)
         to_text = info_nce(images, texts, item, own, self.temperature, across)
         to_image = info_nce(texts, images, item, own, self.temperature, across)

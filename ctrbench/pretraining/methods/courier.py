@@ -1,4 +1,4 @@
-"""`courier`: the shown image is reconstructed from the clicked ones, and has to be recognised."""
+"""`courier`: reconstructs shown images from previously clicked ones (contrastive)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ if TYPE_CHECKING:
 class Courier(PretrainMethod):
     """Contrastive user intention reconstruction.
 
-    Three terms: the reconstruction of a clicked image is to be nearest to that image among all that
-    were shown (`contrast`); image and reconstruction are to tell clicks from non-clicks
-    (`prediction`); each click is to be reconstructed from those before it, among all clicks
-    (`sequence`).
+    The loss has three terms. `contrast`: the reconstruction of a clicked image identifies this
+    image among all shown images. `prediction`: image and reconstruction predict the click.
+    `sequence`: the reconstruction from the clicks before a click identifies it among all clicks.
 
-    Source: Yang et al. 2023, arXiv:2306.05001, section 3 and appendix. Departs from the released
-    code, which divides the sequence term's cosines by 20 instead of 0.05, attends to padding and
-    keeps it among the negatives.
+    Source: Yang et al. 2023, arXiv:2306.05001, section 3 and appendix. Differs from the released
+    code, which divides the cosines of the sequence term by 20 instead of 0.05, attends to padding
+    and uses padding as negatives.
     """
 
     samples: ClassVar[Literal["lines", "items"]] = "lines"
@@ -33,9 +32,9 @@ class Courier(PretrainMethod):
     contrast: NonNegativeFloat = 1.0  # weight of the term
     prediction: NonNegativeFloat = 1.0
     sequence: NonNegativeFloat = 1.0
-    negatives: bool = True  # False: reconstructions are only drawn to their images, and collapse
-    query: Literal["target", "token"] = "target"  # token: self-attention, blind to the target
-    projection: bool = False  # losses see an MLP's output, which is not kept
+    negatives: bool = True  # False: cosine loss without negatives, which collapses
+    query: Literal["target", "token"] = "target"  # token: learned, independent of the target
+    projection: bool = False  # compute losses on the output of an MLP, which is discarded
 
     @model_validator(mode="after")
     def _learns_something(self) -> Courier:
@@ -45,8 +44,7 @@ class Courier(PretrainMethod):
 
     def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
         """See `PretrainMethod`."""
-        from ctrbench.pretraining.methods._heads import mlp
-        from ctrbench.pretraining.methods._reconstruction import Reconstruction
+        from ctrbench.pretraining.methods._layers import Reconstruction, mlp
 
         found: dict[str, nn.Module] = {"reconstruction": Reconstruction(width, self.query)}
         if self.prediction:
@@ -96,7 +94,7 @@ class Courier(PretrainMethod):
     def _recognised(
         self, made: Tensor, images: Tensor, item: Tensor, own: Tensor, across: Processes
     ) -> Tensor:
-        """How well reconstructions (M, D) find their own among the images (N, D)."""
+        """Return the loss of identifying the images (N, D) of reconstructions (M, D)."""
         from ctrbench.pretraining.methods._losses import cosines, info_nce, mean_over_all
 
         if self.negatives:

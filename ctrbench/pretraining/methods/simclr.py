@@ -1,4 +1,4 @@
-"""`simclr`: two random views of an image are to find each other among all others."""
+"""`simclr`: contrastive learning of two random views of each image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SimClr(PretrainMethod):
-    """Contrast of views, on a projection that is not kept.
+    """Each view identifies the other view of its image, on a projection that is discarded.
 
     Source: Chen et al. 2020, arXiv:2002.05709.
     """
@@ -27,7 +27,7 @@ class SimClr(PretrainMethod):
 
     def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
         """See `PretrainMethod`."""
-        from ctrbench.pretraining.methods._heads import mlp
+        from ctrbench.pretraining.methods._layers import mlp
 
         return {"projection": mlp(width, width, width)} if self.projection else {}
 

@@ -1,4 +1,4 @@
-"""`simsiam`: each view of an image predicts the other; no negatives."""
+"""`simsiam`: each view of an image predicts the other view, without negatives."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 class SimSiam(PretrainMethod):
-    """A predictor on one side, no gradient on the other: that alone keeps it from collapsing.
+    """Predicts one view from the other; a stopped gradient prevents collapse.
 
-    Source: Chen and He 2021, arXiv:2011.10566, algorithm 1 and section 3 (baseline settings); the
-    projection's last layer is normalised without scale and shift.
+    Source: Chen and He 2021, arXiv:2011.10566, algorithm 1 and section 3 (baseline settings). The
+    batch normalisation of the last projection layer has no scale and shift.
     """
 
     augmented: ClassVar[bool] = True
 
     bottleneck: PositiveInt = 64  # of the predictor
-    stop_gradient: bool = True  # False: it collapses
+    stop_gradient: bool = True  # False: vectors collapse
 
     def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
         """See `PretrainMethod`."""
         from ctrbench.distributed import BatchNorm
-        from ctrbench.pretraining.methods._heads import mlp
+        from ctrbench.pretraining.methods._layers import mlp
 
         projection = mlp(width, width, width, width, normalised=True)
         projection.append(BatchNorm(width, affine=False))

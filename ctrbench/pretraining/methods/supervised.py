@@ -1,4 +1,4 @@
-"""`supervised`: predict clicks through the image encoder, the naive reference."""
+"""`supervised`: click prediction through the image encoder, as a simple reference."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class Supervised(PretrainMethod):
-    """An MLP on the shown image, the mean of the clicked ones, and their product."""
+    """Predicts clicks by an MLP on the shown image, the mean clicked image and their product."""
 
     samples: ClassVar[Literal["lines", "items"]] = "lines"
 
     def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
         """See `PretrainMethod`."""
-        from ctrbench.pretraining.methods._heads import mlp
+        from ctrbench.pretraining.methods._layers import mlp
 
         return {"click": mlp(3 * width, width, 1)}
 

