@@ -113,7 +113,7 @@ class BenchmarkFile(Frozen):
     seeds: Seeds
     headline: Literal["gauc", "auc"] = "gauc"  # the metric a table shows first, and judges by
     margin: Points = "0.05pp"  # a loss below it does not matter
-    effect: Effect | None = None  # the smallest gain worth knowing of; tables say if it can hide
+    effect: Effect | None = None  # the smallest effect of interest; tables compare the MDE with it
     repeat_baseline: bool = True  # A/A: train the first seed's baseline twice; nothing may differ
     controls: tuple[ControlRequest, ...] = ()
     slices: tuple[Slice, ...] = ()

@@ -142,7 +142,7 @@ def _controls(plan: TablePlan, arms: Arms, judged: Judged) -> str:
 
 
 def _wide(plan: TablePlan, arms: Arms, judged: Judged) -> str:
-    """Comparisons in which the effect that the file asks for could hide."""
+    """Warn of comparisons whose minimum detectable effect exceeds the requested effect."""
     if plan.effect is None:
         return ""
     found = list(_against_baseline(plan, arms, judged, control=False))
@@ -150,9 +150,9 @@ def _wide(plan: TablePlan, arms: Arms, judged: Judged) -> str:
     if not hidden:
         return ""
     return (
-        f"The effect asked for, {100 * plan.effect:g} pp of {NAMES[plan.headline]}, can hide in "
-        f"{len(hidden)} of {len(found)} comparisons with the baseline: what would be seen four "
-        f"times in five is {100 * min(hidden):.2f} to {100 * max(hidden):.2f} pp."
+        f"The requested effect, {100 * plan.effect:g} pp of {NAMES[plan.headline]}, is below the "
+        f"minimum detectable effect (MDE) of {len(hidden)} of {len(found)} comparisons with the "
+        f"baseline: their MDE is {100 * min(hidden):.2f} to {100 * max(hidden):.2f} pp."
     )
 
 

@@ -54,7 +54,7 @@ def describe(found: Compared, margin: float) -> str:
         )
     if inference.low <= 0 <= inference.high:
         smallest = 100 * inference.smallest_effect
-        lines.append(f"An effect below {smallest:.2f} pp can hide here.")
+        lines.append(f"Minimum detectable effect (power 80 %): {smallest:.2f} pp.")
     spread = inference.variance
     sources = ["user"] + ["item"] * spread.with_items + ["seed"] * (spread.seed_degrees > 0)
     lines.append(f"The 95 % confidence interval accounts for {joined(sources)} variance.")

@@ -13,10 +13,15 @@ def inferred(inference: Inference | None) -> dict[str, float | None]:
     """What is known of a delta; None where influence values are not stored."""
     if inference is None:
         names = ("low_pp", "high_pp", "p_value", "p_adjusted", "p_holm", "p_bh")
-        more = ("smallest_effect_pp", "variance_users", "variance_items", "variance_seeds")
+        more = (
+            "minimum_detectable_effect_pp",
+            "variance_users",
+            "variance_items",
+            "variance_seeds",
+        )
         more = (*more, "share_users", "share_items", "share_seeds")
-        more = (*more, "degrees_users", "degrees_items", "degrees_seeds", "worth_users")
-        more = (*more, "worth_items")
+        more = (*more, "degrees_users", "degrees_items", "degrees_seeds", "effective_users")
+        more = (*more, "effective_items")
         return dict.fromkeys((*names, *more))
     return {
         "low_pp": 100 * inference.low,
@@ -25,7 +30,7 @@ def inferred(inference: Inference | None) -> dict[str, float | None]:
         "p_adjusted": inference.p_adjusted,
         "p_holm": inference.p_holm,
         "p_bh": inference.p_bh,
-        "smallest_effect_pp": 100 * inference.smallest_effect,
+        "minimum_detectable_effect_pp": 100 * inference.smallest_effect,
         "variance_users": inference.variance.users,
         "variance_items": inference.variance.items if inference.variance.with_items else None,
         "variance_seeds": inference.variance.seeds,
@@ -33,8 +38,8 @@ def inferred(inference: Inference | None) -> dict[str, float | None]:
         "degrees_users": inference.variance.user_degrees,
         "degrees_items": _finite(inference.variance.item_degrees),
         "degrees_seeds": inference.variance.seed_degrees,
-        "worth_users": _finite(inference.worth),
-        "worth_items": _finite(inference.items_worth),
+        "effective_users": _finite(inference.worth),
+        "effective_items": _finite(inference.items_worth),
     }
 
 

@@ -8,7 +8,7 @@ from ctrbench.analysis.verdicts import VerdictLine
 HEAD = (
     "comparison",
     "verdict",
-    "can hide, pp",
+    "MDE, pp",
     "p",
     "p Holm",
     "p BH",

@@ -75,7 +75,7 @@ def test_verdicts_say_it_in_words_the_best_first(records):
     ]
     first, _, last = said.lines
     assert re.fullmatch(r"better: \+1\.00 pp, between \+0\.\d\d and \+1\.\d\d", first.verdict)
-    assert verdict_texts(first)[2] == "–"  # nothing can hide where the interval leaves zero out
+    assert verdict_texts(first)[2] == "–"  # no MDE where the interval excludes zero
     assert last.verdict.startswith("not decided: +0.03 pp, between -")
     assert float(verdict_texts(last)[2]) == pytest.approx(
         100 * last.inference.smallest_effect, abs=0.005
@@ -109,7 +109,7 @@ def test_bold_is_what_leaves_zero_out(records):
     assert "**+1.00 \\[" in render(table, "markdown")
     assert "\\mathbf{+1.00\\;[" in render(table, "latex")
     assert '"p_holm": 0.' in render(table, "json")
-    assert "smallest_effect_pp" in render(table, "csv").splitlines()[0]
+    assert "minimum_detectable_effect_pp" in render(table, "csv").splitlines()[0]
 
 
 def test_a_cell_without_influence_values_keeps_the_error_over_seeds(records):
