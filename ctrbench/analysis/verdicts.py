@@ -73,8 +73,9 @@ def _reading(plan: TablePlan) -> str:
     return (
         f"Better or worse: zero lies outside the range. No worse: a loss of {100 * plan.margin:g} "
         "pp or more does. MDE: the minimum detectable effect, the smallest that is detected with "
-        "a power of 80 %. p: of the line alone; Holm and BH (Benjamini-Hochberg): corrected for all lines. "
-        "Users / items / seeds: shares of the variance, each of which only more of its own shrink."
+        "a power of 80 %. p: of the line alone; Holm and BH (Benjamini-Hochberg): corrected for "
+        "all lines. Users / items / seeds: shares of the variance, each of which only more of its "
+        "own shrink."
     )
 
 

@@ -1,4 +1,4 @@
-"""The table in long form: one row per block, row and column, at full precision."""
+"""The rows that CSV and JSON share: one per block, row and column, at full precision."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from ctrbench.analysis.table import ComparisonTable
 from ctrbench.stats import Inference
 
 
+SOURCES = ("users", "items", "seeds")
+INFERRED = (
+    *("low_pp", "high_pp", "p_value", "p_adjusted", "p_holm", "p_bh"),
+    "minimum_detectable_effect_pp",
+    *(f"{what}_{source}" for what in ("variance", "share", "degrees") for source in SOURCES),
+    *("effective_users", "effective_items"),
+)
+
+
 def inferred(inference: Inference | None) -> dict[str, float | None]:
-    """What is known of a delta; None where influence values are not stored."""
+    """Return a delta's inference by column name; None where influence values are not stored."""
     if inference is None:
-        names = ("low_pp", "high_pp", "p_value", "p_adjusted", "p_holm", "p_bh")
-        more = (
-            "minimum_detectable_effect_pp",
-            "variance_users",
-            "variance_items",
-            "variance_seeds",
-        )
-        more = (*more, "share_users", "share_items", "share_seeds")
-        more = (*more, "degrees_users", "degrees_items", "degrees_seeds", "effective_users")
-        more = (*more, "effective_items")
-        return dict.fromkeys((*names, *more))
+        return dict.fromkeys(INFERRED)
     return {
         "low_pp": 100 * inference.low,
         "high_pp": 100 * inference.high,
@@ -48,7 +47,7 @@ def _finite(value: float) -> float | None:
 
 
 def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:
-    """Plain rows; None where there is no number."""
+    """Return one plain row per block, row and column; None marks a missing number."""
     notes = {note.mark: note.text for note in table.footnotes if note.mark.isdigit()}
     return [
         {
