@@ -1,4 +1,4 @@
-"""Where cells run."""
+"""WHERE cells run: local processes."""
 
 from ctrbench.executors.processes import Event, keep_freed_memory, return_freed_memory, run_tasks
 

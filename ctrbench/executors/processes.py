@@ -1,4 +1,4 @@
-"""Local processes, one per task: a task that dies takes no other with it."""
+"""Run each task in its own local process, so that a crash affects no other task."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from ctrbench.errors import CtrBenchError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, NEVER = -1, -3, 2**31 - 1  # of mallopt(3)
 LARGE_BLOCK = 1 << 20  # bytes
-POLL_S = 0.5  # how often a task that somebody else holds is looked at again
+POLL_S = 0.5  # interval at which tasks held by another run are checked again
 
 Work = Callable[[Any, Callable[[float], None]], Any]  # (task, progress) -> result
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a task."""
+    """A change of a task's state."""
 
     kind: Literal["progress", "done", "died"]
     task: Any
-    value: Any  # the share done, the result, or the reason of the death
+    value: Any  # the completed share, the result, or why the process died
 
 
 @dataclass
@@ -42,17 +42,17 @@ class _Running:
 def run_tasks(
     tasks: Iterable[Any], work: Work, jobs: int, free: Callable[[Any], bool], preload: list[str]
 ) -> Iterator[Event]:
-    """Run every task in a process of its own, `jobs` at once; yields what happens.
+    """Run every task in its own process, `jobs` at once, and yield events.
 
     Args:
-        tasks: picklable; started in this order.
-        work: a module-level function.
-        jobs: processes at once, at least 1.
-        free: whether a task may start now; one that may not is asked again later.
-        preload: modules to import once, before the processes are forked.
+        tasks: Picklable tasks, started in this order.
+        work: A module-level function that runs one task.
+        jobs: Number of concurrent processes, at least 1.
+        free: Returns whether a task may start now; a task that may not is checked again later.
+        preload: Modules to import once, before the processes are forked.
 
     Raises:
-        CtrBenchError: as raised by the work; the processes still running are ended.
+        CtrBenchError: `work` raised it; all running processes are terminated.
     """
     context = _context(preload)
     waiting, running = deque(tasks), dict[Connection, _Running]()
@@ -75,7 +75,7 @@ def run_tasks(
 
 
 def _context(preload: list[str]) -> Any:
-    """A server process that has imported the heavy libraries forks each child in milliseconds."""
+    """Return a context whose server imports heavy libraries once and forks in milliseconds."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -85,17 +85,18 @@ def _context(preload: list[str]) -> Any:
 
 
 def _start_server() -> None:
-    """Start it deaf to Ctrl-C, which a terminal sends to all processes: this one ends the others.
+    """Start the fork server so that it and its children ignore SIGINT.
 
-    What is ignored when a process starts stays ignored in it and in its children.
+    A terminal sends Ctrl-C to all processes, and this process terminates the children. A child
+    inherits the signals that its parent ignores.
     """
     if threading.current_thread() is not threading.main_thread():
-        return  # only the main thread may change how signals are met
-    answer = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return  # only the main thread may set signal handlers
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         forkserver.ensure_running()
     finally:
-        signal.signal(signal.SIGINT, answer)
+        signal.signal(signal.SIGINT, handler)
 
 
 def _next_free(waiting: deque[Any], free: Callable[[Any], bool]) -> Any | None:
@@ -116,7 +117,7 @@ def _receive(connection: Connection, running: dict[Connection, _Running]) -> Ite
     entry = running[connection]
     try:
         kind, value = connection.recv()
-    except (EOFError, OSError):  # a process killed while it was sending leaves half a message
+    except (EOFError, OSError):  # a process that is killed while it sends leaves a partial message
         entry.process.join()
         del running[connection]
         yield Event("died", entry.task, _cause_of_death(entry.process.exitcode))
@@ -134,13 +135,13 @@ def _receive(connection: Connection, running: dict[Connection, _Running]) -> Ite
 
 def _cause_of_death(exitcode: int) -> str:
     if exitcode == -9:
-        return "its process was killed (signal 9): most often the system ran out of memory"
+        return "its process was killed (signal 9); the most frequent cause is a lack of memory"
     how = f"signal {-exitcode}" if exitcode < 0 else f"exit code {exitcode}"
-    return f"its process ended by itself ({how})"
+    return f"its process ended unexpectedly ({how})"
 
 
 def _child(work: Work, task: Any, send: Connection) -> None:
-    """What a process does: one task, unless its parent dies first."""
+    """Run one task within a process; exit if the parent dies."""
     keep_freed_memory()
     _end_with_parent()
     try:
@@ -154,18 +155,18 @@ def _child(work: Work, task: Any, send: Connection) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc reuse freed memory instead of giving it back: saves 15 % of a cell's time.
+    """Make glibc reuse freed memory instead of returning it; saves 15 % of a cell's time.
 
-    Every batch frees and asks again for the same large blocks; each return costs page faults.
+    Every batch allocates and frees the same large blocks. Returning them causes page faults.
     """
     _set_allocator(map_from=NEVER, trim_from=NEVER)
 
 
 def return_freed_memory() -> None:
-    """Have glibc give large freed blocks back at once.
+    """Make glibc return large freed blocks to the system at once.
 
-    Where batches differ in size from step to step, blocks that are kept leave holes between them
-    that nothing fits: pre-training on pictures took four times the memory, for 6 % less time.
+    If batches differ in size, reused blocks fragment the heap: pre-training on pictures took four
+    times the memory, for 6 % less time.
     """
     _set_allocator(map_from=LARGE_BLOCK, trim_from=128 * LARGE_BLOCK)
 
@@ -180,7 +181,7 @@ def _set_allocator(map_from: int, trim_from: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """A run that was killed leaves no process behind that trains on unseen."""
+    """Exit when the parent dies, so that a killed run leaves no orphan process."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

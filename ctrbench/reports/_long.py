@@ -8,7 +8,6 @@ from typing import Any
 from ctrbench.analysis.table import ComparisonTable
 from ctrbench.stats import Inference
 
-
 SOURCES = ("users", "items", "seeds")
 INFERRED = (
     *("low_pp", "high_pp", "p_value", "p_adjusted", "p_holm", "p_bh"),

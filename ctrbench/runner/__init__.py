@@ -1,4 +1,4 @@
-"""Run one cell; run a matrix, leaving out the cells already stored."""
+"""Run single cells, and the cells of a matrix that are not stored yet."""
 
 from ctrbench.runner.run import (
     Observer,

@@ -1,4 +1,4 @@
-"""A cell's parts, made ready to train: what the mode prepared, packed batches, a drawn model."""
+"""Build everything that training a cell requires: prepared arrays, packed batches, the model."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from ctrbench.impressions.packing import Packer
     from ctrbench.models._base import Backbone
 
-PROBE_ROWS = 16  # impressions on which a new model learns the widths a mode injects
+PROBE_ROWS = 16  # impressions from which a new model infers the widths that a mode injects
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Of one cell."""
+    """The parts of one cell."""
 
     settings: ModelSettings
     training: TrainingSettings
@@ -36,13 +36,17 @@ class Parts:
 
 
 def build(workspace: Workspace, cell: Cell) -> Parts:
-    """Prepare the mode, or find it prepared; draw the model, on its device.
+    """Prepare the mode, or load its cached arrays, and initialise the model on its device.
+
+    Args:
+        workspace: The workspace of the data set.
+        cell: The cell to build.
 
     Raises:
-        ConfigError: the cell's settings cannot be read.
-        ContractError: the mode injects what the contract does not allow.
-        DataError: the mode cannot be prepared on these vectors.
-        StoreError: the cache cannot be written.
+        ConfigError: The cell's settings are invalid.
+        ContractError: The mode violates the injection contract.
+        DataError: The mode cannot be prepared on these vectors.
+        StoreError: The cache cannot be written.
     """
     import torch
 
@@ -64,7 +68,7 @@ def build(workspace: Workspace, cell: Cell) -> Parts:
 
 
 def baseline_of(cell: Cell) -> Cell:
-    """The cell's baseline: the same data, settings and seed, without images."""
+    """Return the cell's baseline: the same data, settings and seed, without images."""
     return cell.model_copy(
         update={
             "version": None,

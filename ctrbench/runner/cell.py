@@ -25,7 +25,7 @@ from ctrbench.runner.building import build
 from ctrbench.runner.measure import evaluate_period, slice_metrics, user_influences
 from ctrbench.runner.probes import probe_model, probe_predictions
 from ctrbench.runner.tracing import Recorder, trace
-from ctrbench.runner.warm_start import go_on, warm_state
+from ctrbench.runner.warm_start import resume, warm_state
 from ctrbench.schema import LOOPS, MODE_CODE, Cell, CellRecord
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.settings import TrainingSettings
@@ -54,11 +54,16 @@ class _Stopwatch:
 
 
 def cell_lock(workspace: Workspace, cell: Cell, wait: bool = False) -> AbstractContextManager[None]:
-    """Held by whoever trains the cell or changes its record.
+    """Return the lock that a process holds while it trains a cell or changes its record.
+
+    Args:
+        workspace: The workspace whose cache holds the lock file.
+        cell: The cell to lock.
+        wait: Wait for the current holder instead of failing at once.
 
     Raises:
-        filelock.Timeout: somebody holds it and `wait` is False.
-        StoreError: the workspace cannot be written.
+        filelock.Timeout: Another process holds the lock and `wait` is False.
+        StoreError: The workspace cannot be written.
     """
     return lock(workspace.cache / "locks" / f"cell-{cell.hash}.lock", wait)
 
@@ -72,13 +77,26 @@ def run_cell(
     retry_failed: bool = False,
     traced: bool = False,
 ) -> CellRecord | None:
-    """Train and store one cell, or store why it failed; None if another process is at it.
+    """Train and store one cell, or store why it failed.
 
-    A record that is there already is returned as it is, unless it failed and is to be retried, or
-    its trace is wanted and was not recorded: then it is trained once more, for the trace alone.
+    A stored record is returned unchanged, with two exceptions. A failed cell is trained again if
+    `retry_failed` is set. A cell without a trace is trained again if `traced` is set; only the
+    trace is stored then.
+
+    Args:
+        workspace: The workspace of the data set.
+        cell: The cell to train.
+        slices: Slices of the test period to measure.
+        environment: Library versions, commit and processor, for the record.
+        progress: Receives the completed share of the work, in [0, 1].
+        retry_failed: Train the cell again if its record is a failure.
+        traced: Record how the cell learns.
+
+    Returns:
+        The record; None if another process is training the cell.
 
     Raises:
-        StoreError: the result cannot be written; nothing is stored.
+        StoreError: The result cannot be written; nothing is stored.
     """
     store = Store(workspace)
     try:
@@ -86,7 +104,7 @@ def run_cell(
             stored = store.read(cell)
             if stored is not None and not is_missing(store, cell, retry_failed, traced):
                 return stored
-            if stored is not None and stored.status == "done":  # all but its trace is there
+            if stored is not None and stored.status == "done":  # only the trace is missing
                 with _one_thread():
                     _train(workspace, cell, (), progress, traced)
                 return stored
@@ -96,7 +114,17 @@ def run_cell(
 
 
 def is_missing(store: Store, cell: Cell, retry_failed: bool, traced: bool) -> bool:
-    """Whether a cell is to be trained: no record, a failed one to be tried again, no trace."""
+    """Return whether a cell must be trained.
+
+    Args:
+        store: The store of the workspace.
+        cell: The cell to look up.
+        retry_failed: Whether a failed record counts as missing.
+        traced: Whether a record without a trace counts as missing.
+
+    Raises:
+        StoreError: The stored record is damaged.
+    """
     record = store.read(cell)
     if record is None or record.status == "failed":
         return record is None or retry_failed
@@ -104,7 +132,13 @@ def is_missing(store: Store, cell: Cell, retry_failed: bool, traced: bool) -> bo
 
 
 def failed_record(cell: Cell, reason: str, environment: dict[str, str]) -> CellRecord:
-    """The record of a cell that did not come to an end."""
+    """Return the record of a cell whose training failed.
+
+    Args:
+        cell: The failed cell.
+        reason: Why it failed, as shown to the user.
+        environment: Library versions, commit and processor.
+    """
     return CellRecord(
         hash=cell.hash,
         cell=cell,
@@ -142,7 +176,7 @@ def _run(
         record = failed_record(cell, str(error), environment)
     except MemoryError:
         record = failed_record(cell, "out of memory; lower batch_size or --jobs", environment)
-    except Exception as error:  # our bug: keep its place, let the siblings go on
+    except Exception as error:  # our bug: store its traceback; the other cells continue
         place = traceback.format_exc(limit=-3)
         record = failed_record(cell, f"{type(error).__name__}: {error}\n{place}", environment)
     store.update(record)
@@ -164,8 +198,8 @@ def _train(
         model, packer, slots, training = parts.model, parts.packer, parts.slots, parts.training
         chosen = optimizers(model, training)
         if training.warm_start:
-            go_on(model, chosen, warm_state(workspace, cell))
-    with watch("train"), scoped_torch_seed(cell.seed, "training"):  # for modes that draw there
+            resume(model, chosen, warm_state(workspace, cell))
+    with watch("train"), scoped_torch_seed(cell.seed, "training"):  # modes may draw from torch
         recorder = Recorder(parts) if traced else None
         curve = fit(
             model,
@@ -223,8 +257,8 @@ def _train(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """A cell's protocol: every library computes on one thread, whatever the machine has."""
-    import faiss  # noqa: F401  # loaded before the limit, so that it holds for it as well
+    """Limit every library to one thread, as the protocol of a cell requires."""
+    import faiss  # noqa: F401  # imported first, so that the limit applies to it as well
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -238,7 +272,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _coverage(workspace: Workspace, cell: Cell, slots: HistorySlots) -> dict[str, float]:
-    """Shares of items, of test impressions, and of their history slots that have a vector."""
+    """Return the shares of items, test impressions and their history slots that have a vector."""
     if cell.version is None:
         return {}
     has_vector = embeddings.open_version(workspace, cell.dataset, cell.version).has_vector
@@ -253,16 +287,16 @@ def _coverage(workspace: Workspace, cell: Cell, slots: HistorySlots) -> dict[str
 
 
 def _as_trained(training: TrainingSettings, model: Backbone) -> dict[str, Any]:
-    """The settings, with what `table_optimizer: auto` came to where it is not the model's own."""
-    told = training.model_dump(mode="json")
+    """Return the training settings; names lazy Adam if `table_optimizer: auto` selected it."""
+    settings = training.model_dump(mode="json")
     if training.table_optimizer == "auto" and any(table.sparse for table in model.tables()):
-        told["table_optimizer"] = "lazy_adam"
-    return told
+        settings["table_optimizer"] = "lazy_adam"
+    return settings
 
 
 def _peak_memory_bytes() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak  # kilobytes but on macOS
+    return peak if sys.platform == "darwin" else 1024 * peak  # bytes on macOS, else kilobytes
 
 
 def _now() -> str:

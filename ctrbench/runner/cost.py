@@ -1,4 +1,4 @@
-"""What an arm costs where it is served: parameters, time of a prediction, bytes held and moved."""
+"""Measure the serving cost of an arm: parameters, latency, memory and transfer per request."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ctrbench.runner.building import Parts, build
 from ctrbench.schema import Cell
 from ctrbench.workspace import Workspace
 
-BATCHES = (1, 1024)  # impressions of a request
-REQUESTS = {1: 300, 1024: 30}  # timed
-WARM_UP = 5  # more, before the clock runs
-NUMBER_BYTES = 4  # of a vector's entry, as float32
+BATCHES = (1, 1024)  # impressions per request
+REQUESTS = {1: 300, 1024: 30}  # timed requests by batch size
+WARM_UP = 5  # untimed requests before them
+NUMBER_BYTES = 4  # float32
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Of one request, in seconds: packing and the model, on one thread."""
+    """Seconds per request: packing and the model, on one thread."""
 
     median_s: float
     p99_s: float
@@ -28,23 +28,27 @@ class Latency:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one arm; what its baseline costs is not taken off."""
+    """The serving cost of one arm. The cost of its baseline is not subtracted."""
 
     parameters: int
-    latency: dict[int, Latency]  # by impressions of a request
-    item_bytes: int  # that an online server holds for each item, for the images' sake
-    request_bytes: int  # that it moves for one impression with a full history
+    latency: dict[int, Latency]  # by impressions per request
+    item_bytes: int  # image data per item that an online server holds
+    request_bytes: int  # image data that it reads for one impression with a full history
 
 
 def measure_cost(workspace: Workspace, cell: Cell) -> Cost:
-    """Build an arm's model, untrained, which costs what the trained one does, and time it.
+    """Return the serving cost of an arm, measured on an untrained model.
 
-    A mode that scores pairs of items (`Prepared.slot`) needs the vectors online; their bytes are
-    counted in place of the scores, which no server could hold for all pairs.
+    A mode that scores pairs of items (`Prepared.slot`) requires the vectors online. Its vectors are
+    counted instead of its scores, because no server can hold the scores of all pairs.
+
+    Args:
+        workspace: The workspace of the data set.
+        cell: One cell of the arm.
 
     Raises:
-        DataError: the mode cannot be prepared on these vectors.
-        StoreError: the cache cannot be written.
+        DataError: The mode cannot be prepared on these vectors.
+        StoreError: The cache cannot be written.
     """
     parts = build(workspace, cell)
     item_bytes = _item_bytes(workspace, cell, parts)
@@ -67,7 +71,7 @@ def _item_bytes(workspace: Workspace, cell: Cell, parts: Parts) -> int:
 
 
 def _latency(parts: Parts, size: int) -> Latency:
-    """Requests of the test period's impressions, drawn in order, over and over if need be."""
+    """Time requests that cycle through the test period's impressions in order."""
     import torch
 
     rows = parts.slots.impressions.rows("test")

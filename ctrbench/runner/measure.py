@@ -1,4 +1,4 @@
-"""What the predictions of a cell are worth on the test period and its slices, user by user."""
+"""Measure a cell's predictions: metrics and influence values of the test period and its slices."""
 
 from __future__ import annotations
 
@@ -14,26 +14,39 @@ from ctrbench.slices import Slice, mask
 from ctrbench.stats import influences
 from ctrbench.workspace import Workspace
 
-WITH_ITEMS = ("auc", "gauc")  # metrics that tables judge
-WHOLE = "test"  # key of the whole period beside the keys of its slices
+WITH_ITEMS = ("auc", "gauc")  # metrics whose item variance is estimated
+WHOLE = "test"  # key of the whole test period; slices have their own keys
 
 
 def evaluate_period(log: Impressions, period: str, p_click: np.ndarray) -> Metrics:
-    """All metrics of the predictions (n,) of one period."""
+    """Return all metrics of one period's predictions.
+
+    Args:
+        log: The opened data set.
+        period: `valid` or `test`.
+        p_click: (n,) float, predicted click probability of each impression of the period.
+    """
     rows = log.rows(period)
     weight = None if log.weight is None else log.weight[rows]
     return evaluate(log.click[rows], p_click, log.user_id[rows], weight, _groups(log, rows))
 
 
 def _groups(log: Impressions, rows: slice | np.ndarray) -> np.ndarray | None:
-    """Evaluation groups finer than users, if the data set has any."""
+    """Return evaluation groups finer than users; None if the users are the groups."""
     return None if log.group is None else log.group[rows]
 
 
 def slice_metrics(
     workspace: Workspace, slots: HistorySlots, p_click: np.ndarray, wanted: Iterable[Slice]
 ) -> dict[str, Metrics]:
-    """Metrics of test predictions (n,) on each slice, by its key."""
+    """Return the metrics of each slice of the test period, by its key.
+
+    Args:
+        workspace: The workspace of the data set.
+        slots: The opened data set with its history slots.
+        p_click: (n,) float, predictions of the test period.
+        wanted: The slices to measure.
+    """
     log = slots.impressions
     found = {}
     for key, chosen in _masks(workspace, slots, wanted):
@@ -48,15 +61,24 @@ def slice_metrics(
 def user_influences(
     workspace: Workspace, slots: HistorySlots, p_click: np.ndarray, wanted: Iterable[Slice]
 ) -> dict[str, np.ndarray]:
-    """Influence values on the whole test period and on each slice.
+    """Return the influence values of the whole test period and of each slice.
+
+    Args:
+        workspace: The workspace of the data set.
+        slots: The opened data set with its history slots.
+        p_click: (n,) float, predictions of the test period.
+        wanted: The slices to measure.
 
     Returns:
-        (G,) arrays by `<slice key>/<metric>`, the whole period under `test/`; G users of the
-        test period, ascending by id; 0 for who is not in the slice. Beside them, under
-        `<slice key>/<metric>/…`: `worth`, the users of equal weight that would say as much;
-        of AUC and GAUC `items`, (I,) of the test period's items, `pairs` and `items_worth`, see
-        `ctrbench.stats.influence.Items`. Under `<slice key>/impressions` how many impressions
-        were measured.
+        Float arrays by key. The key of the whole period is `test`.
+
+        - `<slice key>/<metric>`: (G,), one value per test user, ascending by id; 0 for users
+          outside the slice.
+        - `<slice key>/<metric>/worth`: (1,), the effective number of users.
+        - `<slice key>/<metric>/items`, `…/pairs`, `…/items_worth`, for AUC and GAUC only: (I,)
+          values per test item, the pair values, and the effective number of items; see
+          `ctrbench.stats.influence.Items`.
+        - `<slice key>/impressions`: (1,), the number of impressions measured.
     """
     log = slots.impressions
     test = log.rows("test")
@@ -67,7 +89,7 @@ def user_influences(
         rows = test.start + chosen
         own, weight = log.user_id[rows], None if log.weight is None else log.weight[rows]
         shown, groups = log.item_id[rows], _groups(log, rows)
-        found[f"{key}/impressions"] = np.array([len(rows)])  # says that the slice was measured
+        found[f"{key}/impressions"] = np.array([len(rows)])  # marks the slice as measured
         values = influences(log.click[rows], p_click[chosen], own, weight, groups, shown)
         place = np.searchsorted(users, np.unique(own))
         item_place = np.searchsorted(items, np.unique(shown))
@@ -87,7 +109,7 @@ def user_influences(
 def _masks(
     workspace: Workspace, slots: HistorySlots, wanted: Iterable[Slice]
 ) -> Iterable[tuple[str, np.ndarray]]:
-    """Each slice's key and its impressions, counted from the start of the test period."""
+    """Yield each slice's key and the positions of its impressions within the test period."""
     log, known = slots.impressions, None
     for part in wanted:
         if known is None:

@@ -1,4 +1,4 @@
-"""The memory that cells take, from settings and counts alone, beside what the machine has."""
+"""Estimate the memory of cells from settings and counts, and compare it with the machine's."""
 
 from __future__ import annotations
 
@@ -14,20 +14,28 @@ from ctrbench.schema import Cell, DatasetManifest
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.workspace import Workspace
 
-LIBRARIES_BYTES = 450_000_000  # of a process before it holds any data
+LIBRARIES_BYTES = 450_000_000  # of a process before it loads any data
 NUMBER_BYTES = 4  # float32
-ADAM = 4  # numbers held for each that is trained: itself, its gradient, two moments
-LAZY = {"auto": 3, "lazy_adam": 3, "rowwise_adagrad": 1}  # of tables whose gradients are sparse
-LIMITS = tuple(  # of a container, cgroup v2 and v1; "max", or more than the machine has: none
+ADAM = 4  # numbers per trained parameter: the parameter, its gradient, two moments
+LAZY = {
+    "auto": 3,
+    "lazy_adam": 3,
+    "rowwise_adagrad": 1,
+}  # for sparse gradients
+LIMITS = tuple(  # container limits of cgroup v2 and v1; "max" means no limit
     Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory/memory.limit_in_bytes")
 )
 
 
 def require_memory(workspace: Workspace, cells: Iterable[Cell]) -> None:
-    """Refuse cells that a machine of this size cannot train.
+    """Raise an error if some cells require more memory than this machine has.
+
+    Args:
+        workspace: The workspace of the data set.
+        cells: The cells to train.
 
     Raises:
-        ConfigError: naming each kind of cell and its memory.
+        ConfigError: Lists each kind of cell that is too large, with its memory.
     """
     available = machine_bytes()
     needed = {kind: expected_bytes(workspace, cell) for kind, cell in _kinds(cells).items()}
@@ -37,23 +45,33 @@ def require_memory(workspace: Workspace, cells: Iterable[Cell]) -> None:
         if memory > available
     ]
     heading = (
-        f"these cells need more than the {_gigabytes(available)} of memory that there are, for "
-        "tables, their optimiser, and vectors or a batch; lower the sizes in `model:` and in the "
-        "mode's settings, or batch_size:"
+        f"these cells require more than the available {_gigabytes(available)} of memory (tables, "
+        "optimiser states, vectors, a batch). Reduce the sizes in `model:`, the mode's settings or "
+        "batch_size:"
     )
     raise_all(list(dict.fromkeys(problems)), ConfigError, heading)
 
 
 def largest_bytes(workspace: Workspace, cells: Iterable[Cell]) -> int:
-    """Memory of the cell that takes most."""
+    """Return the estimated memory of the largest cell, in bytes.
+
+    Args:
+        workspace: The workspace of the data set.
+        cells: At least one cell.
+    """
     return max(expected_bytes(workspace, cell) for cell in _kinds(cells).values())
 
 
 def expected_bytes(workspace: Workspace, cell: Cell) -> int:
-    """What a cell's process holds at least: libraries, and its vectors or its training.
+    """Return a lower bound of a cell's memory in bytes: libraries, and its vectors or training.
 
-    The layers that read histories are left out, since each backbone has its own: their size does
-    not grow with the data. What is trained on another device than the CPU does not count.
+    The estimate excludes the layers that read histories, because each backbone has its own and
+    their size does not depend on the data. It also excludes training on a device other than the
+    CPU.
+
+    Args:
+        workspace: The workspace of the data set.
+        cell: The cell to estimate.
     """
     dataset = impressions.read_manifest(workspace, cell.dataset)
     width = 0
@@ -64,7 +82,7 @@ def expected_bytes(workspace: Workspace, cell: Cell) -> int:
 
 
 def machine_bytes() -> int:
-    """The memory of the machine, or of the container if that has less."""
+    """Return the memory in bytes of the machine, or of the container if that is smaller."""
     found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in LIMITS:
         try:
@@ -75,12 +93,12 @@ def machine_bytes() -> int:
 
 
 def _training_bytes(dataset: DatasetManifest, cell: Cell, width: int) -> int:
-    """Parameters, gradients and moments, and a batch's way through the last MLP.
+    """Return the bytes of parameters, gradients, moments, and a batch's activations in the MLP.
 
     Args:
-        dataset: with the numbers of items, users and values.
-        cell: with its settings.
-        width: of its vectors, 0 for a baseline.
+        dataset: Provides the numbers of items, users and field values.
+        cell: Provides the settings.
+        width: Width of the image vectors; 0 for a baseline.
     """
     model = ModelSettings.model_validate(cell.model)
     training = TrainingSettings.model_validate(cell.training)
@@ -97,7 +115,7 @@ def _training_bytes(dataset: DatasetManifest, cell: Cell, width: int) -> int:
     tables += [(dataset.counts["users"] + 1, own)] * model.user_id
     embedded = model.embedding_size + own * (
         len(used) + len(model.user_statistics) + model.user_id
-    )  # what enters the last MLP beside the history
+    )  # inputs of the last MLP, without the history
     layers = sum(a * b for a, b in pairwise((embedded, *model.top)))
     learned = load_mode(cell.mode, cell.mode_settings).learned(width)
     numbers = ADAM * (layers + learned)
@@ -110,7 +128,7 @@ def _training_bytes(dataset: DatasetManifest, cell: Cell, width: int) -> int:
 
 
 def _kinds(cells: Iterable[Cell]) -> dict[tuple[str, ...], Cell]:
-    """One cell of each kind that may differ in memory, by version, mode and settings."""
+    """Return one cell per version, mode and settings: seeds do not differ in memory."""
     return {
         (
             cell.version or "Baseline",

@@ -1,4 +1,4 @@
-"""What a mode computes once per data set, version and settings: made under a lock, then mapped."""
+"""Cache what a mode computes once per data set, version and settings, as memory maps."""
 
 from __future__ import annotations
 
@@ -19,15 +19,21 @@ from ctrbench.schema import Cell, Column, Ragged
 from ctrbench.workspace import Workspace
 
 FACTS = "facts.json"
-KINDS = ("item", "slot", "whole")  # of arrays, see `Prepared`
+KINDS = ("item", "slot", "whole")  # kinds of arrays, see `Prepared`
 
 
 def prepare(workspace: Workspace, cell: Cell, mode: Injection, slots: HistorySlots) -> Prepared:
-    """The mode's arrays for a cell, from the cache or computed now.
+    """Return the mode's arrays for a cell, from the cache if they are there.
+
+    Args:
+        workspace: The workspace whose cache holds the arrays.
+        cell: The cell to prepare.
+        mode: The cell's mode with its settings.
+        slots: The opened data set with its history slots.
 
     Raises:
-        DataError: the mode cannot be prepared on these vectors.
-        StoreError: the cache cannot be written.
+        DataError: The mode cannot be prepared on these vectors.
+        StoreError: The cache cannot be written.
     """
     if cell.version is None:
         return mode.prepare(_no_images(slots.impressions.item_rows), slots, cell.seed)
@@ -51,12 +57,19 @@ def prepare(workspace: Workspace, cell: Cell, mode: Injection, slots: HistorySlo
 def prepare_slots(
     workspace: Workspace, cell: Cell, mode: Injection, slots: HistorySlots
 ) -> dict[str, np.ndarray]:
-    """The mode's slot arrays on other histories than the data set's, computed now and not kept."""
+    """Return the mode's slot arrays for histories other than the data set's, without caching.
+
+    Args:
+        workspace: The workspace of the data set.
+        cell: The cell to prepare.
+        mode: The cell's mode with its settings.
+        slots: The other histories.
+    """
     return mode.prepare(_images(workspace, cell, slots), slots, cell.seed).slot
 
 
 def _key(cell: Cell, mode: Injection, slots: HistorySlots) -> str:
-    """A hash of everything the preparation depends on, and of nothing else."""
+    """Return a hash of everything that the preparation depends on, and of nothing else."""
     settings = {
         key: value for key, value in cell.mode_settings.items() if key != "learning_rate_factor"
     }
@@ -89,7 +102,7 @@ def _images(workspace: Workspace, cell: Cell, slots: HistorySlots) -> Images:
 
 
 def _groups(column: Column) -> np.ndarray:
-    assert not isinstance(column, Ragged)  # checked with the matrix: categorical fields only
+    assert not isinstance(column, Ragged)  # `read_matrix` admits categorical fields only
     return np.asarray(column)
 
 
@@ -106,8 +119,8 @@ def _write(folder: Path, prepared: Prepared) -> None:
 
 
 def _save(path: Path, values: np.ndarray) -> None:
-    """Write an array, or rename the file of one that `HistorySlots.stored` has made beside it."""
-    if isinstance(values, np.memmap) and isinstance(values.base, mmap):  # whole, no part of one
+    """Write an array, or rename its file if `HistorySlots.stored` created it in this folder."""
+    if isinstance(values, np.memmap) and isinstance(values.base, mmap):  # a whole file, not a view
         file = Path(str(values.filename))
         if file.parent == path.parent and file.exists():
             file.rename(path)

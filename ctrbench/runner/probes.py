@@ -1,9 +1,9 @@
-"""Probes of the protocol: what would show if a model saw outcomes of what it is judged on.
+"""Probes of the protocol: they detect models whose inputs depend on outcomes of the test period.
 
-- **Noise.** Independent noise on a baseline's logits carries no information, so it must not raise
-  any metric. It does where the logits are wrong by construction: noise dilutes them.
+- **Noise.** Independent noise on a baseline's logits carries no information and must not raise
+  any metric. It does raise one if the inputs bias the logits, because noise dilutes the bias.
 - **Permuted outcomes.** Clicks of the test period are permuted within each evaluation group, and
-  every input that depends on them is made anew. No model can rank them: its GAUC is one half.
+  every input that depends on them is recomputed. No model can rank permuted clicks: GAUC is 0.5.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ NOISE_KEPT = tuple(
     for metric in ("auc", "gauc")
     for more in ("", "/worth", "/items", "/items_worth", "/pairs")
 )
-SMALLEST = 1e-7  # probability, below which a logit says nothing more
+SMALLEST = 1e-7  # probabilities are clipped to at least this, so that their logits are finite
 
 
 @dataclass
 class Probed:
-    """What the probes found: metrics by `<probe>/<slice>`, influence values by measure."""
+    """Results of probes: metrics by `<probe>/<slice>`, influence values by measure."""
 
     metrics: dict[str, Metrics] = field(default_factory=dict)
     influence: dict[str, np.ndarray] = field(default_factory=dict)
@@ -48,7 +48,16 @@ class Probed:
         p_click: np.ndarray,
         slices: Sequence[Slice],
     ) -> None:
-        """Measure test predictions (n,) under a probe; keep influence values with these endings."""
+        """Measure the predictions of a probe and add its results.
+
+        Args:
+            probe: The probe's key.
+            kept: Endings of the influence keys to keep.
+            workspace: The workspace of the data set.
+            slots: The data set, with permuted outcomes if the probe permutes them.
+            p_click: (n,) float, predictions of the test period.
+            slices: Slices to measure beside the whole test period.
+        """
         by_slice = slice_metrics(workspace, slots, p_click, slices)
         whole = evaluate_period(slots.impressions, WHOLE, p_click)
         self.metrics |= {f"{probe}/{key}": one for key, one in ({WHOLE: whole} | by_slice).items()}
@@ -64,10 +73,16 @@ def probe_predictions(
     p_click: np.ndarray,
     slices: Sequence[Slice],
 ) -> Probed:
-    """Probe stored predictions (n,) of the test period.
+    """Probe stored predictions of the test period.
 
-    Permuted outcomes are left out where they would change a model's inputs: `probe_model` has
-    those.
+    `probe_model` handles permuted outcomes if they change the model's inputs.
+
+    Args:
+        workspace: The workspace of the data set.
+        cell: The cell that made the predictions.
+        slots: The opened data set with its history slots.
+        p_click: (n,) float, predictions of the test period.
+        slices: Slices to measure beside the whole test period.
     """
     found = Probed()
     if cell.mode == BASELINE:
@@ -82,7 +97,14 @@ def probe_predictions(
 
 
 def probe_model(workspace: Workspace, cell: Cell, parts: Parts, slices: Sequence[Slice]) -> Probed:
-    """Probe a trained model by permuted outcomes where these change its inputs."""
+    """Probe a trained model by permuted outcomes if these change its inputs.
+
+    Args:
+        workspace: The workspace of the data set.
+        cell: The cell that was trained.
+        parts: Its parts, with the trained model.
+        slices: Slices to measure beside the whole test period.
+    """
     from ctrbench.impressions.packing import Packer
     from ctrbench.training import predict
 
@@ -101,9 +123,9 @@ def with_noise(p_click: np.ndarray, deviation: float, seed: int) -> np.ndarray:
     """Return (n,) float64 predictions with Gaussian noise on their logits.
 
     Args:
-        p_click: (n,) predicted probabilities.
+        p_click: (n,) float, predicted click probabilities.
         deviation: Standard deviation of the noise, in logits.
-        seed: Of the cell; each seed draws its own noise.
+        seed: The cell's seed; each seed draws its own noise.
     """
     p = np.clip(p_click.astype(np.float64), SMALLEST, 1 - SMALLEST)
     noise = stream(seed, noise_probe(deviation)).normal(0, deviation, len(p))

@@ -1,4 +1,4 @@
-"""Below and above a CTR model: a simple rule it has to beat, and what no model can surpass."""
+"""A lower and an upper reference for CTR models: a simple rule and the true click probability."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from ctrbench.schema import Impressions, Metrics
 from ctrbench.seeding import stream
 
 FOLDS = 5
-PRIOR_IMPRESSIONS = 20  # with which an item's or user's rate is pulled to the overall CTR
+PRIOR_IMPRESSIONS = 20  # weight of the overall CTR in an item's or user's smoothed click rate
 
 
 def reference_metrics(log: Impressions) -> Metrics:
-    """Test metrics of a logistic regression on two numbers, fitted on `train`.
+    """Return the test metrics of a logistic regression on two features, fitted on `train`.
 
-    The numbers: the item's mean click in `train` (for training rows from the other folds, so that
-    no row sees its own click), and the user's share of clicks among earlier impressions.
+    The features are the item's click rate in `train` and the user's click rate over earlier
+    impressions. For training rows, the item's click rate is computed on the other folds, so that
+    no row contributes to its own feature.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -42,7 +43,7 @@ def reference_metrics(log: Impressions) -> Metrics:
 
 
 def ceiling_metrics(log: Impressions) -> Metrics | None:
-    """Test metrics of the probability that clicks were drawn from; None of a real log."""
+    """Return the test metrics of the true click probability of a simulated log, else None."""
     if log.p_true is None:
         return None
     test = log.rows("test")
@@ -52,7 +53,7 @@ def ceiling_metrics(log: Impressions) -> Metrics | None:
 
 
 def _rates(item: np.ndarray, click: np.ndarray, weight: np.ndarray, rows: int) -> np.ndarray:
-    """(V,) smoothed share of clicks of each item."""
+    """Return the (V,) smoothed click rate of each item."""
     shown = np.bincount(item, weights=weight, minlength=rows)
     clicked = np.bincount(item, weights=weight * click, minlength=rows)
     mean = clicked.sum() / shown.sum()
@@ -60,7 +61,7 @@ def _rates(item: np.ndarray, click: np.ndarray, weight: np.ndarray, rows: int) -
 
 
 def _like_rate(log: Impressions, rows: slice, mean: float) -> np.ndarray:
-    """Smoothed share of clicks among the user's earlier impressions; the mean without times."""
+    """Return the user's smoothed click rate over earlier impressions; `mean` without times."""
     if log.prior_impressions is None or log.prior_clicks is None:
         return np.full(rows.stop - rows.start, mean)
     prior = log.prior_clicks[rows] + PRIOR_IMPRESSIONS * mean

@@ -1,4 +1,4 @@
-"""Run a matrix: only the cells that are missing, each in a process of its own."""
+"""Run the missing cells of a matrix, each in its own process."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ PRELOAD = ["ctrbench.runner.cell", "ctrbench.training", "faiss"]
 
 
 class Observer(Protocol):
-    """Is told how a run goes; the CLI shows it."""
+    """Receives the progress of a run; the CLI implements it."""
 
     def begin(self, what: str, cells: int, missing: int) -> None:
-        """Of these cells so many are trained now; the others are stored."""
+        """Announce a run: `missing` of the `cells` are trained, the others are stored."""
         ...
 
     def progress(self, cell: Cell, share: float) -> None:
-        """A cell has done this share of its work."""
+        """Report the share of its work, in [0, 1], that a cell has completed."""
         ...
 
     def finished(self, record: CellRecord) -> None:
-        """A cell has been stored, by this run or by another at the same time."""
+        """Report that a cell has been stored, by this run or a concurrent one."""
         ...
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a process is sent: plain values only."""
+    """The message that starts a cell in a process; plain values only."""
 
     home: str
     cell: str  # JSON
@@ -60,7 +60,15 @@ class Task:
 
 
 def stored_records(workspace: Workspace, cells: Iterable[Cell]) -> dict[str, CellRecord]:
-    """The records there are, by cell hash."""
+    """Return the stored records of the given cells, by cell hash.
+
+    Args:
+        workspace: The workspace whose results are read.
+        cells: The cells to look up.
+
+    Raises:
+        StoreError: A record is damaged.
+    """
     store = Store(workspace)
     found = ((cell.hash, store.read(cell)) for cell in cells)
     return {key: record for key, record in found if record is not None}
@@ -69,13 +77,28 @@ def stored_records(workspace: Workspace, cells: Iterable[Cell]) -> dict[str, Cel
 def missing_cells(
     workspace: Workspace, cells: Iterable[Cell], retry_failed: bool = False, traced: bool = False
 ) -> list[Cell]:
-    """The cells without a record, the failed ones if they are to be tried again, those untraced."""
+    """Return the cells that must be trained.
+
+    Args:
+        workspace: The workspace whose results are read.
+        cells: The cells to look up.
+        retry_failed: Include failed cells.
+        traced: Include cells without a trace.
+
+    Raises:
+        StoreError: A record is damaged.
+    """
     store = Store(workspace)
     return [cell for cell in cells if is_missing(store, cell, retry_failed, traced)]
 
 
 def changed_modes(matrix: Matrix, records: Mapping[str, CellRecord]) -> dict[str, int]:
-    """Modes whose files were edited since they were trained, and how many cells it concerns."""
+    """Return the modes whose code changed since training, and the number of affected cells.
+
+    Args:
+        matrix: The checked matrix.
+        records: Its stored records, by cell hash.
+    """
     found: dict[str, int] = {}
     for column in matrix.columns:
         code = code_hash(column.settings)
@@ -95,13 +118,22 @@ def run_cells(
     retry_failed: bool = False,
     traced: bool = False,
 ) -> None:
-    """Train the given cells, `jobs` at a time; every one ends with a record, if a failed one.
+    """Train the given cells, `jobs` at a time. Every cell ends with a record, also a failed one.
 
-    Two runs at once share the work: a cell that the other trains is waited for.
+    Concurrent runs share the work: each waits for the cells that the other trains.
+
+    Args:
+        workspace: The workspace of the data set.
+        cells: The cells to train.
+        slices: Slices of the test period to measure.
+        jobs: Number of cells trained at once, at least 1.
+        observer: Receives the progress.
+        retry_failed: Train cells again whose record is a failure.
+        traced: Record how each cell learns.
 
     Raises:
-        CtrBenchError: results cannot be written; what was stored stays. A ConfigError where cells
-            cannot fit into this machine's memory.
+        ConfigError: Some cells do not fit into this machine's memory.
+        CtrBenchError: Results cannot be written; cells stored so far remain.
     """
     require_memory(workspace, cells)
     versions = environment()
@@ -132,18 +164,18 @@ def run_matrix(
     observer: Observer,
     traced: bool = False,
 ) -> dict[str, CellRecord]:
-    """Train what is missing and return the records of the whole matrix, by cell hash.
+    """Train the missing cells and return the records of the whole matrix, by cell hash.
 
     Args:
-        workspace: of the data set.
-        matrix: checked.
-        jobs: cells at once.
-        retry_failed: train failed cells again.
-        observer: told how it goes.
-        traced: record how each cell learns; cells stored without that are trained once more.
+        workspace: The workspace of the data set.
+        matrix: The checked matrix.
+        jobs: Number of cells trained at once, at least 1.
+        retry_failed: Train failed cells again.
+        observer: Receives the progress.
+        traced: Record how each cell learns; cells stored without a trace are trained again.
 
     Raises:
-        CtrBenchError: the workspace lacks the data, or cannot be written.
+        CtrBenchError: The workspace lacks the data, or cannot be written.
     """
     for folder in (workspace.results, workspace.cache):
         sweep(folder)
@@ -159,12 +191,18 @@ def run_matrix(
 def complete(
     workspace: Workspace, matrix: Matrix, records: dict[str, CellRecord]
 ) -> dict[str, CellRecord]:
-    """Measure what stored cells lack, from their predictions where these were kept.
+    """Add missing slices and influence values to stored records, from stored predictions.
 
-    That is a slice new in the file, or the influence values of a cell from before there were any.
+    Args:
+        workspace: The workspace of the data set.
+        matrix: The checked matrix, whose file may name new slices.
+        records: The stored records by cell hash; completed ones are replaced in place.
+
+    Returns:
+        `records`. A record whose predictions are not stored remains incomplete.
 
     Raises:
-        StoreError: predictions are damaged, or of other impressions.
+        StoreError: Predictions are damaged, or their number differs from the test impressions.
     """
     store, slices = Store(workspace), matrix.file.slices
     lacking = [
@@ -186,8 +224,8 @@ def complete(
             continue
         if len(p_click) != test.stop - test.start:
             raise StoreError(
-                f"the predictions beside {store.path(record.cell)} are of {len(p_click):,} test "
-                f"impressions, not {test.stop - test.start:,}: restore them, or delete them."
+                f"the predictions of {store.path(record.cell)} cover {len(p_click):,} test "
+                f"impressions instead of {test.stop - test.start:,}: restore or delete them."
             )
         found = slice_metrics(workspace, slots, p_click, slices)
         influence = user_influences(workspace, slots, p_click, slices)
@@ -203,11 +241,19 @@ def complete(
 
 
 def write_summaries(workspace: Workspace, matrix: Matrix) -> None:
-    """Keep what tables need beside the records, so that these are complete without the data."""
+    """Store what tables require beside the records, so that they can be made without the data.
+
+    Args:
+        workspace: The workspace of the data set.
+        matrix: The checked matrix.
+
+    Raises:
+        StoreError: The results cannot be written.
+    """
     store = Store(workspace)
     known = store.read_summary(matrix.dataset.name)
     ceiling = store.ceiling_influence(matrix.dataset.name)
-    stale = bool(ceiling) and f"{WHOLE}/gauc/items" not in ceiling  # from before there were items
+    stale = bool(ceiling) and f"{WHOLE}/gauc/items" not in ceiling  # an older format without items
     if known is None or known.manifest != matrix.dataset or stale:
         log = impressions.open_impressions(workspace, matrix.dataset.name)
         reference = reference_metrics(log)
@@ -224,7 +270,7 @@ def write_summaries(workspace: Workspace, matrix: Matrix) -> None:
 
 
 def _work(task: Task, progress: Callable[[float], None]) -> Any:
-    """What a process does: one cell. Waits in turn where another run holds it."""
+    """Run one cell within a process. If another run holds the cell, wait for its record."""
     workspace = Workspace(Path(task.home))
     cell = Cell.model_validate_json(task.cell)
     slices = tuple(Slice.model_validate_json(part) for part in task.slices)
@@ -234,11 +280,11 @@ def _work(task: Task, progress: Callable[[float], None]) -> Any:
         if record is not None:
             return record.model_dump_json()
         with cell_lock(workspace, cell, wait=True):
-            pass  # another run took it between our look and our start: wait for its record
+            pass  # another run took the cell after `_is_free`: wait for its record
 
 
 def _bury(workspace: Workspace, record: CellRecord) -> CellRecord:
-    """Store that a cell's process died, unless it had stored its result before that."""
+    """Store the failure of a process that died, unless its result is stored already."""
     store = Store(workspace)
     with cell_lock(workspace, record.cell, wait=True):
         stored = store.read(record.cell)

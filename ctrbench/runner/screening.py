@@ -1,7 +1,7 @@
-"""Screen, then confirm: all versions with one cheap mode, the best of them with everything.
+"""Screen all versions with one cheap mode, then confirm the best ones with all modes and seeds.
 
-Source: the practice of COURIER (Yang et al. 2023, arXiv:2306.05001), which tuned its temperature by
-SimScore and then trained Cluster ID.
+Source: COURIER (Yang et al. 2023, arXiv:2306.05001) tunes its temperature by SimScore and then
+trains Cluster ID.
 """
 
 from __future__ import annotations
@@ -18,36 +18,37 @@ from ctrbench.runner.run import Observer, run_matrix
 from ctrbench.schema import CellRecord
 from ctrbench.workspace import Workspace
 
-FEWEST = 4  # versions, below which a rank correlation has no interval
+FEWEST = 4  # versions that the interval of a rank correlation requires
 
 
 @dataclass(frozen=True)
 class Screened:
-    """How a screen went."""
+    """The result of a screen."""
 
     settings: ScreenSettings
     valid: dict[str, float]  # version -> headline metric on `valid`, mean over seeds, best first
     kept: tuple[str, ...]
-    first: Matrix  # what was trained to screen
-    second: Matrix  # what is trained to confirm
+    first: Matrix  # the cells of the screen
+    second: Matrix  # the cells that confirm it
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How the screen's order goes with that of a mode in the whole matrix."""
+    """Rank correlation between the screen and one mode of the whole matrix."""
 
     mode: str
     versions: int
     correlation: float  # Spearman
-    low: float  # 95 %; NaN with fewer than four versions
+    low: float  # bounds of the 95 % interval; NaN with fewer than four versions
     high: float
 
 
 def plan(matrix: Matrix) -> tuple[ScreenSettings, Matrix]:
-    """What to screen with, and the cells for it: no controls, and no A/A arm.
+    """Return the screen's settings and its matrix, without controls and the A/A arm.
 
     Raises:
-        ConfigError: the mode is none of the file's or spans a grid, or nothing would be left out.
+        ConfigError: The file does not have the mode, the mode spans a grid, or the screen would
+            keep every version.
     """
     settings = matrix.file.screen or ScreenSettings()
     columns = [column for column in matrix.columns if column.mode == settings.mode]
@@ -59,8 +60,8 @@ def plan(matrix: Matrix) -> tuple[ScreenSettings, Matrix]:
     versions = matrix.file.versions
     if settings.keep >= len(versions):
         raise ConfigError(
-            f"screen.keep: {settings.keep} of {len(versions)} versions leaves nothing out; "
-            "`ctrbench run` trains them all"
+            f"screen.keep: {settings.keep} of {len(versions)} versions excludes none; give a "
+            "smaller number, or train all versions with `ctrbench run`"
         )
     narrow = matrix.narrowed(versions, [settings.mode], settings.seeds)
     rows = tuple(row for row in narrow.rows if row.control is None)
@@ -71,10 +72,17 @@ def plan(matrix: Matrix) -> tuple[ScreenSettings, Matrix]:
 def screen(
     workspace: Workspace, matrix: Matrix, jobs: int, retry_failed: bool, observer: Observer
 ) -> Screened:
-    """Train the screen's cells, as far as they are not stored, and choose on `valid`.
+    """Train the missing cells of the screen and choose versions on `valid`.
+
+    Args:
+        workspace: The workspace of the data set.
+        matrix: The checked matrix.
+        jobs: Number of cells trained at once, at least 1.
+        retry_failed: Train failed cells again.
+        observer: Receives the progress.
 
     Raises:
-        ConfigError: see `plan`; or a version has no finished cell.
+        ConfigError: The screen cannot be planned (see `plan`), or a version has no finished cell.
     """
     settings, first = plan(matrix)
     records = run_matrix(workspace, first, jobs, retry_failed, observer)
@@ -82,8 +90,8 @@ def screen(
     without = [version for version, value in valid.items() if value is None]
     if without:
         raise ConfigError(
-            f"no finished cell of {', '.join(without)} with {settings.mode}: `ctrbench status` "
-            "says why; leave them out or run again with --retry-failed."
+            f"{', '.join(without)}: no finished cell with {settings.mode}. `ctrbench status` shows "
+            "the reason; remove these versions, or run again with --retry-failed."
         )
     ordered = sorted(valid.items(), key=lambda pair: -(pair[1] or 0.0))
     kept = tuple(version for version, _ in ordered[: settings.keep])
@@ -93,7 +101,12 @@ def screen(
 
 
 def saved(screened: Screened, matrix: Matrix) -> tuple[int, int]:
-    """Cells that screening and confirming take, and those of the whole matrix."""
+    """Return the number of cells that screening and confirming train, and of the whole matrix.
+
+    Args:
+        screened: The result of the screen.
+        matrix: The whole matrix.
+    """
     parts = (screened.first, screened.second)
     taken = {cell.hash for part in parts for cell in part.cells()}
     return len(taken), len({cell.hash for cell in matrix.cells()})
@@ -102,9 +115,16 @@ def saved(screened: Screened, matrix: Matrix) -> tuple[int, int]:
 def agreements(
     matrix: Matrix, screened: Screened, records: dict[str, CellRecord]
 ) -> list[Agreement]:
-    """Of modes whose cells are all stored: their order on `test` against the screen's on `valid`.
+    """Return the rank correlation of the screen on `valid` with each mode on `test`.
 
-    The interval is that of Bonett and Wright 2000 (Psychometrika 65), over versions as drawn.
+    Modes with a missing cell are left out. The interval treats versions as a random sample.
+
+    Args:
+        matrix: The whole matrix.
+        screened: The result of the screen.
+        records: The stored records of the matrix, by cell hash.
+
+    Source: Bonett and Wright 2000, Psychometrika 65, for the interval.
     """
     found = []
     versions = list(screened.valid)
@@ -141,7 +161,7 @@ def _valid(matrix: Matrix, records: dict[str, CellRecord], version: str) -> floa
 
 
 def _spearman(one: list[float], two: list[float]) -> tuple[float, float, float]:
-    """Correlation of ranks, and its 95 % interval."""
+    """Return the rank correlation and the bounds of its 95 % interval."""
     from scipy.stats import rankdata
 
     if np.ptp(one) == 0 or np.ptp(two) == 0:
@@ -149,6 +169,6 @@ def _spearman(one: list[float], two: list[float]) -> tuple[float, float, float]:
     found = float(np.corrcoef(rankdata(one), rankdata(two))[0, 1])
     if len(one) < FEWEST or abs(found) > 1 - 1e-12:
         return found, math.nan, math.nan
-    reach = NormalDist().inv_cdf(0.975) * math.sqrt((1 + found**2 / 2) / (len(one) - 3))
-    low, high = (math.tanh(math.atanh(found) + sign * reach) for sign in (-1, 1))
+    half_width = NormalDist().inv_cdf(0.975) * math.sqrt((1 + found**2 / 2) / (len(one) - 3))
+    low, high = (math.tanh(math.atanh(found) + sign * half_width) for sign in (-1, 1))
     return found, low, high

@@ -1,4 +1,4 @@
-"""Add seeds to a matrix until every comparison is decided, cannot be, or the budget is spent."""
+"""Add seeds until every comparison is decided or undecidable, or the budget is spent."""
 
 from __future__ import annotations
 
@@ -16,22 +16,26 @@ from ctrbench.stats import Inference, Verdict, need, parse_points
 from ctrbench.workspace import Workspace
 
 State = Verdict | Literal["undecidable on this test set", "out of budget"]
-FEWEST_SEEDS = 3  # of the first look; one seed says nothing of seeds, two next to nothing
+FEWEST_SEEDS = 3  # of the first interim analysis; fewer do not estimate the seed variance
 Judge = Callable[[Matrix, dict[str, CellRecord], int], Mapping[Comparison, Inference]]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a sequential run ended."""
+    """The result of a sequential run."""
 
-    matrix: Matrix  # with all seeds that were used
+    matrix: Matrix  # with all trained seeds
     records: dict[str, CellRecord]
-    looks: int  # that were planned, whether needed or not
+    looks: int  # planned interim analyses, including those that were not needed
     states: Mapping[Comparison, State]
 
 
 def looks(first: int, most: int) -> list[int]:
-    """The numbers of seeds at which the comparisons are judged: doubled each time, at last `most`.
+    """Return the number of seeds of each interim analysis: doubled each time, `most` at the end.
+
+    Args:
+        first: Seeds of the first analysis, at least 1.
+        most: Seeds of the last analysis, at least `first`.
 
     >>> looks(3, 20)
     [3, 6, 12, 20]
@@ -52,33 +56,35 @@ def run_until_decided(
     effect: float,
     judge: Judge,
 ) -> Outcome:
-    """Train look by look; the looks are fixed beforehand and share the 5 % evenly.
+    """Train seeds in steps with an interim analysis after each, until the stopping rule holds.
 
-    A comparison is decided by its interval: better, worse, or no worse than the file's margin. It
-    is undecidable where an effect of this size would be missed at any number of seeds, because the
-    sampling of the test users alone hides it.
+    The number of analyses is fixed before the first; each has an equal share of the 5 % level. A
+    comparison is decided if its interval shows that it is better, worse, or no worse than the
+    file's margin. It is undecidable if the test users' variance alone makes the minimum detectable
+    effect exceed `effect`, whatever the number of seeds.
 
     Args:
-        workspace: of the data.
-        matrix: its own seeds are the first look, or three if it has fewer.
-        jobs: cells at once.
-        retry_failed: train failed cells again.
-        observer: is told how it goes.
-        most_seeds: of the last look.
-        effect: > 0, a fraction; the smallest effect worth knowing of.
-        judge: the inferences by comparison, from a matrix, its records and the number of looks.
+        workspace: The workspace of the data set.
+        matrix: The checked matrix. Its seeds are the first step, or three if it has fewer.
+        jobs: Number of cells trained at once, at least 1.
+        retry_failed: Train failed cells again.
+        observer: Receives the progress.
+        most_seeds: Seeds of the last analysis.
+        effect: The smallest effect of interest, a fraction > 0.
+        judge: Returns the inferences by comparison, from a matrix, its records and the number of
+            analyses.
 
     Raises:
-        ConfigError: fewer seeds at most than the file has.
+        ConfigError: `most_seeds` is below the number of seeds of the first analysis.
 
-    Source: group-sequential testing with equal Bonferroni shares, as the simplest of the rules in
-    Jennison and Turnbull 1999, chapter 2; its error is bounded whatever the looks share.
+    Source: Jennison and Turnbull 1999, chapter 2: group-sequential testing, here with equal
+    Bonferroni shares, which bound the error whatever the dependence between analyses.
     """
     given = len(matrix.file.seeds)
     first = max(given, FEWEST_SEEDS)
     if most_seeds < first:
-        told = f"the file has {given} seeds already" if given == first else "it starts with three"
-        raise ConfigError(f"--most-seeds {most_seeds}: {told}.")
+        reason = f"the file has {given} seeds" if given == first else f"the minimum is {first}"
+        raise ConfigError(f"--most-seeds {most_seeds}: {reason}. Give at least {first}.")
     margin = parse_points(matrix.file.margin, "margin")
     planned = looks(first, most_seeds)
     records: dict[str, CellRecord] = {}
@@ -99,12 +105,12 @@ def _state(inference: Inference, effect: float, margin: float, comparisons: int)
     verdict = inference.verdict(margin)
     if verdict != "inconclusive":
         return verdict
-    hidden = need(inference, effect, comparisons).smallest_effect > effect
-    return "undecidable on this test set" if hidden else "out of budget"
+    undetectable = need(inference, effect, comparisons).smallest_effect > effect
+    return "undecidable on this test set" if undetectable else "out of budget"
 
 
 def _with_seeds(matrix: Matrix, wanted: int) -> Matrix:
-    """The file's own seeds, then the smallest numbers that are not among them."""
+    """Return the matrix with the file's seeds and the smallest other numbers after them."""
     own = matrix.file.seeds
     more = islice((seed for seed in count() if seed not in own), wanted - len(own))
     return replace(matrix, file=matrix.file.model_copy(update={"seeds": (*own, *more)}))

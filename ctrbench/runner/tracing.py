@@ -1,8 +1,9 @@
-"""Why does an arm gain or fail? How its parts learn along the epoch, and what is used in the end.
+"""Trace how the parts of a model learn, and measure how much it relies on each input.
 
-Along the epoch, twenty times: the gradient's norm of every part of the model, how far it has moved
-relative to its size, and what the mode reports (a gate, say). After it: how much worse the test
-period's predictions get when one input is dealt out anew, the images or the item ids.
+During the epoch, the recorder measures twenty times, for each part of the model, the norms of its
+gradient, its update and its weights, and the values that the mode reports, such as a gate. After
+training, the images or the item ids of the test period are permuted, and the loss of each metric
+is measured.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
 
     from ctrbench.models._base import Backbone
 
-PERMUTATIONS = 3  # of each input; losses are their mean
+PERMUTATIONS = 3  # per input; reported losses are their mean
 MLP = ("top_id.", "top.")
 IDS = ("id_embedding.", "item_tables.", "row_tables.", "item_numbers.", "row_numbers.")
 IMAGE = ("image.", "image_layers.")
 
 
 def blocks(model: Backbone) -> dict[str, list[nn.Parameter]]:
-    """The model's parameters by part; what reads the history is the attention."""
+    """Return the model's parameters by part; `attention` is all layers that read the history."""
     found: dict[str, list[nn.Parameter]] = {"ids": [], "image": [], "attention": [], "mlp": []}
     for name, parameter in model.named_parameters():
         if name.startswith(IMAGE):
@@ -45,7 +46,7 @@ def blocks(model: Backbone) -> dict[str, list[nn.Parameter]]:
 
 
 class Recorder:
-    """Looks at a model at every point of its learning curve; changes nothing."""
+    """Measures a model at every point of its learning curve without changing it."""
 
     def __init__(self, parts: Parts) -> None:
         self.points: list[TracePoint] = []
@@ -54,7 +55,7 @@ class Recorder:
         self._before = {name: _copies(own) for name, own in self._blocks.items()}
 
     def __call__(self, point: CurvePoint) -> None:
-        """Note the gradients of the last batch, and the way since the last point."""
+        """Record the last batch's gradients and the L2 distance moved since the previous point."""
         found = {}
         for name, parameters in self._blocks.items():
             before, now = self._before[name], _copies(parameters)
@@ -75,14 +76,14 @@ class Recorder:
 def trace(
     workspace: Workspace, cell: Cell, parts: Parts, recorder: Recorder, p_click: np.ndarray
 ) -> Trace:
-    """What a recorder saw, and what the trained model's inputs are worth to it.
+    """Return the recorded points and the metrics lost when an input is permuted.
 
     Args:
-        workspace: of the data set.
-        cell: that was trained.
-        parts: of it.
-        recorder: of its training.
-        p_click: (n,) predictions of the test period.
+        workspace: The workspace of the data set.
+        cell: The trained cell.
+        parts: Its parts, with the trained model.
+        recorder: The recorder of its training.
+        p_click: (n,) float, predictions of the test period.
     """
     log = parts.slots.impressions
     whole = evaluate_period(log, "test", p_click)
@@ -96,7 +97,7 @@ def trace(
 def _losses(
     whole: Metrics, parts: Parts, cell: Cell, which: str, has_vector: np.ndarray | None
 ) -> dict[str, float]:
-    """How much of each metric is lost, a fraction, mean over permutations."""
+    """Return the loss of each metric as a fraction, mean over permutations."""
     from ctrbench.training import predict
 
     lost: dict[str, list[float]] = {"auc": [], "gauc": []}
@@ -121,7 +122,7 @@ def _copies(parameters: list[nn.Parameter]) -> list[Tensor]:
 
 
 def _dense(gradient: Tensor) -> Tensor:
-    """The entries of a gradient; of a sparse one those that are there."""
+    """Return a gradient's values; for a sparse one, those that are stored."""
     return gradient.coalesce().values() if gradient.is_sparse else gradient
 
 

@@ -1,4 +1,4 @@
-"""Choose settings on `valid`: batch size and learning rate for the baseline, then hold them."""
+"""Choose settings on `valid`: first the baseline's, then each mode's learning-rate factor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ctrbench.workspace import Workspace
 
 @dataclass(frozen=True)
 class Trial:
-    """One candidate and how it did on `valid`."""
+    """One candidate and its result on `valid`."""
 
     what: str  # "baseline", or a mode
     settings: dict[str, Any]
@@ -28,32 +28,38 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tuning:
-    """All trials, and what they chose."""
+    """All trials and the chosen settings."""
 
     trials: tuple[Trial, ...]
-    training: dict[str, Any]  # chosen for the baseline, held for all
+    training: dict[str, Any]  # chosen for the baseline, then fixed for all modes
     factors: dict[str, float]  # learning-rate factor by mode
 
 
 def tune(workspace: Workspace, matrix: Matrix, jobs: int, observer: Observer) -> Tuning:
-    """Train what the file's `tune` section asks for; every trial is an ordinary stored cell.
+    """Train the candidates of the file's `tune` section. Each trial is an ordinary stored cell.
+
+    Args:
+        workspace: The workspace of the data set.
+        matrix: The checked matrix.
+        jobs: Number of cells trained at once, at least 1.
+        observer: Receives the progress.
 
     Raises:
-        ConfigError: no `tune` section, or one with nothing to try; `training` spans a grid; or
-            every trial failed.
+        ConfigError: The file has no `tune` section with a candidate, `training` spans a grid, or
+            every trial of the baseline or a mode failed.
     """
     if len(matrix.file.training) > 1:
         raise ConfigError(
-            "the file's `training` spans a grid, and there is one training to choose: give each of "
-            "its settings one value."
+            "the file's `training` spans a grid, but `ctrbench tune` chooses one training: give "
+            "each of its settings one value."
         )
     wanted = matrix.file.tune
     if wanted is None or not (
         wanted.batch_size or wanted.learning_rate or wanted.learning_rate_factor
     ):
         raise ConfigError(
-            "the file has no `tune` section with something to try: give batch_size, "
-            "learning_rate or learning_rate_factor a list."
+            "the file has no `tune` section with candidates: give batch_size, learning_rate or "
+            "learning_rate_factor a list."
         )
     write_summaries(workspace, matrix)
 
@@ -90,7 +96,7 @@ def _baseline_candidates(
 def _factor_candidates(
     matrix: Matrix, wanted: TuneSettings
 ) -> list[tuple[str, dict[str, Any], list[Cell]]]:
-    """As many trials for every mode: the same factors on the same versions."""
+    """Return the same factors on the same versions for every mode."""
     rows = [
         row
         for row in matrix.rows

@@ -1,8 +1,8 @@
-"""Warm start: what the baseline has learned on the first part of `train`, for every arm of a seed.
+"""Warm start: all arms of a seed continue from a baseline trained on the first part of `train`.
 
-A team adds images to a model that runs. So the baseline is trained first, and then images come in,
-beside a baseline that goes on likewise; a training from scratch lets images stand in for ids that
-are still raw, and exaggerates.
+A team adds images to a model that is already trained. Training from scratch overestimates the gain,
+because images substitute for ID embeddings that are not trained yet. Here the baseline is trained
+first. The arms with images and the baseline then continue from its state.
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ IMAGE = ("image.", "image_layers.")  # parameters that a baseline does not have
 
 
 def warm_state(workspace: Workspace, cell: Cell) -> dict[str, Any]:
-    """Parameters and optimisers' states of the baseline after the first part of `train`.
+    """Return the baseline's parameters and optimiser states after the first part of `train`.
 
-    Trained once for all arms of a seed, under a lock, and kept in the cache.
+    The baseline is trained once for all arms of a seed, under a lock, and cached.
+
+    Args:
+        workspace: The workspace whose cache holds the state.
+        cell: Any cell of the seed and settings.
 
     Raises:
-        DivergedError: the loss became infinite or NaN.
-        StoreError: the cache cannot be written.
+        DivergedError: The loss became infinite or NaN.
+        StoreError: The cache cannot be written.
     """
     import torch
 
@@ -48,10 +52,15 @@ def warm_state(workspace: Workspace, cell: Cell) -> dict[str, Any]:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def go_on(model: Any, optimizers: list[Any], state: dict[str, Any]) -> None:
-    """Give a model of the same seed, with images or without, what the baseline has learned.
+def resume(model: Any, optimizers: list[Any], state: dict[str, Any]) -> None:
+    """Load the baseline's state into a model of the same seed, with or without images.
 
-    The image block keeps its draws, and an optimiser of its own without a past.
+    The image block keeps its initial values, and its optimiser starts without a state.
+
+    Args:
+        model: The model to change.
+        optimizers: Its optimisers, in the order of `ctrbench.training.optimizers`.
+        state: The result of `warm_state`.
     """
     missing, unexpected = model.load_state_dict(state["model"], strict=False)
     assert not unexpected

@@ -111,13 +111,13 @@ def test_too_few_versions_have_no_interval():
     ("old", "new", "told"),
     [
         ("mode: sim_score", "mode: sim_scor", "sim_score"),
-        ("keep: 2", "keep: 4", "leaves nothing out"),
+        ("keep: 2", "keep: 4", "screen.keep: 4"),
         ("vector: {width: 4}", "vector: {width: [4, 8]}", None),
     ],
 )
 def test_screens_that_make_no_sense(workspace, old, new, told):
     text = FILE.replace(old, new)
     if told is None:
-        text, told = text.replace("mode: sim_score", "mode: vector"), "spans a grid"
+        text, told = text.replace("mode: sim_score", "mode: vector"), "screen.mode: vector"
     with pytest.raises(ConfigError, match=told):
         plan(read(workspace, text))
