@@ -38,7 +38,8 @@ _FLOAT = (
     rf"{_INTEGER}\.[0-9]*|{_INTEGER}(\.[0-9]+)?[eE]\+[0-9]+|{_INTEGER}\.[0-9]+E[0-9]+"
     rf"|{_INTEGER}(\.[0-9]+)?(e1[6-9]|e[2-9][0-9])"
 )
-EXAMPLES = 5
+EXAMPLES = 5  # wrong ids named in a message
+BLANKS = " \t"  # not part of an id of a text file; others, such as U+00A0, are
 
 
 def expression(value: str, kind: str) -> str:
@@ -58,6 +59,11 @@ def expression(value: str, kind: str) -> str:
     if kind == "BLOB":
         return f"nullif(decode({value}), '')"
     return f"nullif({value}::VARCHAR, '')"
+
+
+def without_blanks(value: str) -> str:
+    """Return SQL for a text without surrounding `BLANKS`."""
+    return f"trim({value}, '{BLANKS}')"
 
 
 def absent(value: str, kind: str) -> str:

@@ -176,9 +176,9 @@ def _check_columns(path: Path, table: Table) -> None:
 
 def _kind(connection: DuckDBPyConnection, table: Table, name: str) -> Kind:
     from ctrbench.datasets._ids import kind_of_ids
-    from ctrbench.datasets._lists import Wishes
+    from ctrbench.datasets._lists import ColumnOptions
 
-    kind = kind_of_ids(connection, [(table, name)], [], Wishes())
+    kind = kind_of_ids(connection, [(table, name)], [], ColumnOptions())
     return "text" if kind == "whole" else kind
 
 

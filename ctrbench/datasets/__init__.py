@@ -1,7 +1,7 @@
-"""WHAT was shown and clicked: one importer per public format, one file each.
+"""WHAT was shown and clicked: importers of public formats, one file each.
 
-A public file here defines one subclass of `Importer`, whose docstring is the contract. Another
-installed package adds one by an entry point in the group `ctrbench.datasets`.
+A public file of this folder defines one subclass of `Importer`, whose docstring is the contract.
+Another installed package adds an importer by an entry point in the group `ctrbench.datasets`.
 """
 
 from ctrbench.datasets._base import Importer

@@ -1,4 +1,4 @@
-"""Importer: the contract of a data-set format."""
+"""The contract of a data-set importer."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 
 class Importer(ABC):
-    """One public format, read into the views that `Raw` describes.
+    """Reads one public format into the views that `Raw` describes.
 
-    A subclass is a frozen dataclass: its fields, each `Annotated[..., typer.Option(help=...)]`, are
+    A subclass is a frozen dataclass. Its fields, each `Annotated[..., typer.Option(help=...)]`, are
     the options of `ctrbench datasets import <file name>`, and the first line of its docstring is
-    the help. `--name` and `--split` are added for all.
+    the help text. Every importer also has `--name` and `--split`.
     """
 
-    default_name: ClassVar[str | None] = None  # of the data set; None: --name must be given
+    default_name: ClassVar[str | None] = None  # name of the data set; None: --name is required
 
     @abstractmethod
     def read(self, connection: DuckDBPyConnection, split: Split | None, progress: Progress) -> Raw:
-        """Make the views and say what they mean.
+        """Create the views and return their description.
 
         Args:
-            connection: an empty database that is thrown away afterwards.
-            split: as asked for; None: the format's own default.
-            progress: called with a word or two when a step begins.
+            connection: An empty temporary database.
+            split: The requested split; None selects the format's default.
+            progress: Receives a short description of each step when it begins.
 
         Raises:
-            ConfigError: options that do not go together.
-            DataError: a file is missing, damaged, or does not hold what it should.
+            ConfigError: The options contradict each other.
+            DataError: A file is missing, damaged, or has invalid content.
         """

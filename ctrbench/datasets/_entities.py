@@ -1,4 +1,4 @@
-"""Tables of users or items: one row for each id."""
+"""Tables of users or items, one row per id."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 def make_entities(
-    connection: DuckDBPyConnection, view: str, key: str, query: str, told: str
+    connection: DuckDBPyConnection, view: str, key: str, query: str, source: str
 ) -> None:
-    """Make the table `view`; rows may repeat an id, but not contradict each other.
+    """Create a table with one row per id. Identical rows of an id are merged.
 
     Args:
-        connection: the table is made in this database.
-        view: `users` or `items`.
-        key: the id column.
+        connection: The database of the table.
+        view: The table's name.
+        key: The id column.
         query: SQL of the rows.
-        told: where the rows come from, for the message.
+        source: The origin of the rows, for messages.
 
     Raises:
-        DataError: an id has two rows that differ.
+        DataError: An id has rows that differ.
     """
     connection.execute(f"CREATE TABLE {quoted(view)} AS SELECT DISTINCT * FROM ({query})")
     rows = connection.execute(
@@ -35,28 +35,41 @@ def make_entities(
     if rows:
         ids = ", ".join(str(raw_id) for raw_id, _ in rows)
         raise DataError(
-            f"{told}: {rows[0][1]} {key}(s) have several rows that differ, such as {ids}; keep "
-            "one row each."
+            f"{source}: {rows[0][1]} {key}(s) have several different rows, such as {ids}. Keep one "
+            "row per id."
         )
 
 
-def refuse_strangers(connection: DuckDBPyConnection, view: str, key: str, path: Path) -> None:
-    """A file none of whose ids occurs in the log is of another log, or spells ids otherwise.
+def require_common_ids(connection: DuckDBPyConnection, view: str, key: str, path: Path) -> None:
+    """Raise an error if no id of a file occurs in the log.
+
+    Args:
+        connection: The database of both.
+        view: The table made from the file.
+        key: The id column.
+        path: The file, for the message.
 
     Raises:
-        DataError: there is no id in common.
+        DataError: The file and the log have no id in common.
     """
     query = f"SELECT count(*) FROM {quoted(view)} SEMI JOIN impressions USING ({key})"
     if one_row(connection, query)[0]:
         return
     theirs, ours = (examples(connection, relation, key) for relation in (view, "impressions"))
     raise DataError(
-        f"{path}: none of its {key}s occurs in the log; it has {theirs}, the log {ours}. Ids are "
-        "compared as text: 007 is not 7, and 7.0 is 7 only in a column of numbers alone."
+        f"{path}: none of its {key}s occurs in the log. The file has {theirs}, the log {ours}. Ids "
+        "are compared as text: 007 differs from 7, and 7.0 equals 7 only in a column that holds "
+        "nothing but numbers."
     )
 
 
 def examples(connection: DuckDBPyConnection, relation: str, key: str) -> str:
-    """The first few ids of a relation."""
+    """Return the first ids of a relation, for a message.
+
+    Args:
+        connection: The database of the relation.
+        relation: Its name.
+        key: The id column.
+    """
     query = f"SELECT DISTINCT {key}::VARCHAR FROM {quoted(relation)} ORDER BY 1 LIMIT 3"
     return ", ".join(repr(value) for (value,) in connection.execute(query).fetchall())

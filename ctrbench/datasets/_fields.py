@@ -1,10 +1,10 @@
-"""Of which kind a column is, and how its values are read."""
+"""Determine the kind of each field column and the SQL that reads its values."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ctrbench.datasets._lists import Wishes, list_rules, list_value
+from ctrbench.datasets._lists import ColumnOptions, list_rules, list_value
 from ctrbench.datasets._tables import FLOATS, Table, broken_rules, not_a_number, number, text
 from ctrbench.errors import DataError, raise_all
 from ctrbench.impressions.database import one_row
@@ -13,7 +13,7 @@ from ctrbench.schema import Field, FieldKind, FieldOwner
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-STRANGE = ("BLOB", "STRUCT", "MAP", "UNION", "BIT")  # types that no field can hold
+UNSUPPORTED = ("BLOB", "STRUCT", "MAP", "UNION", "BIT")  # types that fields cannot hold
 
 
 def read_fields(
@@ -21,19 +21,26 @@ def read_fields(
     tables: list[Table],
     columns: list[str],
     of: FieldOwner,
-    wishes: Wishes,
+    options: ColumnOptions,
 ) -> tuple[list[Field], list[list[str]]]:
-    """The columns as fields, and for each table SQL for their values.
+    """Return the columns as fields and, for each table, the SQL of their values.
+
+    Args:
+        connection: The database of the tables.
+        tables: Tables with the same columns.
+        columns: The columns to read as fields.
+        of: The owner of the fields.
+        options: The user's options for columns.
 
     Raises:
-        DataError: a type that no field can hold, or a numeric field with something else in it.
+        DataError: A column has an unsupported type, or a value does not match its kind.
     """
     kinds: dict[str, FieldKind | None] = {
-        column: _kind(connection, tables, column, wishes) for column in columns
+        column: _kind(connection, tables, column, options) for column in columns
     }
     problems = [
-        f"{tables[0].path}: column '{column}' is {tables[0].types[column]}, which is no field; "
-        f"leave it out with --drop {column}."
+        f"{tables[0].path}: column '{column}' has type {tables[0].types[column]}, which a field "
+        f"cannot hold. Exclude it with --drop {column}."
         for column, kind in kinds.items()
         if kind is None
     ]
@@ -43,23 +50,23 @@ def read_fields(
     for table in tables:
         rules = [not_a_number(table, f.name) for f in fields if f.kind == "numeric"]
         lists = [f.name for f in fields if f.kind == "list"]
-        rules += [rule for name in lists for rule in list_rules(table, name, wishes)]
+        rules += [rule for name in lists for rule in list_rules(table, name, options)]
         problems += broken_rules(connection, table, rules)
     raise_all(problems, DataError, "these columns cannot be read as fields:")
-    return fields, [[_value(table, f, wishes) for f in fields] for table in tables]
+    return fields, [[_value(table, f, options) for f in fields] for table in tables]
 
 
 def _kind(
-    connection: DuckDBPyConnection, tables: list[Table], column: str, wishes: Wishes
+    connection: DuckDBPyConnection, tables: list[Table], column: str, options: ColumnOptions
 ) -> FieldKind | None:
-    """The kind wished for, or the one that the types tell; None: no field can hold it."""
-    if column in wishes.kinds:
-        return wishes.kinds[column]
+    """Return the requested kind, or the one that the types imply; None if unsupported."""
+    if column in options.kinds:
+        return options.kinds[column]
     types = {table.types[column] for table in tables}
     vectors = {kind for kind in types if kind.endswith("]") and kind.startswith(FLOATS)}
-    if vectors or any(kind.startswith(STRANGE) for kind in types):
+    if vectors or any(kind.startswith(UNSUPPORTED) for kind in types):
         return None
-    if any(kind.endswith("]") for kind in types) or column in wishes.printed:
+    if any(kind.endswith("]") for kind in types) or column in options.printed:
         return "list"
     if all(kind in FLOATS or kind.startswith("DECIMAL") for kind in types):
         return "numeric"
@@ -70,7 +77,10 @@ def _kind(
 
 
 def _written_as_numbers(connection: DuckDBPyConnection, table: Table, column: str) -> bool:
-    """Whether a text column holds numbers only, and not whole ones only: those may be codes."""
+    """Return whether a text column holds only numbers, some with a decimal point.
+
+    Whole numbers alone may be codes.
+    """
     value = text(table, column)
     (numbers,) = one_row(
         connection,
@@ -81,9 +91,9 @@ def _written_as_numbers(connection: DuckDBPyConnection, table: Table, column: st
     return bool(numbers)
 
 
-def _value(table: Table, field: Field, wishes: Wishes) -> str:
+def _value(table: Table, field: Field, options: ColumnOptions) -> str:
     if field.kind == "list":
-        return list_value(table, field.name, wishes)
+        return list_value(table, field.name, options)
     if field.kind == "numeric":
         return f"({number(table, field.name)})::FLOAT"
     return text(table, field.name)

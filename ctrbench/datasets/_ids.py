@@ -1,11 +1,11 @@
-"""Ids of the files of one import: the rule of `raw_ids` for their columns."""
+"""Apply the rule of `raw_ids` to the id columns of an import."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
-from ctrbench.datasets._lists import Wishes, element, list_value
+from ctrbench.datasets._lists import ColumnOptions, element, list_value
 from ctrbench.datasets._tables import Rule, Table
 from ctrbench.impressions.database import literal, one_row, quoted
 from ctrbench.raw_ids import (
@@ -14,14 +14,15 @@ from ctrbench.raw_ids import (
     expression,
     holds_floats,
     refusals,
+    without_blanks,
     written_as_floats,
 )
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# All ids of users, or all of items, of one import: whole numbers from 0 that fit into 63 bits and
-# join faster as numbers; text; or text of which some columns without a type hold floats.
+# How all user ids, or all item ids, of an import are read. whole: integers from 0 of at most 63
+# bits, which join faster as numbers. floats: text; untyped columns hold floating-point numbers.
 Kind = Literal["whole", "text", "floats"]
 NARROW = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 
@@ -30,15 +31,15 @@ def kind_of_ids(
     connection: DuckDBPyConnection,
     columns: list[tuple[Table, str]],
     histories: list[Table],
-    wishes: Wishes,
+    options: ColumnOptions,
 ) -> Kind:
-    """How the ids of users or items are read, decided once for all files that hold them.
+    """Return how the ids of users or items are read, for all files that hold them.
 
     Args:
-        connection: the tables are in this database.
-        columns: where single ids stand.
-        histories: tables whose column `history` holds ids of items.
-        wishes: how lists are cut.
+        connection: The database of the tables.
+        columns: Tables and their columns of single ids.
+        histories: Tables whose column `history` holds item ids.
+        options: The user's options for columns.
     """
     if _whole(connection, columns) and all(
         element(table.types["history"]) in NARROW for table in histories
@@ -50,7 +51,7 @@ def kind_of_ids(
         if table.is_text
     ]
     relations += [
-        f"SELECT unnest({list_value(table, 'history', wishes)}) AS v FROM {table.relation}"
+        f"SELECT unnest({list_value(table, 'history', options)}) AS v FROM {table.relation}"
         for table in histories
         if table.is_text
     ]
@@ -58,42 +59,68 @@ def kind_of_ids(
 
 
 def id_value(table: Table, column: str, kind: Kind) -> str:
-    """SQL for an id: a number where all are whole numbers, else text; NULL where it is missing."""
+    """Return SQL for an id: a number for kind `whole`, else text; NULL if missing.
+
+    Args:
+        table: The table of the column.
+        column: The id column.
+        kind: How ids of this import are read.
+    """
     if kind == "whole":
         return f"{quoted(column)}::BIGINT"
     return expression(quoted(column), _type(table, table.types[column], kind))
 
 
-def ids_value(table: Table, column: str, wishes: Wishes, kind: Kind) -> str:
-    """SQL for a list of ids, without empty ones and the pad."""
+def ids_value(table: Table, column: str, options: ColumnOptions, kind: Kind) -> str:
+    """Return SQL for a list of ids without empty values and padding.
+
+    Args:
+        table: The table of the column.
+        column: The column of lists.
+        options: The user's options for columns.
+        kind: How ids of this import are read.
+    """
     if kind == "whole":
         values = f"{quoted(column)}::BIGINT[]"
-        pad = f" AND v::VARCHAR <> {literal(wishes.pad)}" if wishes.pad is not None else ""
+        pad = f" AND v::VARCHAR <> {literal(options.pad)}" if options.pad is not None else ""
         return f"list_filter({values}, lambda v: v IS NOT NULL{pad})"
     inner = element(table.types[column])
     ids = expression("v", _type(table, inner or "VARCHAR", kind))
-    return list_value(table, column, wishes, ids)
+    return list_value(table, column, options, ids)
 
 
 def id_rules(table: Table, column: str, kind: Kind) -> list[Rule]:
-    """No id may be missing, or be none."""
+    """Return the rules that an id column must satisfy; the first is that no id is missing.
+
+    Args:
+        table: The table of the column.
+        column: The id column.
+        kind: How ids of this import are read.
+    """
     kind_here = _type(table, table.types[column], kind)
     return [
-        Rule(column, absent(quoted(column), kind_here), "missing"),
+        Rule(column, absent(quoted(column), kind_here), "are missing"),
         *_blanks(table, column),
-        *(Rule(column, wrong, told) for wrong, told in refusals(quoted(column), kind_here)),
+        *(Rule(column, *refused) for refused in refusals(quoted(column), kind_here)),
     ]
 
 
-def ids_rules(table: Table, column: str, wishes: Wishes, kind: Kind) -> list[Rule]:
-    """No list may hold what is no id."""
+def ids_rules(table: Table, column: str, options: ColumnOptions, kind: Kind) -> list[Rule]:
+    """Return the rules that a column of id lists must satisfy.
+
+    Args:
+        table: The table of the column.
+        column: The column of lists.
+        options: The user's options for columns.
+        kind: How ids of this import are read.
+    """
     if kind == "whole":
         return []
     inner = element(table.types[column])
-    values = quoted(column) if inner else list_value(table, column, wishes)
+    values = quoted(column) if inner else list_value(table, column, options)
     return [
-        Rule(column, f"len(list_filter({values}, lambda v: {wrong})) > 0", f"hold ids that {told}")
-        for wrong, told in refusals("v", _type(table, inner or "VARCHAR", kind))
+        Rule(column, f"len(list_filter({values}, lambda v: {wrong})) > 0", f"hold ids that {why}")
+        for wrong, why in refusals("v", _type(table, inner or "VARCHAR", kind))
     ]
 
 
@@ -102,17 +129,17 @@ def _type(table: Table, kind: str, ids: Kind) -> str:
 
 
 def _blanks(table: Table, column: str) -> list[Rule]:
-    """Blanks around an id of a text file belong to the separator, or nobody knows."""
+    """Refuse blanks around ids of text files: they may belong to the id or to the separator."""
     if not table.is_text:
         return []
-    name = quoted(column)
-    wrong = f"{name} <> trim({name}, ' \t') AND trim({name}, ' \t') <> ''"
-    cure = "take it out, or say how columns are separated: --separator ', '"
+    name, trimmed = quoted(column), without_blanks(quoted(column))
+    wrong = f"{name} <> {trimmed} AND {trimmed} <> ''"
+    cure = "remove it, or name the column separator: --separator ', '"
     return [Rule(column, wrong, "begin or end with a blank", cure)]
 
 
 def _whole(connection: DuckDBPyConnection, columns: Iterable[tuple[Table, str]]) -> bool:
-    """Whether all columns hold whole numbers from 0."""
+    """Return whether all columns hold whole numbers from 0."""
     return all(
         table.types[column] in NARROW
         and (one_row(connection, f"SELECT min({quoted(column)}) FROM {table.relation}")[0] or 0)
@@ -122,7 +149,7 @@ def _whole(connection: DuckDBPyConnection, columns: Iterable[tuple[Table, str]])
 
 
 def _hold_floats(connection: DuckDBPyConnection, relations: list[str]) -> bool:
-    """Whether columns without a type hold floating point numbers, and nothing but numbers."""
+    """Return whether untyped columns hold only numbers, some of them floating-point numbers."""
     if not relations:
         return False
     union = " UNION ALL ".join(relations)

@@ -1,4 +1,4 @@
-"""Draw non-clicks for a log that holds clicks only."""
+"""Sample non-clicks for a log that holds only clicks."""
 
 from __future__ import annotations
 
@@ -15,35 +15,42 @@ from ctrbench.seeding import stream
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-ROUNDS = 10  # of drawing again what was refused; what is left then is drawn one by one
-BLOCK = 1 << 20  # clicks drawn for at a time
-DRAWN_AT_ONCE = 1 << 26  # and non-clicks drawn for them
+ROUNDS = 10  # rounds of rejection sampling; the remaining rows are sampled exactly, one by one
+BLOCK = 1 << 20  # clicks per block
+DRAWN_AT_ONCE = 1 << 26  # non-clicks per block
 
 
 class Popularity(StrEnum):
-    """How likely an item is drawn."""
+    """The sampling weight of an item."""
 
-    popularity = "popularity"  # by its clicks in the whole log
-    uniform = "uniform"  # all items of the log and of the items file alike
+    popularity = "popularity"  # its clicks in the whole log
+    uniform = "uniform"  # the same for all items of the log and of the items file
 
 
 def add_negatives(connection: DuckDBPyConnection, number: int, by: Popularity, seed: int) -> int:
     """Replace the table `impressions` by one with `number` non-clicks after each click.
 
-    A non-click is an item that this user clicks nowhere in the log, another one each time; it takes
-    the click's time, period, history and context. Where there are timestamps the order of the
-    lines changes nothing. Holds 16 bytes a click in memory.
+    The non-clicks of a click are distinct items that its user never clicks in the log. They have
+    the click's time, period, history and context. If the log has timestamps, the result does not
+    depend on the order of its lines. Requires 16 bytes of memory per click.
+
+    Args:
+        connection: The database of the log.
+        number: Non-clicks per click, at least 1.
+        by: The sampling weights of items.
+        seed: The seed of the random stream.
 
     Returns:
-        How many non-clicks there are: fewer than asked for if a user clicked nearly every item.
+        The number of non-clicks. It is smaller than requested if a user clicks nearly every item.
 
     Raises:
-        DataError: the log holds non-clicks already.
+        DataError: The log already holds non-clicks.
     """
     (others,) = one_row(connection, "SELECT count(*) FROM impressions WHERE click = 0")
     if others:
         raise DataError(
-            f"--negatives is for logs of clicks alone; this one holds {others} non-clicks already."
+            f"--negatives requires a log of clicks only, but this log holds {others} non-clicks. "
+            "Remove --negatives."
         )
     width = _number_clicks(connection)
     query = f"SELECT user_number * {width} + item_number AS key FROM clicks ORDER BY click_row"
@@ -77,20 +84,19 @@ def draw(
     weights: np.ndarray,
     chance: np.random.Generator,
 ) -> np.ndarray:
-    """Draw items by weight that the user has not clicked and that are not in the row yet.
+    """Sample distinct items by weight that the row's user has not clicked.
 
-    A user to whom no more than `number` items are left gets all of them, without a draw.
+    A user with at most `number` unclicked items gets all of them, without sampling.
 
     Args:
-        users: (n,) int64, one row each.
-        number: items per row.
-        clicked: sorted `user * len(weights) + item` of all clicks.
-        weights: (V,) whole numbers.
-        chance: the random stream.
+        users: (n,) int64, the user of each row.
+        number: Items per row.
+        clicked: (clicks,) int64, sorted `user * len(weights) + item` of all clicks.
+        weights: (V,) int64, sampling weights.
+        chance: The random stream.
 
     Returns:
-        (n, number) int64, or as many columns as items have a weight; -1 where the user has clicked
-        all others.
+        (n, min(number, items with a weight)) int64; -1 where no unclicked item remains.
     """
     reached = np.cumsum(weights)
     number = min(number, int(np.count_nonzero(weights)))
@@ -115,7 +121,7 @@ def draw(
 def _give_all(
     drawn: np.ndarray, users: np.ndarray, clicked: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Fill the rows of users to whom no more items are left than a row has; (n,) bool, which."""
+    """Fill the rows of users with at most one row of unclicked items; return them as (n,) bool."""
     distinct, whose = np.unique(users, return_inverse=True)
     owner, item = np.divmod(clicked, len(weights))
     owner = owner[weights[item] > 0]
@@ -132,7 +138,7 @@ def _give_all(
 
 
 def _left(user: int, clicked: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(V,) float64: the weights, 0 where this user has clicked the item."""
+    """Return the (V,) float64 weights, 0 for items that the user has clicked."""
     low, high = np.searchsorted(clicked, [user * len(weights), (user + 1) * len(weights)])
     left = weights.astype(np.float64)
     left[clicked[low:high] - user * len(weights)] = 0
@@ -146,14 +152,14 @@ def _draw_one(
     weights: np.ndarray,
     chance: np.random.Generator,
 ) -> int:
-    """An exact draw from what is left for one user, who has more left than a row holds."""
+    """Sample one unclicked item that is not in the row yet, without rejection."""
     left = _left(user, clicked, weights)
     left[taken[taken >= 0]] = 0
     return int(chance.choice(len(left), p=left / left.sum()))
 
 
 def _number_clicks(connection: DuckDBPyConnection) -> int:
-    """Make `clicks`, numbered by row, user and item, and `candidates`; how many of these."""
+    """Create `clicks`, numbered by row, user and item, and `candidates`; return their number."""
     sources = ["SELECT item_id FROM impressions"]
     if has_view(connection, "items"):
         sources.append("SELECT item_id FROM items")

@@ -1,4 +1,4 @@
-"""Which files a log is: a file, a folder as Spark or Hive leave it, or a pattern."""
+"""Find the files of a log: a single file, a folder written by Spark or Hive, or a pattern."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ from urllib.parse import unquote
 from ctrbench.errors import DataError
 
 SUFFIXES = (".parquet", ".csv", ".tsv", ".csv.gz", ".tsv.gz")
-MARKS = ("_", ".")  # with which names of other programs' files begin
+MARKS = ("_", ".")  # prefixes of marker files that other programs write
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 EXAMPLES = 5  # files named in a note
 
 
 @dataclass(frozen=True)
 class Part:
-    """One file, and the values that the folders above it give to all its rows (`dt=2023-11-14`)."""
+    """One file, and the column values that its parent folders encode (`dt=2023-11-14`)."""
 
     path: Path
     partitions: dict[str, str | None] = field(default_factory=dict)
 
 
 def find_parts(given: str) -> tuple[list[Part], list[str]]:
-    """The files that an argument names, in order, and notes on those left aside.
+    """Return the files that an argument names, in order, and notes on ignored files.
 
-    Names that begin with `_` or `.` are marks that other programs leave, and are not mentioned.
+    The notes omit files whose names begin with `_` or `.`, which are markers of other programs.
+
+    Args:
+        given: A file, a folder or a pattern.
 
     Raises:
-        DataError: the pattern matches nothing, or the folder holds no file of a known ending.
+        DataError: The pattern matches nothing, or the folder holds no file with a known extension.
     """
     path = Path(given)
     if any(letter in given for letter in "*?[") and not path.exists():
@@ -37,23 +40,23 @@ def find_parts(given: str) -> tuple[list[Part], list[str]]:
         matched = folder.glob(str(path.relative_to(path.anchor)))
         found = sorted(one for one in matched if not one.name.startswith(MARKS))
         if not found:
-            raise DataError(f"no file matches {given}.")
+            raise DataError(f"no file matches {given}. Check the pattern.")
         parts = [part for one in found for part in _parts(one)]
     else:
         parts = list(_parts(path))
     kept = [part for part in parts if part.path.name.lower().endswith(SUFFIXES)]
     if not path.is_dir() and len(parts) == 1:
-        return parts, []  # a file by its name: who opens it says what is wrong with its ending
+        return parts, []  # a single file: `read_table` checks its extension
     if not kept:
-        raise DataError(f"{given} holds no {', '.join(SUFFIXES)}.")
+        raise DataError(f"{given} contains no file with extension {', '.join(SUFFIXES)}.")
     spark = [part for part in kept if not part.path.stat().st_size and _is_text(part.path)]
     left = [part.path.name for part in parts if part not in kept] + [s.path.name for s in spark]
     notes = []
     if left:
         more = ", …" if len(left) > EXAMPLES else ""
         notes.append(
-            f"{len(left)} files of {given} were left aside, of another ending or empty: "
-            f"{', '.join(left[:EXAMPLES])}{more}."
+            f"{len(left)} file(s) of {given} were ignored because of their extension or because "
+            f"they are empty: {', '.join(left[:EXAMPLES])}{more}."
         )
     return [part for part in kept if part not in spark], notes
 
@@ -63,7 +66,7 @@ def _is_text(path: Path) -> bool:
 
 
 def _parts(path: Path, partitions: dict[str, str | None] | None = None) -> Iterator[Part]:
-    """The files of a path, those in folders `name=value` with what these say."""
+    """Yield the files of a path, with the values of their `name=value` folders."""
     if partitions is None:
         partitions = _above(path)
     if not path.is_dir():
@@ -74,9 +77,9 @@ def _parts(path: Path, partitions: dict[str, str | None] | None = None) -> Itera
     strange = [one.name for one in others if _holds_data(one)]
     if strange:
         raise DataError(
-            f"{path} holds folders ({', '.join(strange[:EXAMPLES])}) that are not named as "
-            f"column=value; name the files, such as '{path}/*/*.parquet', or one folder after the "
-            "other."
+            f"{path} contains folders ({', '.join(strange[:EXAMPLES])}) whose names are not of the "
+            f"form column=value. Give a pattern of files, such as '{path}/*/*.parquet', or repeat "
+            "--impressions for each folder."
         )
     for one in inside:
         if one in others:
@@ -86,7 +89,7 @@ def _parts(path: Path, partitions: dict[str, str | None] | None = None) -> Itera
 
 
 def _above(path: Path) -> dict[str, str | None]:
-    """What the folders `name=value` say in which a path ends."""
+    """Return the values of the `name=value` folders at the end of a path."""
     found: dict[str, str | None] = {}
     for folder in (path, *path.parents) if path.is_dir() else path.parents:
         if not all(folder.name.partition("=")):

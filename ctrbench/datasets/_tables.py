@@ -1,4 +1,4 @@
-"""Read CSV and Parquet files as tables of a database, and say which lines are wrong."""
+"""Read CSV and Parquet files as tables of a database, and report lines with invalid values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 EXAMPLES = 5  # wrong lines named in a message
-LARGEST = 3.4e38  # what a float of 32 bits holds
+LARGEST = 3.4e38  # largest 32-bit float
 FLOATS = ("HALF", "FLOAT", "DOUBLE")
 
 
@@ -35,19 +35,19 @@ class Table:
 
     path: Path
     relation: str
-    types: dict[str, str]  # column -> DuckDB's type
+    types: dict[str, str]  # column -> DuckDB type
     rows: int
-    text_file: TextFile | None = None  # None: Parquet, whose columns have types
+    text_file: TextFile | None = None  # None for Parquet, whose columns are typed
 
     @property
     def is_text(self) -> bool:
-        """Whether the file's columns come without types."""
+        """Whether the file's columns are untyped."""
         return self.text_file is not None
 
     def place(self, row: int) -> str:
-        """What a person calls the row-th row, counted from 1.
+        """Return the place of a row, counted from 1, for a message.
 
-        A line of a text file, unless values hold line ends or lines are empty.
+        The place is a line of a text file, unless values contain line breaks or lines are empty.
         """
         header = 1 if self.text_file and self.text_file.has_header else 0
         if self.text_file is None or self.text_file.lines != self.rows + header:
@@ -57,11 +57,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Rule:
-    """What no row may do."""
+    """A condition that no row may meet."""
 
     column: str
-    wrong: str  # SQL condition
-    told: str  # continues "3 values of 'click' ..."
+    wrong: str  # SQL condition of an invalid row
+    problem: str  # predicate of "3 value(s) of 'click' ..."
     cure: str = ""  # what to do
 
 
@@ -71,16 +71,16 @@ def read_table(
     columns: list[str] | None = None,
     dialect: Dialect | None = None,
 ) -> Table:
-    """Open a CSV, TSV (also .gz) or Parquet file; it may hold no rows.
+    """Open a CSV, TSV (also .gz) or Parquet file, which may have no rows.
 
     Args:
-        connection: the table is made in this database.
-        path: the file; its ending says what it is, unless `columns` are given.
-        columns: of a text file without a header and without quotes.
-        dialect: separator and encoding of text files, as the user says.
+        connection: The database in which the table is created.
+        path: The file. Its extension determines the format unless `columns` are given.
+        columns: Column names of a text file without a header and without quotes.
+        dialect: Separator and encoding of text files.
 
     Raises:
-        DataError: the file is missing, empty, damaged, ragged, or of another kind.
+        DataError: The file is missing, empty, damaged, ragged, or of another format.
     """
     import duckdb
 
@@ -96,7 +96,9 @@ def read_table(
         elif kind in SEPARATORS:
             text_file = open_text(connection, path, kind, dialect)
         elif kind != ".parquet":
-            raise DataError(f"{path}: cannot read {kind or 'a file without an ending'}; {_KINDS}")
+            raise DataError(
+                f"{path}: cannot read {kind or 'a file without an extension'}. {_KINDS}"
+            )
         made = "TABLE" if text_file else "VIEW"
         source = text_file.select() if text_file else _parquet(path)
         connection.execute(f"CREATE {made} {name} AS {source}")
@@ -107,23 +109,29 @@ def read_table(
     except (duckdb.InvalidInputException, duckdb.IOException, duckdb.ConversionException) as error:
         if "No space left" in str(error):
             raise
-        raise DataError(f"{path} is damaged or no {kind[1:]} file: {_told(error)}") from error
+        raise DataError(f"{path} is damaged or no {kind[1:]} file: {_cause(error)}") from error
     return Table(path, name, types, rows, text_file)
 
 
 def refuse_empty(table: Table) -> Table:
-    """The table, if it holds rows.
+    """Return the table if it has rows.
 
     Raises:
-        DataError: it holds none.
+        DataError: The table has no rows.
     """
     if not table.rows:
-        raise DataError(f"{table.path} holds no rows.")
+        raise DataError(f"{table.path} has no rows.")
     return table
 
 
 def renamed(connection: DuckDBPyConnection, table: Table, names: dict[str, str]) -> Table:
-    """The table with the columns of `names` (old: new) only, under their new names."""
+    """Return a view of the table with renamed columns; other columns are dropped.
+
+    Args:
+        connection: The database of the table.
+        table: The table.
+        names: New names of the columns to keep, by old name.
+    """
     view = quoted(f"renamed {table.relation}")
     chosen = ", ".join(f"{quoted(old)} AS {quoted(new)}" for old, new in names.items())
     connection.execute(f"CREATE VIEW {view} AS SELECT {chosen} FROM {table.relation}")
@@ -135,7 +143,13 @@ def renamed(connection: DuckDBPyConnection, table: Table, names: dict[str, str])
 def with_values(
     connection: DuckDBPyConnection, table: Table, values: dict[str, str | None]
 ) -> Table:
-    """The table with more columns of text, each of one value."""
+    """Return a view of the table with additional constant text columns.
+
+    Args:
+        connection: The database of the table.
+        table: The table.
+        values: The value of each new column; None for NULL.
+    """
     view = quoted(f"more {table.relation}")
     chosen = ", ".join(
         f"{'NULL' if value is None else literal(value)}::VARCHAR AS {quoted(name)}"
@@ -146,7 +160,13 @@ def with_values(
 
 
 def filtered(connection: DuckDBPyConnection, table: Table, condition: str) -> Table:
-    """The table with the rows only that a condition holds for."""
+    """Return a view of the rows that satisfy a condition.
+
+    Args:
+        connection: The database of the table.
+        table: The table.
+        condition: SQL condition.
+    """
     view = quoted(f"filtered {table.relation}")
     connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {table.relation} WHERE {condition}")
     (rows,) = one_row(connection, f"SELECT count(*) FROM {view}")
@@ -154,7 +174,12 @@ def filtered(connection: DuckDBPyConnection, table: Table, condition: str) -> Ta
 
 
 def missing_columns(table: Table, needed: Iterable[str]) -> list[str]:
-    """A problem for each column that is not there, with the nearest one that is."""
+    """Return a problem for each missing column, with the nearest existing name.
+
+    Args:
+        table: The table.
+        needed: The required columns.
+    """
     problems = []
     for column in needed:
         if column not in table.types:
@@ -163,33 +188,48 @@ def missing_columns(table: Table, needed: Iterable[str]) -> list[str]:
             name = lowered[near[0]] if near else ""
             hint = f" Did you mean '{name}'? --rename {name}={column}" if near else ""
             there = ", ".join(table.types)
-            problems.append(f"{table.path}: no column '{column}'; there is {there}.{hint}")
+            problems.append(f"{table.path}: no column '{column}'; the columns are {there}.{hint}")
     return problems
 
 
 def broken_rules(connection: DuckDBPyConnection, table: Table, rules: list[Rule]) -> list[str]:
-    """A problem for each rule that rows break, with the first few of them; reads the file once."""
+    """Return a problem for each broken rule, with its first rows. Reads the file once if none is.
+
+    Args:
+        connection: The database of the table.
+        table: The table.
+        rules: The rules to check.
+    """
     counts = ", ".join(f"count(*) FILTER ({rule.wrong})" for rule in rules)
     broken = one_row(connection, f"SELECT {counts} FROM {table.relation}") if rules else ()
     problems = []
     for rule, count in zip(rules, broken, strict=True):
         if count:
-            values = "value" if count == 1 else "values"
-            told = f"{table.path}: {count} {values} of '{rule.column}' {rule.told}"
+            what = f"{table.path}: {count} value(s) of '{rule.column}' {rule.problem}"
             cure = f"; {rule.cure}" if rule.cure else ""
-            problems.append(f"{told}: {_examples(connection, table, rule)}{cure}")
+            problems.append(f"{what}: {_examples(connection, table, rule)}{cure}")
     return problems
 
 
 def missing(table: Table, column: str) -> Rule:
-    """No row may lack this column's value."""
+    """Return the rule that no value of the column is missing.
+
+    Args:
+        table: The table of the column.
+        column: The column.
+    """
     whole = table.types[column] in INTEGERS
     value = quoted(column) if whole else text(table, column)
-    return Rule(column, f"{value} IS NULL", "missing")
+    return Rule(column, f"{value} IS NULL", "are missing")
 
 
 def text(table: Table, column: str) -> str:
-    """SQL for a value as text, as a person would write it: 7 for 7.0; the empty text is NULL."""
+    """Return SQL for a value as text: 7.0 becomes 7, the empty text becomes NULL.
+
+    Args:
+        table: The table of the column.
+        column: The column.
+    """
     name = quoted(column)
     if table.types[column] in FLOATS:
         whole = f"abs({name}) < 1e38 AND {name} = floor({name})"
@@ -201,32 +241,47 @@ def text(table: Table, column: str) -> str:
 
 
 def number(table: Table, column: str) -> str:
-    """SQL for a value as DOUBLE; NULL where it is missing, not a number, or not finite."""
+    """Return SQL for a value as DOUBLE; NULL if it is missing or not a finite number.
+
+    Args:
+        table: The table of the column.
+        column: The column.
+    """
     value = f"TRY_CAST({quoted(column)} AS DOUBLE)"
     return f"CASE WHEN isfinite({value}) THEN {value} END"
 
 
 def not_a_number(table: Table, column: str) -> Rule:
-    """A value that is there must be a finite number of 32 bits; NaN stands for a missing one."""
+    """Return the rule that present values are finite 32-bit numbers; NaN counts as missing.
+
+    Args:
+        table: The table of the column.
+        column: The column.
+    """
     value = f"TRY_CAST({quoted(column)} AS DOUBLE)"
     large = f"NOT isnan({value}) AND abs({value}) > {LARGEST}"
     if table.types[column] in FLOATS:
-        return Rule(column, large, "are no finite numbers of 32 bits")
+        return Rule(column, large, "are not finite 32-bit numbers")
     wrong = f"{text(table, column)} IS NOT NULL AND ({value} IS NULL OR {large})"
-    return Rule(column, wrong, "are no finite numbers of 32 bits")
+    return Rule(column, wrong, "are not finite 32-bit numbers")
 
 
-_KINDS = "use .csv, .tsv (also .gz) or .parquet."
+_KINDS = "Use .csv, .tsv (also .gz) or .parquet."
 
 
 def check_file(path: Path) -> None:
+    """Raise an error unless the path is a regular file with content.
+
+    Raises:
+        DataError: The path is missing, a folder or a device, or the file is empty.
+    """
     if not path.exists():
         near = get_close_matches(path.name, [p.name for p in path.parent.glob("*")], n=1)
         hint = f" Did you mean {path.with_name(near[0])}?" if near else ""
         raise DataError(f"no file {path}.{hint}")
     if not path.is_file():
-        what = "a folder" if path.is_dir() else "no regular file"
-        raise DataError(f"{path} is {what}; a file is needed.")
+        what = "a folder" if path.is_dir() else "not a regular file"
+        raise DataError(f"{path} is {what}. Give the path of a file.")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
 
@@ -238,7 +293,7 @@ def _parquet(path: Path) -> str:
 def _types(
     connection: DuckDBPyConnection, name: str, path: Path, text_file: TextFile | None
 ) -> dict[str, str]:
-    """The type of each column; half floats by their own name, because they hold fewer numbers."""
+    """Return the type of each column. DuckDB reports half floats as FLOAT; here they are HALF."""
     types = column_types(connection, name)
     if text_file is None and "FLOAT" in types.values():
         query = f"SELECT name FROM parquet_schema({pattern(path)}) WHERE type_length = '2'"
@@ -247,12 +302,12 @@ def _types(
     return types
 
 
-def _told(error: Exception) -> str:
-    """The lines of DuckDB's message that tell what is wrong, without its advice."""
+def _cause(error: Exception) -> str:
+    """Return the lines of DuckDB's message that name the cause, without its advice."""
     lines = re.sub(r"^([A-Z]\w* )+Error: ", "", str(error)).splitlines()
     advice = "Possible", "*", " ", "LINE"
-    told = [line for line in lines[:4] if line and not line.startswith(advice)]
-    return "; ".join([*told[:3]]) or first_line(error)
+    causes = [line for line in lines[:4] if line and not line.startswith(advice)]
+    return "; ".join(causes[:3]) or first_line(error)
 
 
 def _examples(connection: DuckDBPyConnection, table: Table, rule: Rule) -> str:
@@ -269,7 +324,7 @@ def _examples(connection: DuckDBPyConnection, table: Table, rule: Rule) -> str:
 
 
 def _free(name: str, table: Table) -> str:
-    """A name, as an identifier, that no column of the table has."""
+    """Return an SQL identifier that differs from all columns of the table."""
     taken = {column.lower() for column in table.types}
     while name in taken:
         name = f"_{name}"

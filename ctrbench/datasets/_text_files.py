@@ -1,4 +1,4 @@
-"""CSV and TSV files as DuckDB reads them: separator, encoding, line ends, and where lines stand."""
+"""Prepare CSV and TSV files for DuckDB: separator, header, encoding and line ends."""
 
 from __future__ import annotations
 
@@ -24,61 +24,68 @@ SEPARATORS = {".csv": ",", ".tsv": "\t"}
 BLOCK = 1 << 24
 LONGEST_HEADER = 1 << 20
 MOST_COLUMNS = 4096
-MARKS = (  # the longer ones first
+MARKS = (  # byte order marks, longer ones first
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-MARK = "\ufeff"  # with which a decoded file may begin
+MARK = "\ufeff"  # byte order mark of a decoded file
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """What the user says about text files."""
+    """The user's options for text files."""
 
-    separator: str | None = None  # None: by the ending, or the header
+    separator: str | None = None  # None: determined by extension and header
     encoding: str = "utf-8"
 
     @classmethod
     def of(cls, separator: str | None, encoding: str) -> Dialect:
-        """As a person writes it: a backslash and t for a tab, any name of an encoding.
+        """Return the dialect for options of the command line.
+
+        Args:
+            separator: The separator; a backslash and t is a tab.
+            encoding: Any Python name of an encoding.
 
         Raises:
-            ConfigError: no such encoding, or a separator that is none.
+            ConfigError: The encoding is unknown, or the separator is too long or empty.
         """
         found = cls(None if separator is None else separator.replace("\\t", "\t"), encoding)
         found.check()
         return replace(found, encoding=codecs.lookup(encoding).name)
 
     def check(self) -> None:
-        """Refuse what cannot be.
+        """Check the encoding and the separator.
 
         Raises:
-            ConfigError: no such encoding, or a separator that is none.
+            ConfigError: The encoding is unknown, or the separator is too long or empty.
         """
         try:
             "".encode(self.encoding)
         except LookupError as error:
-            told = f"no encoding {self.encoding!r}; such as utf-8, gbk, latin-1, utf-16."
-            raise ConfigError(f"--encoding: {told}") from error
+            raise ConfigError(
+                f"--encoding: no encoding {self.encoding!r}. Examples: utf-8, gbk, latin-1, utf-16."
+            ) from error
         if self.separator is not None and not 1 <= len(self.separator.encode()) <= 4:
-            raise ConfigError("--separator takes one to four bytes, such as ';' or '\\t'.")
+            raise ConfigError(
+                f"--separator {self.separator!r}: give one to four bytes, such as ';' or '\\t'."
+            )
 
 
 @dataclass(frozen=True)
 class TextFile:
-    """One text file, ready for DuckDB."""
+    """A text file that DuckDB can read."""
 
-    path: Path  # of the file itself, or of a copy in UTF-8 with one kind of line ends
+    path: Path  # the file itself, or a UTF-8 copy with uniform line ends
     columns: list[str]
     separator: str
     has_header: bool
-    padded: bool  # blanks stand beside the separators
+    padded: bool  # separators are surrounded by blanks
     lines: int
 
     def select(self) -> str:
-        """SQL that reads all columns as VARCHAR, guessing nothing."""
+        """Return SQL that reads all columns as VARCHAR, without type detection."""
         types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in self.columns)
         quote = literal('"' if self.has_header else "")
         source = (
@@ -92,10 +99,17 @@ class TextFile:
 
 
 def open_text(connection: DuckDBPyConnection, path: Path, kind: str, dialect: Dialect) -> TextFile:
-    """A text file with a header.
+    """Open a text file with a header.
+
+    Args:
+        connection: The database that reads the file.
+        path: The file.
+        kind: Its extension, a key of `SEPARATORS`.
+        dialect: Separator and encoding.
 
     Raises:
-        DataError: it is damaged, of another encoding, or its header does not name the columns.
+        DataError: The file is damaged or has another encoding, or its header does not name the
+            columns.
     """
     line = _first_line(path, dialect.encoding)
     separator = dialect.separator or _separator(line, SEPARATORS[kind], path)
@@ -107,14 +121,24 @@ def open_text(connection: DuckDBPyConnection, path: Path, kind: str, dialect: Di
 def open_bare(
     connection: DuckDBPyConnection, path: Path, columns: list[str], dialect: Dialect
 ) -> TextFile:
-    """A text file without a header and without quotes."""
+    """Open a text file without a header and without quotes.
+
+    Args:
+        connection: The database that reads the file.
+        path: The file.
+        columns: The column names.
+        dialect: Separator and encoding.
+
+    Raises:
+        DataError: The file is damaged or has another encoding.
+    """
     plain, lines = _plain(connection, path, dialect.encoding)
     separator = dialect.separator or ","
     return TextFile(plain, columns, separator, has_header=False, padded=False, lines=lines)
 
 
 def pattern(path: Path) -> str:
-    """The path as an SQL string in which nothing is a wildcard."""
+    """Return the path as an SQL string in which wildcards are escaped."""
     return literal("".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path)))
 
 
@@ -124,8 +148,8 @@ def _errors(path: Path, encoding: str) -> Iterator[None]:
         yield
     except (UnicodeError, csv.Error) as error:
         raise DataError(
-            f"{path} is damaged or no text file in {encoding.upper()}: {error}. Another encoding "
-            "is named by --encoding, such as gbk, latin-1 or utf-16."
+            f"{path} is damaged or not a text file in {encoding.upper()}: {error}. For another "
+            "encoding give --encoding, such as gbk, latin-1 or utf-16."
         ) from error
     except (OSError, EOFError) as error:
         raise DataError(f"{path} is damaged: {error}") from error
@@ -137,28 +161,31 @@ def _opened(path: Path) -> gzip.GzipFile | io.BufferedReader:
 
 
 def _first_line(path: Path, encoding: str) -> str:
-    """The header, without its line end."""
+    """Return the header without its line end."""
     with _errors(path, encoding), _opened(path) as file:
         start = file.read(4)
         found = next((name for mark, name in MARKS if start.startswith(mark)), None)
         if found and encoding == "utf-8":
-            raise DataError(f"{path} is no text in UTF-8: name its encoding, --encoding {found}.")
+            raise DataError(f"{path} is not text in UTF-8. Give --encoding {found}.")
         file.seek(0)
         with _text(file, encoding) as text:
             return text.readline(LONGEST_HEADER).rstrip("\n").removeprefix(MARK)
 
 
 def _separator(line: str, usual: str, path: Path) -> str:
-    """The file's own separator, or the only other one that its header holds."""
+    """Return the extension's usual separator, or the only other one that the header contains."""
     found = separators(line, usual)
     if len(found) > 1:
         listed = " and ".join(map(repr, found))
-        raise DataError(f"{path}: columns are separated by {listed}? Say which: --separator.")
+        raise DataError(
+            f"{path}: the header contains {listed}, which may separate columns. Choose one with "
+            "--separator."
+        )
     return found[0]
 
 
 def _columns(line: str, separator: str, path: Path) -> tuple[list[str], bool]:
-    """The names in the header, and whether blanks stand beside the separators."""
+    """Return the names in the header, and whether separators are surrounded by blanks."""
     with _errors(path, "utf-8"):
         if len(separator) == 1:
             named = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
@@ -167,28 +194,24 @@ def _columns(line: str, separator: str, path: Path) -> tuple[list[str], bool]:
             named = raw = line.split(separator)
     columns = [name.strip(" ") for name in named]
     if not columns or len(columns) > MOST_COLUMNS:
-        told = (
-            f"names {len(columns):,} columns, of {MOST_COLUMNS:,} at most"
-            if columns
-            else "is empty"
-        )
-        raise DataError(f"{path}: the first line must name every column; it {told}.")
+        found = f"names {len(columns):,} of at most {MOST_COLUMNS:,}" if columns else "is empty"
+        raise DataError(f"{path}: the first line must name every column, but it {found}.")
     lowered = [column.lower() for column in columns]
     twice = sorted({column for column in lowered if lowered.count(column) > 1})
     if "" in columns or twice:
-        wrong = "a column has no name" if "" in columns else f"{', '.join(twice)} stand twice"
-        raise DataError(f"{path}: the first line must name every column once; {wrong}.")
+        wrong = "a name is empty" if "" in columns else f"{', '.join(twice)} occurs twice"
+        raise DataError(f"{path}: the first line must name every column once, but {wrong}.")
     return columns, any(name != name.strip(" ") for name in raw)
 
 
 def _plain(connection: DuckDBPyConnection, path: Path, encoding: str) -> tuple[Path, int]:
-    """The file as UTF-8 with one kind of line ends, copied if it is not, and its lines."""
+    """Return the path of the file, or of a UTF-8 copy with uniform line ends, and its lines."""
     if encoding == "utf-8":
         ends = _line_ends(path)
         if sum(count > 0 for count in ends.values()) <= 1:
             return path, max(ends.values())
     (place,) = one_row(connection, "SELECT path FROM duckdb_databases() WHERE NOT internal")
-    folder = Path(place).parent if place else None  # of an import, removed with it
+    folder = Path(place).parent if place else None  # folder of the import, removed after it
     with (
         _errors(path, encoding),
         _opened(path) as source,
@@ -205,18 +228,18 @@ def _plain(connection: DuckDBPyConnection, path: Path, encoding: str) -> tuple[P
 
 
 def _text(file: gzip.GzipFile | io.BufferedReader, encoding: str) -> io.TextIOWrapper:
-    """Decoded, with every kind of line end as one."""
+    """Return the decoded file, with every line end as a newline."""
     return io.TextIOWrapper(file, "utf-8-sig" if encoding == "utf-8" else encoding, newline=None)
 
 
 def _line_ends(path: Path) -> dict[str, int]:
-    """How many lines end in each way; a last line without an end counts as the others do."""
+    """Return the number of lines by line end; a last line without one counts as the others."""
     both = lone = back = 0
     last = b""
     with _errors(path, "utf-8"), _opened(path) as file:
         while block := file.read(BLOCK):
             back_here, pairs = block.count(b"\r"), block.count(b"\r\n")
-            split = last == b"\r" and block[:1] == b"\n"  # a pair over the border of two blocks
+            split = last == b"\r" and block[:1] == b"\n"  # a pair that two blocks share
             both += pairs + split
             back += back_here - pairs - split
             lone += block.count(b"\n") - pairs - split

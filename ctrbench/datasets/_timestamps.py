@@ -1,4 +1,4 @@
-"""Timestamps in any usual form -> whole numbers that order the log: seconds, or the log's own."""
+"""Convert timestamps of any common form into integers: seconds, or a finer unit of the log."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ctrbench.raw_ids import EXACT, INTEGERS
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# Numbers below the bound are in this unit if they count from 1970; 1e11 seconds is the year 5138.
+# Numbers below the bound have this unit if they count from 1970; 1e11 seconds is the year 5138.
 UNITS = (("seconds", 10**11), ("milliseconds", 10**14), ("microseconds", 10**17))
 BOUNDS = (*(bound for _, bound in UNITS), 10**22)
 TICKS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 NUMBER = r"[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?"
 ZONE = r".*:[0-9]{2}([.,][0-9]+)?\s*([A-Za-z].*|[-+][0-9]{2}(:?[0-9]{2})?)"  # UTC, EST, +02:00
-ENOUGH = 10  # distinct timestamps from which on a coarse grid is no accident
-NEARLY_ALL = 0.95  # a file may be put together from rounded times and a few exact ones
+ENOUGH = 10  # distinct timestamps; with fewer, a coarse grid may be a coincidence
+NEARLY_ALL = 0.95  # a file may combine rounded times and a few exact ones
 LEAST_SPACING = 32  # seconds
 DAY = 86400
-ROUNDED = 1000  # seconds: nobody measures time in multiples of a thousand
+ROUNDED = 1000  # seconds; no clock measures in multiples of a thousand
 LATEST = 4_102_444_800  # the year 2100
 OLDEST = 10**8  # the year 1973
 THIS_CENTURY = 10**9
-EARLY = "are before 1973, where others are of this century: a missing time, or one cut short?"
-DROP = "--drop-invalid leaves such rows out, and counts them"
+EARLY = "are before 1973 although nearly all others are after 2001 (missing or truncated times)"
+DROP = "--drop-invalid drops and counts such rows"
 
 
 @dataclass(frozen=True)
@@ -37,34 +37,32 @@ class Times:
 
     table: Table
     column: str
-    dated: bool  # dates, or numbers
-    value: str  # SQL: microseconds of a date, as BIGINT, or the number, as DECIMAL
-    modern: (
-        bool  # whether nearly all are of this century, so that a number near 0 is a missing time
-    )
+    dated: bool  # dates instead of numbers
+    value: str  # SQL: microseconds of a date as BIGINT, or the number as DECIMAL
+    modern: bool  # nearly all are of this century, so that a number near 0 is a missing time
 
     def rules(self) -> list[Rule]:
-        """What no timestamp may be."""
+        """Return the rules that timestamps must satisfy."""
         rules = self.impossible()
         exact = EXACT.get(self.table.types[self.column])
         if exact and exact < EXACT["DOUBLE"]:
-            told = "are too large for a float of 32 bits, which rounds them"
+            problem = "are too large for 32-bit floats, which round them"
             wrong = f"abs({quoted(self.column)}) >= {exact}"
-            rules.append(Rule(self.column, wrong, told, "write them as whole numbers"))
+            rules.append(Rule(self.column, wrong, problem, "write them as integers"))
         return rules
 
     def impossible(self) -> list[Rule]:
-        """What makes a single row useless."""
+        """Return the rules whose violations --drop-invalid drops."""
         kind = "dates like the others" if self.dated else "numbers or ISO dates"
         there = f"{text(self.table, self.column)} IS NOT NULL"
-        form = "--time-format names another form, such as %m/%d/%Y"
+        form = "for another format give --time-format, such as %m/%d/%Y"
         unread = f"{there} AND {self.value} IS NULL"
-        cure = f"{DROP}; digits such as 20231114221320 are read with --time-format %Y%m%d%H%M%S"
+        cure = f"{DROP}; for digits such as 20231114221320 give --time-format %Y%m%d%H%M%S"
         return [
-            Rule(self.column, f"NOT ({there})", "missing", DROP),
-            Rule(self.column, unread, f"are no {kind}", form),
-            Rule(self.column, f"{self.value} < 0", "are negative, before 1970", DROP),
-            Rule(self.column, self._too_late(), "are later than the year 2100", cure),
+            Rule(self.column, f"NOT ({there})", "are missing", DROP),
+            Rule(self.column, unread, f"are not {kind}", form),
+            Rule(self.column, f"{self.value} < 0", "are negative, that is before 1970", DROP),
+            Rule(self.column, self._too_late(), "are after the year 2100", cure),
             *[Rule(self.column, self._too_early(), EARLY, DROP)] * self.modern,
         ]
 
@@ -89,16 +87,25 @@ def open_times(
     column: str = "timestamp",
     time_format: str | None = None,
 ) -> list[Times]:
-    """How each table's timestamps are read; whether they can be, `Times.rules` say.
+    """Return how each table's timestamps are read. `Times.rules` checks the values.
+
+    Args:
+        connection: The database of the tables.
+        tables: The tables of the log.
+        column: The timestamp column.
+        time_format: strptime format of text timestamps; None for numbers and ISO dates.
 
     Raises:
-        ConfigError: a time format that is none, or beside columns that are no text.
-        DataError: some tables hold dates and others numbers, or only some a time zone.
+        ConfigError: The time format is invalid, or the column is not text.
+        DataError: Tables mix dates and numbers, or dates with and without a time zone.
     """
     if time_format is not None:
         typed = [table.path for table in tables if table.types[column] != "VARCHAR"]
         if typed:
-            raise ConfigError(f"--time-format is for text; {typed[0]} holds {column} by its type.")
+            raise ConfigError(
+                f"--time-format requires a text column, but '{column}' of {typed[0]} is typed. "
+                "Remove the option."
+            )
         value = f"epoch_us(try_strptime({quoted(column)}, {literal(time_format)}))"
         _check_format(connection, time_format)
         return _with_century(
@@ -107,8 +114,8 @@ def open_times(
     dated = [_is_dated(connection, table, column) for table in tables]
     if len(set(dated)) > 1:
         raise DataError(
-            "mixed units: some files hold dates as timestamps, others numbers: "
-            f"{tables[dated.index(True)].path} and {tables[dated.index(False)].path}."
+            f"mixed units: the timestamps of {tables[dated.index(True)].path} are dates, those of "
+            f"{tables[dated.index(False)].path} are numbers. Convert one of them."
         )
     if dated[0]:
         _refuse_mixed_zones(connection, tables, column)
@@ -122,7 +129,7 @@ def open_times(
 
 
 def _with_century(connection: DuckDBPyConnection, times: list[Times]) -> list[Times]:
-    """Note in all whether nearly all of them are of this century."""
+    """Set `modern` of all tables."""
     least = THIS_CENTURY * 10**6 if times[0].dated else THIS_CENTURY
     union = " UNION ALL ".join(f"SELECT {t.value} AS t FROM {t.table.relation}" for t in times)
     (share,) = one_row(connection, f"SELECT avg((t >= {least})::INTEGER) FROM ({union})")
@@ -135,20 +142,26 @@ def _check_format(connection: DuckDBPyConnection, time_format: str) -> None:
     try:
         connection.execute(f"SELECT try_strptime('', {literal(time_format)})").fetchall()
     except duckdb.InvalidInputException as error:
-        told = f"--time-format {time_format!r} will not do; such as %m/%d/%Y or '%d.%m.%Y %H:%M'."
-        raise ConfigError(told) from error
+        raise ConfigError(
+            f"--time-format {time_format!r} is not a valid format. Examples: %m/%d/%Y, "
+            "'%d.%m.%Y %H:%M'."
+        ) from error
 
 
 def timestamp_expressions(
     connection: DuckDBPyConnection, times: list[Times]
 ) -> tuple[list[str], tuple[str, ...]]:
-    """SQL for the timestamp of each table as BIGINT, and what a reader must know of it.
+    """Return SQL for each table's timestamp as BIGINT, and notes for readers of tables.
 
-    Whole numbers below 1e11 stay as they are; smaller units and dates become seconds, unless
-    smaller gaps would be lost. The tables hold nothing that their rules forbid.
+    Integers below 1e11 are unchanged. Smaller units and dates become seconds, unless that would
+    merge distinct times.
+
+    Args:
+        connection: The database of the tables.
+        times: How each table's timestamps are read; all values satisfy `Times.rules`.
 
     Raises:
-        DataError: values of different units, or rounded to what a float of 32 bits can hold.
+        DataError: Values have different units, or were rounded by a 32-bit float.
     """
     union = " UNION ALL ".join(f"SELECT {t.value} AS t FROM {t.table.relation}" for t in times)
     low, high, *whole = one_row(
@@ -159,22 +172,24 @@ def timestamp_expressions(
     unit = "microseconds" if times[0].dated else _unit(high)
     if not times[0].dated and _unit(low) != unit:
         raise DataError(
-            f"mixed units in '{times[0].column}': {low:.0f} looks like {_unit(low)}, {high:.0f} "
-            f"like {unit}; give the whole log in one unit."
+            f"mixed units in '{times[0].column}': {low:.0f} appears to be in {_unit(low)}, "
+            f"{high:.0f} in {unit}. Convert all timestamps to one unit."
         )
     notes = _rounded(connection, times, float(high), TICKS[unit])
     scaled, kept = _scale(unit, dict(zip((0, 3, 6, 9), whole, strict=True)))
     if kept != "seconds":
-        notes.append(f"Timestamps are kept in {kept}: in whole seconds, gaps would be lost.")
+        notes.append(
+            f"Timestamps are stored in {kept}, because seconds would merge distinct times."
+        )
     return [scaled.format(t.value) for t in times], tuple(notes)
 
 
 def _scale(unit: str, whole: dict[int, bool]) -> tuple[str, str]:
-    """SQL that turns numbers, named `{}`, into whole ones, and the unit they are in then.
+    """Return SQL that converts numbers, named `{}`, into integers, and the integers' unit.
 
     Args:
-        unit: of the numbers.
-        whole: whether all are multiples of ten to this power.
+        unit: The unit of the numbers.
+        whole: By power, whether all numbers are multiples of ten to this power.
     """
     ticks = TICKS[unit]
     if not whole[0] and ticks < 10**6:  # fractions of seconds or milliseconds
@@ -187,7 +202,7 @@ def _scale(unit: str, whole: dict[int, bool]) -> tuple[str, str]:
 
 
 def _is_dated(connection: DuckDBPyConnection, table: Table, column: str) -> bool:
-    """Whether most of the column's values are dates."""
+    """Return whether most of the column's values are dates."""
     kind = table.types[column]
     if kind != "VARCHAR":
         return kind.startswith(("DATE", "TIMESTAMP"))
@@ -202,14 +217,14 @@ def _is_dated(connection: DuckDBPyConnection, table: Table, column: str) -> bool
 
 
 def _with_point(column: str) -> str:
-    """SQL for a date as text, its fraction of a second after a point."""
+    """Return SQL for a date as text with a decimal point before fractions of a second."""
     return f"regexp_replace({quoted(column)}, '(:[0-9]{{2}}),([0-9]+)', '\\1.\\2')"
 
 
 def _value(table: Table, column: str, dated: bool) -> str:
-    """SQL for a timestamp: microseconds of a date as BIGINT, or the number itself as DECIMAL."""
+    """Return SQL for a timestamp: microseconds of a date as BIGINT, or the number as DECIMAL."""
     value, kind = quoted(column), table.types[column]
-    if dated:  # a text may name its time zone, UTC if it does not
+    if dated:  # a text may include its time zone; the default is UTC
         if kind == "VARCHAR":
             return f"epoch_us(TRY_CAST({_with_point(column)} AS TIMESTAMPTZ))"
         return f"epoch_us(TRY_CAST({value} AS TIMESTAMP))"
@@ -223,10 +238,10 @@ def _value(table: Table, column: str, dated: bool) -> str:
 
 
 def _refuse_mixed_zones(connection: DuckDBPyConnection, tables: list[Table], column: str) -> None:
-    """Dates with and without a time zone in one log are hours apart, and nobody sees it.
+    """Raise an error if only some dates have a time zone: equal moments would be hours apart.
 
     Raises:
-        DataError: some have one, others do not.
+        DataError: Some dates have a time zone, others do not.
     """
     found = {True: "", False: ""}
     for table in tables:
@@ -244,20 +259,19 @@ def _refuse_mixed_zones(connection: DuckDBPyConnection, tables: list[Table], col
         found[False] = found[False] or str(table.path) * naive
     if found[True] and found[False]:
         raise DataError(
-            f"'{column}' has a time zone in {found[True]} and none in {found[False]}: the same "
-            "moment may be hours apart. Write all of them in one way; without a zone they are "
-            "taken as UTC."
+            f"'{column}' has a time zone in {found[True]} but not in {found[False]}, so that equal "
+            "moments may be hours apart. Use one form; dates without a time zone are UTC."
         )
 
 
 def _rounded(
     connection: DuckDBPyConnection, times: list[Times], high: float, ticks: int
 ) -> list[str]:
-    """Notes on timestamps that look rounded, by file: all are multiples of a thousand seconds.
+    """Return a note for each file whose timestamps are all multiples of a thousand seconds.
 
     Raises:
-        DataError: nearly all of a file went through a float of 32 bits, whose numbers stand 128
-            seconds apart in 2023, whatever they became afterwards.
+        DataError: Nearly all timestamps of a file were rounded by a 32-bit float, whose values are
+            128 seconds apart in 2023.
     """
     if high < EXACT["FLOAT"] * ticks:
         return []
@@ -270,30 +284,30 @@ def _rounded(
                 connection, source, divisor, spacing, ticks
             ):
                 raise DataError(
-                    f"{t.table.path}: nearly all timestamps stand {spacing * divisor / ticks:g} "
-                    "seconds apart, as numbers do that a float of 32 bits rounded: histories would "
-                    "hold clicks of later impressions. Write them from the source again, as whole "
-                    "numbers."
+                    f"{t.table.path}: nearly all timestamps are spaced by multiples of "
+                    f"{spacing * divisor / ticks:g} seconds, because a 32-bit float rounded them. "
+                    "Histories would contain clicks of later impressions. Export the "
+                    "timestamps again as integers."
                 )
         step = ROUNDED * ticks
         (coarse,) = one_row(connection, f"SELECT bool_and(t % {step} = 0) FROM {source}")
         if coarse:
             notes.append(
-                f"All timestamps of {t.table.path.name} are multiples of {ROUNDED:,} seconds, as "
-                "if rounded: impressions of one moment do not see each other's clicks."
+                f"All timestamps of {t.table.path.name} are multiples of {ROUNDED:,} seconds and "
+                "appear rounded. Histories exclude clicks of the same timestamp."
             )
     return notes
 
 
 def _spacing(high: float) -> int:
-    """How far apart floats of 32 bits stand below a number."""
+    """Return the spacing of 32-bit floats just below a number."""
     return 2 ** max(int(high).bit_length() - 24, 0)
 
 
 def _on_a_grid(
     connection: DuckDBPyConnection, source: str, divisor: int, spacing: int, ticks: int
 ) -> bool:
-    """Whether nearly all numbers leave one remainder by the spacing, and not by days alone."""
+    """Return whether nearly all numbers have one remainder modulo the spacing, but not by days."""
     distinct, by_spacing, by_days = (
         one_row(connection, query)[0]
         for query in (
@@ -306,7 +320,7 @@ def _on_a_grid(
 
 
 def _most_common(source: str, value: str) -> str:
-    """SQL for the share of rows that have the most common value."""
+    """Return SQL for the share of rows that have the most common value."""
     return f"SELECT max(n) / sum(n) FROM (SELECT count(*) AS n FROM {source} GROUP BY {value})"
 
 

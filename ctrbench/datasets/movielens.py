@@ -1,4 +1,4 @@
-"""MovieLens: ratings as clicks, in the three formats that GroupLens publishes."""
+"""Import MovieLens ratings as clicks, from any of the three formats that GroupLens publishes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from ctrbench.datasets._base import Importer
-from ctrbench.datasets._entities import make_entities, refuse_strangers
+from ctrbench.datasets._entities import make_entities, require_common_ids
 from ctrbench.datasets._fields import read_fields
 from ctrbench.datasets._ids import id_rules, id_value
-from ctrbench.datasets._lists import Wishes
+from ctrbench.datasets._lists import ColumnOptions
 from ctrbench.datasets._tables import (
     Rule,
     Table,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 DEFAULT_SPLIT = "per_user:20/50/10/20"
 RATINGS = ["userId", "movieId", "rating", "timestamp"]
 MOVIES = ["movieId", "title", "genres"]
-GENRES = (  # of ml-100k's flags, in the order of its u.genre; the first, "unknown", is no genre
+GENRES = (  # genres of ml-100k's flags, in the order of u.genre; the first, "unknown", is dropped
     *("", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary"),
     *("Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi"),
     *("Thriller", "War", "Western"),
@@ -65,9 +65,9 @@ class MovieLens(Importer):
     ] = None
 
     def read(self, connection: DuckDBPyConnection, split: Split | None, progress: Progress) -> Raw:
-        """Ratings as clicks; genres, year and title of movies; users if the format has them."""
+        """Create impressions from ratings; read movies, and users if the format has them."""
         if not isfinite(self.threshold):
-            raise ConfigError(f"--threshold {self.threshold} will not do: give a rating, as 4.")
+            raise ConfigError(f"--threshold {self.threshold}: give a rating, such as 4.")
         progress("reading ratings")
         files = _find(connection, self.source)
         times = _check(connection, files)
@@ -110,7 +110,7 @@ class MovieLens(Importer):
             query = f"SELECT * FROM ({query}) LEFT JOIN more_fields USING (item_id)"
             fields += more
         make_entities(connection, "items", "item_id", query, str(files.movies.path))
-        refuse_strangers(connection, "items", "item_id", files.movies.path)
+        require_common_ids(connection, "items", "item_id", files.movies.path)
         return fields
 
 
@@ -120,25 +120,25 @@ class _Files:
     movies: Table
     genres: str  # SQL for the list of genres
     users: Table | None = None
-    age: FieldKind = "categorical"  # ml-1m gives brackets, ml-100k years
+    age: FieldKind = "categorical"  # ml-1m has age groups, ml-100k years
 
 
 def _find(connection: DuckDBPyConnection, folder: Path) -> _Files:
-    """Open the files of whichever format the folder holds."""
+    """Open the files of the format that the folder holds."""
     formats: dict[str, Callable[[DuckDBPyConnection, Path], _Files]] = {
         "ratings.csv": _csv,
         "ratings.dat": _dat,
         "u.data": _hundred_thousand,
     }
     if not folder.is_dir():
-        hint = " Unpack it and give the folder." if folder.is_file() else ""
+        hint = " It is a file: unpack it and give the folder." if folder.is_file() else ""
         raise DataError(f"no folder {folder}.{hint}")
     for name, read in formats.items():
         if (folder / name).exists():
             return read(connection, folder)
     inner = sorted(path.parent for name in formats for path in folder.glob(f"*/{name}"))
     hint = f" Did you mean {inner[0]}?" if inner else ""
-    raise DataError(f"{folder} holds none of {', '.join(formats)}.{hint}")
+    raise DataError(f"{folder} contains none of {', '.join(formats)}.{hint}")
 
 
 def _csv(connection: DuckDBPyConnection, folder: Path) -> _Files:
@@ -151,7 +151,7 @@ def _csv(connection: DuckDBPyConnection, folder: Path) -> _Files:
 
 
 def _dat(connection: DuckDBPyConnection, folder: Path) -> _Files:
-    """ml-1m; also ml-10m, whose movies are in UTF-8 and which has no users."""
+    """Open ml-1m, or ml-10m, whose movies are in UTF-8 and which has no users."""
     movies, users = folder / "movies.dat", folder / "users.dat"
     return _Files(
         _bare(connection, folder / "ratings.dat", RATINGS, "::"),
@@ -181,23 +181,23 @@ def _bare(connection: DuckDBPyConnection, path: Path, columns: list[str], separa
 
 
 def _encoding(path: Path) -> str:
-    """UTF-8 if the (small) file is that, else latin-1, in which the older sets were published."""
+    """Return UTF-8 if the file is valid UTF-8, else latin-1, the encoding of older data sets."""
     try:
         path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         return "latin-1"
     except OSError:
-        return "utf-8"  # read_table says what is wrong with the file
+        return "utf-8"  # `read_table` reports the error
     return "utf-8"
 
 
 def _check(connection: DuckDBPyConnection, files: _Files) -> list[Times]:
-    """Every rating has ids, a number and a time, every movie an id; how times are read."""
+    """Check ratings and movies, and return how the timestamps of ratings are read."""
     problems = missing_columns(files.ratings, RATINGS)
     problems += missing_columns(files.movies, ["movieId", "title"])
     if "flag0" not in files.movies.types:
         problems += missing_columns(files.movies, ["genres"])
-    raise_all(problems, DataError, "this is not MovieLens:")
+    raise_all(problems, DataError, "these files are not MovieLens:")
     rating = text(files.ratings, "rating")
     times = open_times(connection, [files.ratings])
     rules = [
@@ -208,7 +208,7 @@ def _check(connection: DuckDBPyConnection, files: _Files) -> list[Times]:
         Rule(
             "rating",
             f"{rating} IS NOT NULL AND NOT coalesce(isfinite(TRY_CAST({rating} AS DOUBLE)), false)",
-            "are no numbers",
+            "are not numbers",
         ),
     ]
     problems = broken_rules(connection, files.ratings, rules)
@@ -218,16 +218,16 @@ def _check(connection: DuckDBPyConnection, files: _Files) -> list[Times]:
 
 
 def _more_fields(connection: DuckDBPyConnection, path: Path) -> list[Field]:
-    """Make the table `more_fields` from a file by movieId or item_id."""
+    """Create the table `more_fields` from a file with a column movieId or item_id."""
     table = refuse_empty(read_table(connection, path))
     key = "item_id" if "item_id" in table.types else "movieId"
     raise_all(missing_columns(table, [key]), DataError, "--item-fields cannot be joined:")
     columns = [column for column in table.types if column != key]
     taken = sorted({"genres", "title", "year"} & {column.lower() for column in columns})
-    problems = [f"{path}: MovieLens has a field '{name}' already; rename it." for name in taken]
+    problems = [f"{path}: MovieLens already has a field '{name}'; rename it." for name in taken]
     problems += broken_rules(connection, table, id_rules(table, key, "text"))
     raise_all(problems, DataError, "--item-fields cannot be joined:")
-    fields, (values,) = read_fields(connection, [table], columns, "item", Wishes())
+    fields, (values,) = read_fields(connection, [table], columns, "item", ColumnOptions())
     chosen = [f"{id_value(table, key, 'text')} AS item_id"]
     chosen += [f"{v} AS {quoted(f.name)}" for v, f in zip(values, fields, strict=True)]
     query = f"SELECT {', '.join(chosen)} FROM {table.relation}"
@@ -239,8 +239,8 @@ def _users(connection: DuckDBPyConnection, files: _Files, users: Table) -> list[
     problems = broken_rules(connection, users, id_rules(users, "userId", "text"))
     raise_all(problems, DataError, "these users cannot be used:")
     columns = ["age", "gender", "occupation"]
-    wishes = Wishes(kinds={"age": files.age})
-    fields, (values,) = read_fields(connection, [users], columns, "user", wishes)
+    options = ColumnOptions(kinds={"age": files.age})
+    fields, (values,) = read_fields(connection, [users], columns, "user", options)
     chosen = [f"{id_value(users, 'userId', 'text')} AS user_id"]
     chosen += [f"{v} AS {f.name}" for v, f in zip(values, fields, strict=True)]
     query = f"SELECT {', '.join(chosen)} FROM {users.relation}"

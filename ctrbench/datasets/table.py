@@ -1,4 +1,4 @@
-"""Any click log as CSV or Parquet: impressions, and files of items and users beside it."""
+"""Import any click log in CSV or Parquet, with optional files of items and users."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctrbench.datasets._base import Importer
-from ctrbench.datasets._entities import examples, make_entities, refuse_strangers
+from ctrbench.datasets._entities import examples, make_entities, require_common_ids
 from ctrbench.datasets._fields import read_fields
 from ctrbench.datasets._ids import Kind, id_rules, id_value, kind_of_ids
-from ctrbench.datasets._lists import Wishes, printed_lists
+from ctrbench.datasets._lists import ColumnOptions, printed_lists
 from ctrbench.datasets._log import Log, make_impressions
 from ctrbench.datasets._negatives import Popularity, add_negatives
 from ctrbench.datasets._sources import Part, find_parts
@@ -48,88 +48,98 @@ class TableImporter(Importer):
         list[str],
         typer.Option(
             metavar="FILE",
-            help="A file, a folder (also of Spark or Hive), a pattern such as 'log/*.csv', or "
-            "PERIOD=FILE (train=a.parquet); may be repeated.",
+            help="A file, a folder (also written by Spark or Hive), a pattern such as "
+            "'log/*.csv', or PERIOD=FILE (train=a.parquet); may be repeated.",
         ),
     ]
-    items: Annotated[Path | None, typer.Option(help="Fields of items, by item_id.")] = None
-    users: Annotated[Path | None, typer.Option(help="Fields of users, by user_id.")] = None
+    items: Annotated[Path | None, typer.Option(help="File of item fields, by item_id.")] = None
+    users: Annotated[Path | None, typer.Option(help="File of user fields, by user_id.")] = None
     images: Annotated[
         Path | None, typer.Option(help="Folder of <item_id>.jpg, or Parquet of item_id, bytes.")
     ] = None
     rename: Annotated[
-        list[str] | None, typer.Option(metavar="OLD=NEW", help="is_click=click; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="OLD=NEW", help="Rename a column: is_click=click; may be repeated."),
     ] = None
-    drop: Annotated[str, typer.Option(help="Columns to leave out: a,b")] = ""
+    drop: Annotated[str, typer.Option(help="Columns to exclude: a,b")] = ""
     numeric: Annotated[str, typer.Option(help="Columns to read as numbers: a,b")] = ""
     categorical: Annotated[str, typer.Option(help="Columns to read as categories: a,b")] = ""
     lists: Annotated[
         list[str] | None,
-        typer.Option("--list", metavar="NAME=SEPARATOR", help="genres='|'; may be repeated."),
+        typer.Option(
+            "--list",
+            metavar="NAME=SEPARATOR",
+            help="Split a text column into a list: genres='|'; may be repeated.",
+        ),
     ] = None
-    text: Annotated[str, typer.Option(help="Item columns kept as text: title")] = ""
+    text: Annotated[str, typer.Option(help="Item columns to keep as text: title")] = ""
     user_fields: Annotated[
         str, typer.Option(help="Columns of the impressions that describe the user: a,b")
     ] = ""
     pad: Annotated[
-        str | None, typer.Option(help="The value that fills up histories and lists, dropped: 0")
+        str | None,
+        typer.Option(help="Padding value of histories and lists, which is removed: 0"),
     ] = None
-    label: Annotated[str, typer.Option(help="What counts as a click, in words.")] = ""
+    label: Annotated[str, typer.Option(help="Description of a click, for tables.")] = ""
     valid_share: Annotated[
         float | None,
-        typer.Option(help="Share of a given train period that becomes valid, if none is given."),
+        typer.Option(help="Share of a given train period to use as valid, if valid is not given."),
     ] = None
     negatives: Annotated[
-        int, typer.Option(min=0, help="Non-clicks to draw per click, for a log of clicks alone.")
+        int, typer.Option(min=0, help="Non-clicks to sample per click, for a log of clicks only.")
     ] = 0
     negatives_by: Annotated[
-        Popularity, typer.Option(help="Draw items by their clicks, or all alike.")
+        Popularity, typer.Option(help="Sampling weights of items: their clicks, or uniform.")
     ] = Popularity.popularity
-    seed: Annotated[int, typer.Option(help="Of drawing non-clicks.")] = 0
+    seed: Annotated[int, typer.Option(help="Seed for sampling non-clicks.")] = 0
     separator: Annotated[
-        str | None, typer.Option(help="Of columns in text files, if it is not found by itself: ';'")
+        str | None,
+        typer.Option(help="Column separator of text files, if it is not detected: ';'"),
     ] = None
-    encoding: Annotated[str, typer.Option(help="Of text files: gbk, latin-1, utf-16.")] = "utf-8"
+    encoding: Annotated[str, typer.Option(help="Encoding of text files: gbk, latin-1, utf-16.")] = (
+        "utf-8"
+    )
     time_format: Annotated[
-        str | None, typer.Option(help="Of timestamps as text, if they are no ISO dates: %m/%d/%Y")
+        str | None,
+        typer.Option(help="Format of text timestamps other than ISO dates: %m/%d/%Y"),
     ] = None
     drop_invalid: Annotated[
         bool,
         typer.Option(
-            "--drop-invalid", help="Leave out rows without ids or with impossible times; counted."
+            "--drop-invalid", help="Drop and count rows with missing ids or impossible times."
         ),
     ] = False
 
     def read(self, connection: DuckDBPyConnection, split: Split | None, progress: Progress) -> Raw:
-        """Impressions of all files, items and users, checked and typed."""
+        """Create checked and typed views of impressions, items and users."""
         progress("reading files")
         dialect = Dialect.of(self.separator, self.encoding)
         files = _Files(connection, _pairs("--rename", self.rename), _names(self.drop), dialect)
         tables, periods = files.open_log(self.impressions)
         items, users = files.open(self.items), files.open(self.users)
         beside = [table for table in (items, users) if table]
-        wishes = self._wishes(connection, [*tables, *beside])
+        options = self._options(connection, [*tables, *beside])
         self._check_names(files, tables, items)
-        split, ignore_period = _split(split, Log(tables, periods, False, False, wishes))
-        ids = self._ids(connection, tables, items, users, wishes)
+        split, ignore_period = _split(split, Log(tables, periods, False, False, options))
+        ids = self._ids(connection, tables, items, users, options)
         log = Log(
             tables,
             periods,
             self.negatives > 0,
             ignore_period,
-            wishes,
+            options,
             ids,
             self.time_format,
             self.drop_invalid,
         )
         progress("checking the log")
         fields, notes, counts = make_impressions(connection, log, _names(self.user_fields))
-        fields += _make_items(connection, items, wishes, ids)
+        fields += _make_items(connection, items, options, ids)
         if "history" in log.columns:
             notes = (*notes, *_history_notes(connection))
         if items and log.padding is not None:
             connection.execute(f"DELETE FROM items WHERE item_id::VARCHAR = {literal(log.padding)}")
-        fields += _make_users(connection, users, wishes, bool(_names(self.user_fields)), ids)
+        fields += _make_users(connection, users, options, bool(_names(self.user_fields)), ids)
         if items:
             notes = (*notes, *_listed_note(connection, items.path))
         if self.negatives:
@@ -156,47 +166,52 @@ class TableImporter(Importer):
         log: list[Table],
         items: Table | None,
         users: Table | None,
-        wishes: Wishes,
+        options: ColumnOptions,
     ) -> dict[str, Kind]:
-        """How ids of the log are read, and of the file beside it; drawn non-clicks go by text."""
+        """Return how ids of the log and of the items and users files are read.
+
+        They are text if both differ, or if non-clicks are sampled.
+        """
         found: dict[str, Kind] = {}
         for name, more in (("user_id", users), ("item_id", items)):
             columns = [(table, name) for table in log if name in table.types]
             histories = [t for t in log if "history" in t.types] if name == "item_id" else []
             beside = [(more, name)] if more and name in more.types else []
-            kind = kind_of_ids(connection, columns, histories, wishes)
-            theirs = kind_of_ids(connection, beside, [], wishes) if beside else kind
+            kind = kind_of_ids(connection, columns, histories, options)
+            theirs = kind_of_ids(connection, beside, [], options) if beside else kind
             join_as_text = kind != theirs or self.negatives > 0
             both: dict[str, Kind] = {name: kind, f"{name} beside": theirs}
             for key, one in both.items():
                 found[key] = "text" if join_as_text and one == "whole" else one
         return found
 
-    def _wishes(self, connection: DuckDBPyConnection, tables: list[Table]) -> Wishes:
+    def _options(self, connection: DuckDBPyConnection, tables: list[Table]) -> ColumnOptions:
         kinds: dict[str, FieldKind] = {}
         separators = _pairs("--list", self.lists)
         printed = printed_lists(connection, tables)
         for name in printed & separators.keys():
             raise ConfigError(
-                f"the values of '{name}' are lists as programs print them, [1, 2]: leave out "
-                f"--list {name}={separators[name]}; they are read as they are."
+                f"--list {name}={separators[name]}: the values of '{name}' are printed lists such "
+                "as [1, 2], which need no separator. Remove the option."
             )
-        asked: tuple[tuple[FieldKind, list[str]], ...] = (
+        requested: tuple[tuple[FieldKind, list[str]], ...] = (
             ("numeric", _names(self.numeric)),
             ("categorical", _names(self.categorical)),
             ("text", _names(self.text)),
             ("list", [name for name in separators if name != "history"]),
         )
-        for kind, names in asked:
+        for kind, names in requested:
             for name in names:
                 if name in kinds:
-                    raise ConfigError(f"'{name}' cannot be {kinds[name]} and {kind} at once.")
+                    raise ConfigError(
+                        f"'{name}' cannot be both {kinds[name]} and {kind}. Remove one option."
+                    )
                 kinds[name] = kind
         pad = None if self.pad is None else as_text([self.pad], "--pad", typed=False)[0]
-        return Wishes(kinds, separators, pad, printed)
+        return ColumnOptions(kinds, separators, pad, printed)
 
     def _check_names(self, files: _Files, log: list[Table], items: Table | None) -> None:
-        """Every column that an option names is in one of the files."""
+        """Check that the files have every column that an option names."""
         everywhere = files.columns
         of_items = list(items.types) if items else []
         named = [
@@ -210,11 +225,11 @@ class TableImporter(Importer):
             unknown_name("column", name, known) for name, known in named if name not in known
         ]
         problems += [
-            f"'{name}' is no field: --numeric, --categorical and --text would do nothing."
+            f"'{name}' is not a field: --numeric, --categorical and --text do not apply to it."
             for name in _names(self.numeric) + _names(self.categorical) + _names(self.text)
             if name in OWN
         ]
-        raise_all(problems, ConfigError, "options name columns that are not there:")
+        raise_all(problems, ConfigError, "options name unsuitable columns:")
 
     def _label(self, files: _Files, log: Log) -> str:
         if self.label:
@@ -225,19 +240,19 @@ class TableImporter(Importer):
         return f"{names.get('click', 'click')} = 1"
 
     def _drawn_note(self, drawn: int, missing: int) -> str:
-        how = (
-            "uniformly" if self.negatives_by is Popularity.uniform else "by clicks in the whole log"
-        )
+        uniform = self.negatives_by is Popularity.uniform
+        how = "uniformly" if uniform else "by clicks in the whole log"
         return (
-            f"{drawn} non-clicks were drawn, {self.negatives} a click, {how} (seed {self.seed}), "
-            "never an item the user clicks at any time: it knows the future, and sets the CTR."
-            + f" {missing} could not be drawn: users clicked nearly all items."
+            f"{drawn} non-clicks were sampled, {self.negatives} per click, {how} (seed "
+            f"{self.seed}), among items that the user never clicks. The sampling uses future "
+            "clicks and determines the CTR."
+            + f" {missing} could not be sampled, because users clicked nearly all items."
             * (missing > 0)
         )
 
 
 class _Files:
-    """Opens files with the columns that remain, under their new names, and remembers all names."""
+    """Opens files, renames and drops columns, and collects column names and notes."""
 
     def __init__(
         self,
@@ -253,11 +268,11 @@ class _Files:
         self.notes: list[str] = []
 
     def open(self, path: Path | None) -> Table | None:
-        """The file as a table; None stays None."""
+        """Return the file as a table, or None without a file."""
         return None if path is None else refuse_empty(self._open(Part(path)))
 
     def open_log(self, given: list[str]) -> tuple[list[Table], list[str | None]]:
-        """The files of the log, and the period of each where PERIOD=FILE says it."""
+        """Return the tables of the log, and the period of each that is given as PERIOD=FILE."""
         tables, periods, empty = [], [], []
         twice = sorted({argument for argument in given if given.count(argument) > 1})
         if twice:
@@ -275,14 +290,17 @@ class _Files:
                 else:
                     empty.append(table)
         if not tables:
-            raise DataError(f"{empty[0].path} holds no rows." if empty else "there is no row.")
+            raise DataError(f"{empty[0].path} has no rows." if empty else "the log has no rows.")
         if empty:
             named = ", ".join(table.path.name for table in empty[:EXAMPLES])
-            self.notes.append(f"{len(empty)} file(s) hold no rows: {named}.")
+            self.notes.append(f"{len(empty)} file(s) have no rows: {named}.")
         if len({period is None for period in periods}) > 1:
-            raise ConfigError("either every --impressions says PERIOD=FILE, or none does.")
+            raise ConfigError("--impressions: give PERIOD=FILE for all files or for none.")
         if periods[0] is not None and any("period" in table.types for table in tables):
-            raise ConfigError("PERIOD=FILE, but the file has a column 'period' as well; --drop it.")
+            raise ConfigError(
+                "--impressions gives PERIOD=FILE, but a file has a column 'period'. Give --drop "
+                "period."
+            )
         return tables, periods
 
     def _open(self, part: Part) -> Table:
@@ -292,7 +310,7 @@ class _Files:
         names = {old: self.renames.get(old, old) for old in table.types if old not in self.drops}
         if len(set(names.values())) < len(names):
             raise ConfigError(
-                f"{part.path}: --rename makes two columns of one name; drop one of them."
+                f"{part.path}: --rename gives two columns the same name. Drop one of them."
             )
         self.originals += table.types
         self.columns += names.values()
@@ -300,34 +318,37 @@ class _Files:
 
 
 def _split(split: Split | None, log: Log) -> tuple[Split, bool]:
-    """The split asked for or the natural one, and whether given periods are left aside."""
+    """Return the requested or default split, and whether it ignores given periods."""
     natural = "given" if log.has_periods else DEFAULT_SPLIT
     split = split or parse_split(natural)
     return split, split.kind != "given"
 
 
 def _make_items(
-    connection: DuckDBPyConnection, table: Table | None, wishes: Wishes, ids: dict[str, Kind]
+    connection: DuckDBPyConnection,
+    table: Table | None,
+    options: ColumnOptions,
+    ids: dict[str, Kind],
 ) -> list[Field]:
-    return _make(connection, "items", "item", table, wishes, ids) if table else []
+    return _make(connection, "items", "item", table, options, ids) if table else []
 
 
 def _listed_note(connection: DuckDBPyConnection, path: Path) -> list[str]:
-    """A note where the items file has no row for most items that are shown."""
+    """Return a note if the items file has no row for most shown items."""
     shown, listed = one_row(
         connection,
         """SELECT count(*), count(*) FILTER (item_id IN (SELECT item_id FROM items))
         FROM (SELECT DISTINCT item_id FROM impressions)""",
     )
     few = listed < shown / 2
-    return [f"{path.name} has a row for {listed} of {shown} items that are shown."] * few
+    return [f"{path.name} has a row for {listed} of {shown} shown items."] * few
 
 
 def _history_notes(connection: DuckDBPyConnection) -> list[str]:
-    """A note where most items of given histories are none that the log shows or the file lists.
+    """Return a note if the log and the items file lack most items of given histories.
 
     Raises:
-        DataError: none is, so that their ids are spelt otherwise, or of another log.
+        DataError: They lack all of them: the ids have another spelling, or belong to another log.
     """
     known = "SELECT item_id FROM impressions"
     if has_view(connection, "items"):
@@ -346,8 +367,9 @@ def _history_notes(connection: DuckDBPyConnection) -> list[str]:
             examples(connection, name, "item_id") for name in ("clicked", "impressions")
         )
         raise DataError(
-            f"no item of the given histories occurs in the log: they have {theirs}, it has {ours}. "
-            "Spell both in one way; a sign that joins ids is named by --list 'history=^'."
+            f"no item of the given histories occurs in the log. The histories have {theirs}, the "
+            f"log {ours}. Use one spelling of ids; if the ids of a history are joined by a "
+            "separator, give --list 'history=^'."
         )
     if met < total / 2:
         share = f"{100 * met / total:.1f} %"
@@ -358,15 +380,15 @@ def _history_notes(connection: DuckDBPyConnection) -> list[str]:
 def _make_users(
     connection: DuckDBPyConnection,
     table: Table | None,
-    wishes: Wishes,
+    options: ColumnOptions,
     of_log: bool,
     ids: dict[str, Kind],
 ) -> list[Field]:
-    """Users of their own file, of the log's columns, or of both."""
+    """Create the table `users` from the users file, the log's columns, or both."""
     fields: list[Field] = []
     if table:
         view = "users_of_file" if of_log else "users"
-        fields = _make(connection, view, "user", table, wishes, ids)
+        fields = _make(connection, view, "user", table, options, ids)
     if of_log:
         both = "(FROM users_of_log) FULL JOIN users_of_file USING (user_id)"
         source = f"SELECT * FROM {both}" if table else "FROM users_of_log"
@@ -379,10 +401,10 @@ def _make(
     view: str,
     of: FieldOwner,
     table: Table,
-    wishes: Wishes,
+    options: ColumnOptions,
     ids: dict[str, Kind],
 ) -> list[Field]:
-    """Make the table of items or users from its file."""
+    """Create the table of items or users from its file."""
     key = f"{of}_id"
     problems = missing_columns(table, [key])
     problems += (
@@ -392,12 +414,12 @@ def _make(
     )
     raise_all(problems, DataError, f"the {of}s cannot be used:")
     columns = [column for column in table.types if column != key]
-    fields, (values,) = read_fields(connection, [table], columns, of, wishes)
+    fields, (values,) = read_fields(connection, [table], columns, of, options)
     chosen = [f"{id_value(table, key, ids[f'{key} beside'])} AS {key}"]
     chosen += [f"{value} AS {quoted(f.name)}" for f, value in zip(fields, values, strict=True)]
     query = f"SELECT {', '.join(chosen)} FROM {table.relation}"
     make_entities(connection, view, key, query, str(table.path))
-    refuse_strangers(connection, view, key, table.path)
+    require_common_ids(connection, view, key, table.path)
     return fields
 
 
@@ -410,6 +432,6 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
     for argument in given or []:
         left, _, right = argument.partition("=")
         if not left or not right:
-            raise ConfigError(f"{option} {argument!r} will not do: write NAME=VALUE.")
+            raise ConfigError(f"{option} {argument!r}: write NAME=VALUE.")
         pairs[left] = right.replace("\\t", "\t")
     return pairs

@@ -79,19 +79,19 @@ def test_gate_on_files(write):
         (lambda f: f.assign(weight=2.0), "only one of them has the column weight"),
         (lambda f: f.assign(seed=3), r"their seeds are \[0\] and \[3\]"),
         (lambda f: f.assign(p_click=0.5), "p_reference of seed 0 is constant"),
-        (lambda f: f.assign(p_click=np.nan), "400 values of 'p_click' missing: row 1"),
-        (lambda f: f.assign(p_click=np.inf), "'p_click' are no finite numbers"),
-        (lambda f: f.assign(p_click="x"), "'p_click' are no finite numbers"),
+        (lambda f: f.assign(p_click=np.nan), "400 .*'p_click' .*missing: row 1"),
+        (lambda f: f.assign(p_click=np.inf), "'p_click' .*finite"),
+        (lambda f: f.assign(p_click="x"), "'p_click' .*finite"),
         (lambda f: f.assign(weight=-1.0), "'weight' are not above 0"),
         (lambda f: f.assign(click=0.5), "'click' are neither 0 nor 1"),
         (lambda f: f.assign(seed="s1"), "'seed' are no whole numbers"),
         (lambda f: f.assign(seed=0.5), "'seed' are no whole numbers"),
-        (lambda f: f.assign(click=f["click"].where(f.index > 3)), "4 values of 'click' missing"),
+        (lambda f: f.assign(click=f["click"].where(f.index > 3)), "4 .*'click' .*missing"),
         (
             lambda f: f.assign(p_click=2 * f["p_click"]),
-            r"\d+ values of 'p_click' lie outside \[0, 1\]: .*; give probabilities",
+            r"'p_click' .*\[0, 1\]",
         ),
-        (lambda f: f.iloc[:0], "holds no row"),
+        (lambda f: f.iloc[:0], "no rows"),
     ],
 )
 def test_files_that_do_not_fit(write, changed, message):
@@ -116,7 +116,7 @@ def test_files_that_cannot_be_read(write, tmp_path):
 def test_nan_as_text_is_no_prediction(tmp_path):
     path = tmp_path / "nan.csv"
     path.write_text("user_id,click,p_click\n1,1,nan\n1,0,0.1\n")
-    with pytest.raises(DataError, match="1 value of 'p_click' are NaN: line 2"):
+    with pytest.raises(DataError, match=r"1 .*'p_click' .*NaN: line 2"):
         compare_files(str(path), str(path), "gauc")
 
 

@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ctrbench.datasets._fields import read_fields
-from ctrbench.datasets._lists import Wishes
+from ctrbench.datasets._lists import ColumnOptions
 from ctrbench.datasets._tables import read_table
 from ctrbench.errors import DataError
 from ctrbench.impressions import database
@@ -24,7 +24,7 @@ def read(tmp_path):
         with database(Workspace(tmp_path / "home")) as connection:
             table = read_table(connection, path)
             fields, (values,) = read_fields(
-                connection, [table], list(columns), "item", Wishes(**wishes)
+                connection, [table], list(columns), "item", ColumnOptions(**wishes)
             )
             told = connection.execute(
                 f"SELECT {', '.join(values)} FROM {table.relation}"
@@ -70,10 +70,10 @@ def test_wishes_count_more(read):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"v": [[0.1, 0.2]]}, r"column 'v' is DOUBLE\[\], which is no field; .* --drop v"),
-        ({"v": [b"x"]}, "column 'v' is BLOB"),
-        ({"v": [{"a": 1}]}, "column 'v' is STRUCT"),
-        ({"v": [1.0, float("inf")]}, r"are no finite numbers of 32 bits: row 2 \(inf\)"),
+        ({"v": [[0.1, 0.2]]}, r"column 'v' .*DOUBLE\[\].* --drop v"),
+        ({"v": [b"x"]}, "column 'v' .*BLOB"),
+        ({"v": [{"a": 1}]}, "column 'v' .*STRUCT"),
+        ({"v": [1.0, float("inf")]}, r"'v' .*: row 2 \(inf\)"),
     ],
 )
 def test_what_is_no_field(read, columns, message):
@@ -82,5 +82,5 @@ def test_what_is_no_field(read, columns, message):
 
 
 def test_a_numeric_field_with_a_word_in_it(read):
-    with pytest.raises(DataError, match=r"'a' are no finite numbers of 32 bits: line 3 \(x\)"):
+    with pytest.raises(DataError, match=r"1 .*'a' .*: line 3 \(x\)"):
         read({"a": ["1", "x"]}, text=True, kinds={"a": "numeric"})

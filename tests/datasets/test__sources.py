@@ -26,7 +26,7 @@ def test_what_else_is_left_aside_is_named(tmp_path):
     touch(tmp_path, "empty.csv", content="")
     parts, (note,) = found(tmp_path)
     assert parts == [("a.csv", {})]
-    assert "2 files" in note
+    assert note.startswith("2 ")
     assert "notes.txt, empty.csv" in note
 
 
@@ -55,7 +55,7 @@ def test_folders_of_hive_in_the_path_itself(tmp_path):
 
 def test_other_folders_are_not_passed_over(tmp_path):
     touch(tmp_path, "2023/a.csv", "b.csv")
-    with pytest.raises(DataError, match=r"holds folders \(2023\) that are not named as column="):
+    with pytest.raises(DataError, match=r"2023.*column="):
         find_parts(str(tmp_path))
 
 

@@ -46,9 +46,8 @@ def test_wrong_lines_are_named_by_their_number(connection, tmp_path):
     (tmp_path / "a.csv").write_text("n\n1\nx\n3\n" + "y\n" * 9)
     table = read_table(connection, tmp_path / "a.csv")
     (problem,) = broken_rules(connection, table, [Rule("n", "n > '5'", "are too large")])
-    assert problem.endswith(
-        "10 values of 'n' are too large: line 3 (x), line 5 (y), line 6 (y), line 7 (y), line 8 (y)"
-    )
+    assert " 10 " in problem
+    assert problem.endswith(": line 3 (x), line 5 (y), line 6 (y), line 7 (y), line 8 (y)")
     assert broken_rules(connection, table, []) == []
 
 
@@ -56,7 +55,8 @@ def test_missing_columns_name_the_nearest(connection, tmp_path):
     (tmp_path / "a.csv").write_text("user,item_id\n1,2\n")
     table = read_table(connection, tmp_path / "a.csv")
     (problem,) = missing_columns(table, ["user_id", "item_id"])
-    assert "no column 'user_id'; there is user, item_id. Did you mean" in problem
+    assert "no column 'user_id'" in problem
+    assert "--rename user=user_id" in problem
 
 
 LONG = b"a,b\n" + b"".join(b"%d,2\n" % (i * i) for i in range(20_000))
@@ -68,16 +68,16 @@ ZIPPED = gzip.compress(LONG)
     [
         ("a.csv", b"", "is empty"),
         ("a.csv", b"a,b\n1,2\n3\n", "(?s)damaged or no csv file.*Line: 3.*Columns: 2 Found: 1"),
-        ("a.csv", b"a,a\n1,2\n", "name every column once; a stand twice"),
-        ("a.csv", b"a,\n1,2\n", "name every column once; a column has no name"),
+        ("a.csv", b"a,a\n1,2\n", "once, .* a .*twice"),
+        ("a.csv", b"a,\n1,2\n", "once, .*empty"),
         ("a.csv", LONG + "1,café\n".encode("latin-1"), "not utf-8"),
-        ("a.csv", "é,b\n1,2\n".encode("latin-1"), "no text file in UTF-8"),
+        ("a.csv", "é,b\n1,2\n".encode("latin-1"), "UTF-8"),
         ("a.csv.gz", ZIPPED[:-1000], "damaged"),
         ("a.csv.gz", b"a,b\n1,2\n", "damaged"),
         ("a.parquet", b"PAR1 and no more", "damaged or no parquet file"),
         ("a.parquet", b"PAR1" + b"x" * 100 + b"PAR1", "damaged or no parquet file"),
-        ("a.xlsx", b"x", r"cannot read \.xlsx; use \.csv"),
-        ("a", b"x", "cannot read a file without an ending"),
+        ("a.xlsx", b"x", r"\.xlsx\b.*\.csv"),
+        ("a", b"x", "without an extension"),
     ],
 )
 def test_unsuitable_files(connection, tmp_path, name, content, message):
@@ -88,7 +88,7 @@ def test_unsuitable_files(connection, tmp_path, name, content, message):
 
 def test_a_file_without_rows(connection, tmp_path):
     (tmp_path / "a.csv").write_bytes(b"a,b\n")
-    with pytest.raises(DataError, match="holds no rows"):
+    with pytest.raises(DataError, match=r"a\.csv .*no rows"):
         refuse_empty(read_table(connection, tmp_path / "a.csv"))
 
 

@@ -61,7 +61,7 @@ def test_other_encodings(read, encoding):
     word = "é" if encoding == "latin-1" else "中"
     content = f"a,b\n{word},2\n".encode(encoding)
     assert read(content, encoding=encoding)[0] == [("a", "b"), (word, "2")]
-    with pytest.raises(DataError, match=r"no text (file )?in UTF-8"):
+    with pytest.raises(DataError, match=r"UTF-8.*--encoding"):
         read(content)
 
 
@@ -79,7 +79,7 @@ def test_a_separator_as_it_is_typed():
 def test_a_separator_that_is_named(read):
     assert read(b"a, b\n1, 2\n", separator=", ")[0] == SAME[:2]
     assert read(b"a::b\n1::2\n", separator="::")[0] == SAME[:2]
-    with pytest.raises(DataError, match="separated by ';' and '\\|'"):
+    with pytest.raises(DataError, match=r"';' and '\|'.*--separator"):
         read(b"a;x|b\n1;2|3\n")
 
 
@@ -92,5 +92,5 @@ def test_lines_are_called_lines_only_where_they_are(read):
 
 @pytest.mark.parametrize("dialect", [{"encoding": "klingon"}, {"separator": ""}])
 def test_dialects_that_are_none(dialect):
-    with pytest.raises(ConfigError, match=r"encoding 'klingon'|--separator takes"):
+    with pytest.raises(ConfigError, match=r"--encoding: .*'klingon'|--separator '"):
         Dialect(**dialect).check()

@@ -68,7 +68,7 @@ def test_whole_seconds(read, values, stored, text):
 def test_small_gaps_are_kept(read, values, unit):
     stored, (note,) = read(values)
     assert stored[1] > stored[0]
-    assert f"kept in {unit}" in note
+    assert unit in note
 
 
 def test_time_zones_count(read):
@@ -79,12 +79,12 @@ def test_time_zones_count(read):
 def test_only_some_have_a_time_zone(read):
     zoned, naive = "2020-01-01T02:00:00+02:00", "2020-01-01 00:00:02"
     for files in [([zoned, naive],), ([zoned], [naive])]:
-        with pytest.raises(DataError, match="'timestamp' has a time zone in"):
+        with pytest.raises(DataError, match=r"'timestamp' .*time zone"):
             read(*files, text=True)
-    with pytest.raises(DataError, match="'timestamp' has a time zone in"):
+    with pytest.raises(DataError, match=r"'timestamp' .*time zone"):
         read([DAY], [DAY.replace(tzinfo=None)])
     for named in ("2020-01-01 02:00:00 America/New_York", "2020-01-01 02:00:00 EST"):
-        with pytest.raises(DataError, match="'timestamp' has a time zone in"):
+        with pytest.raises(DataError, match=r"'timestamp' .*time zone"):
             read([named, naive], text=True)
 
 
@@ -96,8 +96,8 @@ def test_a_comma_before_the_fraction(read):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("9999-12-31", r"are later than the year 2100: line 2 \(9999-12-31\)"),
-        ("1970-01-01", r"are before 1973, where others are of this century.*: line 2"),
+        ("9999-12-31", r"2100: line 2 \(9999-12-31\)"),
+        ("1970-01-01", r"1973.*: line 2"),
     ],
 )
 def test_dates_that_stand_for_none(read, value, message):
@@ -109,7 +109,7 @@ def test_dates_that_stand_for_none(read, value, message):
     ("value", "message"),
     [
         (0, r"are before 1973.*: row 1 \(0\); --drop-invalid"),
-        (20231114221320, r"are later than the year 2100.*--time-format %Y%m%d%H%M%S"),
+        (20231114221320, r"2100.*--time-format %Y%m%d%H%M%S"),
     ],
 )
 def test_numbers_that_stand_for_none(read, value, message):
@@ -121,10 +121,10 @@ def test_numbers_that_stand_for_none(read, value, message):
 @pytest.mark.parametrize("unit", [1, 1000])
 def test_rounded_times_in_another_dress(read, shift, unit):
     halved = [(int(np.float32(START + 977 * i)) + shift) * unit for i in range(60)]
-    with pytest.raises(DataError, match=r"nearly all timestamps stand 128 seconds apart"):
+    with pytest.raises(DataError, match=r"128 seconds"):
         read([*halved, START * unit + 5 * unit])
     dates = [datetime.fromtimestamp(t / unit, UTC) for t in halved]
-    with pytest.raises(DataError, match=r"nearly all timestamps stand 128 seconds apart"):
+    with pytest.raises(DataError, match=r"128 seconds"):
         read(dates)
 
 
@@ -134,7 +134,7 @@ def test_other_ways_to_write_numbers(read):
     assert read(nanoseconds)[0] == [START, START + 5]
     stored, (note,) = read([f"{START}.25", f"{START + 1}"], text=True)
     assert stored == [START * 10**6 + 250_000, START * 10**6 + 10**6]
-    assert "kept in microseconds" in note
+    assert "microseconds" in note
 
 
 def test_another_format(read):
@@ -142,32 +142,32 @@ def test_another_format(read):
         START + 12 * 86400,
         START + 13 * 86400,
     ]
-    with pytest.raises(DataError, match=r"are no dates.*line 3 \(13/14/2020\); --time-format"):
+    with pytest.raises(DataError, match=r"line 3 \(13/14/2020\); .*--time-format"):
         read(["01/13/2020", "13/14/2020"], text=True, time_format="%m/%d/%Y")
-    with pytest.raises(ConfigError, match="--time-format is for text"):
+    with pytest.raises(ConfigError, match=r"--time-format .*0\.parquet"):
         read([START], time_format="%m/%d/%Y")
 
 
 def test_rounded_timestamps(read):
     times = [START + 977 * i for i in range(50)]
     halved = np.float32(times)
-    with pytest.raises(DataError, match="too large for a float of 32 bits"):
+    with pytest.raises(DataError, match=r"50 .*'timestamp' .*32-bit"):
         read(halved)
-    with pytest.raises(DataError, match="128 seconds apart, as numbers do that a float"):
+    with pytest.raises(DataError, match="128 seconds"):
         read([int(t) for t in halved], text=True)
     _, (note,) = read([t // 1000 * 1000 for t in times])
-    assert "multiples of 1,000 seconds" in note
+    assert "1,000 seconds" in note
     assert read([START + 86400 * i for i in range(50)])[1] == ()  # whole days
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (["3", "x", "4"], r"are no numbers or ISO dates: line 3 \(x\)"),
-        (["2020-01-01", "2020-01-02", "7"], r"are no dates like the others: line 4 \(7\)"),
+        (["3", "x", "4"], r"1 .*'timestamp' .*: line 3 \(x\)"),
+        (["2020-01-01", "2020-01-02", "7"], r"1 .*'timestamp' .*: line 4 \(7\)"),
         (["3", "", "4"], "missing: line 3"),
-        (["3", "-4"], r"are negative, before 1970: line 3 \(-4\); --drop-invalid"),
-        ([str(START), str(START * 1000)], "looks like seconds, 1577836800000 like milliseconds"),
+        (["3", "-4"], r"negative.*: line 3 \(-4\); --drop-invalid"),
+        ([str(START), str(START * 1000)], "seconds, 1577836800000 in milliseconds"),
     ],
 )
 def test_unsuitable_timestamps(read, values, message):
@@ -178,5 +178,5 @@ def test_unsuitable_timestamps(read, values, message):
 def test_files_of_different_units(read):
     with pytest.raises(DataError, match="mixed units in 'timestamp'"):
         read([START], [START * 1000])
-    with pytest.raises(DataError, match="some files hold dates"):
+    with pytest.raises(DataError, match=r"mixed units: .*1\.parquet.*0\.parquet"):
         read([START], [DAY])

@@ -147,20 +147,20 @@ def spoil(path, old, new):
     [
         (lambda f: (f / "movies.csv").unlink(), "no file .*movies.csv"),
         (lambda f: (f / "movies.csv").write_text(""), "movies.csv is empty"),
-        (lambda f: (f / "ratings.csv").rename(f / "votes.csv"), "holds none of ratings.csv, rat"),
-        (lambda f: spoil(f / "ratings.csv", "rating", "stars"), "no column 'rating'; there is"),
+        (lambda f: (f / "ratings.csv").rename(f / "votes.csv"), "ratings.csv, rat"),
+        (lambda f: spoil(f / "ratings.csv", "rating", "stars"), "no column 'rating'"),
         (
             lambda f: spoil(f / "ratings.csv", "1,2,4,", "1,2,four,"),
-            r"are no numbers: line 2 \(four",
+            r"'rating' .*: line 2 \(four",
         ),
-        (lambda f: spoil(f / "ratings.csv", "1,2,4,", "1,2,,"), "'rating' missing: line 2"),
-        (lambda f: spoil(f / "ratings.csv", "1,2,4,", "1,,4,"), "'movieId' missing: line 2"),
+        (lambda f: spoil(f / "ratings.csv", "1,2,4,", "1,2,,"), "'rating' .*missing: line 2"),
+        (lambda f: spoil(f / "ratings.csv", "1,2,4,", "1,,4,"), "'movieId' .*missing: line 2"),
         (
             lambda f: spoil(f / "ratings.csv", ",1000", ",-1"),
-            r"negative, before 1970: line 2",
+            r"negative.*: line 2",
         ),
         (lambda f: spoil(f / "ratings.csv", "1,2,4,", "1,2,4,5,"), "(?s)ratings.csv.*Line: 2"),
-        (lambda f: spoil(f / "movies.csv", "70,Un", "3,Un"), "several rows that differ, such as 3"),
+        (lambda f: spoil(f / "movies.csv", "70,Un", "3,Un"), "several .*such as 3"),
     ],
 )
 def test_unsuitable_files(workspace, latest, change, message):
@@ -173,7 +173,7 @@ def test_unsuitable_files(workspace, latest, change, message):
 def test_a_folder_too_high_and_a_zip(workspace, latest):
     with pytest.raises(DataError, match=r"Did you mean .*ml-latest-small"):
         run(workspace, MovieLens(latest.parent))
-    with pytest.raises(DataError, match="Unpack it and give the folder"):
+    with pytest.raises(DataError, match=r"movies\.csv.*unpack"):
         run(workspace, MovieLens(latest / "movies.csv"))
 
 
@@ -181,9 +181,9 @@ def test_a_folder_too_high_and_a_zip(workspace, latest):
     ("text", "message"),
     [
         ("film,source\n1,a", "no column 'movieId'"),
-        ("movieId,genres\n1,a", "has a field 'genres' already"),
-        ("movieId,source\n,a", "'movieId' missing: line 2"),
-        ("movieId,source\n1,a\n1,b", "several rows that differ, such as 1"),
+        ("movieId,genres\n1,a", "field 'genres'"),
+        ("movieId,source\n,a", "'movieId' .*missing: line 2"),
+        ("movieId,source\n1,a\n1,b", "several .*such as 1"),
     ],
 )
 def test_unsuitable_further_fields(workspace, latest, tmp_path, text, message):
@@ -201,5 +201,5 @@ def test_the_real_ratings(workspace):
 
 
 def test_threshold_that_is_no_number(workspace, latest):
-    with pytest.raises(ConfigError, match="--threshold nan will not do"):
+    with pytest.raises(ConfigError, match="--threshold nan"):
         run(workspace, MovieLens(latest, threshold=float("nan")))

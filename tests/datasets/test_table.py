@@ -203,7 +203,7 @@ def test_what_fills_up_histories_is_no_item(workspace, tmp_path, kind):
 
 def test_padding_that_is_shown_is_refused(workspace, tmp_path):
     file = parquet(tmp_path / "a.parquet", [r | {"history": ["0", "3"]} for r in long_log()])
-    with pytest.raises(DataError, match=r"8 values of 'item_id' are 0, which --pad calls no item"):
+    with pytest.raises(DataError, match=r"8 .*'item_id' are 0, .*--pad"):
         run(workspace, importer(file, pad="0"))
 
 
@@ -237,7 +237,9 @@ def test_negatives(workspace, tmp_path):
     assert log.timestamp is not None
     hours = np.asarray(log.context_fields["hour"]) - 1
     np.testing.assert_array_equal(hours, log.timestamp % 5)
-    assert any("36 non-clicks were drawn, 2 a click, by clicks" in note for note in manifest.notes)
+    assert any(
+        note.startswith("36 non-clicks") and "2 per click" in note for note in manifest.notes
+    )
     back = importer(csv(tmp_path / "b.csv", rows[::-1]), negatives=2, seed=3)
     assert run(workspace, back, name="back").content_hash == manifest.content_hash
     other = importer(file, negatives=2, seed=4)
@@ -249,7 +251,7 @@ def test_negatives_beyond_all_items(workspace, tmp_path):
     file = csv(tmp_path / "a.csv", rows)  # 4 items, of which each user clicks 2
     manifest = run(workspace, importer(file, negatives=10**6), "time:60/20/20")
     assert manifest.counts["drawn_negatives"] == 2 * 6
-    assert any("5999988 could not be drawn" in note for note in manifest.notes)
+    assert any("5999988" in note for note in manifest.notes)
 
 
 def bad(column, index, value):
@@ -264,23 +266,23 @@ def every(column, make):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (bad("user_id", 3, ""), "1 value of 'user_id' missing: (line 5|row 4)"),
-        (bad("item_id", 0, ""), "1 value of 'item_id' missing: (line 2|row 1)"),
-        (bad("click", 1, 2), r"1 value of 'click' are neither 0 nor 1: (line 3|row 2) \(2\)"),
-        (every("click", lambda i: 0.5), "60 values of 'click' are neither 0 nor 1"),
+        (bad("user_id", 3, ""), "1 .*'user_id' .*missing: (line 5|row 4)"),
+        (bad("item_id", 0, ""), "1 .*'item_id' .*missing: (line 2|row 1)"),
+        (bad("click", 1, 2), r"1 .*'click' are neither 0 nor 1: (line 3|row 2) \(2\)"),
+        (every("click", lambda i: 0.5), "60 .*'click' are neither 0 nor 1"),
         (
             bad("timestamp", 1, -5),
-            r"'timestamp' are negative, before 1970: (line 3|row 2) \(-5\)",
+            r"'timestamp' .*negative.*: (line 3|row 2) \(-5\)",
         ),
         (
             bad("timestamp", 1, 1_600_000_000_000),
-            "mixed units in 'timestamp': 0 looks like seconds, 1600000000000 like milliseconds",
+            "mixed units in 'timestamp': 0 .*seconds, 1600000000000 in milliseconds",
         ),
         (
             every("weight", lambda i: i),
-            r"'weight' are no numbers of 32 bits above 0: (line 2|row 1) \(0\)",
+            r"1 .*'weight' .*: (line 2|row 1) \(0\)",
         ),
-        (every("period", lambda i: "tst"), "'period' are none of pretrain, train, valid, test"),
+        (every("period", lambda i: "tst"), "60 .*'period' .*pretrain, train, valid, test"),
     ],
 )
 def test_unsuitable_rows(workspace, tmp_path, write, change, message):
@@ -293,7 +295,7 @@ def test_unsuitable_rows(workspace, tmp_path, write, change, message):
 
 def test_all_problems_at_once(workspace, tmp_path):
     rows = bad("click", 1, 5)(bad("user_id", 0, "")(long_log()))
-    with pytest.raises(DataError, match=r"(?s)'user_id' missing.*'click' are neither"):
+    with pytest.raises(DataError, match=r"(?s)'user_id' .*missing.*'click' are neither"):
         run(workspace, importer(csv(tmp_path / "a.csv", rows)))
 
 
@@ -308,33 +310,34 @@ def test_columns_that_are_missing(workspace, tmp_path):
 
 def test_a_history_that_is_not_cut(workspace, tmp_path):
     file = csv(tmp_path / "a.csv", long_log(history="1^2"))
-    with pytest.raises(
-        DataError, match=r"'history' is text; say how to cut it: --list 'history=\^'"
-    ):
+    with pytest.raises(DataError, match=r"'history' is text.* --list 'history=\^'"):
         run(workspace, importer(file))
 
 
 def test_files_that_do_not_match(workspace, tmp_path):
     one, two = csv(tmp_path / "a.csv", long_log()), csv(tmp_path / "b.csv", long_log(hour=1))
-    with pytest.raises(DataError, match=r"hour stand\(s\) in it or in"):
+    with pytest.raises(DataError, match=r"hour .*a\.csv"):
         run(workspace, importer([one, two]))
 
 
 def test_user_fields_must_be_constant(workspace, tmp_path):
     rows = every("city", lambda i: "ab"[i % 2 if i == 0 else 1])(long_log())
-    with pytest.raises(DataError, match=r"1 user_id\(s\) have several rows that differ, such as 0"):
+    with pytest.raises(DataError, match=r"1 user_id\(s\) have several .*such as 0"):
         run(workspace, importer(csv(tmp_path / "a.csv", rows), user_fields="city"))
 
 
 def test_items_that_contradict_themselves(workspace, tmp_path):
     items = lines(tmp_path / "items.csv", "item_id,year\n1,1999\n1,2000\n2,1\n2,1")
-    with pytest.raises(DataError, match=r"1 item_id\(s\) have several rows that differ, such as 1"):
+    with pytest.raises(DataError, match=r"1 item_id\(s\) have several .*such as 1"):
         run(workspace, importer(csv(tmp_path / "a.csv", long_log()), items=items))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("item,year\n1,2", "no column 'item_id'"), ("item_id,year\n,2", "'item_id' missing: line 2")],
+    [
+        ("item,year\n1,2", "no column 'item_id'"),
+        ("item_id,year\n,2", "'item_id' .*: line 2"),
+    ],
 )
 def test_items_without_ids(workspace, tmp_path, text, message):
     items = lines(tmp_path / "items.csv", text)
@@ -351,9 +354,9 @@ def test_items_without_ids(workspace, tmp_path, text, message):
         ({"rename": ["clk=click"]}, "no column 'clk'"),
         ({"user_fields": "city"}, "no column 'city'"),
         ({"lists": ["tags=|"]}, "no column 'tags'"),
-        ({"lists": ["hour"]}, "--list 'hour' will not do: write NAME=VALUE"),
-        ({"numeric": "hour", "categorical": "hour"}, "'hour' cannot be numeric and categorical"),
-        ({"rename": ["hour=click"]}, "--rename makes two columns of one name"),
+        ({"lists": ["hour"]}, "--list 'hour': .*NAME=VALUE"),
+        ({"numeric": "hour", "categorical": "hour"}, "'hour' .*numeric and categorical"),
+        ({"rename": ["hour=click"]}, "--rename"),
     ],
 )
 def test_unsuitable_options(workspace, tmp_path, options, message):
@@ -364,20 +367,20 @@ def test_unsuitable_options(workspace, tmp_path, options, message):
 
 def test_periods_are_given_once(workspace, tmp_path):
     one = csv(tmp_path / "a.csv", long_log())
-    with pytest.raises(ConfigError, match="either every --impressions says PERIOD=FILE"):
+    with pytest.raises(ConfigError, match=r"--impressions.*PERIOD=FILE"):
         run(workspace, importer([f"train={one}", one]))
     two = csv(tmp_path / "b.csv", long_log(period="test"))
-    with pytest.raises(ConfigError, match="has a column 'period' as well"):
+    with pytest.raises(ConfigError, match=r"PERIOD=FILE.*column 'period'"):
         run(workspace, importer([f"train={two}"]))
 
 
 def test_an_empty_folder(workspace, tmp_path):
-    with pytest.raises(DataError, match=r"holds no \.parquet"):
+    with pytest.raises(DataError, match=r"\.parquet"):
         run(workspace, importer(str(tmp_path)))
 
 
 def test_negatives_need_a_log_of_clicks_alone(workspace, tmp_path):
-    with pytest.raises(DataError, match="this one holds 30 non-clicks already"):
+    with pytest.raises(DataError, match=r"--negatives .* 30 non-clicks"):
         run(workspace, importer(csv(tmp_path / "a.csv", long_log()), negatives=1))
 
 
@@ -404,7 +407,7 @@ def test_damaged_parquet_message_holds_no_sql(workspace, tmp_path):
 
 def test_histories_of_another_spelling_are_refused(workspace, tmp_path):
     rows = [r | {"history": "10|11"} for r in long_log()]
-    with pytest.raises(DataError, match=r"no item of the given .*they have '10\|11'"):
+    with pytest.raises(DataError, match=r"histories .*'10\|11'"):
         run(workspace, importer(csv(tmp_path / "a.csv", rows), lists=["history=^"]))
 
 
@@ -414,13 +417,11 @@ def test_few_items_of_histories_or_of_the_items_file_are_noted(workspace, tmp_pa
     items.write_text("item_id,c\n1,a\n")
     log = csv(tmp_path / "a.csv", rows)
     notes = run(workspace, importer(log, lists=["history=|"], items=items)).notes
-    assert "Only 25.0 % of the entries of given histories are items of the log." in notes
-    assert "items.csv has a row for 1 of 7 items that are shown." in notes
+    assert any("25.0 %" in note for note in notes)
+    assert any("items.csv" in note and "1 of 7" in note for note in notes)
 
 
-@pytest.mark.parametrize(
-    ("pad", "note"), [("9", "occurs in no given"), ("1.0", "histories 60 times")]
-)
+@pytest.mark.parametrize(("pad", "note"), [("9", "--pad 9 does not"), ("1.0", "60 times")])
 def test_what_the_pad_did_is_noted(workspace, tmp_path, pad, note):
     rows = [r | {"item_id": str(2 + int(r["item_id"])), "history": [1.0, 2.0]} for r in long_log()]
     manifest = run(workspace, importer(parquet(tmp_path / "a.parquet", rows), pad=pad))
@@ -444,7 +445,7 @@ def test_a_file_given_twice(workspace, tmp_path):
 @pytest.mark.parametrize("weight", [1e-46, 1e39, -1])
 def test_weights_that_32_bits_do_not_hold(workspace, tmp_path, weight):
     rows = [r | {"weight": 1.0 if i else weight} for i, r in enumerate(long_log())]
-    with pytest.raises(DataError, match=r"1 value of 'weight' are no numbers of 32 bits above 0"):
+    with pytest.raises(DataError, match=r"1 .*'weight' .*: row 1"):
         run(workspace, importer(parquet(tmp_path / "a.parquet", rows)))
 
 

@@ -78,14 +78,14 @@ def test_a_file_of_one_seed_starts_with_three(workspace, monkeypatch):
         lambda m, r, n: {"a": _inference(0.02, 0.0, len(m.file.seeds), n)},
     )
     assert [one.file.seeds for one in asked] == [(0, 1, 2)]
-    with pytest.raises(ConfigError, match="--most-seeds 2: .* 3"):
+    with pytest.raises(ConfigError, match=r"--most-seeds 2: .* 3"):
         run_until_decided(
             workspace, matrix(workspace), 1, False, Watcher(), 2, 0.01, lambda m, r, n: {}
         )
 
 
 def test_a_budget_below_the_file_s_seeds_is_refused(run):
-    with pytest.raises(ConfigError, match="--most-seeds 2: .* 3 seeds"):
+    with pytest.raises(ConfigError, match=r"--most-seeds 2: .* 3 seeds"):
         run(lambda m, r, n: {}, most_seeds=2)
 
 

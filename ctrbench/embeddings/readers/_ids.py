@@ -8,11 +8,10 @@ from pathlib import Path
 from ctrbench.embeddings.readers._base import NAMED
 from ctrbench.embeddings.readers._npy import open_npy
 from ctrbench.errors import ConfigError, DataError
-from ctrbench.raw_ids import EXAMPLES, as_text
+from ctrbench.raw_ids import BLANKS, EXAMPLES, as_text
 from ctrbench.separators import separators
 
 HEADERS = {*NAMED, "id", "ids", "item", "items", "itemid", "item_ids", "iid"}  # headers, not ids
-BLANKS = " \t"  # as in logs; other blanks, such as U+00A0, are part of an id
 
 
 def read_ids(path: Path) -> list[str]:
