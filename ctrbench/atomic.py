@@ -1,4 +1,4 @@
-"""Write a file or a folder so that it is there whole or not at all."""
+"""Write files and folders atomically: they exist completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Any
 
 from ctrbench.errors import StoreError
 
-ABANDONED_S = 24 * 3600  # after a day without a change nobody writes any more
-PARTIAL = ".partial-"  # prefix of names still being written; every listing leaves them out
+ABANDONED_S = 24 * 3600  # a partial file unchanged for a day has no writer any more
+PARTIAL = ".partial-"  # prefix of incomplete files and folders, which every listing excludes
 
 
 CAUSES = {
@@ -28,16 +28,16 @@ CAUSES = {
     errno.EPERM: "not permitted; make it writable or choose another folder, or another --home",
     **dict.fromkeys(
         (errno.ENOTDIR, errno.EEXIST),
-        "a file stands where a folder is needed; move it or choose another folder",
+        "a part of the path is a file instead of a folder; move it or choose another folder",
     ),
-    errno.EISDIR: "a folder stands where a file is needed; name a file in it",
+    errno.EISDIR: "it is a folder; give the path of a file",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
-    errno.ELOOP: "links lead in a circle; remove one of them or choose another name",
+    errno.ELOOP: "the symbolic links form a cycle; remove one of them or choose another name",
     errno.EBUSY: "it is in use by the system; choose another name",
-    **dict.fromkeys((errno.EINVAL, errno.EILSEQ), "the system takes no such name; choose another"),
+    **dict.fromkeys((errno.EINVAL, errno.EILSEQ), "the system rejects the name; choose another"),
     **dict.fromkeys(
         (errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE),
-        "the disk does not answer; check it or choose another folder",
+        "the disk does not respond; check it or choose another folder",
     ),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "too many files are open; lower --jobs"),
 }
@@ -45,10 +45,13 @@ CAUSES = {
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn an operating system's refusal to write into a message a user can act on.
+    """Turn errors of the operating system into messages that name a cure.
+
+    Args:
+        path: The path that the block writes, for the message.
 
     Raises:
-        StoreError: the disk is full, read-only, access is denied, or the path cannot exist.
+        StoreError: The disk is full or read-only, access is denied, or the path is invalid.
     """
     try:
         yield
@@ -62,31 +65,31 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _parents(path: Path) -> Iterator[None]:
-    """Make the folders above `path`; if the block fails, those made here go again unless used."""
+    """Create the parent folders of `path`; remove the new empty ones if the block fails."""
     made = [folder for folder in path.parents if not folder.exists()]  # the innermost first
     try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-        except FileNotFoundError as error:  # /proc says so
+        except FileNotFoundError as error:  # raised below /proc
             raise StoreError(
-                f"cannot write {path}: no folder can be made there; choose another folder."
+                f"cannot write {path}: no folder can be created there; choose another folder."
             ) from error
         yield
     except BaseException:
         for folder in made:
-            with suppress(OSError):  # not empty: somebody else uses it by now
+            with suppress(OSError):  # not empty: another process uses it
                 folder.rmdir()
         raise
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it into place when the block ends well.
+    """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds.
 
-    A link is written through, as by other tools: the file that it leads to is replaced.
+    If `path` is a symbolic link, its target is replaced.
 
     Raises:
-        StoreError: the folder cannot be written, or what stands there is no plain file.
+        StoreError: The folder cannot be written, or `path` exists and is not a plain file.
     """
     with disk_errors(path):
         _require_plain(path)
@@ -105,7 +108,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def _require_plain(path: Path) -> None:
-    """Refuse folders, and devices such as /dev/null, which a rename would replace by a file."""
+    """Raise an error for folders and devices: a rename would replace /dev/null by a file."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -113,13 +116,13 @@ def _require_plain(path: Path) -> None:
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, "is a folder")
     if not stat.S_ISREG(found.st_mode):
-        raise StoreError(f"cannot write {path}: it is a device or a pipe; name a plain file.")
+        raise StoreError(f"cannot write {path}: it is a device or a pipe; give a plain file.")
     if any(os.path.samestat(found, own) for own in _printed_to()):
-        raise StoreError(f"cannot write {path}: this command prints into it; name another file.")
+        raise StoreError(f"cannot write {path}: this command prints into it; give another file.")
 
 
 def _printed_to() -> Iterator[os.stat_result]:
-    """The files that standard output and error go to; /dev/stdout leads to one of them."""
+    """Yield the files of standard output and error, to which /dev/stdout may lead."""
     for descriptor in (1, 2):
         with suppress(OSError):  # closed
             yield os.fstat(descriptor)
@@ -128,21 +131,21 @@ def _printed_to() -> Iterator[os.stat_result]:
 def _temporary(path: Path) -> tuple[int, str]:
     try:
         return tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix=path.suffix)
-    except FileNotFoundError as error:  # /proc says so
+    except FileNotFoundError as error:  # raised below /proc
         raise StoreError(
-            f"cannot write {path}: no file can be made in that folder; choose another."
+            f"cannot write {path}: no file can be created in that folder; choose another."
         ) from error
 
 
 class _TriedError(Exception):
-    """Ends a trial, so that nothing is left of it."""
+    """Aborts a trial write."""
 
 
 def check_writable(path: Path) -> None:
-    """Say before long work what `atomic_file` would say after it; leaves nothing behind.
+    """Raise the error of `atomic_file` before long work, without leaving a file.
 
     Raises:
-        StoreError: the folder cannot be written, or what stands there is no plain file.
+        StoreError: The folder cannot be written, or `path` exists and is not a plain file.
     """
     with suppress(_TriedError), atomic_file(path):
         raise _TriedError
@@ -150,10 +153,10 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder beside `path`; rename it into place when the block ends well.
+    """Yield a temporary folder beside `path`, and rename it to `path` if the block succeeds.
 
     Raises:
-        StoreError: the parent cannot be written, or `path` appeared in the meantime.
+        StoreError: The parent folder cannot be written, or `path` was created in the meantime.
     """
     with disk_errors(path), _parents(path):
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL))
@@ -168,17 +171,22 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
                 raise StoreError(
-                    f"{path} appeared while it was being written; nothing was changed."
+                    f"another process created {path} at the same time; nothing was changed. Run "
+                    "the command again."
                 ) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically.
+    """Write a value as indented JSON, atomically.
+
+    Args:
+        path: The file.
+        value: A JSON value without NaN.
 
     Raises:
-        StoreError: the folder cannot be written.
+        StoreError: The folder cannot be written.
     """
     with atomic_file(path) as temporary:
         temporary.write_text(
@@ -188,7 +196,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def _flush(file: Path) -> None:
-    """Have the kernel write the file's bytes to the disk before its name appears."""
+    """Write the file's bytes to the disk before its final name exists."""
     if file.is_file():
         descriptor = os.open(file, os.O_RDONLY)
         try:
@@ -198,12 +206,12 @@ def _flush(file: Path) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Delete a folder: its name is gone at once, even if deleting is cut short.
+    """Delete a folder. Its name disappears first, even if the deletion is interrupted.
 
-    Of a link only the link goes; the folder that it leads to stays, wherever it is.
+    If `folder` is a symbolic link, only the link is deleted.
 
     Raises:
-        StoreError: the folder above cannot be written.
+        StoreError: The parent folder cannot be written.
     """
     with disk_errors(folder):
         doomed = Path(tempfile.mkdtemp(dir=folder.parent, prefix=PARTIAL))
@@ -212,10 +220,10 @@ def discard(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Delete what killed processes left half written below a folder; recent ones may still live.
+    """Delete abandoned partial files below a folder. Recent ones may still have a writer.
 
     Raises:
-        StoreError: the folder cannot be written.
+        StoreError: The folder cannot be written.
     """
     with disk_errors(folder):
         for path in list(folder.rglob(f"{PARTIAL}*")):

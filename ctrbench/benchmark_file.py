@@ -1,4 +1,4 @@
-"""Read a benchmark file: strict YAML in, checked settings out, every mistake at once."""
+"""Read a benchmark file and report all its mistakes at once, with their lines."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from ctrbench.yaml_file import Lines, read_yaml
 
 
 def read_benchmark(path: Path) -> BenchmarkFile:
-    """Read and check one file; names of data sets, versions and modes are checked later.
+    """Read and check one file. `read_matrix` checks names of data sets, versions and modes.
 
     Raises:
-        ConfigError: listing every problem with its line.
+        ConfigError: Lists every problem with its line.
     """
     value, lines = _read_yaml(path)
     try:
         return BenchmarkFile.model_validate(value)
     except ValidationError as error:
         details = [dict(detail) for detail in error.errors()]
-    told = [_problem(detail, lines) for detail in details if not _follows(detail, details)]
-    problems = list(dict.fromkeys(told))
+    found = [_problem(detail, lines) for detail in details if not _follows(detail, details)]
+    problems = list(dict.fromkeys(found))
     raise_all(problems, ConfigError, f"{path} has {len(problems)} mistake(s):")
     raise AssertionError  # raise_all has raised
 
 
 def with_lines(path: Path, problems: list[str]) -> list[str]:
-    """Problems that begin with the key they are about, such as `modes.vector.width`, with its line.
+    """Return problems with the line of the key that they begin with, such as `modes.vector.width`.
 
     Args:
-        path: the benchmark file, which is valid YAML.
-        problems: as they are told; those that begin with no key of the file stay as they are.
+        path: The benchmark file, which is valid YAML.
+        problems: Messages; those that do not begin with a key of the file are unchanged.
     """
     lines = _read_yaml(path)[1]
-    told = []
+    located = []
     for problem in problems:
         where = tuple(re.split(r"[\s:]", problem, maxsplit=1)[0].split("."))
         line = _line(where, lines)
-        told.append(f"line {line}: {problem}" if line else problem)
-    return told
+        located.append(f"line {line}: {problem}" if line else problem)
+    return located
 
 
 def _read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:
@@ -54,12 +54,12 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:
 
 
 def _line(where: tuple[Any, ...], lines: Lines) -> int | None:
-    """Of a key, else of the nearest one above it."""
+    """Return the line of a key, or of its nearest parent with a line."""
     return next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), None)
 
 
 def _follows(detail: dict[str, Any], details: list[dict[str, Any]]) -> bool:
-    """Whether a list only seems too short, because its entries were refused."""
+    """Return whether a list is too short only because its entries are invalid."""
     where = detail["loc"]
     return detail["type"] == "too_short" and any(
         len(other["loc"]) > len(where) and other["loc"][: len(where)] == where for other in details
@@ -67,11 +67,11 @@ def _follows(detail: dict[str, Any], details: list[dict[str, Any]]) -> bool:
 
 
 def _problem(detail: dict[str, Any], lines: Lines) -> str:
-    """One validation error in words: line, key, what is wrong, what is allowed."""
+    """Return the message of a validation error: line, key, what is wrong, what is allowed."""
     where = detail["loc"]
     if where[-1] == "[key]":
         where, detail = where[:-1], detail | {"type": "invalid_key"}
-    if where[0] == "training":  # which of the trainings of a grid does not matter
+    if where[0] == "training":  # omit the index of the training within a grid
         where = tuple(part for part in where if not isinstance(part, int))
     shown = ".".join(map(str, where))
     line = _line(where, lines)
@@ -84,7 +84,7 @@ def _problem(detail: dict[str, Any], lines: Lines) -> str:
 
 
 def _model_at(where: tuple[Any, ...]) -> type[BaseModel] | None:
-    """The settings class that a key path leads to."""
+    """Return the settings class at a key path."""
     inner: dict[str, type[BaseModel]] = {
         "controls": ControlRequest,
         "slices": Slice,
@@ -97,10 +97,15 @@ def _model_at(where: tuple[Any, ...]) -> type[BaseModel] | None:
 
 
 def write_choice(path: Path, training: dict[str, Any], factors: dict[str, float]) -> None:
-    """Put tuned settings into a benchmark file; its comments and order stay.
+    """Write tuned settings into a benchmark file, keeping its comments and order.
+
+    Args:
+        path: The benchmark file.
+        training: Settings of the training.
+        factors: The learning-rate factor by mode.
 
     Raises:
-        StoreError: the file cannot be written; it is as it was.
+        StoreError: The file cannot be written; it is unchanged.
     """
     from ruamel.yaml import YAML
 

@@ -1,4 +1,4 @@
-"""What a result was made with: library versions, commit, processor."""
+"""Describe the environment of a result: library versions, commit, processor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ LIBRARIES = ("torch", "numpy", "faiss-cpu", "scikit-learn")
 
 
 def environment() -> dict[str, str]:
-    """Versions by name; `commit` where ctrbench runs from a git checkout, marked if changed."""
+    """Return library versions, system, processor and commit.
+
+    The commit is `unknown` outside a git checkout, and marked if files of ctrbench are modified.
+    """
     return {
         "ctrbench": __version__,
         "commit": _commit(),
@@ -38,7 +41,7 @@ def _git(folder: Path, *arguments: str) -> str:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False
         )
-    except FileNotFoundError:  # no git on this machine
+    except FileNotFoundError:  # git is not installed
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
 

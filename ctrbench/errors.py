@@ -1,4 +1,4 @@
-"""Errors that a user can mend: the CLI prints the message alone and exits with 2."""
+"""Errors that a user can fix: the CLI prints only the message and exits with code 2."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class CtrBenchError(Exception):
-    """A mistake outside our code; its message says what, where, and how to mend it."""
+    """A mistake outside our code; its message names the mistake, its place and the fix."""
 
 
 class ConfigError(CtrBenchError):
@@ -16,30 +16,35 @@ class ConfigError(CtrBenchError):
 
 
 class DataError(CtrBenchError):
-    """A file, an array or a table does not hold what it should."""
+    """A file, an array or a table has invalid content."""
 
 
 class UnknownNameError(CtrBenchError):
-    """A name that nothing answers to; offers the nearest one."""
+    """A name does not exist; the message suggests the nearest one."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         super().__init__(unknown_name(kind, name, known) + (f" {hint}" if hint else ""))
 
 
 class ContractError(CtrBenchError):
-    """A contender (a mode, an importer, a report) breaks its contract."""
+    """A contender (a mode, an importer, a report) violates its contract."""
 
 
 class DivergedError(CtrBenchError):
-    """A training's loss, gradient, weights or predictions became infinite or NaN."""
+    """The loss, gradient, weights or predictions of a training became infinite or NaN."""
 
 
 class StoreError(CtrBenchError):
-    """The workspace cannot be written or read: disk full, read-only, damaged record."""
+    """The workspace cannot be read or written: full disk, read-only disk, damaged record."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """The message for a name that is not among the known ones.
+    """Return the message for an unknown name.
+
+    Args:
+        kind: What the name denotes.
+        name: The unknown name.
+        known: The valid names.
 
     >>> unknown_name("mode", "simscore", ["none", "sim_score"])
     "no mode 'simscore'; known: none, sim_score. Did you mean 'sim_score'?"
@@ -51,13 +56,13 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     return f"no {kind} '{name}'; known: {listed}.{suggestion}"
 
 
-REFUSALS = {  # what pydantic calls a mistake -> in words; {…} are the limits it names
+REFUSALS = {  # pydantic's type of an error -> message; {…} are pydantic's limits
     "missing": "missing; add it",
     "invalid_key": "a key must be text",
     **dict.fromkeys(("tuple_type", "list_type"), "must be a list, such as [a, b]"),
-    **dict.fromkeys(("dict_type", "model_type"), "must hold `key: value` pairs"),
+    **dict.fromkeys(("dict_type", "model_type"), "must contain `key: value` pairs"),
     "too_short": "must not be empty",
-    "too_long": "must hold at most {max_length} entries",
+    "too_long": "must have at most {max_length} entries",
     "string_type": "must be text, in quotes if it looks like a number",
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
     **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
@@ -73,26 +78,31 @@ REFUSALS = {  # what pydantic calls a mistake -> in words; {…} are the limits 
 
 
 def refusal(detail: Mapping[str, Any]) -> str:
-    """One of pydantic's errors in words: what is allowed, and what was given.
+    """Return the message for one of pydantic's errors: what is allowed and what was given.
 
     >>> refusal({"type": "greater_than", "ctx": {"gt": 0}, "msg": "", "input": -1})
     'must be above 0 (given: -1)'
     """
     words = REFUSALS.get(detail["type"])
     limits = detail.get("ctx", {})
-    told = words.format_map(limits) if words else detail["msg"].removeprefix("Value error, ")
+    allowed = words.format_map(limits) if words else detail["msg"].removeprefix("Value error, ")
     given = detail.get("input")
     brief = isinstance(given, str | int | float | bool | list | None)
     shown = "nothing" if given is None else repr(given)
     ending = f" (given: {shown})" if brief and detail["type"] != "missing" else ""
-    return told + ending
+    return allowed + ending
 
 
 def raise_all(problems: list[str], kind: type[CtrBenchError], heading: str) -> None:
-    """Raise one error that lists every problem; does nothing when there is none.
+    """Raise one error that lists all problems, if there are any.
+
+    Args:
+        problems: The problems, one message each.
+        kind: The class of the error.
+        heading: The first line of its message.
 
     Raises:
-        CtrBenchError: of the given kind, one problem a line.
+        CtrBenchError: Of the given kind, with one problem per line.
     """
     if problems:
         raise kind("\n".join([heading, *(f"  - {problem}" for problem in problems)]))

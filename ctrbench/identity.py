@@ -1,4 +1,4 @@
-"""What makes two things the same: hashes over logical content, never over file bytes."""
+"""Hashes of logical content, which identify data sets, versions and cells."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HASH_LENGTH = 16  # hexadecimal digits kept: 64 bits
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no blanks, so that equal values give equal text.
+    """Return JSON with sorted keys and without blanks, so that equal values have equal text.
 
     >>> canonical_json({"b": 1, "a": [1.0, None]})
     '{"a":[1.0,null],"b":1}'
@@ -27,12 +27,12 @@ def canonical_json(value: Any) -> str:
 
 
 def hash_json(value: Any) -> str:
-    """Hash of a JSON-able value, whatever the order of its keys."""
+    """Return the hash of a JSON value; the order of its keys does not matter."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:HASH_LENGTH]
 
 
 def hash_files(path: Path) -> str:
-    """Hash of a file's bytes, or of all files of a folder with their names."""
+    """Return the hash of a file's bytes, or of all files of a folder with their names."""
     content = ContentHash()
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     for file in files:
@@ -44,20 +44,30 @@ def hash_files(path: Path) -> str:
 
 
 class ContentHash:
-    """A hash fed piece by piece with named arrays and texts, however these are chunked."""
+    """An incremental hash of named arrays and texts, independent of their chunks."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
     def text(self, name: str, values: Iterable[str]) -> None:
-        """Feed a sequence of strings, each with its length, so that no two sequences collide."""
+        """Add a sequence of strings, each with its length, so that no two sequences collide.
+
+        Args:
+            name: The name of the sequence.
+            values: The strings.
+        """
         self._hash.update(f"\0{name}\0".encode())
         for value in values:
             data = value.encode()
             self._hash.update(len(data).to_bytes(4, "little") + data)
 
     def array(self, name: str, values: np.ndarray) -> None:
-        """Feed an array's dtype, shape and little-endian bytes, a block of rows at a time."""
+        """Add an array's dtype, shape and little-endian bytes, one block of rows at a time.
+
+        Args:
+            name: The name of the array.
+            values: (n, ...) array of any dtype.
+        """
         self._hash.update(
             f"\0{name}\0{values.dtype.newbyteorder('<').str}\0{values.shape}\0".encode()
         )
@@ -66,5 +76,5 @@ class ContentHash:
             self._hash.update(block.astype(block.dtype.newbyteorder("<"), copy=False).data)
 
     def hexdigest(self) -> str:
-        """The hash so far."""
+        """Return the hash of everything added so far."""
         return self._hash.hexdigest()[:HASH_LENGTH]

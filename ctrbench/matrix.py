@@ -1,4 +1,4 @@
-"""Benchmark file -> plan, all cells of it checked before the first one runs."""
+"""Turn a benchmark file into a matrix and check it completely before the first cell runs."""
 
 from __future__ import annotations
 
@@ -40,14 +40,18 @@ from ctrbench.slices import problems as slice_problems
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace, check_name
 
-MOST_COUNTED = 200_000  # vectors whose distinct ones are counted before a run; of more, all count
+MOST_COUNTED = 200_000  # vectors; with more, all are assumed to be distinct
 
 
 def read_matrix(path: Path, workspace: Workspace) -> Matrix:
-    """Read a benchmark file and check all of it against what the workspace holds.
+    """Read a benchmark file and check it against the content of the workspace.
+
+    Args:
+        path: The benchmark file.
+        workspace: The workspace with its data set and versions.
 
     Raises:
-        ConfigError: listing every mistake, each with the nearest valid name.
+        ConfigError: Lists every mistake, with the nearest valid name.
     """
     file = read_benchmark(path)
     problems: list[str] = []
@@ -72,8 +76,8 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
     for device in dict.fromkeys(training.device for training in file.training):
         problems += _device_problems(device)
     problems += [
-        f"modes.{column.label} starts the ids, and training.warm_start has trained them; leave one "
-        "of the two out"
+        f"modes.{column.label} initialises the id embeddings, but training.warm_start has trained "
+        "them already; remove one of the two"
         for column in columns
         if column.training.warm_start and column.settings.starts_ids
     ]
@@ -85,7 +89,7 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
 
 
 def _collect(problems: list[str], where: str, load: Callable[[], Any]) -> Any:
-    """The loaded value, or None with its error, and the key it is about, among the problems."""
+    """Return the loaded value; on an error, add it with its key to the problems."""
     try:
         return load()
     except CtrBenchError as error:
@@ -94,7 +98,10 @@ def _collect(problems: list[str], where: str, load: Callable[[], Any]) -> Any:
 
 
 def _mode(problems: list[str], name: str, settings: dict[str, Any]) -> Injection | None:
-    """The mode with its settings; a ConfigError of it names the place of each mistake itself."""
+    """Return the mode with its settings; on an error, add it to the problems.
+
+    A ConfigError already names the key of each mistake.
+    """
     try:
         return load_mode(name, settings)
     except ConfigError as error:
@@ -105,7 +112,7 @@ def _mode(problems: list[str], name: str, settings: dict[str, Any]) -> Injection
 
 
 def _dataset(workspace: Workspace, name: str) -> DatasetManifest:
-    """From data/, else from what an earlier run left in results/ (enough to make tables)."""
+    """Return the manifest from data/, else from results/, which suffices for tables."""
     known = impressions.names(workspace)
     check_name("data set", name)
     if name not in known:
@@ -131,19 +138,19 @@ def _version(workspace: Workspace, dataset: DatasetManifest, name: str) -> Versi
     manifest = embeddings.read_manifest(workspace, dataset.name, name)
     if manifest.items_hash != dataset.items_hash:
         raise ConfigError(
-            f"embedding version '{name}' was joined to other items than data set "
-            f"'{dataset.name}' now has; remove it and add it again."
+            f"embedding version '{name}' was joined to other items than those of data set "
+            f"'{dataset.name}'. Remove it and add it again."
         )
     return manifest
 
 
 def _columns(file: BenchmarkFile, problems: list[str]) -> list[Column]:
-    """One column per mode, point of its grid, and training."""
+    """Return one column per mode, point of its grid, and training."""
     columns = []
     trained = _differing(file.training)
     for name, settings in file.modes.items():
         if name == BASELINE:
-            problems.append("modes: 'none' is the baseline and is added by itself; leave it out")
+            problems.append("modes: the baseline 'none' is always included; remove it")
             continue
         grid = {key: _points(name, key, value) for key, value in (settings or {}).items()}
         for key, values in grid.items():
@@ -159,14 +166,14 @@ def _columns(file: BenchmarkFile, problems: list[str]) -> list[Column]:
             if made is not None:
                 label = " ".join([name, *(f"{key}={chosen[key]}" for key in varying)])
                 columns += [
-                    Column(name, made, f"{label} {told}".rstrip(), training, told)
-                    for training, told in zip(file.training, trained, strict=True)
+                    Column(name, made, f"{label} {differing}".rstrip(), training, differing)
+                    for training, differing in zip(file.training, trained, strict=True)
                 ]
     return columns
 
 
 def _differing(trainings: Sequence[TrainingSettings]) -> list[str]:
-    """For each in what it differs from the others, as in `epochs=2 warm_start=0.5`."""
+    """Return the settings of each that differ between them, as in `epochs=2 warm_start=0.5`."""
     varying = [
         name
         for name in TrainingSettings.model_fields
@@ -178,26 +185,26 @@ def _differing(trainings: Sequence[TrainingSettings]) -> list[str]:
 
 
 def _grid_problems(where: str, values: list[Any]) -> list[str]:
-    """A grid without points, or with one point twice."""
+    """Return a problem if a grid has no points or duplicate points."""
     if not values:
-        return [f"{where}: an empty list; give it a value"]
+        return [f"{where}: the list is empty; give at least one value"]
     return _repetitions(where, values)
 
 
 def _points(mode: str, key: str, value: Any) -> list[Any]:
-    """The values that a setting takes: a list is a grid, unless the setting itself is a tuple."""
+    """Return the values of a setting: a list is a grid, unless the setting itself is a list."""
     if takes_list(mode, key) and not (value and isinstance(value[0], list)):
         return [value]
     return value if isinstance(value, list) else [value]
 
 
 def _rows(file: BenchmarkFile, problems: list[str]) -> list[Row]:
-    """The versions, then each control of each version it is asked for."""
+    """Return the versions, then the controls of the versions that request them."""
     rows = [Row(version) for version in file.versions]
     for request in file.controls:
         kind = _collect(problems, "controls", partial(_control, request))
         if kind is not None and request.within is not None and not kind.takes_groups:
-            problems.append(f"controls: '{request.kind}' takes no 'within'")
+            problems.append(f"controls: '{request.kind}' does not support 'within'; remove it")
         wanted = file.versions if request.versions is None else request.versions
         for version in wanted:
             if version in file.versions:
@@ -212,7 +219,7 @@ def _control(request: ControlRequest) -> type[NullVersion]:
 
 
 def _list_problems(file: BenchmarkFile, rows: list[Row]) -> list[str]:
-    """What stands in a list twice, and versions to tune on that the matrix does not have."""
+    """Return duplicates in lists, and unknown names in `screen` and `tune`."""
     controls = [row.label for row in rows if row.control is not None]
     lists = {"versions": file.versions, "seeds": file.seeds, "controls": controls}
     lists |= {
@@ -241,7 +248,7 @@ def _list_problems(file: BenchmarkFile, rows: list[Row]) -> list[str]:
 def _repetitions(where: str, values: Sequence[Any]) -> list[str]:
     repeated = [value for row, value in enumerate(values) if values.index(value) < row]
     return [
-        f"{where}: {value!r} stands there {values.count(value)} times"
+        f"{where}: {value!r} occurs {values.count(value)} times"
         for row, value in enumerate(repeated)
         if value not in repeated[:row]
     ]
@@ -275,14 +282,14 @@ def _data_problems(
     versions: dict[str, VersionManifest],
     columns: list[Column],
 ) -> list[str]:
-    """What only a look at the data tells: slice values, settings that a version cannot carry."""
+    """Return the problems that depend on data: periods, slices, batch sizes, modes on versions."""
     found = slice_problems(
         file.slices, dataset, lambda field: impressions.vocabulary(workspace, dataset.name, field)
     )
     log = impressions.open_impressions(workspace, dataset.name)
     found += [
-        f"dataset: {told}, so that nothing can be learned there, or ranked; import other periods"
-        for period, told in one_label(log)
+        f"dataset: {problem}, so that models cannot be trained or evaluated; import other periods"
+        for period, problem in one_label(log)
         if period != "valid"
     ]
     train = log.rows("train")
@@ -306,15 +313,15 @@ def _data_problems(
 
 
 def _batch_problems(file: BenchmarkFile, impressions: int) -> list[str]:
-    """Batches of more than there is to train on: an epoch would be a single step."""
+    """Return a problem for each batch size that exceeds the training impressions."""
     tried = file.tune.batch_size if file.tune else ()
     sizes = {
         "training.batch_size": [training.batch_size for training in file.training],
         "tune.batch_size": tried,
     }
     return [
-        f"{where} {size:,} exceeds the {impressions:,} training impressions, so that an epoch "
-        f"would be one step; choose at most {max(impressions // 10, 1):,}"
+        f"{where} {size:,} exceeds the {impressions:,} training impressions; choose at most "
+        f"{max(impressions // 10, 1):,}"
         for where, given in sizes.items()
         for size in given
         if size > impressions
@@ -322,22 +329,22 @@ def _batch_problems(file: BenchmarkFile, impressions: int) -> list[str]:
 
 
 def _warm_start_problems(training: TrainingSettings, impressions: int) -> list[str]:
-    """A part of `train` in which there is not a single batch to learn from."""
+    """Return a problem for each part of `train` that is smaller than a batch."""
     if not training.warm_start:
         return []
     warm = round(training.warm_start * impressions)
     parts = {"the baseline alone": warm, "images": impressions - warm}
     return [
         f"training.warm_start {training.warm_start:g} leaves {rows:,} of {impressions:,} training "
-        f"impressions to {whose}, less than a batch of {training.batch_size:,}; choose a share "
-        "nearer to a half"
+        f"impressions for {whose}, less than a batch of {training.batch_size:,}; choose a value "
+        "closer to 0.5"
         for whose, rows in parts.items()
         if rows < training.batch_size
     ]
 
 
 def _device_problems(device: str) -> list[str]:
-    """Only a device other than the CPU needs torch to be asked."""
+    """Return a problem if the device cannot be used; imports torch only for a device."""
     if device == "cpu":
         return []
     import torch

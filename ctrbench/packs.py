@@ -1,8 +1,8 @@
-"""Published matrices: one Parquet file each, records and influence values together.
+"""Packs: one Parquet file per published matrix, with records and influence values.
 
-A pack below `results/published/` stands for the files that cells would have below `results/`, so
-that tables are printed without training. Influence values are rounded to 11 significant bits,
-relative to the largest of each array: intervals keep their first four digits.
+A pack below `results/published/` replaces the files of its cells below `results/`, so that tables
+can be printed without training. Influence values are rounded to 11 significant bits, relative to
+the largest of each array, which preserves four digits of intervals.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from ctrbench.errors import StoreError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FACTS = b"ctrbench"  # key of the file's own metadata: data set and versions, as JSON
+FACTS = b"ctrbench"  # metadata key of the data set and versions, as JSON
 
 
 @dataclass(frozen=True)
 class PackedCell:
-    """One cell, as it is written."""
+    """One cell of a pack."""
 
     hash: str
-    record: str  # JSON; empty: only influence values
+    record: str  # JSON; empty if the pack has only influence values
     influence: Mapping[str, np.ndarray]  # by slice and metric, (G,) float32 each
 
 
 def write_pack(path: Path, cells: Iterable[PackedCell], facts: Mapping[str, object]) -> None:
-    """Write one pack, whole or not at all.
+    """Write one pack atomically.
 
     Args:
-        path: the Parquet file.
-        cells: of one matrix.
-        facts: what the cells share, such as the data set's description; JSON.
+        path: The Parquet file.
+        cells: The cells of one matrix.
+        facts: A JSON value that the cells share, such as the data set's description.
 
     Raises:
-        StoreError: the file cannot be written.
+        StoreError: The file cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -81,17 +81,17 @@ def write_pack(path: Path, cells: Iterable[PackedCell], facts: Mapping[str, obje
 
 
 class Packs:
-    """The packs of one folder; each is read when it is first asked for."""
+    """The packs of one folder, which are read at the first access."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._tables: list[tuple[Path, pa.Table, dict[str, int]]] | None = None
 
     def record(self, cell_hash: str) -> tuple[Path, str] | None:
-        """The record of a cell as JSON and the file that holds it; None: no pack has it.
+        """Return the file and JSON of a cell's record; None if no pack has it.
 
         Raises:
-            StoreError: a pack is damaged.
+            StoreError: A pack is damaged.
         """
         found = self._find(cell_hash)
         if found is None:
@@ -100,10 +100,10 @@ class Packs:
         return path, table["record"][row].as_py()
 
     def influence(self, cell_hash: str) -> dict[str, np.ndarray]:
-        """(G,) float32 by slice and metric; empty where no pack has the cell.
+        """Return (G,) float32 influence values by slice and metric; empty if no pack has the cell.
 
         Raises:
-            StoreError: a pack is damaged.
+            StoreError: A pack is damaged.
         """
         found = self._find(cell_hash)
         if found is None:
@@ -118,19 +118,19 @@ class Packs:
         }
 
     def records(self) -> Iterator[tuple[Path, str]]:
-        """Every record as JSON, and the file that holds it.
+        """Yield the file and JSON of every record.
 
         Raises:
-            StoreError: a pack is damaged.
+            StoreError: A pack is damaged.
         """
         for path, table, _ in self._opened():
             yield from ((path, record) for record in table["record"].to_pylist() if record)
 
     def facts(self) -> Iterator[tuple[Path, dict]]:
-        """What the cells of each pack share.
+        """Yield each file with the facts that its cells share.
 
         Raises:
-            StoreError: a pack is damaged.
+            StoreError: A pack is damaged.
         """
         for path, table, _ in self._opened():
             yield path, json.loads(table.schema.metadata[FACTS])
@@ -157,7 +157,7 @@ def _open(path: Path) -> tuple[Path, pa.Table, dict[str, int]]:
         json.loads((table.schema.metadata or {})[FACTS])
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise StoreError(
-            f"{path} is damaged, or no file that `ctrbench pack` wrote "
-            f"({str(error).splitlines()[0]}): restore it, or move it away."
+            f"{path} is damaged, or not a file of `ctrbench pack` "
+            f"({str(error).splitlines()[0]}). Restore or remove it."
         ) from error
     return path, table, rows

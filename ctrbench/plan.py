@@ -1,4 +1,4 @@
-"""WHAT is compared: a checked benchmark file as settings, rows, columns and cells."""
+"""WHAT is compared: the settings, rows, columns and cells of a checked benchmark file."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from ctrbench.settings import (
 from ctrbench.slices import Slice
 from ctrbench.stats import parse_points
 
-PROTOCOL = 4  # raised when the same cell would give another result; guarded by a golden test
-MOST_CELLS = 5_000  # of a matrix; a thousand take days, and more than this are a slip of the pen
+PROTOCOL = 4  # raised when the same cell would give a different result; a golden test checks it
+MOST_CELLS = 5_000  # of a matrix; a thousand cells take days, and a larger number is a mistake
 
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1)]
 Modes = Annotated[  # name -> settings; a list spans a grid
@@ -49,7 +49,7 @@ Points = Annotated[str, AfterValidator(_points)]  # 0.05pp
 
 def _effect(text: str) -> str:
     if parse_points(text, "an effect") == 0:
-        raise ValueError("no number of seeds shows a difference of 0; give one above it")
+        raise ValueError("an effect of 0 cannot be detected; give a positive effect")
     return text
 
 
@@ -57,7 +57,7 @@ Effect = Annotated[Points, AfterValidator(_effect)]
 
 
 def _spanned(value: Any) -> Any:
-    """`{epochs: [1, 2]}` -> `[{epochs: 1}, {epochs: 2}]`: a setting that is a list spans a grid."""
+    """Expand lists into a grid: `{epochs: [1, 2]}` -> `[{epochs: 1}, {epochs: 2}]`."""
     if not isinstance(value, dict):
         return value if isinstance(value, tuple) else [value]
     grid = {key: one if isinstance(one, list) else [one] for key, one in value.items()}
@@ -65,10 +65,10 @@ def _spanned(value: Any) -> Any:
         if not values:
             raise ValueError(f"{key} is an empty list")
         if len(set(map(repr, values))) < len(values):
-            raise ValueError(f"{key} has a value twice")
+            raise ValueError(f"{key} has a duplicate value")
     points = math.prod(map(len, grid.values()))
     if points > MOST_CELLS:
-        raise ValueError(f"{too_many(points, 'trainings')}")
+        raise ValueError(too_many(points, "trainings"))
     return [dict(zip(grid, point, strict=True)) for point in product(*grid.values())]
 
 
@@ -76,7 +76,7 @@ Trainings = Annotated[tuple[TrainingSettings, ...], BeforeValidator(_spanned)]
 
 
 class ControlRequest(Control):
-    """A control, and the versions it is made of."""
+    """A control, and the versions from which it is made."""
 
     versions: Versions | None = None  # null: all versions of the matrix
 
@@ -87,69 +87,71 @@ class ControlRequest(Control):
 
 
 class TuneSettings(Frozen):
-    """What `ctrbench tune` tries; choices are made on `valid` only."""
+    """The candidates of `ctrbench tune`, which chooses on `valid` only."""
 
-    seeds: Seeds = (100,)  # apart from the matrix' own
-    batch_size: tuple[BatchSize, ...] = ()  # tried for the baseline, then held for all
-    learning_rate: tuple[LearningRate, ...] = ()  # tried for the baseline, then held for all
-    learning_rate_factor: tuple[RateFactor, ...] = ()  # tried for every mode's image block
+    seeds: Seeds = (100,)  # should differ from the seeds of the matrix
+    batch_size: tuple[BatchSize, ...] = ()  # chosen for the baseline, then fixed for all modes
+    learning_rate: tuple[
+        LearningRate, ...
+    ] = ()  # chosen for the baseline, then fixed for all modes
+    learning_rate_factor: tuple[RateFactor, ...] = ()  # chosen for every mode's image block
     versions: Versions | None = None  # on which the factor is chosen; null: all
 
 
 class ScreenSettings(Frozen):
-    """What `ctrbench screen` looks at before it confirms; choices are made on `valid` only."""
+    """The settings of `ctrbench screen`, which chooses on `valid` only."""
 
-    mode: str = "sim_score"  # of the file's modes: every version is tried with it
+    mode: str = "sim_score"  # the mode of the file that screens all versions
     seeds: Seeds = (0, 1)
-    keep: Count = 2  # versions that are confirmed with all modes and seeds
+    keep: Count = 2  # number of versions that are confirmed with all modes and seeds
 
 
 class BenchmarkFile(Frozen):
-    """The whole of a benchmark file."""
+    """The content of a benchmark file."""
 
     dataset: str
     versions: Versions
     modes: Modes
     seeds: Seeds
-    headline: Literal["gauc", "auc"] = "gauc"  # the metric a table shows first, and judges by
-    margin: Points = "0.05pp"  # a loss below it does not matter
+    headline: Literal["gauc", "auc"] = "gauc"  # the metric of verdicts, first in tables
+    margin: Points = "0.05pp"  # the largest acceptable loss
     effect: Effect | None = None  # the smallest effect of interest; tables compare the MDE with it
-    repeat_baseline: bool = True  # A/A: train the first seed's baseline twice; nothing may differ
+    repeat_baseline: bool = True  # A/A: train the first seed's baseline twice; they must be equal
     controls: tuple[ControlRequest, ...] = ()
     slices: tuple[Slice, ...] = ()
     model: ModelSettings = ModelSettings()
-    training: Trainings = (TrainingSettings(),)  # several, if a list spans a grid
+    training: Trainings = (TrainingSettings(),)  # several if a list spans a grid
     tune: TuneSettings | None = None
     screen: ScreenSettings | None = None
 
 
 @dataclass(frozen=True)
 class Column:
-    """A mode with its settings, and how it is trained: one column of the table."""
+    """A column of the table: a mode with its settings and training."""
 
     mode: str
-    settings: Injection = field(hash=False)  # a mode's fields may be of any type
-    label: str  # the mode's name, and the settings in which it differs from its neighbours
+    settings: Injection = field(hash=False)  # a mode's fields may not be hashable
+    label: str  # the mode's name, and the settings that differ between columns
     training: TrainingSettings
-    trained: str = ""  # "epochs=2": that by which its training differs from other columns'
+    trained: str = ""  # training settings that differ between columns: "epochs=2"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A version, or a control made from it: one row of the table."""
+    """A row of the table: a version, or a control made from it."""
 
     version: str
     control: Control | None = None
 
     @property
     def label(self) -> str:
-        """As it stands in a table."""
+        """The row's label in a table."""
         return f"{self.version}@{self.control}" if self.control else self.version
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A checked benchmark file: rows x columns x seeds, and the baseline of every seed."""
+    """A checked benchmark file: rows x columns x seeds, and one baseline per training and seed."""
 
     file: BenchmarkFile
     dataset: DatasetManifest
@@ -161,9 +163,9 @@ class Matrix:
         """Return one cell.
 
         Args:
-            row: None: the baseline.
-            column: whose mode and training it has; None: the baseline of the first training.
-            seed: of all its draws.
+            row: The row; None for the baseline.
+            column: The column that gives mode and training; None for the first training.
+            seed: The cell's seed.
         """
         injected = column if row else None
         settings = injected.settings if injected else _baseline()
@@ -186,12 +188,12 @@ class Matrix:
     def narrowed(
         self, versions: Sequence[str], modes: Sequence[str], seeds: Sequence[int]
     ) -> Matrix:
-        """Return the part with these versions, modes and seeds.
+        """Return the matrix restricted to versions, modes and seeds.
 
         Args:
-            versions: whose rows stay, those of their controls included.
-            modes: whose columns stay.
-            seeds: that take the place of the file's.
+            versions: Versions whose rows are kept, with their controls.
+            modes: Modes whose columns are kept.
+            seeds: Seeds that replace those of the file.
         """
         return replace(
             self,
@@ -201,13 +203,13 @@ class Matrix:
         )
 
     def repeated(self) -> Cell | None:
-        """The A/A arm: the first seed's baseline once more; None if the file forgoes it."""
+        """Return the A/A arm, a repetition of the first seed's baseline; None if disabled."""
         if not self.file.repeat_baseline:
             return None
         return self.cell(None, None, self.file.seeds[0]).model_copy(update={"repeat": 1})
 
     def cells(self) -> Iterator[Cell]:
-        """Every cell, seed by seed, the baselines before their siblings; the A/A arm at last."""
+        """Yield every cell, seed by seed, baselines first; the A/A arm is last."""
         trained = {column.trained: column for column in self.columns}
         for seed in self.file.seeds:
             for column in trained.values():
@@ -221,18 +223,18 @@ class Matrix:
 
 @cache
 def _baseline() -> Injection:
-    """Looked up once: a matrix has a baseline for every seed."""
+    """Return the baseline mode; cached because every seed has a baseline."""
     return load_mode(BASELINE, {})
 
 
 def too_many(count: int, what: str) -> str:
-    """Return the words for more cells, or parts of a grid, than a matrix can have.
+    """Return the message for more cells, or parts of a grid, than a matrix can have.
 
     Args:
-        count: above `MOST_CELLS`.
-        what: what is counted, in the plural.
+        count: A number above `MOST_CELLS`.
+        what: The counted objects, in the plural.
     """
     return (
-        f"lists span {count:,} {what}, and a matrix has at most {MOST_CELLS:,} cells; shorten "
-        "them, or make several files of it"
+        f"lists span {count:,} {what}, but a matrix has at most {MOST_CELLS:,} cells; shorten the "
+        "lists, or split the file"
     )

@@ -1,7 +1,8 @@
-"""The folder listing as registry: a public file in a plug-in folder is a contender.
+"""Find contenders: every public file in a plug-in folder is one.
 
-Another installed package adds one by an entry point in the group named like the folder, for example
-`[project.entry-points."ctrbench.injection"]` with `my_mode = "my_package.my_mode:MyMode"`.
+Another installed package adds a contender by an entry point in the group with the folder's name,
+for example `[project.entry-points."ctrbench.injection"]` with
+`my_mode = "my_package.my_mode:MyMode"`.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ Settings = TypeVar("Settings", bound=BaseModel)
 
 
 def names(package: str) -> list[str]:
-    """Sorted names of all contenders of a plug-in package, own and installed; imports none of them.
+    """Return the sorted names of all contenders of a plug-in folder, without importing them.
 
     Raises:
-        ContractError: an installed package takes a name that is there already.
+        ContractError: An installed package uses the name of a built-in contender.
     """
     own, installed = _own(package), _installed(package)
     both = sorted(own & installed.keys())
@@ -35,17 +36,17 @@ def names(package: str) -> list[str]:
 
 
 def load(package: str, name: str, base: type[Base], kind: str = "contender") -> type[Base]:
-    """The contender's class: the one public subclass of `base` that its file defines.
+    """Return the contender's class: the only public subclass of `base` in its file.
 
     Args:
-        package: the plug-in folder.
-        name: of the file, or of the entry point.
-        base: the contract.
-        kind: what people call such a contender.
+        package: The plug-in folder as a package, such as `ctrbench.injection`.
+        name: The name of the file or the entry point.
+        base: The contract.
+        kind: What the contender is called in messages.
 
     Raises:
-        UnknownNameError: no contender has this name.
-        ContractError: the file defines no such class, or several.
+        UnknownNameError: No contender has this name.
+        ContractError: The file does not define exactly one such class.
     """
     known = names(package)
     if name not in known:
@@ -56,8 +57,8 @@ def load(package: str, name: str, base: type[Base], kind: str = "contender") -> 
             found = installed[name].load()
         except (ImportError, AttributeError) as error:
             raise ContractError(
-                f"entry point {name} of {package} cannot be loaded: {error}; install its package "
-                "again, or remove it."
+                f"entry point {name} of {package} cannot be loaded: {error}. Reinstall or remove "
+                "its package."
             ) from error
         if not (isinstance(found, type) and issubclass(found, base)):
             raise ContractError(
@@ -94,8 +95,8 @@ def configured(
         settings: value by field.
 
     Raises:
-        UnknownNameError: no contender has this name.
-        ConfigError: a setting is unknown or out of range.
+        UnknownNameError: No contender has this name.
+        ConfigError: A setting is unknown or out of range.
     """
     return validated(load(package, name, base, kind), settings, name)
 

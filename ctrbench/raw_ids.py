@@ -1,15 +1,15 @@
-"""One rule for ids, whichever file they come from: what is the same item, and what is no id.
+"""One rule for ids of all files: which values are equal, missing or invalid.
 
-- Whole numbers are their digits. Floating point numbers and decimals without a fraction are whole
-  numbers: `1001.0` and `1001.00` are 1001. Those with a fraction are no ids, nor are numbers so
-  large that a float cannot tell them from their neighbours.
-- Text is taken as it stands: `007` is not `7`, and `NA`, `null` and `None` are ids.
-- A column of a CSV or text file has no type. Where every value is written as a number and some as a
-  floating point number (`1001.0`, `1.5E7`), as tables with missing ids are written, the column
-  holds floating point numbers.
-- NULL, NaN and the empty text are a missing id.
+- Integers become their digits. Floating-point numbers and decimals without a fraction are integers:
+  `1001.0` and `1001.00` are 1001. Numbers with a fraction are invalid, and so are floating-point
+  numbers too large to represent all integers.
+- Text is unchanged: `007` differs from `7`, and `NA`, `null` and `None` are ids.
+- A column of a CSV or text file has no type. It holds floating-point numbers if every value is
+  written as a number and some as a floating-point number (`1001.0`, `1.5E7`). Programs write
+  integer columns with missing values in this way.
+- NULL, NaN and the empty text are missing ids.
 
-All of it is SQL of DuckDB, for tables on the disk; `as_text` gives arrays the same way.
+The functions return SQL of DuckDB for tables on disk. `as_text` applies the rule to arrays.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ INTEGERS = (
     *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"),
     *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"),
 )
-EXACT = {"HALF": 2**11, "FLOAT": 2**24, "DOUBLE": 2**53}  # from here on whole numbers share one
+EXACT = {"HALF": 2**11, "FLOAT": 2**24, "DOUBLE": 2**53}  # smaller integers have exact floats
 TEXTS = ("VARCHAR", "UUID", "ENUM")
-NUMBERS = "NUMBERS"  # of a text: a column of a file without types that holds floating point numbers
+NUMBERS = "NUMBERS"  # pseudo type of a text column that holds floating-point numbers
 
 _INTEGER = "-?(0|[1-9][0-9]*)"
-# pandas: 1001.0, 1e+16; numpy: 1001.; Excel: 1.2E+17; Java: 1.0E7; Rust: 1e16. A code such as
-# 12E5 is none of these.
+# pandas: 1001.0, 1e+16; numpy: 1001.; Excel: 1.2E+17; Java: 1.0E7; Rust: 1e16. The pattern excludes
+# codes such as 12E5.
 _FLOAT = (
     rf"{_INTEGER}\.[0-9]*|{_INTEGER}(\.[0-9]+)?[eE]\+[0-9]+|{_INTEGER}\.[0-9]+E[0-9]+"
     rf"|{_INTEGER}(\.[0-9]+)?(e1[6-9]|e[2-9][0-9])"
@@ -43,11 +43,11 @@ BLANKS = " \t"  # not part of an id of a text file; others, such as U+00A0, are
 
 
 def expression(value: str, kind: str) -> str:
-    """SQL for an id as text, NULL where it is missing.
+    """Return SQL for an id as text; NULL if it is missing.
 
     Args:
         value: SQL of the id.
-        kind: DuckDB's type of it, or `NUMBERS`.
+        kind: Its DuckDB type, or `NUMBERS`.
     """
     if kind in EXACT:
         return f"CASE WHEN NOT isnan({value}) THEN {value}::HUGEINT::VARCHAR END"
@@ -67,7 +67,12 @@ def without_blanks(value: str) -> str:
 
 
 def absent(value: str, kind: str) -> str:
-    """SQL condition: the id is missing."""
+    """Return an SQL condition that holds if the id is missing.
+
+    Args:
+        value: SQL of the id.
+        kind: Its DuckDB type, or `NUMBERS`.
+    """
     if kind in EXACT:
         return f"({value} IS NULL OR isnan({value}))"
     if kind == "BLOB":
@@ -76,53 +81,56 @@ def absent(value: str, kind: str) -> str:
 
 
 def refusals(value: str, kind: str) -> list[tuple[str, str]]:
-    """What is no id: SQL conditions that hold for a bad value, and how to tell of it.
+    """Return the causes of invalid ids: SQL conditions and predicates for messages.
 
-    The words continue "3 values of 'item_id' ...".
+    A predicate follows "3 value(s) of 'item_id'".
+
+    Args:
+        value: SQL of the id.
+        kind: Its DuckDB type, or `NUMBERS`.
     """
-    of_no_kind = f"are of type {kind}, and no ids: give whole numbers or text"
-    if kind.endswith("]"):  # lists of anything, also of text
-        return [(f"{value} IS NOT NULL", of_no_kind)]
+    unsuitable = f"are of type {kind} instead of integers or text"
+    if kind.endswith("]"):  # lists, also of text
+        return [(f"{value} IS NOT NULL", unsuitable)]
     if kind in EXACT:
         return _no_whole_numbers(value, EXACT[kind], f"isinf({value})")
     if kind == NUMBERS:
         number = f"CASE WHEN {_written_as_float(value)} THEN TRY_CAST({value} AS DOUBLE) END"
         return _no_whole_numbers(number, EXACT["DOUBLE"], "false")
     if kind.startswith("DECIMAL"):
-        return [(f"{value} % 1 <> 0", "have a fraction, and are no ids")]
+        return [(f"{value} % 1 <> 0", "have a fraction")]
     if kind == "BLOB":
-        return [(f"TRY(decode({value})) IS NULL AND {value} IS NOT NULL", "are no text in UTF-8")]
+        return [(f"TRY(decode({value})) IS NULL AND {value} IS NOT NULL", "are not text in UTF-8")]
     if kind in INTEGERS or kind.startswith(TEXTS) or kind == '"NULL"':
         return []
-    return [(f"{value} IS NOT NULL", of_no_kind)]
+    return [(f"{value} IS NOT NULL", unsuitable)]
 
 
 def holds_floats(value: str) -> str:
-    """SQL aggregate: whether a column without a type holds floating point numbers (`NUMBERS`).
+    """Return an SQL aggregate: every value of an untyped column is written as a number.
 
-    True also where no value is written as a float, but all could stand beside one that is; ask
-    `written_as_floats` as well.
+    The column holds floating-point numbers (`NUMBERS`) if `written_as_floats` is true as well.
     """
     return f"bool_and(regexp_full_match({value}, '{_INTEGER}|{_FLOAT}')) FILTER ({value} <> '')"
 
 
 def written_as_floats(value: str) -> str:
-    """SQL aggregate: whether some value is written as a floating point number."""
+    """Return an SQL aggregate: some value is written as a floating-point number."""
     return f"bool_or({_written_as_float(value)}) FILTER ({value} <> '')"
 
 
 def as_text(
     ids: np.ndarray | pa.Array | Sequence[str], where: object, typed: bool = True
 ) -> list[str]:
-    """Ids as text, in their order.
+    """Return ids as text, in their order.
 
     Args:
         ids: (n,) integers, floats, decimals, text or bytes.
-        where: the file, and its column if it has several.
-        typed: whether the file says of which type its ids are; a text file does not.
+        where: The file, and its column if it has several, for messages.
+        typed: Whether the file declares the type of its ids; a text file does not.
 
     Raises:
-        DataError: ids are missing, or no ids.
+        DataError: Ids are missing or invalid.
 
     >>> as_text(["1001.0", "7"], "ids.csv", typed=False)
     ['1001', '7']
@@ -144,15 +152,15 @@ def as_text(
         return found.to_arrow_table()["id"].to_pylist()
 
 
-def _broken(connection: Any, wrong: str, told: str) -> str:
-    """The problem of the ids that a condition holds for; empty: of none."""
+def _broken(connection: Any, wrong: str, predicate: str) -> str:
+    """Return the problem of the ids that meet a condition; empty if there is none."""
     rows = connection.execute(
         f"""SELECT row, id::VARCHAR, count(*) OVER ()
         FROM (SELECT *, row_number() OVER () AS row FROM ids)
         WHERE {wrong} ORDER BY row LIMIT {EXAMPLES}"""
     ).fetchall()
     shown = ", ".join(f"row {row}" + (f" ({value})" if value else "") for row, value, _ in rows)
-    return f"{rows[0][2]:,} ids {told}: {shown}" if rows else ""
+    return f"{rows[0][2]:,} ids {predicate}: {shown}" if rows else ""
 
 
 def _no_whole_numbers(number: str, exact: int, infinite: str) -> list[tuple[str, str]]:
@@ -160,11 +168,11 @@ def _no_whole_numbers(number: str, exact: int, infinite: str) -> list[tuple[str,
     inexact = f"NOT isnan({number}) AND NOT ({infinite}) AND abs({number}) >= {exact}"
     power = exact.bit_length() - 1
     return [
-        (infinite, "are infinite, and no ids"),
-        (f"({fraction}) AND NOT ({inexact})", "have a fraction, and are no ids"),
+        (infinite, "are infinite"),
+        (f"({fraction}) AND NOT ({inexact})", "have a fraction"),
         (
             inexact,
-            f"are floating point numbers of 2^{power} or more, which are ambiguous: write IDs as "
+            f"are floating-point numbers of 2^{power} or more, which are ambiguous: write IDs as "
             "integers or text",
         ),
     ]
@@ -175,7 +183,7 @@ def _written_as_float(value: str) -> str:
 
 
 def _arrow(ids: Any, where: object) -> pa.Array | pa.ChunkedArray:
-    """The ids as an array that DuckDB can read."""
+    """Return the ids as an array that DuckDB can read."""
     import numpy as np
     import pyarrow as pa
 
@@ -183,10 +191,10 @@ def _arrow(ids: Any, where: object) -> pa.Array | pa.ChunkedArray:
         known = ids.dtype.kind in "iuUS" or (ids.dtype.kind == "f" and ids.dtype.itemsize <= 8)
         if ids.ndim != 1 or not known:
             raise DataError(
-                f"{where}: ids are {ids.dtype} of shape {ids.shape}; expected one list of whole "
-                "numbers or text. Convert them before saving."
+                f"{where}: ids are {ids.dtype} of shape {ids.shape}, but must be one list of "
+                "integers or text. Convert them before saving."
             )
-        ids = ids.astype(ids.dtype.newbyteorder("="), copy=False)  # Arrow knows no other order
+        ids = ids.astype(ids.dtype.newbyteorder("="), copy=False)  # Arrow requires native order
         if ids.dtype == np.float16:
             return _of_halves(ids, where)
         return pa.array(ids.tolist() if ids.dtype.kind in "US" else ids)
@@ -200,19 +208,19 @@ def _arrow(ids: Any, where: object) -> pa.Array | pa.ChunkedArray:
 
 
 def _of_long_decimals(ids: Any, where: object) -> pa.Array:
-    """Decimals longer than DuckDB knows, as digits."""
+    """Return decimals that are too long for DuckDB, as digits."""
     import pyarrow as pa
 
     try:
         return ids.cast(pa.decimal256(76, 0)).cast(pa.string())
     except pa.ArrowInvalid as error:
         raise DataError(
-            f"{where}: ids of type {ids.type} have a fraction, and are no ids."
+            f"{where}: ids of type {ids.type} have a fraction. Write them as integers or text."
         ) from error
 
 
 def _of_halves(ids: np.ndarray, where: object) -> pa.Array:
-    """Half floats as numbers of twice the width, which DuckDB knows."""
+    """Return half floats as 32-bit floats, because DuckDB has no half floats."""
     import numpy as np
     import pyarrow as pa
 

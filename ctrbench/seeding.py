@@ -1,4 +1,4 @@
-"""Named random streams: every use of chance draws from its own, so none shifts another's draws."""
+"""Named random streams: each random choice has its own, so that none changes another's draws."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ import numpy as np
 
 
 def stream_seed(seed: int, *names: str | int) -> int:
-    """A 63-bit seed that depends on `seed` and on every part of the name.
+    """Return a 63-bit seed that depends on `seed` and on every part of the name.
+
+    Args:
+        seed: The cell's seed.
+        *names: The parts of the stream's name.
 
     >>> stream_seed(3, "order") == stream_seed(3, "order")
     True
@@ -20,13 +24,23 @@ def stream_seed(seed: int, *names: str | int) -> int:
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
-    """The numpy generator of one named stream."""
+    """Return the numpy generator of a named stream.
+
+    Args:
+        seed: The cell's seed.
+        *names: The parts of the stream's name.
+    """
     return np.random.Generator(np.random.PCG64(stream_seed(seed, *names)))
 
 
 @contextmanager
 def scoped_torch_seed(seed: int, *names: str | int) -> Iterator[None]:
-    """Within the block torch draws from the named stream; afterwards its own state is back."""
+    """Make torch draw from a named stream within the block, and restore its state afterwards.
+
+    Args:
+        seed: The cell's seed.
+        *names: The parts of the stream's name.
+    """
     import torch
 
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()

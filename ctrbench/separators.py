@@ -1,4 +1,4 @@
-"""Which sign separates the columns of a text file."""
+"""Detect the column separator of a text file."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ KNOWN = (",", ";", "\t", "|")
 
 
 def separators(header: str, usual: str) -> list[str]:
-    """The signs that may separate the columns of a header; several: nobody can tell.
+    """Return the possible separators of a header; more than one if it is ambiguous.
 
     Args:
-        header: The first line.
-        usual: Of files with that ending; it goes before all others.
+        header: The first line of the file.
+        usual: The usual separator of the file's extension, which takes precedence.
 
     >>> separators("item_id;d0;d1", ","), separators("item_id", ","), separators("a;b|c", ",")
     ([';'], [','], [';', '|'])

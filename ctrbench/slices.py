@@ -1,4 +1,4 @@
-"""Named subsets of a period's impressions: a field's value, short histories, unseen items."""
+"""Named subsets of a period's impressions: one value of a field, short histories, unseen items."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ctrbench.errors import unknown_name
 from ctrbench.schema import Column, DatasetManifest, Frozen, Impressions, Ragged
 from ctrbench.settings import Count
 
-Vocabulary = Callable[[str], list[str]]  # field name -> its values; the value of code c at c - 1
+Vocabulary = Callable[[str], list[str]]  # field name -> its values; code c has index c - 1
 Clicks = Annotated[Count, Setting(le=10**9)]
 
 
@@ -26,10 +26,8 @@ class Slice(Frozen):
     ('genres=Drama', 'history shorter than 5 clicks')
     """
 
-    unseen_items: Literal[True] | None = (
-        None  # `train` holds the target neither as target nor click
-    )
-    history_below: Clicks | None = None  # clicks before the impression, before any cut
+    unseen_items: Literal[True] | None = None  # the target item does not occur in `train`
+    history_below: Clicks | None = None  # clicks before the impression, without truncation
     field: str | None = None  # categorical: equals `value`; list: contains it
     value: Annotated[str, Setting(coerce_numbers_to_str=True)] | None = None
 
@@ -38,25 +36,25 @@ class Slice(Frozen):
         kinds = [self.unseen_items, self.history_below, self.field or self.value]
         if sum(kind is not None for kind in kinds) != 1:
             raise ValueError(
-                "a slice is exactly one of `unseen_items: true`, `history_below: 5` "
-                "and `field: genres` with `value: Drama`"
+                "a slice must have exactly one of `unseen_items: true`, `history_below: 5` and "
+                "`field: genres` with `value: Drama`"
             )
         if (self.field is None) != (self.value is None):
             raise ValueError(
-                "`field` and `value` belong together, as in `field: genres`, `value: Drama`"
+                "a slice needs both `field` and `value`, as in `field: genres`, `value: Drama`"
             )
         return self
 
     @property
     def key(self) -> str:
-        """The name under which its metrics are stored."""
+        """The key of the slice's stored metrics."""
         if self.field is not None:
             return f"{self.field}={self.value}"
         return f"history_below={self.history_below}" if self.history_below else "unseen_items"
 
     @property
     def title(self) -> str:
-        """The name for people."""
+        """The slice's title in tables."""
         if self.field is not None:
             return f"{self.field} = {self.value}"
         if self.history_below:
@@ -67,9 +65,15 @@ class Slice(Frozen):
 def problems(
     slices: Sequence[Slice], manifest: DatasetManifest, vocabulary: Vocabulary
 ) -> list[str]:
-    """What is wrong with the slices on this data set, a sentence each; empty if all will do."""
+    """Return a message for each slice that is not valid for the data set.
+
+    Args:
+        slices: The slices of a benchmark file.
+        manifest: The data set.
+        vocabulary: Returns a field's values in the order of their codes.
+    """
     found = [
-        f"slice {key} is given {count} times; once is enough."
+        f"slice {key} is given {count} times; give it once."
         for key, count in Counter(slice_.key for slice_ in slices).items()
         if count > 1
     ]
@@ -83,8 +87,8 @@ def problems(
             found.append(f"slice {slice_.key}: {unknown_name('field', name, sliceable)}")
         elif name not in sliceable:
             found.append(
-                f"slice {slice_.key}: field '{name}' is {fields[name].kind}; "
-                "only a categorical or list field has values to slice by."
+                f"slice {slice_.key}: field '{name}' is {fields[name].kind}; choose a categorical "
+                "or list field."
             )
         elif value not in (values := vocabulary(name)):
             found.append(f"slice {slice_.key}: {_unknown_value(name, value, values)}")
@@ -98,17 +102,17 @@ def mask(
     vocabulary: Vocabulary,
     seen_items: np.ndarray,
 ) -> np.ndarray:
-    """Which impressions of the period are in the slice.
+    """Return which impressions of a period are in the slice.
 
     Args:
-        slice_: one that `problems` finds nothing wrong with.
-        impressions: the data set.
-        period: one of `schema.PERIODS`.
-        vocabulary: a field's values in the order of their codes, code 1 first.
-        seen_items: (V,) bool, items in `train` as target or in the history of its impressions.
+        slice_: A slice that is valid for the data set, see `problems`.
+        impressions: The data set.
+        period: One of `schema.PERIODS`.
+        vocabulary: Returns a field's values in the order of their codes, code 1 first.
+        seen_items: (V,) bool, items that occur in `train` as targets or in histories.
 
     Returns:
-        (n,) bool, n impressions in the period.
+        (n,) bool for the n impressions of the period.
     """
     rows = impressions.rows(period)
     if slice_.history_below is not None:
@@ -126,7 +130,7 @@ def mask(
 
 
 def _holds(column: Column, code: int, rows: slice) -> np.ndarray:
-    """(n,) bool, whether each of these rows is the code, or its list contains it."""
+    """Return as (n,) bool whether each row equals the code, or its list contains the code."""
     if not isinstance(column, Ragged):
         return np.asarray(column[rows]) == code
     offsets = column.offsets[rows.start : rows.stop + 1]
@@ -137,7 +141,7 @@ def _holds(column: Column, code: int, rows: slice) -> np.ndarray:
 
 
 def _unknown_value(field: str, value: str, values: list[str]) -> str:
-    """The message for a value that a field never takes; a field may have too many to list."""
+    """Return the message for an unknown value of a field, with at most five known ones."""
     near = get_close_matches(value, values, n=1, cutoff=0.5)
     suggestion = f" Did you mean '{near[0]}'?" if near else ""
     shown = ", ".join(values[:5]) + (", …" if len(values) > 5 else "")

@@ -1,4 +1,4 @@
-"""results/: one record per cell, written whole or not at all, and its predictions beside it."""
+"""Read and write results/: one record per cell, written atomically, with its predictions."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ Kind = TypeVar("Kind", bound=Frozen)
 
 
 class DatasetSummary(Frozen):
-    """What tables need to know of a data set; lets them be rebuilt without its files."""
+    """What tables require of a data set, so that they can be made without its files."""
 
     manifest: DatasetManifest
     reference: Metrics | None  # test metrics of a simple rule, see runner.reference
-    ceiling: Metrics | None = None  # of the probability that clicks were drawn from, if known
+    ceiling: Metrics | None = None  # test metrics of the true click probability, if known
 
 
 class Store:
-    """The records below one workspace's results/."""
+    """Reads and writes the records below a workspace's results/."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.root = workspace.results
         self._packs = Packs(workspace.results / PUBLISHED)
 
     def path(self, cell: Cell) -> Path:
-        """Where the cell's record stands, or will stand."""
+        """Return the path of the cell's record, which may not exist yet."""
         return self.root / cell.dataset / cell.version_label / cell.mode / f"{cell.hash}.json"
 
     def read(self, cell: Cell) -> CellRecord | None:
-        """The cell's record, or None if it was never run to an end.
+        """Return the cell's record; None if there is none.
 
-        A record of its own goes before one in a pack.
+        The cell's own file takes precedence over a pack.
 
         Raises:
-            StoreError: the file is there but damaged, or is that of another cell.
+            StoreError: The file is damaged or belongs to another cell.
         """
         path = self.path(cell)
         record = _record(path)
@@ -64,13 +64,17 @@ class Store:
             record = _complete(_parsed(path, text, CellRecord), path)
         if record is not None and record.cell.hash != cell.hash:
             raise StoreError(
-                f"{path} is the record of another cell ({record.cell.label}), copied there or "
-                "edited: restore it, or delete it and run the matrix again."
+                f"{path} is the record of another cell ({record.cell.label}). Restore it, or "
+                "delete it and run the matrix again."
             )
         return record
 
     def records(self, dataset: str) -> Iterator[CellRecord]:
-        """Every record of a data set, whatever matrix it came from."""
+        """Yield every record of a data set, from any matrix.
+
+        Raises:
+            StoreError: A record is damaged.
+        """
         seen = set()
         for path in sorted((self.root / dataset).glob("*/*/*.json")):
             record = None if path.name.startswith(PARTIAL) else _record(path)
@@ -89,54 +93,66 @@ class Store:
         first_row: Mapping[str, int],
         influence: Mapping[str, np.ndarray],
     ) -> None:
-        """Store predictions and influence values first, then the record that vouches for them.
+        """Write predictions and influence values first, then the record that marks the cell done.
 
         Args:
-            record: of the cell.
+            record: The cell's record.
             predictions: (n,) float32 p_click by period; empty for a failed cell.
-            first_row: row number of each period's first impression.
-            influence: (G,) values per test user, by slice and metric; see runner.measure.
+            first_row: The row number of each period's first impression.
+            influence: (G,) float, values per test user by slice and metric; see runner.measure.
 
         Raises:
-            StoreError: the folder cannot be written; nothing is stored then.
+            StoreError: The folder cannot be written; the record is not stored.
         """
         if predictions:
             self._write_predictions(record.cell, predictions, first_row)
         self.update(record, influence)
 
     def update(self, record: CellRecord, influence: Mapping[str, np.ndarray] | None = None) -> None:
-        """Replace a stored record by one with further metrics of the same predictions."""
+        """Replace a stored record by one with additional metrics of the same predictions.
+
+        Args:
+            record: The new record.
+            influence: All influence values of the cell; None keeps the stored ones.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
         if influence:
             _write_arrays(self._influence_path(record.cell), influence)
         write_json(self.path(record.cell), record.model_dump(mode="json"))
 
     def influence(self, cell: Cell) -> dict[str, np.ndarray]:
-        """(G,) float32 by slice and metric; empty where none was kept.
+        """Return (G,) float32 influence values by slice and metric; empty if not stored.
 
         Raises:
-            StoreError: the file is there but damaged.
+            StoreError: The file is damaged.
         """
         return _read_arrays(self._influence_path(cell)) or self._packs.influence(cell.hash)
 
     def ceiling_influence(self, dataset: str) -> dict[str, np.ndarray]:
-        """(G,) float32 of the probability that clicks were drawn from; empty of a real log.
+        """Return (G,) float32 influence values of the true probability; empty for a real log.
 
         Raises:
-            StoreError: the file is there but damaged.
+            StoreError: The file is damaged.
         """
         found = _read_arrays(self._ceiling_path(dataset))
         return found or self._packs.influence(_ceiling_of(dataset))
 
     def measured(self, cell: Cell) -> set[str]:
-        """The slices, and `test`, for which influence values are stored."""
+        """Return the keys of slices, and `test`, that have stored influence values."""
         counts = (key for key in self.influence(cell) if key.endswith("/impressions"))
         return {key.removesuffix("/impressions") for key in counts}
 
     def predictions(self, cell: Cell, period: str) -> np.ndarray | None:
-        """(n,) float32 p_click of a period in stored order; None where only the record was kept.
+        """Return (n,) float32 p_click of a period in stored order; None if not stored.
+
+        Args:
+            cell: The cell.
+            period: `valid` or `test`.
 
         Raises:
-            StoreError: the file is there but damaged.
+            StoreError: The file is damaged.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -151,46 +167,62 @@ class Store:
             p_click = table["p_click"].to_numpy()[order]
         except (pa.ArrowException, OSError, KeyError) as error:
             raise StoreError(
-                f"{path} is damaged ({str(error).splitlines()[0]}): restore it, or delete it; only "
-                "slices that are new in a benchmark file need it."
+                f"{path} is damaged ({str(error).splitlines()[0]}). Restore it, or delete it: only "
+                "new slices of a benchmark file require it."
             ) from error
         if not np.isfinite(p_click).all():
-            raise StoreError(f"{path} lacks predictions of {period}: restore it, or delete it.")
+            raise StoreError(f"{path} lacks predictions of {period}. Restore or delete it.")
         return p_click
 
     def write_trace(self, cell: Cell, trace: Trace) -> None:
-        """Keep how a cell learned beside its record.
+        """Write a cell's trace beside its record.
+
+        Args:
+            cell: The cell.
+            trace: How it learned.
 
         Raises:
-            StoreError: the folder cannot be written.
+            StoreError: The folder cannot be written.
         """
         write_json(self._trace_path(cell), trace.model_dump(mode="json"))
 
     def read_trace(self, cell: Cell) -> Trace | None:
-        """How the cell learned, where that was recorded.
+        """Return the cell's trace; None if it was not recorded.
 
         Raises:
-            StoreError: the file is there but damaged, or has no point.
+            StoreError: The file is damaged, or has no point.
         """
         path = self._trace_path(cell)
         found = _read(path, Trace)
         if found is not None and not found.points:
             raise StoreError(
-                f"{path} holds no point of a learning curve: delete it; `ctrbench run FILE "
-                "--trace` records it once more."
+                f"{path} has no point of a learning curve. Delete it and record it again with "
+                "`ctrbench run FILE --trace`."
             )
         return found
 
     def write_summary(
         self, summary: DatasetSummary, ceiling: Mapping[str, np.ndarray] | None = None
     ) -> None:
-        """Keep a data set's description beside its records, and the ceiling's influence values."""
+        """Write a data set's description beside its records.
+
+        Args:
+            summary: The description.
+            ceiling: (G,) float, influence values of the true click probability, if known.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
         if ceiling:
             _write_arrays(self._ceiling_path(summary.manifest.name), ceiling)
         write_json(self._summary_path(summary.manifest.name), summary.model_dump(mode="json"))
 
     def read_summary(self, dataset: str) -> DatasetSummary | None:
-        """The description kept by the last run, or in a pack, if any."""
+        """Return a data set's description from the last run or a pack, if any.
+
+        Raises:
+            StoreError: The file is damaged.
+        """
         found = _read(self._summary_path(dataset), DatasetSummary)
         if found is not None:
             return found
@@ -200,13 +232,25 @@ class Store:
         return None
 
     def write_version(self, manifest: VersionManifest) -> None:
-        """Keep an embedding version's manifest beside its records."""
+        """Write an embedding version's manifest beside its records.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
         write_json(
             self._version_path(manifest.dataset, manifest.name), manifest.model_dump(mode="json")
         )
 
     def read_version(self, dataset: str, version: str) -> VersionManifest | None:
-        """The manifest kept by the last run, or in a pack, if any."""
+        """Return a version's manifest from the last run or a pack, if any.
+
+        Args:
+            dataset: The data set's name.
+            version: The version's name.
+
+        Raises:
+            StoreError: The file is damaged.
+        """
         found = _read(self._version_path(dataset, version), VersionManifest)
         if found is not None:
             return found
@@ -216,20 +260,20 @@ class Store:
         return None
 
     def pack(self, path: Path, cells: Iterable[Cell], dataset: str) -> int:
-        """Write the stored cells of one matrix into one file; how many there are.
+        """Write the stored cells of one matrix into one file and return their number.
 
         Args:
-            path: the Parquet file; below results/published/ it is read like the cells' own files.
-            cells: of the matrix; those that are not stored are left out.
-            dataset: the matrix' data set.
+            path: The Parquet file. Below results/published/ it replaces the cells' own files.
+            cells: The cells of the matrix; those without a record are skipped.
+            dataset: The matrix's data set.
 
         Raises:
-            StoreError: a record is damaged, nothing is stored, or the file cannot be written.
+            StoreError: A record is damaged, no cell is stored, or the file cannot be written.
         """
         stored = [record for cell in cells if (record := self.read(cell)) is not None]
         summary = self.read_summary(dataset)
         if summary is None or not stored:
-            raise StoreError("no cell of the matrix is stored: run it first.")
+            raise StoreError("no cell of the matrix is stored. Run it first.")
         names = dict.fromkeys(r.cell.version for r in stored if r.cell.version is not None)
         manifests = {name: self.read_version(dataset, name) for name in names}
         facts = {
@@ -250,7 +294,7 @@ class Store:
         return len(stored)
 
     def _trace_path(self, cell: Cell) -> Path:
-        return self.path(cell).with_suffix(".trace")  # JSON, yet no record
+        return self.path(cell).with_suffix(".trace")  # JSON; *.json are records
 
     def _influence_path(self, cell: Cell) -> Path:
         return self.path(cell).with_suffix(".users.npz")
@@ -284,52 +328,52 @@ class Store:
 
 
 def _ceiling_of(dataset: str) -> str:
-    """What stands in a pack in place of a cell's hash."""
+    """Return the key of a data set's ceiling in a pack."""
     return f"ceiling of {dataset}"
 
 
 def _record(path: Path) -> CellRecord | None:
-    """None if there is no such file.
+    """Return the record of a file; None if the file does not exist.
 
     Raises:
-        StoreError: it is damaged, or of a cell that is done without saying how well.
+        StoreError: The file is damaged, or a finished cell lacks metrics.
     """
     record = _read(path, CellRecord)
     return record and _complete(record, path)
 
 
 def _complete(record: CellRecord, path: Path) -> CellRecord:
-    """The record, if it says how well a finished cell did.
+    """Return the record if a finished cell has all metrics.
 
     Raises:
-        StoreError: it does not.
+        StoreError: A metric is missing or not finite.
     """
     if record.status == "done" and not {"valid", "test"} <= record.metrics.keys():
         raise StoreError(
-            f"{path} says that its cell is done, but lacks metrics of valid and test: restore it, "
-            "or delete it and run the matrix again."
+            f"{path}: the cell is done, but metrics of valid or test are missing. Restore the "
+            "file, or delete it and run the matrix again."
         )
-    measured = (record.metrics, record.slices, record.probes) if record else ()
+    measured = (record.metrics, record.slices, record.probes)
     numbers = (vars(metrics).values() for part in measured for metrics in part.values())
     if any(isinstance(n, float) and not math.isfinite(n) for own in numbers for n in own):
         raise StoreError(
-            f"{path} holds a metric that is no finite number, which ctrbench never writes: restore "
-            "it, or delete it and run the matrix again."
+            f"{path} has a metric that is not finite, which ctrbench never writes. Restore it, or "
+            "delete it and run the matrix again."
         )
     return record
 
 
 def _require_plain(path: Path) -> None:
-    """Refuse folders, and pipes, whose reader would wait for ever."""
+    """Raise an error for folders, and for pipes, whose reader would block."""
     if path.exists() and not path.is_file():
-        raise StoreError(f"{path} is no plain file: remove it and run the matrix again.")
+        raise StoreError(f"{path} is not a plain file. Remove it and run the matrix again.")
 
 
 def _read(path: Path, kind: type[Kind]) -> Kind | None:
-    """None if there is no such file.
+    """Return the content of a JSON file; None if the file does not exist.
 
     Raises:
-        StoreError: it is damaged, or cannot be read.
+        StoreError: The file is damaged, or cannot be read.
     """
     _require_plain(path)
     try:
@@ -338,24 +382,24 @@ def _read(path: Path, kind: type[Kind]) -> Kind | None:
         return None
     except OSError as error:
         raise StoreError(
-            f"{path} cannot be read: {error.strerror}. A record is a plain file that may be read: "
-            "restore it, or remove it and run the matrix again."
+            f"{path} cannot be read: {error.strerror}. Make it readable, or remove it and run the "
+            "matrix again."
         ) from error
     return _parsed(path, text, kind)
 
 
 def _parsed(path: Path, text: str | bytes, kind: type[Kind]) -> Kind:
-    """The JSON of a file as what it is.
+    """Return the validated content of a JSON file.
 
     Raises:
-        StoreError: it is no such JSON.
+        StoreError: The content is not valid.
     """
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
         raise StoreError(
-            f"{path} is not a record this version can read: {error.errors()[0]['msg']}. "
-            "Restore it, or delete it and run the matrix again."
+            f"{path} is not a record that this version of ctrbench can read: "
+            f"{error.errors()[0]['msg']}. Restore it, or delete it and run the matrix again."
         ) from error
 
 
@@ -366,7 +410,7 @@ def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Empty if there is no such file."""
+    """Return the arrays of a file; empty if the file does not exist."""
     _require_plain(path)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -375,6 +419,6 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         return {}
     except (OSError, ValueError, EOFError, BadZipFile, KeyError, TypeError) as error:
         raise StoreError(
-            f"{path} is damaged ({error}): delete it and run the matrix again; it is made "
-            "from the predictions where these were kept."
+            f"{path} is damaged ({error}). Delete it and run the matrix again, which restores it "
+            "from stored predictions."
         ) from error

@@ -1,4 +1,4 @@
-"""The one folder below which a user's project lives; it can be zipped, moved and deleted."""
+"""The folder that contains a user's whole project; it can be zipped, moved and deleted."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 from ctrbench.errors import ConfigError
 
-LONGEST_NAME, LONGEST_NAME_BYTES = 64, 192  # letters; file systems allow 255 bytes of a path's part
-RESERVED = {"none", "tables"}  # folder names that results/ uses itself
+LONGEST_NAME, LONGEST_NAME_BYTES = 64, 192  # file systems allow 255 bytes per path component
+RESERVED = {"none", "tables"}  # folder names that results/ uses
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where data, embeddings, cache and results stand."""
+    """The folders of data, embeddings, cache and results."""
 
     home: Path
 
@@ -25,12 +25,12 @@ class Workspace:
 
     @property
     def embeddings(self) -> Path:
-        """One folder per data set, in it one per embedding version."""
+        """One folder per data set, with one folder per embedding version."""
         return self.home / "embeddings"
 
     @property
     def cache(self) -> Path:
-        """Derived files; deleting it costs time only."""
+        """Derived files, which are recomputed if deleted."""
         return self.home / "cache"
 
     @property
@@ -40,10 +40,14 @@ class Workspace:
 
 
 def check_name(kind: str, name: str) -> str:
-    """Return the name if it can be a folder's on every system, its letters in composed form (NFC).
+    """Return the name in composed form (NFC) if it is a valid folder name on every system.
+
+    Args:
+        kind: What the name denotes, for the message.
+        name: The name.
 
     Raises:
-        ConfigError: it holds a path separator or other unsuitable characters, or is reserved.
+        ConfigError: The name is too long, has unsuitable characters, or is reserved.
 
     >>> check_name("data set", "gro\u0308\u00dfe_2")
     'größe_2'
@@ -56,9 +60,9 @@ def check_name(kind: str, name: str) -> str:
         and all(_is_letter_or_digit(one) or _is_mark(one) or one in "._-" for one in composed)
     ):
         raise ConfigError(
-            f"{kind} name {name!r} will not do: use 1 to {LONGEST_NAME} letters and digits of any "
-            f"script (at most {LONGEST_NAME_BYTES} bytes), '.', '_' or '-', the first a letter or "
-            "digit, and no path separators."
+            f"{kind} name {name!r} is not valid: use 1 to {LONGEST_NAME} letters and digits of any "
+            f"script (at most {LONGEST_NAME_BYTES} bytes), '.', '_' or '-', starting with a letter "
+            "or digit."
         )
     if composed.lower() in RESERVED:
         raise ConfigError(f"{kind} name {name!r} is reserved; choose another.")
@@ -71,5 +75,5 @@ def _is_letter_or_digit(character: str) -> bool:
 
 
 def _is_mark(character: str) -> bool:
-    """Of a letter before it: a vowel sign of Hindi, say."""
+    """Return whether the character is a combining mark, such as a vowel sign of Hindi."""
     return unicodedata.category(character) in ("Mn", "Mc")

@@ -1,4 +1,4 @@
-"""Read YAML strictly: a key twice is an error, 1e-3 is a number, and every mistake has a line."""
+"""Read YAML strictly: a duplicate key is an error, 1e-3 is a number, and errors name the line."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 from ctrbench.errors import ConfigError
 
 MOST_BYTES = 256 * 1024  # of a file
-MOST_VALUES = 10_000  # keys, values and list entries of a file, its aliases written out
-DEEPEST = 20  # lists and mappings within each other
+MOST_VALUES = 10_000  # keys, values and list entries of a file, with aliases expanded
+DEEPEST = 20  # nested lists and mappings
 
-Lines = dict[tuple[Any, ...], int]  # where a key stands -> line
+Lines = dict[tuple[Any, ...], int]  # path of a key -> line
 
 
 def read_yaml(path: Path, kind: str, keys: str) -> tuple[dict[str, Any], Lines]:
-    """The file's plain value, and the line of every key and list entry.
+    """Return the file's value and the line of every key and list entry.
 
     Args:
-        path: the file.
-        kind: what people call it.
-        keys: that it holds, in words.
+        path: The file.
+        kind: What the file is called in messages.
+        keys: Examples of its keys, for messages.
 
     Raises:
-        ConfigError: no such file, not YAML, a key twice, larger than a settings file can be, or no
-            keys at all.
+        ConfigError: The file does not exist, is not YAML, has a duplicate key or no keys, or
+            exceeds the size limits of this module.
     """
     text = _text(path, kind)
     with _mistakes(str(path), ", line "):
@@ -34,33 +34,37 @@ def read_yaml(path: Path, kind: str, keys: str) -> tuple[dict[str, Any], Lines]:
         tree = _yaml("rt").load(text)
         lines = _lines(tree)
     if not isinstance(value, dict):
-        raise ConfigError(f"{path} must hold keys such as {keys}.")
+        raise ConfigError(f"{path} must contain keys such as {keys}.")
     return value, lines
 
 
 def read_value(text: str, where: str) -> Any:
-    """One value of the command line, read as in a file.
+    """Return a value of the command line, parsed as in a file.
+
+    Args:
+        text: The value as YAML.
+        where: The option, for messages.
 
     Raises:
-        ConfigError: it is not YAML, or larger than a settings file can be.
+        ConfigError: The text is not YAML, or exceeds the size limits of this module.
     """
     with _mistakes(where, ", its line "):
         return _plain(text)
 
 
 def _text(path: Path, kind: str) -> str:
-    """What the file holds, which is no more than a settings file can hold."""
+    """Return the file's text if it does not exceed the size limit."""
     try:
         if path.is_dir():
-            raise ConfigError(f"{path} is a folder; give the path of a YAML file.")
+            raise ConfigError(f"{path} is a folder. Give the path of a YAML file.")
         if not path.is_file():
-            raise ConfigError(f"no {kind} {path}; give the path of a YAML file.")
+            raise ConfigError(f"no {kind} {path}. Give the path of a YAML file.")
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
             raise ConfigError(
-                f"{path} is larger than {MOST_BYTES // 1024} KiB, the most that a {kind} may be: "
-                "shorten its lists, or make several files of it."
+                f"{path} is larger than {MOST_BYTES // 1024} KiB, the limit of a {kind}. Shorten "
+                "its lists, or split it into several files."
             )
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -76,31 +80,31 @@ def _yaml(kind: str) -> Any:
 
 
 def _plain(text: str) -> Any:
-    """The value as plain Python, once its size is known."""
+    """Return the value as plain Python, after checking its size."""
     _check_size(_yaml("safe").parse(text))
     return _yaml("safe").load(text)
 
 
 class _TooLargeError(Exception):
-    """What is too large or not read, and the line at which that was seen."""
+    """A part of the text exceeds a limit or is not supported."""
 
-    def __init__(self, line: int, told: str) -> None:
-        super().__init__(told)
-        self.line, self.told = line, told
+    def __init__(self, line: int, problem: str) -> None:
+        super().__init__(problem)
+        self.line, self.problem = line, problem
 
 
 def _check_size(events: Iterator[Any]) -> None:
-    """Count values while they are read, before anything is built of them.
+    """Count values during parsing, before they are constructed.
 
-    An alias counts as all that it stands for, so that aliases of aliases are never written out.
+    An alias counts as all values of its anchor, so that nested aliases are never expanded.
 
     Raises:
-        _TooLargeError: too many values, too deep, an alias within itself, or a tag.
+        _TooLargeError: The text has too many values, too many levels, a recursive alias, or a tag.
     """
     from ruamel.yaml import events as kinds
 
-    total, sizes = 0, dict[str, int]()  # sizes: of what each anchor names
-    open_ones: list[tuple[str | None, int]] = []  # anchor, values read before it
+    total, sizes = 0, dict[str, int]()  # sizes: number of values by anchor
+    open_ones: list[tuple[str | None, int]] = []  # anchor, values before it
     for event in events:
         line = event.start_mark.line + 1
         if isinstance(event, kinds.CollectionEndEvent):
@@ -109,11 +113,11 @@ def _check_size(events: Iterator[Any]) -> None:
                 sizes[anchor] = total - before
         elif isinstance(event, kinds.AliasEvent):
             if any(anchor == event.anchor for anchor, _ in open_ones):
-                raise _TooLargeError(line, f"*{event.anchor} stands within itself; leave it out")
+                raise _TooLargeError(line, f"the alias *{event.anchor} is recursive; remove it")
             total += sizes.get(event.anchor, 1)
         elif isinstance(event, kinds.NodeEvent):
             if event.tag is not None:  # pyright: ignore[reportAttributeAccessIssue]
-                raise _TooLargeError(line, f"the tag {event.tag} is not read; leave it out")  # pyright: ignore
+                raise _TooLargeError(line, f"the tag {event.tag} is not supported; remove it")  # pyright: ignore
             if isinstance(event, kinds.CollectionStartEvent):
                 open_ones.append((event.anchor, total))
             elif event.anchor is not None:
@@ -122,18 +126,16 @@ def _check_size(events: Iterator[Any]) -> None:
         if total > MOST_VALUES:
             raise _TooLargeError(
                 line,
-                f"more than {MOST_VALUES:,} values up to here, each alias counted as what it "
-                "stands for; shorten the lists, or make several files of it",
+                f"more than {MOST_VALUES:,} values, with aliases expanded; shorten the lists, or "
+                "split the file",
             )
         if len(open_ones) > DEEPEST:
-            raise _TooLargeError(
-                line, f"more than {DEEPEST} lists or mappings within each other; leave some out"
-            )
+            raise _TooLargeError(line, f"more than {DEEPEST} nested lists or mappings; remove some")
 
 
 @contextmanager
 def _mistakes(where: str, line: str) -> Iterator[None]:
-    """Turn what the parser refuses into a message with its place."""
+    """Turn errors of the parser into messages with their place."""
     from ruamel.yaml.constructor import DuplicateKeyError
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -143,15 +145,15 @@ def _mistakes(where: str, line: str) -> Iterator[None]:
     try:
         yield
     except _TooLargeError as error:
-        raise ConfigError(f"{where}{line}{error.line}: {error.told}.") from error
+        raise ConfigError(f"{where}{line}{error.line}: {error.problem}.") from error
     except DuplicateKeyError as error:
         what = str(error.problem).split(" with value")[0]
         raise ConfigError(f"{place(error)}: {what}; keep one of the two.") from error
     except MarkedYAMLError as error:
         raise ConfigError(f"{place(error)}: not YAML: {error.problem}.") from error
-    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: 2024-13-45, say
-        told = " ".join(str(error).split())
-        raise ConfigError(f"{where} cannot be read as YAML: {told}.") from error
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: for example 2024-13-45
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{where} cannot be read as YAML: {reason}.") from error
 
 
 def _lines(node: Any, where: tuple[Any, ...] = ()) -> Lines:

@@ -7,7 +7,7 @@ from ctrbench.errors import refusal
     ("detail", "told"),
     [
         ({"type": "tuple_type", "input": 3}, "must be a list, such as [a, b] (given: 3)"),
-        ({"type": "dict_type", "input": None}, "must hold `key: value` pairs (given: nothing)"),
+        ({"type": "dict_type", "input": None}, "must contain `key: value` pairs (given: nothing)"),
         ({"type": "missing", "input": {}}, "missing; add it"),
         ({"type": "literal_error", "ctx": {"expected": "'a' or 'b'"}}, "must be 'a' or 'b'"),
         ({"type": "value_error", "msg": "Value error, use {one}"}, "use {one}"),

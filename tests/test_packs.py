@@ -27,7 +27,7 @@ def test_cells_come_back_rounded(tmp_path):
 
 def test_a_file_that_is_no_pack(tmp_path):
     (tmp_path / "m.parquet").write_bytes(b"PAR1")
-    with pytest.raises(StoreError, match=r"m\.parquet is damaged, or no file that `ctrbench pack`"):
+    with pytest.raises(StoreError, match=r"m\.parquet is damaged"):
         Packs(tmp_path).record("a")
 
 

@@ -45,7 +45,7 @@ def test_entry_point_that_is_no_mode(monkeypatch):
 @pytest.mark.parametrize("target", ["no_such_package:Mode", "tests.test_plugins:NoSuchMode"])
 def test_entry_point_that_cannot_be_loaded(monkeypatch, target):
     install(monkeypatch, "other", target)
-    with pytest.raises(ContractError, match=r"cannot be loaded: .*install its package again"):
+    with pytest.raises(ContractError, match=r"entry point other .*cannot be loaded"):
         plugins.load("ctrbench.injection", "other", Injection)
 
 

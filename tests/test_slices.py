@@ -127,8 +127,8 @@ def test_names(slice_, key, title):
         ({}, "exactly one of"),
         ({"unseen_items": True, "history_below": 3}, "exactly one of"),
         ({"unseen_items": True, "value": "Drama"}, "exactly one of"),
-        ({"field": "genres"}, "belong together"),
-        ({"value": "Drama"}, "belong together"),
+        ({"field": "genres"}, "both `field` and `value`"),
+        ({"value": "Drama"}, "both `field` and `value`"),
         ({"history_below": 0}, "greater than or equal to 1"),
         ({"unseen_items": False}, "True"),
         ({"genre": "Drama"}, "Extra inputs"),
@@ -156,13 +156,12 @@ def test_all_problems_are_listed_with_the_nearest_names():
         Slice(history_below=3),
         Slice(history_below=3),
     )
-    assert found == [
-        "slice history_below=3 is given 2 times; once is enough.",
-        "slice genre=Drama: no field 'genre'; known: country, genres, hour, tags. "
-        "Did you mean 'genres'?",
-        "slice genres=Drame: field 'genres' has no value 'Drame' among its 3 "
-        "(Comedy, Drama, War). Did you mean 'Drama'?",
-        "slice year=1995: field 'year' is numeric; "
-        "only a categorical or list field has values to slice by.",
-        "slice country=FR: field 'country' has no value 'FR' among its 2 (CN, DE).",
+    parts = [
+        ("history_below=3", "2 times"),
+        ("genre=Drama", "'genre'", "'genres'?"),
+        ("genres=Drame", "'Drame'", "'Drama'?"),
+        ("year=1995", "'year' is numeric"),
+        ("country=FR", "'FR'", "(CN, DE)"),
     ]
+    for message, values in zip(found, parts, strict=True):
+        assert all(value in message for value in values)

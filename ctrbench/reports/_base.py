@@ -1,4 +1,4 @@
-"""The contract of a report format, and the door to all of them."""
+"""The contract of a report format, and the functions that find and render formats."""
 
 from __future__ import annotations
 
@@ -12,33 +12,37 @@ PACKAGE = "ctrbench.reports"
 
 
 class Report(ABC):
-    """A way to write a comparison table down."""
+    """A format of comparison tables."""
 
     @abstractmethod
     def render(self, table: ComparisonTable) -> str:
-        """The whole table as text that ends with a newline."""
+        """Return the whole table as text that ends with a newline."""
 
 
 def formats() -> list[str]:
-    """Names of all formats, own and installed."""
+    """Return the names of all formats, built in and installed."""
     return plugins.names(PACKAGE)
 
 
 def render(table: ComparisonTable, format: str) -> str:
-    """The table in one format.
+    """Return the table as text.
+
+    Args:
+        table: The table.
+        format: One of `formats()`.
 
     Raises:
-        UnknownNameError: no such format.
+        UnknownNameError: No format has this name.
     """
     chosen: type[Report] = plugins.load(PACKAGE, format, Report, "table format")
     return chosen().render(table)
 
 
 def check_format(format: str) -> None:
-    """Refuse a format that does not exist before anything is computed.
+    """Raise an error if a format does not exist, before anything is computed.
 
     Raises:
-        UnknownNameError: no such format.
+        UnknownNameError: No format has this name.
     """
     if format not in formats():
         raise UnknownNameError("table format", format, formats())

@@ -1,4 +1,4 @@
-"""Numbers as every format prints them."""
+"""The texts of numbers that all formats share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEAD = (
 def entry_text(entry: Entry) -> str:
     """Return an entry without its marks: `+0.23 [+0.05, +0.41]`, `12 % [3, 21]`, `–`, `failed`.
 
-    Without influence values it is `+0.23 ± 0.05`, with the standard error over seeds alone.
+    Without influence values the text is `+0.23 ± 0.05`, the standard error over seeds.
     """
     if entry.share is not None:
         value, low, high = (
@@ -37,16 +37,16 @@ def entry_text(entry: Entry) -> str:
 
 
 def verdict_texts(line: VerdictLine) -> tuple[str, ...]:
-    """Return a judged comparison in the order of `HEAD`."""
+    """Return the texts of a judged comparison, in the order of `HEAD`."""
     inference = line.inference
     within = inference.low <= 0 <= inference.high
-    hidden = f"{100 * inference.smallest_effect:.2f}" if within else "–"
+    detectable = f"{100 * inference.smallest_effect:.2f}" if within else "–"
     known = len(inference.seeds) > 1 and inference.variance.total > 0
     shares = " / ".join(
         "–" if share is None else f"{100 * share:.0f}" for share in inference.shares.values()
     )
     p = (inference.p_value, inference.p_holm, inference.p_bh)
-    return (line.subject, line.verdict, hidden, *map(_p_value, p), shares if known else "–")
+    return (line.subject, line.verdict, detectable, *map(_p_value, p), shares if known else "–")
 
 
 def _signed(points: float) -> str:

@@ -11,10 +11,10 @@ from ctrbench.reports._long import long_rows
 
 
 class Csv(Report):
-    """One row per block, row and column; an empty place where there is no number."""
+    """One row per block, row and column; a missing number is empty."""
 
     def render(self, table: ComparisonTable) -> str:
-        """The rows under a header; caption and warnings are in the other formats."""
+        """Return the rows under a header, without caption and warnings."""
         rows = [{**row, "hashes": " ".join(row["hashes"])} for row in long_rows(table)]
         if not rows:
             return ""

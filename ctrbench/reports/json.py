@@ -1,4 +1,4 @@
-"""JSON: the rows in long form, with caption, footnotes, warnings and the hashes of the cells."""
+"""JSON: rows in long form, verdicts, caption, footnotes, warnings and hashes of the cells."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def _verdicts(table: ComparisonTable) -> list[dict[str, Any]]:
 
 
 class Json(Report):
-    """Everything a table says, at full precision."""
+    """The whole content of a table, at full precision."""
 
     def render(self, table: ComparisonTable) -> str:
-        """One object."""
+        """Return one JSON object."""
         value = {
             "dataset": table.dataset,
             "caption": table.caption,

@@ -1,4 +1,4 @@
-"""LaTeX for a paper: one `table` per block; needs the package booktabs."""
+"""LaTeX for a paper: one `table` per block; requires the package booktabs."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _SPECIAL = re.compile("|".join(map(re.escape, _MEANING)))
 
 
 class Latex(Report):
-    r"""A fragment for `\input`: the first table carries the whole caption and the warnings."""
+    r"""A fragment for `\input`; the first table has the whole caption and the warnings."""
 
     def render(self, table: ComparisonTable) -> str:
-        """All tables, a blank line between them."""
+        """Return all tables, separated by blank lines."""
         tables = [_table(block, table, first=not n) for n, block in enumerate(table.blocks)]
         tables += [_verdicts(table.verdicts)] if table.verdicts else []
         return "% needs \\usepackage{booktabs}\n" + "\n\n".join(tables) + "\n"
 
 
 def escape(text: str) -> str:
-    r"""Text whose every character stands for itself.
+    r"""Return the text with LaTeX's special characters escaped.
 
     >>> print(escape("95 % of cluster_id & more"))
     95 \% of cluster\_id \& more
@@ -49,14 +49,14 @@ def escape(text: str) -> str:
 
 
 def _table(block: Block, table: ComparisonTable, first: bool) -> str:
-    says = [block.title + ".", block.detail, *(table.caption if first else ())]
+    caption = [block.title + ".", block.detail, *(table.caption if first else ())]
     notes = [note for note in table.footnotes if note.mark in block.marks]
     under = [f"${_superscript((note.mark,))}$ {escape(note.text)}" for note in notes]
     under += [f"Warning: {escape(warning)}" for warning in table.warnings if first]
     lines = [
         r"\begin{table}[htbp]",
         r"\centering",
-        rf"\caption{{{escape(' '.join(part for part in says if part))}}}",
+        rf"\caption{{{escape(' '.join(part for part in caption if part))}}}",
         rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
         r"\toprule",
         _row(["", *map(escape, table.headers)]),
@@ -71,11 +71,11 @@ def _table(block: Block, table: ComparisonTable, first: bool) -> str:
 
 
 def _verdicts(verdicts: Verdicts) -> str:
-    says = f"{verdicts.title}. {' '.join(verdicts.reading)}"
+    caption = f"{verdicts.title}. {' '.join(verdicts.reading)}"
     lines = [
         r"\begin{table}[htbp]",
         r"\centering\footnotesize",
-        rf"\caption{{{escape(says)}}}",
+        rf"\caption{{{escape(caption)}}}",
         rf"\begin{{tabular}}{{p{{.25\linewidth}}p{{.28\linewidth}}{'r' * len(HEAD[2:])}}}",
         r"\toprule",
         _row([escape(name) for name in HEAD]),
@@ -115,6 +115,6 @@ def _shown(entry: Entry) -> str:
 
 
 def _superscript(marks: Sequence[str]) -> str:
-    """For use within mathematics."""
+    """Return the marks as a superscript in math mode."""
     joined = ",".join(marks).replace("†", r"\dagger")
     return f"^{{{joined}}}" if marks else ""

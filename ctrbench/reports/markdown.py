@@ -1,4 +1,4 @@
-"""Markdown as GitHub shows it: a pipe table per block, for a README."""
+"""GitHub Markdown for a README: one pipe table per block."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Markdown(Report):
     """Headings, tables and lists."""
 
     def render(self, table: ComparisonTable) -> str:
-        """Caption, blocks, verdicts, footnotes and warnings, a blank line between them."""
+        """Return caption, blocks, verdicts, footnotes and warnings, separated by blank lines."""
         parts = [escape(" ".join(table.caption))]
         for block in table.blocks:
             parts += [f"**{escape(block.title)}**", escape(block.detail), _grid(block, table)]
@@ -29,7 +29,7 @@ class Markdown(Report):
 
 
 def escape(text: str) -> str:
-    r"""Text whose every character stands for itself.
+    r"""Return the text with Markdown's special characters escaped.
 
     >>> print(escape("sim_score | <b>"))
     sim\_score \| \<b\>

@@ -1,4 +1,4 @@
-"""Plain text of at most 100 columns, for a terminal, a pipe or a mail; printed as it is."""
+"""Plain text of at most 100 characters per line, for a terminal, a pipe or an e-mail."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ctrbench.reports._base import Report
 from ctrbench.reports._texts import HEAD, entry_text, verdict_texts
 
 WIDTH = 100
-LABEL_WIDTH = 30  # of the first column at most; a longer label goes over several lines
+LABEL_WIDTH = 30  # maximum width of the first column; longer labels are wrapped
 GAP = "  "
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Text(Report):
-    """Aligned columns; columns that do not fit stand in a further part below."""
+    """Aligned columns; columns that do not fit continue in another part below."""
 
     def render(self, table: ComparisonTable) -> str:
-        """Caption, blocks, verdicts, footnotes and warnings, a blank line between them."""
+        """Return caption, blocks, verdicts, footnotes and warnings, separated by blank lines."""
         parts = ["\n".join(_wrapped(" ".join(table.caption)))]
         parts += ["\n".join(_block(block, table.headers)) for block in table.blocks]
         parts += ["\n".join(_verdicts(table.verdicts))] if table.verdicts else []
@@ -60,7 +60,7 @@ def _block(block: Block, columns: Sequence[str]) -> Iterator[str]:
 
 
 def _verdicts(verdicts: Verdicts) -> Iterator[str]:
-    """Both columns of words are wrapped, the numbers stand on a line's first row."""
+    """Yield the lines of the verdicts. Words are wrapped; numbers are on the first line of each."""
     yield verdicts.title
     numbers = [verdict_texts(line)[2:] for line in verdicts.lines]
     widths = [max(map(len, column)) for column in zip(HEAD[2:], *numbers, strict=True)]
@@ -83,11 +83,11 @@ def _verdicts(verdicts: Verdicts) -> Iterator[str]:
     yield from _wrapped(" ".join(verdicts.reading))
 
 
-Column = tuple[list[str], list[str]]  # lines of the header, one place per row; all equally wide
+Column = tuple[list[str], list[str]]  # lines of the header, one text per row; all equally wide
 
 
 def _column(name: str, entries: Sequence[Entry]) -> Column:
-    """Numbers end at one position, their marks stand behind it."""
+    """Return a column whose numbers are right-aligned, with their marks after them."""
     number = max(len(entry_text(entry)) for entry in entries)
     mark = max(len(_marks(entry)) for entry in entries)
     cells = [entry_text(entry).rjust(number) + _marks(entry).ljust(mark) for entry in entries]
@@ -102,7 +102,7 @@ def _width(column: Column) -> int:
 
 
 def _parts(columns: Sequence[Column], room: int) -> Iterator[list[Column]]:
-    """The columns in as few parts as fit into the room."""
+    """Yield the columns in as few parts as possible, each at most `room` wide."""
     part: list[Column] = []
     for column in columns:
         if part and sum(len(GAP) + _width(c) for c in [*part, column]) > room:

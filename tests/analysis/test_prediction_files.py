@@ -252,7 +252,7 @@ def test_floats_and_integers_are_the_same_users(write):
     for kind in ("csv", "parquet"):
         compare_files(write("a.csv", one), write(f"b.{kind}", other), "gauc")
     other["user_id"] += 2.0**53
-    with pytest.raises(DataError, match=r"'user_id' are floating point numbers of 2\^53"):
+    with pytest.raises(DataError, match=r"'user_id' are floating-point numbers of 2\^53"):
         compare_files(write("a.csv", one), write("b.parquet", other), "gauc")
 
 

@@ -47,6 +47,6 @@ def test_size_that_will_not_do(run, size, told):
 
 def test_output_that_cannot_be_written_is_said_before_anything_is_fitted(run, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="a file stands where a folder is needed"):
+    with pytest.raises(StoreError, match="is a file instead of a folder"):
         run("oracle", "--size", "4", "--output", str(tmp_path / "file"))
     assert not (tmp_path / "cache" / "codebooks").exists()

@@ -141,9 +141,9 @@ def test_weights_that_cannot_be_saved_are_told_before_the_training(run, tmp_path
     (tmp_path / "folder.safetensors").mkdir()
     (tmp_path / "file").touch()
     for path, told in (
-        ("/proc/x.safetensors", "no file can be made in that folder"),
-        (tmp_path / "folder.safetensors", "a folder stands where a file is needed"),
-        (tmp_path / "file" / "x.safetensors", "a file stands where a folder is needed"),
+        ("/proc/x.safetensors", "no file can be created"),
+        (tmp_path / "folder.safetensors", "it is a folder"),
+        (tmp_path / "file" / "x.safetensors", "is a file instead of a folder"),
     ):
         with pytest.raises(StoreError, match=told):
             run(*start, str(path))

@@ -194,5 +194,5 @@ def test_a_disk_too_small_is_said_before_anything_is_written(tmp_path, monkeypat
 
 def test_a_file_in_the_way_is_said(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="a file stands where a folder is needed"):
+    with pytest.raises(StoreError, match="is a file instead of a folder"):
         write_world(SMALL, tmp_path / "file")

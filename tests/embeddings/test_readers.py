@@ -297,13 +297,13 @@ def test_arrays_of_other_names(tmp_path):
 
 
 def test_ids_in_another_encoding(tmp_path):
-    with pytest.raises(DataError, match="ids are no text in UTF-8"):
+    with pytest.raises(DataError, match="ids are not text in UTF-8"):
         collect(_npz(tmp_path / "v.npz", [b"\xff", b"a", b"b"], VECTORS), tmp_path)
 
 
 @pytest.mark.parametrize("ids", [[[7], [12], [42]], [True, False, True]])
 def test_ids_of_another_type(tmp_path, ids):
-    with pytest.raises(DataError, match="expected one list of whole numbers or text"):
+    with pytest.raises(DataError, match="must be one list of integers or text"):
         collect(_npz(tmp_path / "v.npz", ids, VECTORS), tmp_path)
 
 

@@ -125,7 +125,7 @@ def test_a_name_is_no_path(tmp_path, name):
 
 def test_a_workspace_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="a file stands where a folder is needed"):
+    with pytest.raises(StoreError, match="is a file instead of a folder"):
         build_log(Workspace(tmp_path / "file"), long_log())
 
 

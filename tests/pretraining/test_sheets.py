@@ -42,6 +42,6 @@ def test_what_cannot_be_drawn(tmp_path):
     with pytest.raises(DataError, match="no item has both a vector and a picture"):
         write_sheet(tmp_path / "a.png", table([0, 1, 0, 0, 0, 0]), PICTURES, 5, 2, 16)
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="a file stands where a folder is needed"):
+    with pytest.raises(StoreError, match="is a file instead of a folder"):
         write_sheet(tmp_path / "file" / "a.png", everything, PICTURES, 5, 2, 16)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
