@@ -104,7 +104,7 @@ def test_mistakes(run, log, workspace):
         run("import", "movilens")
     with pytest.raises(ConfigError, match="--name NAME"):
         run("import", "table", "--impressions", log)
-    with pytest.raises(ConfigError, match="no path separators"):
+    with pytest.raises(ConfigError, match=r"\.\./x"):
         run("import", "table", "--impressions", log, "--name", "../x")
     with pytest.raises(ConfigError, match="sum to 100"):
         run("import", "table", "--impressions", log, "--name", "x", "--split", "time:1/2/3")
