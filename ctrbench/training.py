@@ -31,26 +31,34 @@ Observer = Callable[[CurvePoint], None]
 
 @dataclass
 class _Curve:
-    """The learning curve: loss and AUC of impressions, predicted before training on them."""
+    """The learning curve: loss and AUC of impressions, predicted before training on them.
+
+    A step only collects its batch; the metrics are computed at the points of the curve.
+    """
 
     points: list[CurvePoint] = field(default_factory=list)
-    loss: MeanMetric = field(default_factory=MeanMetric)
-    auc: BinaryAUROC = field(default_factory=lambda: BinaryAUROC(thresholds=None))
-    clicks: set[float] = field(default_factory=set)
+    loss: list[Tensor] = field(default_factory=list)  # () each
+    logit: list[Tensor] = field(default_factory=list)  # (B,) each
+    click: list[Tensor] = field(default_factory=list)  # (B,) each
 
     def add(self, loss: Tensor, logit: Tensor, batch: Batch) -> None:
-        self.loss.update(loss.cpu(), weight=len(logit))
-        self.auc.update(logit.sigmoid().cpu(), batch.click.cpu().int())
-        self.clicks.update(batch.click.cpu().unique().tolist())
+        self.loss.append(loss)
+        self.logit.append(logit)
+        self.click.append(batch.click)
 
     def close(self, impressions: int) -> None:
-        auc = float(self.auc.compute()) if len(self.clicks) == 2 else None
-        self.points.append(
-            CurvePoint(impressions=impressions, loss=float(self.loss.compute()), auc=auc)
-        )
-        self.loss.reset()
-        self.auc.reset()
-        self.clicks.clear()
+        sizes = torch.tensor([float(len(logit)) for logit in self.logit])
+        loss = MeanMetric()
+        loss.update(torch.stack(self.loss).cpu(), weight=sizes)
+        click = torch.cat(self.click).cpu().int()
+        auc = None
+        if 0 < int(click.count_nonzero()) < len(click):
+            ranked = BinaryAUROC(thresholds=None)
+            ranked.update(torch.cat(self.logit).cpu().sigmoid(), click)
+            auc = float(ranked.compute())
+        self.points.append(CurvePoint(impressions=impressions, loss=float(loss.compute()), auc=auc))
+        for collected in (self.loss, self.logit, self.click):
+            collected.clear()
 
 
 def fit(
@@ -95,6 +103,7 @@ def fit(
     penalty = _MiniBatchAwareL2(model.id_embedding, packer.item_counts, settings.mba_l2)
     curve, seen, step = _Curve(), 0, total / (epochs * CURVE_POINTS)
     averaged: AveragedModel | None = None
+    parameters = list(model.parameters())
     model.train()
     for epoch in range(epochs):
         dropout = settings.id_dropout, stream(seed, "id_dropout", *part, epoch)
@@ -108,7 +117,8 @@ def fit(
                     "training.learning_rate, its table_learning_rate_factor or the mode's "
                     "learning_rate_factor."
                 )
-            model.zero_grad()
+            for parameter in parameters:
+                parameter.grad = None
             loss.backward()
             penalty.add_gradient(batch.item_id)
             for optimizer in chosen:

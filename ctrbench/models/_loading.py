@@ -79,22 +79,25 @@ def run_loop(name: str, *arguments: Tensor | int) -> None:
     Raises:
         TypeError: a tensor is not contiguous, not on the CPU, or neither float32 nor int64.
     """
-    given: list[Any] = []
-    for argument in arguments:
-        if isinstance(argument, int):
-            given.append(ctypes.c_int64(argument))
-        else:
-            if not _plain(argument):
-                raise TypeError(
-                    f"{name}: {argument.dtype} of shape {tuple(argument.shape)} and strides "
-                    f"{argument.stride()} on {argument.device} cannot be passed to a compiled loop."
-                )
-            given.append(ctypes.c_void_p(argument.data_ptr()))
-    getattr(load_loops(), name)(*given)
+    loop = _loop(name, tuple(isinstance(argument, int) for argument in arguments))
+    loop(*(given if isinstance(given, int) else _address(name, given) for given in arguments))
 
 
-def _plain(values: Tensor) -> bool:
+@cache
+def _loop(name: str, sizes: tuple[bool, ...]) -> Any:
+    """Return a compiled loop whose arguments are sizes or addresses, in this order."""
+    loop = getattr(load_loops(), name)
+    loop.argtypes = [ctypes.c_int64 if size else ctypes.c_void_p for size in sizes]
+    return loop
+
+
+def _address(name: str, values: Tensor) -> int:
     import torch
 
-    of_loops = values.dtype in (torch.float32, torch.int64)
-    return of_loops and values.device.type == "cpu" and values.is_contiguous()
+    of_loops = values.dtype is torch.float32 or values.dtype is torch.int64
+    if not (of_loops and values.is_cpu and values.is_contiguous()):
+        raise TypeError(
+            f"{name}: {values.dtype} of shape {tuple(values.shape)} and strides "
+            f"{values.stride()} on {values.device} cannot be passed to a compiled loop."
+        )
+    return values.data_ptr()
