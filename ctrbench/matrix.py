@@ -26,6 +26,7 @@ from ctrbench.impressions.period_guards import one_label
 from ctrbench.injection import BASELINE, Injection, load_mode, takes_list
 from ctrbench.models import backbone_names
 from ctrbench.plan import (
+    EVERY_VERSION,
     MOST_CELLS,
     BenchmarkFile,
     Column,
@@ -59,6 +60,7 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
     dataset = _collect(problems, "dataset", lambda: _dataset(workspace, file.dataset))
     versions = {}
     if dataset is not None:
+        file = _with_every_version(workspace, file, dataset.name, problems)
         for name in file.versions:
             load = partial(_version, workspace, dataset, name)
             found = _collect(problems, "versions", load)
@@ -142,6 +144,21 @@ def _version(workspace: Workspace, dataset: DatasetManifest, name: str) -> Versi
             f"'{dataset.name}'. Remove it and add it again."
         )
     return manifest
+
+
+def _with_every_version(
+    workspace: Workspace, file: BenchmarkFile, dataset: str, problems: list[str]
+) -> BenchmarkFile:
+    """Replace `versions: all` by the versions that the workspace has."""
+    if file.versions != (EVERY_VERSION,):
+        return file
+    names = embeddings.names(workspace, dataset) or Store(workspace).version_names(dataset)
+    if not names:
+        problems.append(
+            f"versions: data set '{dataset}' has no embedding version; add one with "
+            f"`ctrbench embeddings add NAME --dataset {dataset} --vectors FILE`"
+        )
+    return file.model_copy(update={"versions": tuple(names)})
 
 
 def _columns(file: BenchmarkFile, problems: list[str]) -> list[Column]:

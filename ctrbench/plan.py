@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ctrbench.errors import ConfigError
-from ctrbench.injection import BASELINE, Injection, load_mode
+from ctrbench.injection import BASELINE, Injection, load_mode, mode_names
 from ctrbench.schema import Cell, Control, DatasetManifest, Frozen, VersionManifest
 from ctrbench.settings import (
     BatchSize,
@@ -27,13 +27,65 @@ from ctrbench.slices import Slice
 from ctrbench.stats import parse_points
 
 PROTOCOL = 4  # raised when the same cell would give a different result; a golden test checks it
+MOST_SEEDS = 1_000
 MOST_CELLS = 5_000  # of a matrix; a thousand cells take days, and a larger number is a mistake
 
-Seeds = Annotated[tuple[Seed, ...], Field(min_length=1)]
-Modes = Annotated[  # name -> settings; a list spans a grid
-    dict[str, dict[str, Any] | None], Field(min_length=1)
+ALL = "all"
+EVERY_VERSION = "*"  # no version can have this name; `matrix.py` replaces it
+
+
+def _listed(value: Any) -> Any:
+    """`oracle` -> `[oracle]`: a single value where a list of one is meant."""
+    return [value] if isinstance(value, str | int | float) else value
+
+
+def _counted(value: Any) -> Any:
+    """`5` -> `[0, 1, 2, 3, 4]`: a number of seeds."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return value
+    if not 1 <= value <= MOST_SEEDS:
+        raise ValueError(
+            f"{value} is no number of seeds; give 1 to {MOST_SEEDS}, or a list such as [{value}]"
+        )
+    return list(range(value))
+
+
+def _named(value: Any) -> Any:
+    """`all`, `vector` or `[vector, sim_score]` -> modes with their default settings."""
+    if value == ALL:
+        value = [name for name in mode_names() if name != BASELINE]
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list):
+        return value
+    if not all(isinstance(name, str) for name in value):
+        raise ValueError("a list of modes holds names; write `name: {setting: value}` lines")
+    if repeated := sorted({name for name in value if value.count(name) > 1}):
+        raise ValueError(f"{', '.join(repeated)} is listed twice")
+    return {name: {} for name in value}
+
+
+def _requested(value: Any) -> Any:
+    """`none` -> `[]`; `shuffled` or `[shuffled]` -> `[{kind: shuffled}]`."""
+    if value == "none":
+        return []
+    listed = [value] if isinstance(value, str | dict) else value
+    if not isinstance(listed, list):
+        return value
+    return [{"kind": one} if isinstance(one, str) else one for one in listed]
+
+
+Listed = BeforeValidator(_listed)
+Versions = Annotated[tuple[str, ...], Field(min_length=1), Listed]
+MatrixVersions = Annotated[
+    Versions, BeforeValidator(lambda value: [EVERY_VERSION] if value == ALL else value)
 ]
-Versions = Annotated[tuple[str, ...], Field(min_length=1)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1)]
+ListedSeeds = Annotated[Seeds, Listed]
+MatrixSeeds = Annotated[Seeds, BeforeValidator(_counted)]
+Modes = Annotated[  # name -> settings; a list spans a grid
+    dict[str, dict[str, Any] | None], Field(min_length=1), BeforeValidator(_named)
+]
 
 
 def _points(text: str) -> str:
@@ -86,15 +138,18 @@ class ControlRequest(Control):
         return Control(kind=self.kind, within=self.within)
 
 
+Controls = Annotated[tuple[ControlRequest, ...], BeforeValidator(_requested)]
+
+
 class TuneSettings(Frozen):
     """The candidates of `ctrbench tune`, which chooses on `valid` only."""
 
-    seeds: Seeds = (100,)  # should differ from the seeds of the matrix
-    batch_size: tuple[BatchSize, ...] = ()  # chosen for the baseline, then fixed for all modes
-    learning_rate: tuple[
-        LearningRate, ...
-    ] = ()  # chosen for the baseline, then fixed for all modes
-    learning_rate_factor: tuple[RateFactor, ...] = ()  # chosen for every mode's image block
+    seeds: ListedSeeds = (100,)  # should differ from the seeds of the matrix
+    # chosen for the baseline, then fixed for all modes
+    batch_size: Annotated[tuple[BatchSize, ...], Listed] = ()
+    learning_rate: Annotated[tuple[LearningRate, ...], Listed] = ()
+    # chosen for every mode's image block
+    learning_rate_factor: Annotated[tuple[RateFactor, ...], Listed] = ()
     versions: Versions | None = None  # on which the factor is chosen; null: all
 
 
@@ -102,7 +157,7 @@ class ScreenSettings(Frozen):
     """The settings of `ctrbench screen`, which chooses on `valid` only."""
 
     mode: str = "sim_score"  # the mode of the file that screens all versions
-    seeds: Seeds = (0, 1)
+    seeds: ListedSeeds = (0, 1)
     keep: Count = 2  # number of versions that are confirmed with all modes and seeds
 
 
@@ -110,14 +165,14 @@ class BenchmarkFile(Frozen):
     """The content of a benchmark file."""
 
     dataset: str
-    versions: Versions
-    modes: Modes
-    seeds: Seeds
+    versions: MatrixVersions  # `all`: every version of the data set
+    modes: Modes  # `all`: every mode; a list of names: with their default settings
+    seeds: MatrixSeeds  # a number: that many, from 0 on
     headline: Literal["gauc", "auc"] = "gauc"  # the metric of verdicts, first in tables
     margin: Points = "0.05pp"  # the largest acceptable loss
     effect: Effect | None = None  # the smallest effect of interest; tables compare the MDE with it
     repeat_baseline: bool = True  # A/A: train the first seed's baseline twice; they must be equal
-    controls: tuple[ControlRequest, ...] = ()
+    controls: Controls = (ControlRequest(kind="shuffled"),)  # `none` turns them off
     slices: tuple[Slice, ...] = ()
     model: ModelSettings = ModelSettings()
     training: Trainings = (TrainingSettings(),)  # several if a list spans a grid

@@ -259,6 +259,14 @@ class Store:
                 return _parsed(path, json.dumps(facts["versions"][version]), VersionManifest)
         return None
 
+    def version_names(self, dataset: str) -> list[str]:
+        """Return the sorted names of the versions that the last runs, or packs, kept."""
+        found = {path.parent.name for path in (self.root / dataset).glob("*/version.json")}
+        for _, facts in self._packs.facts():
+            if facts["dataset"]["manifest"]["name"] == dataset:
+                found |= set(facts["versions"])
+        return sorted(found)
+
     def pack(self, path: Path, cells: Iterable[Cell], dataset: str) -> int:
         """Write the stored cells of one matrix into one file and return their number.
 

@@ -14,6 +14,7 @@ modes:
   sim_score: {}
   cluster_id: {codebook_size: 8, width: 4}
 seeds: [0]
+controls: none
 repeat_baseline: false
 model: {embedding_size: 4, field_embedding_size: 2, attention: [8], top: [8], history_length: 10}
 training: {batch_size: 256}

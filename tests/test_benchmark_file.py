@@ -2,6 +2,7 @@ import pytest
 
 from ctrbench.benchmark_file import read_benchmark, write_choice
 from ctrbench.errors import ConfigError
+from ctrbench.injection import mode_names
 
 GOOD = """\
 dataset: tiny
@@ -9,6 +10,13 @@ versions: [a]
 modes:
   vector: {}  # plain
 seeds: [0, 1]
+"""
+
+SHORT = """\
+dataset: tiny
+versions: a
+modes: [vector, sim_score]
+seeds: 3
 """
 
 
@@ -23,6 +31,24 @@ def test_defaults_and_scientific_numbers(tmp_path):
     assert [training.learning_rate for training in file.training] == [0.001]
     assert file.headline == "gauc"
     assert file.seeds == (0, 1)
+
+
+def test_short_forms_mean_what_the_long_ones_say(tmp_path):
+    long = read(
+        tmp_path,
+        "dataset: tiny\nversions: [a]\nmodes: {vector: {}, sim_score: {}}\nseeds: [0, 1, 2]\n"
+        "controls: [{kind: shuffled}]\ntune: {learning_rate: [0.1], versions: [a]}\n",
+    )
+    assert read(tmp_path, SHORT + "tune: {learning_rate: 0.1, versions: a}\n") == long
+    listed = SHORT + "controls: shuffled\ntune: {learning_rate: 0.1, versions: a}\n"
+    assert read(tmp_path, listed) == long
+    assert read(tmp_path, SHORT + "controls: none\n").controls == ()
+    one, every = (
+        SHORT.replace("[vector, sim_score]", "vector"),
+        SHORT.replace("[vector, sim_score]", "all"),
+    )
+    assert list(read(tmp_path, one).modes) == ["vector"]
+    assert list(read(tmp_path, every).modes) == [name for name in mode_names() if name != "none"]
 
 
 def test_lists_span_a_grid_of_trainings(tmp_path):
@@ -54,7 +80,11 @@ def test_lists_span_a_grid_of_trainings(tmp_path):
             GOOD.replace("[0, 1]", "[-1]"),
             r"(?s)1 mistake.*seeds.0: must be at least 0 \(given: -1\)$",
         ),
-        (GOOD.replace("[0, 1]", "3"), r"line 5: seeds: must be a list, such as \[a, b\]"),
+        (GOOD.replace("[0, 1]", "0"), r"line 5: seeds: .*0 is no number of seeds"),
+        (GOOD.replace("[0, 1]", "1001"), r"line 5: seeds: .*1001 is no number of seeds"),
+        (GOOD.replace("[0, 1]", "{a: 1}"), r"line 5: seeds: must be a list, such as \[a, b\]"),
+        (SHORT.replace("vector, ", "vector, vector, "), r"line 3: modes: .*vector is listed twice"),
+        (SHORT.replace("vector, ", "{width: 4}, "), r"line 3: modes: .*holds names"),
         (GOOD + "training: {learning_rate: .inf}\n", r"learning_rate: must be a finite number"),
         (GOOD + "model: 3\n", r"line 6: model: must .*pairs \(given: 3\)"),
         (GOOD + "controls: [{kind: random, versions: []}]\n", r"versions: must not be empty"),

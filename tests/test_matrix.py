@@ -9,7 +9,8 @@ from tests.benchmark import SMALL, matrix
 
 def test_cells_are_baselines_and_the_product_of_rows_columns_and_seeds(workspace):
     text = SMALL.replace("[0]", "[0, 7]").replace("size: 8", "size: [4, 8]")
-    made = matrix(workspace, text + "controls: [{kind: shuffled, versions: [oracle]}]\n")
+    asked = "controls: [{kind: shuffled, versions: [oracle]}]"
+    made = matrix(workspace, text.replace("controls: none", asked))
     cells = list(made.cells())
     assert len(cells) == 2 * (1 + 3 * 4)
     assert len({cell.hash for cell in cells}) == len(cells)
@@ -32,6 +33,24 @@ def test_every_training_of_a_grid_has_its_own_baseline(workspace):
     cells = list(made.cells())
     assert [cell.mode for cell in cells].count("none") == 2
     assert len({cell.hash for cell in cells}) == len(cells) == 2 + 2 * len(labels)
+
+
+def test_versions_all_are_those_of_the_workspace(workspace):
+    without_codes = SMALL.replace("  cluster_id: {codebook_size: 8, width: 4}\n", "")
+    made = matrix(workspace, without_codes.replace("[oracle, random]", "all"))
+    assert [row.label for row in made.rows] == embeddings.names(workspace, "taste")
+    assert set(made.file.versions) == set(made.versions)
+
+
+def test_every_version_has_a_shuffled_sibling_unless_the_file_says_otherwise(workspace):
+    made = matrix(workspace, SMALL.replace("controls: none\n", ""))
+    assert [row.label for row in made.rows] == [
+        "oracle",
+        "random",
+        "oracle@shuffled",
+        "random@shuffled",
+    ]
+    assert [row.label for row in matrix(workspace).rows] == ["oracle", "random"]
 
 
 def test_baseline_is_the_same_cell_whatever_the_versions(workspace):
@@ -82,7 +101,7 @@ def test_whatever_changes_the_result_changes_the_hash(workspace, change):
         (("size: 8", "size: []"), r"modes.cluster_id.codebook_size: .*empty"),
         (("size: 8", "size: [8, 8]"), r"modes.cluster_id.codebook_size: 8 .* 2 "),
         (
-            ("seeds: [0]", "controls: [{kind: random}, {kind: random}]\nseeds: [0]"),
+            ("controls: none", "controls: [{kind: random}, {kind: random}]"),
             r"controls: 'oracle@random' .* 2 ",
         ),
         (
@@ -93,17 +112,17 @@ def test_whatever_changes_the_result_changes_the_hash(workspace, change):
         (("seeds: [0]", "seeds: [0, 0]"), r"seeds: 0 .* 2 "),
         (("vector: {width: 4}", "none: {}"), r"modes: .*'none'"),
         (("top: [8]", "fields: [categry]"), r"model.fields: no field 'categry'.*mean 'category'"),
-        (("seeds: [0]", "controls: [{kind: shufled}]\nseeds: [0]"), r"no control 'shufled'"),
+        (("controls: none", "controls: [{kind: shufled}]"), r"no control 'shufled'"),
         (
-            ("seeds: [0]", "controls: [{kind: shuffled, within: categry}]\nseeds: [0]"),
+            ("controls: none", "controls: [{kind: shuffled, within: categry}]"),
             r"no categorical item field 'categry'",
         ),
         (
-            ("seeds: [0]", "controls: [{kind: random, within: category}]\nseeds: [0]"),
+            ("controls: none", "controls: [{kind: random, within: category}]"),
             r"controls: 'random'.*'within'",
         ),
         (
-            ("seeds: [0]", "controls: [{kind: random, versions: [noisy]}]\nseeds: [0]"),
+            ("controls: none", "controls: [{kind: random, versions: [noisy]}]"),
             r"controls: no version 'noisy'",
         ),
         (

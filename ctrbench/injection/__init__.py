@@ -1,7 +1,7 @@
 """Injection modes: how image vectors enter the CTR model. `_base` describes the contract."""
 
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
-from ctrbench.injection._loading import BASELINE, code_hash, load_mode, takes_list
+from ctrbench.injection._loading import BASELINE, code_hash, load_mode, mode_names, takes_list
 
 __all__ = [
     "BASELINE",
@@ -11,5 +11,6 @@ __all__ = [
     "Prepared",
     "code_hash",
     "load_mode",
+    "mode_names",
     "takes_list",
 ]

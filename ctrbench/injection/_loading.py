@@ -35,6 +35,11 @@ def load_mode(name: str, settings: dict[str, Any]) -> Injection:
     return _combined(name, names, settings)
 
 
+def mode_names() -> list[str]:
+    """Return the sorted names of all modes that are one file, own and installed."""
+    return plugins.names(PACKAGE)
+
+
 def mode_class(name: str) -> type[Injection]:
     """Return the class of a mode that is not a combination.
 
@@ -68,7 +73,7 @@ def takes_list(name: str, setting: str) -> bool:
     """
     if JOINT in name:
         name, _, setting = setting.partition(".")
-    if name not in plugins.names(PACKAGE):
+    if name not in mode_names():
         return False
     field = mode_class(name).model_fields.get(setting)
     return field is not None and get_origin(field.annotation) in (tuple, list)

@@ -64,7 +64,7 @@ def test_the_best_on_valid_are_kept_and_nothing_else_is_trained(workspace, monke
 
 
 def test_controls_are_confirmed_but_not_screened(workspace):
-    text = FILE + "controls: [{kind: shuffled, versions: [oracle]}]\n"
+    text = FILE.replace("controls: none", "controls: [{kind: shuffled, versions: [oracle]}]")
     _, first = plan(read(workspace, text))
     assert all(row.control is None for row in first.rows)
     assert all(cell.control is None for cell in first.cells())
