@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,10 @@ from pydantic import BaseModel, ValidationError
 
 from ctrbench.atomic import atomic_file
 from ctrbench.errors import ConfigError, raise_all, refusal, unknown_name
-from ctrbench.plan import BenchmarkFile, ControlRequest, ScreenSettings, TuneSettings
+from ctrbench.plan import ALL, BenchmarkFile, ControlRequest, ScreenSettings, TuneSettings
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.slices import Slice
-from ctrbench.yaml_file import Lines, read_yaml
+from ctrbench.yaml_file import Lines, read_value, read_yaml
 
 
 def read_benchmark(path: Path) -> BenchmarkFile:
@@ -33,6 +35,42 @@ def read_benchmark(path: Path) -> BenchmarkFile:
     raise AssertionError  # raise_all has raised
 
 
+def starting_text(
+    dataset: str,
+    versions: Sequence[str] | None = None,
+    modes: Mapping[str, Mapping[str, Any]] | None = None,
+    seeds: int = 5,
+    remark: str = "Run it with `ctrbench run FILE`.",
+) -> str:
+    """Return a commented benchmark file.
+
+    Args:
+        dataset: its name.
+        versions: names; None: all.
+        modes: settings by name; None: all modes with their default settings.
+        seeds: how many.
+        remark: of the first line.
+    """
+    listed = ", ".join(map(_scalar, versions or ()))
+    lines = [f"modes: {ALL}"]
+    if modes is not None:
+        lines = ["modes:", *(f"  {name}: {json.dumps(own)}" for name, own in modes.items())]
+    return "\n".join(
+        [
+            f"# Which image vectors to ship, and how to feed them to the CTR model. {remark}",
+            f"dataset: {_scalar(dataset)}",
+            f"versions: [{listed}]" if listed else f"versions: {ALL}",
+            *lines,
+            f"seeds: {seeds}  # `ctrbench power FILE` says how many an effect takes",
+            "# controls: none  # by default every version is also run with its vectors shuffled",
+            "# slices: [unseen_items: true, history_below: 5]",
+            "# margin: 0.05pp  # a loss below it does not matter",
+            "# training: {batch_size: 1024, learning_rate: 1e-3}  # `ctrbench tune FILE` chooses",
+            "",
+        ]
+    )
+
+
 def with_lines(path: Path, problems: list[str]) -> list[str]:
     """Return problems with the line of the key that they begin with, such as `modes.vector.width`.
 
@@ -47,6 +85,15 @@ def with_lines(path: Path, problems: list[str]) -> list[str]:
         line = _line(where, lines)
         located.append(f"line {line}: {problem}" if line else problem)
     return located
+
+
+def _scalar(name: str) -> str:
+    """The name as YAML reads it back; `null` and `12` need quotes."""
+    try:
+        plain = read_value(f"[{name}]", "a name") == [name]
+    except ConfigError:
+        plain = False
+    return name if plain else json.dumps(name, ensure_ascii=False)
 
 
 def _read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:

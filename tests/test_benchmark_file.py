@@ -1,8 +1,9 @@
 import pytest
 
-from ctrbench.benchmark_file import read_benchmark, write_choice
+from ctrbench.benchmark_file import read_benchmark, starting_text, write_choice
 from ctrbench.errors import ConfigError
 from ctrbench.injection import mode_names
+from ctrbench.plan import EVERY_VERSION
 
 GOOD = """\
 dataset: tiny
@@ -119,6 +120,18 @@ def test_mistake_is_named_with_its_place(tmp_path, text, message):
 def test_all_mistakes_at_once(tmp_path):
     with pytest.raises(ConfigError, match=r"(?s)has 2 mistake\(s\):.*sedes.*headline"):
         read(tmp_path, GOOD + "sedes: [1]\nheadline: accuracy\n")
+
+
+@pytest.mark.parametrize("name", ["shop", "null", "12", "1e3", "a-b.c", "yes", "名前"])
+def test_starting_file_is_read_back(tmp_path, name):
+    modes = {"vector": {}, "cluster_id": {"codebook_size": 8}}
+    file = read(tmp_path, starting_text(name, [name, "v7"], modes, 3))
+    assert (file.dataset, file.versions, file.modes) == (name, (name, "v7"), modes)
+    assert file.seeds == (0, 1, 2)
+    assert [request.kind for request in file.controls] == ["shuffled"]
+    every = read(tmp_path, starting_text(name))
+    assert every.versions == (EVERY_VERSION,)
+    assert list(every.modes) == [mode for mode in mode_names() if mode != "none"]
 
 
 def test_missing_file(tmp_path):

@@ -1,7 +1,7 @@
 """`python benchmarks/default/pilot.py HOME`: how strong the default world's style has to be.
 
-Trains the default matrix on pilot worlds of several strengths, and predicts for each the chance that
-a fresh world gets the verdict "better". Pilot worlds are used here and nowhere else.
+Trains the default matrix on pilot worlds of several strengths, and predicts the chance that
+a fresh world of each gets the verdict "better". Pilot worlds are used here and nowhere else.
 """
 
 from __future__ import annotations
@@ -58,12 +58,16 @@ class Pilot:
 def main() -> None:
     """Print the table as Markdown."""
     root = Path(sys.argv[1])
-    print("| strength | comparison | attainable, pp | captured | gain, pp | half-width, pp | power |")
+    print(
+        "| strength | comparison | attainable, pp | captured | gain, pp | half-width, pp | power |"
+    )
     print("|---:|---|---:|---:|---:|---:|---:|")
     for strength in STRENGTHS:
         pilots = [one for seed in WORLD_SEEDS for one in _pilots(root, strength, seed)]
         for mode, reference in dict.fromkeys((one.mode, one.reference) for one in pilots):
-            print(_line(strength, [p for p in pilots if (p.mode, p.reference) == (mode, reference)]))
+            print(
+                _line(strength, [p for p in pilots if (p.mode, p.reference) == (mode, reference)])
+            )
 
 
 def _pilots(root: Path, strength: float, seed: int) -> Iterator[Pilot]:
