@@ -208,6 +208,8 @@ class _Builder:
             notes.append("One seed has no interval.")
         elif share is None and paired:
             notes.append("The attainable gain is not separable from zero.")
+        elif share is not None and not share.defined:
+            notes.append("Too few users differ from this share of the ceiling for an interval.")
         return replace(self._place(arm, baseline, notes, share is not None), share=share)
 
     def _baseline_line(self, measure: Measure) -> Line:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ctrbench.analysis.table import ComparisonTable
-from ctrbench.stats import Inference
+from ctrbench.stats import Inference, Share
 
 SOURCES = ("users", "items", "seeds")
 INFERRED = (
@@ -45,6 +45,13 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def _shared(share: Share | None) -> dict[str, float | None]:
+    """The share and its limits; None where there is none, or it has no interval."""
+    if share is None or not share.defined:
+        return dict.fromkeys(("share", "share_low", "share_high"))
+    return {"share": share.value, "share_low": share.low, "share_high": share.high}
+
+
 def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:
     """Return one plain row per block, row and column; None marks a missing number."""
     notes = {note.mark: note.text for note in table.footnotes if note.mark.isdigit()}
@@ -62,9 +69,7 @@ def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:
             "delta_pp": entry.delta.mean_pp if entry.delta else None,
             "standard_error_pp": entry.delta.standard_error_pp if entry.delta else None,
             **inferred(entry.inference),
-            "share": entry.share.value if entry.share else None,
-            "share_low": entry.share.low if entry.share else None,
-            "share_high": entry.share.high if entry.share else None,
+            **_shared(entry.share),
             "seeds": len(number.seeds) if (number := entry.delta or entry.share) else 0,
             "seeds_planned": len(table.seeds),
             "same_conditions": all(mark in notes for mark in entry.marks),

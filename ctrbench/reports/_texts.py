@@ -22,6 +22,8 @@ def entry_text(entry: Entry) -> str:
     Without influence values the text is `+0.23 ± 0.05`, the standard error over seeds.
     """
     if entry.share is not None:
+        if not entry.share.defined:
+            return "–"
         value, low, high = (
             round(100 * share) for share in (entry.share.value, entry.share.low, entry.share.high)
         )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import Any
 
 from ctrbench.analysis.table import ComparisonTable
+from ctrbench.json_text import as_json
 from ctrbench.reports._base import Report
 from ctrbench.reports._long import inferred, long_rows
 
@@ -24,14 +23,15 @@ class Json(Report):
 
     def render(self, table: ComparisonTable) -> str:
         """Return one JSON object."""
-        value = {
-            "dataset": table.dataset,
-            "caption": table.caption,
-            "seeds": table.seeds,
-            "columns": table.headers,
-            "rows": long_rows(table),
-            "verdicts": _verdicts(table),
-            "footnotes": [asdict(note) for note in table.footnotes],
-            "warnings": table.warnings,
-        }
-        return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return as_json(
+            {
+                "dataset": table.dataset,
+                "caption": table.caption,
+                "seeds": table.seeds,
+                "columns": table.headers,
+                "rows": long_rows(table),
+                "verdicts": _verdicts(table),
+                "footnotes": table.footnotes,
+                "warnings": table.warnings,
+            }
+        )

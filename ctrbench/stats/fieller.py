@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,9 +19,14 @@ class Share:
     """What part of an attainable gain was captured, with its 95 % interval."""
 
     value: float  # a fraction; below 0: worse than the baseline
-    low: float
+    low: float  # NaN, as `high` is: fewer than two users move the difference from that share
     high: float
     seeds: tuple[int, ...]
+
+    @property
+    def defined(self) -> bool:
+        """Whether it has an interval."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
 
 
 def share_of_attainable(model: Contrast, ceiling: Contrast) -> Share | None:
@@ -58,10 +64,16 @@ def _reach(contrast: Contrast) -> float:
 
 
 def _limit(beyond: Callable[[float], float], inside: float, step: float) -> float:
-    """Where `beyond` turns positive, on the side of the step; 'inside' itself where it is 0."""
+    """Where `beyond` turns positive, on the side of the step.
+
+    'inside' itself where it is 0; NaN where it is NaN.
+    """
     from scipy.optimize import brentq
 
-    if beyond(inside) >= 0:
+    start = beyond(inside)
+    if math.isnan(start):
+        return math.nan
+    if start >= 0:
         return inside  # nothing varies
     near, step = inside, step or 1e-9
     for _ in range(DOUBLINGS):

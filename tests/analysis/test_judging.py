@@ -1,3 +1,4 @@
+import json
 import re
 
 import numpy as np
@@ -155,6 +156,25 @@ def test_a_gain_that_is_not_there_has_no_shares(records):
     assert entry_text(entry) == "–"
     notes = [note.text for note in table.footnotes if note.mark in entry.marks]
     assert notes == ["The attainable gain is not separable from zero."]
+
+
+def test_a_share_without_an_interval_is_a_dash_and_null():
+    records = {**baseline(), **arm("raw / vector", (0.0, 0.0, 0.0))}
+    known, influences = _ceiling(records)
+    for seed in range(3):  # the model is the baseline, but for one user
+        influences[f"raw / vector#{seed}"] = {
+            key: values + np.eye(1, USERS, 7, dtype=np.float32)[0] / 1000
+            for key, values in influences[f"Baseline#{seed}"].items()
+        }
+    table = compare(known, records, influences)
+    entry = table.blocks[-2].lines[0].entries[0]
+    assert entry_text(entry) == "–"
+    (note,) = [note.text for note in table.footnotes if note.mark in entry.marks]
+    assert "Too few users" in note
+    rows = json.loads(render(table, "json"))["rows"]
+    shares = [row for row in rows if row["comparison"] == "attainable" and row["metric"] == "gauc"]
+    assert [shares[0][name] for name in ("share", "share_low", "share_high")] == [None] * 3
+    assert render(table, "text")
 
 
 def test_no_block_of_shares_on_a_real_log(records):

@@ -68,3 +68,16 @@ def test_one_interval_in_twenty_is_wrong():
         share = share_of_attainable(model, ceiling)
         wrong += share is not None and not share.low <= 0.3 <= share.high
     assert wrong / runs == pytest.approx(0.05, abs=0.02)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 0.0])
+def test_a_share_from_which_one_user_differs_has_no_interval(ratio):
+    influence = np.random.default_rng(0).normal(0, 1e-4, (3, 200))
+    delta = np.array([0.05, 0.051, 0.052])
+    moved = ratio * influence
+    moved[:, 3] += 1e-4
+    share = share_of_attainable(_contrast(ratio * delta, moved), _contrast(delta, influence))
+    assert share is not None
+    assert share.value == pytest.approx(ratio)
+    assert np.isnan([share.low, share.high]).all()
+    assert not share.defined
