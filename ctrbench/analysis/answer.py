@@ -1,0 +1,282 @@
+"""What a finished table recommends: a verdict per version and mode, and what would decide the rest.
+
+An arm is better if both its deltas are: the one over the baseline, and the one over every shuffled
+sibling that was run. A gain that the sibling shares is not due to image content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ctrbench.analysis.table import Block, ComparisonTable
+from ctrbench.plan import Column, Row
+from ctrbench.stats import Inference, need
+from ctrbench.stats.power import Need
+
+Kind = Literal["better", "unexplained", "shared", "worse", "none"]
+Remedy = Literal["seeds", "users", "neither"]
+
+KINDS: dict[Kind, str] = {  # in the order in which an answer lists them
+    "better": "better",
+    "unexplained": "gain, image content not decided",
+    "shared": "gain not due to image content",
+    "worse": "worse",
+    "none": "no evidence of an effect",
+}
+NAMED = 4  # arms that one line names
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on one version and mode."""
+
+    row: Row
+    column: Column
+    kind: Kind
+    gain: Inference  # over the baseline
+    image: Inference | None  # over the shuffled sibling closest to it; None: none was run
+
+    @property
+    def label(self) -> str:
+        """Return the arm's name for people."""
+        return f"{self.row.label} / {self.column.label}"
+
+    @property
+    def one_seed(self) -> bool:
+        """Whether the variance over seeds is unknown."""
+        return not self.gain.variance.seed_degrees
+
+    @property
+    def undecided(self) -> Inference | None:
+        """Return the difference that more data might decide; None if the verdict is final."""
+        if self.kind == "none":
+            return self.gain
+        return self.image if self.kind == "unexplained" else None
+
+    @property
+    def verdict(self) -> str:
+        """Return the verdict for people."""
+        told = KINDS[self.kind]
+        if self.kind == "better" and self.image is None:
+            told += " than the baseline; no shuffled sibling was run"
+        return f"{told}, on one seed" if self.one_seed else told
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """What would decide a comparison that is not decided."""
+
+    kind: Remedy
+    finding: Finding  # the undecided arm with the largest estimate
+    effect: float  # a fraction: the smallest effect of interest
+    need: Need | None  # None: one seed only, from which nothing can be computed
+
+
+@dataclass(frozen=True)
+class AnswerLine:
+    """One sentence of the answer, and the arms it speaks of."""
+
+    about: Kind | Literal["ship", "decide", "missing"]
+    findings: tuple[Finding, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The findings of all judged arms, and what follows from them."""
+
+    metric: str  # for people
+    findings: tuple[Finding, ...]  # in the order of the table
+    missing: int  # arms without a verdict: not run, failed, or without influence values
+    ship: Finding | None
+    remedies: Remedies | None  # None: something can be shipped, or nothing is undecided
+
+    def of(self, kind: Kind) -> tuple[Finding, ...]:
+        """Return the findings of one kind, the largest estimate first."""
+        found = [one for one in self.findings if one.kind == kind]
+        return tuple(sorted(found, key=lambda one: -one.gain.estimate))
+
+    @property
+    def lines(self) -> tuple[AnswerLine, ...]:
+        """Return at most six sentences, the recommendation first."""
+        lines = [self._recommendation()]
+        if better := self.of("better"):
+            lines.append(AnswerLine("better", better, self._better(better)))
+        gains = (*self.of("shared"), *self.of("unexplained"))
+        if gains:
+            kinds: dict[Kind, None] = dict.fromkeys(one.kind for one in gains)
+            told = " ".join(f"{_named(self.of(kind))}: {KINDS[kind]}." for kind in kinds)
+            lines.append(AnswerLine(gains[0].kind, gains, told))
+        if worse := self.of("worse"):
+            told = f"{_named(worse)}: worse than the baseline."
+            lines.append(AnswerLine("worse", worse, told))
+        if none := self.of("none"):
+            told = f"{_named(none)}: no evidence of an effect ({_detectable(none)})."
+            lines.append(AnswerLine("none", none, told))
+        if self.missing:
+            are = "version and mode has" if self.missing == 1 else "versions and modes have"
+            told = f"{self.missing} {are} no verdict yet: cells are missing or failed."
+            lines.append(AnswerLine("missing", (), told))
+        return tuple(lines)
+
+    def _recommendation(self) -> AnswerLine:
+        if self.ship is not None:
+            several = len(self.of("better")) > 1
+            why = ", the largest supported gain" if several else ", the only supported gain"
+            return AnswerLine("ship", (self.ship,), f"Ship {self.ship.label}{why}.")
+        if not self.findings:
+            return AnswerLine("ship", (), "Nothing can be judged yet: run the benchmark file.")
+        told = "No version and mode is supported."
+        better = self.of("better")
+        if better:
+            told += " One seed does not show how much results vary; more seeds would decide."
+        elif self.remedies is not None:
+            told += f" {_remedy(self.remedies)}"
+        return AnswerLine("ship", better, told)
+
+    def _better(self, better: Sequence[Finding]) -> str:
+        first, rest = better[0], better[1:]
+        told = f"{first.label}: better. {self.metric} {_points(first.gain)} over the baseline"
+        told += (
+            f", {_points(first.image)} over shuffled vectors."
+            if first.image
+            else ("; no shuffled sibling was run, so the cause of the gain is not known.")
+        )
+        return told + (f" Also better: {_named(rest)}." if rest else "")
+
+
+def answer(table: ComparisonTable, margin: float, effect: float) -> Answer:
+    """Return what the headline of a table recommends.
+
+    Args:
+        table: finished.
+        margin: >= 0, a fraction; a loss below it does not matter.
+        effect: > 0, a fraction; the smallest gain that matters to whoever decides.
+    """
+    gains, images = headline(table, "baseline"), headline(table, "shuffled")
+    found, missing, family = [], 0, 0
+    for row, column, entry in _entries(table, gains):
+        if row.control is not None:
+            continue
+        siblings = [
+            (line.reference, one.inference)
+            for line in (images.lines if images else ())
+            if line.row == row and line.reference is not None
+            for one in [line.entries[table.columns.index(column)]]
+            if one.inference is not None
+        ]
+        family += (entry is not None) + len(siblings)
+        if entry is None:
+            missing += 1
+            continue
+        image = min((one for _, one in siblings), key=lambda one: one.low, default=None)
+        of_siblings = [
+            inference
+            for other, place, inference in _entries(table, gains)
+            if place == column and other in [reference for reference, _ in siblings]
+        ]
+        shared = any(one is not None and one.low > 0 for one in of_siblings)
+        kind = _kind(entry, image, shared, margin)
+        found.append(Finding(row, column, kind, entry, image))
+    metric = table.blocks[0].metric.upper()
+    return _finished(metric, tuple(found), missing, effect, family)
+
+
+def headline(table: ComparisonTable, comparison: Literal["baseline", "shuffled"]) -> Block | None:
+    """Return the block of the headline metric on the whole test period.
+
+    Args:
+        table: finished.
+        comparison: the kind of reference.
+    """
+    metric = table.blocks[0].metric
+    found = (
+        block
+        for block in table.blocks
+        if (block.metric, block.slice, block.comparison) == (metric, "", comparison)
+    )
+    return next(found, None)
+
+
+def _entries(
+    table: ComparisonTable, block: Block | None
+) -> Iterable[tuple[Row, Column, Inference | None]]:
+    for line in block.lines if block else ():
+        for column, entry in zip(table.columns, line.entries, strict=True):
+            if line.row is not None:
+                yield line.row, column, entry.inference
+
+
+def _kind(gain: Inference, image: Inference | None, shared: bool, margin: float) -> Kind:
+    verdict = gain.verdict(margin)
+    if verdict == "worse":
+        return "worse"
+    if verdict != "better":
+        return "none"
+    if image is None or image.low > 0:
+        return "better"
+    return "shared" if shared else "unexplained"
+
+
+def _finished(
+    metric: str, found: tuple[Finding, ...], missing: int, effect: float, family: int
+) -> Answer:
+    better = [one for one in found if one.kind == "better" and not one.one_seed]
+    ship = max(better, key=lambda one: one.gain.estimate, default=None)
+    return Answer(metric, found, missing, ship, None if ship else _remedies(found, effect, family))
+
+
+def _remedies(found: Iterable[Finding], effect: float, family: int) -> Remedies | None:
+    """What would decide the undecided arm with the largest estimate."""
+    open_ones = [(one, inference) for one in found if (inference := one.undecided) is not None]
+    if not open_ones:
+        return None
+    finding, inference = max(open_ones, key=lambda pair: pair[1].estimate)
+    if max(one.smallest_effect for _, one in open_ones) <= effect:
+        return Remedies("neither", finding, effect, None)
+    if finding.one_seed:
+        return Remedies("seeds", finding, effect, None)
+    required = need(inference, effect, max(family, 1))
+    return Remedies("users" if required.hidden else "seeds", finding, effect, required)
+
+
+def _remedy(remedies: Remedies) -> str:
+    effect, name = f"{100 * remedies.effect:g} pp", remedies.finding.label
+    if remedies.kind == "neither":
+        return f"Neither more seeds nor more users are needed: {effect} would have been detected."
+    if remedies.need is None:
+        return "More seeds would decide: one seed does not show how much results vary."
+    if remedies.kind == "users":
+        return (
+            f"More test users would decide: about {_times(remedies.need.users)} as many for "
+            f"{effect} ({name}); more seeds alone would not."
+        )
+    if remedies.need.seeds is None:
+        return f"No practical number of seeds decides {effect}; more test users would."
+    return f"More seeds would decide: about {remedies.need.seeds} for {effect} ({name})."
+
+
+def _times(users: float) -> str:
+    return f"{users:.1f} times" if users < 10 else f"{users:.0f} times"
+
+
+def _detectable(findings: Sequence[Finding]) -> str:
+    effects = [one.gain.smallest_effect for one in findings]
+    low, high = (f"{100 * one:.2f}" for one in (min(effects), max(effects)))
+    told = low if low == high else f"{low} to {high}"
+    return f"smallest effect this run could detect: {told} pp"
+
+
+def _named(findings: Sequence[Finding]) -> str:
+    names = ", ".join(one.label for one in findings[:NAMED])
+    more = len(findings) - NAMED
+    return f"{names} and {more} more" if more > 0 else names
+
+
+def _points(inference: Inference) -> str:
+    estimate, low, high = (
+        f"{100 * one:+.2f}" for one in (inference.estimate, inference.low, inference.high)
+    )
+    return f"{estimate} pp [{low}, {high}]"

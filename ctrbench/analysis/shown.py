@@ -1,0 +1,291 @@
+"""What a report page and its figures show of a matrix, from what is stored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from ctrbench.analysis.answer import Answer, answer, headline
+from ctrbench.analysis.matrices import Records, comparison_table
+from ctrbench.analysis.table import BASELINE, ComparisonTable
+from ctrbench.errors import DataError
+from ctrbench.plan import PROTOCOL, Column, Matrix, Row
+from ctrbench.schema import CellRecord
+from ctrbench.stats import Inference
+from ctrbench.store import Store
+from ctrbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ctrbench.quality import Quality
+
+NAMED = 4  # arms that one sentence names
+CODES = "codebook_size"  # the setting whose number of codes varies
+HEALTH = {  # of a codebook: facts that modes report, and what they are
+    "codes_used": "codes in use, share",
+    "largest_code": "items in largest code, share",
+    "code_entropy_bits": "entropy of codes, bits",
+    "collisions": "colliding items, share",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """One version or control under one mode, and what its headline deltas are."""
+
+    row: Row
+    column: Column
+    gain: Inference | None  # over the baseline; None: not stored
+    images: tuple[Inference, ...] = ()  # over each shuffled sibling that was run
+    status: str = "done"  # done, failed or missing
+
+    @property
+    def label(self) -> str:
+        """Return the arm's name for people."""
+        return f"{self.row.label} / {self.column.label}"
+
+
+@dataclass(frozen=True)
+class Learning:
+    """The learning curve of one arm, less that of its baseline; means over common seeds."""
+
+    row: Row
+    column: Column
+    impressions: tuple[int, ...]  # seen so far
+    auc_pp: tuple[float, ...]  # progressive AUC minus the baseline's, percentage points
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Gains of one version by number of codes; all else is equal."""
+
+    row: Row
+    rest: str  # the column's label without the number of codes
+    points: tuple[tuple[float, Inference], ...]
+
+    @property
+    def label(self) -> str:
+        """Return the curve's name for people."""
+        return f"{self.row.label} / {self.rest}"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one arm costs: means over its stored cells."""
+
+    place: Place
+    train_s: float | None
+    parameters: float  # more than the baseline has
+    memory_bytes: float
+
+
+@dataclass(frozen=True)
+class Health:
+    """How the codebook of one arm is used: means over its stored cells."""
+
+    place: Place
+    facts: Mapping[str, float]  # by key of `HEALTH`
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Everything that is analysed for a page; figures draw it and compute nothing."""
+
+    table: ComparisonTable
+    answer: Answer
+    places: tuple[Place, ...]  # in the order of the table
+    learning: tuple[Learning, ...]
+    codes: tuple[Codes, ...]
+    costs: tuple[Cost, ...]
+    health: tuple[Health, ...]
+    missing: tuple[str, ...]  # sentences on what is not stored, or not shown
+    quality: Mapping[str, Quality]  # by version; empty where the vectors are not at hand
+
+    @property
+    def metric(self) -> str:
+        """Return the headline metric for people."""
+        return self.answer.metric
+
+
+def shown(
+    workspace: Workspace,
+    matrix: Matrix,
+    records: Records,
+    effect: float,
+    quality: Mapping[str, Quality] | None = None,
+) -> Shown:
+    """Return what can be shown of a matrix.
+
+    Args:
+        workspace: that holds the results.
+        matrix: checked.
+        records: of its cells, as far as they are stored.
+        effect: > 0, a fraction; the smallest gain that matters.
+        quality: by version, as far as it was measured.
+
+    Raises:
+        DataError: no cell of the matrix is stored.
+    """
+    from ctrbench.stats import parse_points
+
+    if not any(record.status == "done" for record in records.values()):
+        raise DataError(
+            f"no finished cell of this matrix is stored in {workspace.results}; run "
+            "`ctrbench run FILE` first."
+        )
+    table = comparison_table(workspace, matrix, records)
+    places = _places(table)
+    return Shown(
+        table=table,
+        answer=answer(table, parse_points(matrix.file.margin, "margin"), effect),
+        places=places,
+        learning=tuple(_learning(matrix, records, places)),
+        codes=tuple(_codes(places)),
+        costs=tuple(_costs(matrix, records, places)),
+        health=tuple(_health(matrix, records, places)),
+        missing=tuple(_missing(workspace, matrix, records)),
+        quality=quality or {},
+    )
+
+
+def _places(table: ComparisonTable) -> tuple[Place, ...]:
+    gains, images = headline(table, "baseline"), headline(table, "shuffled")
+    found = []
+    for line in gains.lines if gains else ():
+        for index, (column, entry) in enumerate(zip(table.columns, line.entries, strict=True)):
+            if line.row is None:
+                continue
+            siblings = [
+                inference
+                for other in (images.lines if images else ())
+                if other.row == line.row
+                and (inference := other.entries[index].inference) is not None
+            ]
+            found.append(Place(line.row, column, entry.inference, tuple(siblings), entry.status))
+    return tuple(found)
+
+
+def _done(
+    matrix: Matrix, records: Records, row: Row | None, column: Column
+) -> dict[int, CellRecord]:
+    """The finished cells of an arm by seed."""
+    cells = {seed: matrix.cell(row, column, seed).hash for seed in matrix.file.seeds}
+    found = {seed: records[key] for seed, key in cells.items() if key in records}
+    return {seed: record for seed, record in found.items() if record.status == "done"}
+
+
+def _learning(matrix: Matrix, records: Records, places: Iterable[Place]) -> Iterable[Learning]:
+    for place in places:
+        arm = _done(matrix, records, place.row, place.column)
+        baseline = _done(matrix, records, None, place.column)
+        differences: dict[int, list[float]] = {}
+        seeds = sorted(arm.keys() & baseline.keys())
+        for seed in seeds:
+            reference = {point.impressions: point.auc for point in baseline[seed].curve}
+            for point in arm[seed].curve:
+                other = reference.get(point.impressions)
+                if point.auc is not None and other is not None:
+                    own = differences.setdefault(point.impressions, [])
+                    own.append(100 * (point.auc - other))
+        full = {seen: fmean(own) for seen, own in differences.items() if len(own) == len(seeds)}
+        if full:
+            points = sorted(full.items())
+            seen, auc_pp = zip(*points, strict=True)
+            yield Learning(place.row, place.column, seen, auc_pp)
+
+
+def _codes(places: Iterable[Place]) -> Iterable[Codes]:
+    found: dict[tuple[Row, str], list[tuple[float, Inference]]] = {}
+    for place in places:
+        size = getattr(place.column.settings, CODES, None)
+        if place.gain is None or not isinstance(size, int | float):
+            continue
+        parts = place.column.label.split()
+        rest = " ".join(part for part in parts if not part.startswith(f"{CODES}="))
+        found.setdefault((place.row, rest), []).append((size, place.gain))
+    for (row, rest), points in found.items():
+        if len({size for size, _ in points}) > 1:
+            yield Codes(row, rest, tuple(sorted(points, key=lambda point: point[0])))
+
+
+def _costs(matrix: Matrix, records: Records, places: Iterable[Place]) -> Iterable[Cost]:
+    for place in places:
+        done = list(_done(matrix, records, place.row, place.column).values())
+        baseline = list(_done(matrix, records, None, place.column).values())
+        if place.gain is None or not done or not baseline:
+            continue
+        seconds = [record.seconds["train"] for record in done if "train" in record.seconds]
+        yield Cost(
+            place,
+            fmean(seconds) if seconds else None,
+            fmean(one.parameters for one in done) - fmean(one.parameters for one in baseline),
+            fmean(one.peak_memory_bytes for one in done),
+        )
+
+
+def _health(matrix: Matrix, records: Records, places: Iterable[Place]) -> Iterable[Health]:
+    for place in places:
+        done = _done(matrix, records, place.row, place.column).values()
+        facts = {
+            key: fmean(values)
+            for key in HEALTH
+            if (values := [one.facts[key] for one in done if key in one.facts])
+        }
+        if facts:
+            yield Health(place, facts)
+
+
+def _missing(workspace: Workspace, matrix: Matrix, records: Records) -> Iterable[str]:
+    arms = [(row, column) for row in (None, *matrix.rows) for column in matrix.columns]
+    lacking = []
+    for row, column in arms:
+        seeds = [s for s in matrix.file.seeds if matrix.cell(row, column, s).hash not in records]
+        if seeds and (row is not None or column.trained or column is matrix.columns[0]):
+            name = f"{row.label} / {column.label}" if row else f"{BASELINE} {column.trained}"
+            lacking.append(f"{name.rstrip()} (seeds {', '.join(map(str, seeds))})")
+    if lacking:
+        more = f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
+        yield f"Cells of {len(lacking)} arms are not stored: {'; '.join(lacking[:NAMED])}{more}."
+    failed = [record for record in records.values() if record.status == "failed"]
+    if failed:
+        yield f"Cells that failed: {len(failed)}; the notes state why."
+    others: Counter[str] = Counter()
+    for record in Store(workspace).records(matrix.dataset.name):
+        if record.cell.protocol != PROTOCOL:
+            others[f"protocol {record.cell.protocol} (this is protocol {PROTOCOL})"] += 1
+        elif record.cell.data_hash != matrix.dataset.content_hash:
+            others["another import of the data set"] += 1
+    for what, count in sorted(others.items()):
+        yield f"{count} stored cells of {what} are not shown."
+
+
+def environments(records: Records) -> dict[str, dict[str, int]]:
+    """Return how many cells were trained with each version of each library.
+
+    Args:
+        records: of a matrix.
+    """
+    found: dict[str, Counter[str]] = {}
+    for record in records.values():
+        for key, value in record.environment.items():
+            found.setdefault(key, Counter())[value] += 1
+    return {key: dict(sorted(values.items())) for key, values in sorted(found.items())}
+
+
+def settings_of(records: Records) -> dict[str, dict[str, Any]]:
+    """Return the settings that all finished cells of a matrix share, by group.
+
+    Args:
+        records: of a matrix.
+    """
+    groups: dict[str, dict[str, set[str]]] = {}
+    for record in records.values():
+        for group in ("model", "training"):
+            for key, value in record.settings.get(group, {}).items():
+                groups.setdefault(group, {}).setdefault(key, set()).add(str(value))
+    return {
+        group: {key: ", ".join(sorted(values)) for key, values in own.items()}
+        for group, own in groups.items()
+    }
