@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,11 +140,6 @@ def plan_world(config: WorldConfig, pictures: int, workers: int) -> Plan:
     if pictures not in (0, *PICTURE_BYTES):
         known = ", ".join(map(str, PICTURE_BYTES))
         raise ConfigError(f"pictures of {pictures} pixels cannot be drawn; use {known}, or 0.")
-    if pictures and find_spec("PIL") is None:
-        raise ConfigError(
-            "pictures are drawn by Pillow, which is not installed: `pip install "
-            "'ctrbench[pictures]'`, or make the world without them (--pictures 0)."
-        )
     if workers < 1:
         raise ConfigError(f"workers is {workers}; use 1 or more.")
     return make_plan(config, pictures, workers)

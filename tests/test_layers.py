@@ -15,6 +15,7 @@ FOLDERS = [
     "injection",
     "datasets",
     "reports",
+    "figures",
     "controls",
     "models",
     "pretraining.methods",
@@ -22,7 +23,17 @@ FOLDERS = [
     "embeddings.readers",
     "embeddings.derivations",
 ]
-HEAVY = ("torch", "pandas", "pyarrow", "duckdb", "faiss", "sklearn", "torchmetrics")
+HEAVY = (
+    "matplotlib",
+    "PIL",
+    "torch",
+    "pandas",
+    "pyarrow",
+    "duckdb",
+    "faiss",
+    "sklearn",
+    "torchmetrics",
+)
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -1,8 +1,7 @@
-"""Figures for the commands that draw; matplotlib is an extra."""
+"""Figures for the commands that draw."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,13 @@ def require_drawable(path: Path | None) -> None:
     """Say before any work why no drawing can be written there, if one is wanted.
 
     Raises:
-        ConfigError: the file's ending is no format, or matplotlib is not installed.
+        ConfigError: the file's ending is no format.
         StoreError: the file cannot be written.
     """
     if path is None:
         return
     if path.suffix not in FORMATS:
         raise ConfigError(f"{path}: write a drawing as {', '.join(FORMATS)}.")
-    if find_spec("matplotlib") is None:
-        raise ConfigError("drawings need `pip install ctrbench[plots]`.")
     check_writable(path)
 
 

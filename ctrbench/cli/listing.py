@@ -17,6 +17,7 @@ CONTENDERS = {  # what a kind is called, and the package that holds it; modes st
     "pre-training methods": "ctrbench.pretraining.methods",
     "image encoders": "ctrbench.pretraining.encoders",
     "table formats": "ctrbench.reports",
+    "kinds of figures": "ctrbench.figures",
 }
 
 

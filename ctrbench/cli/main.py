@@ -22,6 +22,7 @@ from ctrbench.cli import (
     listing,
     matrix,
     pretraining,
+    reporting,
     screening,
 )
 from ctrbench.errors import ConfigError, CtrBenchError
@@ -44,6 +45,7 @@ app.add_typer(embeddings.app, name="embeddings")
 matrix.register(app)
 pretraining.register(app)
 codebooks.register(app)
+reporting.register(app)
 judging.register(app)
 screening.register(app)
 costs.register(app)

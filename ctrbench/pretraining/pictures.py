@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctrbench.atomic import atomic_folder, write_json
-from ctrbench.errors import ConfigError, DataError
+from ctrbench.errors import DataError
 from ctrbench.identity import ContentHash
 from ctrbench.impressions.columns import record_errors
 from ctrbench.locks import lock
@@ -132,14 +132,9 @@ def open_pictures(workspace: Workspace, manifest: DatasetManifest) -> Pictures:
         manifest: the manifest of the data set.
 
     Raises:
-        ConfigError: Pillow is not installed.
         DataError: the data set has no images, or none is decodable.
         StoreError: the record is damaged, or the cache cannot be written.
     """
-    try:
-        import PIL  # noqa: F401  # fails before any file is read
-    except ImportError as error:
-        raise ConfigError("pictures require `pip install ctrbench[pixels]`.") from error
     if not manifest.has_images:
         raise DataError(
             f"data set {manifest.name!r} has no images; import it with --images, or train on a "

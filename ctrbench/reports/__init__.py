@@ -6,5 +6,6 @@ footnote and warning.
 """
 
 from ctrbench.reports._base import Report, check_format, formats, render
+from ctrbench.reports._texts import entry_text
 
-__all__ = ["Report", "check_format", "formats", "render"]
+__all__ = ["Report", "check_format", "entry_text", "formats", "render"]

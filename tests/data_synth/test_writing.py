@@ -177,13 +177,6 @@ def test_impossible_world_writes_nothing(tmp_path, config, pictures, workers, me
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pictures_without_pillow_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"pip install 'ctrbench\[pictures\]'"):
-        write_world(SMALL, tmp_path / "new", pictures=64)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_disk_too_small_is_said_before_anything_is_written(tmp_path, monkeypatch):
     huge = Plan(disk_bytes=1e18, peak_disk_bytes=1e18, memory_bytes=0, seconds=0)
     monkeypatch.setattr(writing, "make_plan", lambda *_: huge)

@@ -1,0 +1,77 @@
+"""Gains of all arms against something else: a colour for each mode, a mark for each version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ctrbench.analysis.shown import Place
+from ctrbench.figures._style import MARKS, MUTED, SERIES, drawing, key, label, legend, zero
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+    from ctrbench.plan import Column, Row
+
+HEIGHT = 3.4  # inches without the legend
+Panel = tuple[str, Sequence[tuple[Place, float]]]  # label of the axis; arms and where they stand
+
+
+def scatter(panels: Sequence[Panel], metric: str) -> Drawing:
+    """Return panels side by side that share the gain.
+
+    Args:
+        panels: at most three; arms without a gain are left out.
+        metric: of the gain, for people.
+    """
+    places = [place for _, points in panels for place, _ in points]
+    columns: list[Column] = list(dict.fromkeys(place.column for place in places))
+    rows: list[Row] = list(dict.fromkeys(place.row for place in places))
+    told = len(rows) <= len(MARKS)
+    entries = [key(_colour(number), "", label(c.label, 26)) for number, c in enumerate(columns)]
+    if told:
+        marks = enumerate(rows)
+        entries += [key(MUTED, MARKS[number], label(row.label, 26)) for number, row in marks]
+        for entry in entries[len(columns) :]:
+            entry.set_linestyle("none")
+    lines = -(-len(entries) // 3)
+    figure = drawing(HEIGHT + 0.2 * lines)
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False).ravel()
+    for own, (name, points) in zip(axes, panels, strict=True):
+        for place, x in _apart(points):
+            gain = place.gain
+            if gain is None:
+                continue
+            colour = _colour(columns.index(place.column))
+            own.plot([x, x], [100 * gain.low, 100 * gain.high], color=colour, linewidth=0.9)
+            mark = MARKS[rows.index(place.row)] if told else "o"
+            hollow = place.row.control is not None
+            own.plot(
+                [x],
+                [100 * gain.estimate],
+                mark,
+                color=colour,
+                markersize=5.5,
+                markerfacecolor="none" if hollow else colour,
+            )
+        zero(own, upright=False)
+        own.locator_params(axis="x", nbins=12 // len(panels))
+        own.set_xlabel(name)
+    axes[0].set_ylabel(f"delta of {metric} over the baseline, pp")
+    legend(figure, entries)
+    return figure
+
+
+def _apart(points: Sequence[tuple[Place, float]]) -> list[tuple[Place, float]]:
+    """The same points; those that would cover each other stand side by side."""
+    values = [x for _, x in points]
+    step = (max(values) - min(values) or 1) / 60
+    found, last = [], float("-inf")
+    for place, x in sorted(points, key=lambda point: point[1]):
+        last = max(x, last + step)
+        found.append((place, last))
+    return found
+
+
+def _colour(number: int) -> str:
+    return SERIES[number % len(SERIES)]

@@ -1,0 +1,71 @@
+"""Both deltas of every version and mode, with their intervals."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from ctrbench.analysis.shown import Shown
+from ctrbench.figures._base import Figure
+from ctrbench.figures._style import MUTED, SERIES, arm, bar, drawing, key, legend, zero
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+LINE = 0.3  # inches of one arm
+EDGE = 1.1  # inches of legend and axis
+
+
+class Forest(Figure):
+    """One line per arm, grouped by version; the delta over the sibling lies just below."""
+
+    title = "Both deltas of every version and mode"
+    order = 10
+    tall = True
+
+    def lacks(self, shown: Shown) -> str:
+        """Say whether no arm has an interval."""
+        if any(place.gain is not None for place in shown.places):
+            return ""
+        return "No version and mode has an interval yet."
+
+    def draw(self, shown: Shown) -> Drawing:
+        """Draw versions first, controls hollow."""
+        places = [place for place in shown.places if place.gain is not None]
+        versions = [(row, list(own)) for row, own in groupby(places, key=lambda one: one.row)]
+        lines = len(places) + 0.6 * (len(versions) - 1)
+        figure = drawing(EDGE + LINE * lines)
+        axes = figure.add_subplot()
+        at, ticks = 0.0, []
+        for row, own in versions:
+            for place in own:
+                control = row.control is not None
+                colour = MUTED if control else SERIES[0]
+                if place.gain is not None:
+                    bar(axes, at, place.gain, colour, "o", filled=not control)
+                for image in place.images:
+                    bar(axes, at + 0.28, image, SERIES[1], "s")
+                ticks.append((at + 0.14 * bool(place.images), arm(place.row, place.column)))
+                at += 1
+            at += 0.6
+        zero(axes)
+        axes.set_yticks([one for one, _ in ticks], [text for _, text in ticks])
+        axes.set_ylim(lines - 0.3, -0.7)
+        axes.grid(axis="y", visible=False)
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel(f"delta of {shown.metric}, percentage points (95 % interval)")
+        entries = [key(SERIES[0], "o", "over the baseline")]
+        if any(place.images for place in places):
+            entries.append(key(SERIES[1], "s", "over the shuffled sibling"))
+        if any(row.control is not None for row, _ in versions):
+            entries.append(key(MUTED, "o", "control, over the baseline", filled=False))
+        legend(figure, entries)
+        return figure
+
+    def caption(self, shown: Shown) -> str:
+        """Say how to read the marks."""
+        return (
+            "Circles show the delta over the baseline, squares the delta over the shuffled "
+            "sibling. A gain is due to image content only if both intervals lie to the right of "
+            "zero. Hollow circles are controls: they should cover zero."
+        )

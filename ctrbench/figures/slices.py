@@ -1,0 +1,103 @@
+"""The delta over the baseline on every slice of the test period."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+from ctrbench.analysis.shown import Shown
+from ctrbench.analysis.table import Block
+from ctrbench.figures._base import Figure
+from ctrbench.figures._style import (
+    SERIES,
+    arm,
+    bar,
+    drawing,
+    label,
+    rows_and_columns,
+    zero,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+LINE, EDGE = 0.22, 0.85  # inches of one arm, and of title and axis
+
+
+class Slices(Figure):
+    """Small axes with one line per arm: the whole test period first, then one per slice."""
+
+    title = "Slices of the test period"
+    order = 30
+    tall = True
+
+    def lacks(self, shown: Shown) -> str:
+        """Say whether the file names no slice, or none has an interval."""
+        if not any(block.slice for block in shown.table.blocks):
+            return "The benchmark file names no slices."
+        return "" if len(_blocks(shown)) > 1 else "No slice has an interval."
+
+    def draw(self, shown: Shown) -> Drawing:
+        """Draw each slice on its own scale."""
+        blocks = _blocks(shown)
+        lines = [line for line in blocks[0].lines if line.row is not None and not line.control]
+        names = [
+            arm(line.row, column, 28)
+            for line in lines
+            if line.row is not None
+            for column in shown.table.columns
+        ]
+        down, across = rows_and_columns(len(blocks), 3 if max(map(len, names)) < 22 else 2)
+        figure = drawing(down * (EDGE + LINE * len(names)) + 0.2)
+        axes = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
+        for own, block in zip(axes, blocks, strict=False):
+            at = 0
+            for line in block.lines:
+                if line.row is None or line.control:
+                    continue
+                for entry in line.entries:
+                    if entry.inference is not None:
+                        bar(own, at, entry.inference, SERIES[0], "o")
+                    at += 1
+            zero(own)
+            title = block.title.split(", delta")[0].partition(" on ")[2]
+            own.set_title(_wrapped(title or "whole test period"), loc="left")
+            own.grid(axis="y", visible=False)
+            own.tick_params(axis="y", length=0)
+        for spare in axes[len(blocks) :]:
+            spare.set_visible(False)
+        axes[0].set_yticks(range(len(names)), names)
+        axes[0].set_ylim(len(names) - 0.5, -0.5)
+        figure.supxlabel(
+            f"delta of {shown.metric} over the baseline, pp (95 % interval)", fontsize=9
+        )
+        return figure
+
+    def caption(self, shown: Shown) -> str:
+        """Say which intervals are exploratory."""
+        return (
+            "Delta over the baseline on each slice, each on its own scale. Intervals of slices are "
+            "pointwise and exploratory."
+        )
+
+
+def _wrapped(title: str) -> str:
+    """At most two lines."""
+    return "\n".join(wrap(label(title, 44), 23)[:2])
+
+
+def _blocks(shown: Shown) -> list[Block]:
+    """The headline metric over the baseline, on the whole period and wherever it is defined."""
+    metric = shown.table.blocks[0].metric
+    return [
+        block
+        for block in shown.table.blocks
+        if block.metric == metric
+        and block.comparison == "baseline"
+        and any(
+            entry.inference
+            for line in block.lines
+            if line.row is not None and not line.control
+            for entry in line.entries
+        )
+    ]

@@ -1,0 +1,207 @@
+"""What a report page shows, gathered from the store and, where it is at hand, the data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ctrbench import embeddings, impressions
+from ctrbench.analysis.changed_users import ChangedUser, ChangedUsers, changed_users
+from ctrbench.analysis.matrices import Records
+from ctrbench.analysis.qualities import qualities
+from ctrbench.analysis.shown import Place, Shown, shown
+from ctrbench.codebooks import central_items, make_codebook
+from ctrbench.errors import DataError
+from ctrbench.page.thumbnails import Thumbnail, Thumbnails, open_thumbnails
+from ctrbench.plan import Matrix
+from ctrbench.quality import nearest
+from ctrbench.schema import Impressions
+from ctrbench.seeding import stream
+from ctrbench.workspace import Workspace
+
+VERSIONS = 4  # whose neighbours are shown side by side
+QUERIES, NEIGHBOURS = 6, 5
+CLUSTERS, MEMBERS = 6, 8
+CODES = 50  # of the codebook that is shown, where no mode has one
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """An item, and those that each version holds nearest."""
+
+    item: Thumbnail
+    nearest: Mapping[str, tuple[Thumbnail, ...]]  # by version
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """The largest clusters of a version, the most central items first."""
+
+    version: str
+    codes: int
+    rows: tuple[tuple[Thumbnail, ...], ...]
+
+
+@dataclass(frozen=True)
+class PicturedUser:
+    """A user whose ranking changed, and the pictures of the items."""
+
+    user: ChangedUser
+    history: tuple[Thumbnail, ...]
+    items: tuple[Thumbnail, ...]  # in the order of `user.items`
+
+
+@dataclass(frozen=True)
+class PicturedUsers:
+    """The users at both ends."""
+
+    found: ChangedUsers
+    improved: tuple[PicturedUser, ...]
+    fell: tuple[PicturedUser, ...]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Everything that needs the data set itself."""
+
+    notes: tuple[str, ...]  # sentences on what cannot be shown, and why
+    neighbours: tuple[Neighbours, ...] = ()
+    clusters: Clusters | None = None
+    users: PicturedUsers | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """The content of one report page."""
+
+    matrix: Matrix
+    records: Records
+    shown: Shown
+    pictures: Pictures
+
+
+def gather(
+    workspace: Workspace,
+    matrix: Matrix,
+    records: Records,
+    effect: float,
+    with_pictures: bool = True,
+) -> Page:
+    """Return what the page of a matrix shows; trains nothing.
+
+    Args:
+        workspace: that holds the results.
+        matrix: checked.
+        records: of its cells, as far as they are stored.
+        effect: > 0, a fraction; the smallest gain that matters.
+        with_pictures: whether neighbours, clusters and users are shown.
+
+    Raises:
+        DataError: no cell of the matrix is stored.
+        StoreError: what is stored is damaged.
+    """
+    known = qualities(workspace, matrix)
+    found = shown(workspace, matrix, records, effect, known)
+    if not with_pictures:
+        return Page(matrix, records, found, Pictures(("Pictures were not asked for.",)))
+    return Page(matrix, records, found, _pictures(workspace, matrix, records, found))
+
+
+def _pictures(workspace: Workspace, matrix: Matrix, records: Records, found: Shown) -> Pictures:
+    name = matrix.dataset.name
+    if name not in impressions.names(workspace):
+        return Pictures(("The data set is not in this workspace, so no items are shown.",))
+    manifest = impressions.read_manifest(workspace, name)
+    if manifest.content_hash != matrix.dataset.content_hash:
+        return Pictures(("The data set was imported again since, so no items are shown.",))
+    log = impressions.open_impressions(workspace, name)
+    thumbnails = open_thumbnails(workspace, manifest)
+    notes = [thumbnails.lacking] if thumbnails.lacking else []
+    chosen = _best(found)
+    users = None
+    if chosen is not None:
+        changed = changed_users(workspace, matrix, records, log, (chosen.row, chosen.column))
+        if changed is None:
+            notes.append("Predictions are not stored with these cells, so no users are shown.")
+        else:
+            users = _pictured(changed, thumbnails)
+    if thumbnails.lacking:
+        return Pictures(tuple(notes), users=users)
+    own = embeddings.names(workspace, name)
+    versions = [one for one in _versions(found) if one in own]
+    if not versions:
+        notes.append("The vectors are not in this workspace, so no neighbours are shown.")
+        return Pictures(tuple(notes), users=users)
+    neighbours = _neighbours(workspace, log, thumbnails, versions[:VERSIONS])
+    try:
+        clusters = _clusters(workspace, log, thumbnails, versions[0], found)
+    except DataError as error:  # too few vectors for a codebook
+        clusters = None
+        notes.append(f"No clusters are shown: {error}")
+    return Pictures(tuple(notes), neighbours, clusters, users)
+
+
+def _best(found: Shown) -> Place | None:
+    """The arm with the largest gain that is no control."""
+    judged = [one for one in found.places if one.row.control is None and one.gain is not None]
+    return max(judged, key=lambda one: one.gain.estimate if one.gain else 0.0, default=None)
+
+
+def _versions(found: Shown) -> list[str]:
+    """The versions, that of the best arm first, the others in the order of the table."""
+    best = _best(found)
+    names = [place.row.version for place in found.places]
+    return list(dict.fromkeys(([best.row.version] if best else []) + names))
+
+
+def _neighbours(
+    workspace: Workspace, log: Impressions, thumbnails: Thumbnails, versions: Sequence[str]
+) -> tuple[Neighbours, ...]:
+    """Items at random that all versions have, each with its nearest by every version."""
+    tables = {
+        name: embeddings.open_version(workspace, log.manifest.name, name) for name in versions
+    }
+    common = np.logical_and.reduce([np.asarray(one.has_vector) for one in tables.values()])
+    if thumbnails.pictures is not None:
+        common = common & thumbnails.pictures.usable
+    items = np.sort(stream(0, "page").permutation(np.flatnonzero(common))[:QUERIES])
+    if not len(items):
+        return ()
+    near = {name: nearest(table, items, NEIGHBOURS) for name, table in tables.items()}
+    return tuple(
+        Neighbours(
+            thumbnails.of([item])[0],
+            {
+                name: thumbnails.of(one for one in found[at] if one >= 0)
+                for name, found in near.items()
+            },
+        )
+        for at, item in enumerate(items.tolist())
+    )
+
+
+def _clusters(
+    workspace: Workspace, log: Impressions, thumbnails: Thumbnails, version: str, found: Shown
+) -> Clusters:
+    """Of the number of codes that a mode of the matrix has, fitted with seed 0."""
+    sizes = [getattr(column.settings, "codebook_size", None) for column in found.table.columns]
+    codes = next((size for size in sizes if isinstance(size, int)), CODES)
+    table = embeddings.open_version(workspace, log.manifest.name, version)
+    book = make_codebook(workspace, log, version, codes)
+    central = central_items(book, table, False, CLUSTERS, MEMBERS)
+    rows = tuple(thumbnails.of(item for item in row.tolist() if item >= 0) for row in central)
+    return Clusters(version, codes, rows)
+
+
+def _pictured(found: ChangedUsers, thumbnails: Thumbnails) -> PicturedUsers:
+    def pictured(users: tuple[ChangedUser, ...]) -> tuple[PicturedUser, ...]:
+        return tuple(
+            PicturedUser(
+                user, thumbnails.of(user.history), thumbnails.of(one.item for one in user.items)
+            )
+            for user in users
+        )
+
+    return PicturedUsers(found, pictured(found.improved), pictured(found.fell))

@@ -1,0 +1,95 @@
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from ctrbench.analysis.shown import Codes, Shown
+from ctrbench.errors import ConfigError, UnknownNameError
+from ctrbench.figures import check_drawable, figure, kinds, save, svg
+from ctrbench.quality import Quality
+from tests.analysis.finished import Told, inferred, shown
+
+MODES = ("vector", "sim_score", "cluster_id")
+
+
+def many(versions: int, name: str = "v{}") -> Shown:
+    """A matrix with every kind of content."""
+    told = {
+        name.format(at): {mode: Told(0.3 * (at % 4), 0.2, image=0.1) for mode in MODES}
+        for at in range(versions)
+    }
+    made = shown(told)
+    row = made.places[0].row
+    curve = tuple((size, inferred(0.1, 0.2)) for size in (50, 200))
+    quality = Quality(3.0, 0.1, 1.0, -2.0, 0.2, 0.1, 0.6, 0.55)
+    known = {place.row.version: quality for place in made.places}
+    return replace(made, codes=(Codes(row, "cluster_id", curve),), quality=known)
+
+
+@pytest.fixture(scope="module")
+def content() -> Shown:
+    return many(7)
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_every_kind_draws_the_same_bytes_twice(kind, content, tmp_path):
+    made = figure(kind)
+    assert made.lacks(content) == ""
+    assert made.title
+    assert made.caption(content)
+    for ending in ("png", "svg", "pdf"):
+        paths = [tmp_path / f"{number}.{ending}" for number in (1, 2)]
+        for path in paths:
+            save(made, content, path)
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+    with Image.open(tmp_path / "1.png") as picture:
+        assert picture.width > 500
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_inside_a_page_colours_are_variables_and_ids_unique(kind, content):
+    text = svg(figure(kind), content, f"own-{kind}")
+    ElementTree.fromstring(text)  # well-formed
+    assert "var(--text)" in text
+    assert not re.search("#[0-9a-f]{6}", text)
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert all(one.startswith(f"own-{kind}-") for one in ids)
+    assert "<style" not in text
+    assert "<text" in text
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_nothing_stored_is_said_in_a_sentence(kind):
+    empty = replace(shown({"v7": {"vector": None}}), costs=(), health=())
+    assert figure(kind).lacks(empty).endswith(".")
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_names_of_any_kind_are_text(kind):
+    made = many(1, "<script>$x$ ]]>\x1b[31m\n漢" + "x" * 200 + "{}")
+    text = svg(figure(kind), made, "own")
+    ElementTree.fromstring(text)
+    assert "<script" not in text
+    assert "\x1b" not in text
+
+
+def test_no_colour_suggests_an_effect_that_is_not_decided():
+    text = svg(figure("heatmap"), shown({"v7": {"vector": Told(0.19, half=0.2)}}), "own")
+    assert set(re.findall(r"--scale-\d", text)) == {"--scale-3"}
+    text = svg(figure("heatmap"), shown({"v7": {"vector": Told(0.21, half=0.2)}}), "own")
+    assert "--scale-6" in text
+
+
+def test_a_line_of_the_forest_for_each_of_two_hundred_arms():
+    text = svg(figure("forest"), many(67), "own")
+    assert len(re.findall("v[0-9]+ / ", text)) == 201
+
+
+def test_other_endings_and_kinds_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"\.png"):
+        check_drawable(tmp_path / "x.gif")
+    with pytest.raises(UnknownNameError, match="forest"):
+        figure("forrest")
