@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import product
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from ctrbench.errors import ConfigError
+from ctrbench.errors import ConfigError, unknown_name
 from ctrbench.injection import BASELINE, Injection, load_mode, mode_names
+from ctrbench.metrics import judged
 from ctrbench.schema import Cell, Control, DatasetManifest, Frozen, VersionManifest
 from ctrbench.settings import (
     BatchSize,
@@ -108,6 +109,16 @@ def _effect(text: str) -> str:
 Effect = Annotated[Points, AfterValidator(_effect)]
 
 
+def _judged(name: str) -> str:
+    known = [metric.name for metric in judged()]
+    if name not in known:
+        raise ValueError(unknown_name("metric that tables judge", name, known))
+    return name
+
+
+Headline = Annotated[str, AfterValidator(_judged)]  # gauc
+
+
 def _spanned(value: Any) -> Any:
     """Expand lists into a grid: `{epochs: [1, 2]}` -> `[{epochs: 1}, {epochs: 2}]`."""
     if not isinstance(value, dict):
@@ -168,7 +179,7 @@ class BenchmarkFile(Frozen):
     versions: MatrixVersions  # `all`: every version of the data set
     modes: Modes  # `all`: every mode; a list of names: with their default settings
     seeds: MatrixSeeds  # a number: that many, from 0 on
-    headline: Literal["gauc", "auc"] = "gauc"  # the metric of verdicts, first in tables
+    headline: Headline = "gauc"  # the metric of verdicts, first in tables
     margin: Points = "0.05pp"  # the largest acceptable loss
     effect: Effect | None = None  # the smallest effect of interest; tables compare the MDE with it
     repeat_baseline: bool = True  # A/A: train the first seed's baseline twice; they must be equal

@@ -5,6 +5,7 @@ This module does not import torch, so that checking a benchmark file takes a fra
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -231,20 +232,37 @@ class Cell(Frozen):
         return f"{self.dataset} / {self.version_label} / {self.mode} / seed {self.seed}{again}"
 
 
-class Metrics(Frozen):
-    """Quality of one set of predictions; None if a metric is undefined (one class only)."""
+class Metrics(BaseModel):
+    """Quality of one set of predictions: counts, and the values of metrics by their names."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    # by metric; None where it is not defined
+    __pydantic_extra__: dict[str, float | None]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     impressions: int
     clicks: int
     users: int
     evaluable_users: int  # users with both classes in one evaluation group
     evaluable_impressions: int
-    auc: float | None
-    gauc: float | None  # weighted by impressions
-    gauc_clicks: float | None
-    gauc_users: float | None
-    log_loss: float | None
-    predicted_over_observed: float | None  # mean p_click / CTR; 1 is calibrated
+
+    @classmethod
+    def of(cls, values: Mapping[str, float | None], **counts: int) -> Metrics:
+        """Return metrics with these values.
+
+        Args:
+            values: By metric; None where it is not defined.
+            **counts: The fields.
+        """
+        return cls.model_validate({**counts, **values})
+
+    @property
+    def values(self) -> dict[str, float | None]:
+        """The stored metrics by name; None where one is not defined."""
+        return dict(self.__pydantic_extra__)
+
+    def value(self, metric: str) -> float | None:
+        """Return a metric; None where it is not stored or not defined."""
+        return self.__pydantic_extra__.get(metric)
 
 
 class CurvePoint(Frozen):

@@ -362,7 +362,7 @@ def _complete(record: CellRecord, path: Path) -> CellRecord:
             "file, or delete it and run the matrix again."
         )
     measured = (record.metrics, record.slices, record.probes)
-    numbers = (vars(metrics).values() for part in measured for metrics in part.values())
+    numbers = (metrics.values.values() for part in measured for metrics in part.values())
     if any(isinstance(n, float) and not math.isfinite(n) for own in numbers for n in own):
         raise StoreError(
             f"{path} has a metric that is not finite, which ctrbench never writes. Restore it, or "

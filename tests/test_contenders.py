@@ -1,5 +1,6 @@
 """One contender of every kind, in a package of its own: listed, validated and run."""
 
+import json
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from ctrbench.cli.main import app
 from ctrbench.embeddings.derivations import configured as derivation
 from ctrbench.errors import ConfigError, UnknownNameError
 from ctrbench.pretraining.encoders import configured as encoder
+from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 from tests.benchmark import write
 
@@ -118,6 +120,27 @@ FILES = {
 
                 return nn.Sequential(nn.Flatten(), nn.Linear(3 * self.size**2, width))
         """,
+    ("ctrbench.metrics", "clicks_first"): """
+        import numpy as np
+
+        from ctrbench.metrics import Influence, Metric
+
+        class Contender(Metric):
+            title = "share of clicks in the upper half"
+            unit = "pp"
+            judged = True
+            items_each = 1
+
+            def value(self, scored):
+                return self.influence(scored).value
+
+            def influence(self, scored):
+                upper = (scored.p_click > np.median(scored.p_click)) & scored.click
+                value = upper.sum() / scored.clicks
+                moved = np.where(scored.click, upper - value, 0.0) / scored.clicks
+                per_user = np.bincount(scored.user, moved, scored.users)
+                return Influence(float(value), per_user, float(scored.users))
+        """,
     ("ctrbench.reports", "count"): """
         from ctrbench.reports import Report
 
@@ -181,6 +204,20 @@ def test_mode_model_control_and_report_run_in_a_matrix(run, workspace):
     assert "3 cells: 0 stored, 3 to train." in run("plan", file)
     assert run("run", file, "--format", "count").endswith("rendered taste\n")
     assert "3 cells: 3 done, 0 failed, 0 missing." in run("status", file)
+
+
+def test_metric_is_computed_stored_and_shown(run, workspace):
+    file = write(workspace.home, BENCHMARK + "headline: clicks_first\n")
+    run("run", file)
+    table = json.loads(run("tables", file, "--format", "json"))
+    rows = [row for row in table["rows"] if row["metric"] == "clicks_first"]
+    judged = [row for row in rows if row["comparison"] == "baseline" and row["row"] != "Baseline"]
+    assert judged
+    assert all(row["low_pp"] <= row["delta_pp"] <= row["high_pp"] for row in judged)
+    store = Store(workspace)
+    for record in store.records("taste"):
+        assert 0 < record.metrics["test"].value("clicks_first") < 1
+        assert "test/clicks_first" in store.influence(record.cell)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ FOLDERS = [
     "reports",
     "figures",
     "controls",
+    "metrics",
     "models",
     "pretraining.methods",
     "pretraining.encoders",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctrbench.stats.influence import PAIR_BUCKETS, pair_buckets, worth_of
+from ctrbench.metrics import PAIR_BUCKETS, pair_buckets, worth_of
 
 POPULARITY = 0.8  # exponent of the law by which items are shown
 
@@ -118,7 +118,7 @@ def draw_arm(
 
 
 def measure(log: Log, p: np.ndarray) -> dict[str, Measured]:
-    """AUC and GAUC of S models: ctrbench.stats.influences, fast for users of one size.
+    """AUC and GAUC of S models: ctrbench.metrics.influences, fast for users of one size.
 
     Args:
         log: of U users with n impressions each.
@@ -183,7 +183,7 @@ def _with_items(
 
 
 def _leverage(part: np.ndarray, users: int | None = None) -> np.ndarray:
-    """As in ctrbench.stats.influence."""
+    """As in ctrbench.metrics."""
     count = np.count_nonzero(part) if users is None else users
     free = 1 - 2 * part + np.sum(np.square(part))
     return np.sqrt((count - 1) / count / np.where(part < 1, free, 1.0))

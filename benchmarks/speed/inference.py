@@ -20,9 +20,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from watching import load
 
-from ctrbench.runner.measure import WITH_ITEMS
+from ctrbench.metrics import find, influences, judged, with_influence
 from ctrbench.seeding import stream
-from ctrbench.stats import METRICS, Measured, infer, influences, pair
+from ctrbench.stats import Measured, infer, pair
 
 TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_inference.md"
 HEAD = (
@@ -88,7 +88,7 @@ def _influences(place: tuple[int, int]) -> dict[str, float]:
     score = (1 + 0.02 * (cell % 2)) * logit + noise
     found = influences(click, 1 / (1 + np.exp(-score)), user, item_id=item)
     short = {name: one.per_user.astype(np.float32) for name, one in found.items()}
-    for name in WITH_ITEMS:
+    for name in (metric.name for metric in judged()):
         items = found[name].items
         if items is not None:
             short[f"{name}/items"] = items.per_item.astype(np.float32)
@@ -102,14 +102,14 @@ def _judge(
 ) -> int:
     """How many GAUC intervals of the family leave zero out; every metric is judged."""
     told = 0
-    for metric in METRICS:
+    for metric in (one.name for one in with_influence()):
         arms = []
         for cell in range(cells + 1):
             moved, items, pairs = {}, {}, {}
             for seed in range(seeds):
                 with np.load(folder / f"{cell}-{seed}.npz") as arrays:
                     moved[seed] = arrays[metric].astype(np.float64)
-                    if metric in WITH_ITEMS:
+                    if find(metric).judged:
                         items[seed] = arrays[f"{metric}/items"].astype(np.float64)
                         pairs[seed] = arrays[f"{metric}/pairs"].astype(np.float64)
             of_cell = {seed: values[cell, seed][metric] for seed in range(seeds)}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ctrbench.analysis.table import Block, ComparisonTable
+from ctrbench.metrics import find
 from ctrbench.plan import Column, Row
 from ctrbench.stats import Inference, need
 from ctrbench.stats.power import Need
@@ -180,7 +181,7 @@ def answer(table: ComparisonTable, margin: float, effect: float) -> Answer:
         shared = any(one is not None and one.low > 0 for one in of_siblings)
         kind = _kind(entry, image, shared, margin)
         found.append(Finding(row, column, kind, entry, image))
-    metric = table.blocks[0].metric.upper()
+    metric = find(table.blocks[0].metric).title
     return _finished(metric, tuple(found), missing, effect, family)
 
 

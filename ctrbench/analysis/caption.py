@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 from typing import Any
 
+from ctrbench import metrics
 from ctrbench.analysis.comparison import Arm, Arms, TablePlan
 from ctrbench.schema import DatasetManifest, Metrics
 
@@ -20,12 +21,6 @@ GIVEN = "Histories are given by the data set."
 CALIBRATION = {  # by whether the log has sample weights
     False: "Calibration is relative to the log, which cannot show if non-clicks were left out.",
     True: "Calibration is relative to the log with its sample weights.",
-}
-NAMES = {
-    "gauc": "GAUC",
-    "auc": "AUC",
-    "log_loss": "log loss",
-    "predicted_over_observed": "predicted over observed CTR",
 }
 
 
@@ -70,13 +65,13 @@ def caption(plan: TablePlan, arms: Arms, family: int, with_items: bool) -> tuple
 def test_metrics(arms: Arms) -> Metrics | None:
     """Test metrics of any finished cell, the baseline's first: its counts hold for all."""
     found = (record.metrics.get("test") for arm in arms.all for record in arm.done.values())
-    return next((metrics for metrics in found if metrics is not None), None)
+    return next((one for one in found if one is not None), None)
 
 
 def mean_metric(arm: Arm, name: str) -> float | None:
     """Mean over seeds of a test metric; None if no finished cell has it."""
     tests = [record.metrics.get("test") for record in arm.done.values()]
-    values = [getattr(metrics, name) for metrics in tests if metrics is not None]
+    values = [one.value(name) for one in tests if one is not None]
     defined = [value for value in values if value is not None]
     return fmean(defined) if defined else None
 
@@ -129,7 +124,14 @@ def repeat_differences(plan: TablePlan, arms: Arms) -> dict[str, float]:
     if first is None or again is None or again.status != "done":
         return {}
     one, other = again.metrics["test"], first.metrics["test"]
-    return {name: (getattr(one, name) or 0.0) - (getattr(other, name) or 0.0) for name in NAMES}
+    names = [metric.name for metric in _shown(plan)]
+    return {name: (one.value(name) or 0.0) - (other.value(name) or 0.0) for name in names}
+
+
+def _shown(plan: TablePlan) -> list[metrics.Metric]:
+    """The judged metrics, the headline first, then those that captions describe."""
+    described = (metric for metric in metrics.every() if metric.described)
+    return [*map(metrics.find, plan.metrics), *described]
 
 
 def _repeated(plan: TablePlan, arms: Arms) -> str:
@@ -154,13 +156,13 @@ def _periods(data: DatasetManifest) -> str:
 
 
 def _test_users(arms: Arms) -> str:
-    metrics = test_metrics(arms)
-    if metrics is None:
+    test = test_metrics(arms)
+    if test is None:
         return "No cell has finished yet."
-    share = metrics.evaluable_impressions / max(metrics.impressions, 1)
+    share = test.evaluable_impressions / max(test.impressions, 1)
     return (
-        f"Test: {metrics.impressions:,} impressions of {metrics.users:,} users; "
-        f"{metrics.evaluable_users:,} evaluable users, with both a click and a non-click, "
+        f"Test: {test.impressions:,} impressions of {test.users:,} users; "
+        f"{test.evaluable_users:,} evaluable users, with both a click and a non-click, "
         f"carry GAUC on {100 * share:.1f} % of the impressions."
     )
 
@@ -219,9 +221,8 @@ def _warmed(training: dict[str, Any]) -> str:
 
 
 def _baseline(plan: TablePlan, baseline: Arm) -> str:
-    names = (*plan.metrics, "log_loss", "predicted_over_observed")
-    means = {name: mean_metric(baseline, name) for name in names}
-    listed = [f"{NAMES[name]} {mean:.4f}" for name, mean in means.items() if mean is not None]
+    means = {one.title: mean_metric(baseline, one.name) for one in _shown(plan)}
+    listed = [f"{title} {mean:.4f}" for title, mean in means.items() if mean is not None]
     seeds = len(baseline.done)
     over = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
     return f"{baseline.label} ({over}): {', '.join(listed)}." if listed else ""
@@ -230,6 +231,6 @@ def _baseline(plan: TablePlan, baseline: Arm) -> str:
 def _reference(plan: TablePlan) -> str:
     if plan.reference is None:
         return ""
-    values = [(name, getattr(plan.reference, name)) for name in plan.metrics]
-    listed = [f"{NAMES[name]} {value:.4f}" for name, value in values if value is not None]
+    values = [(metrics.find(name).title, plan.reference.value(name)) for name in plan.metrics]
+    listed = [f"{title} {value:.4f}" for title, value in values if value is not None]
     return f"Reference, {REFERENCE}: {', '.join(listed)}." if listed else ""

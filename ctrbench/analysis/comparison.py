@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
+from ctrbench import controls, metrics
 from ctrbench.plan import Column, Row
 from ctrbench.schema import CellRecord, DatasetManifest, Metrics
 from ctrbench.slices import Slice
-
-Metric = Literal["gauc", "auc"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class TablePlan:
     """A matrix as its table shows it; cells by hash, whether they were run or not."""
 
     dataset: DatasetManifest
-    headline: Metric
+    headline: str  # name of a judged metric
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     seeds: tuple[int, ...]
@@ -65,17 +63,18 @@ class TablePlan:
             if row.control is None
             and other.version == row.version
             and other.control is not None
-            and other.control.kind == "shuffled"
+            and controls.is_sibling(other.control)
         ]
 
     @property
-    def metrics(self) -> tuple[Metric, Metric]:
-        """Both metrics, the headline first."""
-        return ("gauc", "auc") if self.headline == "gauc" else ("auc", "gauc")
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the judged metrics, the headline first."""
+        others = (one.name for one in metrics.judged() if one.name != self.headline)
+        return (self.headline, *others)
 
     @property
     def measures(self) -> list[Measure]:
-        """What the table shows: both metrics, then the headline on every slice."""
+        """What the table shows: all judged metrics, then the headline on every slice."""
         whole = [Measure(metric) for metric in self.metrics]
         return whole + [Measure(self.headline, slice_) for slice_ in self.slices]
 
@@ -84,8 +83,13 @@ class TablePlan:
 class Measure:
     """One number of a record: a metric on the test period or on a slice of it."""
 
-    metric: Metric
+    metric: str  # name of a judged metric
     slice: Slice | None = None
+
+    @property
+    def of(self) -> metrics.Metric:
+        """Return the metric."""
+        return metrics.find(self.metric)
 
     @property
     def key(self) -> str:
@@ -95,7 +99,7 @@ class Measure:
     @property
     def title(self) -> str:
         """The measure for people."""
-        return self.metric.upper() + (f" on {self.slice.title}" if self.slice else "")
+        return self.of.title + (f" on {self.slice.title}" if self.slice else "")
 
     def metrics(self, record: CellRecord) -> Metrics | None:
         """The metrics that hold the measure; None if the record has none for this slice."""
@@ -103,10 +107,8 @@ class Measure:
 
     def value(self, record: CellRecord) -> float | None:
         """The number; None where it is not stored or not defined."""
-        metrics = self.metrics(record)
-        if metrics is None:
-            return None
-        return metrics.gauc if self.metric == "gauc" else metrics.auc
+        stored = self.metrics(record)
+        return None if stored is None else stored.value(self.metric)
 
 
 @dataclass(frozen=True, eq=False)

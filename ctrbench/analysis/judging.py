@@ -9,7 +9,7 @@ from statistics import fmean
 
 from ctrbench.analysis.comparison import Arm, Arms, Comparison, Measure, TablePlan
 from ctrbench.analysis.measured import Influences, measured
-from ctrbench.analysis.probes import CHANCE, Probes, probe
+from ctrbench.analysis.probes import Probes, probe
 from ctrbench.stats import (
     Contrast,
     Delta,
@@ -103,7 +103,7 @@ def deltas(plan: TablePlan, arms: Arms) -> dict[tuple[Comparison, Measure], Delt
 
 
 def below_chance(plan: TablePlan, arms: Arms) -> tuple[tuple[Arm, Measure, float], ...]:
-    """Return baselines whose mean over seeds lies below one half on a measure, with that mean.
+    """Return baselines whose mean over seeds lies below chance on a measure, with that mean.
 
     A model that ranks worse than chance is wrong by construction, and anything that dilutes it
     gains: no comparison on such a measure gets an interval or a verdict.
@@ -116,7 +116,8 @@ def below_chance(plan: TablePlan, arms: Arms) -> tuple[tuple[Arm, Measure, float
     for arm in arms.baselines.values():
         for measure in plan.measures:
             values = arm.values(measure).values()
-            if values and fmean(values) < CHANCE:
+            chance = measure.of.chance
+            if values and chance is not None and fmean(values) < chance:
                 found.append((arm, measure, fmean(values)))
     return tuple(found)
 
@@ -127,7 +128,7 @@ def _shares(
     """What part of the attainable gain each arm captures, where the truth is known."""
     found = {}
     for measure in map(Measure, plan.metrics):
-        value = getattr(plan.ceiling, measure.metric, None)
+        value = plan.ceiling and plan.ceiling.value(measure.metric)
         moved = influences.get(CEILING, {}).get(measure.key)
         if value is None or moved is None:
             continue
@@ -139,7 +140,7 @@ def _shares(
             if model is None:
                 continue
             stored = (float(value), influences[CEILING])
-            truth = measured(CEILING, measure.key, dict.fromkeys(model.seeds, stored))
+            truth = measured(CEILING, measure.key, dict.fromkeys(model.seeds, stored), measure.of)
             ceiling = pair(truth, _measured(baseline, measure, influences))
             share = None if ceiling is None else share_of_attainable(model, ceiling)
             if share is not None:
@@ -169,4 +170,5 @@ def _measured(arm: Arm, measure: Measure, influences: Influences) -> Measured:
             seed: (value, influences.get(arm.hashes[seed], {}))
             for seed, value in arm.values(measure).items()
         },
+        measure.of,
     )

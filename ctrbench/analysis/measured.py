@@ -7,13 +7,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ctrbench.metrics import Metric
 from ctrbench.stats import Measured
 
 Influences = Mapping[str, Mapping[str, np.ndarray]]  # cell hash -> measure's key -> (G,)
 
 
 def measured(
-    name: str, key: str, seeds: Mapping[int, tuple[float, Mapping[str, np.ndarray]]]
+    name: str,
+    key: str,
+    seeds: Mapping[int, tuple[float, Mapping[str, np.ndarray]]],
+    metric: Metric,
 ) -> Measured:
     """A measure of an arm as it is stored.
 
@@ -22,6 +26,7 @@ def measured(
         key: of the measure, see `Measure.key`.
         seeds: the value of each, and all that `Store.influence` holds of it; seeds that it lacks
             the measure for are left out.
+        metric: of the measure.
     """
     known = {seed: stored for seed, (_, stored) in seeds.items() if key in stored}
     parts = {
@@ -40,6 +45,7 @@ def measured(
         parts["items"],
         parts["pairs"],
         _least(known, f"{key}/items_worth"),
+        metric.items_each,
     )
 
 

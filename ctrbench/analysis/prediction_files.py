@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctrbench.errors import ConfigError, DataError, raise_all, unknown_name
-from ctrbench.metrics import evaluate, tied_pairs
+from ctrbench.metrics import evaluate, find, tied_pairs
 from ctrbench.schema import Metrics
 from ctrbench.stats import Inference, compare_predictions
 
@@ -78,7 +78,7 @@ def compare_files(
     Args:
         a: the file.
         b: what it is set against.
-        metric: as in `ctrbench.stats.METRICS`.
+        metric: one of `ctrbench.metrics.with_influence()`, by name.
         scores: let p_click be any numbers, of which only the order counts.
         ignore: columns that are left aside.
 
@@ -87,8 +87,9 @@ def compare_files(
             probabilities.
         DataError: the files are not of the same impressions, or predictions will not do.
     """
-    if scores and metric == "log_loss":
-        raise ConfigError("log_loss needs probabilities: --scores is for auc and gauc.")
+    judged_by = find(metric)
+    if scores and judged_by.needs_probabilities:
+        raise ConfigError(f"{metric} needs probabilities: --scores is for metrics of the order.")
     one, other = (read_predictions(Path(name), scores, ignore) for name in (a, b))
     matched = "impression_id" in one.ids and "impression_id" in other.ids
     problems = []
@@ -113,9 +114,9 @@ def compare_files(
     counts, others = (
         [evaluate(one.click, p, user, one.weight, group) for p in arm] for arm in (ours, theirs)
     )
-    within = None if metric in ("auc", "log_loss") else (user if group is None else group)
+    within = (user if group is None else group) if judged_by.within_groups else None
     ties = [fmean(tied_pairs(one.click, p, within) for p in arm) for arm in (ours, theirs)]
-    value, reference = (fmean(getattr(m, metric) for m in arm) for arm in (counts, others))
+    value, reference = (fmean(m.value(metric) or 0.0 for m in arm) for arm in (counts, others))
     return ComparedFiles(found, counts[0], value, reference, (ties[0], ties[1]), matched)
 
 
@@ -196,7 +197,7 @@ def _rules(table: Table, ids: dict[str, Kind], scores: bool) -> list[Rule]:
                 rules.append(Rule(name, f"isnan(TRY_CAST({name} AS DOUBLE))", "are NaN"))
     value = number(table, "p_click")
     if not scores:
-        cure = "give probabilities; auc and gauc take any scores with --scores"
+        cure = "give probabilities; metrics of the order take any scores with --scores"
         rules.append(Rule("p_click", f"NOT {value} BETWEEN 0 AND 1", "lie outside [0, 1]", cure))
     if "weight" in table.types:
         rules.append(Rule("weight", f"{number(table, 'weight')} <= 0", "are not above 0"))

@@ -9,13 +9,13 @@ from statistics import fmean
 
 from ctrbench.analysis.comparison import Arm, Arms, Measure, TablePlan
 from ctrbench.analysis.measured import Influences, measured
+from ctrbench.metrics import Metric, judged
 from ctrbench.schema import NOISES, PERMUTED, CellRecord, noise_probe
 from ctrbench.slices import Slice
 from ctrbench.stats import Inference, infer, pair, standard_error
 from ctrbench.stats.contrast import Measured, user_variance
 
 SURELY = 0.001  # chance of a false alarm in a table: arms share their users and their draws
-CHANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class PermutedFinding:
 
     arm: Arm
     measure: Measure
-    gauc: float  # mean over seeds
+    value: float  # mean over seeds of a metric within evaluation groups
     standard_error: float  # of one seed: the seeds share their users
 
 
@@ -57,13 +57,20 @@ class Probes:
 
         limit = -float(ndtri(SURELY / 2 / max(len(self.permuted), 1)))
         return [
-            one for one in self.permuted if abs(one.gauc - CHANCE) > limit * one.standard_error > 0
+            one
+            for one in self.permuted
+            if abs(one.value - (one.measure.of.chance or 0.0)) > limit * one.standard_error > 0
         ]
 
 
 def probe(plan: TablePlan, arms: Arms, influences: Influences) -> Probes:
     """Gather what every stored cell was probed with."""
     return Probes(tuple(_noise(plan, arms, influences)), tuple(_permuted(plan, arms, influences)))
+
+
+def ranked_within() -> list[Metric]:
+    """Return the judged metrics that compare impressions of one evaluation group only."""
+    return [one for one in judged() if one.within_groups and one.chance is not None]
 
 
 def _noise(plan: TablePlan, arms: Arms, influences: Influences) -> Iterator[NoiseFinding]:
@@ -88,20 +95,20 @@ def _measured(arm: Arm, measure: Measure, probed: str, influences: Influences) -
         for seed, record in arm.done.items()
         if (value := _value(record, measure, probed)) is not None
     }
-    return measured(arm.label, f"{probed}{measure.key}", found)
+    return measured(arm.label, f"{probed}{measure.key}", found, measure.of)
 
 
 def _value(record: CellRecord, measure: Measure, probed: str) -> float | None:
     if not probed:
         return measure.value(record)
     metrics = record.probes.get(f"{probed}{measure.key.rpartition('/')[0]}")
-    return None if metrics is None else getattr(metrics, measure.metric)
+    return None if metrics is None else metrics.value(measure.metric)
 
 
 def _permuted(plan: TablePlan, arms: Arms, influences: Influences) -> Iterator[PermutedFinding]:
     slices: tuple[Slice | None, ...] = (None, *plan.slices)
     for arm in arms.all:
-        for measure in (Measure("gauc", slice_) for slice_ in slices):
+        for measure in (Measure(one.name, part) for one in ranked_within() for part in slices):
             found = _measured(arm, measure, f"{PERMUTED}/", influences)
             if found.values:
                 errors = [standard_error(moved) for moved in found.influence.values()]

@@ -13,7 +13,6 @@ from ctrbench.analysis.comparison import (
     Arms,
     Comparison,
     Measure,
-    Metric,
     TablePlan,
     gather,
 )
@@ -83,7 +82,7 @@ class Block:
 
     title: str
     detail: str  # absolute value of the baseline and the impressions behind it; may be empty
-    metric: Metric
+    metric: str
     slice: str  # key; empty: the whole test period
     comparison: Literal["baseline", "shuffled", "attainable"]
     lines: tuple[Line, ...]
@@ -182,7 +181,7 @@ class _Builder:
 
     def shares(self, measure: Measure) -> Iterator[Block]:
         """What part of the attainable gain each cell captures, where the truth is known."""
-        ceiling = getattr(self.plan.ceiling, measure.metric, None)
+        ceiling = self.plan.ceiling and self.plan.ceiling.value(measure.metric)
         if ceiling is None:
             return
         lines = [
@@ -287,8 +286,7 @@ def _limits(
     elif arm.values(measure):
         yield "Run, but what it is set against has no finished cell of the same seed."
     elif any(measure.metrics(record) for record in arm.done.values()):
-        who = "no user has" if measure.metric == "gauc" else "there are not"
-        yield f"{measure.title} is not defined: {who} both a click and a non-click."
+        yield f"{measure.title} is not defined: {measure.of.requires}."
     else:
         yield f"{measure.title} is not among the stored metrics of {arm.label}."
 

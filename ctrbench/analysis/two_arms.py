@@ -12,14 +12,13 @@ from ctrbench.analysis.prediction_files import ComparedFiles, compare_files
 from ctrbench.errors import ConfigError, DataError, UnknownNameError
 from ctrbench.identity import canonical_json
 from ctrbench.injection import BASELINE
+from ctrbench.metrics import find
 from ctrbench.plan import Matrix
 from ctrbench.schema import Cell, CellRecord, Metrics
 from ctrbench.stats import Inference, Measured, infer, pair
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
-LESS_IS_BETTER = ("log_loss",)
-CHANCE = 0.5
 SAME = ("data_hash", "protocol")  # without which two arms cannot be compared
 CONDITIONS = ("model", "training")  # in which two arms must not differ unless it is asked for
 
@@ -54,12 +53,13 @@ class Compared:
     @property
     def less_is_better(self) -> bool:
         """Whether the sign of the difference was reversed."""
-        return self.metric in LESS_IS_BETTER
+        return find(self.metric).less_is_better
 
     @property
     def below_chance(self) -> bool:
         """Whether B ranks worse than chance, and so is no reference for a verdict."""
-        return not self.less_is_better and self.reference < CHANCE
+        chance = find(self.metric).chance
+        return chance is not None and self.reference < chance
 
 
 def matrix_cells(matrix: Matrix, name: str) -> list[Cell]:
@@ -129,7 +129,7 @@ def compare_arms(
         workspace: that holds the results.
         ours: the arm that may be shipped.
         theirs: what it is compared with.
-        metric: one of `ctrbench.stats.METRICS`.
+        metric: one of `ctrbench.metrics.with_influence()`, by name.
         any_settings: compare arms of unlike model or training settings as well.
 
     Raises:
@@ -154,7 +154,7 @@ def compare_arms(
     contrast = pair(sides[0], sides[1])
     if contrast is None:
         raise DataError(_why_not((ours, theirs), sides, metric))
-    if metric in LESS_IS_BETTER:
+    if find(metric).less_is_better:
         contrast = contrast.reversed()
     (inference,) = infer([contrast])
     if math.isnan(inference.low):
@@ -172,7 +172,7 @@ def compare_predictions(
     Args:
         a: the file of the arm that may be shipped.
         b: that of the arm it is compared with.
-        metric: one of `ctrbench.stats.METRICS`.
+        metric: one of `ctrbench.metrics.with_influence()`, by name.
         scores: predictions are any scores, of which only the order counts.
         ignore: columns of the files that are left aside.
 
@@ -182,7 +182,7 @@ def compare_predictions(
         DataError: the files are not of the same impressions, or hold invalid predictions.
     """
     found = compare_files(a, b, metric, scores, ignore)
-    turned = metric in LESS_IS_BETTER
+    turned = find(metric).less_is_better
     inference = found.inference.reversed() if turned else found.inference
     return Compared(a, b, metric, found.counts, inference, (), found.value, found.reference, found)
 
@@ -288,7 +288,7 @@ def _data_differences(workspace: Workspace, one: Cell, other: Cell) -> list[str]
 
 
 def _measured(store: Store, arm: StoredArm, metric: str) -> Measured:
-    values = {seed: getattr(record.metrics["test"], metric) for seed, record in arm.seeds.items()}
+    values = {seed: record.metrics["test"].value(metric) for seed, record in arm.seeds.items()}
     return measured(
         arm.name,
         f"test/{metric}",
@@ -297,15 +297,16 @@ def _measured(store: Store, arm: StoredArm, metric: str) -> Measured:
             for seed, value in values.items()
             if value is not None
         },
+        find(metric),
     )
 
 
 def _why_not(arms: Sequence[StoredArm], sides: Sequence[Measured], metric: str) -> str:
     for arm, side in zip(arms, sides, strict=True):
         if not side.influence and all(
-            getattr(r.metrics["test"], metric) is None for r in arm.seeds.values()
+            r.metrics["test"].value(metric) is None for r in arm.seeds.values()
         ):
-            return f"{metric} of {arm.name} is not defined: no user has a click and a non-click."
+            return f"{metric} of {arm.name} is not defined: {find(metric).requires}."
         if not side.influence:
             return f"{arm.name} has no influence values and no predictions to make them from."
     a, b = (f"{arm.name} (seeds {', '.join(map(str, sorted(arm.seeds)))})" for arm in arms)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from ctrbench.analysis.caption import NAMES
 from ctrbench.analysis.comparison import Arms, Comparison, Measure, TablePlan
 from ctrbench.analysis.judging import Judged
 from ctrbench.stats import Inference
@@ -38,7 +37,8 @@ class Verdicts:
 
 def verdicts(plan: TablePlan, arms: Arms, judged: Judged) -> Verdicts | None:
     """The headline's verdicts; None if nothing could be judged."""
-    headline, metric = Measure(plan.headline), NAMES[plan.headline]
+    headline = Measure(plan.headline)
+    metric = headline.title
     lines = []
     for comparison in arms.comparisons:
         inference = judged.get(comparison, headline)

@@ -6,16 +6,17 @@ import math
 from collections.abc import Callable, Iterator
 from statistics import fmean
 
-from ctrbench.analysis.caption import NAMES, REFERENCE, mean_metric, repeat_differences
+from ctrbench import metrics
+from ctrbench.analysis.caption import REFERENCE, mean_metric, repeat_differences
 from ctrbench.analysis.comparison import Arm, Arms, Measure, TablePlan
 from ctrbench.analysis.judging import Judged
 from ctrbench.settings import TrainingSettings
 from ctrbench.stats import FEWEST_ITEMS, FEWEST_USERS, FEWEST_WORTH, Inference
 
 LOWEST_COVERAGE = 0.5  # of what the model sees: targets and history slots
-CALIBRATED = (0.8, 1.25)  # predicted over observed CTR
 LARGE_GAIN = 0.02  # the largest gain that published image embeddings had is 0.016
 BETTER_THAN_TRAINING = 0.02  # more of AUC gained on test than on impressions not yet learned
+OF_CURVES = "auc"  # the metric that learning curves hold
 CURVE_TAIL = 5  # points, a quarter of an epoch
 LEVEL = 0.05
 MOST_NAMED = 5  # arms in one warning
@@ -45,7 +46,7 @@ def warnings(plan: TablePlan, arms: Arms, judged: Judged) -> tuple[str, ...]:
         _wide(plan, arms, judged),
         _few_seeds(plan, arms, judged),
         *_leaks(plan, arms, judged),
-        _calibration(arms),
+        *_unacceptable(arms),
     ]
     return tuple(line for line in found if line)
 
@@ -68,7 +69,7 @@ def _probes(judged: Judged) -> Iterator[str]:
     ranked = judged.probes.ranked
     if ranked:
         told = ", ".join(
-            f"{one.arm.label} {one.gauc:.4f} ± {one.standard_error:.4f} ({one.measure.title})"
+            f"{one.arm.label} {one.value:.4f} ± {one.standard_error:.4f} ({one.measure.title})"
             for one in ranked[:MOST_NAMED]
         )
         more = len(ranked) - MOST_NAMED
@@ -77,6 +78,11 @@ def _probes(judged: Judged) -> Iterator[str]:
             "With outcomes permuted within evaluation groups GAUC must be 0.5, and is not: "
             f"{told}. Inputs hold outcomes of the group that GAUC compares. {CURE}"
         )
+
+
+def _title(plan: TablePlan) -> str:
+    """The headline metric for people."""
+    return metrics.find(plan.headline).title
 
 
 def _below_chance(judged: Judged) -> Iterator[str]:
@@ -113,7 +119,9 @@ def _repeat(plan: TablePlan, arms: Arms) -> str:
     }
     if not differing:
         return ""
-    told = ", ".join(f"{NAMES[name]} {100 * value:+.3f} pp" for name, value in differing.items())
+    told = ", ".join(
+        f"{metrics.find(name).title} {100 * value:+.3f} pp" for name, value in differing.items()
+    )
     return (
         f"A/A: the baseline of seed {plan.seeds[0]}, trained twice, differs from itself ({told}). "
         "Training is not reproducible here, and every delta carries that on top."
@@ -136,7 +144,7 @@ def _controls(plan: TablePlan, arms: Arms, judged: Judged) -> str:
     if not told:
         return ""
     return (
-        f"Controls that beat the baseline on {NAMES[plan.headline]}: {', '.join(told)}. They hold "
+        f"Controls that beat the baseline on {_title(plan)}: {', '.join(told)}. They hold "
         "no information of images, so read the real versions against their shuffled siblings."
     )
 
@@ -150,7 +158,7 @@ def _wide(plan: TablePlan, arms: Arms, judged: Judged) -> str:
     if not hidden:
         return ""
     return (
-        f"The requested effect, {100 * plan.effect:g} pp of {NAMES[plan.headline]}, is below the "
+        f"The requested effect, {100 * plan.effect:g} pp of {_title(plan)}, is below the "
         f"minimum detectable effect (MDE) of {len(hidden)} of {len(found)} comparisons with the "
         f"baseline: their MDE is {100 * min(hidden):.2f} to {100 * max(hidden):.2f} pp."
     )
@@ -184,7 +192,7 @@ def _leaks(plan: TablePlan, arms: Arms, judged: Judged) -> Iterator[str]:
     ]
     if large:
         yield (
-            f"Suspiciously good: {', '.join(large)} of {NAMES[plan.headline]}; published image "
+            f"Suspiciously good: {', '.join(large)} of {_title(plan)}; published image "
             "embeddings gain up to 1.6 pp. Were the vectors trained on clicks after pretrain?"
         )
     headline = Measure(plan.headline)
@@ -204,7 +212,7 @@ def _leaks(plan: TablePlan, arms: Arms, judged: Judged) -> Iterator[str]:
         if (usual := _test_over_training(baseline)) is not None
         and (own := _test_over_training(arm)) is not None
         and own > usual + BETTER_THAN_TRAINING
-        and (mean_metric(arm, "auc") or 0) > (mean_metric(baseline, "auc") or 1)
+        and (mean_metric(arm, OF_CURVES) or 0) > (mean_metric(baseline, OF_CURVES) or 1)
     ]
     if better:
         yield (
@@ -215,7 +223,7 @@ def _leaks(plan: TablePlan, arms: Arms, judged: Judged) -> Iterator[str]:
 
 def _test_over_training(arm: Arm) -> float | None:
     """AUC on test less that on training; the baseline's says how much is usual here."""
-    test, training = mean_metric(arm, "auc"), _training_auc(arm)
+    test, training = mean_metric(arm, OF_CURVES), _training_auc(arm)
     return None if test is None or training is None else test - training
 
 
@@ -240,12 +248,12 @@ def _against_baseline(
 
 
 def _weak_baseline(plan: TablePlan, arms: Arms) -> Iterator[str]:
-    simple = getattr(plan.reference, plan.headline, None)
+    simple = plan.reference and plan.reference.value(plan.headline)
     for arm in arms.baselines.values():
         mean = mean_metric(arm, plan.headline)
         if mean is not None and simple is not None and mean <= simple:
             yield (
-                f"The {arm.label.lower()}'s {NAMES[plan.headline]} {mean:.4f} is not above the "
+                f"The {arm.label.lower()}'s {_title(plan)} {mean:.4f} is not above the "
                 f"{simple:.4f} of {REFERENCE}: a delta over a weak baseline may not carry over to "
                 "a good one."
             )
@@ -268,12 +276,13 @@ def _few_steps(arms: Arms) -> Iterator[str]:
 def _few_users(plan: TablePlan, arms: Arms) -> str:
     """Whole test period and slices in one line, with the number of users in each."""
     few = []
-    for measure in (Measure("gauc"), *(Measure("gauc", slice_) for slice_ in plan.slices)):
+    for part in (None, *plan.slices):
+        measure = Measure(plan.headline, part)  # counts are the same for every metric
         found = (measure.metrics(record) for arm in arms.all for record in arm.done.values())
-        metrics = next((metrics for metrics in found if metrics is not None), None)
-        if metrics is not None and metrics.evaluable_users < FEWEST_USERS:
-            where = measure.slice.title if measure.slice else "the test period"
-            few.append(f"{where} ({metrics.evaluable_users})")
+        counts = next((one for one in found if one is not None), None)
+        if counts is not None and counts.evaluable_users < FEWEST_USERS:
+            where = part.title if part else "the test period"
+            few.append(f"{where} ({counts.evaluable_users})")
     if not few:
         return ""
     return f"Fewer than {FEWEST_USERS} evaluable users carry GAUC on {'; '.join(few)}."
@@ -315,7 +324,7 @@ def _below(
         number = next((worth(one) for one in known if one is not None), math.inf)
         if number < fewest:
             where = measure.slice.title if measure.slice else "the test period"
-            found.append(f"{NAMES[measure.metric]} on {where} ({number:.1f})")
+            found.append(f"{measure.of.title} on {where} ({number:.1f})")
     return "; ".join(found)
 
 
@@ -339,13 +348,18 @@ def _coverage(plan: TablePlan, arms: Arms) -> list[str]:
     return lines
 
 
-def _calibration(arms: Arms) -> str:
-    low, high = CALIBRATED
-    off = []
-    for arm in arms.all:
-        ratio = mean_metric(arm, "predicted_over_observed")
-        if ratio is not None and not low <= ratio <= high:
-            off.append(f"{arm.label} {ratio:.2f}")
-    if not off:
-        return ""
-    return f"Predicted over observed CTR lies outside {low} to {high}: {', '.join(off)}."
+def _unacceptable(arms: Arms) -> Iterator[str]:
+    """Metrics that lie outside their acceptable range, such as calibration."""
+    for metric in metrics.every():
+        if metric.acceptable is None:
+            continue
+        low, high = metric.acceptable
+        means = ((arm.label, mean_metric(arm, metric.name)) for arm in arms.all)
+        off = [
+            f"{label} {mean:.2f}"
+            for label, mean in means
+            if mean is not None and not low <= mean <= high
+        ]
+        if off:
+            title = metric.title[:1].upper() + metric.title[1:]
+            yield f"{title} lies outside {low} to {high}: {', '.join(off)}."

@@ -8,6 +8,7 @@ from ctrbench.analysis import joined
 from ctrbench.analysis.power import Power
 from ctrbench.analysis.prediction_files import ComparedFiles
 from ctrbench.analysis.two_arms import Compared
+from ctrbench.metrics import find
 from ctrbench.stats import FEWEST_USERS, FEWEST_WORTH, Inference
 from ctrbench.stats.power import MOST_SEEDS
 
@@ -106,7 +107,7 @@ def describe_power(found: Sequence[Power], headline: str, effect: float) -> str:
         headline: the metric that judges it.
         effect: that was asked for, a fraction.
     """
-    told = [f"To see {100 * effect:g} pp of {headline.upper()} four times in five:"]
+    told = [f"To see {100 * effect:g} pp of {find(headline).title} four times in five:"]
     for one in found:
         label, wanted, units = one.comparison.title, one.need, _test_set(one.inference)
         if wanted.hidden:

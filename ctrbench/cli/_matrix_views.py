@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ctrbench.injection import BASELINE
+from ctrbench.metrics import find
 from ctrbench.models import load_loops
 from ctrbench.plan import Matrix
 from ctrbench.runner import changed_modes, missing_cells, stored_records
@@ -145,7 +146,7 @@ def print_status(workspace: Workspace, matrix: Matrix) -> None:
 
 def print_tuning(tuning: Tuning, matrix: Matrix) -> None:
     """Every trial, best first within its kind, and the choice as lines of a benchmark file."""
-    table = Table("for", "settings", f"{matrix.file.headline.upper()} on valid", "cells")
+    table = Table("for", "settings", f"{find(matrix.file.headline).title} on valid", "cells")
     for trial in sorted(
         tuning.trials, key=lambda trial: (trial.what != "baseline", trial.what, -(trial.valid or 0))
     ):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from ctrbench.analysis.ranking import Rankings
 from ctrbench.injection import BASELINE
+from ctrbench.metrics import find
 from ctrbench.stats.ranks import LEVEL, Ranking
 
 
 def describe_rankings(found: Rankings) -> str:
     """Return both rankings in words."""
     told = [
-        f"{found.headline.upper()} deltas on {len(found.datasets)} data sets: "
+        f"{find(found.headline).title} deltas on {len(found.datasets)} data sets: "
         f"{', '.join(found.datasets)}. Over {found.pairs} pairs of version and mode that all of "
         "them have."
     ]

@@ -13,6 +13,7 @@ from ctrbench.cli._drawings import require_drawable
 from ctrbench.cli.matrix import BenchmarkArgument
 from ctrbench.errors import ConfigError, CtrBenchError
 from ctrbench.injection import BASELINE
+from ctrbench.metrics import find
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -145,7 +146,14 @@ def _print(places: list[Place], headline: str) -> None:
 
     table = Table()
     table.add_column("arm", overflow="fold")
-    names = (f"{headline.upper()}, pp", "parameters", "training, s", "1: ms", "p99", "1,024: ms")
+    names = (
+        f"{find(headline).title}, pp",
+        "parameters",
+        "training, s",
+        "1: ms",
+        "p99",
+        "1,024: ms",
+    )
     for name in (*names, "p99", "bytes held", "moved"):
         table.add_column(name, justify="right", overflow="fold")
     baseline = places[0].cost.parameters
@@ -212,7 +220,7 @@ def _draw(places: list[Place], against: str, headline: str, output: Path) -> Non
     axes.plot(*ends, color="0.6", zorder=0, label="no other beats")
     axes.axhline(0, color="0.8", linewidth=1)
     axes.set_xlabel(AXES[against])
-    axes.set_ylabel(f"{headline.upper()} over the baseline, pp, 95 % interval")
+    axes.set_ylabel(f"{find(headline).title} over the baseline, pp, 95 % interval")
     figure.legend(loc="outside right upper", fontsize=8)
     save(figure, output)
 

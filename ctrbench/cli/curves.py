@@ -10,6 +10,7 @@ import typer
 from ctrbench.cli._drawings import require_drawable
 from ctrbench.cli.matrix import BenchmarkArgument
 from ctrbench.errors import ConfigError
+from ctrbench.metrics import find
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def curve(
     gains = judged(workspace, matrix, stored_records(workspace, matrix.cells()))
     curves = _curves(matrix, setting, gains)
     for name, points in curves.items():
-        typer.echo(f"{name}, delta of {matrix.file.headline.upper()} in pp:")
+        typer.echo(f"{name}, delta of {find(matrix.file.headline).title} in pp:")
         for value, gain in points:
             told = f"{100 * gain.estimate:+.2f} [{100 * gain.low:+.2f}, {100 * gain.high:+.2f}]"
             typer.echo(f"  {setting} {value:g}: {told}")
@@ -106,6 +107,6 @@ def _draw(curves: dict[str, Points], setting: str, headline: str, output: Path) 
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel(setting)
-    axes.set_ylabel(f"{headline.upper()} over the baseline, pp, 95 % interval")
+    axes.set_ylabel(f"{find(headline).title} over the baseline, pp, 95 % interval")
     axes.legend()
     save(figure, output)

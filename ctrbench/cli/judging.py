@@ -42,7 +42,7 @@ def compare(
         Path | None, typer.Option(help="A benchmark file that says which settings are meant.")
     ] = None,
     metric: Annotated[
-        str, typer.Option(help="gauc, auc, gauc_clicks, gauc_users or log_loss (less is better).")
+        str, typer.Option(help="A metric with intervals; see `ctrbench list`.")
     ] = "gauc",
     margin: Annotated[str, typer.Option(help="A loss below it does not matter.")] = "0.05pp",
     fail_on: Annotated[
@@ -95,6 +95,7 @@ def _compared(
     ignore: tuple[str, ...],
 ) -> Compared:
     """Two files, two arms of a benchmark file, or two stored arms, whichever the names are."""
+    from ctrbench import metrics
     from ctrbench.analysis.prediction_files import is_file
     from ctrbench.analysis.two_arms import (
         compare_arms,
@@ -105,10 +106,10 @@ def _compared(
     )
     from ctrbench.matrix import read_matrix
     from ctrbench.runner import complete, stored_records
-    from ctrbench.stats import METRICS
 
-    if metric not in METRICS:
-        raise ConfigError(unknown_name("metric", metric, METRICS))
+    known = [one.name for one in metrics.with_influence()]
+    if metric not in known:
+        raise ConfigError(unknown_name("metric", metric, known))
     if is_file(a) or is_file(b):
         if not (is_file(a) and is_file(b)) or file is not None:
             raise ConfigError(

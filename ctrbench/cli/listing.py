@@ -16,6 +16,7 @@ CONTENDERS = {  # what a kind is called, and the package that holds it; modes st
     "derivations": "ctrbench.embeddings.derivations",
     "pre-training methods": "ctrbench.pretraining.methods",
     "image encoders": "ctrbench.pretraining.encoders",
+    "metrics": "ctrbench.metrics",
     "table formats": "ctrbench.reports",
     "kinds of figures": "ctrbench.figures",
 }

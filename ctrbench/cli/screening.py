@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ctrbench.cli.matrix import BenchmarkArgument, FormatOption, JobsOption, jobs_of
+from ctrbench.metrics import find
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def screen(
 def _tell(matrix: Matrix, screened: Screened, records: dict[str, CellRecord]) -> None:
     from ctrbench.runner.screening import agreements, saved
 
-    metric, settings = matrix.file.headline.upper(), screened.settings
+    metric, settings = find(matrix.file.headline).title, screened.settings
     seeds = ", ".join(map(str, settings.seeds))
     typer.echo(f"\nScreened with {settings.mode}, seeds {seeds}; {metric} on valid:")
     for version, value in screened.valid.items():

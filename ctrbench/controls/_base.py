@@ -18,6 +18,7 @@ class NullVersion(ABC):
     """A control: replaces the vectors of a table by vectors without image information."""
 
     takes_groups: ClassVar[bool] = False  # whether it supports `within`
+    is_reference: ClassVar[bool] = False  # a sibling: versions are compared with it as well
 
     @abstractmethod
     def vectors(self, table: EmbeddingTable, seed: int, groups: np.ndarray | None) -> np.ndarray:
@@ -28,6 +29,15 @@ class NullVersion(ABC):
             seed: the seed of the random streams.
             groups: (V,) int codes of the `within` field; None without `within`.
         """
+
+
+def is_sibling(control: Control) -> bool:
+    """Return whether versions are compared with this control of their own vectors.
+
+    Raises:
+        UnknownNameError: No control has this name.
+    """
+    return plugins.load(PACKAGE, control.kind, NullVersion, "control").is_reference
 
 
 def apply(

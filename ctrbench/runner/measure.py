@@ -8,13 +8,11 @@ import numpy as np
 
 from ctrbench import impressions
 from ctrbench.impressions.slots import HistorySlots
-from ctrbench.metrics import evaluate
+from ctrbench.metrics import evaluate, influences, judged
 from ctrbench.schema import Impressions, Metrics
 from ctrbench.slices import Slice, mask
-from ctrbench.stats import influences
 from ctrbench.workspace import Workspace
 
-WITH_ITEMS = ("auc", "gauc")  # metrics whose item variance is estimated
 WHOLE = "test"  # key of the whole test period; slices have their own keys
 
 
@@ -75,12 +73,12 @@ def user_influences(
         - `<slice key>/<metric>`: (G,), one value per test user, ascending by id; 0 for users
           outside the slice.
         - `<slice key>/<metric>/worth`: (1,), the effective number of users.
-        - `<slice key>/<metric>/items`, `…/pairs`, `…/items_worth`, for AUC and GAUC only: (I,)
+        - `<slice key>/<metric>/items`, `…/pairs`, `…/items_worth`, for judged metrics only: (I,)
           values per test item, the pair values, and the effective number of items; see
-          `ctrbench.stats.influence.Items`.
+          `ctrbench.metrics.Items`.
         - `<slice key>/impressions`: (1,), the number of impressions measured.
     """
-    log = slots.impressions
+    log, with_items = slots.impressions, {metric.name for metric in judged()}
     test = log.rows("test")
     users, items = np.unique(log.user_id[test]), np.unique(log.item_id[test])
     found = {}
@@ -98,7 +96,7 @@ def user_influences(
             found[name] = np.zeros(len(users))
             found[name][place] = influence.per_user
             found[f"{name}/worth"] = np.array([influence.worth])
-            if influence.items is not None and metric in WITH_ITEMS:
+            if influence.items is not None and metric in with_items:
                 found[f"{name}/items"] = np.zeros(len(items))
                 found[f"{name}/items"][item_place] = influence.items.per_item
                 found[f"{name}/pairs"] = influence.items.pairs

@@ -16,6 +16,7 @@ import numpy as np
 from ctrbench.impressions.permuting import inputs_follow_outcomes, permuted_outcomes
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import BASELINE
+from ctrbench.metrics import judged
 from ctrbench.runner.building import Parts
 from ctrbench.runner.measure import WHOLE, evaluate_period, slice_metrics, user_influences
 from ctrbench.runner.preparation import prepare_slots
@@ -24,11 +25,7 @@ from ctrbench.seeding import stream
 from ctrbench.slices import Slice
 from ctrbench.workspace import Workspace
 
-NOISE_KEPT = tuple(
-    f"/{metric}{more}"
-    for metric in ("auc", "gauc")
-    for more in ("", "/worth", "/items", "/items_worth", "/pairs")
-)
+STORED = ("", "/worth", "/items", "/items_worth", "/pairs")  # of the metrics that tables judge
 SMALLEST = 1e-7  # probabilities are clipped to at least this, so that their logits are finite
 
 
@@ -88,11 +85,11 @@ def probe_predictions(
     if cell.mode == BASELINE:
         for deviation in NOISES:
             noisy = with_noise(p_click, deviation, cell.seed)
-            found.add(noise_probe(deviation), NOISE_KEPT, workspace, slots, noisy, slices)
+            found.add(noise_probe(deviation), _of_judged(), workspace, slots, noisy, slices)
     if not inputs_follow_outcomes(slots.impressions):
         log = permuted_outcomes(slots.impressions, _stream(cell))
         permuted = HistorySlots(log, slots.history_length)
-        found.add(PERMUTED, ("/gauc",), workspace, permuted, p_click, slices)
+        found.add(PERMUTED, _within_groups(), workspace, permuted, p_click, slices)
     return found
 
 
@@ -115,8 +112,18 @@ def probe_model(workspace: Workspace, cell: Cell, parts: Parts, slices: Sequence
         in_slots = parts.prepared.slot and prepare_slots(workspace, cell, parts.mode, slots)
         packer = Packer(slots, parts.settings, parts.prepared.item, in_slots)
         p_click = predict(parts.model, packer, WHOLE, lambda share: None)
-        found.add(PERMUTED, ("/gauc",), workspace, slots, p_click, slices)
+        found.add(PERMUTED, _within_groups(), workspace, slots, p_click, slices)
     return found
+
+
+def _of_judged() -> tuple[str, ...]:
+    """What the noise probe keeps."""
+    return tuple(f"/{metric.name}{more}" for metric in judged() for more in STORED)
+
+
+def _within_groups() -> tuple[str, ...]:
+    """What the probe of permuted outcomes keeps: metrics that these make pure chance."""
+    return tuple(f"/{metric.name}" for metric in judged() if metric.within_groups)
 
 
 def with_noise(p_click: np.ndarray, deviation: float, seed: int) -> np.ndarray:

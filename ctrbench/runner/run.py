@@ -17,6 +17,7 @@ from ctrbench.errors import StoreError
 from ctrbench.executors import run_tasks
 from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import code_hash
+from ctrbench.metrics import judged
 from ctrbench.plan import Matrix
 from ctrbench.runner.cell import cell_lock, failed_record, is_missing, run_cell
 from ctrbench.runner.measure import WHOLE, slice_metrics, user_influences
@@ -253,7 +254,9 @@ def write_summaries(workspace: Workspace, matrix: Matrix) -> None:
     store = Store(workspace)
     known = store.read_summary(matrix.dataset.name)
     ceiling = store.ceiling_influence(matrix.dataset.name)
-    stale = bool(ceiling) and f"{WHOLE}/gauc/items" not in ceiling  # an older format without items
+    stale = bool(ceiling) and any(  # an older format without items, or without this metric
+        f"{WHOLE}/{metric.name}/items" not in ceiling for metric in judged()
+    )
     if known is None or known.manifest != matrix.dataset or stale:
         log = impressions.open_impressions(workspace, matrix.dataset.name)
         reference = reference_metrics(log)

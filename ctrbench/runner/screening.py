@@ -134,13 +134,14 @@ def agreements(
             row = next(r for r in matrix.rows if r.version == version and r.control is None)
             hashes = [matrix.cell(row, column, seed).hash for seed in matrix.file.seeds]
             values = [
-                getattr(records[h].metrics["test"], matrix.file.headline)
+                records[h].metrics["test"].value(matrix.file.headline)
                 for h in hashes
                 if h in records and records[h].status == "done"
             ]
-            if len(values) < len(hashes) or None in values:
+            defined = [value for value in values if value is not None]
+            if len(defined) < len(hashes):
                 break
-            means.append(fmean(values))
+            means.append(fmean(defined))
         else:
             correlation, low, high = _spearman(list(screened.valid.values()), means)
             found.append(Agreement(column.label, len(versions), correlation, low, high))
@@ -152,7 +153,7 @@ def _valid(matrix: Matrix, records: dict[str, CellRecord], version: str) -> floa
     (column,) = matrix.columns
     hashes = [matrix.cell(row, column, seed).hash for seed in matrix.file.seeds]
     values = [
-        getattr(records[h].metrics["valid"], matrix.file.headline)
+        records[h].metrics["valid"].value(matrix.file.headline)
         for h in hashes
         if h in records and records[h].status == "done"
     ]

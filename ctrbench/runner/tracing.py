@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctrbench import embeddings
+from ctrbench.metrics import judged
 from ctrbench.runner.building import Parts
 from ctrbench.runner.measure import evaluate_period
 from ctrbench.schema import BlockPoint, Cell, CurvePoint, Metrics, Trace, TracePoint
@@ -100,7 +101,7 @@ def _losses(
     """Return the loss of each metric as a fraction, mean over permutations."""
     from ctrbench.training import predict
 
-    lost: dict[str, list[float]] = {"auc": [], "gauc": []}
+    lost: dict[str, list[float]] = {metric.name: [] for metric in judged()}
     for repeat in range(PERMUTATIONS):
         rng = stream(cell.seed, "permutation", which, repeat)
         packer = (
@@ -111,7 +112,7 @@ def _losses(
         p_click = predict(parts.model, packer, "test", lambda share: None)
         found = evaluate_period(parts.slots.impressions, "test", p_click)
         for metric, values in lost.items():
-            before, after = getattr(whole, metric), getattr(found, metric)
+            before, after = whole.value(metric), found.value(metric)
             if before is not None and after is not None:
                 values.append(before - after)
     return {metric: float(np.mean(values)) for metric, values in lost.items() if values}

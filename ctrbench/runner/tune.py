@@ -142,7 +142,7 @@ def _trials(
     trials = []
     for what, settings, own in candidates:
         values = [
-            getattr(records[cell.hash].metrics["valid"], matrix.file.headline)
+            records[cell.hash].metrics["valid"].value(matrix.file.headline)
             for cell in own
             if records[cell.hash].status == "done"
         ]

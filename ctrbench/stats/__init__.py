@@ -1,17 +1,17 @@
 """What a difference between two arms is worth: paired, with all that moves it by chance."""
 
-from ctrbench.stats.contrast import Contrast, Measured, Variance, pair
-from ctrbench.stats.family import Inference, Verdict, infer
-from ctrbench.stats.fieller import Share, share_of_attainable
-from ctrbench.stats.influence import (
+from ctrbench.metrics import Influence, influences, standard_error
+from ctrbench.stats.contrast import (
     FEWEST_ITEMS,
     FEWEST_USERS,
     FEWEST_WORTH,
-    METRICS,
-    Influence,
-    influences,
-    standard_error,
+    Contrast,
+    Measured,
+    Variance,
+    pair,
 )
+from ctrbench.stats.family import Inference, Verdict, infer
+from ctrbench.stats.fieller import Share, share_of_attainable
 from ctrbench.stats.points import parse_points
 from ctrbench.stats.power import Need, need
 from ctrbench.stats.predictions import compare_predictions
@@ -21,7 +21,6 @@ __all__ = [
     "FEWEST_ITEMS",
     "FEWEST_USERS",
     "FEWEST_WORTH",
-    "METRICS",
     "Contrast",
     "Delta",
     "Inference",

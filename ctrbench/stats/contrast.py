@@ -17,6 +17,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+FEWEST_USERS = 100  # evaluable; below, a few people decide
+FEWEST_ITEMS = 20.0  # of equal weight; below, item variance is known poorly
+FEWEST_WORTH = 10.0  # users of equal weight; below, intervals hold less surely
 MOST_PULL = 0.5  # of the variance, made up for where a few items hold most of the weight
 
 

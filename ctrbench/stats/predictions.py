@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ctrbench.errors import DataError, raise_all
+from ctrbench.metrics import Influence, Scored, with_influence
 from ctrbench.stats.contrast import Measured, pair
 from ctrbench.stats.family import Inference, infer
-from ctrbench.stats.influence import METRICS, Influence, influences
 
 
 def compare_predictions(
@@ -34,7 +34,7 @@ def compare_predictions(
         user_id: (N,) who saw the impression: any integers.
         p_click: (N,), or (S, N) of S seeds.
         p_reference: the same of what it is set against; row s is of the same seed as above.
-        metric: one of `ctrbench.stats.METRICS`; of log_loss more is worse.
+        metric: one of `ctrbench.metrics.with_influence()`, by name.
         weight: (N,) > 0.
         item_id: (N,) which item was shown: any integers, or strings. None: the interval holds for
             the same items only.
@@ -43,7 +43,7 @@ def compare_predictions(
 
     Raises:
         DataError: shapes differ, a group holds impressions of two users, predictions are constant,
-            NaN or, for log_loss, no probabilities, there is no such metric, or it is not defined.
+            NaN or, for log loss, no probabilities, there is no such metric, or it is not defined.
 
     >>> click, user = [1, 0, 1, 0, 0, 1], [1, 1, 2, 2, 3, 3]
     >>> found = compare_predictions(click, user, [.9, .1, .8, .2, .1, .7], [.9, .1, .2, .8, .1, .7])
@@ -55,8 +55,10 @@ def compare_predictions(
     columns = {name: np.asarray(ids) for name, ids in more.items() if ids is not None}
     ours, theirs = (np.atleast_2d(np.asarray(p)) for p in (p_click, p_reference))
     problems = []
-    if metric not in METRICS:
-        problems.append(f"no metric {metric!r}; known: {', '.join(METRICS)}")
+    known = {one.name: one for one in with_influence()}
+    judged_by = known.get(metric)
+    if judged_by is None:
+        problems.append(f"no metric {metric!r}; known: {', '.join(known)}")
     if ours.shape != theirs.shape:
         problems.append(f"p_click has shape {ours.shape}, p_reference {theirs.shape}")
     if ours.shape[-1:] != clicks.shape or clicks.shape != users.shape:
@@ -73,23 +75,28 @@ def compare_predictions(
             if row.size and np.all(row == row[0]):
                 problems.append(f"{name} of seed {seed} is constant ({row[0]:g})")
             outside = int(((row < 0) | (row > 1)).sum())
-            if outside and metric == "log_loss":
+            if outside and judged_by and judged_by.needs_probabilities:
                 problems.append(
-                    f"{name} of seed {seed} leaves [0, 1] in {outside} rows: log_loss needs "
+                    f"{name} of seed {seed} leaves [0, 1] in {outside} rows: {metric} needs "
                     "probabilities"
                 )
     raise_all(problems, DataError, "these predictions cannot be compared:")
+    assert judged_by is not None
     sides = [
-        [influences(clicks, p, users, weight, **columns).get(metric) for p in arm]
+        [
+            judged_by.influence(
+                Scored.of(clicks, p, users, weight, columns.get("group_id"), columns.get("item_id"))
+            )
+            for p in arm
+        ]
         for arm in (ours, theirs)
     ]
     arm, reference = (_measured(side) for side in sides)
     contrast = arm and reference and pair(arm, reference)
     if not contrast:
-        told = "no user has a click and a non-click"
-        if metric == "auc":
-            told = "all clicks, or all other impressions, are one user's"
-        raise DataError(f"{metric} is not defined here, or has no interval: {told}.")
+        raise DataError(
+            f"{metric} is not defined here, or has no interval: {judged_by.requires_for_interval}."
+        )
     (found,) = infer([contrast])
     if math.isnan(found.low):
         raise DataError(

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from ctrbench.metrics import auc, gauc
-from ctrbench.stats import METRICS, influences, standard_error
-from ctrbench.stats.influence import _leverage
+from ctrbench.metrics import auc, gauc, influences, standard_error, with_influence
+from ctrbench.metrics._influence import leverage
+
+METRICS = [metric.name for metric in with_influence()]
 
 
 def _log(seed: int, users: int = 150, rows: int = 3_000):
@@ -142,7 +143,7 @@ def test_a_heavy_user_s_error_is_expected_to_be_the_true_one():
     part, drawn = weight / weight.sum(), np.random.default_rng(0).normal(size=(4_000, 31))
     values = np.array([np.average(x, weights=weight) for x in drawn])
     told = [
-        standard_error(_leverage(part) * part * (x - v)) ** 2
+        standard_error(leverage(part) * part * (x - v)) ** 2
         for x, v in zip(drawn, values, strict=True)
     ]
     assert np.mean(told) == pytest.approx(np.sum(part**2), rel=0.05)

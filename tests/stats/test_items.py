@@ -8,11 +8,22 @@ import statsmodels.api as sm
 from statsmodels.stats.sandwich_covariance import cov_cluster_2groups
 
 from ctrbench.errors import DataError
-from ctrbench.metrics import auc, evaluate, gauc, grouped_auc
-from ctrbench.stats import METRICS, Contrast, Measured, compare_predictions, infer, influences, pair
+from ctrbench.metrics import (
+    PAIR_BUCKETS,
+    auc,
+    evaluate,
+    gauc,
+    grouped_auc,
+    influences,
+    pair_buckets,
+    with_influence,
+)
+from ctrbench.metrics._influence import _free
+from ctrbench.stats import Contrast, Measured, compare_predictions, infer, pair
 from ctrbench.stats.contrast import item_interaction_variance, item_pull, item_variance
-from ctrbench.stats.influence import PAIR_BUCKETS, _free, pair_buckets
 from ctrbench.stats.pooling import variances
+
+METRICS = [metric.name for metric in with_influence()]
 
 
 def _log(rows: int = 400, users: int = 25, items: int = 12, weighted: bool = True):

@@ -1,4 +1,4 @@
-"""How much each user and item moves a metric: closed forms for two-way clustered variances.
+"""How much each user and item moves a metric: the parts of closed-form clustered variances.
 
 To first order a metric of one log is its true value plus a sum of one number per impression. Two
 models on the same impressions move together, so the error of their difference comes from the
@@ -8,25 +8,14 @@ difference of these numbers, summed by user (other users) and by item (other ite
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ctrbench.errors import DataError
-from ctrbench.metrics import SMALLEST_P, Weighting, ascending, grouped_auc
+from ctrbench.metrics._runs import ascending
 
-GAUC_WEIGHTINGS: dict[str, Weighting] = {
-    "gauc": "impressions",
-    "gauc_clicks": "clicks",
-    "gauc_users": "users",
-}
-METRICS = ("auc", *GAUC_WEIGHTINGS, "log_loss")
 PAIR_BUCKETS = 2048
-FEWEST_USERS = 100  # evaluable; below, a few people decide
-FEWEST_ITEMS = 20.0  # of equal weight; below, item variance is known poorly
-FEWEST_WORTH = 10.0  # users of equal weight; below, intervals hold less surely
 
 
 @dataclass(frozen=True)
@@ -79,112 +68,7 @@ def standard_error(per_user: np.ndarray) -> float:
     return math.sqrt(users / (users - 1) * float(np.sum(np.square(per_user))))
 
 
-def influences(
-    click: ArrayLike,
-    p_click: ArrayLike,
-    user_id: ArrayLike,
-    weight: ArrayLike | None = None,
-    group_id: ArrayLike | None = None,
-    item_id: ArrayLike | None = None,
-) -> Mapping[str, Influence]:
-    """Return influence values of every metric of `METRICS`, users ascending by id.
-
-    A metric that is not defined, for want of a click or a non-click, is left out, and so is AUC
-    where all clicks, or all others, are one user's: how it varies over users cannot be told then.
-    A user with one class only moves GAUC by 0.
-
-    Args:
-        click: (N,) 0 or 1.
-        p_click: (N,) in [0, 1].
-        user_id: (N,) who saw the impression: any integers.
-        weight: (N,) > 0.
-        group_id: (N,) integers, the impressions that GAUC compares with each other, each group
-            within one user; None: all of a user's.
-        item_id: (N,) integers, what was shown; None: nothing is said of items.
-
-    Raises:
-        DataError: An array is unfit, lengths differ, or a group holds impressions of two users.
-
-    Source: Obuchowski 1997, Biometrics 53, for clustered AUC; the linearised variance of a
-    weighted mean for GAUC and log loss; for items the pairs of a click and a non-click as units,
-    each of which counts for both its items.
-    """
-    grouped = grouped_auc(click, p_click, user_id if group_id is None else group_id, weight)
-    clicks, p = np.asarray(click).astype(bool), np.asarray(p_click)
-    weights = np.ones(len(p)) if weight is None else np.asarray(weight, np.float64)
-    for name, ids in (("user_id", user_id), ("item_id", item_id)):
-        if ids is not None and np.shape(ids) != p.shape:
-            raise DataError(
-                f"{name} must have one entry per row: {len(p)}; its shape is {np.shape(ids)}."
-            )
-    group = np.searchsorted(grouped.user_id, np.asarray(user_id if group_id is None else group_id))
-    names, user = np.unique(np.asarray(user_id), return_inverse=True)
-    users = len(names)
-    sketch = None if item_id is None else _Sketch.of(np.asarray(user_id), np.asarray(item_id))
-    found = {}
-    carriers = [np.count_nonzero(np.bincount(user[own])) for own in (clicks, ~clicks)]
-    if min(carriers) > 1:
-        found["auc"] = _auc(clicks, p, weights, user, users, sketch)
-    if grouped.evaluable_users:
-        place = None if sketch is None else _places(clicks, p, weights, group)
-        owner = _owners(group, user, len(grouped.user_id))
-        for name, weighting in GAUC_WEIGHTINGS.items():
-            value, share = grouped.gauc(weighting), grouped.weights(weighting) * grouped.evaluable
-            deviation = np.where(grouped.evaluable, grouped.auc - value, 0.0)
-            of_group = share / share.sum()
-            part = np.bincount(owner, of_group, users)
-            moved = np.bincount(owner, of_group * deviation, users)
-            items = None
-            if sketch is not None and place is not None:
-                mass = np.stack([grouped.weight - grouped.click_weight, grouped.click_weight])
-                mine = of_group[group] * weights / mass[clicks.astype(np.int64), group]
-                mine = np.where(grouped.evaluable[group], mine, 0.0)
-                items = sketch.items(mine * (place - value), mine / 2)
-            found[name] = Influence(value, _leverage(part) * moved, worth_of(part), items)
-    if len(p):
-        clipped = np.clip(p.astype(np.float64), SMALLEST_P, 1 - SMALLEST_P)
-        loss = -np.log(np.where(clicks, clipped, 1 - clipped))
-        value, total = float(np.average(loss, weights=weights)), weights.sum()
-        part = np.bincount(user, weights, users) / total
-        moved = weights * (loss - value) / total
-        items = sketch and sketch.items(moved, weights / total, each=1)
-        per_user = _leverage(part) * np.bincount(user, moved, users)
-        found["log_loss"] = Influence(value, per_user, worth_of(part), items)
-    return found
-
-
-def _auc(
-    clicks: np.ndarray,
-    p: np.ndarray,
-    weights: np.ndarray,
-    user: np.ndarray,
-    users: int,
-    sketch: _Sketch | None,
-) -> Influence:
-    """Each click's share of non-clicks below it, and each non-click's of clicks above it.
-
-    Both classes are centred on a mean of their own. For users alike their leverages are the
-    n / (n - 1) of Obuchowski's variance, n being the users with an impression of the class. The
-    class that fewer users carry says what all is worth.
-    """
-    place = _places(clicks, p, weights, np.zeros(len(p), np.int64))
-    value = float(np.average(place[clicks], weights=weights[clicks]))
-    mass = np.where(clicks, weights[clicks].sum(), weights[~clicks].sum())
-    share = weights / mass
-    per_user, worth = np.zeros(users), float(users)
-    for of_class in (clicks, ~clicks):
-        own = user[of_class]
-        part = np.bincount(own, share[of_class], users)
-        moved = np.bincount(own, share[of_class] * (place[of_class] - value), users)
-        per_user += _leverage(part, users) * moved
-        worth = min(worth, worth_of(part))
-    items = sketch and sketch.items(share * (place - value), share / 2)
-    return Influence(value, per_user, worth, items)
-
-
-def _places(
-    clicks: np.ndarray, p: np.ndarray, weights: np.ndarray, group: np.ndarray
-) -> np.ndarray:
+def places(clicks: np.ndarray, p: np.ndarray, weights: np.ndarray, group: np.ndarray) -> np.ndarray:
     """(N,) of a click the weight of its group's non-clicks below it, as a share; ties one half.
 
     Of a non-click, the share of its group's clicks above it; 0 in a group of one class.
@@ -213,7 +97,7 @@ def _places(
     return place
 
 
-def _owners(group: np.ndarray, user: np.ndarray, groups: int) -> np.ndarray:
+def owners(group: np.ndarray, user: np.ndarray, groups: int) -> np.ndarray:
     """(groups,) the user of each group.
 
     Raises:
@@ -231,7 +115,7 @@ def _owners(group: np.ndarray, user: np.ndarray, groups: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Sketch:
+class Sketch:
     """Where the impressions of an item, and of a pair of user and item, are summed up."""
 
     item: np.ndarray  # (N,) from 0, ascending with the id
@@ -240,7 +124,7 @@ class _Sketch:
     sign: np.ndarray  # (N,) 1 or -1
 
     @classmethod
-    def of(cls, user_id: np.ndarray, item_id: np.ndarray) -> _Sketch:
+    def of(cls, user_id: np.ndarray, item_id: np.ndarray) -> Sketch:
         """By a fixed hash of both ids."""
         ids, item = np.unique(item_id, return_inverse=True)
         bucket, sign = pair_buckets(user_id, item_id)
@@ -306,7 +190,7 @@ def worth_of(part: np.ndarray) -> float:
     return 1 / float(np.sum(np.square(part)))
 
 
-def _leverage(part: np.ndarray, users: int | None = None) -> np.ndarray:
+def leverage(part: np.ndarray, users: int | None = None) -> np.ndarray:
     """(G,) how much users that weigh a lot pull a mean to themselves, and so seem closer to it.
 
     A user's squared distance from the mean is expected to be 1 - 2 part + sum(part^2) times the

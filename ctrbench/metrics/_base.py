@@ -1,0 +1,88 @@
+"""The contract of a metric, and the registry of all of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import lru_cache
+from typing import ClassVar, Literal
+
+from ctrbench import plugins
+from ctrbench.errors import UnknownNameError
+from ctrbench.metrics._influence import Influence
+from ctrbench.metrics._scored import Scored
+
+PACKAGE = "ctrbench.metrics"
+
+
+class Metric(ABC):
+    """One number that says how good predictions are; its file's name is its name."""
+
+    title: ClassVar[str]  # for people
+    unit: ClassVar[Literal["pp", "nats", "ratio"]]  # of a difference
+    less_is_better: ClassVar[bool] = False
+    judged: ClassVar[bool] = False  # tables show its deltas in pp, with intervals and verdicts
+    described: ClassVar[bool] = False  # captions state the baseline's value
+    within_groups: ClassVar[bool] = False  # compares impressions of one evaluation group only
+    needs_probabilities: ClassVar[bool] = False  # values depend on more than the order
+    chance: ClassVar[float | None] = None  # value of predictions without information, if known
+    acceptable: ClassVar[tuple[float, float] | None] = None  # tables warn outside this range
+    items_each: ClassVar[int] = 2  # items in a unit: 2 in a pair of impressions, 1 in a mean
+    requires: ClassVar[str] = "no impression is there"  # why it is not defined, where it is not
+    requires_for_interval: ClassVar[str] = "no impression is there"  # why it has no influence
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @abstractmethod
+    def value(self, scored: Scored) -> float | None:
+        """Return the metric of predictions in [0, 1]; None where it is not defined."""
+
+    def influence(self, scored: Scored) -> Influence | None:
+        """Return what each user and item adds to the metric; None where there is no interval.
+
+        The predictions may be any finite numbers unless the metric needs probabilities.
+        """
+        return None
+
+    @property
+    def has_influence(self) -> bool:
+        """Whether differences of the metric have intervals."""
+        return type(self).influence is not Metric.influence
+
+
+def names() -> list[str]:
+    """Return the names of all metrics, own and installed."""
+    return plugins.names(PACKAGE)
+
+
+def find(name: str) -> Metric:
+    """Return the metric of a name.
+
+    Raises:
+        UnknownNameError: No metric has this name.
+    """
+    found = {metric.name: metric for metric in every()}
+    if name not in found:
+        raise UnknownNameError("metric", name, list(found))
+    return found[name]
+
+
+def every() -> tuple[Metric, ...]:
+    """Return all metrics, ordered by name."""
+    return _loaded(tuple(names()))
+
+
+@lru_cache(maxsize=4)
+def _loaded(known: tuple[str, ...]) -> tuple[Metric, ...]:
+    classes: list[type[Metric]] = [plugins.load(PACKAGE, name, Metric, "metric") for name in known]
+    return tuple(found(name) for found, name in zip(classes, known, strict=True))
+
+
+def judged() -> tuple[Metric, ...]:
+    """Return the metrics whose deltas tables show."""
+    return tuple(metric for metric in every() if metric.judged)
+
+
+def with_influence() -> tuple[Metric, ...]:
+    """Return the metrics whose differences have intervals."""
+    return tuple(metric for metric in every() if metric.has_influence)

@@ -1,0 +1,40 @@
+"""AUC over all impressions, under one set of weights or several."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ctrbench.metrics._checks import checked
+from ctrbench.metrics._runs import ascending, starts, sums, sums_before
+
+
+class RankedAuc:
+    """Predictions sorted once, for their AUC under any weights: those of a resampling, say.
+
+    >>> ranked = RankedAuc(np.array([True, False, True, False]), np.array([.9, .1, .4, .4]))
+    >>> ranked.auc(np.ones(4)), ranked.auc(np.array([1., 0., 1., 2.]))
+    (0.875, 0.75)
+    """
+
+    def __init__(self, click: ArrayLike, p_click: ArrayLike) -> None:
+        """Sort (N,) clicks, 0 or 1, by (N,) predictions.
+
+        Raises:
+            DataError: an array is unfit.
+        """
+        clicks, p, _ = checked(click, p_click, None)
+        self._order = ascending(p)
+        self._clicked = clicks[self._order]
+        self._tie = starts(p[self._order])
+
+    def auc(self, weight: np.ndarray) -> float:
+        """AUC with (N,) weights >= 0, in the order of the impressions; NaN without both classes."""
+        weights = weight[self._order]
+        yes = sums(weights * self._clicked, self._tie)
+        no = sums(weights * ~self._clicked, self._tie)
+        area = np.sum(yes * (sums_before(no, np.zeros(1, np.int64)) + no / 2))
+        total = yes.sum() * no.sum()
+        return float(area / total) if total else math.nan

@@ -1,0 +1,89 @@
+"""`auc`: the chance that a click outranks a non-click, over all impressions."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ctrbench.errors import DataError
+from ctrbench.metrics._base import Metric
+from ctrbench.metrics._checks import checked
+from ctrbench.metrics._influence import Influence, leverage, places, worth_of
+from ctrbench.metrics._ranked import RankedAuc
+from ctrbench.metrics._scored import Scored
+
+
+def auc(click: ArrayLike, p_click: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """Chance that a click outranks a non-click, ties one half.
+
+    Args:
+        click: (N,) 0 or 1.
+        p_click: (N,) predicted probability; only its order matters.
+        weight: (N,) > 0; a pair of rows counts the product of their weights.
+
+    Returns:
+        A fraction; 0.5 is chance.
+
+    Raises:
+        DataError: an array is unfit, or there is no click or no non-click.
+
+    >>> auc([1, 0, 1, 0], [.9, .1, .4, .4])
+    0.875
+    """
+    clicks, p, weights = checked(click, p_click, weight)
+    if not 0 < clicks.sum() < len(clicks):
+        raise DataError(
+            f"AUC needs a click and a non-click; {clicks.sum()} of {len(clicks)} rows are clicks."
+        )
+    if weights is not None:
+        return RankedAuc(clicks, p).auc(weights)
+    yes, no = np.sort(p[clicks]), np.sort(p[~clicks])
+    few, many = (yes, no) if len(yes) < len(no) else (no, yes)
+    below = (np.searchsorted(many, few, side).sum(dtype=np.int64) for side in ("left", "right"))
+    share = sum(map(int, below)) / (2 * len(few) * len(many))
+    return share if few is yes else 1 - share
+
+
+class Auc(Metric):
+    """Ranks impressions of all users against each other."""
+
+    title = "AUC"
+    unit = "pp"
+    judged = True
+    chance = 0.5
+    requires = "there are not both a click and a non-click"
+    requires_for_interval = "all clicks, or all other impressions, are one user's"
+
+    def value(self, scored: Scored) -> float | None:
+        """See `Metric`."""
+        defined = 0 < scored.clicks < scored.rows
+        return auc(scored.click, scored.p_click, scored.weight) if defined else None
+
+    def influence(self, scored: Scored) -> Influence | None:
+        """See `Metric`; None where all clicks, or all non-clicks, are one user's.
+
+        Each click counts with its share of non-clicks below it, each non-click with its share of
+        clicks above it. Both classes are centred on a mean of their own. For users alike their
+        leverages are the n / (n - 1) of Obuchowski's variance, n being the users with an impression
+        of the class. The class that fewer users carry determines the effective number of users.
+
+        Source: Obuchowski 1997, Biometrics 53.
+        """
+        click, user, users = scored.click, scored.user, scored.users
+        carriers = [np.count_nonzero(np.bincount(user[own])) for own in (click, ~click)]
+        if min(carriers) < 2:
+            return None
+        weights = scored.weights
+        place = places(click, scored.p_click, weights, np.zeros(scored.rows, np.int64))
+        value = float(np.average(place[click], weights=weights[click]))
+        mass = np.where(click, weights[click].sum(), weights[~click].sum())
+        share = weights / mass
+        per_user, worth = np.zeros(users), float(users)
+        for of_class in (click, ~click):
+            own = user[of_class]
+            part = np.bincount(own, share[of_class], users)
+            moved = np.bincount(own, share[of_class] * (place[of_class] - value), users)
+            per_user += leverage(part, users) * moved
+            worth = min(worth, worth_of(part))
+        items = scored.sketch and scored.sketch.items(share * (place - value), share / 2)
+        return Influence(value, per_user, worth, items)
