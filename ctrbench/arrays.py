@@ -1,8 +1,9 @@
-"""Large arrays: bounded blocks of rows, and `.npy` files written in sequence."""
+"""Large arrays: iteration in blocks of rows, and sequential writing of `.npy` files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
@@ -43,6 +44,31 @@ def rows_within(row_bytes: int, limit: int) -> int:
 def table_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
     """Yield slices of the rows of an (n, D) array, each at most 32 MiB as float64."""
     return blocks(shape[0], rows_within(8 * shape[1], BLOCK_BYTES))
+
+
+@dataclass(frozen=True)
+class SelectedRows:
+    """The selected rows of a table as float64 blocks; can be iterated more than once."""
+
+    vectors: np.ndarray  # (V, D)
+    chosen: np.ndarray  # (V,) bool
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for rows in table_blocks(self.vectors.shape):
+            if self.chosen[rows].any():
+                yield self.vectors[rows][self.chosen[rows]].astype(np.float64)
+
+    def __len__(self) -> int:
+        return int(self.chosen.sum())
+
+    @property
+    def width(self) -> int:
+        """The number of columns, D."""
+        return self.vectors.shape[1]
+
+    def mean(self) -> np.ndarray:
+        """Return the mean of the selected rows, (D,) float64."""
+        return sum((block.sum(0) for block in self), np.zeros(self.width)) / len(self)
 
 
 def write_npy(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ctrbench.arrays import blocks
+from ctrbench.arrays import SelectedRows
 from ctrbench.controls._base import NullVersion
 from ctrbench.schema import EmbeddingTable
-
-BLOCK_ROWS = 1 << 13  # partial sums over other blocks round differently
 
 
 class Constant(NullVersion):
@@ -16,9 +14,7 @@ class Constant(NullVersion):
 
     def vectors(self, table: EmbeddingTable, seed: int, groups: np.ndarray | None) -> np.ndarray:
         """See `NullVersion`."""
-        has, total = np.asarray(table.has_vector), np.zeros(table.vectors.shape[1])
-        for rows in blocks(len(has), BLOCK_ROWS):
-            total += table.vectors[rows][has[rows]].sum(axis=0, dtype=np.float64)
-        made = np.zeros(table.vectors.shape, table.vectors.dtype)
-        made[has] = total / max(1, has.sum())
+        has, made = np.asarray(table.has_vector), np.zeros(table.vectors.shape, table.vectors.dtype)
+        if has.any():
+            made[has] = SelectedRows(table.vectors, has).mean()
         return made

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ctrbench.arrays import table_blocks
+from ctrbench.arrays import SelectedRows, table_blocks
 from ctrbench.embeddings.derivations import configured
-from ctrbench.embeddings.derivations._base import Rows
 from ctrbench.embeddings.versions import (
     folder,
     names,
@@ -84,7 +83,7 @@ def derive(
             return stored, False
 
     def build(path: Path) -> VersionManifest:
-        rows = Rows(table.vectors, table.has_vector & fitting.items)
+        rows = SelectedRows(table.vectors, table.has_vector & fitting.items)
         if not len(rows):
             raise DataError(f"no item of the {fitting.period} period has a vector in {parent!r}.")
         fitted = derivation.fit(rows)

@@ -1,7 +1,7 @@
-/* What a history slot asks for besides matrix products, for `_fused.py`; all arrays are row-major.
+/* The loops of `_fused.py`: operations on history slots besides matrix products. Arrays are row-major.
  *
  * B impressions, U distinct items, n slots of a group, E item width, H units of a level.
- * `row` (n) says which impression a slot belongs to, `item` (n) which distinct item it holds.
+ * `row` (n) is the impression of each slot, `item` (n) its distinct item.
  */
 
 #include <math.h>
@@ -9,14 +9,14 @@
 #include <string.h>
 
 #if defined(__x86_64__) && defined(__linux__) && !defined(__clang__) && __GNUC__ >= 12
-/* One build for every machine: the widest instructions that it has are chosen when it is loaded. */
+/* One build for all machines: the loader selects the widest instruction set that is available. */
 #define EVERY_CPU __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define EVERY_CPU
 #endif
 
-/* 1 / (1 + e^-x), 4e-7 of its value off at most: e^-x = 2^k e^r with |r| <= ln 2 / 2, and seven
- * terms of e^r.
+/* 1 / (1 + e^-x) with a relative error of at most 4e-7: e^-x = 2^k e^r with |r| <= ln 2 / 2, and
+ * e^r as a series of seven terms.
  */
 static inline float sigmoid(float x)
 {
@@ -52,7 +52,7 @@ EVERY_CPU void pair_forward(
     }
 }
 
-/* Sums of the levels and of their squared distances from a guess at the mean: sums (2, H). */
+/* Sums of the differences from an estimated mean, and of their squares: sums (2, H). */
 EVERY_CPU void moments(
     int64_t n, int64_t H, const float *restrict summed, const float *restrict guess,
     float *restrict sums)
@@ -80,8 +80,8 @@ EVERY_CPU void dice_forward(
         }
 }
 
-/* The gradient of the activations comes in `gradient` and leaves as that of the sums, but for what
- * goes through mean and deviation; sums (3, H) take in that of alpha, of z, and of z times s.
+/* `gradient` is the gradient of the activations on entry and that of the sums on exit, without the
+ * part through mean and deviation. sums (3, H) accumulate the gradients of alpha, z, and z times s.
  */
 EVERY_CPU void dice_backward(
     int64_t n, int64_t H, const float *restrict summed, const float *restrict mean,
@@ -102,7 +102,7 @@ EVERY_CPU void dice_backward(
         }
 }
 
-/* What goes through mean and deviation: gradient -= slope (s - mean) + shift; total (H) adds up. */
+/* The part through mean and deviation: gradient -= slope (s - mean) + shift; total (H) sums it. */
 EVERY_CPU void dice_finish(
     int64_t n, int64_t H, const float *restrict summed, const float *restrict mean,
     const float *restrict slope, const float *restrict shift, float *restrict gradient,
@@ -116,8 +116,8 @@ EVERY_CPU void dice_finish(
         }
 }
 
-/* product = q * k again; gradients of the products (n, E) and of the sums (n, H) go to whom they are
- * of.
+/* Recomputes product = q * k, and accumulates the gradients of the products (n, E) and of the sums
+ * (n, H) into those of their inputs.
  */
 EVERY_CPU void pair_backward(
     int64_t n, int64_t E, int64_t H, const int64_t *restrict row, const int64_t *restrict item,
@@ -155,7 +155,7 @@ EVERY_CPU void pool_forward(
     }
 }
 
-/* From the gradient of pooled to those of items and weights. */
+/* The gradients of items and weights from that of pooled. */
 EVERY_CPU void pool_backward(
     int64_t n, int64_t E, const int64_t *restrict row, const int64_t *restrict item,
     const float *restrict items, const float *restrict weight, const float *restrict to_pooled,
@@ -172,7 +172,7 @@ EVERY_CPU void pool_backward(
     }
 }
 
-/* Of the names and arguments above; `_loading.py` loads no other. */
+/* The version of the names and arguments above; `_loading.py` requires it. */
 int64_t loops_version(void)
 {
     return 1;

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ctrbench.embeddings.derivations._base import Derivation, Fitted, Rows
+from ctrbench.arrays import SelectedRows
+from ctrbench.embeddings.derivations._base import Derivation, Fitted
 
 
 class Center(Derivation):
     """This derivation has no settings."""
 
-    def fit(self, rows: Rows) -> Fitted:
+    def fit(self, rows: SelectedRows) -> Fitted:
         """See `Derivation`."""
         mean = rows.mean()
         return Fitted(rows.width, lambda block: block - mean, {})

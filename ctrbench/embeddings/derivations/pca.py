@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from pydantic import PositiveInt
 
-from ctrbench.embeddings.derivations._base import Derivation, Fitted, Rows
+from ctrbench.arrays import SelectedRows
+from ctrbench.embeddings.derivations._base import Derivation, Fitted
 from ctrbench.errors import ConfigError, DataError
 
 
@@ -14,7 +15,7 @@ class Pca(Derivation):
 
     width: PositiveInt = 64  # number of components
 
-    def fit(self, rows: Rows) -> Fitted:
+    def fit(self, rows: SelectedRows) -> Fitted:
         """See `Derivation`."""
         most = min(rows.width, len(rows) - 1)
         if self.width > most:
