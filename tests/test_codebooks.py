@@ -1,4 +1,4 @@
-"""Codebooks of a version, on a small world and on vectors made by hand."""
+"""Codebooks of a version, on a small world and on constructed vectors."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ def log(workspace):
 
 
 def corners():
-    """Four items on two rays, one without a vector."""
+    """Return four items on two rays, one without a vector."""
     vectors = np.array([[0, 0], [1, 0], [2, 0.1], [0, 3], [0.1, 1]], np.float32)
     has = np.array([False, True, True, True, True])
     book = Codebook(np.eye(2, dtype=np.float32), np.array([-1, 0, 0, 1, 1]))
@@ -79,7 +79,7 @@ def test_a_codebook_is_fitted_once_and_kept(workspace, log, monkeypatch):
 
 
 def test_codes_are_the_modes_own(workspace, log):
-    """What is looked at is what `cluster_id` trains on."""
+    """Check that the described codebook is the one that `cluster_id` uses."""
     from ctrbench.impressions.slots import HistorySlots
     from ctrbench.injection import Images, load_mode
 

@@ -1,4 +1,4 @@
-"""Against torch's own lazy Adam, and a plain loop."""
+"""Sparse optimisers against torch.optim.SparseAdam and a plain loop."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ STEPS = 6
 
 
 def batches():
-    """Ids, some more than once, and gradients of their rows."""
+    """Return ids, some repeated, and gradients of their rows."""
     rng = np.random.default_rng(0)
     for _ in range(STEPS):
         yield torch.from_numpy(rng.integers(0, 12, 9)), torch.from_numpy(rng.normal(size=(9, 4)))

@@ -1,4 +1,4 @@
-"""Quality of a version against plain loops on a tiny log."""
+"""Intrinsic quality against plain loops on a tiny log."""
 
 import numpy as np
 import pytest

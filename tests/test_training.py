@@ -56,7 +56,7 @@ def test_rows_that_no_batch_holds_stay_where_they_are(slots, monkeypatch):
 
 
 def test_training_learns_what_the_click_depends_on(slots):
-    """The coin of the tiny world cannot be learned, its training loss can only stay near log 2."""
+    """Check that the loss of random clicks stays near log 2."""
     model, packer = build("none", slots)
     curve = fit(model, packer, TrainingSettings(batch_size=64), 0, **QUIET)
     assert curve[-1].impressions == 600

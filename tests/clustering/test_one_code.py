@@ -44,7 +44,7 @@ def test_too_few_distinct_vectors():
 
 
 def made(rows=20_000, width=16):
-    """Vectors of 60 loose clusters, sorted by cluster."""
+    """Return vectors of 60 loose clusters, sorted by cluster."""
     rng = np.random.default_rng(0)
     cluster = np.sort(rng.integers(60, size=rows))
     vectors = rng.normal(size=(60, width))[cluster] + 0.6 * rng.normal(size=(rows, width))
@@ -65,7 +65,7 @@ def test_ends_near_to_converged_kmeans_in_any_order(order):
 
 
 def test_one_lloyd_step_is_not_enough_here():
-    """Or the test above would prove nothing."""
+    """Check that one Lloyd step is far from convergence, so that the previous test is meaningful."""
     vectors = made()
     rng = np.random.default_rng(0)
     centres = vectors[rng.choice(len(vectors), SIZE, replace=False)].copy()

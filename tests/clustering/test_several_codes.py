@@ -38,7 +38,7 @@ def test_every_level_leaves_less_over():
 
 
 def test_few_remainders_are_taken_as_they_are():
-    """As many centres as vectors: the first level leaves nothing over."""
+    """With as many centres as vectors, the first level leaves zero residuals."""
     few = VECTORS[:5]
     books = fit_residual(few, 2, 5, seed=0)
     made = sum(books[level][residual_codes(few, books)[:, level]] for level in range(2))

@@ -1,4 +1,4 @@
-"""Laws of all controls; each file's own numbers below."""
+"""Properties of all controls, then numbers of each control."""
 
 import numpy as np
 import pytest

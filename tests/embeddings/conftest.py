@@ -1,4 +1,4 @@
-"""A data set of six items with raw ids that are numbers, letters and both."""
+"""A data set of six items whose raw ids are digits, letters or both."""
 
 import dataclasses
 from pathlib import Path
@@ -41,7 +41,7 @@ def dataset() -> DatasetManifest:
 
 @pytest.fixture
 def log(dataset) -> Impressions:
-    """Four impressions, one in each period; no histories. The test period shows item 4, `b`."""
+    """Return four impressions, one per period, without histories; `test` shows item 4, `b`."""
     zero = np.zeros(4, np.int32)
     names = [field.name for field in dataclasses.fields(Impressions)]
     columns = {**dict.fromkeys(names), "item_id": np.array([1, 2, 3, 4], np.int32)}
@@ -53,7 +53,7 @@ def log(dataset) -> Impressions:
 
 @pytest.fixture
 def add(workspace, log, tmp_path):
-    """Add {raw id: vector} as a version, through an .npz file, whatever it covers."""
+    """Add {raw id: vector} as a version through an .npz file, with any coverage."""
 
     def add_rows(version, rows, append_to=None, dtype=np.float32, low=True):
         path = tmp_path / f"{version}.npz"
@@ -65,7 +65,7 @@ def add(workspace, log, tmp_path):
 
 
 def table_of(rows: dict[int, list[float]], items: int = 6) -> EmbeddingTable:
-    """A table in memory from {item_id: vector}."""
+    """Return a table in memory from {item_id: vector}."""
     width = len(next(iter(rows.values())))
     vectors, has_vector = np.zeros((items + 1, width), np.float32), np.zeros(items + 1, bool)
     for item_id, vector in rows.items():

@@ -9,7 +9,7 @@ ROWS = {"7": [1, 0.5], "12": [-1, 2], "a": [0.5, -2]}
 
 @pytest.fixture
 def outcomes(workspace, dataset):
-    """{guard: outcome} of a version, `error` and `warning` only."""
+    """Return {guard: result} of a version, errors and warnings only."""
 
     def check(version, items_hash="i", fit=range(7), targets=9):
         table = embeddings.open_version(workspace, "tiny", version)

@@ -1,4 +1,4 @@
-"""An id of a file of vectors is what docs/data.md says of it, or is refused.
+"""Ids in files of vectors follow docs/data.md, or are rejected.
 
 The rule is written here a second time, in plain Python; the code has it as SQL.
 """
@@ -44,7 +44,7 @@ def _some(values):
 
 @st.composite
 def _numbers(draw):
-    """(n,) integers or floats of any width."""
+    """Return (n,) integers or floats of any width."""
     dtype = draw(st.sampled_from([*INTEGERS, *FLOATS]))
     if dtype.kind == "f":
         whole = st.integers(-(2**11), 2**11).map(float)
@@ -143,7 +143,7 @@ def _ids_txt(folder, ids):
 
 
 def _found(write: Callable, ids) -> list[str] | None:
-    """What the reader makes of the ids; None: it refuses them."""
+    """Return the ids of the reader; None if it rejects them."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "scratch").mkdir()
@@ -158,24 +158,24 @@ def _found(write: Callable, ids) -> list[str] | None:
 
 
 def _of_text(ids: list[str]) -> list[str] | None:
-    """Text as it stands; None: an id is missing."""
+    """Return text unchanged; None if an id is missing."""
     return None if "" in ids else list(ids)
 
 
 def _of_numbers(ids: np.ndarray) -> list[str] | None:
-    """Whole numbers as their digits; None: one has a fraction, or a float may mean another one."""
+    """Return integers as digits; None if one has a fraction or is an ambiguous float."""
     exact = {2: 2**11, 4: 2**24, 8: 2**53}[ids.dtype.itemsize] if ids.dtype.kind == "f" else np.inf
     whole = [np.isfinite(one) and one == int(one) and abs(one) < exact for one in ids.tolist()]
     return [str(int(one)) for one in ids.tolist()] if all(whole) else None
 
 
 def _of_decimals(ids: list[Decimal]) -> list[str] | None:
-    """As of numbers, and none is too large."""
+    """Return the same as for numbers; no number is too large."""
     return [str(int(one)) for one in ids] if all(one == int(one) for one in ids) else None
 
 
 def _of_a_file(ids: list[str]) -> list[str] | None:
-    """Floats where all are spelled as numbers and some as floats, else text."""
+    """Return floats if all are numbers and some are floats, else text."""
     if any(map(_is_float, ids)) and all(_is_float(raw) or _is_integer(raw) for raw in ids):
         found = [_of_numbers(np.array([float(raw)])) if _is_float(raw) else [raw] for raw in ids]
         return [one[0] for one in found if one] if all(found) else None

@@ -1,4 +1,4 @@
-"""Every reader gives the same ids and vectors, and refuses what it cannot read."""
+"""All readers return equal ids and vectors, and reject invalid files."""
 
 import gzip
 import io
@@ -229,7 +229,7 @@ def test_file_that_may_not_be_read(tmp_path, monkeypatch):
 
 
 class Bomb:
-    """Says so if it is ever unpickled."""
+    """Fails the test when it is unpickled."""
 
     def __reduce__(self):
         return pytest.fail, ("unpickled",)

@@ -1,4 +1,4 @@
-"""Small vectors and batches to compute by hand."""
+"""Small vectors and batches for tests by hand."""
 
 import dataclasses
 
@@ -31,7 +31,7 @@ def packed(slots: HistorySlots, prepared: Prepared) -> Batch:
 
 
 def injected(mode: Injection, slots: HistorySlots, given: Images) -> tuple[Injected, Batch]:
-    """What a freshly drawn mode makes of a batch."""
+    """Return the output of an untrained mode for a batch."""
     prepared = mode.prepare(given, slots, 0)
     batch = packed(slots, prepared)
     layers = nn.ModuleDict(mode.layers(prepared))
@@ -40,7 +40,7 @@ def injected(mode: Injection, slots: HistorySlots, given: Images) -> tuple[Injec
 
 
 def raw_items(slots: HistorySlots, batch: Batch) -> Batch:
-    """The batch with the item ids of all items in place of those known to training."""
+    """Return the batch with the ids of all items, including those that training does not see."""
     log = slots.impressions
     positions, _, _ = slots.positions(ROWS)
     ids = torch.zeros(len(batch.item_id), dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""Unit vectors of any length that a file can hold."""
+"""Normalisation of vectors of extreme length."""
 
 import numpy as np
 import pytest

@@ -11,7 +11,7 @@ def codes(kind, vectors, slots, seed=0, size=16):
 
 
 def test_simhash_follows_the_signs_of_projections_and_random_follows_nothing(slots):
-    """Two vectors at an angle share a sign with probability 1 - angle / pi."""
+    """Check that two vectors share a sign with probability 1 - angle / pi."""
     rng = np.random.default_rng(0)
     one, turned = rng.normal(size=(2, slots.impressions.item_rows, 8))
     near = one + 0.2 * turned

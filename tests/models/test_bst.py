@@ -7,7 +7,7 @@ from tests.test_contracts import BACKBONES, ROWS, build
 
 
 def test_block_equals_torchs_own_transformer(slots):
-    """One impression at a time, without padding, through torch.nn's layers with our weights."""
+    """Return logits of one impression at a time, from layers of torch.nn with the same weights."""
     model, packer = build("none", slots, settings=BACKBONES["bst"])
     assert isinstance(model, BST)
     for parameter in model.parameters():
@@ -49,7 +49,7 @@ def test_order_of_clicks_counts(slots):
 
 
 def test_attention_changes_the_targets_logits_only_as_told(slots):
-    """A shift of minus infinity on all clicks leaves the target alone with itself."""
+    """Check that a shift of minus infinity on all clicks leaves only the target."""
     model, packer = build("sim_attention", slots, settings=BACKBONES["bst"])
     batch = packer.pack(ROWS, None)
     items = model._items(batch)

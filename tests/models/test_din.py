@@ -27,7 +27,7 @@ def build(slots, mode=None, settings=SMALL, prepared=None, seed=0):
 
 
 class Everywhere(Injection):
-    """Fills every part of the contract."""
+    """A mode that returns every part of `Injected`."""
 
     wrong: str = ""
 
@@ -90,7 +90,7 @@ def test_dice_is_the_papers_formula():
 
 @pytest.mark.parametrize("weights", ["plain", "softmax", "uniform"])
 def test_forward_equals_a_loop_over_impressions(slots, weights):
-    """The whole baseline, one impression at a time, from the formulas."""
+    """Return the baseline logits, one impression at a time, from the formulas."""
     settings = SMALL.model_copy(update={"attention_weights": weights, "activation": "prelu"})
     model, packer = build(slots, None, settings)
     for parameter in model.parameters():

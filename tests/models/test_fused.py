@@ -1,4 +1,4 @@
-"""The fast way against the plain one in double precision: outputs, gradients, moving statistics."""
+"""Compiled loops against torch in double precision: outputs, gradients, moving statistics."""
 
 import copy
 import dataclasses
@@ -24,13 +24,13 @@ def doubled(part):
 
 
 def in_double(batch):
-    """So that no rounding hides a wrong term."""
+    """Return the batch in double precision, so that rounding does not hide a wrong term."""
     parts = {f.name: doubled(getattr(batch, f.name)) for f in dataclasses.fields(batch)}
     return dataclasses.replace(batch, **parts)
 
 
 class Anywhere(Everywhere):
-    """All parts of the contract, in the precision of the layers."""
+    """A mode that returns every part of `Injected`, in the precision of the layers."""
 
     def inject(self, layers, batch):
         like = {"dtype": layers["gate"].weight.dtype}
@@ -45,7 +45,7 @@ class Anywhere(Everywhere):
 
 
 def both_ways(model, batch):
-    """The fast way, the plain one in double and in single: models and logits after backward."""
+    """Return models and logits of the compiled, the double and the single precision version."""
     fast, exact, rounded = copy.deepcopy(model), copy.deepcopy(model).double(), copy.deepcopy(model)
     factor = torch.linspace(0.3, 2, len(batch.target))
     logits = [fast(batch), exact(in_double(batch))]
@@ -58,7 +58,7 @@ def both_ways(model, batch):
 
 
 def assert_alike(fast, exact, rounded, logits):
-    """Equal but for as much as single precision costs the plain way."""
+    """Check equality within the error of single precision."""
     torch.testing.assert_close(logits[0].double(), logits[1], rtol=1e-4, atol=1e-5)
     gradients = [
         {name: one.grad.double() for name, one in model.named_parameters()}
@@ -92,7 +92,7 @@ def test_outputs_and_gradients_equal_the_plain_ones(
 
 
 def test_the_fast_way_is_gone(slots, monkeypatch):
-    """Or the test above would compare the plain way with itself."""
+    """Check that the previous test uses the compiled loops."""
     gone = []
     original = _loading.run_loop
     monkeypatch.setattr(
@@ -120,7 +120,7 @@ def test_impressions_and_items_without_slots(slots):
 
 
 class Strided(Everywhere):
-    """An own mode may give tensors of any layout."""
+    """A mode that returns tensors that are not contiguous."""
 
     def inject(self, layers, batch):
         item = layers["code"](batch.item_id).t().contiguous().t()
@@ -165,7 +165,7 @@ def test_half_precision_goes_the_plain_way(slots, monkeypatch):
 
 
 def test_sigmoid_of_any_number():
-    """Dice of level sums from far left to far right, without a batch's statistics."""
+    """Check Dice for extreme inputs, without batch statistics."""
     values = torch.cat([torch.linspace(-120, 120, 20_001), torch.tensor([0.0, 1e30, -1e30])])
     summed = values[:, None].contiguous()
     p, activated = torch.empty_like(summed), torch.empty_like(summed)
@@ -187,7 +187,7 @@ def test_variance_of_sums_far_from_zero():
 
 
 def test_what_is_no_number_stays_none(slots):
-    """The loops are compiled as if every number were finite; a diverged cell must not pass."""
+    """Check that NaN propagates, although the loops are compiled for finite numbers."""
     model, packer = build(slots)
     with torch.no_grad():
         model.id_embedding.weight[:] = torch.nan

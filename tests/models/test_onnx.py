@@ -1,4 +1,4 @@
-"""The contract does not block export: a trained model runs in onnxruntime with equal logits."""
+"""Export to ONNX: a trained model has equal logits in onnxruntime."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'ctrbench[o
 
 
 class Flat(nn.Module):
-    """The model with its batch as plain tensors, in the order of `flatten`."""
+    """The model with its batch as tensors, in the order of `flatten`."""
 
     def __init__(self, model, like):
         super().__init__()
@@ -27,7 +27,7 @@ class Flat(nn.Module):
 
 
 def flatten(batch):
-    """All tensors that a prediction needs, by name."""
+    """Return all input tensors of a prediction by name."""
     tensors = {}
     for field in dataclasses.fields(batch):
         value = getattr(batch, field.name)
@@ -43,7 +43,7 @@ def flatten(batch):
 
 
 def unflatten(like, tensors):
-    """The batch again, given the tensors in the same order."""
+    """Return the batch of tensors in the same order."""
 
     def taken(part):
         if isinstance(part, dict):

@@ -1,4 +1,4 @@
-"""A team's own model behind the contract, as CONTRIBUTING.md shows it."""
+"""A custom backbone, as in the documentation."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tests.test_contracts import MODES, ROWS, SETTINGS, build
 
 
 class LastClick(Backbone):
-    """Reads the latest click alone: its ids and its image, through one layer."""
+    """Reads only the latest click: ids and image, through one layer."""
 
     def build(self, item_width):
         self.reader = linear(item_width, 6, self.seed, "last.id")

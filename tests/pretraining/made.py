@@ -1,4 +1,4 @@
-"""A source of random vectors, and everything else that a small training needs."""
+"""A source of random vectors, and other parts of a small training."""
 
 import io
 import os
@@ -32,7 +32,7 @@ KNOWN = np.arange(ITEMS + 1) > 0
 
 
 class Views(ImageSource):
-    """Vectors that every view shakes; a network with dropout."""
+    """A source with random views and a network with dropout."""
 
     usable = KNOWN
 
@@ -61,7 +61,7 @@ def frozen():
 
 
 def pixels():
-    """Small pictures of coloured noise, and a network that draws nothing."""
+    """Small pictures of coloured noise, and a network without random numbers."""
     rng, files = np.random.default_rng(6), []
     for _ in range(ITEMS):
         noise = Image.fromarray(rng.integers(0, 256, (3, 3, 3), np.uint8)).resize((20, 20))
@@ -86,7 +86,7 @@ def titles_of(method):
 
 
 def step_of(name, source, settings=SMALL, across=None):
-    """A step at the start of a training, and all that it learns."""
+    """Return a step at the start of a training, and all parameters."""
     method = configured(name, {})
     torch.manual_seed(0)
     network = source.network(settings.width)
@@ -96,7 +96,7 @@ def step_of(name, source, settings=SMALL, across=None):
 
 
 def by_two_processes(work, *arguments):
-    """What `work(rank, found, *arguments)` writes into `found` in two processes of torchrun."""
+    """Return what `work(rank, found, *arguments)` writes to `found` in two processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Settings that will not do, or would do nothing, are told before anything is trained."""
+"""Settings that are invalid or have no effect are errors before training."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The loop: it learns, goes on where it was stopped, and stops at nonsense."""
+"""The training loop: learning, resuming, divergence."""
 
 import math
 
@@ -75,7 +75,7 @@ def test_random_masks_are_drawn_anew_in_every_epoch(tmp_path):
 
 
 class Breaking(Views):
-    """Gives nonsense from the sixth batch on."""
+    """Returns NaN inputs from the sixth batch."""
 
     asked = 0
 
@@ -85,7 +85,7 @@ class Breaking(Views):
 
 
 class BreakingBackwards(Views):
-    """Makes the gradient nonsense at some step, never the loss."""
+    """Returns NaN gradients at some steps, with a finite loss."""
 
     def __init__(self, *steps):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Lines against plain loops over a small log with ties."""
+"""Lines against plain loops on a small log with ties."""
 
 import dataclasses
 import tracemalloc
@@ -18,7 +18,7 @@ def has_image():
 
 
 def items_of(lines):
-    """Of all lines."""
+    """Return the items of all lines."""
     return lines.items(np.arange(len(lines)))
 
 
@@ -27,7 +27,7 @@ def made(*arguments, **more):
 
 
 def long_log(rows=200_000, users=1000, items=2000):
-    """A log of the pretrain period alone, in which every third impression is clicked."""
+    """Return a log of only the pretrain period; every third impression is clicked."""
     rng = np.random.default_rng(0)
     user = rng.integers(1, users + 1, rows).astype(np.int32)
     item = rng.integers(1, items + 1, rows).astype(np.int32)
@@ -54,7 +54,7 @@ def long_log(rows=200_000, users=1000, items=2000):
 
 
 def by_loops(log, has_image, shown=5, history=5):
-    """(shown, clicks, history) of every line, user by user."""
+    """Return (shown, clicks, history) of every line, by user."""
     found = []
     for user in np.unique(log.user_id):
         rows = [

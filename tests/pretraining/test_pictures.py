@@ -1,4 +1,4 @@
-"""Pictures of every kind: what can be shown is, what cannot is counted and named."""
+"""Pictures of every kind: valid ones are decoded, invalid ones are counted and named."""
 
 import io
 
@@ -112,7 +112,7 @@ def test_of_a_long_picture_the_middle_alone_is_scaled(size, monkeypatch):
 
 
 def stored(tmp_path, pictures):
-    """A data set's folder that holds nothing but pictures; item 1, 2, ... in their order."""
+    """Return a workspace whose data set contains only pictures, for items 1, 2, ...."""
     workspace = Workspace(tmp_path)
     folder = workspace.data / MANIFEST.name
     folder.mkdir(parents=True)

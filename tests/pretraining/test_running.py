@@ -1,4 +1,4 @@
-"""A version is made once, by whoever comes first, and by all processes together."""
+"""A version is created once: by the first of several commands, and jointly by processes."""
 
 import shutil
 from contextlib import ExitStack

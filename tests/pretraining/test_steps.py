@@ -1,4 +1,4 @@
-"""Batches encoded in parts give the gradient of the joint batch; so do two processes."""
+"""Encoding in parts, or in two processes, results in the gradient of the whole batch."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ COUNTS = (13, 1)  # samples of two processes: 7 and 6, or 1 and none
 
 
 def gradients(name, chosen=CHOSEN, across=None, **settings):
-    """The terms of the loss, and the gradients of all parameters."""
+    """Return the terms of the loss, and the gradients of all parameters."""
     changed = SMALL.model_copy(update=settings)
     step, samples, parameters = step_of(name, pixels(), changed, across)
     is_items = isinstance(samples, np.ndarray)
@@ -37,7 +37,7 @@ def test_parts_give_the_gradient_of_the_whole(name):
 
 
 def test_parts_are_encoded_alike_both_times():
-    """Or dropout would pass gradients through other units than the loss saw."""
+    """Check that dropout is equal in both passes of gradient caching."""
     step, samples, _ = step_of("simclr", Views(), SMALL.model_copy(update={"images_at_once": 4}))
     part = next(step._parts(samples[:8]))
     torch.testing.assert_close(step._encode(*part, 3), step._encode(*part, 3), rtol=0, atol=0)

@@ -1,4 +1,4 @@
-"""Encoders: shapes, weights from files, and that a picture is encoded by itself."""
+"""Encoders: shapes, weights from files, independence of pictures."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Contrastive losses by hand, and against pytorch-metric-learning."""
+"""Contrastive losses against hand calculation and pytorch-metric-learning."""
 
 import math
 

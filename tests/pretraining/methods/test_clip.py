@@ -1,4 +1,4 @@
-"""Titles as vectors, and the contrast of images with them."""
+"""Title encoders, and the contrastive loss of images and titles."""
 
 import sys
 from types import ModuleType
@@ -47,7 +47,7 @@ def test_loss_equals_the_symmetric_cross_entropy():
 
 @pytest.fixture(scope="module")
 def language_model(tmp_path_factory):
-    """A folder with a tiny BERT and a tokenizer of whole words."""
+    """Return a folder with a tiny BERT and a word tokenizer."""
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
@@ -86,7 +86,7 @@ def test_a_language_model_is_trained_along(language_model):
 
 
 class StandIn:
-    """What is used of a SentenceTransformer: vectors of a title's length and of its words."""
+    """The used part of a SentenceTransformer: vectors of title length and words."""
 
     def __init__(self, folder, device, model_kwargs, local_files_only, trust_remote_code):
         if "broken" in folder:

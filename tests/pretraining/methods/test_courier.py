@@ -1,4 +1,4 @@
-"""COURIER's three terms from plain loops; what must not count does not."""
+"""The three terms of COURIER against plain loops, with padding and exclusions."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ def made(**settings):
 
 
 def batch():
-    """Seven images, three lines; -1 is padding."""
+    """Return seven images and three lines; -1 is padding."""
     return LineBatch(
         item_id=np.array([3, 5, 6, 8, 9, 11, 12]),
         shown=torch.tensor([[0, 1, -1], [2, -1, -1], [1, 3, 0]]),
@@ -90,7 +90,7 @@ def test_terms_equal_plain_loops():
 
 @pytest.mark.parametrize("term", ["contrast", "sequence"])
 def test_cosines_are_divided_by_the_temperature(term):
-    """The released code divides by 20 instead of 0.05 in the sequence term."""
+    """Check the temperature; the released code divides by 20 instead of 0.05."""
     method, layers = made(temperature=0.05)
     vectors = torch.randn(7, WIDTH)
     found = method.loss(layers, vectors[None], batch(), ALONE)[term].detach()
