@@ -16,9 +16,9 @@ def blocks(stop: int, rows: int | None = None, start: int = 0) -> Iterator[slice
     """Yield consecutive slices that cover the range from `start` to `stop`.
 
     Args:
-        stop: the end of the range, exclusive.
-        rows: the length of each slice, 262,144 by default; the last one may be shorter.
-        start: the beginning of the range.
+        stop: The end of the range, exclusive.
+        rows: The length of each slice, 262,144 by default; the last one may be shorter.
+        start: The beginning of the range.
 
     >>> list(blocks(5, 2))
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
@@ -32,8 +32,8 @@ def rows_within(row_bytes: int, limit: int) -> int:
     """Return how many rows fit into a block of memory, at least one.
 
     Args:
-        row_bytes: the size of a row in bytes.
-        limit: the size of the block in bytes.
+        row_bytes: The size of a row in bytes.
+        limit: The size of the block in bytes.
 
     >>> rows_within(1024, 4096), rows_within(8192, 4096)
     (4, 1)
@@ -79,10 +79,10 @@ def write_npy(
     On a full disk this raises an OSError, where a memory map would crash the process.
 
     Args:
-        file: an empty file, open for binary writing.
-        dtype: the type of the stored array.
-        shape: the shape of the stored array.
-        parts: consecutive rows of it; each part is converted to `dtype`.
+        file: An empty file, open for binary writing.
+        dtype: The type of the stored array.
+        shape: The shape of the stored array.
+        parts: Consecutive rows of it; each part is converted to `dtype`.
     """
     description = np.lib.format.dtype_to_descr(dtype)
     header = {"descr": description, "fortran_order": False, "shape": shape}

@@ -64,18 +64,18 @@ def make_codebook(
     """Return the codebook of a version, cached or fitted on the items of the fitting period.
 
     Args:
-        workspace: the workspace.
-        log: the impressions of the data set.
-        version: the name of the version.
-        codebook_size: the number of centres, K.
-        method: the name of the clustering method.
-        seed: the seed of the fit.
-        center: whether to subtract the mean vector before normalising.
+        workspace: The workspace.
+        log: The impressions of the data set.
+        version: The name of the version.
+        codebook_size: The number of centres, K.
+        method: The name of the clustering method.
+        seed: The seed of the fit.
+        center: Whether to subtract the mean vector before normalising.
 
     Raises:
-        UnknownNameError: the version or the method does not exist.
+        UnknownNameError: The version or the method does not exist.
         ConfigError: `codebook_size` is below 2.
-        DataError: there are fewer distinct vectors than centres.
+        DataError: There are fewer distinct vectors than centres.
     """
     if method not in get_args(Method):
         raise UnknownNameError("codebook method", method, get_args(Method))
@@ -121,9 +121,9 @@ def describe(table: EmbeddingTable, books: Sequence[Codebook], center: bool) -> 
     """Return the statistics of the first codebook, and the stability over all.
 
     Args:
-        table: the table of the version.
-        books: codebooks that differ only in their seed.
-        center: the setting that they were fitted with.
+        table: The table of the version.
+        books: Codebooks that differ only in their seed.
+        center: The setting that they were fitted with.
     """
     first, has = books[0], np.asarray(table.has_vector)
     unit, items = Images(table.vectors, has, has).unit(center), np.flatnonzero(has)
@@ -155,8 +155,8 @@ def agreement(one: Codebook, two: Codebook) -> tuple[float, float]:
     """Return adjusted Rand index and normalised mutual information on common items.
 
     Args:
-        one: a codebook.
-        two: another codebook of the data set.
+        one: A codebook.
+        two: Another codebook of the data set.
     """
     both = (one.code >= 0) & (two.code >= 0)
     codes = [one.code[both], two.code[both]]
@@ -170,9 +170,9 @@ def export(book: Codebook, item_ids: Sequence[str], folder: Path) -> None:
     """Write `codes.parquet` (item_id, code of items with a vector) and `centres.npy`.
 
     Args:
-        book: the codebook.
-        item_ids: the raw ids of items 1..V-1.
-        folder: the folder; created if missing.
+        book: The codebook.
+        item_ids: The raw ids of items 1..V-1.
+        folder: The folder; created if missing.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -191,11 +191,11 @@ def central_items(
     """Return the items nearest to the centres of the largest clusters, (rows, columns) int64.
 
     Args:
-        book: the codebook.
-        table: the table of the version.
-        center: the setting that the codebook was fitted with.
-        rows: the largest number of clusters.
-        columns: the largest number of items per cluster; missing items are -1.
+        book: The codebook.
+        table: The table of the version.
+        center: The setting that the codebook was fitted with.
+        rows: The largest number of clusters.
+        columns: The largest number of items per cluster; missing items are -1.
     """
     has = np.asarray(table.has_vector)
     unit = Images(table.vectors, has, has).unit(center)

@@ -37,13 +37,13 @@ class Processes:
         """Run a function in the first process only, and return its result; the others wait.
 
         Args:
-            work: the function.
+            work: The function.
 
         Returns:
             The result in the first process; None in the others.
 
         Raises:
-            FirstProcessError: the function failed; raised in the other processes, while the first
+            FirstProcessError: The function failed; raised in the other processes, while the first
                 one raises the original error.
         """
         made = None

@@ -43,8 +43,8 @@ def quality(table: EmbeddingTable, log: Impressions, category: Column | None) ->
     """Return the measures of a version.
 
     Args:
-        table: the table of the version.
-        log: the impressions of the data set.
+        table: The table of the version.
+        log: The impressions of the data set.
         category: (V,) int, codes or lists of codes of an item field; None to skip.
 
     Source: alignment and uniformity, Wang and Isola 2020, arXiv:2005.10242, equations 1 and 2.
@@ -79,9 +79,9 @@ def nearest(table: EmbeddingTable, items: np.ndarray, count: int = NEIGHBOURS) -
     """Return the nearest neighbours of items by cosine, (n, count) int64; -1 if there are fewer.
 
     Args:
-        table: the table of the version.
+        table: The table of the version.
         items: (n,) int, items with a vector.
-        count: the number of neighbours; the item itself is excluded.
+        count: The number of neighbours; the item itself is excluded.
     """
     unit, known = _unit(table), np.flatnonzero(table.has_vector)
     return _nearest(unit, known, items, count)
@@ -91,8 +91,8 @@ def overlap(one: EmbeddingTable, two: EmbeddingTable) -> float | None:
     """Return the mean share of common ten nearest neighbours; None without common items.
 
     Args:
-        one: the table of a version.
-        two: the table of another version of the data set.
+        one: The table of a version.
+        two: The table of another version of the data set.
     """
     both = np.flatnonzero(np.asarray(one.has_vector) & two.has_vector)
     if not len(both):

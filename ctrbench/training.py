@@ -78,20 +78,20 @@ def fit(
     the curve, a twentieth of an epoch apart (Izmailov et al. 2018, arXiv:1803.05407).
 
     Args:
-        model: an untrained model on its device.
-        packer: creates the batches of the data set.
-        settings: the training settings.
-        seed: the seed of the cell, for data order and id dropout.
-        progress: receives the finished share of impressions.
-        chosen: optimisers to continue with; None creates new ones.
-        warming: whether to train one epoch on the first part of the period, given by `warm_start`.
-        observer: receives every point of the curve, while the gradients of the last batch exist.
+        model: An untrained model on its device.
+        packer: Creates the batches of the data set.
+        settings: The training settings.
+        seed: The seed of the cell, for data order and id dropout.
+        progress: Receives the finished share of impressions.
+        chosen: Optimisers to continue with; None creates new ones.
+        warming: Whether to train one epoch on the first part of the period, given by `warm_start`.
+        observer: Receives every point of the curve, while the gradients of the last batch exist.
 
     Returns:
         The points of the learning curve.
 
     Raises:
-        DivergedError: the loss became infinite or NaN.
+        DivergedError: The loss became infinite or NaN.
     """
     device = model.id_embedding.weight.device
     rows = packer.slots.impressions.rows("train")
@@ -143,13 +143,13 @@ def predict(model: Backbone, packer: Packer, period: str, progress: ShareProgres
     """Return the predicted click probabilities of a period in stored order, (n,) float32.
 
     Args:
-        model: the trained model.
-        packer: creates the batches of the data set.
-        period: the name of the period.
-        progress: receives the finished share of impressions.
+        model: The trained model.
+        packer: Creates the batches of the data set.
+        period: The name of the period.
+        progress: Receives the finished share of impressions.
 
     Raises:
-        DivergedError: a prediction is not finite.
+        DivergedError: A prediction is not finite.
     """
     device = model.id_embedding.weight.device
     rows = packer.slots.impressions.rows(period)
@@ -169,8 +169,8 @@ def optimizers(model: Backbone, settings: TrainingSettings) -> list[torch.optim.
     """Return the optimisers of dense parameters, of large tables and of the image block.
 
     Args:
-        model: the model; its large tables are switched to sparse gradients.
-        settings: the training settings.
+        model: The model; its large tables are switched to sparse gradients.
+        settings: The training settings.
     """
     image, rate, kind = model.image_parameters(), settings.learning_rate, settings.table_optimizer
     of_tables = []

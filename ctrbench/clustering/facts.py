@@ -14,7 +14,7 @@ def code_facts(code: np.ndarray, codebook_size: int) -> dict[str, float]:
 
     Args:
         code: (n,) int, the code of each item.
-        codebook_size: the number of codes, K.
+        codebook_size: The number of codes, K.
 
     Returns:
         The share of codes in use, the entropy in bits, and the share of items with the most
@@ -37,7 +37,7 @@ def level_facts(code: np.ndarray, codebook_size: int) -> dict[str, float]:
 
     Args:
         code: (n, L) int, the codes of each item.
-        codebook_size: the number of codes of a level, K.
+        codebook_size: The number of codes of a level, K.
 
     >>> level_facts(np.array([[0, 1], [0, 1], [1, 1], [1, 0]]), 2)["collisions"]
     0.5

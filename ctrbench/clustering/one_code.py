@@ -35,12 +35,12 @@ def fit_codebook(
     Args:
         vectors: (n, D) float32, possibly a memory map.
         codebook_size: K, at most the number of distinct vectors.
-        seed: the seed of the cell; the codebook uses its own random stream.
-        spherical: whether to normalise the centres; the vectors should then have length one.
-        name: the name of the random stream.
+        seed: The seed of the cell; the codebook uses its own random stream.
+        spherical: Whether to normalise the centres; the vectors should then have length one.
+        name: The name of the random stream.
 
     Raises:
-        DataError: there are fewer distinct vectors than centres.
+        DataError: There are fewer distinct vectors than centres.
     """
     import faiss
 
@@ -91,10 +91,10 @@ def fit_hierarchical(vectors: np.ndarray, codebook_size: int, seed: int) -> np.n
     Args:
         vectors: (n, D) float32; of a memory map, one cluster at a time is in memory.
         codebook_size: K.
-        seed: the seed of the cell.
+        seed: The seed of the cell.
 
     Raises:
-        DataError: there are fewer distinct vectors than centres.
+        DataError: There are fewer distinct vectors than centres.
 
     Source: Nistér and Stewénius 2006 (CVPR), with two levels.
     """
@@ -147,12 +147,12 @@ def fit_single_pass(
     Args:
         vectors: (n, D) float32; of a memory map, the first chunk and then 64 MiB are in memory.
         codebook_size: K.
-        seed: the seed of the cell.
-        threshold: the soft threshold after the first chunk; it decreases with the square root of
+        seed: The seed of the cell.
+        threshold: The soft threshold after the first chunk; it decreases with the square root of
             the chunk size.
 
     Raises:
-        DataError: the first chunk has fewer distinct vectors than centres.
+        DataError: The first chunk has fewer distinct vectors than centres.
 
     Source: adapted from Yi et al. 2014 (ICML), "A Single-Pass Algorithm for Efficiently Recovering
     Sparse Cluster Centers of High-dimensional Data". Differs from the paper: k-means replaces the
@@ -212,12 +212,12 @@ def fit_by(method: Method, vectors: np.ndarray, codebook_size: int, seed: int) -
     """Return the centres that a method fits, (K, D) float32.
 
     Args:
-        method: the name of the method.
+        method: The name of the method.
         vectors: (n, D) float32.
         codebook_size: K.
-        seed: the seed of the cell.
+        seed: The seed of the cell.
 
     Raises:
-        DataError: there are fewer distinct vectors than centres.
+        DataError: There are fewer distinct vectors than centres.
     """
     return METHODS[method](vectors, codebook_size, seed)

@@ -16,12 +16,12 @@ def fit_residual(vectors: np.ndarray, levels: int, codebook_size: int, seed: int
 
     Args:
         vectors: (n, D) float32.
-        levels: the number of levels, L.
-        codebook_size: the number of centres of each level, K.
-        seed: the seed of the cell.
+        levels: The number of levels, L.
+        codebook_size: The number of centres of each level, K.
+        seed: The seed of the cell.
 
     Raises:
-        DataError: there are fewer distinct vectors than centres.
+        DataError: There are fewer distinct vectors than centres.
     """
     left = np.array(vectors, np.float32)
     books = []
@@ -60,13 +60,13 @@ def fit_product(
 
     Args:
         vectors: (n, D) float32.
-        parts: the number of parts, P, at most D.
-        codebook_size: the number of centres of each part, K, at most the number of distinct
+        parts: The number of parts, P, at most D.
+        codebook_size: The number of centres of each part, K, at most the number of distinct
             vectors.
-        seed: the seed of the cell.
+        seed: The seed of the cell.
 
     Raises:
-        DataError: there are fewer distinct vectors than centres.
+        DataError: There are fewer distinct vectors than centres.
     """
     books = []
     everything = count_distinct(vectors)
@@ -85,7 +85,7 @@ def product_codes(vectors: np.ndarray, books: tuple[np.ndarray, ...]) -> np.ndar
 
     Args:
         vectors: (n, D) float32.
-        books: the centres of each part, (K, width of the part) float32.
+        books: The centres of each part, (K, width of the part) float32.
     """
     widths = np.cumsum([book.shape[1] for book in books])[:-1]
     parts = np.split(np.asarray(vectors, np.float32), widths, axis=1)

@@ -25,8 +25,8 @@ class NullVersion(ABC):
         """Return the new vectors, (V, D) in the dtype of the table; rows without a vector are zero.
 
         Args:
-            table: the real version, often a memory map; it must not be modified.
-            seed: the seed of the random streams.
+            table: The real version, often a memory map; it must not be modified.
+            seed: The seed of the random streams.
             groups: (V,) int codes of the `within` field; None without `within`.
         """
 
@@ -46,13 +46,13 @@ def apply(
     """Return the table of a control, in memory; the same items have a vector.
 
     Args:
-        control: the control to apply.
-        table: a real version, often a memory map.
-        seed: the seed of the cell.
+        control: The control to apply.
+        table: A real version, often a memory map.
+        seed: The seed of the cell.
         groups: (V,) int codes of the item field that `control.within` names; None without `within`.
 
     Raises:
-        ConfigError: the control does not support `within`, or `groups` does not match `within`.
+        ConfigError: The control does not support `within`, or `groups` does not match `within`.
     """
     kind = plugins.load(PACKAGE, control.kind, NullVersion, "control")
     if control.within is not None and not kind.takes_groups:

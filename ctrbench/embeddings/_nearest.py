@@ -15,8 +15,8 @@ def pairs(ids: Sequence[str], known: Sequence[str]) -> str:
     """Return ids for a message, each with the most similar known id.
 
     Args:
-        ids: unknown ids.
-        known: the ids of the data set.
+        ids: Unknown ids.
+        known: The ids of the data set.
 
     >>> pairs(["1001.0", "?"], ["1001", "1002"])
     "'1001.0' (nearest item: '1001'), '?'"

@@ -50,21 +50,21 @@ def derive(
     """Create version `name` from `parent`; coverage does not change.
 
     Args:
-        workspace: the workspace.
-        dataset: the data set.
-        parent: the name of the original version.
-        name: the name of the new version.
-        method: the name of a derivation and its settings.
-        fitting: the items to fit on; items without a vector are ignored.
+        workspace: The workspace.
+        dataset: The data set.
+        parent: The name of the original version.
+        name: The name of the new version.
+        method: The name of a derivation and its settings.
+        fitting: The items to fit on; items without a vector are ignored.
 
     Returns:
         The manifest, and whether the version is new; False if it already existed.
 
     Raises:
-        UnknownNameError: the version or the method does not exist.
-        ConfigError: the name or a setting is invalid, or the name has other content.
-        DataError: no fitting item has a vector, or the result does not fit into float32.
-        StoreError: the workspace cannot be written.
+        UnknownNameError: The version or the method does not exist.
+        ConfigError: The name or a setting is invalid, or the name has other content.
+        DataError: No fitting item has a vector, or the result does not fit into float32.
+        StoreError: The workspace cannot be written.
     """
     name = check_name("embedding version", name)
     derivation = configured(*method)

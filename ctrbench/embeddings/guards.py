@@ -32,10 +32,10 @@ def check(
     """Return the result of each guard; a version with an error cannot be used.
 
     Args:
-        manifest: the manifest of the version.
-        table: the table of the version.
-        statistics: the statistics of the table.
-        context: the facts about the data set.
+        manifest: The manifest of the version.
+        table: The table of the version.
+        statistics: The statistics of the table.
+        context: The facts about the data set.
     """
     warnings = _warnings(manifest, statistics, context)
     return [*_errors(manifest, table, statistics, context), *warnings]

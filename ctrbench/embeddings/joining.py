@@ -41,24 +41,24 @@ def add(
     """Create an embedding version from a file, optionally on top of an existing version.
 
     Args:
-        workspace: the workspace.
-        log: the impressions of the data set.
-        raw_ids: the raw ids of items 1..V-1, in order.
-        version: the name of the new version.
-        source: the file of vectors, and the file of ids if the former has none.
-        append_to: a version whose vectors are copied first.
-        allow_low_coverage: whether to accept vectors for less than half of the test impressions.
+        workspace: The workspace.
+        log: The impressions of the data set.
+        raw_ids: The raw ids of items 1..V-1, in order.
+        version: The name of the new version.
+        source: The file of vectors, and the file of ids if the former has none.
+        append_to: A version whose vectors are copied first.
+        allow_low_coverage: Whether to accept vectors for less than half of the test impressions.
 
     Returns:
         The manifest, and whether the version is new; False if it already existed.
 
     Raises:
-        ConfigError: the name is invalid or has other content, no reader supports the extension, or
+        ConfigError: The name is invalid or has other content, no reader supports the extension, or
             an ids file is missing or not allowed.
-        DataError: the file is damaged, its vectors are invalid, none of its ids is an item, or too
+        DataError: The file is damaged, its vectors are invalid, none of its ids is an item, or too
             few test impressions have a vector.
-        UnknownNameError: the version to append to does not exist.
-        StoreError: the workspace cannot be written.
+        UnknownNameError: The version to append to does not exist.
+        StoreError: The workspace cannot be written.
     """
     version = check_name("embedding version", version)
     dataset = log.manifest
@@ -88,7 +88,7 @@ def _refuse_low_coverage(covered: Shares, join: _Join, file: Path) -> None:
     """Reject a version that covers too few test impressions.
 
     Raises:
-        DataError: the share of covered test impressions is below `LOW_COVERAGE`.
+        DataError: The share of covered test impressions is below `LOW_COVERAGE`.
     """
     if covered.test is None or covered.test >= LOW_COVERAGE:
         return

@@ -27,13 +27,13 @@ def registered(
     """Return the manifest of a version that was created by this recipe, or None.
 
     Args:
-        workspace: the workspace.
-        dataset: the data set.
-        version: the name of the version.
-        recipe: everything that the vectors depend on.
+        workspace: The workspace.
+        dataset: The data set.
+        version: The name of the version.
+        recipe: Everything that the vectors depend on.
 
     Raises:
-        ConfigError: the name is invalid or has other content.
+        ConfigError: The name is invalid or has other content.
     """
     version = check_name("embedding version", version)
     if version not in names(workspace, dataset.name):
@@ -55,19 +55,19 @@ def register(
     """Create a version from blocks of item ids and vectors.
 
     Args:
-        workspace: the workspace.
-        dataset: the data set of the items.
-        version: the name of the new version.
-        width: the width of the vectors, D.
+        workspace: The workspace.
+        dataset: The data set of the items.
+        version: The name of the new version.
+        width: The width of the vectors, D.
         blocks: (n,) int item ids and (n, D) float32 vectors; each item at most once.
-        provenance: called after the last block; if it raises, no version is created.
+        provenance: Called after the last block; if it raises, no version is created.
 
     Returns:
         The manifest, and whether the version is new; False if the same content already existed.
 
     Raises:
-        ConfigError: the name is invalid or has other content.
-        StoreError: the workspace cannot be written.
+        ConfigError: The name is invalid or has other content.
+        StoreError: The workspace cannot be written.
     """
     version = check_name("embedding version", version)
 

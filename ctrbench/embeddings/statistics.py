@@ -108,7 +108,7 @@ def shares(has_vector: np.ndarray, impressions: Impressions) -> Shares:
 
     Args:
         has_vector: (V,) bool.
-        impressions: the impressions of the data set.
+        impressions: The impressions of the data set.
     """
     targets, test = np.asarray(has_vector), impressions.rows("test")
     counts = [
@@ -128,9 +128,9 @@ def coverage(
     """Return the number of targets and history slots that have a vector, per period.
 
     Args:
-        table: the table of the version.
-        impressions: the impressions of the data set.
-        history_length: the largest number of items of a history; the latest count.
+        table: The table of the version.
+        impressions: The impressions of the data set.
+        history_length: The largest number of items of a history; the latest count.
     """
     has = np.asarray(table.has_vector)
     before = np.zeros(

@@ -28,9 +28,9 @@ def folder(workspace: Workspace, dataset: str, version: str) -> Path:
     """Return the folder of a version.
 
     Args:
-        workspace: the workspace.
-        dataset: the name of the data set.
-        version: the name of the version.
+        workspace: The workspace.
+        dataset: The name of the data set.
+        version: The name of the version.
     """
     return workspace.embeddings / dataset / version
 
@@ -45,8 +45,8 @@ def names(workspace: Workspace, dataset: str) -> list[str]:
     """Return the sorted versions of a data set, except unfinished ones.
 
     Args:
-        workspace: the workspace.
-        dataset: the name of the data set.
+        workspace: The workspace.
+        dataset: The name of the data set.
     """
     found = (workspace.embeddings / dataset).glob(f"*/{MANIFEST}")
     return sorted(path.parent.name for path in found if not path.parent.name.startswith(PARTIAL))
@@ -56,13 +56,13 @@ def read_manifest(workspace: Workspace, dataset: str, version: str) -> VersionMa
     """Return the manifest of a version.
 
     Args:
-        workspace: the workspace.
-        dataset: the name of the data set.
-        version: the name of the version.
+        workspace: The workspace.
+        dataset: The name of the data set.
+        version: The name of the version.
 
     Raises:
-        UnknownNameError: the data set has no such version.
-        StoreError: the manifest is damaged.
+        UnknownNameError: The data set has no such version.
+        StoreError: The manifest is damaged.
     """
     return _manifest(_existing(workspace, dataset, version))
 
@@ -73,15 +73,15 @@ def open_version(
     """Return the table of a version, memory-mapped and read-only.
 
     Args:
-        workspace: the workspace.
-        dataset: the name of the data set.
-        version: the name of the version.
-        items_hash: the expected hash of the items; None skips the check.
+        workspace: The workspace.
+        dataset: The name of the data set.
+        version: The name of the version.
+        items_hash: The expected hash of the items; None skips the check.
 
     Raises:
-        UnknownNameError: the data set has no such version.
-        DataError: the rows of the version do not match the current items of the data set.
-        StoreError: a file of the version is damaged.
+        UnknownNameError: The data set has no such version.
+        DataError: The rows of the version do not match the current items of the data set.
+        StoreError: A file of the version is damaged.
     """
     manifest = read_manifest(workspace, dataset, version)
     if items_hash not in (None, manifest.items_hash):
@@ -104,7 +104,7 @@ def open_table(path: Path) -> EmbeddingTable:
     """Return the table in the folder of a version, memory-mapped and read-only.
 
     Raises:
-        StoreError: a file is missing or damaged.
+        StoreError: A file is missing or damaged.
     """
     try:
         return EmbeddingTable(
@@ -124,9 +124,9 @@ def new_table(path: Path, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray
     write to the memory map would crash.
 
     Args:
-        path: the folder.
-        shape: the shape of the table, (V, D).
-        dtype: the dtype of the table.
+        path: The folder.
+        shape: The shape of the table, (V, D).
+        dtype: The dtype of the table.
     """
     with (path / VECTORS).open("wb") as file:
         zeros = (
@@ -147,15 +147,15 @@ def seal(
     """Write mask and manifest of finished vectors; a zero vector counts as missing.
 
     Args:
-        path: the folder with the vectors.
-        version: the name of the version.
-        dataset: the data set of the items.
+        path: The folder with the vectors.
+        version: The name of the version.
+        dataset: The data set of the items.
         has_vector: (V,) bool.
-        provenance: the origin of the vectors.
-        unmatched: the number of ids that are not in the data set, and examples.
+        provenance: The origin of the vectors.
+        unmatched: The number of ids that are not in the data set, and examples.
 
     Raises:
-        DataError: all vectors are zero.
+        DataError: All vectors are zero.
     """
     has_vector = np.array(has_vector)
     zero = _leave_out_zeros(np.load(path / VECTORS, mmap_mode="r+"), has_vector)
@@ -205,15 +205,15 @@ def publish(target: Path, build: Callable[[Path], VersionManifest]) -> tuple[Ver
     """Build a version in a temporary folder and move it into place.
 
     Args:
-        target: the folder of the version.
-        build: fills an empty folder and returns the manifest.
+        target: The folder of the version.
+        build: Fills an empty folder and returns the manifest.
 
     Returns:
         The stored manifest, and whether it is new; False if the same content already existed.
 
     Raises:
-        ConfigError: the name has other content; a version is immutable.
-        StoreError: the workspace cannot be written.
+        ConfigError: The name has other content; a version is immutable.
+        StoreError: The workspace cannot be written.
     """
     if not target.exists():
         with atomic_folder(target) as path:
@@ -242,9 +242,9 @@ def stored_records(workspace: Workspace, dataset: str, version: str) -> list[Pat
     """Return the records of cells that use a version or a control of it.
 
     Args:
-        workspace: the workspace.
-        dataset: the name of the data set.
-        version: the name of the version.
+        workspace: The workspace.
+        dataset: The name of the data set.
+        version: The name of the version.
     """
     results = workspace.results / dataset
     found = [*results.glob(f"{version}/*/*.json"), *results.glob(f"{version}@*/*/*.json")]
@@ -255,14 +255,14 @@ def remove(workspace: Workspace, dataset: str, version: str, force: bool = False
     """Delete a version; if its folder is a link, delete only the link.
 
     Args:
-        workspace: the workspace.
-        dataset: the name of the data set.
-        version: the name of the version.
-        force: whether to delete a version that stored records use.
+        workspace: The workspace.
+        dataset: The name of the data set.
+        version: The name of the version.
+        force: Whether to delete a version that stored records use.
 
     Raises:
-        UnknownNameError: the data set has no such version.
-        ConfigError: stored records use the version, and `force` is False.
+        UnknownNameError: The data set has no such version.
+        ConfigError: Stored records use the version, and `force` is False.
     """
     target = _existing(workspace, dataset, version)
     dataset, version = target.parent.name, target.name

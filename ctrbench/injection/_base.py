@@ -53,7 +53,7 @@ class Images:
         Missing vectors and zero vectors become zero.
 
         Args:
-            center: whether to subtract the mean over the fitting items first.
+            center: Whether to subtract the mean over the fitting items first.
         """
         vectors = np.array(self.vectors, dtype=np.float32)
         if center:
@@ -113,9 +113,9 @@ class Injection(Frozen, ABC):
         """Return why the settings cannot work on a version; called before any cell is trained.
 
         Args:
-            items: the number of distinct vectors of the fitting period.
-            width: the width of the vectors, D.
-            model: the model settings of the benchmark file.
+            items: The number of distinct vectors of the fitting period.
+            width: The width of the vectors, D.
+            model: The model settings of the benchmark file.
         """
         del items, width, model
         return []
@@ -125,13 +125,13 @@ class Injection(Frozen, ABC):
         """Return the arrays that training reads.
 
         Args:
-            images: the vectors, and the items on which the mode may fit.
-            slots: the history slots; `slots.pairs()` iterates over them in bounded memory, and
+            images: The vectors, and the items on which the mode may fit.
+            slots: The history slots; `slots.pairs()` iterates over them in bounded memory, and
                 `slots.stored` stores one value per slot.
-            seed: the seed for `seeding.stream(seed, ...)`; only used if `seeded` is True.
+            seed: The seed for `seeding.stream(seed, ...)`; only used if `seeded` is True.
 
         Raises:
-            DataError: the vectors are unsuitable, for instance too few.
+            DataError: The vectors are unsuitable, for instance too few.
         """
 
     def learned(self, width: int) -> int:
@@ -149,7 +149,7 @@ class Injection(Frozen, ABC):
         """Return what enters the model for one batch.
 
         Args:
-            layers: the learned parts that `layers` created.
+            layers: The learned parts that `layers` created.
             batch: `image_item` holds rows (U, ...) of `Prepared.item`, `image_slot` holds rows
                 (M, ...) of `Prepared.slot`; `target` and `history` index the U rows.
         """
@@ -158,8 +158,8 @@ class Injection(Frozen, ABC):
         """Return starting values of the ID embedding, (V, embedding_size) float32, or None.
 
         Args:
-            prepared: the arrays that `prepare` returned.
-            model: the model settings.
+            prepared: The arrays that `prepare` returned.
+            model: The model settings.
 
         Returns:
             The starting values; NaN, or None for the whole table, keeps the random ones.

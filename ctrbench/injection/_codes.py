@@ -48,11 +48,11 @@ class CodeMode(Injection):
 
         Args:
             unit: (V, D) float32, vectors of length one, centred if `center` is set.
-            images: the items with a vector, and those on which a codebook may be fitted.
-            seed: the seed of the cell.
+            images: The items with a vector, and those on which a codebook may be fitted.
+            seed: The seed of the cell.
 
         Raises:
-            DataError: there are fewer distinct vectors than centres.
+            DataError: There are fewer distinct vectors than centres.
         """
 
     def facts(self, code: np.ndarray) -> dict[str, float]:

@@ -20,13 +20,13 @@ def load_mode(name: str, settings: dict[str, Any]) -> Injection:
     """Return a mode with its settings.
 
     Args:
-        name: the name of a mode, or a combination such as `sim_tier+cluster_id`.
-        settings: value by setting; those of a combination are `part.setting`, and
+        name: The name of a mode, or a combination such as `sim_tier+cluster_id`.
+        settings: Value by setting; those of a combination are `part.setting`, and
             `learning_rate_factor`.
 
     Raises:
-        UnknownNameError: no mode has this name.
-        ConfigError: lists every setting that is unknown or invalid, and parts that cannot be
+        UnknownNameError: No mode has this name.
+        ConfigError: Lists every setting that is unknown or invalid, and parts that cannot be
             combined.
     """
     names = name.split(JOINT)
@@ -44,7 +44,7 @@ def mode_class(name: str) -> type[Injection]:
     """Return the class of a mode that is not a combination.
 
     Raises:
-        UnknownNameError: no mode has this name.
+        UnknownNameError: No mode has this name.
     """
     return plugins.load(PACKAGE, name, Injection, "mode")
 
@@ -68,8 +68,8 @@ def takes_list(name: str, setting: str) -> bool:
     """Return whether a setting takes a list, so that a list in the file is not a grid.
 
     Args:
-        name: the name of a mode or a combination.
-        setting: the name of the setting, `part.setting` for a combination.
+        name: The name of a mode or a combination.
+        setting: The name of the setting, `part.setting` for a combination.
     """
     if JOINT in name:
         name, _, setting = setting.partition(".")

@@ -16,9 +16,9 @@ def slot_cosines(
     """Yield blocks of history slots in order: cosines, and whether both items have an image.
 
     Args:
-        images: the image vectors.
-        slots: the history slots.
-        center: whether to subtract the mean vector before normalising.
+        images: The image vectors.
+        slots: The history slots.
+        center: Whether to subtract the mean vector before normalising.
 
     Returns:
         Pairs of (n,) float32 and (n,) bool; the cosine is 0 where an image is missing.

@@ -71,8 +71,8 @@ def histogram(batch: Batch, tiers: int) -> Tensor:
     """Return the number of history items per impression and bin, (B, N) float32.
 
     Args:
-        batch: a batch whose `image_slot` holds the bin of each history item.
-        tiers: the number of bins, N.
+        batch: A batch whose `image_slot` holds the bin of each history item.
+        tiers: The number of bins, N.
     """
     import torch
 

@@ -54,15 +54,15 @@ class Backbone(nn.Module, ABC):
         """Create and draw all parameters.
 
         Args:
-            sizes: the sizes of the tables and inputs.
-            settings: the model settings.
-            mode: the injection mode.
-            prepared: the arrays that the mode prepared.
-            probe: any batch; the mode runs on it once, to find the widths that it injects.
-            seed: the seed of the cell.
+            sizes: The sizes of the tables and inputs.
+            settings: The model settings.
+            mode: The injection mode.
+            prepared: The arrays that the mode prepared.
+            probe: Any batch; the mode runs on it once, to find the widths that it injects.
+            seed: The seed of the cell.
 
         Raises:
-            ContractError: the output of the mode violates the injection contract.
+            ContractError: The output of the mode violates the injection contract.
         """
         super().__init__()
         self.mode, self.settings, self.seed = mode, settings, seed
@@ -123,8 +123,8 @@ class Backbone(nn.Module, ABC):
 
         Args:
             items: (U, E) float32, the encoded distinct items.
-            injected: the output of the mode.
-            batch: the batch.
+            injected: The output of the mode.
+            batch: The batch.
         """
 
     def forward(self, batch: Batch) -> Tensor:
@@ -204,7 +204,7 @@ def _check(injected: Injected, batch: Batch, mode: Injection) -> None:
     """Validate the output of a mode: shapes, float32, finite values.
 
     Raises:
-        ContractError: names the mode, the part, the found and the expected value.
+        ContractError: Names the mode, the part, the found and the expected value.
     """
     rows, slots = len(batch.target), len(batch.history)
     expected = {"item": (len(batch.item_id), 2), "slot": (slots, 2), "target": (rows, 2)}

@@ -26,11 +26,11 @@ def linear(width_in: int, width_out: int, seed: int, name: str, bias: bool = Fal
     default of torch is about a quarter of this in most layers here, and learns less in one epoch.
 
     Args:
-        width_in: the number of inputs.
-        width_out: the number of outputs.
-        seed: the seed of the cell.
-        name: the name of the random stream.
-        bias: whether the layer has a bias.
+        width_in: The number of inputs.
+        width_out: The number of outputs.
+        seed: The seed of the cell.
+        name: The name of the random stream.
+        bias: Whether the layer has a bias.
 
     Source: Glorot and Bengio 2010 (AISTATS).
     """
@@ -46,11 +46,11 @@ def embedding(rows: int, width: int, std: float, seed: int, name: str) -> nn.Emb
     """Return an embedding table with values from a named random stream.
 
     Args:
-        rows: the number of rows.
-        width: the width of the embedding.
-        std: the standard deviation of the values.
-        seed: the seed of the cell.
-        name: the name of the random stream.
+        rows: The number of rows.
+        width: The width of the embedding.
+        std: The standard deviation of the values.
+        seed: The seed of the cell.
+        name: The name of the random stream.
     """
     with scoped_torch_seed(seed, "model", name):
         return nn.Embedding.from_pretrained(torch.randn(rows, width) * std, freeze=False)
@@ -72,7 +72,7 @@ def sum_rows(values: Tensor, row: Tensor, rows: int) -> Tensor:
     Args:
         values: (M, E) float32.
         row: (M,) int64, the row that each value belongs to.
-        rows: the number of rows.
+        rows: The number of rows.
     """
     return values.new_zeros(rows, values.shape[1]).index_add(0, row, values)
 
@@ -81,9 +81,9 @@ def embed(table: nn.Module, codes: Codes, rows: int) -> Tensor:
     """Return the embedding of the code of each row, or the mean over its list, (rows, E).
 
     Args:
-        table: the embedding table.
-        codes: one code or one list of codes per row; the mean of an empty list is zero.
-        rows: the number of rows.
+        table: The embedding table.
+        codes: One code or one list of codes per row; the mean of an empty list is zero.
+        rows: The number of rows.
     """
     if not isinstance(codes, Bag):
         return table(codes)
@@ -141,8 +141,8 @@ def pair_sum(pairs: Sequence[tuple[PairBlock, Tensor]], batch: Batch) -> Tensor:
     """Return the sum of several pair blocks, (M, H).
 
     Args:
-        pairs: blocks, each with its own (U, E) items.
-        batch: the batch.
+        pairs: Blocks, each with its own (U, E) items.
+        batch: The batch.
     """
     _, first = pairs[0]
     if not usable(first) or not len(batch.history):
@@ -161,7 +161,7 @@ def weighted_sum(values: Tensor, weights: Tensor, batch: Batch) -> Tensor:
     Args:
         values: (U, E) float32, per distinct item.
         weights: (M,) float32, per history item.
-        batch: the batch.
+        batch: The batch.
     """
     rows = batch.target.shape[0]
     if usable(values) and len(weights):
@@ -198,7 +198,7 @@ def activation(kind: str, width: int) -> nn.Module:
 
     Args:
         kind: `dice` or `prelu`.
-        width: the number of channels.
+        width: The number of channels.
     """
     return Dice(width) if kind == "dice" else nn.PReLU(width)
 

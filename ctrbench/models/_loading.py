@@ -30,8 +30,8 @@ def load_backbone(name: str) -> type[Backbone]:
     """Return the class of a backbone.
 
     Raises:
-        UnknownNameError: no backbone has this name.
-        ContractError: the file does not define exactly one backbone.
+        UnknownNameError: No backbone has this name.
+        ContractError: The file does not define exactly one backbone.
     """
     from ctrbench.models._base import Backbone
 
@@ -73,11 +73,11 @@ def run_loop(name: str, *arguments: Tensor | int) -> None:
     """Call a compiled loop; it trusts the given sizes and does not check bounds.
 
     Args:
-        name: the name of the function in kernels.c.
-        arguments: the arguments in the order of the function; it writes its outputs in place.
+        name: The name of the function in kernels.c.
+        arguments: The arguments in the order of the function; it writes its outputs in place.
 
     Raises:
-        TypeError: a tensor is not contiguous, not on the CPU, or neither float32 nor int64.
+        TypeError: A tensor is not contiguous, not on the CPU, or neither float32 nor int64.
     """
     loop = _loop(name, tuple(isinstance(argument, int) for argument in arguments))
     loop(*(given if isinstance(given, int) else _address(name, given) for given in arguments))

@@ -42,15 +42,15 @@ def variants(
     """Return every combination of the settings that are lists.
 
     Args:
-        method: the name of a pre-training method.
-        version: the name of the version; in a grid, the varied settings are appended.
-        config: a YAML file with `method:`, `training:` and `encoder:`, each with settings.
+        method: The name of a pre-training method.
+        version: The name of the version; in a grid, the varied settings are appended.
+        config: A YAML file with `method:`, `training:` and `encoder:`, each with settings.
         changes: `section.setting=value`; they override the file.
-        pixels: whether an encoder is trained on pictures.
+        pixels: Whether an encoder is trained on pictures.
 
     Raises:
-        UnknownNameError: the method or the encoder does not exist.
-        ConfigError: the file, a setting or a name is invalid, a setting has no effect, or an
+        UnknownNameError: The method or the encoder does not exist.
+        ConfigError: The file, a setting or a name is invalid, a setting has no effect, or an
             encoder or the layers of the method cannot be built.
     """
     sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
@@ -91,12 +91,12 @@ def require_free(
     """Check that no name of a planned version has other content.
 
     Args:
-        workspace: the workspace.
-        log: the impressions of the data set.
-        planned: the versions to create.
+        workspace: The workspace.
+        log: The impressions of the data set.
+        planned: The versions to create.
 
     Raises:
-        ConfigError: a name has other content.
+        ConfigError: A name has other content.
     """
     for job, source in planned:
         embeddings.registered(workspace, log.manifest, job.version, job.recipe(log, source))
@@ -138,7 +138,7 @@ def _require_device(name: str) -> None:
     """Check that torch supports a device.
 
     Raises:
-        ConfigError: the device is unknown or not available.
+        ConfigError: The device is unknown or not available.
     """
     import torch
 

@@ -55,17 +55,17 @@ def fit(
     """Train an encoder; resume from the last checkpoint, with identical results.
 
     Args:
-        method: the pre-training method.
-        source: the inputs and the network.
-        samples: lines, or (n,) int items, depending on the method.
-        titles: the titles of all items, if the method requires them.
-        settings: the training settings.
-        folder: the folder of the checkpoint.
-        progress: called after every step, by the first process only.
+        method: The pre-training method.
+        source: The inputs and the network.
+        samples: Lines, or (n,) int items, depending on the method.
+        titles: The titles of all items, if the method requires them.
+        settings: The training settings.
+        folder: The folder of the checkpoint.
+        progress: Called after every step, by the first process only.
 
     Raises:
-        DivergedError: the loss, the gradient or the weights became infinite or NaN.
-        StoreError: the checkpoint cannot be read or written.
+        DivergedError: The loss, the gradient or the weights became infinite or NaN.
+        StoreError: The checkpoint cannot be read or written.
     """
     across, device = Processes(), torch.device(settings.device)
     with scoped_torch_seed(settings.seed, "pretrain", "encoder"):
@@ -113,8 +113,8 @@ def steps_in_all(samples: int, settings: PretrainSettings) -> int:
     """Return the number of steps of a training; the last batch of an epoch may be smaller.
 
     Args:
-        samples: the number of lines or items.
-        settings: the training settings.
+        samples: The number of lines or items.
+        settings: The training settings.
     """
     return settings.epochs * -(-samples // settings.batch_size)
 

@@ -21,7 +21,7 @@ def history_of(log: Impressions, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """Return start and end of the histories of impressions, (n,) int64 each.
 
     Args:
-        log: the impressions of the data set.
+        log: The impressions of the data set.
         rows: (n,) int, the impressions.
     """
     start = log.history_start[rows].astype(np.int64)
@@ -39,12 +39,12 @@ def latest(
     """Return the latest items with an image in the ranges [start, end), (n, length) int32.
 
     Args:
-        log: the impressions of the data set.
+        log: The impressions of the data set.
         has_image: (V,) bool.
         start: (n,) int, the start of each range of the flat history.
         end: (n,) int, the end of each range.
         apart: (n, P) int, items to exclude.
-        length: the number of items per range; the result is right-aligned and padded with 0.
+        length: The number of items per range; the result is right-aligned and padded with 0.
     """
     window = length * LOOKED_BACK
     found = np.zeros((len(end), length), np.int32)
@@ -72,12 +72,12 @@ def filled_places(
     """Return the number of items that `latest` finds in each range, (n,) uint.
 
     Args:
-        log: the impressions of the data set.
+        log: The impressions of the data set.
         has_image: (V,) bool.
         start: (n,) int, the start of each range of the flat history.
         end: (n,) int, the end of each range.
-        apart: returns the items to exclude from a slice of the ranges.
-        length: the largest number of items per range.
+        apart: Returns the items to exclude from a slice of the ranges.
+        length: The largest number of items per range.
     """
     found = np.zeros(len(end), np.min_scalar_type(length))
     width = apart(slice(0, 1)).shape[1]
@@ -96,7 +96,7 @@ def new_clicks(
     given histories over lines is unknown, so for them it is the last click of each distinct list.
 
     Args:
-        log: the impressions of the data set.
+        log: The impressions of the data set.
         user: (L,) int, the user of each line; lines are sorted by user and time.
         start: (L,) int, the start of the history of each line.
         end: (L,) int, the end of the history of each line.
@@ -132,7 +132,7 @@ def small(values: np.ndarray, most: int) -> np.ndarray:
 
     Args:
         values: (n,) int.
-        most: the largest possible value.
+        most: The largest possible value.
     """
     return values.astype(np.int32 if most <= np.iinfo(np.int32).max else np.int64)
 

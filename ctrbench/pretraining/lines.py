@@ -127,10 +127,10 @@ def make_lines(log: Impressions, has_image: np.ndarray, shown: int = 5, history:
     """Return the lines of the `pretrain` period.
 
     Args:
-        log: the impressions of the data set.
+        log: The impressions of the data set.
         has_image: (V,) bool.
-        shown: the largest number of impressions of a line, P.
-        history: the largest number of clicks of a history, H.
+        shown: The largest number of impressions of a line, P.
+        history: The largest number of clicks of a history, H.
     """
     row = _rows_by_user(log, has_image)
     begin, length = _cut(log, row, shown)
@@ -180,8 +180,8 @@ def masked(lines: Lines, rng: np.random.Generator) -> Lines:
     several times or never, and can be predicted from later clicks.
 
     Args:
-        lines: the lines.
-        rng: the random stream.
+        lines: The lines.
+        rng: The random stream.
     """
     swap = np.zeros(len(lines), lines.filled.dtype)
     swap[lines.clicked] = _drawn(lines.filled[lines.clicked], rng)

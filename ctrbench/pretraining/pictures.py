@@ -55,7 +55,7 @@ class Pictures:
 
         Args:
             item_id: (n,) int, items with a usable picture.
-            size: height and width in pixels.
+            size: Height and width in pixels.
         """
         with ThreadPoolExecutor() as pool:
             return np.stack(list(pool.map(lambda item: self._decoded(item, size), item_id)))
@@ -70,7 +70,7 @@ def decode(data: bytes) -> Image.Image:
     16-bit greyscale is converted to 8 bits; 32-bit greyscale is rejected, as its range is unknown.
 
     Raises:
-        ValueError: the bytes are not a picture of `FORMATS`, damaged or too large, or the range of
+        ValueError: The bytes are not a picture of `FORMATS`, damaged or too large, or the range of
             the values is unknown.
     """
     from PIL import Image, UnidentifiedImageError
@@ -105,8 +105,8 @@ def cropped(image: Image.Image, size: int) -> np.ndarray:
     """Return the scaled centre crop of a picture, (size, size, 3) uint8.
 
     Args:
-        image: an RGB picture.
-        size: height and width in pixels.
+        image: An RGB picture.
+        size: Height and width in pixels.
     """
     from PIL import Image
 
@@ -128,12 +128,12 @@ def open_pictures(workspace: Workspace, manifest: DatasetManifest) -> Pictures:
     """Return all pictures of a data set; the first call decodes each picture once to check it.
 
     Args:
-        workspace: the workspace.
-        manifest: the manifest of the data set.
+        workspace: The workspace.
+        manifest: The manifest of the data set.
 
     Raises:
-        DataError: the data set has no images, or none is decodable.
-        StoreError: the record is damaged, or the cache cannot be written.
+        DataError: The data set has no images, or none is decodable.
+        StoreError: The record is damaged, or the cache cannot be written.
     """
     if not manifest.has_images:
         raise DataError(

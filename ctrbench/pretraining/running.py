@@ -51,8 +51,8 @@ class Job:
         """Return everything that the vectors depend on.
 
         Args:
-            log: the impressions of the data set.
-            source: the inputs and the network.
+            log: The impressions of the data set.
+            source: The inputs and the network.
         """
         period = log.fitting_period
         fitting = embeddings.Fitting(period, impressions.items_in_period(log, period))
@@ -86,24 +86,24 @@ def pretrain(
     """Create a version, unless it already exists.
 
     Args:
-        workspace: the workspace.
-        job: the version to create.
-        source: the inputs and the network.
-        progress: called after every step.
-        allow_collapsed: whether to register collapsed vectors.
-        weights: a file for the weights of the encoder; not written if the version already exists.
-        waits: called before waiting for another process that creates the same vectors.
+        workspace: The workspace.
+        job: The version to create.
+        source: The inputs and the network.
+        progress: Called after every step.
+        allow_collapsed: Whether to register collapsed vectors.
+        weights: A file for the weights of the encoder; not written if the version already exists.
+        waits: Called before waiting for another process that creates the same vectors.
 
     Returns:
         The manifest, and whether the version is new; None in all processes except the first.
 
     Raises:
-        ConfigError: the name is invalid or has other content.
-        DataError: the `pretrain` period contains nothing to learn from, the method requires titles
+        ConfigError: The name is invalid or has other content.
+        DataError: The `pretrain` period contains nothing to learn from, the method requires titles
             and the items have none, or the vectors collapsed.
-        DivergedError: the loss, the gradient or the weights became infinite or NaN.
-        StoreError: the workspace cannot be written.
-        FirstProcessError: the first process failed; raised in all other processes.
+        DivergedError: The loss, the gradient or the weights became infinite or NaN.
+        StoreError: The workspace cannot be written.
+        FirstProcessError: The first process failed; raised in all other processes.
     """
     log, across = impressions.open_impressions(workspace, job.dataset), Processes()
     recipe = job.recipe(log, source)
@@ -233,7 +233,7 @@ class _Spread:
         """Yield the same blocks and accumulate their statistics.
 
         Raises:
-            DataError: a vector is not finite.
+            DataError: A vector is not finite.
         """
         for item_id, block in blocks:
             vectors = block.astype(np.float64)
@@ -249,7 +249,7 @@ class _Spread:
         """Return effective rank and mean cosine; `collapsed` is added for collapsed vectors.
 
         Raises:
-            DataError: the vectors collapsed, and `allow_collapsed` is False.
+            DataError: The vectors collapsed, and `allow_collapsed` is False.
         """
         mean = self._sum / self._count
         covariance = self._products / self._count - np.outer(mean, mean)

@@ -24,20 +24,20 @@ def write_sheet(
     """Draw random items and their nearest neighbours; the item itself comes first.
 
     Args:
-        path: the file; its extension determines the format.
-        table: the table of the version.
-        pictures: the pictures of the data set.
-        rows: the largest number of items.
-        columns: the number of neighbours of each item.
-        size: height and width of each picture in pixels.
+        path: The file; its extension determines the format.
+        table: The table of the version.
+        pictures: The pictures of the data set.
+        rows: The largest number of items.
+        columns: The number of neighbours of each item.
+        size: Height and width of each picture in pixels.
 
     Returns:
         The number of drawn items; all have a vector and a picture.
 
     Raises:
-        ConfigError: the extension is not a picture format.
-        DataError: no item has both a vector and a picture.
-        StoreError: the file cannot be written.
+        ConfigError: The extension is not a picture format.
+        DataError: No item has both a vector and a picture.
+        StoreError: The file cannot be written.
     """
     _require_format(path)
     both = EmbeddingTable(table.vectors, np.asarray(table.has_vector) & pictures.usable)
@@ -56,15 +56,15 @@ def draw_rows(
     """Draw a grid of pictures; a cell without item or picture stays white.
 
     Args:
-        path: the file; its extension determines the format.
+        path: The file; its extension determines the format.
         items: (n, columns) int, item ids; -1 for an empty cell.
-        pictures: the pictures of the data set.
-        size: height and width of each picture in pixels.
-        after_first: additional pixels between the first and the second column.
+        pictures: The pictures of the data set.
+        size: Height and width of each picture in pixels.
+        after_first: Additional pixels between the first and the second column.
 
     Raises:
-        ConfigError: the extension is not a picture format.
-        StoreError: the file cannot be written.
+        ConfigError: The extension is not a picture format.
+        StoreError: The file cannot be written.
     """
     from PIL import Image
 

@@ -40,7 +40,7 @@ class ImageSource(ABC):
 
         Args:
             item_id: (n,) int.
-            view: the random view; each item has its own random stream, so its view does not depend
+            view: The random view; each item has its own random stream, so its view does not depend
                 on the other items.
         """
 
@@ -53,8 +53,8 @@ class ImageSource(ABC):
         """Write the weights as .safetensors; the setting `weights` of an encoder reads them.
 
         Args:
-            network: the trained network.
-            path: the file.
+            network: The trained network.
+            path: The file.
         """
         from safetensors.torch import save_file
 
@@ -71,13 +71,13 @@ class FrozenVectors(ImageSource):
         """Compute mean and scale of the vectors.
 
         Args:
-            table: the table of the version.
-            name: the name of the version.
-            content_hash: the hash of the version.
+            table: The table of the version.
+            name: The name of the version.
+            content_hash: The hash of the version.
             fitting: (V,) bool, items of the pretrain period.
 
         Raises:
-            DataError: no item of the pretrain period has a vector.
+            DataError: No item of the pretrain period has a vector.
         """
         if not (np.asarray(table.has_vector) & fitting).any():
             raise DataError(
@@ -119,9 +119,9 @@ class Pixels(ImageSource):
         """Store the arguments; no picture is decoded yet.
 
         Args:
-            pictures: the pictures of the data set.
-            encoder: the encoder.
-            encoder_name: the name of the encoder.
+            pictures: The pictures of the data set.
+            encoder: The encoder.
+            encoder_name: The name of the encoder.
             fitting: (V,) bool, items of the pretrain period.
         """
         self.pictures, self.encoder, self.encoder_name = pictures, encoder, encoder_name
@@ -201,12 +201,12 @@ def augmentation(size: int) -> nn.Module:
     """Return the transform for random views: crop, flip, colour jitter, greyscale, blur.
 
     Args:
-        size: height and width in pixels.
+        size: Height and width in pixels.
 
     Source: Chen et al. 2020, arXiv:2002.05709, appendix A, strength 1.
 
     Raises:
-        ConfigError: torchvision is not installed.
+        ConfigError: Torchvision is not installed.
     """
     try:
         from torchvision.transforms import v2

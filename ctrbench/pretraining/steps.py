@@ -44,9 +44,9 @@ class Step:
         """Add the gradients of a step to all parameters; return the terms of the global loss.
 
         Args:
-            batch: the batch of this process.
-            number: the number of the step.
-            scaler: scales the loss in float16.
+            batch: The batch of this process.
+            number: The number of the step.
+            scaler: Scales the loss in float16.
         """
         parts = list(self._parts(batch.item_id))
         if len(parts) == 1:

@@ -65,7 +65,7 @@ def test_ends_near_to_converged_kmeans_in_any_order(order):
 
 
 def test_one_lloyd_step_is_not_enough_here():
-    """Check that one Lloyd step is far from convergence, so that the previous test is meaningful."""
+    """Check that one Lloyd step is far from convergence, unlike in the previous test."""
     vectors = made()
     rng = np.random.default_rng(0)
     centres = vectors[rng.choice(len(vectors), SIZE, replace=False)].copy()

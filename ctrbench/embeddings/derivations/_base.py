@@ -33,8 +33,8 @@ class Derivation(Frozen, ABC):
         """Fit on the vectors of the fitting items, at least one.
 
         Raises:
-            ConfigError: the settings are invalid for these vectors.
-            DataError: the vectors contain nothing to fit.
+            ConfigError: The settings are invalid for these vectors.
+            DataError: The vectors contain nothing to fit.
         """
 
 
@@ -42,11 +42,11 @@ def configured(method: str, settings: dict[str, Any]) -> Derivation:
     """Return a derivation with its settings.
 
     Args:
-        method: the name of the derivation.
-        settings: value by field.
+        method: The name of the derivation.
+        settings: Value by field.
 
     Raises:
-        UnknownNameError: no derivation has this name.
-        ConfigError: a setting is unknown or out of range.
+        UnknownNameError: No derivation has this name.
+        ConfigError: A setting is unknown or out of range.
     """
     return plugins.configured(PACKAGE, method, Derivation, "derivation", settings)

@@ -56,12 +56,12 @@ class Reader(ABC):
         """Yield all rows of the source in blocks of equal width and dtype.
 
         Args:
-            source: files that exist and are not empty.
-            scratch: an empty folder for unpacked files.
+            source: Files that exist and are not empty.
+            scratch: An empty folder for unpacked files.
 
         Raises:
-            DataError: the file is damaged, or does not contain vectors with ids.
-            ConfigError: an ids file is missing, or is given although the file contains ids.
+            DataError: The file is damaged, or does not contain vectors with ids.
+            ConfigError: An ids file is missing, or is given although the file contains ids.
         """
 
 
@@ -77,7 +77,7 @@ def check_file(path: Path) -> None:
     """Check that a file can be read.
 
     Raises:
-        DataError: the file is missing, empty, a folder, a pipe, or not readable.
+        DataError: The file is missing, empty, a folder, a pipe, or not readable.
     """
     if is_folder(path):
         raise DataError(f"{path} is a folder, expected a file; give the path of a file in it.")
@@ -102,11 +102,11 @@ def array_blocks(
     Args:
         ids: n raw ids.
         vectors: (n, D) numbers that support slicing by rows, such as a memory map.
-        shape: the shape of the vectors.
-        path: the file, for messages.
+        shape: The shape of the vectors.
+        path: The file, for messages.
 
     Raises:
-        DataError: the shape is invalid, or the number of ids differs.
+        DataError: The shape is invalid, or the number of ids differs.
     """
     check_shape(shape, path)
     check_count(shape[0], len(ids), path)
@@ -118,12 +118,12 @@ def check_count(vectors: int, ids: int, path: Path) -> None:
     """Check that there is one id per vector.
 
     Args:
-        vectors: the number of vectors.
-        ids: the number of ids.
-        path: the file, for the message.
+        vectors: The number of vectors.
+        ids: The number of ids.
+        path: The file, for the message.
 
     Raises:
-        DataError: the numbers differ.
+        DataError: The numbers differ.
     """
     if vectors != ids:
         raise DataError(f"{path}: {vectors:,} vectors but {ids:,} ids; give one id per vector.")
@@ -133,11 +133,11 @@ def check_shape(shape: tuple[int, ...], where: object) -> None:
     """Check the shape of a table of vectors.
 
     Args:
-        shape: the shape.
-        where: the file, for the message.
+        shape: The shape.
+        where: The file, for the message.
 
     Raises:
-        DataError: the table has not two dimensions, or its width is 0 or above `MOST_NUMBERS`.
+        DataError: The table has not two dimensions, or its width is 0 or above `MOST_NUMBERS`.
     """
     if len(shape) != 2 or shape[1] == 0:
         raise DataError(f"{where}: vectors have shape {shape}; expected (number, width).")
@@ -148,11 +148,11 @@ def check_width(width: int, where: object) -> None:
     """Check the width of vectors.
 
     Args:
-        width: the numbers per vector.
-        where: the file, for the message.
+        width: The numbers per vector.
+        where: The file, for the message.
 
     Raises:
-        DataError: a vector has more than `MOST_NUMBERS` numbers.
+        DataError: A vector has more than `MOST_NUMBERS` numbers.
     """
     if width > MOST_NUMBERS:
         raise DataError(
@@ -165,11 +165,11 @@ def check_numbers(dtype: object, where: object) -> None:
     """Check that vectors are float16, float32, float64 or int8.
 
     Args:
-        dtype: the type of the vectors.
-        where: the file, for the message.
+        dtype: The type of the vectors.
+        where: The file, for the message.
 
     Raises:
-        DataError: the vectors have another type.
+        DataError: The vectors have another type.
     """
     allowed = {"float16", "float32", "float64", "f2", "f4", "f8", "int8"}
     if str(dtype).strip("<>=") not in allowed:
@@ -183,12 +183,12 @@ def array_names(found: Sequence[str], source: Source) -> tuple[str | None, str]:
     """Return the names of the arrays of ids (None if in the ids file) and of vectors.
 
     Args:
-        found: the names of all arrays of the file.
-        source: the files.
+        found: The names of all arrays of the file.
+        source: The files.
 
     Raises:
-        DataError: the file contains neither `key` and `value` nor a single array.
-        ConfigError: an ids file is missing, or is given although the file contains ids.
+        DataError: The file contains neither `key` and `value` nor a single array.
+        ConfigError: An ids file is missing, or is given although the file contains ids.
     """
     if {"key", "value"} <= set(found):
         refuse_ids(source)
@@ -206,7 +206,7 @@ def require_ids(source: Source) -> Path:
     """Return the ids file.
 
     Raises:
-        ConfigError: no ids file is given.
+        ConfigError: No ids file is given.
     """
     if source.ids is None:
         raise ConfigError(
@@ -220,7 +220,7 @@ def refuse_ids(source: Source) -> None:
     """Check that no ids file is given for a file that contains ids.
 
     Raises:
-        ConfigError: an ids file is given.
+        ConfigError: An ids file is given.
     """
     if source.ids is not None:
         raise ConfigError(f"{source.vectors} contains its ids; remove --ids {source.ids}.")
@@ -232,11 +232,11 @@ def check_widths(ids: list[str], widths: np.ndarray, width: int, path: Path) -> 
     Args:
         ids: n raw ids.
         widths: (n,) int, numbers per row.
-        width: the width of the first row.
-        path: the file, for the message.
+        width: The width of the first row.
+        path: The file, for the message.
 
     Raises:
-        DataError: rows differ in width; names them.
+        DataError: Rows differ in width; names them.
     """
     if width == 0:
         raise DataError(f"{path}: the first vector, of item {ids[0]}, is empty.")

@@ -45,13 +45,13 @@ def choose(columns: list[tuple[str, str]], path: Path, column: str | None = None
     """Return the columns of ids and vectors.
 
     Args:
-        columns: name and kind of each column; the kind is `LIST`, `WRITTEN`, `NUMBER`, "int8" or
+        columns: Name and kind of each column; the kind is `LIST`, `WRITTEN`, `NUMBER`, "int8" or
             the name of another type.
-        path: the file, for messages.
-        column: the column of lists, if given by the user.
+        path: The file, for messages.
+        column: The column of lists, if given by the user.
 
     Raises:
-        DataError: the table has no id column, or the columns of the vector are ambiguous.
+        DataError: The table has no id column, or the columns of the vector are ambiguous.
 
     >>> choose([("item_id", "int64"), ("title", "string"), ("value", "list")], Path("a.parquet"))
     Layout(key='item_id', values=['value'], kind='list', left_out=('title (string)',))
@@ -86,10 +86,10 @@ def parsed(ids: list[str], lists: list[str | None], path: Path) -> list[list[flo
     Args:
         ids: n raw ids.
         lists: n texts; None if missing.
-        path: the file, for messages.
+        path: The file, for messages.
 
     Raises:
-        DataError: a text is missing or not a list of numbers; names the id.
+        DataError: A text is missing or not a list of numbers; names the id.
     """
     check_nulls(ids, [cell is None for cell in lists], path)
     return [_numbers(raw, cell or "", path) for raw, cell in zip(ids, lists, strict=True)]
@@ -101,10 +101,10 @@ def check_nulls(ids: list[str], missing: ArrayLike, path: Path) -> None:
     Args:
         ids: n raw ids.
         missing: (n,) bool, whether the vector or one of its numbers is null.
-        path: the file, for the message.
+        path: The file, for the message.
 
     Raises:
-        DataError: a vector or a number is null.
+        DataError: A vector or a number is null.
     """
     wrong = np.flatnonzero(missing)
     if len(wrong):
@@ -192,7 +192,7 @@ def _one_run(groups: list[list[tuple[int, str, str]]], path: Path) -> list[str]:
     """Return the column names of the only group, numbered from 0 or 1 without a gap.
 
     Raises:
-        DataError: there are several groups, several types, or missing or repeated numbers.
+        DataError: There are several groups, several types, or missing or repeated numbers.
     """
     if len(groups) > 1:
         heads = _listed([f"{group[0][1]}, {group[1][1]}, ..." for group in groups])
@@ -229,7 +229,7 @@ def _refuse_as_many_others(chosen: list[str], rest: list[tuple[str, str]], path:
     A few other columns, such as a price, are ignored. Otherwise, the vector is ambiguous.
 
     Raises:
-        DataError: there are at least as many other columns of floating point numbers.
+        DataError: There are at least as many other columns of floating point numbers.
     """
     others = [name for name, kind in rest if kind == NUMBER and name not in chosen]
     if len(others) >= len(chosen):
@@ -249,7 +249,7 @@ def arrow_errors(path: Path) -> Iterator[None]:
     """Convert errors of pyarrow about a file.
 
     Raises:
-        DataError: the file is damaged or a row is invalid.
+        DataError: The file is damaged or a row is invalid.
     """
     import pyarrow as pa
 

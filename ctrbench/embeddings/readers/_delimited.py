@@ -74,12 +74,12 @@ def only_separator(header: str, usual: str, path: Path) -> str:
     """Return the separator of the columns of a header.
 
     Args:
-        header: the first line.
-        usual: the usual separator of such files.
-        path: the file, for the message.
+        header: The first line.
+        usual: The usual separator of such files.
+        path: The file, for the message.
 
     Raises:
-        DataError: the separator is ambiguous.
+        DataError: The separator is ambiguous.
     """
     found = separators(header, usual)
     if len(found) > 1:

@@ -18,8 +18,8 @@ def read_ids(path: Path) -> list[str]:
     """Return the ids of a `.npy`, `.txt` or `.csv` file, in its order.
 
     Raises:
-        ConfigError: the file has another extension.
-        DataError: the file is damaged or does not contain ids.
+        ConfigError: The file has another extension.
+        DataError: The file is damaged or does not contain ids.
     """
     suffix = path.suffix.lower()
     if suffix == ".npy":
@@ -41,14 +41,14 @@ def written(ids: list[str], where: object, padded: bool = False, first: int = 1)
     """Return ids that are written as text, without a type.
 
     Args:
-        ids: the written ids.
-        where: the file, for messages.
-        padded: whether the header of the column begins with a blank, as after the separator ", ";
+        ids: The written ids.
+        where: The file, for messages.
+        padded: Whether the header of the column begins with a blank, as after the separator ", ";
             if every id does as well, this blank is removed.
-        first: the line of the first id.
+        first: The line of the first id.
 
     Raises:
-        DataError: blanks surround an id, or ids are missing or invalid.
+        DataError: Blanks surround an id, or ids are missing or invalid.
     """
     if padded and all(value.startswith(" ") for value in ids):
         ids = [value[1:] for value in ids]
@@ -78,7 +78,7 @@ def _refuse_header(first: str, path: Path, cure: str) -> None:
     """Check that the first line is not a header, which would count as an id.
 
     Raises:
-        DataError: the first value is the name of a column.
+        DataError: The first value is the name of a column.
     """
     if first.strip().lower() in HEADERS:
         raise DataError(f"{path}, line 1: {first.strip()!r} is a header, not an id; {cure}.")

@@ -15,11 +15,11 @@ def open_npy(path: Path, shown: str = "") -> np.memmap:
     """Return the array of a file, memory-mapped and read-only.
 
     Args:
-        path: the file.
-        shown: the name of the file in messages; the path by default.
+        path: The file.
+        shown: The name of the file in messages; the path by default.
 
     Raises:
-        DataError: the file is truncated, not a `.npy` file, or contains pickled objects.
+        DataError: The file is truncated, not a `.npy` file, or contains pickled objects.
     """
     where = shown or str(path)
     with path.open("rb") as file:

@@ -51,12 +51,12 @@ def read(source: Source, scratch: Path) -> Iterator[Block]:
     """Yield all rows of the source; int8 vectors are divided by 127.
 
     Args:
-        source: the files.
-        scratch: an empty folder for unpacked files.
+        source: The files.
+        scratch: An empty folder for unpacked files.
 
     Raises:
-        DataError: a file is missing, empty or damaged, or does not contain vectors with ids.
-        ConfigError: no reader supports the extension, or the ids file is missing or not allowed.
+        DataError: A file is missing, empty or damaged, or does not contain vectors with ids.
+        ConfigError: No reader supports the extension, or the ids file is missing or not allowed.
     """
     reader = Folder() if is_folder(source.vectors) else _reader(source.vectors)
     if source.column is not None and not reader.has_columns:

@@ -26,8 +26,8 @@ def columns(schema: Any, first: dict[str, Any]) -> list[tuple[str, str]]:
     """Return name and kind of each column.
 
     Args:
-        schema: the Arrow schema.
-        first: a value that is not null, for each column of text that has one.
+        schema: The Arrow schema.
+        first: A value that is not null, for each column of text that has one.
     """
     found = [(field.name, _kind(field.type)) for field in schema]
     return [
@@ -55,13 +55,13 @@ def blocks(batches: Iterable[Any], ids: list[str], layout: Layout, path: Path) -
     """Yield blocks of ids and vectors.
 
     Args:
-        batches: batches of the columns of vectors, in the order of the file.
-        ids: the ids of all rows.
-        layout: the columns to read.
-        path: the file, for messages.
+        batches: Batches of the columns of vectors, in the order of the file.
+        ids: The ids of all rows.
+        layout: The columns to read.
+        path: The file, for messages.
 
     Raises:
-        DataError: vectors are null or differ in width.
+        DataError: Vectors are null or differ in width.
     """
     start, width = 0, None
     for batch in batches:

@@ -82,7 +82,7 @@ def _header(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
     """Return shape and dtype of an array without unpacking it.
 
     Raises:
-        DataError: the archive is damaged, or an array does not match its header.
+        DataError: The archive is damaged, or an array does not match its header.
     """
     with (
         _whole_archive(path),

@@ -52,7 +52,7 @@ def _width(file: Any, layout: Layout, path: Path) -> int:
     Only the metadata is read.
 
     Raises:
-        DataError: the number exceeds `MOST_NUMBERS`.
+        DataError: The number exceeds `MOST_NUMBERS`.
     """
     most = 1
     for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):

@@ -32,10 +32,10 @@ class Encoder(Frozen, ABC):
         """Return a network that maps normalised pictures, (n, 3, size, size), to (n, width).
 
         Args:
-            width: the width of the vectors, D.
+            width: The width of the vectors, D.
 
         Raises:
-            ConfigError: the weights do not fit, or a library is missing.
+            ConfigError: The weights do not fit, or a library is missing.
         """
 
 
@@ -43,11 +43,11 @@ def configured(name: str, settings: dict[str, Any]) -> Encoder:
     """Return an encoder with its settings.
 
     Args:
-        name: the name of the encoder.
-        settings: value by field.
+        name: The name of the encoder.
+        settings: Value by field.
 
     Raises:
-        UnknownNameError: no encoder has this name.
-        ConfigError: a setting is unknown or out of range.
+        UnknownNameError: No encoder has this name.
+        ConfigError: A setting is unknown or out of range.
     """
     return plugins.configured(PACKAGE, name, Encoder, "encoder", settings)

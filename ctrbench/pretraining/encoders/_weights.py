@@ -14,12 +14,12 @@ def load_weights(network: nn.Module, path: Path, apart: tuple[str, ...] = ()) ->
     """Load weights from a file into a network.
 
     Args:
-        network: the network, modified in place.
-        path: a .safetensors file, or a dictionary of tensors saved by torch.
-        apart: prefixes of tensors that the file may lack or have in another shape.
+        network: The network, modified in place.
+        path: A .safetensors file, or a dictionary of tensors saved by torch.
+        apart: Prefixes of tensors that the file may lack or have in another shape.
 
     Raises:
-        ConfigError: the file is missing or damaged, or does not fit the network.
+        ConfigError: The file is missing or damaged, or does not fit the network.
     """
     found, own = _read(path), network.state_dict()
     needed = {name for name in own if not name.startswith(apart)}

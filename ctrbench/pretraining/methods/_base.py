@@ -57,8 +57,8 @@ class PretrainMethod(Frozen, ABC):
         """Return the layers that are trained beside the encoder and then discarded.
 
         Args:
-            width: the width of the vectors, D.
-            titles: the title of each item by item_id, "" if missing; None unless `titled`.
+            width: The width of the vectors, D.
+            titles: The title of each item by item_id, "" if missing; None unless `titled`.
         """
 
     @abstractmethod
@@ -68,10 +68,10 @@ class PretrainMethod(Frozen, ABC):
         """Return the terms of the loss: the share of this process in each global mean.
 
         Args:
-            layers: the layers that `layers` created.
+            layers: The layers that `layers` created.
             vectors: (views, U, D) float32, the encoded images; one view unless `augmented`.
-            batch: a `LineBatch` or `ItemBatch`, depending on `samples`; possibly empty.
-            across: the processes that share the global batch.
+            batch: A `LineBatch` or `ItemBatch`, depending on `samples`; possibly empty.
+            across: The processes that share the global batch.
         """
 
 
@@ -79,11 +79,11 @@ def configured(method: str, settings: dict[str, Any]) -> PretrainMethod:
     """Return a method with its settings.
 
     Args:
-        method: the name of the method.
-        settings: value by field.
+        method: The name of the method.
+        settings: Value by field.
 
     Raises:
-        UnknownNameError: no method has this name.
-        ConfigError: a setting is unknown or out of range.
+        UnknownNameError: No method has this name.
+        ConfigError: A setting is unknown or out of range.
     """
     return plugins.configured(PACKAGE, method, PretrainMethod, "pre-training method", settings)

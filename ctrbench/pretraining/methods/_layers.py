@@ -19,8 +19,8 @@ def mlp(*sizes: int, normalised: bool = False) -> nn.Sequential:
     """Return linear layers with ReLU between them.
 
     Args:
-        sizes: the widths of input, hidden layers and output.
-        normalised: whether batch normalisation precedes each ReLU.
+        sizes: The widths of input, hidden layers and output.
+        normalised: Whether batch normalisation precedes each ReLU.
     """
     layers: list[nn.Module] = []
     for place, (width_in, width_out) in enumerate(pairwise(sizes), start=2):

@@ -31,7 +31,7 @@ def info_nce(
         item: (N,) int64, the item of each candidate.
         positive: (M,) int64, the index of the positive candidate of each query.
         temperature: > 0.
-        across: the processes that share the batch.
+        across: The processes that share the batch.
 
     Returns:
         The share of this process in the mean; 0 if no process has a query.
@@ -54,7 +54,7 @@ def nt_xent(one: Tensor, two: Tensor, temperature: float, across: Processes) -> 
         one: (N, D) float32, first views.
         two: (N, D) float32, second views of the same images.
         temperature: > 0.
-        across: the processes that share the batch.
+        across: The processes that share the batch.
 
     Returns:
         The share of this process in the mean over all views.
@@ -78,7 +78,7 @@ def mean_over_all(values: Tensor, across: Processes) -> Tensor:
 
     Args:
         values: (n,) float32.
-        across: the processes that share the batch.
+        across: The processes that share the batch.
     """
     return values.sum() / max(across.total(len(values)), 1)
 

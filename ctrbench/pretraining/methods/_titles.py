@@ -52,12 +52,12 @@ class LanguageModel(nn.Module):
         """Load the model and tokenise the titles.
 
         Args:
-            titles: the title of each item.
-            width: the width of the output.
-            folder: the folder of the model.
+            titles: The title of each item.
+            width: The width of the output.
+            folder: The folder of the model.
 
         Raises:
-            ConfigError: transformers is not installed, or the folder contains no such model.
+            ConfigError: Transformers is not installed, or the folder contains no such model.
         """
         super().__init__()
         try:
@@ -97,12 +97,12 @@ class SentenceEncoder(nn.Module):
         """Load the model and encode every title once.
 
         Args:
-            titles: the title of each item.
-            width: the width of the output.
-            folder: the folder of the model.
+            titles: The title of each item.
+            width: The width of the output.
+            folder: The folder of the model.
 
         Raises:
-            ConfigError: sentence-transformers is not installed, or cannot load the folder.
+            ConfigError: Sentence-transformers is not installed, or cannot load the folder.
         """
         super().__init__()
         try:
@@ -136,12 +136,12 @@ def from_folder(titles: list[str], width: int, folder: Path) -> nn.Module:
     """Return the model in a folder: sentence-transformers with modules.json, else transformers.
 
     Args:
-        titles: the title of each item.
-        width: the width of the output.
-        folder: the folder of the model.
+        titles: The title of each item.
+        width: The width of the output.
+        folder: The folder of the model.
 
     Raises:
-        ConfigError: a library is missing, or the folder contains no such model.
+        ConfigError: A library is missing, or the folder contains no such model.
     """
     kind = SentenceEncoder if (folder / "modules.json").is_file() else LanguageModel
     return kind(titles, width, folder)
