@@ -36,11 +36,22 @@ class Observer(Protocol):
     """Receives the progress of a run; the CLI implements it."""
 
     def begin(self, what: str, cells: int, missing: int) -> None:
-        """Announce a run: `missing` of the `cells` are trained, the others are stored."""
+        """Announce a run.
+
+        Args:
+            what: What is run, for display.
+            cells: Number of cells.
+            missing: Number of cells that are trained; the others are stored.
+        """
         ...
 
     def progress(self, cell: Cell, share: float) -> None:
-        """Report the share of its work, in [0, 1], that a cell has completed."""
+        """Report the progress of a cell.
+
+        Args:
+            cell: The cell.
+            share: Completed share of its work, in [0, 1].
+        """
         ...
 
     def finished(self, record: CellRecord) -> None:
