@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 
 from ctrbench.arrays import blocks
-from ctrbench.impressions.slots import HistorySlots
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.injection import Images
 from ctrbench.metrics import auc, gauc
 from ctrbench.schema import Column, EmbeddingTable, Impressions, Ragged

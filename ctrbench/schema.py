@@ -124,7 +124,7 @@ class Impressions:
     Rows are sorted by period, then by time. The history of row i is
     history_items[start_i : start_i + length_i], oldest first. A derived history and the prior
     counts cover events strictly before the first impression of the row's snapshot unit, see
-    `ctrbench.impressions.snapshots`.
+    `ctrbench.impressions.states`.
     """
 
     manifest: DatasetManifest

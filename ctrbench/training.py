@@ -13,9 +13,9 @@ from torch.optim.swa_utils import AveragedModel
 from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAUROC
 
+from ctrbench.batches.order import sequential_batches, shuffled_batches
+from ctrbench.batches.packing import Batch, Packer
 from ctrbench.errors import DivergedError
-from ctrbench.impressions.order import sequential_batches, shuffled_batches
-from ctrbench.impressions.packing import Batch, Packer
 from ctrbench.models._base import Backbone
 from ctrbench.optimizers import LazyAdam, RowwiseAdagrad
 from ctrbench.schema import CurvePoint

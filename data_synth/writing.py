@@ -17,15 +17,9 @@ from ctrbench import embeddings, impressions
 from ctrbench.atomic import PARTIAL, sweep, write_json
 from ctrbench.embeddings.readers import Source
 from ctrbench.errors import ConfigError, StoreError
-from ctrbench.impressions import (
-    Raw,
-    build,
-    database,
-    open_impressions,
-    parse_split,
-    raw_item_ids,
-)
-from ctrbench.impressions.database import literal
+from ctrbench.importing import Raw, build, database, parse_split
+from ctrbench.importing.database import literal
+from ctrbench.impressions import open_impressions, raw_item_ids
 from ctrbench.schema import DatasetManifest, Field
 from ctrbench.workspace import Workspace
 from data_synth.attainable import Attainable, attainable

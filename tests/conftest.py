@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from ctrbench.impressions.slots import HistorySlots
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.schema import DatasetManifest, Field, Impressions, Ragged, Split
 from ctrbench.workspace import Workspace
 from data_synth.world import WorldConfig

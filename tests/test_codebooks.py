@@ -80,7 +80,7 @@ def test_a_codebook_is_fitted_once_and_kept(workspace, log, monkeypatch):
 
 def test_codes_are_the_modes_own(workspace, log):
     """Check that the described codebook is the one that `cluster_id` uses."""
-    from ctrbench.impressions.slots import HistorySlots
+    from ctrbench.batches.slots import HistorySlots
     from ctrbench.injection import Images, load_mode
 
     table = embeddings.open_version(workspace, "taste", "oracle")

@@ -13,7 +13,7 @@ import pytest
 from ctrbench import embeddings, impressions, plugins
 from ctrbench.analysis.matrices import comparison_table
 from ctrbench.embeddings.readers import Source
-from ctrbench.impressions import Snapshot
+from ctrbench.importing import Snapshot
 from ctrbench.impressions.permuting import inputs_follow_outcomes, permuted_outcomes
 from ctrbench.injection import Injection
 from ctrbench.metrics import gauc

@@ -64,7 +64,7 @@ FILES = {
         import typer
 
         from ctrbench.datasets import Importer
-        from ctrbench.impressions import Raw, parse_split
+        from ctrbench.importing import Raw, parse_split
 
         @dataclass(frozen=True)
         class Contender(Importer):

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from ctrbench import plugins
-from ctrbench.impressions.packing import Packer
-from ctrbench.impressions.slots import HistorySlots
+from ctrbench.batches.packing import Packer
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.injection import Images, Injection, Prepared, load_mode
 from ctrbench.injection.none import NoInjection
 from ctrbench.models import backbone_names, load_backbone

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from ctrbench.impressions.packing import Packer
+from ctrbench.batches.packing import Packer
 from ctrbench.models.din import DIN
 from tests.test_contracts import ROWS, SETTINGS, build, images
 

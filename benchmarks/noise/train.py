@@ -68,7 +68,7 @@ def _predictions(home: Path, cell: Cell, folder: Path) -> dict[str, np.ndarray]:
 def _train(workspace: Workspace, cell: Cell) -> dict[str, np.ndarray]:
     import torch
 
-    from ctrbench.runner.building import build
+    from ctrbench.runner.parts import build
     from ctrbench.seeding import scoped_torch_seed
     from ctrbench.training import fit, predict
 

@@ -20,7 +20,7 @@ import yaml
 from ctrbench import embeddings, impressions
 from ctrbench.datasets.movielens import MovieLens
 from ctrbench.embeddings.readers import Source
-from ctrbench.impressions import Raw, build, database, parse_snapshot, parse_split
+from ctrbench.importing import Raw, build, database, parse_snapshot, parse_split
 from ctrbench.matrix import read_matrix
 from ctrbench.metrics import auc, gauc
 from ctrbench.runner.probes import with_noise

@@ -25,9 +25,9 @@ from scipy import stats
 from training import AT_ONCE, HERE, TABLES, train_at_once
 
 from ctrbench import impressions
-from ctrbench.impressions.packing import Packer
+from ctrbench.batches.packing import Packer
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.impressions.periods import chunks
-from ctrbench.impressions.slots import HistorySlots
 from ctrbench.schema import Impressions
 from ctrbench.settings import ModelSettings
 from ctrbench.workspace import Workspace

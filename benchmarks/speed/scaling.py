@@ -26,8 +26,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from watching import load, machine
 
+from ctrbench.batches.packing import Batch, InputSizes
 from ctrbench.executors import keep_freed_memory
-from ctrbench.impressions.packing import Batch, InputSizes
 from ctrbench.injection import Prepared, load_mode
 from ctrbench.models.din import DIN
 from ctrbench.settings import ModelSettings, TrainingSettings

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ctrbench.impressions import Summary
-from ctrbench.impressions.snapshots import ticks_per_second
+from ctrbench.impressions.states import ticks_per_second
 from ctrbench.schema import DatasetManifest
 
 WIDE = 160  # columns where the output is no terminal and nothing should be cut

@@ -12,13 +12,13 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from ctrbench import embeddings, impressions, plugins
+from ctrbench import embeddings, importing, impressions, plugins
 from ctrbench.atomic import discard
 from ctrbench.cli import _dataset_views as views
 from ctrbench.cli import _guards as guards
 from ctrbench.datasets import Importer
 from ctrbench.errors import ConfigError
-from ctrbench.impressions import Snapshot
+from ctrbench.importing import Snapshot
 from ctrbench.workspace import Workspace, check_name
 
 PACKAGE = "ctrbench.datasets"
@@ -134,7 +134,7 @@ def _command(name: str, importer: type[Importer]) -> Any:
         snapshot_column: str | None,
         **options: Any,
     ) -> None:
-        frozen = impressions.parse_snapshot(snapshot, snapshot_column)
+        frozen = importing.parse_snapshot(snapshot, snapshot_column)
         _run(context.obj, importer(**options), name, split, frozen)
 
     help_name = "Name of the data set."
@@ -187,14 +187,14 @@ def _run(
     if name is None:
         raise ConfigError("say how the data set shall be called: --name NAME.")
     name = check_name("data set", name)
-    wanted = None if split is None else impressions.parse_split(split)
+    wanted = None if split is None else importing.parse_split(split)
     was_there = name in impressions.names(workspace)
     with (
         Console(stderr=True).status("opening") as status,
-        impressions.database(workspace) as connection,
+        importing.database(workspace) as connection,
     ):
         raw = replace(importer.read(connection, wanted, status.update), snapshot=snapshot)
-        manifest = impressions.build(workspace, name, raw, status.update)
+        manifest = importing.build(workspace, name, raw, status.update)
     summary = impressions.summarise(impressions.open_impressions(workspace, name))
     out = views.console()
     done = "was there already, with the same content:" if was_there else "imported as"

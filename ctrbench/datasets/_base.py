@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from ctrbench.impressions import Progress, Raw
+from ctrbench.importing import Progress, Raw
 from ctrbench.schema import Split
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctrbench.errors import DataError
-from ctrbench.impressions.database import one_row, quoted
+from ctrbench.importing.database import one_row, quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -20,7 +20,7 @@ from ctrbench.datasets._tables import (
 )
 from ctrbench.datasets._timestamps import DROP, Times, open_times, timestamp_expressions
 from ctrbench.errors import DataError, raise_all
-from ctrbench.impressions.database import literal, one_row, quoted
+from ctrbench.importing.database import literal, one_row, quoted
 from ctrbench.raw_ids import INTEGERS
 from ctrbench.schema import PERIODS, Field
 

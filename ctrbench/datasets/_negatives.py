@@ -9,7 +9,7 @@ import numpy as np
 
 from ctrbench.arrays import blocks, rows_within
 from ctrbench.errors import DataError
-from ctrbench.impressions.database import has_view, one_row, quoted
+from ctrbench.importing.database import has_view, one_row, quoted
 from ctrbench.seeding import stream
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from ctrbench.datasets._tables import (
 from ctrbench.datasets._text_files import Dialect
 from ctrbench.datasets._timestamps import Times, open_times, timestamp_expressions
 from ctrbench.errors import ConfigError, DataError, raise_all
-from ctrbench.impressions import Progress, Raw, parse_split
-from ctrbench.impressions.database import literal, quoted
+from ctrbench.importing import Progress, Raw, parse_split
+from ctrbench.importing.database import literal, quoted
 from ctrbench.schema import Field, FieldKind, Split
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from ctrbench.datasets._tables import (
 )
 from ctrbench.datasets._text_files import Dialect
 from ctrbench.errors import ConfigError, DataError, raise_all, unknown_name
-from ctrbench.impressions import Progress, Raw, parse_split
-from ctrbench.impressions.database import has_view, literal, one_row, quoted
+from ctrbench.importing import Progress, Raw, parse_split
+from ctrbench.importing.database import has_view, literal, one_row, quoted
 from ctrbench.raw_ids import as_text
 from ctrbench.schema import PERIODS, Field, FieldKind, FieldOwner, Split
 

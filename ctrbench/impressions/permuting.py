@@ -10,8 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from ctrbench.impressions.earlier import counted_before
-from ctrbench.impressions.snapshots import DAY_S, SESSION_GAP_S, Freezer, ticks_per_second
+from ctrbench.impressions.states import (
+    DAY_S,
+    SESSION_GAP_S,
+    Freezer,
+    counted_before,
+    ticks_per_second,
+)
 from ctrbench.schema import PERIODS, Impressions
 
 

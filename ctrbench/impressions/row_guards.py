@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ctrbench.impressions.periods import CHUNK, chunks, count_users, ranges
-from ctrbench.impressions.snapshots import train_blocks
+from ctrbench.impressions.states import train_blocks
 from ctrbench.schema import Guard, Impressions
 
 REAL_TIME = (

@@ -28,15 +28,15 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from pydantic import ConfigDict
 
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.embeddings.directions import bring_into_range
-from ctrbench.impressions.slots import HistorySlots
 from ctrbench.schema import Frozen
 from ctrbench.settings import ModelSettings, RateFactor
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ctrbench.impressions.packing import Batch
+    from ctrbench.batches.packing import Batch
 
 
 @dataclass(frozen=True)

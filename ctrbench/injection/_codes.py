@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.clustering import level_facts
-from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 from ctrbench.settings import ModelSettings, Std, Width
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ctrbench.impressions.packing import Batch
+    from ctrbench.batches.packing import Batch
 
 Combine = Literal["concat", "sum"]
 CodebookSize = Annotated[int, Field(strict=True, ge=2, le=1 << 24)]  # K

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import SerializationInfo, SerializeAsAny, model_serializer
 
-from ctrbench.impressions.slots import HistorySlots
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 from ctrbench.settings import ModelSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ctrbench.impressions.packing import Batch
+    from ctrbench.batches.packing import Batch
 
 JOINT = "+"
 FACTOR = "learning_rate_factor"  # the only setting of the combination itself

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ctrbench.impressions.slots import HistorySlots
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.injection._base import Images
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from ctrbench.impressions.slots import HistorySlots
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 from ctrbench.seeding import stream
 from ctrbench.settings import ModelSettings, Std
@@ -14,7 +14,7 @@ from ctrbench.settings import ModelSettings, Std
 if TYPE_CHECKING:
     from torch import nn
 
-    from ctrbench.impressions.packing import Batch
+    from ctrbench.batches.packing import Batch
 
 
 WIDEST = 256  # columns of a random projection, unless the vectors are wider

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from ctrbench.impressions.slots import HistorySlots
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 from ctrbench.injection._similarity import slot_cosines
 from ctrbench.settings import ModelSettings, RateFactor
@@ -15,7 +15,7 @@ from ctrbench.settings import ModelSettings, RateFactor
 if TYPE_CHECKING:
     from torch import nn
 
-    from ctrbench.impressions.packing import Batch
+    from ctrbench.batches.packing import Batch
 
 
 class SimAttention(Injection):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from ctrbench.impressions.slots import HistorySlots
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 from ctrbench.injection._similarity import slot_cosines
 from ctrbench.settings import Width
@@ -15,7 +15,7 @@ from ctrbench.settings import Width
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ctrbench.impressions.packing import Batch
+    from ctrbench.batches.packing import Batch
 
 
 class SimTier(Injection):

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ctrbench.impressions.slots import HistorySlots
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 from ctrbench.settings import Width
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ctrbench.impressions.packing import Batch
+    from ctrbench.batches.packing import Batch
 
 
 class Vector(Injection):

@@ -23,8 +23,8 @@ from dataclasses import dataclass, field, fields
 import torch
 from torch import Tensor, nn
 
+from ctrbench.batches.packing import Batch, InputSizes
 from ctrbench.errors import ContractError
-from ctrbench.impressions.packing import Batch, InputSizes
 from ctrbench.injection import Injected, Injection, Prepared
 from ctrbench.models._blocks import HiddenLayers, Numbers, embed, embedding, linear, take
 from ctrbench.seeding import scoped_torch_seed

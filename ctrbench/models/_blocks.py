@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ctrbench.impressions.packing import Bag, Batch, Codes
+from ctrbench.batches.packing import Bag, Batch, Codes
 from ctrbench.models._fused import DICE_EPS, DiceLayers, PairSum, WeightedSum
 from ctrbench.models._loading import usable
 from ctrbench.seeding import scoped_torch_seed

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ctrbench.impressions.packing import Batch
+from ctrbench.batches.packing import Batch
 from ctrbench.injection import Injected
 from ctrbench.models._base import Backbone, Reading
 from ctrbench.models._blocks import embedding, linear, take

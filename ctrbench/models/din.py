@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ctrbench.impressions.packing import Batch
+from ctrbench.batches.packing import Batch
 from ctrbench.injection import Injected
 from ctrbench.models._base import Backbone, Reading
 from ctrbench.models._blocks import (

@@ -16,13 +16,13 @@ import numpy as np
 from filelock import Timeout
 
 from ctrbench import embeddings
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.errors import CtrBenchError, StoreError
-from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import code_hash, load_mode
 from ctrbench.locks import lock
 from ctrbench.models import load_loops
-from ctrbench.runner.building import build
 from ctrbench.runner.measure import evaluate_period, slice_metrics, user_influences
+from ctrbench.runner.parts import build
 from ctrbench.runner.probes import probe_model, probe_predictions
 from ctrbench.runner.tracing import Recorder, trace
 from ctrbench.runner.warm_start import resume, warm_state

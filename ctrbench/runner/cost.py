@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctrbench import embeddings
-from ctrbench.runner.building import Parts, build
+from ctrbench.runner.parts import Parts, build
 from ctrbench.schema import Cell
 from ctrbench.workspace import Workspace
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ctrbench import impressions
-from ctrbench.impressions.slots import HistorySlots
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.metrics import evaluate, influences, judged
 from ctrbench.schema import Impressions, Metrics
 from ctrbench.slices import Slice, mask

@@ -11,8 +11,8 @@ import numpy as np
 
 from ctrbench import controls, embeddings, impressions
 from ctrbench.atomic import atomic_folder
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.identity import hash_json
-from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import Images, Injection, Prepared, code_hash
 from ctrbench.locks import lock
 from ctrbench.schema import Cell, Column, Ragged

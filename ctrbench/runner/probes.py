@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.impressions.permuting import inputs_follow_outcomes, permuted_outcomes
-from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import BASELINE
 from ctrbench.metrics import judged
-from ctrbench.runner.building import Parts
 from ctrbench.runner.measure import WHOLE, evaluate_period, slice_metrics, user_influences
+from ctrbench.runner.parts import Parts
 from ctrbench.runner.preparation import prepare_slots
 from ctrbench.schema import NOISES, PERMUTED, Cell, Metrics, noise_probe
 from ctrbench.seeding import stream
@@ -102,7 +102,7 @@ def probe_model(workspace: Workspace, cell: Cell, parts: Parts, slices: Sequence
         parts: Its parts, with the trained model.
         slices: Slices to measure beside the whole test period.
     """
-    from ctrbench.impressions.packing import Packer
+    from ctrbench.batches.packing import Packer
     from ctrbench.training import predict
 
     found = Probed()

@@ -12,10 +12,10 @@ from filelock import Timeout
 
 from ctrbench import impressions
 from ctrbench.atomic import sweep
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.environment import environment
 from ctrbench.errors import StoreError
 from ctrbench.executors import run_tasks
-from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import code_hash
 from ctrbench.metrics import judged
 from ctrbench.plan import Matrix

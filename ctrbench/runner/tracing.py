@@ -14,8 +14,8 @@ import numpy as np
 
 from ctrbench import embeddings
 from ctrbench.metrics import judged
-from ctrbench.runner.building import Parts
 from ctrbench.runner.measure import evaluate_period
+from ctrbench.runner.parts import Parts
 from ctrbench.schema import BlockPoint, Cell, CurvePoint, Metrics, Trace, TracePoint
 from ctrbench.seeding import stream
 from ctrbench.workspace import Workspace

@@ -12,7 +12,7 @@ from typing import Any
 from ctrbench.atomic import atomic_file
 from ctrbench.identity import hash_json
 from ctrbench.locks import lock
-from ctrbench.runner.building import baseline_of, build
+from ctrbench.runner.parts import baseline_of, build
 from ctrbench.schema import Cell
 from ctrbench.workspace import Workspace
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctrbench.impressions import build, database, parse_split
+from ctrbench.importing import build, database, parse_split
 
 
 def run(workspace, importer, split=None, name="log"):

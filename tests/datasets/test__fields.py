@@ -6,7 +6,7 @@ from ctrbench.datasets._fields import read_fields
 from ctrbench.datasets._lists import ColumnOptions
 from ctrbench.datasets._tables import read_table
 from ctrbench.errors import DataError
-from ctrbench.impressions import database
+from ctrbench.importing import database
 from ctrbench.workspace import Workspace
 
 

@@ -12,7 +12,7 @@ from ctrbench.datasets._lists import (
     printed_lists,
 )
 from ctrbench.datasets._tables import broken_rules, read_table
-from ctrbench.impressions import database
+from ctrbench.importing import database
 from ctrbench.workspace import Workspace
 
 

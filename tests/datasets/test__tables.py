@@ -13,7 +13,7 @@ from ctrbench.datasets._tables import (
     text,
 )
 from ctrbench.errors import DataError
-from ctrbench.impressions import database
+from ctrbench.importing import database
 from ctrbench.workspace import Workspace
 
 

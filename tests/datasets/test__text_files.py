@@ -5,7 +5,7 @@ import pytest
 from ctrbench.datasets._tables import Rule, broken_rules, read_table
 from ctrbench.datasets._text_files import Dialect
 from ctrbench.errors import ConfigError, DataError
-from ctrbench.impressions import database
+from ctrbench.importing import database
 from ctrbench.workspace import Workspace
 
 

@@ -8,7 +8,7 @@ import pytest
 from ctrbench.datasets._tables import broken_rules, read_table
 from ctrbench.datasets._timestamps import open_times, timestamp_expressions
 from ctrbench.errors import ConfigError, DataError, raise_all
-from ctrbench.impressions import database
+from ctrbench.importing import database
 from ctrbench.workspace import Workspace
 
 DAY = datetime(2020, 1, 1, tzinfo=UTC)

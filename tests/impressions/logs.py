@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from ctrbench.impressions import Raw, build, database, open_impressions, parse_split, raw_item_ids
+from ctrbench.importing import Raw, build, database, parse_split
+from ctrbench.impressions import open_impressions, raw_item_ids
 from ctrbench.impressions.columns import strings
 from ctrbench.schema import PERIODS
 

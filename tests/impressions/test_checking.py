@@ -3,14 +3,8 @@
 import numpy as np
 import pytest
 
-from ctrbench.impressions import (
-    Snapshot,
-    check,
-    open_impressions,
-    periods,
-    row_guards,
-    target_guards,
-)
+from ctrbench.importing import Snapshot
+from ctrbench.impressions import check, open_impressions, periods, row_guards, target_guards
 from ctrbench.schema import Field
 from ctrbench.workspace import Workspace
 from tests.impressions.logs import build_log, long_log, row

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ctrbench.impressions.packing import Batch, Packer
-from ctrbench.impressions.slots import HistorySlots
+from ctrbench.batches.packing import Batch, Packer
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.injection import Images, Injected, Injection, Prepared
 from ctrbench.settings import ModelSettings
 

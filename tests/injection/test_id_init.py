@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ctrbench.impressions.packing import Packer
+from ctrbench.batches.packing import Packer
 from ctrbench.injection.id_init import IdInit
 from ctrbench.injection.none import NoInjection
 from ctrbench.models.din import DIN

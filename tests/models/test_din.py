@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from ctrbench.batches.packing import Packer
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.errors import ContractError
-from ctrbench.impressions.packing import Packer
-from ctrbench.impressions.slots import HistorySlots
 from ctrbench.injection import Injected, Injection, Prepared
 from ctrbench.injection.none import NoInjection
 from ctrbench.models._blocks import Dice, Numbers, PairBlock

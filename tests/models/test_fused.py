@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 import torch
 
-from ctrbench.impressions.slots import HistorySlots
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.injection import Injected, Injection
 from ctrbench.models import _fused, _loading
 from ctrbench.settings import ModelSettings

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ctrbench.impressions.packing import Bag, Batch
+from ctrbench.batches.packing import Bag, Batch
 from ctrbench.settings import TrainingSettings
 from ctrbench.training import fit
 from tests.test_contracts import MODES, ROWS, build

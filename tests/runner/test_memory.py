@@ -4,8 +4,8 @@ import torch
 from ctrbench.errors import ConfigError
 from ctrbench.injection import load_mode
 from ctrbench.runner import memory
-from ctrbench.runner.building import build
 from ctrbench.runner.memory import LIBRARIES_BYTES, expected_bytes, require_memory
+from ctrbench.runner.parts import build
 from ctrbench.training import optimizers
 from tests.benchmark import SMALL, matrix
 

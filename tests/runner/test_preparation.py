@@ -1,7 +1,7 @@
 import numpy as np
 
 from ctrbench import embeddings, impressions
-from ctrbench.impressions.slots import HistorySlots
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.injection import Images, load_mode
 from ctrbench.runner.preparation import prepare
 from tests.benchmark import matrix

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from ctrbench.matrix import read_matrix
-from ctrbench.runner.building import build as build_parts
 from ctrbench.runner.cell import run_cell
+from ctrbench.runner.parts import build as build_parts
 from ctrbench.runner.run import missing_cells
 from ctrbench.runner.tracing import Recorder, blocks
 from ctrbench.schema import CurvePoint

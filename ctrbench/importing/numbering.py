@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ctrbench.impressions.database import column_types, has_view, quoted, scalar
+from ctrbench.importing.database import column_types, has_view, quoted, scalar
 from ctrbench.schema import Field
 
 if TYPE_CHECKING:

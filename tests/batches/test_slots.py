@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ctrbench.batches.slots import COARSE, HistorySlots
 from ctrbench.impressions import items_in_period, open_impressions, periods
-from ctrbench.impressions.slots import COARSE, HistorySlots
 from tests.impressions import logs
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.impressions.periods import chunks, count_users
-from ctrbench.impressions.slots import HistorySlots
 from ctrbench.schema import Column, Impressions, Ragged
 from ctrbench.settings import ModelSettings, UserStatistic
 

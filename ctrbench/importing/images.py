@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctrbench.errors import DataError
-from ctrbench.impressions.database import column_types, literal, one_row, scalar
+from ctrbench.importing.database import column_types, literal, one_row, scalar
 from ctrbench.raw_ids import expression, refusals
 
 if TYPE_CHECKING:

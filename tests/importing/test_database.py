@@ -2,8 +2,8 @@ import duckdb
 import pytest
 
 from ctrbench.errors import DataError, StoreError
-from ctrbench.impressions import database
-from ctrbench.impressions.database import scalar
+from ctrbench.importing import database
+from ctrbench.importing.database import scalar
 from ctrbench.workspace import Workspace
 
 

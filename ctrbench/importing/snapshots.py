@@ -16,19 +16,22 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from ctrbench.errors import ConfigError, DataError, UnknownNameError, unknown_name
-from ctrbench.impressions.database import one_row, scalar
-from ctrbench.impressions.earlier import PART
+from ctrbench.importing.database import one_row, scalar
+from ctrbench.impressions.states import (
+    DAY_S,
+    SESSION_GAP_S,
+    Freezer,
+    Rows,
+    counted_before,
+    ticks_per_second,
+    whole_moments,
+)
 from ctrbench.schema import PERIODS, Field, SnapshotKind
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-DAY_S = 24 * 3600
-MOST_BLOCKS = 64
-NEVER = np.iinfo(np.int64).min  # moment of the latest impression of who has none
-SESSION_GAP_S = 30 * 60  # without an impression of the user; the usual limit of web analytics
-OLDEST = 10**8  # smaller timestamps (before 1973) are an ordinal of the log, not seconds
-SCALES = ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**19, 10**9))  # bound, ticks a second
+PART = 1 << 20  # rows held in memory at a time, and those of the moment that ends a part
 KINDS_BY_COLUMN = ("session", "day")  # whose units a column of the log may name
 
 States = tuple[np.ndarray, np.ndarray, np.ndarray]  # prior impressions and clicks, group; (n,) each
@@ -88,32 +91,6 @@ def check_snapshot(snapshot: Snapshot, fields: tuple[Field, ...]) -> None:
             f"--snapshot-column {snapshot.column} is read as {kinds[snapshot.column]}, and names "
             f"of a {snapshot.kind} must be categories: add --categorical {snapshot.column}."
         )
-
-
-def ticks_per_second(latest: int) -> int | None:
-    """Return how many units of a timestamp make a second; None for an ordinal of the log.
-
-    Args:
-        latest: The largest timestamp.
-
-    >>> ticks_per_second(1_700_000_000), ticks_per_second(1_700_000_000_000), ticks_per_second(59)
-    (1, 1000, None)
-    """
-    if latest < OLDEST:
-        return None
-    return next((ticks for bound, ticks in SCALES if latest < bound), None)
-
-
-def train_blocks(periods: dict[str, tuple[int, int]]) -> int:
-    """Return into how many blocks `period` divides `train`, each about as long as `test`.
-
-    MOST_BLOCKS at most: with more, states are older in the test than in training.
-
-    >>> train_blocks({"train": (20, 70), "valid": (70, 80), "test": (80, 100)})
-    2
-    """
-    train, test = (stop - start for start, stop in (periods["train"], periods["test"]))
-    return min(max(1, round(train / test)), MOST_BLOCKS)
 
 
 def freeze(
@@ -195,71 +172,6 @@ def _by_column(connection: DuckDBPyConnection, has_timestamp: bool) -> Iterator[
             np.where(own, clicked, clicks[place]).astype(np.int32),
             (1 + place).astype(np.int32),
         )
-
-
-class Freezer:
-    """Walks through the log in order of time and carries each user's open unit of each period."""
-
-    def __init__(self, users: int, gap: int | None) -> None:
-        """Start before the first impression.
-
-        Args:
-            users: Ids are below it.
-            gap: Ticks without an impression after which a unit ends; None: units are given.
-        """
-        owners = users * len(PERIODS)
-        self._gap = gap
-        self._unit = np.zeros(owners, np.int64)
-        self._last = np.full(owners, NEVER)  # moment of the latest impression
-        self._impressions = np.zeros(owners, np.int32)
-        self._clicks = np.zeros(owners, np.int32)
-        self._group = np.zeros(owners, np.int32)
-        self._groups = 0
-
-    def frozen(
-        self,
-        user: np.ndarray,
-        period: np.ndarray,
-        moment: np.ndarray,
-        unit: np.ndarray,
-        impressions: np.ndarray,
-        clicks: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the state as of the start of each row's unit, and the unit's number; (n,) each."""
-        owner = user.astype(np.int64) * len(PERIODS) + period
-        order = np.lexsort((np.arange(len(owner)), unit, moment, owner))
-        owner, moment, unit = owner[order], moment[order], unit[order]
-        first = np.diff(owner, prepend=-1) != 0  # of its owner in this part
-        before = np.concatenate([[NEVER], moment[:-1]])
-        before[first] = self._last[owner[first]]
-        starts = before == NEVER
-        if self._gap is None:
-            earlier = np.concatenate([[0], unit[:-1]])
-            earlier[first] = self._unit[owner[first]]
-            starts |= unit != earlier
-        else:
-            starts |= moment - before > self._gap
-        starts |= owner % len(PERIODS) == PERIODS.index("pretrain")
-        number = self._groups + np.cumsum(starts, dtype=np.int32)
-        self._groups = int(number[-1])
-        # the row that says of what state a row is: where its unit starts, else the carried one
-        leads = starts | first
-        lead = np.maximum.accumulate(np.where(leads, np.arange(len(owner)), 0))
-        carried = leads & ~starts
-        kept = []
-        for value, state in ((impressions, self._impressions), (clicks, self._clicks)):
-            value = value[order]
-            value = np.where(carried, state[owner], value)
-            kept.append(value[lead])
-        group = np.where(carried, self._group[owner], number)[lead]
-        last = np.append(np.flatnonzero(first)[1:], len(owner)) - 1  # of its owner in this part
-        mine = owner[last]
-        self._unit[mine], self._last[mine] = unit[last], moment[last]
-        self._impressions[mine], self._clicks[mine] = kept[0][last], kept[1][last]
-        self._group[mine] = group[last]
-        found = np.empty((3, len(owner)), np.int32)
-        found[:, order] = kept[0], kept[1], group
-        return found[0], found[1], found[2]
 
 
 def _unit(
@@ -372,3 +284,37 @@ def check_groups(connection: DuckDBPyConnection, snapshot: Snapshot) -> None:
             f"by the snapshot '{snapshot}' each of the {rows} test impressions is a group of its "
             "own, and GAUC compares impressions of one group. Use a coarser --snapshot."
         )
+
+
+def make_earlier(connection: DuckDBPyConnection) -> None:
+    """Make `earlier`, whose n-th row belongs to the n-th of `encoded`, which is in order of time.
+
+    Its columns: prior_impressions and prior_clicks, where a tie is not before; the user's
+    impressions; and where the user's clicks start among all clicks, one user after the other.
+    """
+    import pyarrow as pa
+
+    users = 1 + scalar(connection, "SELECT max(user_id) FROM encoded")
+    shown, clicked = np.zeros(users, np.int64), np.zeros(users, np.int64)
+    reading = connection.cursor()
+    for user, _, click in _read(reading):
+        shown += np.bincount(user, minlength=users)
+        clicked += np.bincount(user[click == 1], minlength=users)
+    start = np.cumsum(clicked) - clicked
+    connection.execute(
+        "CREATE TABLE earlier (prior_impressions INTEGER, prior_clicks INTEGER, "
+        "_user_impressions BIGINT, _user_start BIGINT)"
+    )
+    parts = whole_moments(_read(reading))
+    for user, impressions, clicks in counted_before(parts, users):
+        part = pa.table([impressions, clicks, shown[user], start[user]], names=["a", "b", "c", "d"])
+        connection.register("part", part)
+        connection.execute("INSERT INTO earlier FROM part")
+        connection.unregister("part")
+
+
+def _read(connection: DuckDBPyConnection) -> Iterator[Rows]:
+    rows = connection.sql("SELECT user_id, timestamp, click FROM encoded")
+    for batch in rows.to_arrow_reader(PART):
+        user, moment, click = (column.to_numpy() for column in batch.columns)
+        yield user, moment, click

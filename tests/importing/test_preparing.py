@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ctrbench.errors import CtrBenchError, DataError
-from ctrbench.impressions import Snapshot, check, open_impressions
+from ctrbench.importing import Snapshot
+from ctrbench.impressions import check, open_impressions
 from ctrbench.impressions.permuting import permuted_outcomes
 from ctrbench.schema import PERIODS, Field
 from ctrbench.workspace import Workspace

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ctrbench.errors import DataError, raise_all
-from ctrbench.impressions.database import column_types, quoted
-from ctrbench.impressions.earlier import make_earlier
-from ctrbench.impressions.numbering import encoded, number_ids, number_values
-from ctrbench.impressions.snapshots import (
+from ctrbench.importing.database import column_types, quoted
+from ctrbench.importing.numbering import encoded, number_ids, number_values
+from ctrbench.importing.snapshots import (
     Snapshot,
     check_groups,
     check_resolution,
     check_snapshot,
     freeze,
-    train_blocks,
+    make_earlier,
 )
-from ctrbench.impressions.splits import block_expression, period_expression
+from ctrbench.importing.splits import block_expression, period_expression
+from ctrbench.impressions.states import train_blocks
 from ctrbench.schema import PERIODS, Field, Split
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctrbench import impressions
-from ctrbench.impressions.slots import HistorySlots
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.injection import BASELINE, Injection, Prepared, load_mode
 from ctrbench.runner.preparation import prepare
 from ctrbench.schema import Cell
@@ -16,7 +16,7 @@ from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ctrbench.impressions.packing import Packer
+    from ctrbench.batches.packing import Packer
     from ctrbench.models._base import Backbone
 
 PROBE_ROWS = 16  # impressions from which a new model infers the widths that a mode injects
@@ -50,7 +50,7 @@ def build(workspace: Workspace, cell: Cell) -> Parts:
     """
     import torch
 
-    from ctrbench.impressions.packing import Packer
+    from ctrbench.batches.packing import Packer
     from ctrbench.models import load_backbone
 
     settings = ModelSettings.model_validate(cell.model)

@@ -1,7 +1,7 @@
 import pytest
 
 from ctrbench.errors import ConfigError, DataError
-from ctrbench.impressions import parse_split
+from ctrbench.importing import parse_split
 from ctrbench.workspace import Workspace
 from tests.impressions.logs import build_log, long_log, row
 

@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ctrbench.impressions import Snapshot, earlier, open_impressions
+from ctrbench.importing import Snapshot, snapshots
+from ctrbench.impressions import open_impressions, states
 from tests.impressions.logs import build_log, row
 
 
@@ -21,10 +22,10 @@ def test_counts_do_not_depend_on_the_parts(part):
     parts = [
         (user[i : i + part], moment[i : i + part], click[i : i + part]) for i in range(0, 90, part)
     ]
-    whole = list(earlier.whole_moments(parts))
+    whole = list(states.whole_moments(parts))
     for one, other in pairwise(whole):
         assert one[1][-1] < other[1][0]
-    found = [np.concatenate(each) for each in zip(*earlier.counted_before(whole, 6), strict=True)]
+    found = [np.concatenate(each) for each in zip(*states.counted_before(whole, 6), strict=True)]
     before = (user[:, None] == user) & (moment[:, None] > moment)
     np.testing.assert_array_equal(found[0], user)
     np.testing.assert_array_equal(found[1], before.sum(axis=1))
@@ -33,7 +34,7 @@ def test_counts_do_not_depend_on_the_parts(part):
 
 @pytest.mark.parametrize("split", ["time:20/50/10/20", "per_user:20/50/10/20"])
 def test_a_log_of_several_parts_and_row_groups_stays_in_order(split, workspace, monkeypatch):
-    monkeypatch.setattr(earlier, "PART", 5000)
+    monkeypatch.setattr(snapshots, "PART", 5000)
     rng = np.random.default_rng(0)
     count = 300_000  # DuckDB keeps rows in groups of 122,880
     columns = zip(

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from ctrbench.batches.packing import Packer, _user_statistics
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.impressions import periods
-from ctrbench.impressions.packing import Packer, _user_statistics
-from ctrbench.impressions.slots import HistorySlots
 from ctrbench.impressions.unseen import with_unknown
 from ctrbench.schema import Field
 from ctrbench.seeding import stream
 from ctrbench.settings import ModelSettings
-from tests.impressions.test_slots import slow_history
+from tests.batches.test_slots import slow_history
 
 SETTINGS = ModelSettings(history_length=10)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctrbench.impressions.database import has_view, literal, quoted
-from ctrbench.impressions.numbering import RELATIONS, encoded
-from ctrbench.impressions.preparing import Prepared
+from ctrbench.importing.database import has_view, literal, quoted
+from ctrbench.importing.numbering import RELATIONS, encoded
+from ctrbench.importing.preparing import Prepared
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors, write_json
 from ctrbench.errors import DataError, StoreError
+from ctrbench.importing.database import has_view, scalar
+from ctrbench.importing.images import copy_images, find_images, write_images
+from ctrbench.importing.preparing import Prepared, Progress, Raw, prepare
+from ctrbench.importing.recording import write_record
+from ctrbench.importing.splits import LEAK
 from ctrbench.impressions.checking import findings
 from ctrbench.impressions.columns import content_hash, derive, items_hash, load, strings
-from ctrbench.impressions.database import has_view, scalar
-from ctrbench.impressions.images import copy_images, find_images, write_images
 from ctrbench.impressions.opening import MANIFEST, from_columns, names, read_manifest
 from ctrbench.impressions.period_guards import require_own_rows
-from ctrbench.impressions.preparing import Prepared, Progress, Raw, prepare
-from ctrbench.impressions.recording import write_record
-from ctrbench.impressions.splits import LEAK
 from ctrbench.impressions.unseen import with_unknown
 from ctrbench.schema import DatasetManifest
 from ctrbench.workspace import Workspace, check_name

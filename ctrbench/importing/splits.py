@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctrbench.errors import ConfigError, DataError
-from ctrbench.impressions.database import one_row
+from ctrbench.importing.database import one_row
 from ctrbench.schema import PERIODS, Split
 
 if TYPE_CHECKING:

@@ -1,11 +1,11 @@
 import numpy as np
 
-from ctrbench.impressions.order import sequential_batches, shuffled_batches
+from ctrbench.batches.order import sequential_batches, shuffled_batches
 
 
 def test_every_row_once_whatever_the_sizes(monkeypatch):
-    monkeypatch.setattr("ctrbench.impressions.order.BLOCK_ROWS", 7)
-    monkeypatch.setattr("ctrbench.impressions.order.WINDOW_BLOCKS", 3)
+    monkeypatch.setattr("ctrbench.batches.order.BLOCK_ROWS", 7)
+    monkeypatch.setattr("ctrbench.batches.order.WINDOW_BLOCKS", 3)
     batches = list(shuffled_batches(slice(5, 138), 16, seed=1, epoch=0))
     assert sorted(np.concatenate(batches)) == list(range(5, 138))
     assert [len(batch) for batch in batches] == [16] * 8 + [5]
