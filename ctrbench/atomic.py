@@ -162,20 +162,38 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL))
         try:
             yield temporary
-            temporary.chmod(0o755)
-            for file in temporary.rglob("*"):
-                _flush(file)
-            try:
-                temporary.rename(path)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-                raise StoreError(
-                    f"another process created {path} at the same time; nothing was changed. Run "
-                    "the command again."
-                ) from error
+            _publish(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def move_folder(finished: Path, path: Path) -> None:
+    """Rename a finished folder into place, after its bytes are on the disk.
+
+    Args:
+        finished: A folder on the same file system.
+        path: Its new name; missing folders above it are created.
+
+    Raises:
+        StoreError: The parent cannot be written, or `path` exists already.
+    """
+    with disk_errors(path), _parents(path):
+        _publish(finished, path)
+
+
+def _publish(finished: Path, path: Path) -> None:
+    finished.chmod(0o755)
+    for file in finished.rglob("*"):
+        _flush(file)
+    try:
+        finished.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        raise StoreError(
+            f"another process created {path} at the same time; nothing was changed. Run the command "
+            "again."
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:

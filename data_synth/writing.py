@@ -18,7 +18,7 @@ from ctrbench.atomic import PARTIAL, sweep, write_json
 from ctrbench.embeddings.readers import Source
 from ctrbench.errors import ConfigError, StoreError
 from ctrbench.importing import Raw, build, database, parse_split
-from ctrbench.importing.database import literal
+from ctrbench.importing.relations import literal, make_view
 from ctrbench.impressions import open_impressions, raw_item_ids
 from ctrbench.schema import DatasetManifest, Field
 from ctrbench.workspace import Workspace
@@ -195,16 +195,21 @@ def _raw(
     config, items = world.config, scratch / "items.parquet"
     pq.write_table(pa.table(_item_columns(world)), items)
     files = ", ".join(literal(path) for path in log)
-    connection.execute(
-        f"""CREATE VIEW impressions AS SELECT user_id, item_id, click, timestamp,
-        position::FLOAT AS position, p_true FROM read_parquet([{files}])"""
+    impressions = make_view(
+        connection,
+        "impressions",
+        f"""SELECT user_id, item_id, click, timestamp,
+        position::FLOAT AS position, p_true FROM read_parquet([{files}])""",
     )
-    connection.execute(
-        f"""CREATE VIEW items AS SELECT item_id::INTEGER AS item_id, category, source, price
-        FROM read_parquet({literal(items)})"""
+    listed = make_view(
+        connection,
+        "items",
+        f"""SELECT item_id::INTEGER AS item_id, category, source, price
+        FROM read_parquet({literal(items)})""",
     )
     return Raw(
-        connection,
+        impressions,
+        items=listed,
         importer="data_synth",
         label=LABEL,
         split=parse_split(SPLIT),

@@ -64,7 +64,7 @@ FILES = {
         import typer
 
         from ctrbench.datasets import Importer
-        from ctrbench.importing import Raw, parse_split
+        from ctrbench.importing import Raw, make_table, parse_split
 
         @dataclass(frozen=True)
         class Contender(Importer):
@@ -73,11 +73,13 @@ FILES = {
             rows: Annotated[int, typer.Option(min=100, help="Impressions.")] = 500
 
             def read(self, connection, split, progress):
-                connection.execute(
-                    "CREATE TABLE impressions AS SELECT n % 7 AS user_id, n % 11 AS item_id, "
-                    f"n % 3 = 0 AS click, n::BIGINT AS timestamp FROM range({self.rows}) t(n)"
+                rows = make_table(
+                    connection,
+                    "impressions",
+                    "SELECT n % 7 AS user_id, n % 11 AS item_id, n % 3 = 0 AS click, "
+                    f"n::BIGINT AS timestamp FROM range({self.rows}) t(n)",
                 )
-                return Raw(connection, "coins", "heads", split or parse_split("time:20/50/10/20"))
+                return Raw(rows, "coins", "heads", split or parse_split("time:20/50/10/20"))
         """,
     ("ctrbench.embeddings.readers", "vec"): """
         import numpy as np

@@ -20,7 +20,7 @@ import yaml
 from ctrbench import embeddings, impressions
 from ctrbench.datasets.movielens import MovieLens
 from ctrbench.embeddings.readers import Source
-from ctrbench.importing import Raw, build, database, parse_snapshot, parse_split
+from ctrbench.importing import Raw, build, database, make_table, parse_snapshot, parse_split
 from ctrbench.matrix import read_matrix
 from ctrbench.metrics import auc, gauc
 from ctrbench.runner.probes import with_noise
@@ -112,9 +112,9 @@ def add(
     text |= {"item_id": pa.array(log["item_id"].astype(str))}
     with database(workspace) as connection:
         connection.register("given", pa.table({**log, **text}))
-        connection.execute("CREATE TABLE impressions AS FROM given")
+        rows = make_table(connection, "impressions", "FROM given")
         split = parse_split("time:20/50/10/20")
-        raw = Raw(connection, "table", "click = 1", split, snapshot=parse_snapshot(snapshot))
+        raw = Raw(rows, "table", "click = 1", split, snapshot=parse_snapshot(snapshot))
         build(workspace, name, raw)
     if styles is not None:
         file = workspace.home / "styles.npz"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Importer(ABC):
-    """Reads one public format into the views that `Raw` describes.
+    """Reads one public format into the relations that `Raw` describes.
 
     A subclass is a frozen dataclass. Its fields, each `Annotated[..., typer.Option(help=...)]`, are
     the options of `ctrbench datasets import <file name>`, and the first line of its docstring is
@@ -24,7 +24,7 @@ class Importer(ABC):
 
     @abstractmethod
     def read(self, connection: DuckDBPyConnection, split: Split | None, progress: Progress) -> Raw:
-        """Create the views and return their description.
+        """Return the relations of the raw rows and what they mean.
 
         Args:
             connection: An empty temporary database.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ctrbench.datasets._lists import ColumnOptions, list_rules, list_value
 from ctrbench.datasets._tables import FLOATS, Table, broken_rules, not_a_number, number, text
 from ctrbench.errors import DataError, raise_all
-from ctrbench.importing.database import one_row
+from ctrbench.importing.relations import one_row
 from ctrbench.schema import Field, FieldKind, FieldOwner
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ctrbench.datasets._lists import ColumnOptions, element, list_value
 from ctrbench.datasets._tables import Rule, Table
-from ctrbench.importing.database import literal, one_row, quoted
+from ctrbench.importing.relations import literal, one_row, quoted
 from ctrbench.raw_ids import (
     NUMBERS,
     absent,

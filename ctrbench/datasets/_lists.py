@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ctrbench.datasets._tables import Rule, Table, text
-from ctrbench.importing.database import literal, one_row, quoted
+from ctrbench.importing.relations import literal, one_row, quoted
 from ctrbench.raw_ids import without_blanks
 from ctrbench.schema import FieldKind
 

@@ -20,7 +20,14 @@ from ctrbench.datasets._tables import (
 )
 from ctrbench.datasets._timestamps import DROP, Times, open_times, timestamp_expressions
 from ctrbench.errors import DataError, raise_all
-from ctrbench.importing.database import literal, one_row, quoted
+from ctrbench.importing.relations import (
+    Relation,
+    literal,
+    make_table,
+    make_view,
+    one_row,
+    quoted,
+)
 from ctrbench.raw_ids import INTEGERS
 from ctrbench.schema import PERIODS, Field
 
@@ -60,18 +67,24 @@ class Log:
         return "period" in self.columns or self.periods[0] is not None
 
 
-def make_impressions(
-    connection: DuckDBPyConnection, log: Log, user_fields: list[str]
-) -> tuple[list[Field], tuple[str, ...], dict[str, int]]:
-    """Create the table or view `impressions`, and `users_of_log` if columns describe users.
+@dataclass(frozen=True)
+class TypedLog:
+    """The impressions of a log, checked and typed."""
+
+    impressions: Relation
+    users: Relation | None  # from columns that describe the user; None: there are none
+    fields: list[Field]  # of contexts and users
+    notes: tuple[str, ...]  # notes for readers of tables
+    counts: dict[str, int]
+
+
+def make_impressions(connection: DuckDBPyConnection, log: Log, user_fields: list[str]) -> TypedLog:
+    """Return the impressions of a log, checked and typed.
 
     Args:
-        connection: The database of the tables.
+        connection: The database of the relations.
         log: The files of the log.
         user_fields: Columns that describe the user.
-
-    Returns:
-        The fields of contexts and users, notes for readers of tables, and counts.
 
     Raises:
         DataError: A column is missing, or rows have invalid values.
@@ -92,18 +105,22 @@ def make_impressions(
     others = [column for column in log.columns if column not in own]
     context, values = read_fields(connection, log.tables, others, "context", log.options)
     users, user_values = read_fields(connection, log.tables, user_fields, "user", log.options)
-    kind = "TABLE" if log.clicks_only else "VIEW"
+    make = make_table if log.clicks_only else make_view
     selects = [[*row, *_named(context, more)] for row, more in zip(typed, values, strict=True)]
-    connection.execute(f"CREATE {kind} impressions AS {_union(log, selects)}")
+    impressions, of_log = make(connection, "impressions", _union(log, selects)), None
     if users:
         selects = [
             [f"{_id(log, table, 'user_id')} AS user_id", *_named(users, row)]
             for table, row in zip(log.tables, user_values, strict=True)
         ]
-        connection.execute(f"CREATE VIEW users_of_log AS {_union(log, selects)}")
-    dropped_notes = [f"{count:,} rows were dropped: {why}." for why, count in dropped.items()]
+        of_log = make_view(connection, "users of the log", _union(log, selects))
+    notes = (
+        *(f"{count:,} rows were dropped: {why}." for why, count in dropped.items()),
+        *_pad_notes(connection, log),
+        *notes,
+    )
     counts = {"invalid_dropped": sum(dropped.values())} if log.drop_invalid else {}
-    return context + users, (*dropped_notes, *_pad_notes(connection, log), *notes), counts
+    return TypedLog(impressions, of_log, context + users, notes, counts)
 
 
 def _pad_notes(connection: DuckDBPyConnection, log: Log) -> list[str]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ctrbench.arrays import blocks, rows_within
 from ctrbench.errors import DataError
-from ctrbench.importing.database import has_view, one_row, quoted
+from ctrbench.importing.relations import Relation, fill_table, make_table, quoted
 from ctrbench.seeding import stream
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 ROUNDS = 10  # rounds of rejection sampling; the remaining rows are sampled exactly, one by one
 BLOCK = 1 << 20  # clicks per block
 DRAWN_AT_ONCE = 1 << 26  # non-clicks per block
+DRAWN = {"click_row": "BIGINT", "item_number": "BIGINT"}
 
 
 class Popularity(StrEnum):
@@ -27,54 +25,68 @@ class Popularity(StrEnum):
     uniform = "uniform"  # the same for all items of the log and of the items file
 
 
-def add_negatives(connection: DuckDBPyConnection, number: int, by: Popularity, seed: int) -> int:
-    """Replace the table `impressions` by one with `number` non-clicks after each click.
+def add_negatives(
+    impressions: Relation, items: Relation | None, number: int, by: Popularity, seed: int
+) -> tuple[Relation, int]:
+    """Return the impressions with `number` non-clicks after each click.
+
+    The given table is dropped.
 
     The non-clicks of a click are distinct items that its user never clicks in the log. They have
     the click's time, period, history and context. If the log has timestamps, the result does not
     depend on the order of its lines. Requires 16 bytes of memory per click.
 
     Args:
-        connection: The database of the log.
+        impressions: A table of clicks.
+        items: The items of the items file, if there is one.
         number: Non-clicks per click, at least 1.
         by: The sampling weights of items.
         seed: The seed of the random stream.
 
     Returns:
-        The number of non-clicks. It is smaller than requested if a user clicks nearly every item.
+        The impressions, and the number of non-clicks. It is smaller than requested if a user
+        clicks nearly every item.
 
     Raises:
         DataError: The log already holds non-clicks.
     """
-    (others,) = one_row(connection, "SELECT count(*) FROM impressions WHERE click = 0")
+    connection = impressions.connection
+    (others,) = impressions.one_row("count(*)", "click = 0")
     if others:
         raise DataError(
             f"--negatives requires a log of clicks only, but this log holds {others} non-clicks. "
             "Remove --negatives."
         )
-    width = _number_clicks(connection)
-    query = f"SELECT user_number * {width} + item_number AS key FROM clicks ORDER BY click_row"
+    clicks, candidates = _number_clicks(impressions, items)
+    impressions.drop()
+    (width,) = candidates.one_row("count(*)")
+    query = f"SELECT user_number * {width} + item_number AS key FROM {clicks} ORDER BY click_row"
     key = np.asarray(connection.execute(query).fetchnumpy()["key"])
     clicked = np.unique(key)
     weights = np.ones(width, np.int64)
     if by is Popularity.popularity:
         weights = np.bincount(key % width, minlength=width)
-    connection.execute("CREATE TABLE drawn (click_row BIGINT, item_number BIGINT)")
     chance = stream(seed, "negatives")
     block = min(BLOCK, rows_within(min(number, width), DRAWN_AT_ONCE))
-    for rows in blocks(len(key), block):
-        drawn = draw(key[rows] // width, number, clicked, weights, chance)
-        _insert(connection, rows.start, drawn)
-    connection.execute(
-        """CREATE OR REPLACE TABLE impressions AS
-        SELECT * EXCLUDE (click_row, user_number, item_number) FROM (
-            FROM clicks UNION ALL
+
+    def parts() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for part in blocks(len(key), block):
+            found = draw(key[part] // width, number, clicked, weights, chance)
+            rows, columns = np.nonzero(found >= 0)
+            yield part.start + rows, found[rows, columns]
+
+    drawn = fill_table(connection, "drawn", DRAWN, parts())
+    both = make_table(
+        connection,
+        "impressions",
+        f"""SELECT * EXCLUDE (click_row, user_number, item_number) FROM (
+            FROM {clicks} UNION ALL
             SELECT clicks.* REPLACE (candidates.item_id AS item_id, 0::TINYINT AS click)
-            FROM drawn JOIN clicks USING (click_row)
-            JOIN candidates ON candidates.number = drawn.item_number)
-        ORDER BY click_row, click DESC, item_id"""
+            FROM {drawn} AS drawn JOIN {clicks} AS clicks USING (click_row)
+            JOIN {candidates} AS candidates ON candidates.number = drawn.item_number)
+        ORDER BY click_row, click DESC, item_id""",
     )
-    return one_row(connection, "SELECT count(*) FROM drawn")[0]
+    return both, drawn.one_row("count(*)")[0]
 
 
 def draw(
@@ -158,33 +170,26 @@ def _draw_one(
     return int(chance.choice(len(left), p=left / left.sum()))
 
 
-def _number_clicks(connection: DuckDBPyConnection) -> int:
-    """Create `clicks`, numbered by row, user and item, and `candidates`; return their number."""
-    sources = ["SELECT item_id FROM impressions"]
-    if has_view(connection, "items"):
-        sources.append("SELECT item_id FROM items")
-    connection.execute(
-        f"""CREATE TABLE candidates AS
-        SELECT item_id, row_number() OVER (ORDER BY item_id) - 1 AS number
-        FROM (SELECT DISTINCT item_id FROM ({" UNION ALL ".join(sources)}))"""
+def _number_clicks(impressions: Relation, items: Relation | None) -> tuple[Relation, Relation]:
+    """Clicks numbered by row, user and item, and the numbered candidates."""
+    sources = [f"SELECT item_id FROM {impressions}"]
+    if items is not None:
+        sources.append(f"SELECT item_id FROM {items}")
+    candidates = make_table(
+        impressions.connection,
+        "candidates",
+        f"""SELECT item_id, row_number() OVER (ORDER BY item_id) - 1 AS number
+        FROM (SELECT DISTINCT item_id FROM ({" UNION ALL ".join(sources)}))""",
     )
-    columns = [row[0] for row in connection.execute("DESCRIBE impressions").fetchall()]
+    columns = impressions.columns
     order = f"ORDER BY {', '.join(map(quoted, columns))}" if "timestamp" in columns else ""
-    connection.execute(
-        f"""CREATE TABLE clicks AS
-        SELECT numbered.*, dense_rank() OVER (ORDER BY user_id) - 1 AS user_number,
+    clicks = make_table(
+        impressions.connection,
+        "clicks",
+        f"""SELECT numbered.*, dense_rank() OVER (ORDER BY user_id) - 1 AS user_number,
             number AS item_number
-        FROM (SELECT *, row_number() OVER ({order}) - 1 AS click_row FROM impressions) AS numbered
-        JOIN candidates USING (item_id)"""
+        FROM (SELECT *, row_number() OVER ({order}) - 1 AS click_row FROM {impressions})
+            AS numbered
+        JOIN {candidates} USING (item_id)""",
     )
-    return one_row(connection, "SELECT count(*) FROM candidates")[0]
-
-
-def _insert(connection: DuckDBPyConnection, start: int, drawn: np.ndarray) -> None:
-    import pyarrow as pa
-
-    rows, columns = np.nonzero(drawn >= 0)
-    chunk = pa.table({"click_row": start + rows, "item_number": drawn[rows, columns]})
-    connection.register("chunk", chunk)
-    connection.execute("INSERT INTO drawn SELECT click_row, item_number FROM chunk")
-    connection.unregister("chunk")
+    return clicks, candidates

@@ -18,7 +18,7 @@ from ctrbench.datasets._text_files import (
     pattern,
 )
 from ctrbench.errors import DataError
-from ctrbench.importing.database import column_types, first_line, literal, one_row, quoted
+from ctrbench.importing.relations import column_types, first_line, literal, one_row, quoted
 from ctrbench.raw_ids import INTEGERS
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctrbench.errors import ConfigError, DataError
-from ctrbench.importing.database import literal, one_row, quoted
+from ctrbench.importing.relations import literal, one_row, quoted
 from ctrbench.separators import separators
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ctrbench.datasets._tables import FLOATS, Rule, Table, text
 from ctrbench.errors import ConfigError, DataError
-from ctrbench.importing.database import literal, one_row, quoted
+from ctrbench.importing.relations import literal, one_row, quoted
 from ctrbench.raw_ids import EXACT, INTEGERS
 
 if TYPE_CHECKING:

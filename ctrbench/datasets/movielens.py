@@ -29,7 +29,7 @@ from ctrbench.datasets._text_files import Dialect
 from ctrbench.datasets._timestamps import Times, open_times, timestamp_expressions
 from ctrbench.errors import ConfigError, DataError, raise_all
 from ctrbench.importing import Progress, Raw, parse_split
-from ctrbench.importing.database import literal, quoted
+from ctrbench.importing.relations import Relation, literal, make_view, quoted
 from ctrbench.schema import Field, FieldKind, Split
 
 if TYPE_CHECKING:
@@ -72,20 +72,25 @@ class MovieLens(Importer):
         files = _find(connection, self.source)
         times = _check(connection, files)
         (when,), notes = timestamp_expressions(connection, times)
-        connection.execute(
-            f"""CREATE VIEW impressions AS
-            SELECT {id_value(files.ratings, "userId", "text")} AS user_id,
+        impressions = make_view(
+            connection,
+            "impressions",
+            f"""SELECT {id_value(files.ratings, "userId", "text")} AS user_id,
                 {id_value(files.ratings, "movieId", "text")} AS item_id,
                 (rating::DOUBLE >= {self.threshold})::TINYINT AS click, {when} AS timestamp
-            FROM {files.ratings.relation}"""
+            FROM {files.ratings.relation}""",
         )
         progress("reading movies")
-        fields = self._movies(connection, files)
+        items, fields = self._movies(files, impressions)
+        users = None
         if files.users:
-            fields += _users(connection, files, files.users)
+            users, user_fields = _users(connection, files, files.users)
+            fields += user_fields
         return Raw(
-            connection,
+            impressions,
             importer="movielens",
+            items=items,
+            users=users,
             label=f"rating >= {self.threshold:g}",
             split=split or parse_split(DEFAULT_SPLIT),
             fields=tuple(fields),
@@ -96,7 +101,8 @@ class MovieLens(Importer):
             ),
         )
 
-    def _movies(self, connection: DuckDBPyConnection, files: _Files) -> list[Field]:
+    def _movies(self, files: _Files, impressions: Relation) -> tuple[Relation, list[Field]]:
+        connection = impressions.connection
         key = id_value(files.movies, "movieId", "text")
         query = f"""SELECT {key} AS item_id, {files.genres} AS genres, trim(title) AS title,
             regexp_extract(title, '{YEAR}', 1) AS year FROM {files.movies.relation}"""
@@ -106,12 +112,12 @@ class MovieLens(Importer):
             Field(name="year", of="item", kind="categorical"),
         ]
         if self.item_fields:
-            more = _more_fields(connection, self.item_fields)
-            query = f"SELECT * FROM ({query}) LEFT JOIN more_fields USING (item_id)"
-            fields += more
-        make_entities(connection, "items", "item_id", query, str(files.movies.path))
-        require_common_ids(connection, "items", "item_id", files.movies.path)
-        return fields
+            more, more_fields = _more_fields(connection, self.item_fields)
+            query = f"SELECT * FROM ({query}) LEFT JOIN {more} USING (item_id)"
+            fields += more_fields
+        movies = make_entities(connection, "items", "item_id", query, str(files.movies.path))
+        require_common_ids(movies, "item_id", files.movies.path, impressions)
+        return movies, fields
 
 
 @dataclass(frozen=True)
@@ -217,8 +223,8 @@ def _check(connection: DuckDBPyConnection, files: _Files) -> list[Times]:
     return times
 
 
-def _more_fields(connection: DuckDBPyConnection, path: Path) -> list[Field]:
-    """Create the table `more_fields` from a file with a column movieId or item_id."""
+def _more_fields(connection: DuckDBPyConnection, path: Path) -> tuple[Relation, list[Field]]:
+    """Read further fields of movies from a file with a column movieId or item_id."""
     table = refuse_empty(read_table(connection, path))
     key = "item_id" if "item_id" in table.types else "movieId"
     raise_all(missing_columns(table, [key]), DataError, "--item-fields cannot be joined:")
@@ -231,11 +237,12 @@ def _more_fields(connection: DuckDBPyConnection, path: Path) -> list[Field]:
     chosen = [f"{id_value(table, key, 'text')} AS item_id"]
     chosen += [f"{v} AS {quoted(f.name)}" for v, f in zip(values, fields, strict=True)]
     query = f"SELECT {', '.join(chosen)} FROM {table.relation}"
-    make_entities(connection, "more_fields", "item_id", query, str(path))
-    return fields
+    return make_entities(connection, "more fields", "item_id", query, str(path)), fields
 
 
-def _users(connection: DuckDBPyConnection, files: _Files, users: Table) -> list[Field]:
+def _users(
+    connection: DuckDBPyConnection, files: _Files, users: Table
+) -> tuple[Relation, list[Field]]:
     problems = broken_rules(connection, users, id_rules(users, "userId", "text"))
     raise_all(problems, DataError, "these users cannot be used:")
     columns = ["age", "gender", "occupation"]
@@ -244,5 +251,4 @@ def _users(connection: DuckDBPyConnection, files: _Files, users: Table) -> list[
     chosen = [f"{id_value(users, 'userId', 'text')} AS user_id"]
     chosen += [f"{v} AS {f.name}" for v, f in zip(values, fields, strict=True)]
     query = f"SELECT {', '.join(chosen)} FROM {users.relation}"
-    make_entities(connection, "users", "user_id", query, str(users.path))
-    return fields
+    return make_entities(connection, "users", "user_id", query, str(users.path)), fields

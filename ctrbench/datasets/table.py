@@ -13,7 +13,7 @@ from ctrbench.datasets._entities import examples, make_entities, require_common_
 from ctrbench.datasets._fields import read_fields
 from ctrbench.datasets._ids import Kind, id_rules, id_value, kind_of_ids
 from ctrbench.datasets._lists import ColumnOptions, printed_lists
-from ctrbench.datasets._log import Log, make_impressions
+from ctrbench.datasets._log import Log, TypedLog, make_impressions
 from ctrbench.datasets._negatives import Popularity, add_negatives
 from ctrbench.datasets._sources import Part, find_parts
 from ctrbench.datasets._tables import (
@@ -28,7 +28,7 @@ from ctrbench.datasets._tables import (
 from ctrbench.datasets._text_files import Dialect
 from ctrbench.errors import ConfigError, DataError, raise_all, unknown_name
 from ctrbench.importing import Progress, Raw, parse_split
-from ctrbench.importing.database import has_view, literal, one_row, quoted
+from ctrbench.importing.relations import Relation, literal, make_table, one_row, quoted
 from ctrbench.raw_ids import as_text
 from ctrbench.schema import PERIODS, Field, FieldKind, FieldOwner, Split
 
@@ -133,27 +133,33 @@ class TableImporter(Importer):
             self.drop_invalid,
         )
         progress("checking the log")
-        fields, notes, counts = make_impressions(connection, log, _names(self.user_fields))
-        fields += _make_items(connection, items, options, ids)
+        typed = make_impressions(connection, log, _names(self.user_fields))
+        impressions, notes, counts = typed.impressions, typed.notes, typed.counts
+        of_items, item_fields = _make(impressions, "item", items, options, ids)
         if "history" in log.columns:
-            notes = (*notes, *_history_notes(connection))
-        if items and log.padding is not None:
-            connection.execute(f"DELETE FROM items WHERE item_id::VARCHAR = {literal(log.padding)}")
-        fields += _make_users(connection, users, options, bool(_names(self.user_fields)), ids)
-        if items:
-            notes = (*notes, *_listed_note(connection, items.path))
+            notes = (*notes, *_history_notes(impressions, of_items))
+        if of_items and log.padding is not None:
+            padding = f"item_id::VARCHAR = {literal(log.padding)}"
+            connection.execute(f"DELETE FROM {of_items} WHERE {padding}")
+        of_users, user_fields = _make_users(typed, users, options, ids)
+        if items and of_items:
+            notes = (*notes, *_listed_note(impressions, of_items, items.path))
         if self.negatives:
             progress("drawing non-clicks")
-            drawn = add_negatives(connection, self.negatives, self.negatives_by, self.seed)
+            impressions, drawn = add_negatives(
+                impressions, of_items, self.negatives, self.negatives_by, self.seed
+            )
             counts["drawn_negatives"] = drawn
-            clicks = one_row(connection, "SELECT count(*) FROM impressions WHERE click = 1")[0]
+            (clicks,) = impressions.one_row("count(*)", "click = 1")
             notes = (*notes, self._drawn_note(drawn, self.negatives * clicks - drawn))
         return Raw(
-            connection,
+            impressions,
             importer="table",
+            items=of_items,
+            users=of_users,
             label=self._label(files, log),
             split=split,
-            fields=tuple(fields),
+            fields=(*typed.fields, *item_fields, *user_fields),
             valid_share=self.valid_share,
             images=self.images,
             notes=(*files.notes, *notes),
@@ -324,48 +330,38 @@ def _split(split: Split | None, log: Log) -> tuple[Split, bool]:
     return split, split.kind != "given"
 
 
-def _make_items(
-    connection: DuckDBPyConnection,
-    table: Table | None,
-    options: ColumnOptions,
-    ids: dict[str, Kind],
-) -> list[Field]:
-    return _make(connection, "items", "item", table, options, ids) if table else []
-
-
-def _listed_note(connection: DuckDBPyConnection, path: Path) -> list[str]:
+def _listed_note(impressions: Relation, items: Relation, path: Path) -> list[str]:
     """Return a note if the items file has no row for most shown items."""
     shown, listed = one_row(
-        connection,
-        """SELECT count(*), count(*) FILTER (item_id IN (SELECT item_id FROM items))
-        FROM (SELECT DISTINCT item_id FROM impressions)""",
+        impressions.connection,
+        f"""SELECT count(*), count(*) FILTER (item_id IN (SELECT item_id FROM {items}))
+        FROM (SELECT DISTINCT item_id FROM {impressions})""",
     )
     few = listed < shown / 2
     return [f"{path.name} has a row for {listed} of {shown} shown items."] * few
 
 
-def _history_notes(connection: DuckDBPyConnection) -> list[str]:
+def _history_notes(impressions: Relation, items: Relation | None) -> list[str]:
     """Return a note if the log and the items file lack most items of given histories.
 
     Raises:
         DataError: They lack all of them: the ids have another spelling, or belong to another log.
     """
-    known = "SELECT item_id FROM impressions"
-    if has_view(connection, "items"):
-        known += " UNION ALL SELECT item_id FROM items"
-    connection.execute(
-        """CREATE TABLE clicked AS SELECT item_id, count(*) AS entries
-        FROM (SELECT unnest(history) AS item_id FROM impressions) GROUP BY item_id"""
+    known = f"SELECT item_id FROM {impressions}"
+    if items is not None:
+        known += f" UNION ALL SELECT item_id FROM {items}"
+    clicked = make_table(
+        impressions.connection,
+        "clicked",
+        f"""SELECT item_id, count(*) AS entries
+        FROM (SELECT unnest(history) AS item_id FROM {impressions}) GROUP BY item_id""",
     )
-    total, met = one_row(
-        connection,
-        f"""SELECT coalesce(sum(entries), 0), coalesce(sum(entries) FILTER (
-        item_id IN ({known})), 0) FROM clicked""",
+    total, met = clicked.one_row(
+        f"""coalesce(sum(entries), 0), coalesce(sum(entries) FILTER (
+        item_id IN ({known})), 0)"""
     )
     if total and not met:
-        theirs, ours = (
-            examples(connection, name, "item_id") for name in ("clicked", "impressions")
-        )
+        theirs, ours = (examples(relation, "item_id") for relation in (clicked, impressions))
         raise DataError(
             f"no item of the given histories occurs in the log. The histories have {theirs}, the "
             f"log {ours}. Use one spelling of ids; if the ids of a history are joined by a "
@@ -378,34 +374,30 @@ def _history_notes(connection: DuckDBPyConnection) -> list[str]:
 
 
 def _make_users(
-    connection: DuckDBPyConnection,
-    table: Table | None,
-    options: ColumnOptions,
-    of_log: bool,
-    ids: dict[str, Kind],
-) -> list[Field]:
-    """Create the table `users` from the users file, the log's columns, or both."""
-    fields: list[Field] = []
-    if table:
-        view = "users_of_file" if of_log else "users"
-        fields = _make(connection, view, "user", table, options, ids)
-    if of_log:
-        both = "(FROM users_of_log) FULL JOIN users_of_file USING (user_id)"
-        source = f"SELECT * FROM {both}" if table else "FROM users_of_log"
-        make_entities(connection, "users", "user_id", source, "--user-fields")
-    return fields
+    log: TypedLog, table: Table | None, options: ColumnOptions, ids: dict[str, Kind]
+) -> tuple[Relation | None, list[Field]]:
+    """Return users from the users file, the log's columns, or both, and the fields of the file."""
+    of_file, fields = _make(log.impressions, "user", table, options, ids)
+    if log.users is None:
+        return of_file, fields
+    source = f"FROM {log.users}"
+    if of_file is not None:
+        source = f"SELECT * FROM (FROM {log.users}) FULL JOIN {of_file} USING (user_id)"
+    connection = log.impressions.connection
+    return make_entities(connection, "users", "user_id", source, "--user-fields"), fields
 
 
 def _make(
-    connection: DuckDBPyConnection,
-    view: str,
+    impressions: Relation,
     of: FieldOwner,
-    table: Table,
+    table: Table | None,
     options: ColumnOptions,
     ids: dict[str, Kind],
-) -> list[Field]:
-    """Create the table of items or users from its file."""
-    key = f"{of}_id"
+) -> tuple[Relation | None, list[Field]]:
+    """Return the items or users of a file, and its fields."""
+    if table is None:
+        return None, []
+    connection, key = impressions.connection, f"{of}_id"
     problems = missing_columns(table, [key])
     problems += (
         []
@@ -418,9 +410,9 @@ def _make(
     chosen = [f"{id_value(table, key, ids[f'{key} beside'])} AS {key}"]
     chosen += [f"{value} AS {quoted(f.name)}" for f, value in zip(fields, values, strict=True)]
     query = f"SELECT {', '.join(chosen)} FROM {table.relation}"
-    make_entities(connection, view, key, query, str(table.path))
-    require_common_ids(connection, view, key, table.path)
-    return fields
+    entities = make_entities(connection, f"{of}s", key, query, str(table.path))
+    require_common_ids(entities, key, table.path, impressions)
+    return entities, fields
 
 
 def _names(listed: str) -> list[str]:

@@ -1,17 +1,20 @@
 """From raw rows to a data set's folder: numbered, divided into periods, written as Parquet."""
 
 from ctrbench.importing.building import build
-from ctrbench.importing.database import database
-from ctrbench.importing.preparing import Progress, Raw
+from ctrbench.importing.raw import Progress, Raw
+from ctrbench.importing.relations import Relation, database, make_table, make_view
 from ctrbench.importing.snapshots import Snapshot, parse_snapshot
 from ctrbench.importing.splits import parse_split
 
 __all__ = [
     "Progress",
     "Raw",
+    "Relation",
     "Snapshot",
     "build",
     "database",
+    "make_table",
+    "make_view",
     "parse_snapshot",
     "parse_split",
 ]

@@ -1,4 +1,4 @@
-"""Build a data set's folder, whole or not at all, from what an importer read."""
+"""Build the folder of a data set, whole or not at all, from what an importer read."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from pathlib import Path
 
 from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors, write_json
 from ctrbench.errors import DataError, StoreError
-from ctrbench.importing.database import has_view, scalar
 from ctrbench.importing.images import copy_images, find_images, write_images
-from ctrbench.importing.preparing import Prepared, Progress, Raw, prepare
-from ctrbench.importing.recording import write_record
+from ctrbench.importing.numbered_log import NumberedLog, number_log
+from ctrbench.importing.raw import Progress, Raw
 from ctrbench.importing.splits import LEAK
+from ctrbench.importing.tables import write_tables
 from ctrbench.impressions.checking import findings
 from ctrbench.impressions.columns import content_hash, derive, items_hash, load, strings
-from ctrbench.impressions.opening import MANIFEST, from_columns, names, read_manifest
+from ctrbench.impressions.opening import (
+    MANIFEST,
+    from_columns,
+    keep_arrays,
+    names,
+    read_manifest,
+)
 from ctrbench.impressions.period_guards import require_own_rows
 from ctrbench.impressions.unseen import with_unknown
 from ctrbench.schema import DatasetManifest
@@ -29,125 +35,148 @@ GIVEN_HISTORY = "Histories are given: that they end before the impression cannot
 def build(
     workspace: Workspace, name: str, raw: Raw, progress: Progress = lambda _: None
 ) -> DatasetManifest:
-    """Write the data set `name`; a name that holds the same content already is left as it is.
+    """Write a data set and return its manifest.
 
-    What import finds wrong today is noted there all the same.
+    A data set that exists with the same content stays as it is, apart from its findings, which
+    are those of today's checks.
+
+    Args:
+        workspace: Where the data set is stored.
+        name: Of the data set.
+        raw: What an importer read.
+        progress: Called with a few words when a step begins.
 
     Raises:
-        ConfigError: the name or the split will not do.
-        DataError: a period is empty, there are only clicks or none, a field's name is unsuitable,
-            no image matches, `test` holds the rows of another period, or the name exists with
-            other content.
-        StoreError: the workspace cannot be written.
+        UnknownNameError: The snapshot names a column that the log lacks.
+        ConfigError: The name, the split or the snapshot is not valid.
+        DataError: The log cannot become a data set (see `number_log`), no image matches an item,
+            all rows of `valid` or `test` stand in another period, or the name exists with other
+            content.
+        StoreError: The workspace cannot be written.
     """
     name = check_name("data set", name)
     target = workspace.data / name
     if target.exists() and name not in names(workspace):
-        raise StoreError(f"{target} is in the way and no data set; move it or choose another name.")
-    prepared = prepare(raw, progress)
+        raise StoreError(f"{target} is not a data set; move it or choose another name.")
+    log = number_log(raw, progress)
     progress("writing")
-    if name not in names(workspace):
-        with atomic_folder(target) as folder:
-            return _write(workspace, folder, name, raw, prepared)
-    with _scratch(workspace) as scratch:
-        made = _write(workspace, Path(scratch), name, raw, prepared)
-        _require_same(target, Path(scratch))
-    there = read_manifest(workspace, name)
-    if there.findings != made.findings:  # imported before they were looked for
-        there = there.model_copy(update={"findings": made.findings})
-        write_json(target / MANIFEST, there.model_dump(mode="json"))
-    return there
+    with disk_errors(workspace.cache), _scratch(workspace) as scratch:
+        arrays, tables = Path(scratch) / "arrays", Path(scratch) / "tables"
+        arrays.mkdir()
+        if name not in names(workspace):
+            with atomic_folder(target) as folder:
+                manifest = _write(folder, arrays, name, log)
+        else:
+            tables.mkdir()
+            made = _write(tables, arrays, name, log)
+            _require_same(target, tables)
+            manifest = _with_findings(target, read_manifest(workspace, name), made.findings)
+        keep_arrays(workspace, manifest, arrays)
+    return manifest
 
 
 def _scratch(workspace: Workspace) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(dir=workspace.cache, prefix=PARTIAL)
 
 
-def _write(
-    workspace: Workspace, folder: Path, name: str, raw: Raw, prepared: Prepared
+def _with_findings(
+    target: Path, manifest: DatasetManifest, findings: tuple[str, ...]
 ) -> DatasetManifest:
-    write_record(raw.connection, prepared, folder)
-    images, left_out = _write_images(folder, raw)
+    """The stored manifest with the findings of today's checks."""
+    if manifest.findings != findings:  # imported before ctrbench looked for them
+        manifest = manifest.model_copy(update={"findings": findings})
+        write_json(target / MANIFEST, manifest.model_dump(mode="json"))
+    return manifest
+
+
+def _write(folder: Path, arrays: Path, name: str, log: NumberedLog) -> DatasetManifest:
+    """Write tables, images and manifest into one folder, and derived arrays into another."""
+    raw = log.raw
+    write_tables(log, folder)
+    images, left_out = _write_images(folder, log)
     manifest = DatasetManifest(
         name=name,
         importer=raw.importer,
         label=raw.label,
         split=raw.split,
-        periods=prepared.periods,
-        history=prepared.history,
-        snapshot=prepared.snapshot.kind,
-        snapshot_column=prepared.snapshot.column,
-        has_timestamp=prepared.has_timestamp,
-        has_weight=prepared.has_weight,
-        has_p_true=prepared.has_p_true,
+        periods=log.periods,
+        history=log.history,
+        snapshot=raw.snapshot.kind,
+        snapshot_column=raw.snapshot.column,
+        has_timestamp=log.has("timestamp"),
+        has_weight=log.has("weight"),
+        has_p_true=log.has("p_true"),
         has_images=raw.images is not None,
-        fields=prepared.fields,
-        counts=_counts(raw) | images,
-        notes=(*raw.notes, *_notes(raw, prepared), *left_out),
+        fields=log.fields,
+        counts=_counts(log) | images,
+        notes=(*raw.notes, *_notes(log), *left_out),
         content_hash="",
         items_hash=items_hash(folder),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         ctrbench_version=version("ctrbench"),
     )
-    with disk_errors(workspace.cache), _scratch(workspace) as scratch:
-        derive(folder, Path(scratch))
-        impressions = from_columns(manifest, dict(load(Path(scratch))))
-        manifest = manifest.model_copy(update={"unknown_codes": with_unknown(impressions)})
-        content = content_hash(folder, load(Path(scratch)), manifest)
-        require_own_rows(impressions)
-        found = findings(impressions, folder)
+    derive(folder, arrays)
+    impressions = from_columns(manifest, dict(load(arrays)))
+    manifest = manifest.model_copy(update={"unknown_codes": with_unknown(impressions)})
+    content = content_hash(folder, load(arrays), manifest)
+    require_own_rows(impressions)
+    found = findings(impressions, folder)
     manifest = manifest.model_copy(update={"content_hash": content, "findings": found})
     write_json(folder / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
 
 
-def _counts(raw: Raw) -> dict[str, int]:
-    tables = {
-        "impressions": "placed",
-        "clicks": "placed WHERE click = 1",
-        "users": "user_ids",
-        "items": "item_ids",
-    }
-    if has_view(raw.connection, "items"):
-        tables["items_unlisted"] = "item_ids WHERE NOT listed"
-    counted = {
-        name: scalar(raw.connection, f"SELECT count(*) FROM {source}")
-        for name, source in tables.items()
-    }
-    given = has_view(raw.connection, "history_lists")
-    query = "SELECT coalesce(sum(length), 0)::BIGINT FROM history_lists"
-    counted["history_items"] = scalar(raw.connection, query) if given else counted["clicks"]
-    return counted | raw.counts
+def _counts(log: NumberedLog) -> dict[str, int]:
+    rows, ids = log.impressions, log.ids
+    impressions, clicks = rows.one_row("count(*), count(*) FILTER (click = 1)")
+    items, unlisted = ids.items.one_row("count(*), count(*) FILTER (NOT listed)")
+    (users,) = ids.users.one_row("count(*)")
+    counted = {"impressions": impressions, "clicks": clicks, "users": users, "items": items}
+    if log.raw.items is not None:
+        counted["items_unlisted"] = unlisted
+    counted["history_items"] = clicks
+    if log.histories is not None:
+        total = "coalesce(sum(length), 0)::BIGINT"
+        (counted["history_items"],) = log.histories.one_row(total)
+    return counted | log.raw.counts
 
 
-def _write_images(folder: Path, raw: Raw) -> tuple[dict[str, int], list[str]]:
+def _write_images(folder: Path, log: NumberedLog) -> tuple[dict[str, int], list[str]]:
     """Counts, and notes on what was left out."""
-    if raw.images is None:
+    images = log.raw.images
+    if images is None:
         return {}, []
     target = folder / "images.parquet"
-    if raw.images.is_file():
-        return copy_images(raw.connection, raw.images, target)
+    if images.is_file():
+        return copy_images(log.ids.items, images, target)
     raw_ids = list(strings(folder / "items.parquet", "raw_id"))
-    found, unmatched, left_out = find_images(raw.images, raw_ids)
+    found, unmatched, left_out = find_images(images, raw_ids)
     size = write_images(target, found)
     counts = {"images": len(found), "image_bytes": size, "images_unmatched": unmatched}
     return counts, left_out
 
 
-def _notes(raw: Raw, prepared: Prepared) -> list[str]:
+def _notes(log: NumberedLog) -> list[str]:
+    raw, has_timestamp = log.raw, log.has("timestamp")
     notes = [LEAK] * (raw.split.kind == "per_user")
     if raw.valid_share:
-        drawn = "last by time" if prepared.has_timestamp else "drawn by a hash of user and item"
+        drawn = "last by time" if has_timestamp else "drawn by a hash of user and item"
         notes.append(
             f"The valid period is {100 * raw.valid_share:g} % of the given train, {drawn}."
         )
-    notes += [NO_TIME] * (not prepared.has_timestamp)
-    unverified = prepared.history == "given" and not prepared.has_timestamp
+    notes += [NO_TIME] * (not has_timestamp)
+    unverified = log.history == "given" and not has_timestamp
     return notes + [GIVEN_HISTORY] * unverified
 
 
 def _require_same(there: Path, new: Path) -> None:
-    """Compare the record that is there with the one just made; what is told of it is left out."""
+    """Refuse a data set whose content differs from the one stored under its name.
+
+    Dates, versions, notes and findings may differ.
+
+    Raises:
+        DataError: The content differs.
+    """
     import pyarrow.parquet as pq
 
     old_manifest, new_manifest = (

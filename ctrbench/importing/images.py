@@ -1,4 +1,4 @@
-"""A folder of pictures named by item id, or a Parquet file of them -> a file of the record."""
+"""A folder of pictures named by item id, or a Parquet file of them -> images.parquet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctrbench.errors import DataError
-from ctrbench.importing.database import column_types, literal, one_row, scalar
+from ctrbench.importing.relations import Relation, column_types, literal, make_view, one_row
 from ctrbench.raw_ids import expression, refusals
 
 if TYPE_CHECKING:
@@ -78,10 +78,13 @@ def write_images(target: Path, found: list[tuple[int, Path]]) -> int:
     return total
 
 
-def copy_images(
-    connection: DuckDBPyConnection, source: Path, target: Path
-) -> tuple[dict[str, int], list[str]]:
-    """Write images.parquet out of Parquet with `item_id`, the raw id, and `bytes`.
+def copy_images(items: Relation, source: Path, target: Path) -> tuple[dict[str, int], list[str]]:
+    """Write images.parquet from Parquet with `item_id`, the raw id, and `bytes`.
+
+    Args:
+        items: Dense and raw ids.
+        source: The Parquet file.
+        target: The file to write.
 
     Returns:
         Counts, and notes on images that were left out because they are empty.
@@ -91,6 +94,7 @@ def copy_images(
     """
     import duckdb
 
+    connection = items.connection
     given = f"read_parquet({literal(source)})"
     try:
         columns = column_types(connection, given)
@@ -106,31 +110,32 @@ def copy_images(
             "and bytes."
         )
     raw_id = _raw_id(connection, source, given, columns["item_id"])
-    connection.execute(
-        f"""CREATE VIEW pictures AS SELECT item_ids.item_id, pictures.raw_id, bytes,
-        coalesce(octet_length(bytes), 0) = 0 AS empty
-        FROM (SELECT {raw_id} AS raw_id, bytes FROM {given}) AS pictures
-        LEFT JOIN item_ids ON item_ids.raw_id::VARCHAR = pictures.raw_id"""
-    )
-    images, distinct, unmatched, empty, size = one_row(
+    pictures = make_view(
         connection,
-        """SELECT count(item_id) FILTER (NOT empty), count(DISTINCT item_id) FILTER (NOT empty),
+        "pictures",
+        f"""SELECT items.item_id, given.raw_id, bytes,
+        coalesce(octet_length(bytes), 0) = 0 AS empty
+        FROM (SELECT {raw_id} AS raw_id, bytes FROM {given}) AS given
+        LEFT JOIN {items} AS items ON items.raw_id::VARCHAR = given.raw_id""",
+    )
+    images, distinct, unmatched, empty, size = pictures.one_row(
+        """count(item_id) FILTER (NOT empty), count(DISTINCT item_id) FILTER (NOT empty),
         count(*) - count(item_id), count(item_id) FILTER (empty),
-        coalesce(sum(octet_length(bytes)) FILTER (item_id IS NOT NULL), 0)::BIGINT FROM pictures""",
+        coalesce(sum(octet_length(bytes)) FILTER (item_id IS NOT NULL), 0)::BIGINT"""
     )
     if not images:
         are = "all that do are empty" if empty else "no item_id matches"
         raise DataError(f"no image in {source} belongs to an item: {are}.")
     if distinct < images:
-        twice = "SELECT any_value(raw_id) FROM pictures WHERE item_id IS NOT NULL AND NOT empty "
+        twice = f"SELECT any_value(raw_id) FROM {pictures} WHERE item_id IS NOT NULL AND NOT empty "
         twice += "GROUP BY item_id HAVING count(*) > 1 ORDER BY item_id LIMIT 1"
-        item = scalar(connection, twice)
+        (item,) = one_row(connection, twice)
         raise DataError(f"{source}: item {item} has more than one image; keep one.")
-    first = "SELECT raw_id::VARCHAR FROM pictures WHERE item_id IS NOT NULL AND empty "
+    first = f"SELECT raw_id::VARCHAR FROM {pictures} WHERE item_id IS NOT NULL AND empty "
     first += f"ORDER BY item_id LIMIT {EXAMPLES}"
     names = [f"{raw}.jpg" for (raw,) in connection.execute(first).fetchall()]
     connection.execute(
-        f"""COPY (SELECT item_id, raw_id || '.jpg' AS file, bytes FROM pictures
+        f"""COPY (SELECT item_id, raw_id || '.jpg' AS file, bytes FROM {pictures}
         WHERE item_id IS NOT NULL AND NOT empty ORDER BY item_id)
         TO {literal(target)} (FORMAT parquet, COMPRESSION uncompressed)"""
     )

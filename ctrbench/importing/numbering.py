@@ -2,95 +2,215 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from ctrbench.importing.database import column_types, has_view, quoted, scalar
+from ctrbench.importing.raw import Raw
+from ctrbench.importing.relations import Relation, make_table, quoted
 from ctrbench.schema import Field
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-RELATIONS = {"user": "users", "item": "items", "context": "impressions"}  # where a field stands
+OWNERS = ("user", "item", "context")
 
 
-def canonical_order(connection: DuckDBPyConnection, relation: str, column: str) -> str:
+@dataclass(frozen=True)
+class Ids:
+    """Dense ids from 1, and the raw ids that they stand for."""
+
+    users: Relation  # raw_id, user_id
+    items: Relation  # raw_id, item_id, listed: whether the items file has a row
+
+
+@dataclass(frozen=True)
+class EncodedField:
+    """A field, and the codes of its values."""
+
+    field: Field  # with its size
+    values: Relation | None = None  # value, code from 1; None: numeric or text
+    lists: Relation | None = None  # raw, codes: each distinct list; None: not a list field
+
+    def expression(self, row: str) -> tuple[str, str]:
+        """Return SQL of the field as the data set stores it, and of the join that it needs.
+
+        Args:
+            row: SQL name of the rows that hold the raw field.
+        """
+        raw, name = f"{row}.{quoted(self.field.name)}", quoted(self.field.name)
+        if self.lists is not None:
+            codes = f"coalesce({self.lists}.codes, []::INTEGER[]) AS {name}"
+            return codes, f"LEFT JOIN {self.lists} ON {self.lists}.raw = {raw}"
+        if self.values is not None:
+            code = f"coalesce({self.values}.code, 0) AS {name}"
+            return code, f"LEFT JOIN {self.values} ON {self.values}.value = {raw}"
+        return f"{raw}{'::FLOAT' * (self.field.kind == 'numeric')} AS {name}", ""
+
+
+def number_ids(raw: Raw) -> Ids:
+    """Number users and items.
+
+    Users are those with an impression. Items are those of the items file, those shown, and those
+    in a history.
+    """
+    log = raw.impressions
+    users = make_table(log.connection, "raw users", f"SELECT DISTINCT user_id AS raw_id FROM {log}")
+    user_ids = make_table(
+        log.connection,
+        "user ids",
+        f"""SELECT raw_id, (row_number() OVER (ORDER BY {_canonical_order(users, "raw_id")}))
+        ::INTEGER AS user_id FROM {users}""",
+    )
+    sources = [f"SELECT DISTINCT item_id AS raw_id, false AS listed FROM {log}"]
+    if raw.items is not None:
+        sources.append(f"SELECT item_id, true FROM {raw.items}")
+    if raw.has_history:
+        sources.append(f"SELECT DISTINCT unnest(history), false FROM {log}")
+    items = make_table(
+        log.connection,
+        "raw items",
+        f"""SELECT raw_id, bool_or(listed) AS listed
+        FROM ({" UNION ALL ".join(sources)}) GROUP BY raw_id""",
+    )
+    item_ids = make_table(
+        log.connection,
+        "item ids",
+        f"""SELECT raw_id, listed, (row_number() OVER (ORDER BY
+        {_canonical_order(items, "raw_id")}))::INTEGER AS item_id FROM {items}""",
+    )
+    return Ids(user_ids, item_ids)
+
+
+def encode_field(raw: Raw, field: Field) -> EncodedField:
+    """Number the values of a categorical or list field from 1; other fields have no codes.
+
+    Args:
+        raw: The relations that hold the field.
+        field: A field of them, without its size.
+    """
+    if field.kind not in ("categorical", "list"):
+        return EncodedField(field)
+    rows, name = raw.of(field.of), quoted(field.name)
+    assert rows is not None  # the field was read from it
+    one = f"unnest({name})" if field.kind == "list" else name
+    distinct = make_table(
+        rows.connection,
+        f"values of {field.name}",
+        f"SELECT DISTINCT value FROM (SELECT {one} AS value FROM {rows}) WHERE value <> ''",
+    )
+    values = make_table(
+        rows.connection,
+        f"codes of {field.name}",
+        f"""SELECT value, (row_number() OVER (ORDER BY {_canonical_order(distinct, "value")}))
+        ::INTEGER AS code FROM {distinct}""",
+    )
+    lists = _lists(rows, name, values) if field.kind == "list" else None
+    (size,) = values.one_row("count(*)")
+    return EncodedField(field.model_copy(update={"size": size}), values, lists)
+
+
+def _lists(rows: Relation, name: str, values: Relation) -> Relation:
+    """Each distinct list of raw values with its codes."""
+    return make_table(
+        rows.connection,
+        "lists of codes",
+        f"""SELECT raw, list(code ORDER BY position) AS codes
+        FROM (SELECT raw, unnest(raw) AS value, generate_subscripts(raw, 1) AS position
+              FROM (SELECT DISTINCT {name} AS raw FROM {rows}))
+        JOIN {values} USING (value) GROUP BY raw""",
+    )
+
+
+def _canonical_order(relation: Relation, column: str) -> str:
     """SQL order of a column: by number where every value is a whole number, else by text."""
     name = quoted(column)
-    if column_types(connection, relation)[column] != "VARCHAR":
+    if relation.columns[column] != "VARCHAR":
         return name
-    query = f"SELECT bool_and(regexp_full_match({name}, '[0-9]+')) FROM {relation}"
-    if not scalar(connection, query):
+    (whole,) = relation.one_row(f"bool_and(regexp_full_match({name}, '[0-9]+'))")
+    if not whole:
         return name
     digits = f"ltrim({name}, '0')"
     return f"length({digits}), {digits}, {name}"
 
 
-def number_ids(connection: DuckDBPyConnection, has_history: bool) -> None:
-    """Make `user_ids` and `item_ids` (raw_id, dense id from 1; items: listed in the items file).
+def row_order(raw: Raw, fields: Sequence[EncodedField]) -> tuple[str, ...]:
+    """Return the columns of encoded rows by which they are sorted.
 
-    Users are those with an impression; items those of the items file, shown, or in a history.
+    Rows are sorted by time, then by all other columns. Without timestamps they keep the order of
+    the files.
+
+    Args:
+        raw: The log.
+        fields: Its fields.
     """
-    connection.execute(
-        "CREATE TABLE raw_users AS SELECT DISTINCT user_id AS raw_id FROM impressions"
-    )
-    order = canonical_order(connection, "raw_users", "raw_id")
-    connection.execute(
-        f"""CREATE TABLE user_ids AS
-        SELECT raw_id, (row_number() OVER (ORDER BY {order}))::INTEGER AS user_id FROM raw_users"""
-    )
-    sources = ["SELECT DISTINCT item_id AS raw_id, false AS listed FROM impressions"]
-    if has_view(connection, "items"):
-        sources.append("SELECT item_id, true FROM items")
-    if has_history:
-        sources.append("SELECT DISTINCT unnest(history), false FROM impressions")
-    connection.execute(
-        f"""CREATE TABLE raw_items AS SELECT raw_id, bool_or(listed) AS listed
-        FROM ({" UNION ALL ".join(sources)}) GROUP BY raw_id"""
-    )
-    order = canonical_order(connection, "raw_items", "raw_id")
-    connection.execute(
-        f"""CREATE TABLE item_ids AS
-        SELECT raw_id, listed, (row_number() OVER (ORDER BY {order}))::INTEGER AS item_id
-        FROM raw_items"""
-    )
+    if not raw.has_timestamp:
+        return ("_line",)
+    context = [quoted(one.field.name) for one in fields if one.field.of == "context"]
+    weight = ["weight"] * ("weight" in raw.impressions.columns)
+    more = ["_history"] * raw.has_history + ["_unit"] * (raw.snapshot.column is not None)
+    return ("timestamp", "user_id", "item_id", "click", *weight, *context, *more)
 
 
-def number_values(connection: DuckDBPyConnection, index: int, field: Field) -> int:
-    """Make the field's table `codes_<index>` (value, code from 1); returns how many values it has.
+def encode_rows(
+    raw: Raw, ids: Ids, fields: Sequence[EncodedField], order: tuple[str, ...]
+) -> Relation:
+    """Return the impressions as numbers, sorted; the names of helper columns start with '_'.
 
-    A list field also gets `lists_<index>`: each distinct list of values as a list of codes.
+    Args:
+        raw: The log.
+        ids: Numbers of its users and items.
+        fields: Codes of its fields.
+        order: The columns to sort by.
     """
-    relation, name = RELATIONS[field.of], quoted(field.name)
-    one = f"unnest({name})" if field.kind == "list" else name
-    connection.execute(
-        f"""CREATE TABLE values_{index} AS SELECT DISTINCT value
-        FROM (SELECT {one} AS value FROM {relation}) WHERE value <> ''"""
-    )
-    order = canonical_order(connection, f"values_{index}", "value")
-    connection.execute(
-        f"""CREATE TABLE codes_{index} AS
-        SELECT value, (row_number() OVER (ORDER BY {order}))::INTEGER AS code FROM values_{index}"""
-    )
-    if field.kind == "list":
-        connection.execute(
-            f"""CREATE TABLE lists_{index} AS
-            SELECT raw, list(code ORDER BY position) AS codes
-            FROM (SELECT raw, unnest(raw) AS value, generate_subscripts(raw, 1) AS position
-                  FROM (SELECT DISTINCT {name} AS raw FROM {relation}))
-            JOIN codes_{index} USING (value) GROUP BY raw"""
-        )
-    return scalar(connection, f"SELECT count(*) FROM codes_{index}")
+    log, columns = raw.impressions, raw.impressions.columns
+    chosen = ["users.user_id", "items.item_id", "click::TINYINT AS click"]
+    joins = [
+        f"JOIN {ids.users} AS users ON users.raw_id = log.user_id",
+        f"JOIN {ids.items} AS items ON items.raw_id = log.item_id",
+    ]
+    chosen.append("timestamp::BIGINT AS timestamp" if raw.has_timestamp else "_line")
+    chosen += [f"{name}::FLOAT AS {name}" for name in ("weight", "p_true") if name in columns]
+    if "period" in columns:
+        draw = "md5_number_lower(concat(log.user_id, chr(31), log.item_id))"
+        chosen += ["period AS _period", f"{draw} AS _draw"]
+    if raw.has_history:
+        chosen.append(f"{_history_key('log.history')} AS _history")
+    if raw.snapshot.column is not None:
+        value = f"nullif(log.{quoted(raw.snapshot.column)}::VARCHAR, '')"
+        chosen.append(f"CASE WHEN {value} IS NOT NULL THEN md5_number_lower({value}) END AS _unit")
+    for one in fields:
+        if one.field.of == "context":
+            expression, join = one.expression("log")
+            chosen.append(expression)
+            joins.append(join)
+    source = f"{log}"
+    if not raw.has_timestamp:
+        source = f"(SELECT *, row_number() OVER () AS _line FROM {log})"
+    rows = f"SELECT {', '.join(chosen)} FROM {source} AS log {' '.join(joins)}"
+    query = f"FROM ({rows}) ORDER BY {', '.join(order)}"
+    return make_table(log.connection, "encoded rows", query)
 
 
-def encoded(index: int, field: Field, row: str) -> tuple[str, str]:
-    """SQL of a field as the record holds it, and of the join it needs, from rows named `row`."""
-    raw, name = f"{row}.{quoted(field.name)}", quoted(field.name)
-    if field.kind == "numeric":
-        return f"{raw}::FLOAT AS {name}", ""
-    if field.kind == "text":
-        return f"{raw} AS {name}", ""
-    if field.kind == "list":
-        codes = f"coalesce(lists_{index}.codes, []::INTEGER[]) AS {name}"
-        return codes, f"LEFT JOIN lists_{index} ON lists_{index}.raw = {raw}"
-    code = f"coalesce(codes_{index}.code, 0) AS {name}"
-    return code, f"LEFT JOIN codes_{index} ON codes_{index}.value = {raw}"
+def number_histories(raw: Raw, encoded: Relation) -> Relation:
+    """Return each distinct given list (`_history`, `history`, `length`) and its `start`.
+
+    Lists are numbered end to end in the order of their first use.
+
+    Args:
+        raw: A log with given histories.
+        encoded: Its impressions as numbers.
+    """
+    moment = "timestamp" if raw.has_timestamp else "_line"
+    return make_table(
+        encoded.connection,
+        "history lists",
+        f"""WITH used AS (SELECT _history, min({moment}) AS first FROM {encoded} GROUP BY _history),
+        lists AS (SELECT {_history_key("history")} AS _history, any_value(history) AS history
+            FROM {raw.impressions} GROUP BY ALL)
+        SELECT _history, history, len(history)::INTEGER AS length,
+            (sum(len(history)) OVER (ORDER BY first, _history ROWS UNBOUNDED PRECEDING)
+                - len(history))::BIGINT AS start
+        FROM used JOIN lists USING (_history)""",
+    )
+
+
+def _history_key(history: str) -> str:
+    """SQL for 128 bits that stand for a list of raw ids; NULL for the empty one."""
+    return f"md5_number(nullif(array_to_string({history}, chr(31)), ''))"

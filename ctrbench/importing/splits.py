@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ctrbench.errors import ConfigError, DataError
-from ctrbench.importing.database import one_row
+from ctrbench.importing.relations import Relation, one_row
 from ctrbench.schema import PERIODS, Split
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 PARTS = 1_000_000  # shares are compared as whole millionths, so that no rounding moves a row
 FORMS = "time:20/50/10/20, per_user:20/50/10/20 or given (three shares: no pretrain period)"
@@ -23,10 +19,11 @@ LEAK = (
 
 
 def parse_split(text: str) -> Split:
-    """Read a split as people write it; shares in per cent, three of them mean no pretrain period.
+    """Return the split that a text describes; three shares mean no pretrain period.
 
     Raises:
-        ConfigError: an unknown kind, or shares that are not 3 or 4 positive numbers summing to 100.
+        ConfigError: The kind is unknown, or the shares are not 3 or 4 positive percentages that
+            sum to 100.
 
     >>> str(parse_split("per_user:20/50/10/20"))
     'per_user 20/50/10/20 %'
@@ -41,68 +38,71 @@ def parse_split(text: str) -> Split:
     sound = len(shares) in (3, 4) and min(shares) > 0 and abs(sum(shares) - 1) < 1e-9
     if not sound or kind not in ("time", "per_user"):
         raise ConfigError(
-            f"split {text!r} will not do: use {FORMS}; the shares are per cent and sum to 100."
+            f"split {text!r} is not valid: use {FORMS}; the shares are per cent and sum to 100."
         )
     return Split(kind="time" if kind == "time" else "per_user", shares=shares)
 
 
-def period_expression(
-    connection: DuckDBPyConnection, split: Split, valid_share: float | None
-) -> str:
-    """SQL for the index of a row's period in PERIODS, over the columns of `counted`.
+def period_expression(encoded: Relation, split: Split, valid_share: float | None) -> str:
+    """Return SQL for the index of a row's period in PERIODS, over counted rows.
 
     A row belongs to the first period whose share is not used up by the strictly earlier rows, so
     that equal timestamps, such as whole days, are never cut in two. Where that would leave a period
     empty, each border is the timestamp nearest to its share that leaves none empty.
 
+    Args:
+        encoded: Impressions as numbers, in order of time.
+        split: How impressions are divided into periods.
+        valid_share: The share of a given train period that becomes valid.
+
     Raises:
-        ConfigError: a valid share beside another split, or beside a valid period.
-        DataError: the given periods lack one, or hold another name.
+        ConfigError: A valid share beside another split, or beside a valid period.
+        DataError: A given period is missing, or has an unknown name.
     """
     if split.kind == "given":
-        _check_given(connection, valid_share)
+        _check_given(encoded, valid_share)
         given = f"list_position({list(PERIODS)}, _period) - 1"
-        return _late_train(connection, given, valid_share) if valid_share else given
+        return _late_train(encoded, given, valid_share) if valid_share else given
     if valid_share:
         raise ConfigError(f"--valid-share belongs to a given split, not to {split}.")
     first = len(PERIODS) - len(split.shares)
     cuts = [round(PARTS * share) for share in accumulate(split.shares[:-1])]
     if split.kind == "time":
-        moments = _moments(connection, cuts)
+        moments = _moments(encoded, cuts)
         if None in moments or len(set(moments)) < len(moments):
-            moments = _nearest(connection, cuts)
+            moments = _nearest(encoded, cuts)
         return f"{first} + {_sum([f'timestamp >= {moment}' for moment in moments])}"
-    return f"{first} + {_reached(connection, split, cuts)}"
+    return f"{first} + {_reached(encoded, split, cuts)}"
 
 
-def block_expression(connection: DuckDBPyConnection, split: Split, blocks: int) -> str:
-    """SQL for the block of `train` a row lies in, over the columns of `counted`.
+def block_expression(encoded: Relation, split: Split, blocks: int) -> str:
+    """Return SQL for the block of `train` that a row lies in, over counted rows.
 
     Blocks hold about equally many impressions and are cut as periods are: by time, or in each
     user's own order. A given `train` period is cut by time.
 
     Args:
-        connection: Holds `counted`.
+        encoded: Impressions as numbers, in order of time.
         split: How impressions were divided into periods.
         blocks: 1 or more; a row before or after `train` gets the number of its nearest block.
     """
     if split.kind == "given":
         cuts = [round(PARTS * block / blocks) for block in range(1, blocks)]
-        moments = _moments(connection, cuts, "_period = 'train'")
+        moments = _moments(encoded, cuts, "_period = 'train'")
         return _sum([f"timestamp >= {moment}" for moment in moments if moment is not None])
     place = len(split.shares) - len(PERIODS) + PERIODS.index("train")
     start, share = sum(split.shares[:place]), split.shares[place]
     cuts = [round(PARTS * (start + share * block / blocks)) for block in range(1, blocks)]
-    return _reached(connection, split, cuts)
+    return _reached(encoded, split, cuts)
 
 
-def _reached(connection: DuckDBPyConnection, split: Split, cuts: list[int]) -> str:
+def _reached(encoded: Relation, split: Split, cuts: list[int]) -> str:
     """SQL for how many of the cuts, in millionths of all impressions, lie at or before a row."""
     if split.kind == "per_user":
         return _sum(
             [f"prior_impressions::BIGINT * {PARTS} >= {cut} * _user_impressions" for cut in cuts]
         )
-    moments = _moments(connection, cuts)
+    moments = _moments(encoded, cuts)
     return _sum([f"timestamp >= {moment}" for moment in moments if moment is not None])
 
 
@@ -111,22 +111,20 @@ def _sum(conditions: list[str]) -> str:
     return " + ".join(["0", *(f"({condition})::INTEGER" for condition in conditions)])
 
 
-def _moments(
-    connection: DuckDBPyConnection, cuts: list[int], where: str = "true"
-) -> tuple[int | None, ...]:
+def _moments(encoded: Relation, cuts: list[int], where: str = "true") -> tuple[int | None, ...]:
     """The first timestamp at which each share (in millionths) lies strictly earlier."""
-    (total,) = one_row(connection, f"SELECT count(*) FROM encoded WHERE {where}")
-    return tuple(_moment(connection, -(-cut * total // PARTS), where) for cut in cuts)
+    (total,) = encoded.one_row("count(*)", where)
+    return tuple(_moment(encoded, -(-cut * total // PARTS), where) for cut in cuts)
 
 
-def _nearest(connection: DuckDBPyConnection, cuts: list[int]) -> list[int]:
+def _nearest(encoded: Relation, cuts: list[int]) -> list[int]:
     """The border of each share (in millionths) such that every period holds a timestamp.
 
     Raises:
         DataError: there are fewer timestamps than periods.
     """
-    query = "SELECT timestamp, count(*) AS rows FROM encoded GROUP BY timestamp ORDER BY timestamp"
-    found = connection.execute(query).fetchnumpy()
+    grouped = f"SELECT timestamp, count(*) AS rows FROM {encoded} GROUP BY timestamp"
+    found = encoded.connection.execute(f"{grouped} ORDER BY timestamp").fetchnumpy()
     times, rows = np.asarray(found["timestamp"]), np.asarray(found["rows"])
     if len(times) <= len(cuts):
         raise DataError(
@@ -143,15 +141,15 @@ def _nearest(connection: DuckDBPyConnection, cuts: list[int]) -> list[int]:
     return [int(times[place]) for place in places]
 
 
-def _moment(connection: DuckDBPyConnection, needed: int, where: str) -> int | None:
+def _moment(encoded: Relation, needed: int, where: str) -> int | None:
     """The first timestamp with `needed` strictly earlier rows; None: no row has so many.
 
-    The rows of `encoded` stand in order of time, so it is that of the row at place `needed`, or,
-    where earlier rows share that one, the next.
+    Rows are in order of time, so this is the timestamp of the row at place `needed`, or the next
+    timestamp where earlier rows share that one.
     """
     (moment,) = one_row(
-        connection,
-        f"""WITH rows AS (SELECT timestamp FROM encoded WHERE {where}),
+        encoded.connection,
+        f"""WITH rows AS (SELECT timestamp FROM {encoded} WHERE {where}),
         there AS (SELECT timestamp AS moment FROM rows LIMIT 1 OFFSET {needed})
         SELECT min(timestamp) FROM rows, there
         WHERE timestamp > moment OR timestamp = moment
@@ -160,8 +158,9 @@ def _moment(connection: DuckDBPyConnection, needed: int, where: str) -> int | No
     return moment
 
 
-def _check_given(connection: DuckDBPyConnection, valid_share: float | None) -> None:
-    rows = connection.execute("SELECT DISTINCT _period FROM counted").fetchall()
+def _check_given(encoded: Relation, valid_share: float | None) -> None:
+    query = f"SELECT DISTINCT _period FROM {encoded}"
+    rows = encoded.connection.execute(query).fetchall()
     found = {period for (period,) in rows}
     strange = sorted(map(str, found - set(PERIODS)))
     if strange:
@@ -179,12 +178,11 @@ def _check_given(connection: DuckDBPyConnection, valid_share: float | None) -> N
         )
 
 
-def _late_train(connection: DuckDBPyConnection, given: str, share: float) -> str:
+def _late_train(encoded: Relation, given: str, share: float) -> str:
     """The last of train becomes valid; without timestamps, a draw by the hash of user and item."""
     cut = round(PARTS * share)
-    (has_time,) = one_row(connection, "SELECT count(timestamp) > 0 FROM counted")
-    if has_time:
-        (moment,) = _moments(connection, [PARTS - cut], "_period = 'train'")
+    if "timestamp" in encoded.columns:
+        (moment,) = _moments(encoded, [PARTS - cut], "_period = 'train'")
         late = "false" if moment is None else f"timestamp >= {moment}"
     else:
         late = f"_draw % {PARTS} < {cut}"

@@ -38,7 +38,7 @@ def derive(record: Path, folder: Path) -> None:
 
     for table, first in TABLES.items():
         path = record / f"{table}.parquet"
-        with record_errors(path), pq.ParquetFile(path) as file:
+        with table_errors(path), pq.ParquetFile(path) as file:
             for field in file.schema_arrow:
                 stem = folder / f"{table}.{field.name}"
                 if first and field.name in ("user_id", "item_id"):
@@ -50,7 +50,7 @@ def derive(record: Path, folder: Path) -> None:
 
 
 @contextmanager
-def record_errors(path: Path) -> Iterator[None]:
+def table_errors(path: Path) -> Iterator[None]:
     """Turn pyarrow's complaint about a file of the record into a message.
 
     Raises:
@@ -87,7 +87,7 @@ def strings(path: Path, column: str) -> Iterator[str]:
     """A text column of a Parquet file, read a block at a time."""
     import pyarrow.parquet as pq
 
-    with record_errors(path), pq.ParquetFile(path) as file:
+    with table_errors(path), pq.ParquetFile(path) as file:
         for batch in file.iter_batches(BATCH, columns=[column]):
             yield from batch.column(0).to_pylist()
 

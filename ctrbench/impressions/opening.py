@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 from pydantic import ValidationError
 
-from ctrbench.atomic import PARTIAL, atomic_folder, discard
+from ctrbench.atomic import PARTIAL, atomic_folder, discard, move_folder
 from ctrbench.errors import StoreError, UnknownNameError
-from ctrbench.impressions.columns import derive, load, record_errors, strings
+from ctrbench.impressions.columns import derive, load, strings, table_errors
 from ctrbench.locks import lock
 from ctrbench.schema import Column, DatasetManifest, FieldOwner, Impressions
 from ctrbench.workspace import Workspace, check_name
@@ -26,7 +26,7 @@ def names(workspace: Workspace) -> list[str]:
     return sorted(folder.name for folder in folders if not folder.name.startswith(PARTIAL))
 
 
-def record_folder(workspace: Workspace, name: str) -> Path:
+def dataset_folder(workspace: Workspace, name: str) -> Path:
     """Where the record of a data set stands.
 
     Raises:
@@ -48,7 +48,7 @@ def read_manifest(workspace: Workspace, name: str) -> DatasetManifest:
         UnknownNameError: there is no such data set.
         StoreError: its manifest is damaged.
     """
-    path = record_folder(workspace, name) / MANIFEST
+    path = dataset_folder(workspace, name) / MANIFEST
     try:
         return DatasetManifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -67,7 +67,7 @@ def open_impressions(workspace: Workspace, name: str) -> Impressions:
     manifest = read_manifest(workspace, name)
     arrays = derived_folder(workspace, manifest)
     if not arrays.exists():
-        with lock(workspace.cache / "locks" / f"data-{manifest.content_hash}.lock"):
+        with _array_lock(workspace, manifest):
             if not arrays.exists():
                 with atomic_folder(arrays) as folder:
                     derive(workspace.data / name, folder)
@@ -79,6 +79,29 @@ def open_impressions(workspace: Workspace, name: str) -> Impressions:
         ) from error
 
 
+def keep_arrays(workspace: Workspace, manifest: DatasetManifest, arrays: Path) -> None:
+    """Move arrays that `derive` wrote to where `open_impressions` finds them.
+
+    Does nothing if arrays of the same content are there already.
+
+    Args:
+        workspace: Where the data set is stored.
+        manifest: Of the data set.
+        arrays: The folder of the arrays, in the same workspace.
+
+    Raises:
+        StoreError: The cache cannot be written.
+    """
+    target = derived_folder(workspace, manifest)
+    with _array_lock(workspace, manifest):
+        if not target.exists():
+            move_folder(arrays, target)
+
+
+def _array_lock(workspace: Workspace, manifest: DatasetManifest) -> AbstractContextManager[None]:
+    return lock(workspace.cache / "locks" / f"data-{manifest.content_hash}.lock")
+
+
 def derived_folder(workspace: Workspace, manifest: DatasetManifest) -> Path:
     """Where the memory maps of a data set stand once it was opened."""
     return workspace.cache / "data" / manifest.content_hash
@@ -86,7 +109,7 @@ def derived_folder(workspace: Workspace, manifest: DatasetManifest) -> Path:
 
 def raw_item_ids(workspace: Workspace, name: str) -> list[str]:
     """The raw ids of item_id 1, 2, ...: entry i belongs to item_id i + 1."""
-    return list(strings(record_folder(workspace, name) / "items.parquet", "raw_id"))
+    return list(strings(dataset_folder(workspace, name) / "items.parquet", "raw_id"))
 
 
 def item_texts(workspace: Workspace, name: str, field: str) -> list[str | None]:
@@ -98,7 +121,7 @@ def item_texts(workspace: Workspace, name: str, field: str) -> list[str | None]:
     fields = [f.name for f in read_manifest(workspace, name).fields if f.kind == "text"]
     if field not in fields:
         raise UnknownNameError("text field", field, fields)
-    return list(strings(record_folder(workspace, name) / "items.parquet", field))
+    return list(strings(dataset_folder(workspace, name) / "items.parquet", field))
 
 
 def vocabulary(workspace: Workspace, name: str, field: str) -> list[str]:
@@ -110,15 +133,15 @@ def vocabulary(workspace: Workspace, name: str, field: str) -> list[str]:
     fields = [f.name for f in read_manifest(workspace, name).fields if f.size]
     if field not in fields:
         raise UnknownNameError("categorical or list field", field, fields)
-    return field_values(record_folder(workspace, name), field)
+    return field_values(dataset_folder(workspace, name), field)
 
 
-def field_values(record: Path, field: str) -> list[str]:
+def field_values(folder: Path, field: str) -> list[str]:
     """The values of a categorical or list field that a record's folder has."""
     import pyarrow.parquet as pq
 
-    path = record / "vocabularies.parquet"
-    with record_errors(path):
+    path = folder / "vocabularies.parquet"
+    with table_errors(path):
         table = pq.read_table(path, columns=["value"], filters=[("field", "=", field)])
     return table.column("value").to_pylist()
 
@@ -130,8 +153,8 @@ def items_with_image(workspace: Workspace, name: str) -> np.ndarray:
     manifest = read_manifest(workspace, name)
     mask = np.zeros(manifest.counts["items"] + 1, bool)
     if manifest.has_images:
-        path = record_folder(workspace, name) / "images.parquet"
-        with record_errors(path):
+        path = dataset_folder(workspace, name) / "images.parquet"
+        with table_errors(path):
             mask[pq.read_table(path, columns=["item_id"]).column(0).to_numpy()] = True
     return mask
 
@@ -143,7 +166,7 @@ def remove(workspace: Workspace, name: str) -> None:
         UnknownNameError: there is no such data set.
         StoreError: the workspace cannot be written.
     """
-    folder = record_folder(workspace, name)
+    folder = dataset_folder(workspace, name)
     with suppress(ValidationError, OSError):  # a damaged data set can be removed, too
         manifest = DatasetManifest.model_validate_json((folder / MANIFEST).read_bytes())
         shutil.rmtree(derived_folder(workspace, manifest), ignore_errors=True)

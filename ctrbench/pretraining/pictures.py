@@ -15,7 +15,7 @@ import numpy as np
 from ctrbench.atomic import atomic_folder, write_json
 from ctrbench.errors import DataError
 from ctrbench.identity import ContentHash
-from ctrbench.impressions.columns import record_errors
+from ctrbench.impressions.columns import table_errors
 from ctrbench.locks import lock
 from ctrbench.schema import DatasetManifest
 from ctrbench.workspace import Workspace
@@ -179,7 +179,7 @@ def _stored(record: Path, pool: ThreadPoolExecutor) -> Iterator[tuple[int, str, 
             return str(error)
         return data
 
-    with record_errors(record), pq.ParquetFile(record) as parquet:
+    with table_errors(record), pq.ParquetFile(record) as parquet:
         for batch in parquet.iter_batches(WRITTEN_AT_A_TIME):
             columns = batch.to_pydict()
             yield from zip(

@@ -131,7 +131,7 @@ def test_a_workspace_that_cannot_be_written(tmp_path):
 
 def test_a_folder_that_is_no_data_set_is_in_the_way(tmp_path):
     (tmp_path / "data" / "log").mkdir(parents=True)
-    with pytest.raises(StoreError, match="in the way"):
+    with pytest.raises(StoreError, match=r"data.log is not a data set"):
         build_log(Workspace(tmp_path), long_log())
 
 

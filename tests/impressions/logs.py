@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from ctrbench.importing import Raw, build, database, parse_split
+from ctrbench.importing import Raw, build, database, make_table, parse_split
 from ctrbench.impressions import open_impressions, raw_item_ids
 from ctrbench.impressions.columns import strings
 from ctrbench.schema import PERIODS
@@ -12,11 +12,14 @@ from ctrbench.schema import PERIODS
 
 def build_log(workspace, rows, split="time:20/50/10/20", name="log", tables=None, **raw):
     """Build a data set from dicts (user_id, item_id, click, ...); `tables`: items, users."""
+    views = {}
     with database(workspace) as connection:
         for view, records in {"impressions": rows, **(tables or {})}.items():
             connection.register("given", pa.Table.from_pylist(records))
-            connection.execute(f"CREATE TABLE {view} AS FROM given")
-        told = Raw(connection, "test", "click = 1", parse_split(split), **raw)
+            views[view] = make_table(connection, view, "FROM given")
+        told = Raw(
+            views.pop("impressions"), "test", "click = 1", parse_split(split), **views, **raw
+        )
         return build(workspace, name, told)
 
 

@@ -1,9 +1,12 @@
+import shutil
+
 import pytest
 
 from ctrbench.errors import ConfigError, StoreError, UnknownNameError
 from ctrbench.impressions import (
     names,
     open_impressions,
+    opening,
     raw_item_ids,
     read_manifest,
     remove,
@@ -36,7 +39,8 @@ def test_unknown_names(workspace):
         vocabulary(workspace, "log", "year")
 
 
-def test_a_damaged_record_is_told_and_can_be_removed(workspace):
+def test_damaged_tables_are_named_and_can_be_removed(workspace):
+    shutil.rmtree(workspace.cache)
     path = workspace.data / "log" / "impressions.parquet"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(StoreError, match="missing or damaged"):
@@ -49,6 +53,11 @@ def test_a_damaged_record_is_told_and_can_be_removed(workspace):
         read_manifest(workspace, "log")
     remove(workspace, "log")
     assert names(workspace) == []
+
+
+def test_arrays_of_an_import_are_not_derived_again(workspace, monkeypatch):
+    monkeypatch.setattr(opening, "derive", None)
+    assert len(open_impressions(workspace, "log").click) == 60
 
 
 def test_derived_folder_that_lacks_a_column_is_named(workspace):

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ctrbench.importing import Snapshot, snapshots
+from ctrbench.importing import Snapshot, relations
 from ctrbench.impressions import open_impressions, states
 from tests.impressions.logs import build_log, row
 
@@ -34,7 +34,7 @@ def test_counts_do_not_depend_on_the_parts(part):
 
 @pytest.mark.parametrize("split", ["time:20/50/10/20", "per_user:20/50/10/20"])
 def test_a_log_of_several_parts_and_row_groups_stays_in_order(split, workspace, monkeypatch):
-    monkeypatch.setattr(snapshots, "PART", 5000)
+    monkeypatch.setattr(relations, "PART", 5000)
     rng = np.random.default_rng(0)
     count = 300_000  # DuckDB keeps rows in groups of 122,880
     columns = zip(

@@ -1,15 +1,16 @@
 import duckdb
+import numpy as np
 import pytest
 
 from ctrbench.errors import DataError, StoreError
-from ctrbench.importing import database
-from ctrbench.importing.database import scalar
+from ctrbench.importing import database, make_table, relations
+from ctrbench.importing.relations import fill_table, one_row
 from ctrbench.workspace import Workspace
 
 
 def test_nothing_is_left_behind(tmp_path):
     with database(Workspace(tmp_path)) as connection:
-        assert scalar(connection, "SELECT 1 + 1") == 2
+        assert one_row(connection, "SELECT 1 + 1") == (2,)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -34,3 +35,23 @@ def test_a_file_that_turns_out_damaged(tmp_path):
 def test_our_own_mistakes_keep_their_traceback(tmp_path):
     with pytest.raises(duckdb.CatalogException), database(Workspace(tmp_path)) as connection:
         connection.execute("FROM nowhere")
+
+
+def test_relations_of_one_name_are_apart(tmp_path):
+    with database(Workspace(tmp_path)) as connection:
+        one, two = (make_table(connection, "n", f"SELECT {n} AS n") for n in (1, 2))
+        assert (one.one_row("n"), two.one_row("n")) == ((1,), (2,))
+        assert one.columns == {"n": "INTEGER"}
+        one.drop()
+        with pytest.raises(duckdb.CatalogException):
+            one.one_row("n")
+
+
+def test_a_table_is_filled_from_parts_of_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(relations, "PART", 2048)
+    with database(Workspace(tmp_path)) as connection:
+        numbers = make_table(connection, "numbers", "SELECT range AS n FROM range(5000)")
+        parts = ((n * 2,) for (n,) in numbers.parts("n"))
+        doubled = fill_table(connection, "doubled", {"n": "BIGINT"}, parts)
+        found = np.concatenate([n for (n,) in doubled.parts("n")])
+    np.testing.assert_array_equal(found, 2 * np.arange(5000))

@@ -1,0 +1,149 @@
+"""From raw rows to numbered ones: ids, codes, periods, and what each user did strictly before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ctrbench.errors import DataError
+from ctrbench.importing.numbering import (
+    OWNERS,
+    EncodedField,
+    Ids,
+    encode_field,
+    encode_rows,
+    number_histories,
+    number_ids,
+    row_order,
+)
+from ctrbench.importing.raw import Progress, Raw, check_raw
+from ctrbench.importing.relations import Relation, make_view
+from ctrbench.importing.snapshots import check_groups, check_resolution, count_earlier, freeze
+from ctrbench.importing.splits import block_expression, period_expression
+from ctrbench.impressions.states import train_blocks
+from ctrbench.schema import PERIODS, Field
+
+Periods = dict[str, tuple[int, int]]  # half-open ranges of rows
+
+
+@dataclass(frozen=True)
+class NumberedLog:
+    """A log as numbers, ready to be written."""
+
+    raw: Raw
+    ids: Ids
+    encoded_fields: tuple[EncodedField, ...]  # in canonical order
+    impressions: Relation  # one row each, with what its user did before and its period
+    states: Relation | None  # as of the snapshot, row by row; None: those of `impressions`
+    histories: Relation | None  # distinct given lists; None: histories are derived
+    periods: Periods
+    order: tuple[str, ...]  # columns of `impressions`: the order of rows in the data set
+    in_order: bool  # whether the rows of `impressions` stand in it
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields with their sizes."""
+        return tuple(one.field for one in self.encoded_fields)
+
+    @property
+    def history(self) -> Literal["derived", "given"]:
+        """Where histories come from."""
+        return "derived" if self.histories is None else "given"
+
+    def has(self, column: str) -> bool:
+        """Whether impressions have an optional column, such as `weight`."""
+        return column in self.raw.impressions.columns
+
+
+def number_log(raw: Raw, progress: Progress) -> NumberedLog:
+    """Number every impression, count what its user did before, and place it in its period.
+
+    Args:
+        raw: What an importer read.
+        progress: Called with a few words when a step begins.
+
+    Raises:
+        UnknownNameError: The snapshot names a column that the log lacks.
+        ConfigError: The column of the snapshot is not categorical, or `valid_share` does not fit
+            the split.
+        DataError: A field's name is unsuitable, the log has neither timestamps nor histories, a
+            period is empty, all impressions have one label, or the log cannot carry the snapshot.
+    """
+    check_raw(raw)
+    progress("numbering users and items")
+    ids = number_ids(raw)
+    kept = [field for field in raw.fields if field.name != raw.snapshot.column]
+    ordered = sorted(kept, key=lambda field: (OWNERS.index(field.of), field.name))
+    fields = tuple(encode_field(raw, field) for field in ordered)
+    progress("numbering impressions")
+    order = row_order(raw, fields)
+    encoded = encode_rows(raw, ids, fields, order)
+    progress("looking back in time")
+    counted = count_earlier(encoded) if raw.has_timestamp else encoded
+    histories = number_histories(raw, encoded) if raw.has_history else None
+    progress("dividing into periods")
+    placed, periods = _place(raw, encoded, counted)
+    return NumberedLog(
+        raw=raw,
+        ids=ids,
+        encoded_fields=fields,
+        impressions=placed,
+        states=_states(raw, encoded, placed, periods),
+        histories=histories,
+        periods=periods,
+        order=("_index", *order),
+        in_order=raw.has_timestamp and raw.split.kind == "time",
+    )
+
+
+def _place(raw: Raw, encoded: Relation, counted: Relation) -> tuple[Relation, Periods]:
+    """`counted` with the index of each row's period, and the periods' ranges of rows."""
+    expression = period_expression(encoded, raw.split, raw.valid_share)
+    query = f"SELECT *, {expression} AS _index FROM {counted}"
+    placed = make_view(counted.connection, "placed rows", query)
+    query = f"SELECT _index, count(*), sum(click) FROM {placed} GROUP BY _index"
+    found = placed.connection.execute(query).fetchall()
+    rows: dict[str, int] = dict.fromkeys(PERIODS, 0)
+    rows |= {PERIODS[index]: count for index, count, _ in found if index is not None}
+    clicks = sum(clicked for *_, clicked in found)
+    _check_periods(raw, rows, clicks)
+    periods, start = {}, 0
+    for name, count in rows.items():
+        if count:
+            periods[name] = (start, start + count)
+        start += count
+    return placed, periods
+
+
+def _check_periods(raw: Raw, rows: dict[str, int], clicks: int) -> None:
+    total = sum(rows.values())
+    if clicks in (0, total):
+        cure = " (a log of clicks alone: `import table --negatives 4` draws some)" if clicks else ""
+        raise DataError(
+            f"all {total} impressions are {'clicks' if clicks else 'non-clicks'}: a CTR model "
+            f"needs both{cure}."
+        )
+    empty = [name for name in PERIODS[1:] if not rows[name]]
+    if empty:
+        listed = ", ".join(f"{name} {count}" for name, count in rows.items())
+        cure = "give files for them" if raw.split.kind == "given" else "choose other shares"
+        raise DataError(
+            f"the split {raw.split} leaves {', '.join(empty)} without impressions ({listed}); "
+            f"{cure}."
+        )
+
+
+def _states(raw: Raw, encoded: Relation, placed: Relation, periods: Periods) -> Relation | None:
+    """User states as of the snapshot; None where each impression sees the state of its moment."""
+    if raw.snapshot.kind == "impression":
+        if raw.has_timestamp:
+            check_resolution(placed)
+        return None
+    block = "0"
+    if raw.snapshot.kind == "period" and raw.has_timestamp:
+        within = block_expression(encoded, raw.split, train_blocks(periods))
+        block = f"CASE WHEN _index = {PERIODS.index('train')} THEN {within} ELSE 0 END"
+    frozen = freeze(placed, raw.snapshot, block)
+    if raw.snapshot.kind != "period":
+        check_groups(placed, frozen, raw.snapshot)
+    return frozen

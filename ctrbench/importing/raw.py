@@ -1,0 +1,107 @@
+"""What an importer hands over: relations of raw rows, and what they mean."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ctrbench.errors import DataError, raise_all
+from ctrbench.importing.relations import Relation
+from ctrbench.importing.snapshots import Snapshot, check_snapshot
+from ctrbench.schema import Field, Split
+
+Progress = Callable[[str], None]
+
+PERIOD = Snapshot()
+RESERVED = {
+    *("user_id", "item_id", "click", "timestamp", "period", "weight", "history", "raw_id"),
+    *("listed", "history_start", "history_length", "prior_impressions", "prior_clicks"),
+    *("p_true", "group_id"),
+}
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What an importer hands over.
+
+    - `impressions`: `user_id` and `item_id`, both VARCHAR or, faster, whole numbers from 0 of one
+      integer type in all relations; `click`, 0 or 1; where the log has them, `timestamp` BIGINT,
+      `period` VARCHAR, `weight` FLOAT, `history` VARCHAR[]; fields of the context; in a simulated
+      log `p_true` FLOAT, the probability that the click was drawn from.
+    - `items`: `item_id`, one row each, and fields of items. `users`: likewise.
+
+    Fields are VARCHAR (categorical, text), VARCHAR[] (list) or FLOAT (numeric); NULL is missing.
+    """
+
+    impressions: Relation
+    importer: str
+    label: str  # what counts as a click, in words
+    split: Split
+    items: Relation | None = None
+    users: Relation | None = None
+    fields: tuple[Field, ...] = ()  # sizes are filled in by the import
+    snapshot: Snapshot = PERIOD
+    valid_share: float | None = None  # of a given train period, when there is no valid one
+    images: Path | None = None  # a folder of <item id>.jpg, or Parquet of item_id and bytes
+    notes: tuple[str, ...] = ()
+    counts: dict[str, int] = dataclasses.field(default_factory=dict)  # by the importer
+
+    @property
+    def has_timestamp(self) -> bool:
+        """Whether impressions have a time."""
+        return "timestamp" in self.impressions.columns
+
+    @property
+    def has_history(self) -> bool:
+        """Whether impressions come with given histories."""
+        return "history" in self.impressions.columns
+
+    def of(self, owner: str) -> Relation | None:
+        """Return the relation whose rows a field describes; None if the log has none.
+
+        Args:
+            owner: `user`, `item` or `context`.
+        """
+        return {"user": self.users, "item": self.items, "context": self.impressions}[owner]
+
+
+def check_raw(raw: Raw) -> None:
+    """Check that raw rows can become a data set.
+
+    Raises:
+        UnknownNameError: The snapshot names a column that the log lacks.
+        ConfigError: The column of the snapshot is not categorical.
+        DataError: A field's name is unsuitable, the log has neither timestamps nor histories, or
+            the split requires a column that the log lacks.
+    """
+    _check_fields(raw.fields)
+    if not (raw.has_timestamp or raw.has_history):
+        raise DataError(
+            "the impressions have neither a timestamp nor a history. An import needs one of them "
+            "to know what a user clicked before."
+        )
+    if raw.split.kind != "given" and not raw.has_timestamp:
+        raise DataError(f"the split {raw.split} needs a timestamp; without one, give the periods.")
+    if raw.split.kind == "given" and "period" not in raw.impressions.columns:
+        raise DataError("a given split needs a column 'period', or files as train=FILE, test=FILE.")
+    check_snapshot(raw.snapshot, raw.fields)
+
+
+def _check_fields(fields: tuple[Field, ...]) -> None:
+    problems, seen = [], set()
+    for field in fields:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,63}", field.name):
+            problems.append(
+                f"field {field.name!r}: use letters, digits and '_', a letter first; rename it."
+            )
+        elif field.name.lower() in RESERVED:
+            problems.append(f"field {field.name!r}: the name is reserved; rename it.")
+        elif field.kind == "text" and field.of != "item":
+            problems.append(f"field {field.name!r}: only items have text fields; drop it.")
+        elif field.name.lower() in seen:
+            problems.append(f"field {field.name!r} stands in two tables; rename or drop one.")
+        seen.add(field.name.lower())
+    raise_all(problems, DataError, "these fields cannot be stored:")

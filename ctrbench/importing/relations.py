@@ -1,0 +1,211 @@
+"""DuckDB databases of imports, and the tables and views that their steps exchange.
+
+DuckDB reads files, joins, sorts and computes window functions over logs larger than memory.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import numpy as np
+
+from ctrbench.atomic import PARTIAL, disk_errors
+from ctrbench.errors import DataError, StoreError
+from ctrbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": "2GB",
+    "threads": 2,
+    "autoinstall_known_extensions": False,
+}
+DISK_FULL = ("No space left", "Disk quota", "max_temp_directory_size", "Could not write")
+
+DAMAGED = ("Failed to read file",)  # found where rows are read, after the file was opened
+PART = 1 << 20  # rows held in memory at a time
+
+
+@contextmanager
+def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
+    """Open a temporary database below `cache/`; what exceeds its memory limit spills to disk.
+
+    Raises:
+        StoreError: The workspace cannot be written, or the disk is full.
+        DataError: A file turned out damaged while its rows were read.
+    """
+    import duckdb
+
+    with disk_errors(workspace.cache):
+        workspace.cache.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=workspace.cache, prefix=PARTIAL))
+    try:
+        settings = {**SETTINGS, "temp_directory": str(folder / "spill")}
+        with duckdb.connect(folder / "import.duckdb", config=settings) as connection:
+            connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+            yield connection
+    except duckdb.Error as error:
+        if any(sign in str(error) for sign in DAMAGED):
+            raise DataError(f"{first_line(error)}: the file is damaged; copy it again.") from error
+        if not any(sign in str(error) for sign in DISK_FULL):
+            raise
+        raise StoreError(
+            f"cannot work in {workspace.cache}: {first_line(error)}. Free some space or choose "
+            "another --home; nothing was changed."
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            workspace.cache.rmdir()  # only if nothing else stands there
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or view of an import's database. Steps take and return these, never bare names."""
+
+    connection: DuckDBPyConnection = field(repr=False)
+    name: str  # as an SQL identifier; unique, so that only who holds the relation can read it
+    columns: Mapping[str, str]  # name -> DuckDB's type
+
+    def __str__(self) -> str:
+        return self.name
+
+    def one_row(self, chosen: str, where: str = "true") -> tuple:
+        """Return the single row of an aggregate query over the relation.
+
+        Args:
+            chosen: SQL of the aggregates.
+            where: SQL of the condition on rows.
+        """
+        return one_row(self.connection, f"SELECT {chosen} FROM {self} WHERE {where}")
+
+    def parts(self, chosen: str) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yield columns in the relation's order, a bounded number of rows at a time.
+
+        The rows are read through a cursor of their own, so that the caller may write meanwhile.
+
+        Args:
+            chosen: SQL of the columns.
+
+        Yields:
+            One (n,) array per column.
+        """
+        found = self.connection.cursor().sql(f"SELECT {chosen} FROM {self}")
+        for batch in found.to_arrow_reader(PART):
+            yield tuple(column.to_numpy(zero_copy_only=False) for column in batch.columns)
+
+    def drop(self) -> None:
+        """Delete the table and free its room."""
+        self.connection.execute(f"DROP TABLE {self}")
+
+
+def make_table(connection: DuckDBPyConnection, name: str, query: str) -> Relation:
+    """Return a new table that holds the rows of a query.
+
+    Args:
+        connection: The database.
+        name: What the table holds, in a word or two.
+        query: SQL of the rows.
+    """
+    return _make(connection, "TABLE", name, query)
+
+
+def make_view(connection: DuckDBPyConnection, name: str, query: str) -> Relation:
+    """Return a new view, whose query runs each time that the view is read.
+
+    Args:
+        connection: The database.
+        name: What the view holds, in a word or two.
+        query: SQL of the rows.
+    """
+    return _make(connection, "VIEW", name, query)
+
+
+def fill_table(
+    connection: DuckDBPyConnection,
+    name: str,
+    columns: Mapping[str, str],
+    parts: Iterable[Sequence[Any]],
+) -> Relation:
+    """Return a new table filled part by part.
+
+    Args:
+        connection: The database.
+        name: What the table holds, in a word or two.
+        columns: Name -> DuckDB's type.
+        parts: For each part one (n,) array per column, of numpy or pyarrow.
+    """
+    import pyarrow as pa
+
+    listed = ", ".join(f"{quoted(column)} {kind}" for column, kind in columns.items())
+    unique = _unique(name)
+    connection.execute(f"CREATE TABLE {unique} ({listed})")
+    for arrays in parts:
+        connection.register("part", pa.table([*arrays], names=[*columns]))
+        connection.execute(f"INSERT INTO {unique} FROM part")
+        connection.unregister("part")
+    return Relation(connection, unique, column_types(connection, unique))
+
+
+def _make(connection: DuckDBPyConnection, kind: str, name: str, query: str) -> Relation:
+    unique = _unique(name)
+    connection.execute(f"CREATE {kind} {unique} AS {query}")
+    return Relation(connection, unique, column_types(connection, unique))
+
+
+def _unique(name: str) -> str:
+    return quoted(f"{name} {uuid4().hex}")
+
+
+def column_types(connection: DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """Return DuckDB's type of each column of a table, a view or a table function.
+
+    Args:
+        connection: The database.
+        relation: SQL of the table, view or table function.
+    """
+    rows = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    return {name: kind for name, kind, *_ in rows}
+
+
+def one_row(connection: DuckDBPyConnection, query: str) -> tuple:
+    """Return the single row of a query.
+
+    Args:
+        connection: The database.
+        query: SQL that selects one row.
+    """
+    rows = connection.execute(query).fetchall()  # a result with rows left blocks `register`
+    return rows[0] if rows else ()
+
+
+def quoted(name: str) -> str:
+    """Return a name as an SQL identifier.
+
+    >>> quoted('price (EUR)')
+    '"price (EUR)"'
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: object) -> str:
+    """Return a text as an SQL string.
+
+    >>> literal("it's")
+    "'it''s'"
+    """
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def first_line(error: Exception) -> str:
+    """Return the part of a DuckDB message that says what happened, without its advice."""
+    return re.sub(r"^([A-Z]\w* )+Error: ", "", str(error)).splitlines()[0].rstrip(".")

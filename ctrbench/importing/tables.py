@@ -1,0 +1,93 @@
+"""Write a numbered log as Parquet tables, from which everything else can be derived."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ctrbench.importing.numbered_log import NumberedLog
+from ctrbench.importing.relations import Relation, literal, quoted
+
+COMPRESSION = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
+
+
+def write_tables(log: NumberedLog, folder: Path) -> None:
+    """Write impressions, history, items, users and vocabularies as Parquet.
+
+    Args:
+        log: What to write.
+        folder: An existing folder.
+    """
+    raw, ids = log.raw, log.ids
+    queries = {
+        "impressions": _impressions(log),
+        "history": _history(log),
+        "items": _entities(log, "item", ids.items, raw.items, ", ids.listed"),
+        "users": _entities(log, "user", ids.users, raw.users),
+        "vocabularies": _vocabularies(log),
+    }
+    for name, query in queries.items():
+        path = literal(folder / f"{name}.parquet")
+        raw.impressions.connection.execute(f"COPY ({query}) TO {path} ({COMPRESSION})")
+
+
+def _impressions(log: NumberedLog) -> str:
+    """Rows in the order of the data set; only a join could change it."""
+    state = "placed" if log.states is None else "frozen"
+    chosen = ["user_id", "item_id", "click"]
+    if log.histories is None:
+        start, length = "_user_start", f"{state}.prior_clicks"
+    else:
+        start, length = "coalesce(lists.start, 0)", "coalesce(lists.length, 0)"
+    chosen += [f"{start} AS history_start", f"{length} AS history_length"]
+    if log.has("timestamp"):
+        chosen += [f"{state}.prior_impressions", f"{state}.prior_clicks", "timestamp"]
+    if log.raw.snapshot.kind in ("session", "day"):
+        chosen.append("group_id")
+    chosen += [name for name in ("weight", "p_true") if log.has(name)]
+    chosen += [quoted(field.name) for field in log.fields if field.of == "context"]
+    rows = f"{log.impressions} AS placed"
+    if log.states is not None:
+        rows = f"{rows} POSITIONAL JOIN {log.states} AS frozen"
+    if log.histories is not None:
+        rows = f"{rows} LEFT JOIN {log.histories} AS lists USING (_history)"
+    keeps_order = log.in_order and log.histories is None
+    order = "" if keeps_order else f"ORDER BY {', '.join(log.order)}"
+    return f"SELECT {', '.join(chosen)} FROM {rows} {order}"
+
+
+def _history(log: NumberedLog) -> str:
+    """All clicks of a user in the order of time, one user after the other; or the given lists."""
+    if log.histories is None:
+        rows = f"SELECT item_id FROM {log.impressions} WHERE click = 1"
+        return f"{rows} ORDER BY user_id, timestamp, item_id"
+    return f"""SELECT ids.item_id
+        FROM (SELECT start, unnest(history) AS raw_id, generate_subscripts(history, 1) AS position
+              FROM {log.histories})
+        JOIN {log.ids.items} AS ids USING (raw_id) ORDER BY start, position"""
+
+
+def _entities(
+    log: NumberedLog, owner: str, ids: Relation, given: Relation | None, more: str = ""
+) -> str:
+    """Items or users in the order of their ids: dense id, raw id, fields."""
+    chosen, joins = [f"ids.{owner}_id", f"ids.raw_id::VARCHAR AS raw_id{more}"], []
+    if given is not None:
+        joins.append(f"LEFT JOIN {given} AS given ON given.{owner}_id = ids.raw_id")
+    for one in log.encoded_fields:
+        if one.field.of == owner:
+            expression, join = one.expression("given")
+            chosen.append(expression)
+            joins.append(join)
+    rows = f"{ids} AS ids {' '.join(joins)}"
+    return f"SELECT {', '.join(chosen)} FROM {rows} ORDER BY ids.{owner}_id"
+
+
+def _vocabularies(log: NumberedLog) -> str:
+    """The value of every code of every categorical or list field."""
+    parts = ["SELECT '' AS field, 0 AS code, '' AS value WHERE false"]
+    parts += [
+        f"SELECT {literal(one.field.name)}, code, value FROM {one.values}"
+        for one in log.encoded_fields
+        if one.values is not None
+    ]
+    return f"{' UNION ALL '.join(parts)} ORDER BY field, code"
