@@ -1,15 +1,17 @@
 """Packs: one Parquet file per published matrix, with records and influence values.
 
 A pack below `results/published/` replaces the files of its cells below `results/`, so that tables
-can be printed without training. Influence values are rounded to 11 significant bits, relative to
-the largest of each array, which preserves four digits of intervals.
+can be printed without training. The file has one row per record, and one row per measure and cell.
+Influence values are rounded to 11 significant bits, relative to the largest of each array, which
+preserves four digits of intervals; packing them again is exact. The rows of one measure are
+adjacent, and all high bytes precede all low bytes, which compresses best.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FACTS = b"ctrbench"  # metadata key of the data set and versions, as JSON
+PAGE_BYTES = 1 << 29  # all values are in one page, in which equal arrays are compressed to one
 
 
 @dataclass(frozen=True)
@@ -47,37 +50,59 @@ def write_pack(path: Path, cells: Iterable[PackedCell], facts: Mapping[str, obje
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns: dict[str, list] = {"hash": [], "record": [], "keys": [], "scales": [], "lengths": []}
-    values = []
-    for cell in cells:
-        arrays = {key: np.asarray(one, np.float32) for key, one in cell.influence.items()}
-        scales = {key: float(np.abs(one).max(initial=0)) or 1.0 for key, one in arrays.items()}
-        columns["hash"].append(cell.hash)
-        columns["record"].append(cell.record)
-        columns["keys"].append(list(arrays))
-        columns["scales"].append(list(scales.values()))
-        columns["lengths"].append([len(one) for one in arrays.values()])
-        halves = [(one / np.float32(scales[key])).astype(np.float16) for key, one in arrays.items()]
-        values.append(np.concatenate([np.zeros(0, np.float16), *halves]))
+    cells = list(cells)
+    rows = [_Row(cell.hash, record=cell.record) for cell in cells]
+    for key in dict.fromkeys(key for cell in cells for key in cell.influence):
+        rows += [_measure(c.hash, key, c.influence[key]) for c in cells if key in c.influence]
     table = pa.table(
         {
-            "hash": columns["hash"],
-            "record": columns["record"],
-            "keys": pa.array(columns["keys"], pa.list_(pa.string())),
-            "scales": pa.array(columns["scales"], pa.list_(pa.float32())),
-            "lengths": pa.array(columns["lengths"], pa.list_(pa.int32())),
-            "values": pa.array(values, pa.list_(pa.float16())),
+            "hash": [row.hash for row in rows],
+            "key": [row.key for row in rows],
+            "record": [row.record for row in rows],
+            "scale": pa.array([row.scale for row in rows], pa.float32()),
+            "values": pa.array([row.values for row in rows], pa.list_(pa.float16())),
         }
     ).replace_schema_metadata({FACTS: json.dumps(facts).encode()})
     with atomic_file(path) as temporary:
         pq.write_table(
             table,
             temporary,
+            row_group_size=len(rows),
+            data_page_size=PAGE_BYTES,
             compression="zstd",
-            compression_level=9,
+            compression_level=19,
             use_dictionary=False,
             column_encoding={"values.list.element": "BYTE_STREAM_SPLIT"},
         )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row of the file."""
+
+    hash: str
+    key: str = ""  # slice and metric; empty in the row of a record
+    record: str = ""
+    scale: float = 1.0
+    values: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float16))
+
+
+def _measure(cell_hash: str, key: str, influence: np.ndarray) -> _Row:
+    """Return the row of a cell's influence values, divided by the largest."""
+    values = np.asarray(influence, np.float32)
+    scale = float(np.abs(values).max(initial=0)) or 1.0
+    rounded = (values / np.float32(scale)).astype(np.float16)
+    return _Row(cell_hash, key, scale=scale, values=rounded)
+
+
+@dataclass(frozen=True)
+class _Pack:
+    """The content of one file."""
+
+    path: Path
+    facts: dict
+    table: pa.Table
+    rows: Mapping[str, Mapping[str, int]]  # row number by cell hash and key
 
 
 class Packs:
@@ -85,7 +110,7 @@ class Packs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._tables: list[tuple[Path, pa.Table, dict[str, int]]] | None = None
+        self._packs: list[_Pack] | None = None
 
     def record(self, cell_hash: str) -> tuple[Path, str] | None:
         """Return the file and JSON of a cell's record; None if no pack has it.
@@ -93,11 +118,10 @@ class Packs:
         Raises:
             StoreError: A pack is damaged.
         """
-        found = self._find(cell_hash)
-        if found is None:
+        pack = self._find(cell_hash)
+        if pack is None:
             return None
-        path, table, row = found
-        return path, table["record"][row].as_py()
+        return pack.path, pack.table["record"][pack.rows[cell_hash][""]].as_py()
 
     def influence(self, cell_hash: str) -> dict[str, np.ndarray]:
         """Return (G,) float32 influence values by slice and metric; empty if no pack has the cell.
@@ -105,16 +129,15 @@ class Packs:
         Raises:
             StoreError: A pack is damaged.
         """
-        found = self._find(cell_hash)
-        if found is None:
+        pack = self._find(cell_hash)
+        if pack is None:
             return {}
-        _, table, row = found
-        keys, scales, lengths = (table[name][row].as_py() for name in ("keys", "scales", "lengths"))
-        values = table["values"][row].values.to_numpy(zero_copy_only=False).astype(np.float32)
-        parts = np.split(values, np.cumsum(lengths))[: len(keys)]
+        scales, values = pack.table["scale"], pack.table["values"]
         return {
-            key: part * np.float32(scale)
-            for key, part, scale in zip(keys, parts, scales, strict=True)
+            key: values[row].values.to_numpy(zero_copy_only=False).astype(np.float32)
+            * np.float32(scales[row].as_py())
+            for key, row in pack.rows[cell_hash].items()
+            if key
         }
 
     def records(self) -> Iterator[tuple[Path, str]]:
@@ -123,8 +146,8 @@ class Packs:
         Raises:
             StoreError: A pack is damaged.
         """
-        for path, table, _ in self._opened():
-            yield from ((path, record) for record in table["record"].to_pylist() if record)
+        for pack in self._opened():
+            yield from ((pack.path, text) for text in pack.table["record"].to_pylist() if text)
 
     def facts(self) -> Iterator[tuple[Path, dict]]:
         """Yield each file with the facts that its cells share.
@@ -132,32 +155,32 @@ class Packs:
         Raises:
             StoreError: A pack is damaged.
         """
-        for path, table, _ in self._opened():
-            yield path, json.loads(table.schema.metadata[FACTS])
+        for pack in self._opened():
+            yield pack.path, pack.facts
 
-    def _find(self, cell_hash: str) -> tuple[Path, pa.Table, int] | None:
-        for path, table, rows in self._opened():
-            if cell_hash in rows:
-                return path, table, rows[cell_hash]
-        return None
+    def _find(self, cell_hash: str) -> _Pack | None:
+        return next((pack for pack in self._opened() if cell_hash in pack.rows), None)
 
-    def _opened(self) -> list[tuple[Path, pa.Table, dict[str, int]]]:
-        if self._tables is None:
-            self._tables = [_open(path) for path in sorted(self._folder.glob("*.parquet"))]
-        return self._tables
+    def _opened(self) -> list[_Pack]:
+        if self._packs is None:
+            self._packs = [_open(path) for path in sorted(self._folder.glob("*.parquet"))]
+        return self._packs
 
 
-def _open(path: Path) -> tuple[Path, pa.Table, dict[str, int]]:
+def _open(path: Path) -> _Pack:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         table = pq.read_table(path)
-        rows = {name: row for row, name in enumerate(table["hash"].to_pylist())}
-        json.loads((table.schema.metadata or {})[FACTS])
+        rows: dict[str, dict[str, int]] = {}
+        names = zip(table["hash"].to_pylist(), table["key"].to_pylist(), strict=True)
+        for row, (cell_hash, key) in enumerate(names):
+            rows.setdefault(cell_hash, {})[key] = row
+        facts = json.loads((table.schema.metadata or {})[FACTS])
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise StoreError(
-            f"{path} is damaged, or not a file of `ctrbench pack` "
+            f"{path} is damaged, or not a file of this version of `ctrbench pack` "
             f"({str(error).splitlines()[0]}). Restore or remove it."
         ) from error
-    return path, table, rows
+    return _Pack(path, facts, table, rows)

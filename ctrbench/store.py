@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import BadZipFile
@@ -267,13 +267,17 @@ class Store:
                 found |= set(facts["versions"])
         return sorted(found)
 
-    def pack(self, path: Path, cells: Iterable[Cell], dataset: str) -> int:
+    def pack(
+        self, path: Path, cells: Iterable[Cell], dataset: str, measures: Collection[str]
+    ) -> int:
         """Write the stored cells of one matrix into one file and return their number.
 
         Args:
             path: The Parquet file. Below results/published/ it replaces the cells' own files.
             cells: The cells of the matrix; those without a record are skipped.
             dataset: The matrix's data set.
+            measures: The keys of the measures to write, such as `test/gauc`, which includes
+                `test/gauc/items`; other influence values are omitted.
 
         Raises:
             StoreError: A record is damaged, no cell is stored, or the file cannot be written.
@@ -293,11 +297,15 @@ class Store:
             },
         }
         packed = [
-            PackedCell(record.hash, record.model_dump_json(), self.influence(record.cell))
+            PackedCell(
+                record.hash,
+                record.model_dump_json(),
+                _chosen(self.influence(record.cell), measures),
+            )
             for record in stored
         ]
         if ceiling := self.ceiling_influence(dataset):
-            packed.append(PackedCell(_ceiling_of(dataset), "", ceiling))
+            packed.append(PackedCell(_ceiling_of(dataset), "", _chosen(ceiling, measures)))
         write_pack(path, packed, facts)
         return len(stored)
 
@@ -333,6 +341,18 @@ class Store:
         )
         with atomic_file(self.path(cell).with_suffix(".parquet")) as temporary:
             pq.write_table(table, temporary, compression="zstd")
+
+
+def _chosen(
+    influence: Mapping[str, np.ndarray], measures: Collection[str]
+) -> dict[str, np.ndarray]:
+    """Return the arrays of some measures, and the counts that mark slices as measured."""
+    return {
+        key: values
+        for key, values in influence.items()
+        if key.endswith("/impressions")
+        or any(key == measure or key.startswith(f"{measure}/") for measure in measures)
+    }
 
 
 def _ceiling_of(dataset: str) -> str:

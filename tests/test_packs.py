@@ -8,6 +8,14 @@ from ctrbench.store import DatasetSummary, Store
 from ctrbench.workspace import Workspace
 from tests.benchmark import matrix
 
+KEYS: tuple[str, ...] = (
+    "test/auc",
+    "test/auc/items",
+    "test/auc_x",
+    "a/test/auc",
+    "a/impressions",
+)
+
 
 def test_cells_come_back_rounded(tmp_path):
     rng = np.random.default_rng(0)
@@ -23,6 +31,11 @@ def test_cells_come_back_rounded(tmp_path):
     np.testing.assert_allclose(found["test/gauc"], arrays["test/gauc"], 2**-11, largest * 2**-24)
     assert packs.influence("b") == packs.influence("c") == {}
     assert list(packs.facts()) == [(tmp_path / "m.parquet", {"dataset": 7})]
+    write_pack(tmp_path / "again/m.parquet", [PackedCell("a", "{}", found)], {})
+    again = Packs(tmp_path / "again").influence("a")
+    assert {key: values.tobytes() for key, values in again.items()} == {
+        key: values.tobytes() for key, values in found.items()
+    }
 
 
 def test_a_file_that_is_no_pack(tmp_path):
@@ -42,12 +55,13 @@ def packed(workspace, tmp_path):
     cells = list(made.cells())[:3]
     store = Store(workspace)
     for number, cell in enumerate(cells[:2]):
-        store.update(failed_record(cell, f"why {number}", {}), {"test/auc": np.ones(3)})
+        influence = dict.fromkeys(KEYS, np.ones(3))
+        store.update(failed_record(cell, f"why {number}", {}), influence)
     store.write_summary(DatasetSummary(manifest=made.dataset, reference=None))
     for manifest in made.versions.values():
         store.write_version(manifest)
     elsewhere = Workspace(tmp_path / "elsewhere")
-    count = store.pack(elsewhere.results / "published" / "m.parquet", cells, "taste")
+    count = store.pack(elsewhere.results / "published/m.parquet", cells, "taste", {"test/auc"})
     assert count == 2
     return elsewhere, store, cells
 
@@ -57,7 +71,9 @@ def test_a_pack_stands_for_the_files_of_its_cells(packed):
     there = Store(elsewhere)
     assert [there.read(cell) for cell in cells] == [store.read(cell) for cell in cells]
     assert list(there.records("taste")) == [store.read(cell) for cell in cells[:2]]
-    assert there.influence(cells[0])["test/auc"].tolist() == [1, 1, 1]
+    found = there.influence(cells[0])
+    assert list(found) == ["test/auc", "test/auc/items", "a/impressions"]
+    assert found["test/auc"].tolist() == [1, 1, 1]
     assert there.read_summary("taste") == store.read_summary("taste")
     version = next(cell.version for cell in cells if cell.version)
     assert there.read_version("taste", version) == store.read_version("taste", version)
@@ -76,4 +92,4 @@ def test_a_record_of_its_own_goes_before_a_packed_one(packed):
 def test_a_matrix_that_was_never_run(workspace, tmp_path):
     cells = list(matrix(workspace).cells())
     with pytest.raises(StoreError, match="no cell of the matrix is stored"):
-        Store(Workspace(tmp_path)).pack(tmp_path / "m.parquet", cells, "taste")
+        Store(Workspace(tmp_path)).pack(tmp_path / "m.parquet", cells, "taste", ())

@@ -18,6 +18,14 @@ def test_benchmark_file(path):
         assert isinstance(load_mode(name, {}), Injection)
 
 
+def test_results_are_few_and_small():
+    results = FOLDER.parent / "results"
+    folders = ("published", "tables", "figures")
+    sizes = [path.stat().st_size for name in folders for path in (results / name).iterdir()]
+    assert len(sizes) <= 60
+    assert sum(sizes) <= 10e6
+
+
 def test_claims_are_about_arms_of_the_matrices(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER / "courier"))
     monkeypatch.delitem(sys.modules, "page", raising=False)

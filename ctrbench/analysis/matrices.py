@@ -8,6 +8,7 @@ import numpy as np
 
 from ctrbench.analysis.comparison import Comparison, Measure, TablePlan, gather
 from ctrbench.analysis.judging import CEILING, deltas, judge
+from ctrbench.analysis.probes import influence_keys
 from ctrbench.analysis.table import ComparisonTable, compare
 from ctrbench.plan import Matrix
 from ctrbench.schema import CellRecord
@@ -75,6 +76,11 @@ def headline_deltas(
         for (comparison, measure), delta in deltas(plan, arms).items()
         if measure == headline and comparison.reference is None and not comparison.control
     }
+
+
+def printed_keys(workspace: Workspace, matrix: Matrix) -> frozenset[str]:
+    """Return the keys of all influence values that the table of a matrix depends on."""
+    return influence_keys(_table_plan(workspace, matrix, looks=1))
 
 
 def _table_plan(workspace: Workspace, matrix: Matrix, looks: int) -> TablePlan:

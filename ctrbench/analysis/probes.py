@@ -63,6 +63,16 @@ class Probes:
         ]
 
 
+def influence_keys(plan: TablePlan) -> frozenset[str]:
+    """Return the keys of all influence values that the table of a plan depends on."""
+    ranked = [Measure("gauc", slice_) for slice_ in (None, *plan.slices)]
+    return frozenset(
+        [measure.key for measure in plan.measures]
+        + [f"{noise_probe(noise)}/{measure.key}" for noise in NOISES for measure in plan.measures]
+        + [f"{PERMUTED}/{measure.key}" for measure in ranked]
+    )
+
+
 def probe(plan: TablePlan, arms: Arms, influences: Influences) -> Probes:
     """Gather what every stored cell was probed with."""
     return Probes(tuple(_noise(plan, arms, influences)), tuple(_permuted(plan, arms, influences)))

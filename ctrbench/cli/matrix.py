@@ -140,6 +140,7 @@ def pack(
     ] = None,
 ) -> None:
     """Put the stored cells of FILE into one file, from which tables are printed anywhere."""
+    from ctrbench.analysis.matrices import printed_keys
     from ctrbench.atomic import check_writable
     from ctrbench.matrix import read_matrix
     from ctrbench.store import PUBLISHED, Store
@@ -149,7 +150,8 @@ def pack(
     check_writable(target)
     matrix = read_matrix(file, workspace)
     cells = list(matrix.cells())
-    count = Store(workspace).pack(target, cells, matrix.dataset.name)
+    measures = printed_keys(workspace, matrix)
+    count = Store(workspace).pack(target, cells, matrix.dataset.name, measures)
     size = target.stat().st_size / 1e6
     typer.echo(f"wrote {target}: {count} of {len(cells)} cells, {size:.1f} MB")
 
