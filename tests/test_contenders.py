@@ -150,6 +150,23 @@ FILES = {
             def render(self, table):
                 return f"rendered {table.dataset}\\n"
         """,
+    ("ctrbench.figures", "empty"): """
+        from ctrbench.figures import Figure
+
+        class Contender(Figure):
+            title = "An empty figure"
+
+            def lacks(self, shown):
+                return ""
+
+            def draw(self, shown):
+                from matplotlib.figure import Figure as Drawing
+
+                return Drawing()
+
+            def caption(self, shown):
+                return "It shows nothing."
+        """,
 }
 BENCHMARK = """\
 dataset: taste
@@ -201,11 +218,14 @@ def test_every_contender_is_listed(run):
     assert {name for _, name in FILES} <= names
 
 
-def test_mode_model_control_and_report_run_in_a_matrix(run, workspace):
+def test_mode_model_control_report_and_figure_run_in_a_matrix(run, workspace):
     file = write(workspace.home, BENCHMARK)
     assert "3 cells: 0 stored, 3 to train." in run("plan", file)
     assert run("run", file, "--format", "count").endswith("rendered taste\n")
     assert "3 cells: 3 done, 0 failed, 0 missing." in run("status", file)
+    run("plot", file, "--kind", "empty", "-o", workspace.home / "empty.svg")
+    run("report", file, "-o", workspace.home / "report.html", "--no-pictures")
+    assert "An empty figure" in (workspace.home / "report.html").read_text(encoding="utf-8")
 
 
 def test_metric_is_computed_stored_and_shown(run, workspace):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from ctrbench.analysis.shown import Place
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ctrbench.plan import Column, Row
 
 HEIGHT = 3.4  # inches without the legend
+CROWD = 40  # arms beyond which intervals would cover everything
 Panel = tuple[str, Sequence[tuple[Place, float]]]  # label of the axis; arms and where they stand
 
 
@@ -21,7 +23,7 @@ def scatter(panels: Sequence[Panel], metric: str) -> Drawing:
     """Return panels side by side that share the gain.
 
     Args:
-        panels: at most three; arms without a gain are left out.
+        panels: at most three; arms without a gain are left out. Beyond `CROWD` arms, no intervals.
         metric: of the gain, for people.
     """
     places = [place for _, points in panels for place, _ in points]
@@ -43,7 +45,8 @@ def scatter(panels: Sequence[Panel], metric: str) -> Drawing:
             if gain is None:
                 continue
             colour = _colour(columns.index(place.column))
-            own.plot([x, x], [100 * gain.low, 100 * gain.high], color=colour, linewidth=0.9)
+            if len(points) <= CROWD:
+                own.plot([x, x], [100 * gain.low, 100 * gain.high], color=colour, linewidth=0.9)
             mark = MARKS[rows.index(place.row)] if told else "o"
             hollow = place.row.control is not None
             own.plot(
@@ -63,14 +66,22 @@ def scatter(panels: Sequence[Panel], metric: str) -> Drawing:
 
 
 def _apart(points: Sequence[tuple[Place, float]]) -> list[tuple[Place, float]]:
-    """The same points; those that would cover each other stand side by side."""
-    values = [x for _, x in points]
-    step = (max(values) - min(values) or 1) / 60
-    found, last = [], float("-inf")
-    for place, x in sorted(points, key=lambda point: point[1]):
-        last = max(x, last + step)
-        found.append((place, last))
-    return found
+    """The same points; few that would cover each other stand side by side, round their middle."""
+    ordered = sorted(points, key=lambda point: point[1])
+    if len(ordered) > CROWD:
+        return ordered
+    step = (ordered[-1][1] - ordered[0][1] or 1) / 80
+    groups: list[list[tuple[Place, float]]] = []
+    for point in ordered:
+        if groups and point[1] - groups[-1][-1][1] < step:
+            groups[-1].append(point)
+        else:
+            groups.append([point])
+    return [
+        (place, fmean(x for _, x in group) + step * (at - (len(group) - 1) / 2))
+        for group in groups
+        for at, (place, _) in enumerate(group)
+    ]
 
 
 def _colour(number: int) -> str:

@@ -110,28 +110,31 @@ def drawing(height: float, width: float = WIDTH) -> Drawing:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def bar(
-    axes: Axes, at: float, gain: Inference, colour: str, mark: str, filled: bool = True
+def bars(
+    axes: Axes,
+    gains: Sequence[tuple[float, Inference]],
+    colour: str,
+    mark: str,
+    filled: bool = True,
 ) -> None:
-    """Draw a difference in percentage points and its interval, lying.
+    """Draw differences in percentage points and their intervals, lying.
 
     Args:
         axes: that lie.
-        at: height of the line.
-        gain: a fraction.
-        colour: of the mark and the interval.
-        mark: of the estimate.
-        filled: whether the mark is.
+        gains: heights of the lines, and fractions.
+        colour: of the marks and the intervals.
+        mark: of the estimates.
+        filled: whether the marks are.
     """
-    axes.plot([100 * gain.low, 100 * gain.high], [at, at], color=colour, linewidth=1.4)
-    axes.plot(
-        [100 * gain.estimate],
-        [at],
-        mark,
-        color=colour,
-        markersize=5,
-        markerfacecolor=colour if filled else PAPER,
+    if not gains:
+        return
+    heights = [at for at, _ in gains]
+    low, middle, high = (
+        [100 * getattr(gain, name) for _, gain in gains] for name in ("low", "estimate", "high")
     )
+    axes.hlines(heights, low, high, colors=colour, linewidths=1.4)
+    face = colour if filled else PAPER
+    axes.plot(middle, heights, mark, color=colour, markersize=5, markerfacecolor=face)
 
 
 def key(colour: str, mark: str, text: str, filled: bool = True) -> Any:

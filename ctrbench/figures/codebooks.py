@@ -34,10 +34,10 @@ class CodebookHealth(Figure):
         across = min(2, len(keys))
         axes = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
         for own, key in zip(axes, keys, strict=False):
-            for at, one in enumerate(shown.health):
-                if key in one.facts:
-                    own.plot([0, one.facts[key]], [at, at], color=SERIES[0], linewidth=1.2)
-                    own.plot([one.facts[key]], [at], "o", color=SERIES[0], markersize=5)
+            told = [(at, one.facts[key]) for at, one in enumerate(shown.health) if key in one.facts]
+            heights, values = [at for at, _ in told], [value for _, value in told]
+            own.hlines(heights, 0, values, colors=SERIES[0], linewidths=1.2)
+            own.plot(values, heights, "o", color=SERIES[0], markersize=5)
             own.set_title(HEALTH[key], loc="left", fontsize=8.5)
             own.set_xlim(left=0)
             own.margins(x=0.08)

@@ -33,5 +33,6 @@ class Cost(Figure):
         """Say where the costs come from."""
         return (
             "Seconds and parameters are stored with the cells. `ctrbench cost FILE` measures the "
-            "latency of serving."
+            "latency of serving. "
+            "Intervals are drawn for up to 40 arms; arms at the same place stand side by side."
         )

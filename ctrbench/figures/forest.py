@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from ctrbench.analysis.shown import Shown
 from ctrbench.figures._base import Figure
-from ctrbench.figures._style import MUTED, SERIES, arm, bar, drawing, key, legend, zero
+from ctrbench.figures._style import MUTED, SERIES, arm, bars, drawing, key, legend, zero
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
+
+    from ctrbench.stats import Inference
 
 LINE = 0.3  # inches of one arm
 EDGE = 1.1  # inches of legend and axis
@@ -37,17 +39,20 @@ class Forest(Figure):
         figure = drawing(EDGE + LINE * lines)
         axes = figure.add_subplot()
         at, ticks = 0.0, []
+        gains: list[tuple[float, Inference]] = []
+        controls: list[tuple[float, Inference]] = []
+        images: list[tuple[float, Inference]] = []
         for row, own in versions:
             for place in own:
-                control = row.control is not None
-                colour = MUTED if control else SERIES[0]
                 if place.gain is not None:
-                    bar(axes, at, place.gain, colour, "o", filled=not control)
-                for image in place.images:
-                    bar(axes, at + 0.28, image, SERIES[1], "s")
+                    (gains if row.control is None else controls).append((at, place.gain))
+                images += [(at + 0.28, image) for image in place.images]
                 ticks.append((at + 0.14 * bool(place.images), arm(place.row, place.column)))
                 at += 1
             at += 0.6
+        bars(axes, gains, SERIES[0], "o")
+        bars(axes, images, SERIES[1], "s")
+        bars(axes, controls, MUTED, "o", filled=False)
         zero(axes)
         axes.set_yticks([one for one, _ in ticks], [text for _, text in ticks])
         axes.set_ylim(lines - 0.3, -0.7)

@@ -38,7 +38,8 @@ class IntrinsicQuality(Figure):
         """Say what the measures are."""
         return (
             "Each version stands at the quality of its vectors, measured on `valid` without a CTR "
-            "model. `ctrbench embeddings quality` explains the measures."
+            "model. `ctrbench embeddings quality` explains the measures. "
+            "Intervals are drawn for up to 40 arms; arms at the same place stand side by side."
         )
 
 

@@ -11,7 +11,7 @@ from ctrbench.figures._base import Figure
 from ctrbench.figures._style import (
     SERIES,
     arm,
-    bar,
+    bars,
     drawing,
     label,
     rows_and_columns,
@@ -51,14 +51,14 @@ class Slices(Figure):
         figure = drawing(down * (EDGE + LINE * len(names)) + 0.2)
         axes = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
         for own, block in zip(axes, blocks, strict=False):
-            at = 0
-            for line in block.lines:
-                if line.row is None or line.control:
-                    continue
-                for entry in line.entries:
-                    if entry.inference is not None:
-                        bar(own, at, entry.inference, SERIES[0], "o")
-                    at += 1
+            entries = [
+                entry
+                for line in block.lines
+                if line.row is not None and not line.control
+                for entry in line.entries
+            ]
+            gains = [(at, entry.inference) for at, entry in enumerate(entries) if entry.inference]
+            bars(own, gains, SERIES[0], "o")
             zero(own)
             title = block.title.split(", delta")[0].partition(" on ")[2]
             own.set_title(_wrapped(title or "whole test period"), loc="left")

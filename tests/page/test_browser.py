@@ -130,8 +130,8 @@ def test_a_click_sorts_and_the_fragment_keeps_it(visit, page):
 
 def test_filters_stand_in_the_fragment(visit, page):
     found = visit(page)
-    found.get_by_label("Mode").select_option("vector")
-    found.get_by_label("Version contains").fill("RANDOM")
+    found.locator("#filters [name=mode]").select_option("vector")
+    found.locator("#filters [name=find]").fill("RANDOM")
     assert column(found, 1) == ["random"]
     again = visit(page, found.evaluate("location.hash"))
     assert column(again, 1) == ["random"]
