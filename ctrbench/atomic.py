@@ -191,8 +191,8 @@ def _publish(finished: Path, path: Path) -> None:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
         raise StoreError(
-            f"another process created {path} at the same time; nothing was changed. Run the command "
-            "again."
+            f"another process created {path} at the same time; nothing was changed. Run the "
+            "command again."
         ) from error
 
 
