@@ -152,7 +152,7 @@ def answer(table: ComparisonTable, margin: float, effect: float) -> Answer:
     """Return what the headline of a table recommends.
 
     Args:
-        table: finished.
+        table: The finished table.
         margin: >= 0, a fraction; a loss below it does not matter.
         effect: > 0, a fraction; the smallest gain that matters to whoever decides.
     """
@@ -189,8 +189,8 @@ def headline(table: ComparisonTable, comparison: Literal["baseline", "shuffled"]
     """Return the block of the headline metric on the whole test period.
 
     Args:
-        table: finished.
-        comparison: the kind of reference.
+        table: The finished table.
+        comparison: The kind of reference.
     """
     metric = table.blocks[0].metric
     found = (

@@ -77,14 +77,14 @@ def changed_users(
     that other seeds do not repeat does not rank high.
 
     Args:
-        workspace: that holds the predictions.
-        matrix: checked.
-        records: of its cells, as far as they are stored.
-        log: the data set.
-        place: the arm.
+        workspace: The workspace that holds the predictions.
+        matrix: The checked matrix.
+        records: The stored records of its cells, by cell hash.
+        log: The data set.
+        place: The row and the column of the arm.
 
     Raises:
-        StoreError: predictions are damaged.
+        StoreError: Predictions are damaged.
     """
     row, column = place
     store, rows = Store(workspace), log.rows("test")

@@ -23,11 +23,11 @@ def qualities(workspace: Workspace, matrix: Matrix) -> dict[str, Quality]:
     """Return the quality of every version whose vectors are at hand; measures what is not cached.
 
     Args:
-        workspace: of the data set.
-        matrix: checked.
+        workspace: The workspace of the data set.
+        matrix: The checked matrix.
 
     Raises:
-        StoreError: the data set or a version is damaged, or the cache cannot be written.
+        StoreError: The data set or a version is damaged, or the cache cannot be written.
     """
     from ctrbench.quality import Quality
 

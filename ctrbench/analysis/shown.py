@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from ctrbench.analysis.answer import Answer, answer, headline
 from ctrbench.analysis.matrices import Records, comparison_table
 from ctrbench.analysis.table import BASELINE, ComparisonTable
 from ctrbench.errors import DataError
+from ctrbench.identity import hash_json
 from ctrbench.plan import PROTOCOL, Column, Matrix, Row
 from ctrbench.schema import CellRecord
 from ctrbench.stats import Inference
@@ -102,6 +103,7 @@ class Shown:
     health: tuple[Health, ...]
     missing: tuple[str, ...]  # sentences on what is not stored, or not shown
     quality: Mapping[str, Quality]  # by version; empty where the vectors are not at hand
+    slices: Mapping[str, str] = field(default_factory=dict)  # titles by key
 
     @property
     def metric(self) -> str:
@@ -119,14 +121,14 @@ def shown(
     """Return what can be shown of a matrix.
 
     Args:
-        workspace: that holds the results.
-        matrix: checked.
-        records: of its cells, as far as they are stored.
+        workspace: The workspace that holds the results.
+        matrix: The checked matrix.
+        records: The stored records of its cells, by cell hash.
         effect: > 0, a fraction; the smallest gain that matters.
-        quality: by version, as far as it was measured.
+        quality: The measured quality by version; may lack versions.
 
     Raises:
-        DataError: no cell of the matrix is stored.
+        DataError: No cell of the matrix is stored.
     """
     from ctrbench.stats import parse_points
 
@@ -147,6 +149,7 @@ def shown(
         health=tuple(_health(matrix, records, places)),
         missing=tuple(_missing(workspace, matrix, records)),
         quality=quality or {},
+        slices={part.key: part.title for part in matrix.file.slices},
     )
 
 
@@ -197,17 +200,21 @@ def _learning(matrix: Matrix, records: Records, places: Iterable[Place]) -> Iter
 
 
 def _codes(places: Iterable[Place]) -> Iterable[Codes]:
-    found: dict[tuple[Row, str], list[tuple[float, Inference]]] = {}
+    found: dict[tuple[Row, str, str], list[tuple[float, Inference]]] = {}
+    labels: dict[tuple[Row, str, str], str] = {}
     for place in places:
         size = getattr(place.column.settings, CODES, None)
         if place.gain is None or not isinstance(size, int | float):
             continue
         parts = place.column.label.split()
-        rest = " ".join(part for part in parts if not part.startswith(f"{CODES}="))
-        found.setdefault((place.row, rest), []).append((size, place.gain))
-    for (row, rest), points in found.items():
+        others = place.column.settings.model_dump(mode="json", exclude={CODES})
+        key = (place.row, place.column.mode, hash_json([others, place.column.trained]))
+        labels[key] = " ".join(part for part in parts if not part.startswith(f"{CODES}="))
+        found.setdefault(key, []).append((size, place.gain))
+    for key, points in found.items():
         if len({size for size, _ in points}) > 1:
-            yield Codes(row, rest, tuple(sorted(points, key=lambda point: point[0])))
+            points.sort(key=lambda point: point[0])
+            yield Codes(key[0], labels[key], tuple(points))
 
 
 def _costs(matrix: Matrix, records: Records, places: Iterable[Place]) -> Iterable[Cost]:
@@ -265,7 +272,7 @@ def environments(records: Records) -> dict[str, dict[str, int]]:
     """Return how many cells were trained with each version of each library.
 
     Args:
-        records: of a matrix.
+        records: The records of a matrix.
     """
     found: dict[str, Counter[str]] = {}
     for record in records.values():
@@ -278,7 +285,7 @@ def settings_of(records: Records) -> dict[str, dict[str, Any]]:
     """Return the settings that all finished cells of a matrix share, by group.
 
     Args:
-        records: of a matrix.
+        records: The records of a matrix.
     """
     groups: dict[str, dict[str, set[str]]] = {}
     for record in records.values():

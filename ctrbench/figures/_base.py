@@ -43,7 +43,7 @@ def figure(kind: str) -> Figure:
     """Return a kind of figure.
 
     Raises:
-        UnknownNameError: no such kind.
+        UnknownNameError: No such kind.
     """
     chosen: type[Figure] = plugins.load(PACKAGE, kind, Figure, "kind of figure")
     return chosen()

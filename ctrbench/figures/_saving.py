@@ -32,8 +32,8 @@ def check_drawable(path: Path) -> None:
     """Refuse a file that no figure can be written to, before anything is computed.
 
     Raises:
-        ConfigError: the file's ending is no format.
-        StoreError: the file cannot be written.
+        ConfigError: The file's ending is no format.
+        StoreError: The file cannot be written.
     """
     if path.suffix[1:] not in METADATA:
         raise ConfigError(f"{path}: write a figure as {', '.join(f'.{one}' for one in METADATA)}.")
@@ -44,12 +44,12 @@ def save(kind: Figure, shown: Shown, path: Path) -> None:
     """Write a figure; the same input gives the same bytes.
 
     Args:
-        kind: that lacks nothing of what is shown.
-        shown: of a matrix.
-        path: ends in .png, .svg or .pdf.
+        kind: A kind for which `lacks` is empty.
+        shown: The content of a matrix.
+        path: The file, which ends in .png, .svg or .pdf.
 
     Raises:
-        StoreError: the file cannot be written.
+        StoreError: The file cannot be written.
     """
     ending = path.suffix[1:]
     with _drawing(kind, shown) as made, atomic_file(path) as temporary:
@@ -60,9 +60,9 @@ def svg(kind: Figure, shown: Shown, name: str) -> str:
     """Return a figure as an SVG element whose colours follow the page's variables.
 
     Args:
-        kind: that lacks nothing of what is shown.
-        shown: of a matrix.
-        name: unique on the page; every id of the figure begins with it.
+        kind: A kind for which `lacks` is empty.
+        shown: The content of a matrix.
+        name: A unique name on the page, with which every id of the figure begins.
     """
     text = io.StringIO()
     with _drawing(kind, shown) as made:

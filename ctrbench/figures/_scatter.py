@@ -23,8 +23,9 @@ def scatter(panels: Sequence[Panel], metric: str) -> Drawing:
     """Return panels side by side that share the gain.
 
     Args:
-        panels: at most three; arms without a gain are left out. Beyond `CROWD` arms, no intervals.
-        metric: of the gain, for people.
+        panels: At most three panels. Arms without a gain are left out; beyond `CROWD` arms,
+            intervals are, too.
+        metric: The name of the metric, for people.
     """
     places = [place for _, points in panels for place, _ in points]
     columns: list[Column] = list(dict.fromkeys(place.column for place in places))

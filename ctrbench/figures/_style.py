@@ -120,11 +120,11 @@ def bars(
     """Draw differences in percentage points and their intervals, lying.
 
     Args:
-        axes: that lie.
-        gains: heights of the lines, and fractions.
-        colour: of the marks and the intervals.
-        mark: of the estimates.
-        filled: whether the marks are.
+        axes: The axes, whose x is the difference.
+        gains: The heights of the lines, and the differences as fractions.
+        colour: The colour of the marks and the intervals.
+        mark: The mark of the estimates.
+        filled: Whether the marks are filled.
     """
     if not gains:
         return

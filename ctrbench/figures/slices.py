@@ -60,8 +60,8 @@ class Slices(Figure):
             gains = [(at, entry.inference) for at, entry in enumerate(entries) if entry.inference]
             bars(own, gains, SERIES[0], "o")
             zero(own)
-            title = block.title.split(", delta")[0].partition(" on ")[2]
-            own.set_title(_wrapped(title or "whole test period"), loc="left")
+            title = shown.slices.get(block.slice, block.slice) or "whole test period"
+            own.set_title(_wrapped(title), loc="left")
             own.grid(axis="y", visible=False)
             own.tick_params(axis="y", length=0)
         for spare in axes[len(blocks) :]:

@@ -92,15 +92,15 @@ def gather(
     """Return what the page of a matrix shows; trains nothing.
 
     Args:
-        workspace: that holds the results.
-        matrix: checked.
-        records: of its cells, as far as they are stored.
+        workspace: The workspace that holds the results.
+        matrix: The checked matrix.
+        records: The stored records of its cells, by cell hash.
         effect: > 0, a fraction; the smallest gain that matters.
-        with_pictures: whether neighbours, clusters and users are shown.
+        with_pictures: Whether neighbours, clusters and users are shown.
 
     Raises:
-        DataError: no cell of the matrix is stored.
-        StoreError: what is stored is damaged.
+        DataError: No cell of the matrix is stored.
+        StoreError: What is stored is damaged.
     """
     known = qualities(workspace, matrix)
     found = shown(workspace, matrix, records, effect, known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -74,7 +75,7 @@ def render(page: Page) -> str:
     """Return the page; the same content gives the same text.
 
     Args:
-        page: gathered.
+        page: The gathered content.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -87,6 +88,7 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters["plain"] = lambda text: plain(str(text), LONGEST)
+    environment.filters["prose"] = _prose
     shown = page.shown
     folder = files("ctrbench.page")
     style, script = (
@@ -113,6 +115,13 @@ def render(page: Page) -> str:
         style=style,
         script=script,
     )
+
+
+def _prose(text: str) -> Markup:
+    """A sentence, escaped; what stands between backticks is code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(plain(text, LONGEST)))))
 
 
 def _headings(shown: Shown) -> tuple[str, ...]:

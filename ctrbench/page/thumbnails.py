@@ -57,11 +57,11 @@ def open_thumbnails(workspace: Workspace, manifest: DatasetManifest) -> Thumbnai
     """Return the items of a data set, by their first text field if there is one, else by raw id.
 
     Args:
-        workspace: that holds the data set.
-        manifest: of it.
+        workspace: The workspace that holds the data set.
+        manifest: The manifest of the data set.
 
     Raises:
-        StoreError: the record is damaged, or the cache cannot be written.
+        StoreError: The record is damaged, or the cache cannot be written.
     """
     ids = impressions.raw_item_ids(workspace, manifest.name)
     texts = [one.name for one in manifest.fields if one.of == "item" and one.kind == "text"]

@@ -12,8 +12,9 @@ from data_synth.writing import write_world
 from tests.benchmark import SMALL, write
 
 TEXT = (
-    SMALL.replace("seeds: [0]", "seeds: [0, 1]")
-    + "controls: [{kind: shuffled, versions: [oracle]}]\n"
+    SMALL.replace("seeds: [0]", "seeds: [0, 1]").replace(
+        "controls: none", "controls: [{kind: shuffled, versions: [oracle]}]"
+    )
     + "slices: [unseen_items: true, history_below: 3]\n"
 )
 
