@@ -1,6 +1,7 @@
-"""`python benchmarks/ceilings.py`: what each world and strength offers, no model involved.
+"""Print the attainable GAUC of each world and strength: `python -m benchmarks.ceilings`.
 
-From this table the default strength of the worlds was fixed.
+The true click probability is compared with the one that ignores style; no model is trained. The
+default strength of the worlds was chosen from this table.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ STRENGTHS = (0, 0.2, 0.3, 0.35, 0.4, 0.5, 0.75, 1.0)
 
 
 def main() -> None:
-    """Print the table as Markdown."""
+    """Print the table in Markdown."""
     print("| world | strength | without style | with style | gain (pp) | its deviation |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for strength in STRENGTHS:
@@ -40,7 +41,7 @@ def _line(kind: str, strength: float | None) -> str:
 
 
 def _ceilings(config: WorldConfig) -> tuple[float, float]:
-    """GAUC on the last fifth of the log without and with style."""
+    """Return GAUC on the last fifth of the log without and with style."""
     log = make_log(make_world(config))
     test = log.take(slice(round(0.8 * len(log)), None))
     blind = gauc(test.click, test.p_without_style, test.user)

@@ -1,38 +1,26 @@
-"""The simulation measures as the suite does, draws what it says, and counts."""
-
-import sys
-from pathlib import Path
+"""The simulation agrees with the suite and draws the stated effects."""
 
 import numpy as np
 import pytest
 
+from benchmarks.calibration.logs import Design, draw_arm, draw_log, measure
+from benchmarks.calibration.simulate import DESIGNS, simulate
+from benchmarks.calibration.tables import Row, share, write
 from ctrbench.stats import influences
 
-FOLDER = Path(__file__).resolve().parents[1] / "benchmarks" / "calibration"
 
-
-@pytest.fixture
-def simulate(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("simulate", "logs", "tables"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    import simulate
-
-    return simulate
-
-
-def test_fast_measurement_equals_the_suite_s(simulate):
-    from logs import draw_arm, draw_log, measure
-
-    for design in simulate.DESIGNS:
+def test_fast_measurement_equals_the_suite_s():
+    for design in DESIGNS:
         rng = np.random.default_rng(0)
         log = draw_log(design, rng)
         p = draw_arm(design, log, rng)
         user, item = np.repeat(np.arange(design.users), design.rows), log.item.ravel()
         found = measure(log, p)
         for seed, of_seed in enumerate(p):
-            told = 1 / (1 + np.exp(-of_seed.ravel()))
-            expected = influences(log.click.ravel(), told, user, log.weight.ravel(), item_id=item)
+            p_click = 1 / (1 + np.exp(-of_seed.ravel()))
+            expected = influences(
+                log.click.ravel(), p_click, user, log.weight.ravel(), item_id=item
+            )
             for metric, one in found.items():
                 assert one.value[seed] == pytest.approx(expected[metric].value, abs=1e-12)
                 np.testing.assert_allclose(
@@ -43,8 +31,8 @@ def test_fast_measurement_equals_the_suite_s(simulate):
                 assert one.items_worth == pytest.approx(expected[metric].items.worth)
 
 
-def test_a_design_is_counted(simulate):
-    gauc, auc = simulate.simulate(simulate.DESIGNS[0], 40)
+def test_a_design_is_counted():
+    gauc, auc = simulate(DESIGNS[0], 40)
     assert (gauc.metric, auc.metric) == ("gauc", "auc")
     for row in (gauc, auc):
         assert row.false_alarms.count == row.family.count == row.coverage.count == 40
@@ -52,9 +40,7 @@ def test_a_design_is_counted(simulate):
         assert row.coverage.percent > 80
 
 
-def test_arms_of_one_law_differ_by_nothing_and_a_better_one_by_something(simulate):
-    from logs import Design, draw_arm, draw_log, measure
-
+def test_identically_distributed_arms_are_equal_and_a_better_one_is_not():
     rng, design = np.random.default_rng(0), Design("large", users=1_000, seeds=40)
     log = draw_log(design, rng)
     one, other, better = (measure(log, draw_arm(design, log, rng, q)) for q in (0.0, 0.0, 0.5))
@@ -63,13 +49,11 @@ def test_arms_of_one_law_differ_by_nothing_and_a_better_one_by_something(simulat
         assert better[metric].value.mean() > one[metric].value.mean() + 0.03
 
 
-def test_both_parts_of_the_table_are_kept(simulate, tmp_path):
-    from tables import Row, share, write
-
+def test_both_parts_of_the_table_are_kept(tmp_path):
     row = Row(
         "plain", "gauc", share([True] * 7 + [False] * 93), None, share([True] * 95 + [False] * 5)
     )
     write("simulated", [row], tmp_path)
     write("trained", [row], tmp_path)
-    told = (tmp_path / "calibration.md").read_text()
-    assert told.count("| plain | gauc | **7.0 ± 2.5** | – | 95.0 ± 2.2 | 100 |") == 2
+    text = (tmp_path / "calibration.md").read_text()
+    assert text.count("| plain | gauc | **7.0 ± 2.5** | – | 95.0 ± 2.2 | 100 |") == 2

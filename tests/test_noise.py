@@ -1,25 +1,13 @@
 """What the noise study computes, on predictions whose answer is known."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[1] / "benchmarks" / "noise"
+from benchmarks.noise import study
+from benchmarks.noise.train import AVERAGED, LAST, Trained
 
 
-@pytest.fixture
-def study(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("study", "train"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    import study
-
-    return study
-
-
-def test_control_variate_by_hand(study):
+def test_control_variate_by_hand():
     """Independent arms: b^2 + (1 - b)^2 / 3 is least at b = 1/4; shared noise: b = 1 is best."""
     rng = np.random.default_rng(0)
     arm, base = rng.normal(size=(2, 4_000))
@@ -28,10 +16,8 @@ def test_control_variate_by_hand(study):
     assert study._control_variate(base + 0.1, base) == pytest.approx(0, abs=1e-9)
 
 
-def test_shared_noise_is_worth_what_it_is(study):
+def test_shared_noise_is_worth_what_it_is():
     """Half the variance of each model is common to both: unshared draws double the variance."""
-    from train import AVERAGED, LAST, Trained
-
     rng, seeds, rows = np.random.default_rng(1), 40, 3_000
     user, logit = rng.integers(0, 300, rows), rng.normal(size=rows)
     click = rng.random(rows) < 1 / (1 + np.exp(-logit))

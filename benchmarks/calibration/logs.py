@@ -1,4 +1,4 @@
-"""A log with users of different taste, and models of it that err by arm, by seed and by user."""
+"""Simulate a log of users with different taste, and models with errors by arm, seed and user."""
 
 from __future__ import annotations
 
@@ -8,69 +8,74 @@ import numpy as np
 
 from ctrbench.metrics import PAIR_BUCKETS, pair_buckets, worth_of
 
-POPULARITY = 0.8  # exponent of the law by which items are shown
+POPULARITY = 0.8  # exponent of the power law of item popularity
 
 
 @dataclass(frozen=True)
 class Design:
-    """What is hard about a log or its models."""
+    """The properties of a log and its models."""
 
     name: str
     users: int = 100
-    rows: int = 20  # impressions of each user
+    rows: int = 20  # impressions per user
     seeds: int = 5
     ctr: float = 0.25
     values: int = 0  # distinct predictions; 0: no ties
-    seed_sd: float = 0.3  # of the quality of a trained model, from seed to seed
-    mixed_sd: float = 0.5  # of what a model gets wrong about one user, from seed to seed
-    arm_sd: float = 1.4  # of what all seeds of an arm get wrong, by impression
-    noisy_mode: float = 1.0  # times as much seed noise in one of two modes
+    seed_sd: float = 0.3  # quality of a trained model, over seeds
+    mixed_sd: float = 0.5  # error of a model about one user, over seeds
+    arm_sd: float = 1.4  # error that all seeds of an arm share, by impression
+    noisy_mode: float = 1.0  # factor of the seed noise in one of two modes
     weighted: bool = False
-    uneven: float = 0.0  # standard deviation of the logarithm of what a user weighs
-    pareto: float = 0.0  # exponent of what a user weighs; 0: all the same
-    clicking: int = 0  # users that click at all; 0: whoever likes
-    looks: tuple[int, ...] = ()  # numbers of seeds at which all is judged; empty: once, at the end
-    family: bool = False  # six comparisons of four arms and two siblings, judged together
-    items: int = 300  # drawn by a power law of their rank
-    item_sd: float = 0.0  # of what all seeds of an arm get wrong, by item
-    carried_by: float = 1.0  # share of the items, the most popular ones, that an arm gets wrong
-    quality_sd: float = 0.0  # of the true quality of items
-    fixed: bool = False  # whether qualities are the same in all replicates
-    ignored: bool = False  # whether items are left out of the variance
+    uneven: float = 0.0  # standard deviation of the log weight of users
+    pareto: float = 0.0  # exponent of the weight of users; 0: equal weights
+    clicking: int = 0  # number of users who may click; 0: all
+    looks: tuple[int, ...] = ()  # seeds at each analysis; empty: one analysis, at the end
+    family: bool = False  # judge six comparisons of four arms and two siblings together
+    items: int = 300  # drawn by a power law of rank
+    item_sd: float = 0.0  # error that all seeds of an arm share, by item
+    carried_by: float = 1.0  # share of items with such an error, most popular first
+    quality_sd: float = 0.0  # true quality of items
+    fixed: bool = False  # the same qualities in all replicates
+    ignored: bool = False  # omit the item variance
 
 
 @dataclass(frozen=True)
 class Log:
     """U users with n impressions each."""
 
-    logit: np.ndarray  # (U, n) of the true click probability
+    logit: np.ndarray  # (U, n) logit of the true click probability
     click: np.ndarray  # (U, n) bool
     weight: np.ndarray  # (U, n)
-    item: np.ndarray  # (U, n) from 0, the most popular first
-    bucket: np.ndarray  # (U, n) of the sketch of pairs of user and item
+    item: np.ndarray  # (U, n) from 0, most popular first
+    bucket: np.ndarray  # (U, n) bucket in the sketch of user-item pairs
     sign: np.ndarray  # (U, n)
-    ignored: bool = False  # whether items are left out of the variance
+    ignored: bool = False  # omit the item variance
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric of S models, with what each user adds to it: Influence, S at once."""
+    """A metric of S models with its influence values; `Influence` for several models."""
 
     value: np.ndarray  # (S,)
     per_user: np.ndarray  # (S, U)
-    worth: float  # users of equal weight that would say as much
+    worth: float  # effective number of users
     items: np.ndarray  # (S, I)
     pairs: np.ndarray  # (S, R)
     items_worth: float
-    ignored: bool = False  # whether items are left out of the variance
+    ignored: bool = False  # omit the item variance
 
 
 def draw_log(design: Design, rng: np.random.Generator) -> Log:
-    """Users with leniency of their own see items of every quality."""
+    """Draw a log.
+
+    Args:
+        design: The properties of the log.
+        rng: The random stream.
+    """
     shape = (design.users, design.rows)
     popularity = np.arange(1, design.items + 1) ** -POPULARITY
     item = rng.choice(design.items, shape, p=popularity / popularity.sum())
-    offset = int(rng.integers(1 << 40))  # other ids, hence another hash, in every replicate
+    offset = int(rng.integers(1 << 40))  # new ids, hence new hashes, in every replicate
     bucket, sign = (
         of_pair.reshape(shape)
         for of_pair in pair_buckets(offset + np.arange(design.users).repeat(shape[1]), item.ravel())
@@ -94,10 +99,17 @@ def draw_log(design: Design, rng: np.random.Generator) -> Log:
 def draw_arm(
     design: Design, log: Log, rng: np.random.Generator, quality: float = 0.0, noise: float = 1.0
 ) -> np.ndarray:
-    """What the S trained models of an arm predict (S, U, n).
+    """Return (S, U, n) float, the predictions of the S trained models of an arm.
 
-    The truth, scaled by a quality that moves with the seed, under an error that all seeds of the
-    arm share, one that each seed has about each user, and noise.
+    A prediction is the true logit scaled by a quality that varies over seeds, plus an error that
+    all seeds of the arm share, an error of each seed about each user, and noise.
+
+    Args:
+        design: The properties of the models.
+        log: The log.
+        rng: The random stream.
+        quality: The additional quality of the arm; 0 for identically distributed arms.
+        noise: A factor of the seed noise of the quality.
     """
     users, rows = log.logit.shape
     shape = (design.seeds, users, rows)
@@ -112,17 +124,17 @@ def draw_arm(
         of_user = rng.normal(0, design.mixed_sd, (design.seeds, users, 1))
         score += of_user * rng.normal(size=(users, rows))
     if not design.values:
-        return score  # only the order matters to AUC and GAUC
+        return score  # AUC and GAUC depend on the order only
     p = 1 / (1 + np.exp(-score / 3))
     return np.ceil(p * design.values) / design.values
 
 
 def measure(log: Log, p: np.ndarray) -> dict[str, Measured]:
-    """AUC and GAUC of S models: ctrbench.metrics.influences, fast for users of one size.
+    """Return AUC and GAUC of S models, as `ctrbench.metrics.influences` but vectorised.
 
     Args:
-        log: of U users with n impressions each.
-        p: (S, U, n) predictions; only their order matters.
+        log: A log of U users with n impressions each.
+        p: (S, U, n) float, predictions; only their order matters.
     """
     yes, no = log.weight * log.click, log.weight * ~log.click
     found = {}
@@ -173,7 +185,7 @@ def _with_items(
     moved: np.ndarray,
     share: np.ndarray,
 ) -> Measured:
-    """Sum up what impressions (S, U, n) add to a metric by item and by pair."""
+    """Sum (S, U, n) influence values of impressions by item and by pair."""
     item, bucket = log.item.ravel(), log.bucket.ravel()
     flat = moved.reshape(len(moved), -1)
     by_item = np.stack([np.bincount(item, one, minlength=1 + item.max()) for one in flat])
@@ -183,21 +195,21 @@ def _with_items(
 
 
 def _leverage(part: np.ndarray, users: int | None = None) -> np.ndarray:
-    """As in ctrbench.metrics."""
+    """Return the factor of the same function in ctrbench.metrics."""
     count = np.count_nonzero(part) if users is None else users
     free = 1 - 2 * part + np.sum(np.square(part))
     return np.sqrt((count - 1) / count / np.where(part < 1, free, 1.0))
 
 
 def _below(p: np.ndarray, *weights: np.ndarray) -> list[np.ndarray]:
-    """Of each kind of weight, how much lies below each prediction of its row; ties one half."""
+    """Return for each weight the mass below each prediction of its row; ties count one half."""
     order = np.argsort(p, axis=-1)
     ordered = np.take_along_axis(p, order, axis=-1)
     places = np.arange(p.shape[-1])
     new = np.ones(p.shape, bool)
     new[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
     first = np.maximum.accumulate(np.where(new, places, 0), axis=-1)
-    last = np.roll(new, -1, axis=-1)  # of its tie: the next one is new
+    last = np.roll(new, -1, axis=-1)  # last of its tie: the next one is new
     following = np.where(last, places + 1, p.shape[-1])[..., ::-1]
     after = np.minimum.accumulate(following, axis=-1)[..., ::-1]
     found = []

@@ -1,8 +1,9 @@
-"""How much may the seed variances of different modes inform each other, and is the total right?
+"""Compare strengths of the prior on seed variances, and estimated with true variances.
 
-`python benchmarks/calibration/prior.py` writes results/tables/calibration_prior.md: false alarms of
-a mode that varies three times as much as the others, and the width of three seeds, for several
-strengths of the prior; and the mean estimated over the true variance with few and with many items.
+`python -m benchmarks.calibration.prior` writes results/tables/calibration_prior.md: for several
+strengths of the prior, the false alarm rate of a mode whose seeds vary three times as much as the
+others' and the half-width with three seeds; and the mean estimated variance divided by the true
+variance, with few and with many items.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from logs import draw_arm, draw_log, measure
-from simulate import DESIGNS, _contrast
-from tables import FOLDER
 
+from benchmarks.calibration.logs import draw_arm, draw_log, measure
+from benchmarks.calibration.simulate import DESIGNS, _contrast
+from benchmarks.shared import TABLES, write_table
 from ctrbench.seeding import stream
 from ctrbench.stats import Contrast, pooling
 from ctrbench.stats.student import reach
@@ -31,12 +32,12 @@ HEAD = ("prior degrees", "noisy, baseline", "noisy, sibling", "width, baseline",
 
 
 def main() -> None:
-    """Simulate and write."""
+    """Simulate and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=3_000)
-    parser.add_argument("--output", type=Path, default=FOLDER)
+    parser.add_argument("--output", type=Path, default=TABLES)
     given = parser.parse_args()
-    told = [
+    lines = [
         f"Seed variances alone: {MODES} modes, a version and a shuffled sibling each, "
         f"{given.replicates:,} replicates. Noisy: false alarms (nominal 5 %) of a mode whose seeds "
         f"vary {NOISIER:g} times as much as the others', three seeds. Width: mean half-width with "
@@ -55,9 +56,9 @@ def main() -> None:
         mark = "**" if strength == usual else ""
         row = f"{strength:g}", *(f"{100 * one:.1f} %" for one in alarms)
         row = *row, *(f"{one:.2f}" for one in ratios)
-        told.append(f"| {' | '.join(f'{mark}{place}{mark}' for place in row)} |")
+        lines.append(f"| {' | '.join(f'{mark}{place}{mark}' for place in row)} |")
     pooling.PRIOR_DEGREES = usual
-    told += [
+    lines += [
         "",
         "Mean estimated variance over the true one (the variance of estimates over replicates).",
         "",
@@ -66,10 +67,8 @@ def main() -> None:
     ]
     for name in ITEM_DESIGNS:
         ratio = _total(name, given.replicates // 3)
-        told.append(f"| {name} | {ratio['gauc']:.2f} | {ratio['auc']:.2f} |")
-    path = given.output / "calibration_prior.md"
-    path.write_text("\n".join(told) + "\n", encoding="utf-8")
-    print(path.read_text("utf-8"))
+        lines.append(f"| {name} | {ratio['gauc']:.2f} | {ratio['auc']:.2f} |")
+    write_table("calibration_prior.md", "\n".join(lines), given.output)
 
 
 def _contrasts(seeds: int, noisier: float, rng: np.random.Generator) -> list[Contrast]:
@@ -96,7 +95,7 @@ def _contrasts(seeds: int, noisier: float, rng: np.random.Generator) -> list[Con
 
 
 def _alarms(replicates: int) -> np.ndarray:
-    """How often the noisy mode is called different, against the baseline and its sibling."""
+    """Return the false alarm rates of the noisy mode against the baseline and its sibling."""
     rng, count = stream(0, "calibration", "prior"), np.zeros(2)
     for _ in range(replicates):
         contrasts = _contrasts(3, NOISIER, rng)
@@ -107,7 +106,7 @@ def _alarms(replicates: int) -> np.ndarray:
 
 
 def _widths(seeds: int, replicates: int) -> np.ndarray:
-    """Mean half-widths against the baseline and against siblings, all modes alike."""
+    """Return mean half-widths against the baseline and siblings, modes equally noisy."""
     rng, total = stream(0, "calibration", "prior", "widths"), np.zeros(2)
     for _ in range(replicates):
         spreads = pooling.variances(_contrasts(seeds, 1.0, rng))
@@ -117,7 +116,7 @@ def _widths(seeds: int, replicates: int) -> np.ndarray:
 
 
 def _total(name: str, replicates: int) -> dict[str, float]:
-    """Mean estimated over true variance of a comparison of equals, by metric."""
+    """Return the mean estimated over the true variance of a null comparison, by metric."""
     design = next(one for one in DESIGNS if one.name == name)
     rng = stream(0, "calibration", "total", name)
     drawn: dict[str, list[tuple[float, float]]] = {"gauc": [], "auc": []}

@@ -1,8 +1,8 @@
-"""Do 95 % intervals hold the truth 95 times in a hundred? Over logs and models drawn anew.
+"""Measure coverage and false alarm rate of 95 % intervals on simulated logs and models.
 
-`python benchmarks/calibration/simulate.py` judges, for every design below, 10,000 comparisons of
-two arms that differ by nothing (false alarms) and 10,000 of two that differ by a known amount
-(coverage), and writes results/tables/calibration.md and .json. README.md says what is drawn.
+`python -m benchmarks.calibration.simulate` judges, for every design below, 10,000 comparisons of
+two identically distributed arms (false alarms) and 10,000 of two arms with a known difference
+(coverage). It writes results/tables/calibration.md and .json. README.md describes the simulation.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from itertools import repeat
 from pathlib import Path
 
 import numpy as np
-from logs import Design, Measured, draw_arm, draw_log, measure
-from tables import FOLDER, Row, share, stored, write
 from threadpoolctl import threadpool_limits
 
+from benchmarks.calibration.logs import Design, Measured, draw_arm, draw_log, measure
+from benchmarks.calibration.tables import Row, share, stored, write
+from benchmarks.shared import TABLES
 from ctrbench.seeding import stream
 from ctrbench.stats import Contrast, infer
 
 METRICS = ("gauc", "auc")
-BETTER = 0.5  # quality of the arm that is better; the others' is 0
+BETTER = 0.5  # quality of the better arm; that of the others is 0
 
-QUIET = {"seed_sd": 0.1, "mixed_sd": 0.2, "arm_sd": 0.7}  # so that items are most of what varies
+QUIET = {"seed_sd": 0.1, "mixed_sd": 0.2, "arm_sd": 0.7}  # items dominate the variance
 
 DESIGNS = (
     *(Design(f"plain, {seeds} seeds", seeds=seeds, family=True) for seeds in (3, 5, 10)),
@@ -102,11 +103,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=10_000)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=FOLDER)
-    parser.add_argument("--only", nargs="+", default=[""], help="designs with this in their name")
+    parser.add_argument("--output", type=Path, default=TABLES)
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="designs whose name contains the text"
+    )
     given = parser.parse_args()
     chosen = [one for one in DESIGNS if any(text in one.name for text in given.only)]
-    order = sorted(chosen, key=lambda design: -design.family)  # the long ones first
+    order = sorted(chosen, key=lambda design: -design.family)  # long ones first
     with ProcessPoolExecutor(given.jobs, initializer=threadpool_limits, initargs=(1,)) as pool:
         found = dict(zip(order, pool.map(simulate, order, repeat(given.replicates)), strict=True))
     kept = {} if len(chosen) == len(DESIGNS) else stored("simulated", given.output)
@@ -116,7 +119,12 @@ def main() -> None:
 
 
 def simulate(design: Design, replicates: int) -> list[Row]:
-    """All replicates of a design: one row for each metric."""
+    """Return one row per metric over all replicates of a design.
+
+    Args:
+        design: The design.
+        replicates: The number of replicates.
+    """
     rng = stream(0, "calibration", design.name)
     drawn = [_replicate(design, rng) for _ in range(replicates)]
     return [_counted(design.name, metric, drawn) for metric in METRICS]
@@ -124,22 +132,22 @@ def simulate(design: Design, replicates: int) -> list[Row]:
 
 @dataclass(frozen=True)
 class Judged:
-    """What one replicate says of one metric."""
+    """The result of one replicate for one metric."""
 
-    alarm: bool  # the interval of one comparison of equals leaves 0 out
-    family: bool | None  # any of the simultaneous intervals does; None: only one comparison
-    known: tuple[float, float, float]  # estimate, low, high of unequal arms
+    alarm: bool  # the interval of one null comparison excludes zero
+    family: bool | None  # any simultaneous interval excludes zero; None for a single comparison
+    known: tuple[float, float, float]  # estimate, low, high of arms with a known difference
 
 
 def _replicate(design: Design, rng: np.random.Generator) -> dict[str, Judged]:
-    """By metric; one that is not defined on the log is left out."""
+    """Return the result by metric; a metric that is undefined on the log is omitted."""
     log = draw_log(design, rng)
 
     def arm(quality: float = 0.0, noise: float = 1.0) -> dict[str, Measured]:
         return measure(log, draw_arm(design, log, rng, quality, noise))
 
     baseline, better = arm(), arm(BETTER)
-    noise = [design.noisy_mode, 1.0, design.noisy_mode, 1.0]  # of two modes with two versions each
+    noise = [design.noisy_mode, 1.0, design.noisy_mode, 1.0]  # two modes with two versions each
     arms = [arm(noise=of_mode) for of_mode in (noise if design.family else noise[:1])]
     siblings = [arm(noise=of_mode) for of_mode in (noise[:2] if design.family else [])]
     judged = {}
@@ -152,7 +160,7 @@ def _replicate(design: Design, rng: np.random.Generator) -> dict[str, Judged]:
         known = infer([_contrast(metric, baseline, "baseline", [better], 0)])[0]
         beside = [
             _contrast(metric, baseline, "baseline", siblings, i) for i in range(len(siblings))
-        ]  # what a table shows as controls
+        ]  # the controls of a table
         judged[metric] = Judged(
             alarm=_alarm(equal[:1], design.looks, [*equal[1:], *beside]),
             family=_alarm(equal, design.looks, beside) if design.family else None,
@@ -164,7 +172,7 @@ def _replicate(design: Design, rng: np.random.Generator) -> dict[str, Judged]:
 def _contrast(
     metric: str, reference: dict[str, Measured], name: str, arms: list[dict[str, Measured]], i: int
 ) -> Contrast:
-    """Arms 0 and 2 are versions of one mode, 1 and 3 of another."""
+    """Return arm i minus the reference; arms 0 and 2 are of one mode, 1 and 3 of another."""
     ours, theirs = arms[i][metric], reference[metric]
     delta = ours.value - theirs.value
     moved = ours.per_user - theirs.per_user
@@ -211,7 +219,10 @@ def _cut(contrast: Contrast, seeds: int) -> Contrast:
 
 
 def _counted(design: str, metric: str, drawn: list[dict[str, Judged]]) -> Row:
-    """The truth is the mean estimate: its own error is a hundredth of a single one's."""
+    """Return the row of a metric.
+
+    The true difference is the mean estimate, whose standard error is a hundredth of a single one's.
+    """
     found = [judged[metric] for judged in drawn if metric in judged]
     families = [one.family for one in found if one.family is not None]
     estimate, low, high = np.array([one.known for one in found]).T

@@ -1,10 +1,10 @@
-"""How much wider are intervals of three seeds than those of ten? In a matrix of three modes.
+"""Compare half-widths of intervals with three and with ten seeds, in a matrix of three modes.
 
-`python benchmarks/calibration/widths.py` draws logs and models as simulate.py does, in a matrix of
-three modes with one version and its shuffled sibling each, and writes
-results/tables/calibration_widths.md: the mean half-width with three seeds over that with ten,
-sqrt(10 / 3) times as wide where all variance is due to seeds. Ratios are given with each mode's own
-seeds alone, with seeds pooled within kinds, and as tables show them.
+`python -m benchmarks.calibration.widths` simulates logs and models as `simulate` does, in a matrix
+of three modes with one version and its shuffled sibling each. It writes
+results/tables/calibration_widths.md: the mean half-width with three seeds divided by that with ten,
+which is sqrt(10 / 3) where all variance is due to seeds. Seed variances are those of each mode
+alone, pooled within kinds, or as tables use them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from logs import Design, Measured, draw_arm, draw_log, measure
-from tables import FOLDER
 
+from benchmarks.calibration.logs import Design, Measured, draw_arm, draw_log, measure
+from benchmarks.shared import TABLES, write_table
 from ctrbench.seeding import stream
 from ctrbench.stats import Contrast
 from ctrbench.stats.pooling import variances
@@ -46,10 +46,10 @@ HEAD = (
 
 
 def main() -> None:
-    """Simulate and write the table."""
+    """Simulate the designs and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=400)
-    parser.add_argument("--output", type=Path, default=FOLDER)
+    parser.add_argument("--output", type=Path, default=TABLES)
     given = parser.parse_args()
     lines = [
         f"{HEAD} {given.replicates:,} replicates.",
@@ -59,13 +59,16 @@ def main() -> None:
     ]
     for design in DESIGNS:
         lines += rows(design, given.replicates)
-    path = given.output / "calibration_widths.md"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"wrote {path}")
+    write_table("calibration_widths.md", "\n".join(lines), given.output)
 
 
 def rows(design: Design, replicates: int) -> list[str]:
-    """Lines of the table for one design."""
+    """Return the rows of one design.
+
+    Args:
+        design: The design.
+        replicates: The number of replicates.
+    """
     rng = stream(0, "calibration", "widths", design.name)
     found: dict[tuple[str, str, bool], list] = {}
     for _ in range(replicates):
@@ -98,7 +101,7 @@ def _line(design: Design, metric: str, against: str, noisy: bool, values: list) 
 
 
 def _matrix(design: Design, rng: np.random.Generator) -> dict[str, list[Contrast]]:
-    """By metric every version and sibling against the baseline, then versions against siblings."""
+    """Return by metric the contrasts with the baseline, then those of versions with siblings."""
     log = draw_log(design, rng)
     noise = [design.noisy_mode, *[1.0] * (MODES - 1)]
     baseline = measure(log, draw_arm(design, log, rng))
@@ -139,7 +142,7 @@ def _contrast(ours: Measured, theirs: Measured, name: str, mode: int, against: s
 
 
 def _cut(contrast: Contrast) -> Contrast:
-    """The first seeds alone."""
+    """Return the contrast of the first seeds."""
     parts = {
         name: getattr(contrast, name)[:FEW]
         for name in ("seeds", "delta", "influence", "items", "pairs")

@@ -1,8 +1,8 @@
-"""The seed paper's claims beside what came out here: results/courier.md.
+"""Compare the claims of the COURIER paper with our results: results/courier.md.
 
-`python benchmarks/courier/page.py --movielens HOME --taste HOME` reads the stored records of both
-matrices and sets arms against each other, seed by seed; a claim holds where the interval of its
-comparison lies above zero, fails where it lies below, and else the data cannot tell.
+`python -m benchmarks.courier.page --movielens HOME --taste HOME` reads the stored records
+of both matrices and compares arms, paired by seed. A claim holds if the interval of its comparison
+lies above zero, and is reversed if it lies below; otherwise there is no significant difference.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from benchmarks.shared import markdown_row
 from ctrbench import embeddings
 from ctrbench.analysis.two_arms import compare_arms, matrix_arm
 from ctrbench.matrix import read_matrix
@@ -45,7 +46,7 @@ SEED_TABLE_2 = {"with projection": (0.29, 0.06, -0.04), "COURIER": (0.46, 0.16, 
 
 @dataclass(frozen=True)
 class Claim:
-    """One comparison on a data set: the first arm is said to be the better one."""
+    """A claim of the paper: in each pair the first arm is better."""
 
     text: str
     pairs: dict[str, tuple[tuple[str, str], ...]]  # data set -> (better, worse)
@@ -53,7 +54,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Home:
-    """A data set's matrix with its stored records."""
+    """The matrix of a data set with its stored records."""
 
     workspace: Workspace
     matrix: Matrix
@@ -89,7 +90,7 @@ CLAIMS = (
         },
     ),
     Claim(
-        "COURIER's vectors are better than those it starts from, the mean taken out as it does",
+        "COURIER's vectors are better than its input vectors after centring",
         {
             "movielens": _by_mode("courier", "centred"),
             "taste": _by_mode("courier", "simclr-centred"),
@@ -108,7 +109,7 @@ CLAIMS = (
         for method in ("SimCLR", "SimSiam", "CLIP")
     ),
     Claim(
-        "A projection head hurts, under SimScore and Cluster ID above all",
+        "A projection head hurts, especially under SimScore and Cluster ID",
         dict.fromkeys(DATA, _by_mode("courier", "courier-projection")),
     ),
     Claim(
@@ -116,14 +117,14 @@ CLAIMS = (
         dict.fromkeys(DATA, _by_mode("courier", "courier-token")),
     ),
     Claim(
-        "Random masking is worse than each click once",
+        "Random masking is worse than using each click once",
         dict.fromkeys(DATA, _by_mode("courier", "courier-mask")),
     ),
 )
 
 
 def main() -> None:
-    """Compare and write."""
+    """Compare the arms and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--movielens", type=Path, required=True, help="workspace")
     parser.add_argument("--taste", type=Path, required=True, help="workspace")
@@ -133,40 +134,40 @@ def main() -> None:
         "taste": _home("taste", given.taste),
     }
     lines = [
-        "# COURIER's tables, beside what came out here",
+        "# COURIER's tables and ours",
         "",
         f"Made by `benchmarks/courier/page.py` on {date.today()}; do not edit. Versions, commands "
-        "and settings: [benchmarks/courier/](../benchmarks/courier/README.md). The whole tables, "
-        "with verdicts that hold for all comparisons together: "
+        "and settings: [benchmarks/courier/](../benchmarks/courier/README.md). The full tables, "
+        "with simultaneous verdicts: "
         "[courier-movielens.markdown](tables/courier-movielens.markdown), "
         "[courier-taste.markdown](tables/courier-taste.markdown). Numbers are percentage points. "
-        "The paper's are of a running system's log and of vectors of 48 GPUs: signs and orders can "
-        "be compared, sizes cannot.",
+        "The paper uses the log of a production system and vectors trained on 48 GPUs: signs and "
+        "orders are comparable, sizes are not.",
         "",
         "## Which claims hold",
         "",
-        "GAUC on test, the arm that is said to be better minus the other, with a 95 % interval for "
-        "other users and other seeds, each by itself: with so many comparisons one in twenty "
-        "leaves zero out by chance.",
+        "GAUC on test, the arm that the paper calls better minus the other. Intervals are "
+        "pointwise 95 % confidence intervals that account for user and seed variance: one in "
+        "twenty excludes zero by chance.",
         "",
-        "| claim of the paper | data | compared | GAUC, pp | AUC, pp | here |",
+        "| claim of the paper | data | comparison | GAUC, pp | AUC, pp | result |",
         "|---|---|---|---:|---:|---|",
         *(row for claim in CLAIMS for row in _rows(claim, homes)),
         "",
         "## Table 1",
         "",
-        "AUC against the baseline; the paper's V1 to V9 are versions of which it tells no more.",
+        "AUC against the baseline. The paper does not describe its versions V1 to V9 further.",
         "",
         "| | version | vector | sim_score | cluster_id |",
         "|---|---|---:|---:|---:|",
         *(_row("paper", name, values) for name, values in SEED_TABLE_1.items()),
         *(_row(name, row, values) for name in homes for row, values in _table(name, "auc")),
         "",
-        "## What of it is information in the images",
+        "## The part due to image content",
         "",
-        "GAUC, pp: each version minus its shuffled sibling, the same vectors dealt out to other "
-        "items (on MovieLens among films whose posters have the same source), with a 95 % "
-        "interval, each by itself; the deltas against the baseline stand in the whole tables.",
+        "GAUC, pp: each version minus its shuffled sibling, the same vectors permuted over items "
+        "(on MovieLens among films whose posters have the same source), with pointwise 95 % "
+        "confidence intervals. The full tables contain the deltas against the baseline.",
         "",
         "| | version | vector | sim_score | cluster_id |",
         "|---|---|---:|---:|---:|",
@@ -190,7 +191,7 @@ def main() -> None:
         ),
         "",
         *_collapsed(homes),
-        "The paper does not say by which mode its table 2 was made; it stands under Cluster ID, "
+        "The paper does not state the mode of its table 2. The values are shown under Cluster ID, "
         "the mode that it chose.",
     ]
     path = RESULTS / "courier.md"
@@ -206,16 +207,16 @@ def _home(name: str, folder: Path) -> Home:
 
 
 def _rows(claim: Claim, homes: dict[str, Home]) -> list[str]:
-    """A row for every comparison of a claim; the claim's text in the first."""
+    """Return one row per comparison of a claim; only the first contains the text."""
     rows, text = [], claim.text
     for name, pairs in claim.pairs.items():
         for better, worse in pairs:
             home = homes[name]
             ours, theirs = (matrix_arm(home.matrix, home.records, a) for a in (better, worse))
             found = [compare_arms(home.workspace, ours, theirs, metric) for metric in METRICS]
-            told = [_interval(one.inference) for one in found]
-            told.append(_verdict(found[0].inference))
-            rows.append(f"| {text} | {name} | {better} − {worse} | {' | '.join(told)} |")
+            intervals = [_interval(one.inference) for one in found]
+            verdict = _verdict(found[0].inference)
+            rows.append(markdown_row([text, name, f"{better} − {worse}", *intervals, verdict]))
             text = ""
     return rows
 
@@ -227,11 +228,11 @@ def _interval(found: Inference) -> str:
 def _verdict(found: Inference) -> str:
     if found.low > 0:
         return "holds"
-    return "the other way round" if found.high < 0 else "cannot be told"
+    return "reversed" if found.high < 0 else "no significant difference"
 
 
 def _table(name: str, metric: str) -> list[tuple[str, tuple[float | None, ...]]]:
-    """The deltas against the baseline, by version, in the order of `MODES`."""
+    """Return the deltas against the baseline by version, in the order of `MODES`."""
     table = json.loads((RESULTS / "tables" / f"courier-{name}.json").read_text(encoding="utf-8"))
     rows = [
         row
@@ -244,26 +245,26 @@ def _table(name: str, metric: str) -> list[tuple[str, tuple[float | None, ...]]]
 
 
 def _against_siblings(name: str) -> list[str]:
-    """The deltas against the shuffled sibling, with their intervals."""
+    """Return one row per version: deltas against the shuffled sibling with intervals."""
     text = (RESULTS / "tables" / f"courier-{name}.json").read_text(encoding="utf-8")
-    told: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for row in json.loads(text)["rows"]:
         if (row["metric"], row["slice"], row["comparison"]) == ("gauc", "", "shuffled"):
             interval = f"[{row['low_pp']:+.2f}, {row['high_pp']:+.2f}]"
-            told.setdefault(row["row"], {})[row["column"]] = f"{row['delta_pp']:+.2f} {interval}"
+            found.setdefault(row["row"], {})[row["column"]] = f"{row['delta_pp']:+.2f} {interval}"
     return [
-        f"| {name} | {version} | {' | '.join(by_mode[mode] for mode in MODES)} |"
-        for version, by_mode in told.items()
+        markdown_row([name, version, *(by_mode[mode] for mode in MODES)])
+        for version, by_mode in found.items()
     ]
 
 
 def _collapsed(homes: dict[str, Home]) -> list[str]:
-    """Which learned versions hold next to nothing, whatever else is said of them."""
+    """Return a paragraph that lists collapsed versions; empty if there are none."""
     found = []
     for name, home in homes.items():
         for version in home.matrix.file.versions:
-            told = embeddings.read_manifest(home.workspace, name, version).provenance
-            rank, cosine = told.get("effective_rank"), told.get("mean_cosine")
+            facts = embeddings.read_manifest(home.workspace, name, version).provenance
+            rank, cosine = facts.get("effective_rank"), facts.get("mean_cosine")
             if rank is None or cosine is None:
                 continue
             if rank < COLLAPSED_RANK or cosine > COLLAPSED_COSINE:
@@ -271,15 +272,16 @@ def _collapsed(homes: dict[str, Home]) -> list[str]:
     if not found:
         return []
     return [
-        "**Collapsed**, and compared all the same (effective rank, and mean cosine of two items): "
+        "**Collapsed** versions, which are compared nevertheless (effective rank, mean cosine): "
         f"{', '.join(found)}.",
         "",
     ]
 
 
 def _row(where: str, version: str, values: tuple[float | None, ...]) -> str:
-    told = ("–" if value is None else f"{value:+.2f}" for value in values)
-    return f"| {where} | {version} | {' | '.join(told)} |"
+    return markdown_row(
+        [where, version, *("–" if value is None else f"{value:+.2f}" for value in values)]
+    )
 
 
 if __name__ == "__main__":

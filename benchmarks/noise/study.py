@@ -1,9 +1,8 @@
-"""What makes the difference of two models less noisy, and how many seeds is it worth?
+"""Measure how much each method reduces the seed variance of a delta.
 
-`python benchmarks/noise/study.py HOME FILE VERSION SEEDS [HOME FILE VERSION SEEDS ...]` trains the
-baseline and every mode of each benchmark file with many seeds, measures by how much each way of
-lowering the noise shrinks the variance of a delta, and writes results/tables/noise.md. README.md
-says what is tried.
+`python -m benchmarks.noise.study HOME FILE VERSION SEEDS [HOME FILE VERSION SEEDS ...]` trains the
+baseline and every mode of each benchmark file with many seeds and writes results/tables/noise.md.
+README.md lists the methods.
 """
 
 from __future__ import annotations
@@ -14,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from train import AVERAGED, LAST, Trained, train
 
+from benchmarks.noise.train import AVERAGED, LAST, Trained, train
+from benchmarks.shared import add_studies, markdown_row, mean_and_error, studies, write_table
 from ctrbench.metrics import auc, gauc
 from ctrbench.seeding import stream
 from ctrbench.stats import Contrast, influences
@@ -25,46 +25,47 @@ from ctrbench.workspace import Workspace
 METRICS = ("gauc", "auc")
 ENSEMBLE = 5  # seeds whose predictions are averaged
 SPLITS = 40  # random pairs of disjoint ensembles
-MORE_BASELINES = 3  # times as many seeds of the baseline as of the arm
-FOLDER = Path(__file__).resolve().parents[2] / "results" / "tables"
+MORE_BASELINES = 3  # seeds of the baseline per seed of the arm
+WORDS = ("HOME", "FILE", "VERSION", "SEEDS")
+CAPTION = (
+    "Seed variance of a delta, as a multiple of the usual one: one seed each, random draws and "
+    "data order shared with the baseline, last weights. In brackets: the change of the mean delta, "
+    "pp. Worth: the number of usual seeds with the same variance. Made by "
+    "`benchmarks/noise/study.py`; do not edit."
+)
 
 Values = dict[str, np.ndarray]  # arm -> (S,) metric by seed
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to lower the noise of one arm's delta."""
+    """One method that reduces the seed variance of one arm's delta."""
 
     name: str
-    variance: float  # of the delta, of seeds; as a multiple of the usual one
-    shift: str = ""  # what it moves the mean delta by, pp; empty: nothing by construction
+    variance: float  # seed variance of the delta, as a multiple of the usual one
+    shift: str = ""  # change of the mean delta, pp; empty if zero by construction
 
 
 def main() -> None:
-    """Train, measure, write."""
+    """Train the arms, measure the variances, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("studies", nargs="+", help="HOME FILE VERSION SEEDS, as often as wanted")
+    add_studies(parser, *WORDS)
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
-    if len(given.studies) % 4:
-        parser.error("give HOME FILE VERSION SEEDS for every study")
-    told = [
-        "Variance over seeds of a delta, as a multiple of the usual: one seed each, draws and data "
-        "order shared with the baseline, the last weights. In brackets what it moves the mean "
-        "delta by, pp. Worth: so many of the usual seeds. Made by `benchmarks/noise/study.py`; do "
-        "not edit."
-    ]
-    for start in range(0, len(given.studies), 4):
-        home, file, version, seeds = given.studies[start : start + 4]
+    lines = [CAPTION]
+    for home, file, version, seeds in studies(parser, given.studies, *WORDS):
         trained = train(Workspace(Path(home)), Path(file), version, int(seeds), given.jobs)
-        told += ["", *report(f"{Path(file).stem}, {version}", trained)]
-    path = FOLDER / "noise.md"
-    path.write_text("\n".join(told) + "\n", encoding="utf-8")
-    print(f"wrote {path}")
+        lines += ["", *report(f"{Path(file).stem}, {version}", trained)]
+    write_table("noise.md", "\n".join(lines))
 
 
 def report(name: str, trained: Trained) -> list[str]:
-    """One table: a row for each way, a column for each mode and metric."""
+    """Return a table with one row per method and one column per mode and metric.
+
+    Args:
+        name: The title.
+        trained: The predictions of all seeds.
+    """
     found = {metric: _ways(trained, metric) for metric in METRICS}
     arms = [arm for arm in trained.p_click if arm != "baseline"]
     places = [(metric, arm) for metric in METRICS for arm in arms]
@@ -80,8 +81,8 @@ def report(name: str, trained: Trained) -> list[str]:
     for row in range(len(found["gauc"][arms[0]])):
         ways = [found[metric][arm][row] for metric, arm in places]
         mean = float(np.exp(np.mean(np.log([max(way.variance, 1e-6) for way in ways]))))
-        told = " | ".join(_shown(way) for way in ways)
-        lines.append(f"| {ways[0].name} | {told} | {mean:.2f} | {1 / mean:.1f} |")
+        places = [*map(_shown, ways), f"{mean:.2f}", f"{1 / mean:.1f}"]
+        lines.append(markdown_row([ways[0].name, *places]))
     for metric in METRICS:
         lines += ["", _split(trained, metric, arms), "", _levels(trained, metric)]
     return lines
@@ -123,7 +124,7 @@ def _ways(trained: Trained, metric: str) -> dict[str, list[Way]]:
 def _ensembles(
     trained: Trained, measure: Callable[[np.ndarray], float], arm: str, delta: np.ndarray
 ) -> tuple[float, float]:
-    """Variance of an ensemble's delta, from pairs of disjoint ones, and its shift in pp."""
+    """Return the variance of an ensemble's delta, from disjoint pairs, and its shift in pp."""
     ours, theirs = (trained.p_click[name][LAST] for name in (arm, "baseline"))
     squares, means = [], []
     for split in range(SPLITS):
@@ -138,9 +139,9 @@ def _ensembles(
 
 
 def _control_variate(arm: np.ndarray, base: np.ndarray) -> float:
-    """Variance of one seed's arm - b * baseline - (1 - b) * mean of more baselines, at the best b.
+    """Return the least variance over b of arm - b * baseline - (1 - b) * mean of more baselines.
 
-    The mean is over other seeds, MORE_BASELINES for each of the arm's.
+    The mean is over other seeds, MORE_BASELINES per seed of the arm.
     """
     (aa, ab), (_, bb) = np.cov(arm, base)
     slopes = np.linspace(0, 1, 101)
@@ -150,25 +151,27 @@ def _control_variate(arm: np.ndarray, base: np.ndarray) -> float:
 
 
 def _shift(moved: np.ndarray) -> str:
-    """Mean over seeds and its standard error, in pp."""
-    error = moved.std(ddof=1) / len(moved) ** 0.5
-    return f"{100 * moved.mean():+.2f} ± {100 * error:.2f}"
+    """Return the mean over seeds and its standard error, in pp."""
+    return mean_and_error(100 * moved)
 
 
 def _levels(trained: Trained, metric: str) -> str:
-    """What averaged weights do to the baseline itself."""
+    """Return the effect of averaged weights on the baseline, as a sentence."""
     measure, of_baseline = _measure(trained, metric), trained.p_click["baseline"]
     last = _by_seed(measure, of_baseline[LAST])
-    told = [
+    shifts = [
         f"{_shift(_by_seed(measure, of_baseline[share]) - last)} ({100 * share:g} %)"
         for share in AVERAGED
     ]
-    return f"Averaged weights move the baseline's {metric.upper()}, pp, by {', '.join(told)}."
+    return f"Averaged weights change the baseline's {metric.upper()}, pp, by {', '.join(shifts)}."
 
 
 def _split(trained: Trained, metric: str, arms: list[str]) -> str:
-    """How large the seeds' part is beside the users', which none of the ways can shrink."""
-    told = []
+    """Return the standard errors due to users and to seeds, as a sentence.
+
+    No method reduces the part of the users.
+    """
+    parts = []
     for arm in arms:
         ours, theirs = (
             [
@@ -184,12 +187,12 @@ def _split(trained: Trained, metric: str, arms: list[str]) -> str:
         users = user_variance(contrast) - interaction_variance(contrast) / len(pairs)
         base = np.mean([one.per_user for one in theirs], axis=0)
         kept = 1 - np.corrcoef(contrast.mean_influence, base)[0, 1] ** 2
-        told.append(
-            f"{arm} {100 * max(users, 0.0) ** 0.5:.2f} of users, {100 * delta.std(ddof=1):.2f} of "
-            f"one seed (the baseline's influence values explain {100 * (1 - kept):.0f} % of the "
-            "users' part)"
+        parts.append(
+            f"{arm} {100 * max(users, 0.0) ** 0.5:.2f} (users), {100 * delta.std(ddof=1):.2f} "
+            f"(one seed); the baseline's influence values explain {100 * (1 - kept):.0f} % of the "
+            "user variance"
         )
-    return f"Standard errors of a {metric.upper()} delta, pp: {'; '.join(told)}."
+    return f"Standard errors of a {metric.upper()} delta, pp: {'; '.join(parts)}."
 
 
 def _measure(trained: Trained, metric: str) -> Callable[[np.ndarray], float]:

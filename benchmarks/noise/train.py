@@ -1,4 +1,4 @@
-"""Train arms over many seeds and keep what they predict with the last and with averaged weights."""
+"""Train arms over many seeds and store predictions of the last and of averaged weights."""
 
 from __future__ import annotations
 
@@ -13,22 +13,30 @@ from ctrbench.matrix import read_matrix
 from ctrbench.schema import Cell
 from ctrbench.workspace import Workspace
 
-AVERAGED = (0.1, 0.25, 0.5)  # of the end of the epoch, in 2, 5 and 10 snapshots
-LAST = 0.0
+AVERAGED = (0.1, 0.25, 0.5)  # the last shares of the epoch: 2, 5 and 10 snapshots
+LAST = 0.0  # no average: the last weights
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What every seed of every arm predicts of the test period."""
+    """Predictions of every seed of every arm for the test period."""
 
     click: np.ndarray  # (N,)
     user_id: np.ndarray  # (N,)
-    group_id: np.ndarray  # (N,) impressions that GAUC compares with each other
-    p_click: dict[str, dict[float, np.ndarray]]  # arm -> share averaged -> (S, N)
+    group_id: np.ndarray  # (N,) evaluation groups of GAUC
+    p_click: dict[str, dict[float, np.ndarray]]  # arm -> averaged share -> (S, N)
 
 
 def train(workspace: Workspace, file: Path, version: str, seeds: int, jobs: int) -> Trained:
-    """The baseline and each mode of the file on one version; what is stored is not made again."""
+    """Train the baseline and each mode of the file on one version; stored predictions are reused.
+
+    Args:
+        workspace: The workspace of the data set.
+        file: The benchmark file.
+        version: The label of the version.
+        seeds: The number of seeds.
+        jobs: The number of cells to train at once.
+    """
     matrix = read_matrix(file, workspace)
     row = next(row for row in matrix.rows if row.label == version)
     places = {"baseline": (None, None)} | {c.label: (row, c) for c in matrix.columns}
@@ -55,7 +63,7 @@ def train(workspace: Workspace, file: Path, version: str, seeds: int, jobs: int)
 
 
 def _predictions(home: Path, cell: Cell, folder: Path) -> dict[str, np.ndarray]:
-    """By share averaged; trained as a cell of the matrix is, but for the averages."""
+    """Return predictions by averaged share; training equals that of a cell of the matrix."""
     kept = folder / f"{cell.hash}.npz"
     if not kept.exists():
         np.savez(kept.with_suffix(".part.npz"), **_train(Workspace(home), cell))
@@ -92,7 +100,7 @@ def _train(workspace: Workspace, cell: Cell) -> dict[str, np.ndarray]:
 
 
 class _Average:
-    """The running mean of a model's weights."""
+    """Running mean of a model's weights."""
 
     def __init__(self) -> None:
         self._count, self._sum = 0, {}

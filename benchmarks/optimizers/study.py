@@ -1,8 +1,8 @@
-"""Do optimisers that touch a batch's rows alone change the AUC, or a delta?
+"""Compare optimizers of embedding tables by AUC and by deltas.
 
-`python benchmarks/optimizers/study.py --seeds 10 HOME FILE [HOME FILE ...]` runs each benchmark
-file once for every way to train the embedding tables, in its own workspace, and writes
-results/tables/optimizers.md: the baseline's metrics, every delta, and by how much each differs from
+`python -m benchmarks.optimizers.study --seeds 10 HOME FILE [HOME FILE ...]` runs each
+benchmark file once per optimizer of the embedding tables, in its own workspace, and writes
+results/tables/optimizers.md: the baseline's metrics, every delta, and the difference of each from
 Adam's, paired by seed.
 """
 
@@ -18,77 +18,60 @@ import numpy as np
 from ruamel.yaml import YAML
 from scipy.stats import t as student
 
+from benchmarks.shared import add_studies, markdown_row, studies, trained, write_table
 from ctrbench.matrix import read_matrix
-from ctrbench.runner import missing_cells, run_cells, stored_records
-from ctrbench.schema import Cell, CellRecord
 from ctrbench.settings import TableOptimizer
 from ctrbench.workspace import Workspace
 
-FOLDER = Path(__file__).resolve().parents[2] / "results" / "tables"
+CAPTION = (
+    "Percentage points, mean over seeds. In parentheses: the difference from Adam, paired by seed, "
+    "with its 95 % confidence interval. Made by `benchmarks/optimizers/study.py`; do not edit."
+)
+WORDS = ("HOME", "FILE")
 METRICS = ("auc", "gauc")
 WAYS = [way for way in get_args(TableOptimizer) if way != "auto"]
-FACTORS = (
-    3.0,
-    10.0,
-    30.0,
-    100.0,
-)  # of Adam's learning rate, for Adagrad; the best on valid is taken
-CHOOSING = 1000  # the seed it is chosen on
+FACTORS = (3.0, 10.0, 30.0, 100.0)  # Adagrad's learning rate over Adam's; chosen on valid
+CHOOSING = 1000  # the seed of that choice
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Metrics of every arm of one file by way: (S,) each."""
+    """Metrics of every arm of one file, by optimizer."""
 
-    values: dict[str, dict[str, dict[str, np.ndarray]]]  # way -> arm -> metric
-    seconds: dict[str, float]  # way -> mean seconds of training a cell
-
-
-class Silent:
-    """An observer that only says what was done."""
-
-    def begin(self, what: str, cells: int, missing: int) -> None:
-        """How much there is to do."""
-        print(f"{what}: {missing} of {cells} cells to train", flush=True)
-
-    def progress(self, cell: Cell, share: float) -> None:
-        """Nothing to say."""
-
-    def finished(self, record: CellRecord) -> None:
-        """One line."""
-        print(record.cell.label, record.cell.seed, record.status, flush=True)
+    values: dict[str, dict[str, dict[str, np.ndarray]]]  # optimizer -> arm -> metric -> (S,)
+    seconds: dict[str, float]  # optimizer -> mean seconds of training per cell
 
 
 def main() -> None:
-    """Train, compare, write."""
+    """Train the files with every optimizer and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("studies", nargs="+", help="HOME FILE, as often as wanted")
+    add_studies(parser, *WORDS)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
-    if len(given.studies) % 2:
-        parser.error("give HOME FILE for every study")
-    told = [
-        "Percentage points, mean over seeds; in brackets how far from Adam's, with its 95 % "
-        "interval, paired by seed. Made by `benchmarks/optimizers/study.py`; do not edit."
-    ]
-    for home, file in zip(given.studies[::2], given.studies[1::2], strict=True):
-        trained = train(Workspace(Path(home)), Path(file), given.seeds, given.jobs)
-        told += ["", *report(Path(file).stem, given.seeds, trained)]
-    path = FOLDER / "optimizers.md"
-    path.write_text("\n".join(told) + "\n", encoding="utf-8")
-    print(f"wrote {path}")
+    lines = [CAPTION]
+    for home, file in studies(parser, given.studies, *WORDS):
+        found = train(Workspace(Path(home)), Path(file), given.seeds, given.jobs)
+        lines += ["", *report(Path(file).stem, given.seeds, found)]
+    write_table("optimizers.md", "\n".join(lines))
 
 
 def train(workspace: Workspace, file: Path, seeds: int, jobs: int) -> Trained:
-    """Every arm of the file in every way; what is stored is not trained again."""
+    """Train every arm of the file with every optimizer; stored cells are reused.
+
+    Args:
+        workspace: The workspace of the data set.
+        file: The benchmark file.
+        seeds: The number of seeds.
+        jobs: The number of cells to train at once.
+    """
     values: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     seconds: dict[str, float] = {}
     for way in WAYS:
         factor = _factor(workspace, file, jobs) if way == "rowwise_adagrad" else 1.0
         varied = _varied(file, workspace, way, factor, list(range(seeds)))
         cells = list(read_matrix(varied, workspace).cells())
-        records = _trained(workspace, cells, f"{file.stem}, {way}, factor {factor:g}", jobs)
+        records = trained(workspace, cells, f"{file.stem}, {way}, factor {factor:g}", jobs)
         values[way] = {}
         for cell in cells:
             name = f"{cell.version_label} / {cell.mode}"
@@ -99,31 +82,27 @@ def train(workspace: Workspace, file: Path, seeds: int, jobs: int) -> Trained:
     return Trained(values, seconds)
 
 
-def _trained(
-    workspace: Workspace, cells: list[Cell], what: str, jobs: int
-) -> dict[str, CellRecord]:
-    """The records of all cells, by hash."""
-    missing, observer = missing_cells(workspace, cells), Silent()
-    observer.begin(what, len(cells), len(missing))
-    run_cells(workspace, missing, (), jobs, observer)
-    return stored_records(workspace, cells)
-
-
 def _factor(workspace: Workspace, file: Path, jobs: int) -> float:
-    """Adagrad's learning rate, relative to Adam's, with which the baseline is best on valid."""
+    """Return Adagrad's learning rate, relative to Adam's, of the best baseline on valid."""
     found = {}
     for factor in FACTORS:
         varied = _varied(file, workspace, "rowwise_adagrad", factor, [CHOOSING])
         cell = read_matrix(varied, workspace).cell(None, None, CHOOSING)
-        (record,) = _trained(workspace, [cell], f"factor {factor:g}", jobs).values()
+        (record,) = trained(workspace, [cell], f"factor {factor:g}", jobs).values()
         auc = record.metrics["valid"].auc
         found[factor] = -1.0 if auc is None else auc
     return max(found, key=found.__getitem__)
 
 
-def report(name: str, seeds: int, trained: Trained) -> list[str]:
-    """A row for each arm and metric, a column for each way."""
-    ways = trained.values
+def report(name: str, seeds: int, found: Trained) -> list[str]:
+    """Return a table with one row per arm and metric and one column per optimizer.
+
+    Args:
+        name: The title.
+        seeds: The number of seeds.
+        found: The metrics.
+    """
+    ways = found.values
     baseline, *arms = ways["adam"]
     lines = [
         f"**{name}**, {seeds} seeds",
@@ -137,24 +116,25 @@ def report(name: str, seeds: int, trained: Trained) -> list[str]:
         for arm in arms:
             deltas = {way: of[arm][metric] - of[baseline][metric] for way, of in ways.items()}
             lines.append(_row(f"delta {metric.upper()} of {arm}", deltas))
-    told = " | ".join(f"{trained.seconds[way]:.1f}" for way in ways)
-    return [*lines, f"| seconds of training a cell | {told} |"]
+    seconds = [f"{found.seconds[way]:.1f}" for way in ways]
+    return [*lines, markdown_row(["seconds of training per cell", *seconds])]
 
 
 def _row(name: str, values: dict[str, np.ndarray]) -> str:
-    told = []
+    places = []
     for way, found in values.items():
         text = f"{100 * found.mean():.3f}"
         if way != "adam":
             apart = 100 * (found - values["adam"])
-            reach = student.ppf(0.975, len(apart) - 1) * apart.std(ddof=1) / np.sqrt(len(apart))
-            text += f" ({apart.mean():+.3f} ± {reach:.3f})"
-        told.append(text)
-    return f"| {name} | {' | '.join(told)} |"
+            error = apart.std(ddof=1) / np.sqrt(len(apart))
+            half_width = student.ppf(0.975, len(apart) - 1) * error
+            text += f" ({apart.mean():+.3f} ± {half_width:.3f})"
+        places.append(text)
+    return markdown_row([name, *places])
 
 
 def _varied(file: Path, workspace: Workspace, way: str, factor: float, seeds: list[int]) -> Path:
-    """The file with another optimiser of the tables and other seeds, in the workspace."""
+    """Write the file with another optimizer and other seeds into the workspace."""
     yaml = YAML()
     content = yaml.load(file.read_text(encoding="utf-8"))
     training = content.setdefault("training", {})

@@ -1,8 +1,8 @@
-"""When should the user state that a model sees be renewed, and which statistics should it see?
+"""Compare snapshots of the user state, and the user statistics that a model receives.
 
-`python benchmarks/snapshots/study.py --home DIR [--movielens FOLDER]` builds every log below by
-every snapshot, trains baselines (and `sim_score` where there are true vectors) and writes
-results/tables/snapshots.md. README.md beside it says what is measured.
+`python -m benchmarks.snapshots.study --home DIR [--movielens FOLDER]` imports every log with every
+snapshot, trains baselines (and `sim_score` where true vectors exist) and writes
+results/tables/snapshots.md. README.md describes the measures.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
+from benchmarks.shared import markdown_row, trained, write_table
 from ctrbench import embeddings, impressions
 from ctrbench.datasets.movielens import MovieLens
 from ctrbench.embeddings.readers import Source
@@ -24,12 +25,10 @@ from ctrbench.importing import Raw, build, database, make_table, parse_snapshot,
 from ctrbench.matrix import read_matrix
 from ctrbench.metrics import auc, gauc
 from ctrbench.runner.probes import with_noise
-from ctrbench.runner.run import missing_cells, run_cells
-from ctrbench.schema import Cell, CellRecord, Impressions
+from ctrbench.schema import Cell, Impressions
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
-TABLES = Path(__file__).resolve().parents[2] / "results" / "tables"
 SNAPSHOTS = ("impression", "session", "day", "period")
 STATISTICS = {
     "both": ("history_length", "click_rate"),
@@ -45,7 +44,7 @@ DAY_S = 24 * 3600
 
 
 def coin_flips(seed: int = 0) -> dict[str, np.ndarray]:
-    """3,000 users who click by their own rate, whatever they see; 100 impressions each."""
+    """Return a log of 3,000 users with 100 impressions each, whose clicks ignore the items."""
     rng = np.random.default_rng(seed)
     users, each, items = 3_000, 100, 500
     user = np.repeat(np.arange(1, users + 1), each)
@@ -61,10 +60,12 @@ def coin_flips(seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def visual_taste(seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """6,000 users who like what looks like their taste; items arrive all the time.
+    """Return a log of 6,000 users who prefer items similar to their taste.
+
+    New items arrive throughout the log.
 
     Returns:
-        The log, and (items, 16) true styles.
+        The log, and (items, 16) float, the true styles.
     """
     rng = np.random.default_rng(seed)
     users, each, items, width = 6_000, 100, 3_000, 16
@@ -75,7 +76,7 @@ def visual_taste(seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
     user = rng.permutation(np.repeat(np.arange(1, users + 1), each))
     session = rng.uniform(0, 28 * DAY_S, (users + 1, each // 5))
     time = session[user, rng.integers(0, each // 5, len(user))] + rng.uniform(0, 600, len(user))
-    born = np.searchsorted(birth, time)  # items below it are there
+    born = np.searchsorted(birth, time)  # items with a lower id exist
     popular = rng.random(len(user)) ** 2
     item = np.maximum(1, (born * (1 - popular)).astype(np.int64))
     lenient = rng.normal(0, 0.7, users + 1)
@@ -90,7 +91,12 @@ def visual_taste(seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
 
 
 def given_histories(log: dict[str, np.ndarray], longest: int = 20) -> dict[str, object]:
-    """The same log with each user's clicks up to the moment handed over as a column."""
+    """Return the same log with a column of each user's earlier clicks.
+
+    Args:
+        log: The log.
+        longest: The maximum length of a history.
+    """
     order = np.lexsort((log["item_id"], log["timestamp"]))
     seen: dict[int, list[int]] = {}
     history = []
@@ -105,7 +111,15 @@ def given_histories(log: dict[str, np.ndarray], longest: int = 20) -> dict[str, 
 def add(
     workspace: Workspace, name: str, log: dict, snapshot: str, styles: np.ndarray | None
 ) -> None:
-    """Import a log by a snapshot under a name, with its true styles as a version."""
+    """Import a log, with its true styles as an embedding version.
+
+    Args:
+        workspace: The workspace.
+        name: The name of the data set; an existing one is not imported again.
+        log: The columns by name.
+        snapshot: The snapshot of the user state.
+        styles: (items, D) float, the true styles; None for no version.
+    """
     if name in impressions.names(workspace):
         return
     text = {"user_id": pa.array(log["user_id"].astype(str))}
@@ -125,7 +139,15 @@ def add(
 
 
 def add_movielens(workspace: Workspace, name: str, source: Path, split: str, snapshot: str) -> None:
-    """Import MovieLens by a snapshot."""
+    """Import MovieLens.
+
+    Args:
+        workspace: The workspace.
+        name: The name of the data set; an existing one is not imported again.
+        source: The folder of the release.
+        split: The split, such as `time:20/50/10/20`.
+        snapshot: The snapshot of the user state.
+    """
     if name in impressions.names(workspace):
         return
     with database(workspace) as connection:
@@ -133,26 +155,24 @@ def add_movielens(workspace: Workspace, name: str, source: Path, split: str, sna
         build(workspace, name, replace(raw, snapshot=parse_snapshot(snapshot)))
 
 
-class Silent:
-    """Says nothing but failures."""
+def trained_cells(
+    workspace: Workspace, name: str, statistics: str, jobs: int, oracle: bool
+) -> list[list[Cell]]:
+    """Train the baseline, and `sim_score` on true and on shuffled vectors.
 
-    def begin(self, what: str, cells: int, missing: int) -> None:
-        """Nothing to say."""
+    Args:
+        workspace: The workspace.
+        name: The data set.
+        statistics: A key of `STATISTICS`.
+        jobs: The number of cells to train at once.
+        oracle: Whether `sim_score` is trained where true vectors exist.
 
-    def progress(self, cell: Cell, share: float) -> None:
-        """Nothing to say."""
-
-    def finished(self, record: CellRecord) -> None:
-        """Failures alone."""
-        if record.status == "failed":
-            raise SystemExit(record.reason)
-
-
-def trained(workspace: Workspace, name: str, statistics: str, jobs: int, oracle: bool) -> list:
-    """The baseline's cells by seed, and `sim_score`'s on true and on shuffled vectors."""
+    Returns:
+        The cells of each arm by seed, the baseline first.
+    """
     file = workspace.home / "study.yaml"
     versions = embeddings.names(workspace, name)
-    told = {
+    content = {
         "dataset": name,
         "versions": versions or ["none"],
         "modes": {"sim_score": {"learning_rate_factor": 3.0}},
@@ -164,20 +184,25 @@ def trained(workspace: Workspace, name: str, statistics: str, jobs: int, oracle:
     }
     if not versions:
         add_blank(workspace, name)
-        told["versions"] = ["blank"]
-    file.write_text(yaml.safe_dump(told), encoding="utf-8")
+        content["versions"] = ["blank"]
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
     matrix = read_matrix(file, workspace)
     arms = [(None, None)]
     if oracle and versions:
         arms += [(row, matrix.columns[0]) for row in matrix.rows]
     cells = [[matrix.cell(row, column, seed) for seed in SEEDS] for row, column in arms]
     flat = [cell for arm in cells for cell in arm]
-    run_cells(workspace, missing_cells(workspace, flat, True), (), jobs, Silent(), True)
+    trained(workspace, flat, f"{name}, {statistics}", jobs)
     return cells
 
 
 def add_blank(workspace: Workspace, name: str) -> None:
-    """A version is asked for by the format; only the baseline is trained."""
+    """Add a version of random vectors, which the file requires but no trained cell uses.
+
+    Args:
+        workspace: The workspace.
+        name: The data set.
+    """
     if "blank" in embeddings.names(workspace, name):
         return
     ids = impressions.raw_item_ids(workspace, name)
@@ -189,7 +214,13 @@ def add_blank(workspace: Workspace, name: str) -> None:
 
 
 def measures(workspace: Workspace, cells: list[list[Cell]], log: Impressions) -> dict[str, float]:
-    """Means over seeds, in per cent or percentage points."""
+    """Return means over seeds, in per cent or percentage points.
+
+    Args:
+        workspace: The workspace.
+        cells: The cells of each arm by seed, the baseline first.
+        log: The opened data set.
+    """
     store, rows = Store(workspace), log.rows("test")
     click, group = np.asarray(log.click[rows]), np.asarray(log.group_id[rows])
     unseen = np.bincount(log.item_id[log.rows("train")], minlength=log.item_rows) == 0
@@ -223,12 +254,14 @@ def measures(workspace: Workspace, cells: list[list[Cell]], log: Impressions) ->
 
 
 def main() -> None:
-    """Build, train, measure, write."""
+    """Import the logs, train the cells, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True, help="folder for data and cells")
     parser.add_argument("--movielens", type=Path, help="a release in its official format")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--only", nargs="+", default=list(LOGS), choices=LOGS, help="these logs")
+    parser.add_argument(
+        "--only", nargs="+", default=list(LOGS), choices=LOGS, help="the logs to use"
+    )
     given = parser.parse_args()
     workspace, found = Workspace(given.home), []
     workspace.home.mkdir(parents=True, exist_ok=True)
@@ -236,16 +269,22 @@ def main() -> None:
         data = f"{name}-{snapshot}"
         for statistics in STATISTICS:
             oracle = statistics in ("both", "none")
-            cells = trained(workspace, data, statistics, given.jobs, oracle)
+            cells = trained_cells(workspace, data, statistics, given.jobs, oracle)
             log = impressions.open_impressions(workspace, data)
             row = {"log": name, "snapshot": snapshot, "statistics": statistics}
             found.append(row | measures(workspace, cells, log))
             print(json.dumps(found[-1]), flush=True)
-    (TABLES / "snapshots.md").write_text("\n".join(table(found)) + "\n", encoding="utf-8")
+    write_table("snapshots.md", "\n".join(table(found)))
 
 
 def logs(workspace: Workspace, movielens: Path | None, only: list[str]) -> Iterable[tuple]:
-    """Import each log by each snapshot; yields their names."""
+    """Import each log with each snapshot and yield their names.
+
+    Args:
+        workspace: The workspace.
+        movielens: The folder of the release; None skips it.
+        only: The logs to import.
+    """
     coins, (taste, styles) = coin_flips(), visual_taste()
     makers: dict[str, Callable[[str, str], None]] = {
         "coins": lambda data, snapshot: add(workspace, data, coins, snapshot, None),
@@ -273,7 +312,7 @@ COLUMNS = ("auc", "gauc", "gauc_unseen", "noise", "noise_unseen", "oracle", "shu
 
 
 def table(found: list[dict]) -> list[str]:
-    """A row per log, snapshot and choice of statistics."""
+    """Return a table with one row per log, snapshot and choice of statistics."""
     lines = [
         f"Means over {len(SEEDS)} seeds; AUC and GAUC of the baseline in per cent, everything else "
         f"in percentage points of GAUC. Noise: what Gaussian noise of standard deviation {NOISE:g} "
@@ -290,8 +329,7 @@ def table(found: list[dict]) -> list[str]:
             f"{row[name]:{'.2f' if 'auc' in name else '+.2f'}}" if name in row else "–"
             for name in COLUMNS
         ]
-        told = row["log"], row["snapshot"], row["statistics"], *places
-        lines.append(f"| {' | '.join(told)} |")
+        lines.append(markdown_row([row["log"], row["snapshot"], row["statistics"], *places]))
     return lines
 
 

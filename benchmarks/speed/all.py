@@ -1,8 +1,8 @@
-"""Every measurement of this folder, one after the other.
+"""Run every measurement of this folder in sequence.
 
-`python benchmarks/speed/all.py --root DIR` takes most of a day on two cores, wants them quiet, and
-writes every table below results/tables/ anew or adds its rows; DIR holds logs, worlds and the
-peers' environments. A measurement that fails is told at the end, and the others go on.
+`python -m benchmarks.speed.all --root DIR` takes most of a day on two cores, which should be idle.
+It writes the tables below results/tables/ or adds rows to them. DIR contains logs, worlds and the
+peers' environments. If a measurement fails, the others still run; failures are listed at the end.
 """
 
 from __future__ import annotations
@@ -12,35 +12,37 @@ import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-MEASUREMENTS = (  # {root}: a folder below DIR that commands may share
-    "training.py --root {root}",
-    "matrix.py --root {root}",
-    "parity.py --root {root} --dataset work_1000000 --seeds 20",
-    "scaling.py",
-    "memory.py --home {root}/memory",
-    "memory.py --home {root}/memory-given --histories given --impressions 3000000",
-    "memory.py --home {root}/memory-large --impressions 100000000 --arms none",
-    "codebooks.py --home {root}/codebooks",
-    "pretraining.py --home {root}/pretraining",
-    "encoders.py",
-    "metrics.py",
-    "inference.py",
-    "data_synth.py --home {root}/world",
+MEASUREMENTS = (  # {root}: DIR
+    "training --root {root}",
+    "matrix --root {root}",
+    "parity --root {root} --dataset work_1000000 --seeds 20",
+    "scaling",
+    "memory --home {root}/memory",
+    "memory --home {root}/memory-given --histories given --impressions 3000000",
+    "memory --home {root}/memory-large --impressions 100000000 --arms none",
+    "codebooks --home {root}/codebooks",
+    "pretraining --home {root}/pretraining",
+    "encoders",
+    "metrics",
+    "inference",
+    "data_synth --home {root}/world",
 )
 
 
 def main() -> None:
-    """Run them."""
+    """Run the measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="folder of everything")
+    parser.add_argument(
+        "--root", type=Path, required=True, help="folder of logs, worlds and environments"
+    )
     root = parser.parse_args().root.resolve()
     root.mkdir(parents=True, exist_ok=True)
     failed = []
     for measurement in MEASUREMENTS:
         name, *words = measurement.split()
         print(f"== {measurement}", flush=True)
-        command = [sys.executable, str(HERE / name), *(word.format(root=root) for word in words)]
+        command = [sys.executable, "-m", f"benchmarks.speed.{name}"]
+        command += [word.format(root=root) for word in words]
         if subprocess.run(command, check=False).returncode:
             failed.append(measurement)
     if failed:

@@ -1,8 +1,8 @@
-"""A large codebook: a million vectors into ten thousand codes, time, memory and inertia.
+"""Time and memory of a large codebook: a million vectors, ten thousand codes.
 
-`python benchmarks/speed/codebooks.py --home DIR` draws the vectors into a file there (clusters of
-uneven size and spread, so that there is something to find), fits every method on its memory map in
-a process of its own, gives each vector its code, and writes results/tables/speed_codebooks.md.
+`python -m benchmarks.speed.codebooks --home DIR` writes vectors from clusters of uneven size and
+spread into a file below DIR, fits every method on its memory map in a separate process, assigns
+each vector its code, and writes results/tables/speed_codebooks.md.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import time
 from pathlib import Path
 
 import numpy as np
-from watching import load, machine, watched
 
+from benchmarks.shared import write_table
+from benchmarks.speed.watching import load, machine, watched
 from ctrbench.clustering import Method, fit_by, nearest_code
 
-TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_codebooks.md"
 METHODS: tuple[Method, ...] = ("hierarchical", "single_pass")
 CLUSTERS, BLOCK = 3_000, 50_000
 
 
 def main() -> None:
-    """Draw, fit, write; with --fit the part that runs by itself."""
+    """Draw the vectors, fit every method, and write the table; --fit runs one method."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True, help="folder for the vectors")
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -43,22 +43,23 @@ def main() -> None:
         _draw(path, given.rows, given.width)
     rows = ""
     for method in given.methods.split(","):
-        seen = watched([sys.executable, __file__, *sys.argv[1:], "--fit", method])
-        told = json.loads(seen.printed.splitlines()[-1])
+        command = [sys.executable, "-m", "benchmarks.speed.codebooks", *sys.argv[1:]]
+        seen = watched([*command, "--fit", method])
+        fitted = json.loads(seen.printed.splitlines()[-1])
         rows += (
-            f"| {method} | {told['fit_s']:.0f} | {told['code_s']:.0f} | {seen.seconds:.0f} | "
+            f"| {method} | {fitted['fit_s']:.0f} | {fitted['code_s']:.0f} | {seen.seconds:.0f} | "
             f"{seen.anonymous_kb / 2**20:.2f} | {seen.resident_kb / 2**20:.2f} | "
-            f"{told['inertia']:.4f} |\n"
+            f"{fitted['inertia']:.4f} |\n"
         )
         print(rows, flush=True)
-    TABLE.write_text(
+    write_table(
+        "speed_codebooks.md",
         f"{given.rows:,} vectors of width {given.width} from a memory map into {given.codes:,} "
         f"codes. Inertia: mean squared distance to the own centre, of unit vectors. {machine()}, "
         f"load before {before}. Made by `benchmarks/speed/codebooks.py`; do not edit.\n\n"
         "| method | fitting, s | giving codes, s | the whole process, s | anonymous memory, GiB | "
         "resident, memory map included, GiB | inertia |\n|---|---:|---:|---:|---:|---:|---:|\n"
         + rows,
-        encoding="utf-8",
     )
 
 

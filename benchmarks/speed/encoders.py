@@ -1,9 +1,8 @@
-"""Images a second through the encoders, forward and backward.
+"""Images per second of the encoders, forward and backward.
 
-`python benchmarks/speed/encoders.py` times a step of every encoder on random pixels and writes
-results/tables/speed_encoders.md: images/s, the floating point operations of an image by torch's own
-counter, and what is reached of them. Decoding and random views are left out: they are timed apart,
-on random pictures.
+`python -m benchmarks.speed.encoders` times a step of every encoder on random pixels and writes
+results/tables/speed_encoders.md: images/s, floating point operations per image by torch's counter,
+and operations per second. Decoding and random views are timed separately, on random pictures.
 """
 
 from __future__ import annotations
@@ -11,29 +10,28 @@ from __future__ import annotations
 import argparse
 import io
 import time
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
-from watching import load, machine
 
+from benchmarks.shared import write_table
+from benchmarks.speed.watching import load, machine
 from ctrbench import plugins
 from ctrbench.pretraining import encoders
 from ctrbench.pretraining.pictures import Pictures
 from ctrbench.pretraining.sources import Pixels
 
-TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_encoders.md"
 WIDTH = 256
-BATCHES = {"small": 256, "swin_t": 8}  # images of a step; 64 for any other
+BATCHES = {"small": 256, "swin_t": 8}  # images per step; 64 for all others
 REPEATS = 7
-VIEWS = 256  # pictures that are decoded and cropped at random
+VIEWS = 256  # pictures to decode and to crop at random
 
 
 def main() -> None:
-    """Time, write."""
+    """Time every encoder and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
@@ -41,7 +39,8 @@ def main() -> None:
     before = load()
     rows = [_row(name) for name in plugins.names("ctrbench.pretraining.encoders")]
     decoded, viewed = _pictures()
-    TABLE.write_text(
+    write_table(
+        "speed_encoders.md",
         f"A step forward and backward on random pixels, {given.threads} threads of torch, median "
         f"of {REPEATS}. {machine()}, torch {torch.__version__}, load before {before}. Made by "
         "`benchmarks/speed/encoders.py`; do not edit.\n\n"
@@ -49,10 +48,8 @@ def main() -> None:
         "images/s | GFLOP/s |\n|---|---:|---:|---:|---:|---:|---:|---:|\n"
         + "\n".join(rows)
         + f"\n\nAside: {decoded:,.0f} pictures of 64 pixels a second are read and decoded, "
-        f"{viewed:,.0f} of them are seen in a random view.\n",
-        encoding="utf-8",
+        f"{viewed:,.0f} of them are seen in a random view.",
     )
-    print(TABLE.read_text(encoding="utf-8"))
 
 
 def _row(name: str) -> str:
@@ -66,7 +63,7 @@ def _row(name: str) -> str:
         start = time.perf_counter()
         network(pixels).square().mean().backward()
         seconds.append(time.perf_counter() - start)
-    step_s = median(seconds[1:])  # the first one is slow
+    step_s = median(seconds[1:])  # the first step is slow
     forward, both = _operations(network, pixels[:1])
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return (
@@ -76,7 +73,7 @@ def _row(name: str) -> str:
 
 
 def _operations(network: torch.nn.Module, pixels: torch.Tensor) -> tuple[int, int]:
-    """Of one image: forward, and forward and backward."""
+    """Return the operations per image: forward, and forward and backward."""
     with FlopCounterMode(display=False) as forward, torch.no_grad():
         network(pixels)
     with FlopCounterMode(display=False) as both:
@@ -85,9 +82,9 @@ def _operations(network: torch.nn.Module, pixels: torch.Tensor) -> tuple[int, in
 
 
 def _pictures() -> tuple[float, float]:
-    """Pictures a second: decoded; and decoded and seen in a random view."""
+    """Return pictures per second: decoded, and decoded and cropped at random."""
     rng = np.random.default_rng(0)
-    files = [b""]  # item 0 is nobody
+    files = [b""]  # item 0 is unknown
     for _ in range(VIEWS):
         small = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
         file = io.BytesIO()

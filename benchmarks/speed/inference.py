@@ -1,10 +1,10 @@
-"""How fast a matrix is judged: from predictions to intervals and verdicts.
+"""Time of the inference for a matrix, from predictions to intervals.
 
-`python benchmarks/speed/inference.py` draws a log of 1 M test impressions of 50,000 users and
-100,000 items and what a baseline and 50 cells predict of it with 5 seeds each. It times, on two
-processes of one thread, all metrics and influence values of every prediction (item sums included),
-their way through a file, and the inference of every metric over the whole family; AUC and GAUC are
-judged with item variance, as tables are. It adds a row to results/tables/speed_inference.md.
+`python -m benchmarks.speed.inference` simulates a log of 1 M test impressions of 50,000 users and
+100,000 items, with predictions of a baseline and 50 cells with 5 seeds each. On two processes of
+one thread it times all metrics and influence values (including sums by item), writing and reading
+them, and the inference of every metric over the whole family. AUC and GAUC include item variance,
+as in tables. The script adds a row to results/tables/speed_inference.md.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
-from watching import load
 
+from benchmarks.shared import add_row
+from benchmarks.speed.watching import load
 from ctrbench.metrics import find, influences, judged, with_influence
 from ctrbench.seeding import stream
 from ctrbench.stats import Measured, infer, pair
 
-TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_inference.md"
 HEAD = (
     "| impressions | users | items | cells | seeds | processes | influence values, s | "
     "inference, s | peak memory of a process, GB | load before |\n"
@@ -33,7 +33,7 @@ HEAD = (
 
 
 def main() -> None:
-    """Draw, time, write the row."""
+    """Simulate the log, time the inference, and add the row."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--impressions", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=50_000)
@@ -51,9 +51,9 @@ def main() -> None:
             values = dict(zip(places, pool.map(_influences, places), strict=True))
         measured = time.monotonic() - start
         start = time.monotonic()
-        told = _judge(values, Path(folder), given.cells, given.seeds)
+        significant = _judge(values, Path(folder), given.cells, given.seeds)
         judged = time.monotonic() - start
-    print(f"GAUC: {told} of {given.cells} cells told from the baseline; half of them are better.")
+    print(f"GAUC: {significant} of {given.cells} cells differ significantly; half are better.")
     peak = max(
         resource.getrusage(who).ru_maxrss
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
@@ -61,27 +61,25 @@ def main() -> None:
     row = (
         f"| {given.impressions:,} | {given.users:,} | {given.items:,} | {given.cells} "
         f"| {given.seeds} | {given.jobs} | {measured:.0f} | {judged:.0f} "
-        f"| {peak / 1e6:.2f} | {before} |\n"
+        f"| {peak / 1e6:.2f} | {before} |"
     )
-    there = TABLE.read_text(encoding="utf-8") if TABLE.exists() else HEAD
-    TABLE.write_text(there + row, encoding="utf-8")
-    print(row)
+    add_row("speed_inference.md", HEAD, row)
 
 
 def _log(impressions: int, users: int, items: int, folder: Path) -> None:
-    """The log, once a process; drawing it and the predictions is timed as well."""
+    """Simulate the log once per process; the measured time includes the simulation."""
     global _state
     threadpool_limits(1)
     rng = stream(0, "speed")
     user = np.sort(rng.integers(0, users, impressions))
-    item = (items * rng.power(0.3, impressions)).astype(np.int64)  # a few are shown most
+    item = (items * rng.power(0.3, impressions)).astype(np.int64)  # a few items dominate
     logit = rng.standard_normal(impressions, np.float32) - 3
     click = rng.random(impressions, np.float32) < 1 / (1 + np.exp(-logit))
     _state = user, item, click, logit, folder
 
 
 def _influences(place: tuple[int, int]) -> dict[str, float]:
-    """Metrics of one set of predictions; their influence values go into a file, as the store's."""
+    """Return metrics of one set of predictions and write their influence values to a file."""
     user, item, click, logit, folder = _state
     cell, seed = place
     noise = stream(seed, "speed", str(cell)).standard_normal(len(logit), np.float32)
@@ -100,8 +98,8 @@ def _influences(place: tuple[int, int]) -> dict[str, float]:
 def _judge(
     values: dict[tuple[int, int], dict[str, float]], folder: Path, cells: int, seeds: int
 ) -> int:
-    """How many GAUC intervals of the family leave zero out; every metric is judged."""
-    told = 0
+    """Judge every metric and return the number of GAUC intervals that exclude zero."""
+    significant = 0
     for metric in (one.name for one in with_influence()):
         arms = []
         for cell in range(cells + 1):
@@ -117,8 +115,8 @@ def _judge(
         contrasts = [pair(arm, arms[0], f"mode {n % 3}") for n, arm in enumerate(arms[1:])]
         found = infer([contrast for contrast in contrasts if contrast is not None])
         if metric == "gauc":
-            told = sum(not one.low <= 0 <= one.high for one in found)
-    return told
+            significant = sum(not one.low <= 0 <= one.high for one in found)
+    return significant
 
 
 if __name__ == "__main__":

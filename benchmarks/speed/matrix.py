@@ -1,9 +1,9 @@
-"""A whole matrix against the same trainings through FuxiCTR's own pipeline.
+"""Time of a whole matrix, compared with the same trainings in FuxiCTR's pipeline.
 
-`python benchmarks/speed/matrix.py --root DIR` times `ctrbench run` on a baseline and three versions
-in three modes, five seeds each (50 cells: preparation, training, metrics, statistics, table), and
-then as many trainings with FuxiCTR, two processes at a time, each version prepared once. FuxiCTR
-has no similarity scores; its baseline, which is faster, stands in for them. It writes
+`python -m benchmarks.speed.matrix --root DIR` times `ctrbench run` on a baseline and three versions
+in three modes, five seeds each (50 cells: preparation, training, metrics, statistics, table). It
+then times as many trainings with FuxiCTR, two processes at a time; each version is prepared once.
+FuxiCTR has no similarity scores; its baseline, which is faster, replaces them. The script writes
 results/tables/speed_matrix.md.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -21,15 +20,14 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from training import AT_ONCE, run_peer
-from watching import load, machine
-from work import PERIODS, Work, import_log
 
+from benchmarks.shared import ctrbench, markdown_row, write_table
+from benchmarks.speed.training import AT_ONCE, run_peer
+from benchmarks.speed.watching import load, machine
+from benchmarks.speed.work import PERIODS, Work, import_log
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
-HERE = Path(__file__).resolve().parent
-TABLE = HERE.parents[1] / "results" / "tables" / "speed_matrix.md"
 VERSIONS, SEEDS = 3, 5
 STAND_IN = {"vector": "vector", "sim_score": "none", "cluster_id": "cluster_id"}
 FILE = """\
@@ -46,9 +44,9 @@ repeat_baseline: false
 
 
 def main() -> None:
-    """Prepare, time both, write."""
+    """Prepare the data, time both libraries, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="folder of everything")
+    parser.add_argument("--root", type=Path, required=True, help="folder of logs and environments")
     parser.add_argument("--impressions", type=int, default=Work.impressions)
     given = parser.parse_args()
     root, name, before = given.root.resolve(), f"matrix_{given.impressions}", load()
@@ -59,10 +57,11 @@ def main() -> None:
             _add_version(root, name, version)
     ours_s = _ours(root, name)
     print(f"ctrbench: {ours_s:.0f} s", flush=True)
-    theirs_s, told = _theirs(root, name)
+    theirs_s, measured = _theirs(root, name)
     cells = SEEDS * (1 + VERSIONS * len(STAND_IN))
-    prepared_s = sum(one["prepare_s"] for one in told)
-    TABLE.write_text(
+    prepared_s = sum(one["prepare_s"] for one in measured)
+    write_table(
+        "speed_matrix.md",
         f"{cells} cells of {given.impressions:,} training impressions, {AT_ONCE} processes of one "
         f"thread. Preparing: summed over processes. {date.today()}, {machine()}, load before "
         f"{before}. Made by `benchmarks/speed/matrix.py`; do not edit.\n\n"
@@ -70,26 +69,24 @@ def main() -> None:
         f"| ctrbench run, to the printed table | {ours_s:,.0f} | | |\n"
         f"| FuxiCTR, to stored predictions | {theirs_s:,.0f} | {prepared_s:,.0f} | "
         f"{theirs_s / ours_s:.1f} |\n\nAUC on test, mean over seeds and versions:\n\n"
-        f"| image information | ctrbench | FuxiCTR |\n|---|---:|---:|\n{_aucs(root, name, told)}",
-        encoding="utf-8",
+        "| image information | ctrbench | FuxiCTR |\n|---|---:|---:|\n"
+        f"{_aucs(root, name, measured)}",
     )
-    print(TABLE.read_text(encoding="utf-8"))
 
 
 def _ours(root: Path, name: str) -> float:
-    """From nothing but the imported data to the table."""
+    """Return the seconds from the imported data to the table."""
     for made in (root / "results" / name, root / "cache" / "prepared" / name):
         shutil.rmtree(made, ignore_errors=True)
     file = root / f"{name}.yaml"
     file.write_text(FILE.format(name=name), encoding="utf-8")
-    command = [sys.executable, "-m", "ctrbench", "--home", str(root), "run", str(file)]
     start = time.monotonic()
-    subprocess.run(command, check=True)
+    subprocess.run(ctrbench(root, "run", file), check=True)
     return time.monotonic() - start
 
 
 def _theirs(root: Path, name: str) -> tuple[float, list[dict[str, Any]]]:
-    """Seconds of all, and what each cell told; a version's files are prepared by its first cell."""
+    """Return total seconds and the output of each cell; first cells prepare a version's files."""
     work = root / "peers" / name
     shutil.rmtree(work, ignore_errors=True)
     start = time.monotonic()
@@ -105,17 +102,17 @@ def _theirs(root: Path, name: str) -> tuple[float, list[dict[str, Any]]]:
     def train(cell: tuple[int, str, int]) -> dict[str, Any]:
         version, arm, seed = cell
         log = root / (f"{name}.log" if version == 1 else f"{name}.v{version}.log")
-        told = run_peer("fuxictr", arm, root, log, work / f"v{version}", seed)
-        return told if cell in first.values() else told | {"prepare_s": 0.0}
+        output = run_peer("fuxictr", arm, root, log, work / f"v{version}", seed)
+        return output if cell in first.values() else output | {"prepare_s": 0.0}
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:  # those that prepare first, so that none waits
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # preparing cells first, so that none waits
         ordered = [*first.values(), *(cell for cell in cells if cell not in first.values())]
-        told = list(pool.map(train, ordered))
-    return time.monotonic() - start, told
+        outputs = list(pool.map(train, ordered))
+    return time.monotonic() - start, outputs
 
 
-def _aucs(root: Path, name: str, told: list[dict[str, Any]]) -> str:
-    """A row for every arm that both have."""
+def _aucs(root: Path, name: str, outputs: list[dict[str, Any]]) -> str:
+    """Return one row per arm that both libraries have."""
     ours = [
         (one.cell.mode, one.metrics["test"].auc)
         for one in Store(Workspace(root)).records(name)
@@ -124,13 +121,13 @@ def _aucs(root: Path, name: str, told: list[dict[str, Any]]) -> str:
     rows = ""
     for arm in ("none", "vector", "cluster_id"):
         mean = fmean(auc for mode, auc in ours if mode == arm and auc is not None)
-        theirs = fmean(one["auc"] for one in told if one["arm"] == arm)
-        rows += f"| {arm} | {mean:.4f} | {theirs:.4f} |\n"
+        theirs = fmean(one["auc"] for one in outputs if one["arm"] == arm)
+        rows += markdown_row([arm, f"{mean:.4f}", f"{theirs:.4f}"]) + "\n"
     return rows
 
 
 def _add_version(root: Path, name: str, version: int) -> None:
-    """The vectors under noise: for ctrbench a version, for FuxiCTR a log with other vectors."""
+    """Add noisy vectors: a version for ctrbench, a log with other vectors for FuxiCTR."""
     log, other = root / f"{name}.log", root / f"{name}.v{version}.log"
     other.mkdir()
     for file in (*(f"{period}.parquet" for period in PERIODS), "items.parquet"):
@@ -139,9 +136,8 @@ def _add_version(root: Path, name: str, version: int) -> None:
         key, value = arrays["key"], arrays["value"]
     noise = np.random.default_rng(version).normal(0, version, value.shape)
     np.savez(other / "vectors.npz", key=key, value=(value + noise).astype(np.float32))
-    command = [sys.executable, "-m", "ctrbench", "--home", str(root), "embeddings", "add"]
-    given = ["--dataset", name, "--vectors", str(other / "vectors.npz")]
-    subprocess.run([*command, f"v{version}", *given], check=True)
+    given = ["--dataset", name, "--vectors", other / "vectors.npz"]
+    subprocess.run(ctrbench(root, "embeddings", "add", f"v{version}", *given), check=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""How much memory a cell takes on a log of millions, seen from outside.
+"""Memory of a cell on a log of millions of impressions, measured from outside.
 
-`python benchmarks/speed/memory.py --home DIR` makes a world `taste` of 10 million impressions there
-(`--impressions 100000000` the large one; `--histories given` a log that brings a history with every
-impression), trains a baseline and a cell with similarities, and adds a row for each to
-results/tables/speed_memory.md.
+`python -m benchmarks.speed.memory --home DIR` makes a world `taste` of 10 million impressions below
+DIR (`--impressions 100000000` for the large one, `--histories given` for a log that contains a
+history with every impression). It trains a baseline and a cell with similarities and adds a row for
+each to results/tables/speed_memory.md.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from watching import load, machine, watched
-from work import Work, import_log
+from benchmarks.shared import add_row, data_synth, markdown_row
+from benchmarks.speed.watching import load, machine, watched
+from benchmarks.speed.work import Work, import_log
 
-HERE = Path(__file__).resolve().parent
-TABLE = HERE.parents[1] / "results" / "tables" / "speed_memory.md"
 HEAD = (
     "| impressions | users | items | trained on | image information | samples/s | "
     "samples a CPU second, all of the process | anonymous memory, GB | of it libraries | resident, "
@@ -29,7 +28,7 @@ LIBRARIES = "import faiss, sklearn, torch, ctrbench.training, ctrbench.runner.ce
 
 
 def main() -> None:
-    """Make, train, write."""
+    """Make the data set, train the cells, and add the rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True, help="folder for the world")
     parser.add_argument("--impressions", type=int, default=10_000_000)
@@ -45,20 +44,19 @@ def main() -> None:
         given.home.mkdir(parents=True, exist_ok=True)
         import_log(Work(given.impressions, items, users), given.home, name)
     else:
-        sizes = ["--users", str(users), "--items", str(items), "--pictures", "0"]
-        command = [sys.executable, "-m", "data_synth", "--out", str(given.home), *sizes]
-        subprocess.run([*command, "--impressions", str(given.impressions)], check=True)
+        sizes = {"users": users, "items": items, "impressions": given.impressions}
+        subprocess.run(data_synth(given.home, **sizes), check=True)
     libraries = watched([sys.executable, "-c", f"{LIBRARIES}; import time; time.sleep(1)"])
     for arm in given.arms.split(","):
-        ours = [sys.executable, str(HERE / "ours.py"), "--home", str(given.home), "--arm", arm]
-        seen = watched([*ours, "--dataset", name, "--version", version])
-        told = json.loads(seen.printed.splitlines()[-1])
+        ours = [sys.executable, "-m", "benchmarks.speed.ours", "--home", str(given.home)]
+        seen = watched([*ours, "--arm", arm, "--dataset", name, "--version", version])
+        output = json.loads(seen.printed.splitlines()[-1])
         figures = [
             f"{given.impressions:,}, histories {given.histories}",
-            *(f"{count:,}" for count in (users, items, told["rows"])),
+            *(f"{count:,}" for count in (users, items, output["rows"])),
             arm,
-            f"{told['samples_per_s']:,.0f}",
-            f"{told['rows'] / seen.cpu_seconds:,.0f}",
+            f"{output['samples_per_s']:,.0f}",
+            f"{output['rows'] / seen.cpu_seconds:,.0f}",
             *(
                 f"{kb / 1e6:.2f}"
                 for kb in (seen.anonymous_kb, libraries.anonymous_kb, seen.resident_kb)
@@ -66,10 +64,7 @@ def main() -> None:
             before,
             machine(),
         ]
-        row = f"| {' | '.join(figures)} |\n"
-        there = TABLE.read_text(encoding="utf-8") if TABLE.exists() else HEAD
-        TABLE.write_text(there + row, encoding="utf-8")
-        print(row)
+        add_row("speed_memory.md", HEAD, markdown_row(figures))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
-"""AUC, GAUC and the import of a log: how long they take, beside what is usually done.
+"""Time of AUC, GAUC and the import of a log, compared with the usual implementation.
 
-`python benchmarks/speed/metrics.py` writes results/tables/speed_metrics.md. The usual GAUC, a loop
-over users with scikit-learn, is timed on a part of the users and told for all of them.
+`python -m benchmarks.speed.metrics` writes results/tables/speed_metrics.md. The usual GAUC, a loop
+over users with scikit-learn, is timed on some of the users and extrapolated to all.
 """
 
 from __future__ import annotations
 
 import argparse
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,18 +17,18 @@ from statistics import median
 import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
-from watching import load, machine
-from work import Work, import_command, make_log
 
+from benchmarks.shared import ctrbench, write_table
+from benchmarks.speed.watching import load, machine
+from benchmarks.speed.work import Work, import_command, make_log
 from ctrbench.metrics import RankedAuc, auc, gauc
 
-TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_metrics.md"
 REPEATS, USERS, LOOPED = 5, 50_000, 1_000
 DAYS, DAY_S = 60, 86_400
 
 
 def main() -> None:
-    """Time and write."""
+    """Time the functions and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--imported", type=int, default=10_000_000, help="impressions")
     given = parser.parse_args()
@@ -47,11 +46,11 @@ def main() -> None:
     looped = USERS / LOOPED * _seconds(lambda: _looped(click, p, user), repeats=1)
     rows.append(("the same by a loop with scikit-learn", looped))
     seconds = _imported(given.imported, rng)
-    told = f"import of {given.imported / 1e6:g} M impressions from Parquet"
-    rows.append((told, seconds))
+    name = f"import of {given.imported / 1e6:g} M impressions from Parquet"
+    rows.append((name, seconds))
     work = Work()
-    told = f"of {work.impressions / 1e6:g} M and a tenth more, {work.history:g} clicks with each"
-    rows.append((told, _imported_with_histories(work)))
+    name = f"of {work.impressions / 1e6:g} M and a tenth more, {work.history:g} clicks with each"
+    rows.append((name, _imported_with_histories(work)))
     lines = [
         f"Median of {REPEATS}, one process; CTR 10 %; the import once, as a command. {machine()}, "
         f"load before {before}. Made by `benchmarks/speed/metrics.py`; do not edit.",
@@ -62,8 +61,7 @@ def main() -> None:
         "",
         f"Imported: {given.imported / seconds:,.0f} impressions/s.",
     ]
-    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(TABLE.read_text(encoding="utf-8"))
+    write_table("speed_metrics.md", "\n".join(lines))
 
 
 def _log(rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -82,7 +80,7 @@ def _seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
 
 
 def _looped(click: np.ndarray, p: np.ndarray, user: np.ndarray) -> float:
-    """GAUC of the first users, as it is usually written."""
+    """Return the GAUC of the first users by the usual loop."""
     found, weights = [], []
     for one in range(LOOPED):
         own = user == one
@@ -93,7 +91,7 @@ def _looped(click: np.ndarray, p: np.ndarray, user: np.ndarray) -> float:
 
 
 def _imported(rows: int, rng: np.random.Generator) -> float:
-    """Seconds of `ctrbench datasets import table` for a log of whole-number ids and times."""
+    """Return the seconds of `ctrbench datasets import table` for integer ids and timestamps."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log.parquet"
         columns = {
@@ -103,13 +101,12 @@ def _imported(rows: int, rng: np.random.Generator) -> float:
             "timestamp": np.sort(rng.integers(0, DAYS * DAY_S, rows)) + 1_600_000_000,
         }
         pd.DataFrame(columns).to_parquet(log)
-        command = [sys.executable, "-m", "ctrbench", "--home", folder, "datasets", "import"]
-        command += ["table", "--impressions", str(log), "--name", "log", "--label", "click"]
-        return _run_seconds(command)
+        words = ["--impressions", log, "--name", "log", "--label", "click"]
+        return _run_seconds(ctrbench(folder, "datasets", "import", "table", *words))
 
 
 def _imported_with_histories(work: Work) -> float:
-    """The same for a log that brings a history with every impression."""
+    """Return the same for a log that contains a history with every impression."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         make_log(work, log)

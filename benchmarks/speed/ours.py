@@ -1,7 +1,7 @@
-"""One cell of ctrbench, as a process of a run trains it; prints what the peers' adapters print.
+"""Train one cell of ctrbench as a run does, and print the fields of the peers' adapters.
 
-`python benchmarks/speed/ours.py --home DIR --arm vector --seed 0` reads the data set `work` and the
-prepared arrays of a workspace, and keeps its results apart, so that the cell is always trained.
+`python -m benchmarks.speed.ours --home DIR --arm vector --seed 0` reads the data set `work` and the
+prepared arrays of a workspace. It writes results elsewhere, so that the cell is always trained.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ctrbench.runner.cell import run_cell
 from ctrbench.schema import CellRecord, DatasetManifest
 from ctrbench.workspace import Workspace
 
-ARMS = plugins.names("ctrbench.injection")  # "none", the baseline, among them
+ARMS = plugins.names("ctrbench.injection")  # includes "none", the baseline
 FILE = """\
 dataset: {dataset}
 versions: [{version}]
@@ -39,15 +39,17 @@ repeat_baseline: false
 
 
 def main() -> None:
-    """Train one cell and report."""
+    """Train one cell and print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--dataset", default="work")
-    parser.add_argument("--version", help="the first one by name, if not given")
+    parser.add_argument("--version", help="the first by name if omitted")
     parser.add_argument("--arm", choices=ARMS, default="none")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--field", default="category", help="of the items, that the model sees")
-    parser.add_argument("--training", default="{}", help="settings, as YAML")
+    parser.add_argument(
+        "--field", default="category", help="the item field that the model receives"
+    )
+    parser.add_argument("--training", default="{}", help="settings in YAML")
     given = parser.parse_args()
     keep_freed_memory()
     with tempfile.TemporaryDirectory(dir=given.home) as folder:
@@ -56,11 +58,10 @@ def main() -> None:
             (home / name).symlink_to((given.home / name).resolve())
         file = home / "speed.yaml"
         mode = "vector" if given.arm == "none" else given.arm
-        weights = "softmax" if given.arm == "sim_attention" else "plain"  # it acts inside a softmax
+        weights = "softmax" if given.arm == "sim_attention" else "plain"  # requires a softmax
         version = given.version or embeddings.names(Workspace(home), given.dataset)[0]
-        words = vars(given) | {"version": version}
-        filled = FILE.format(**words, mode=mode, weights=weights)
-        file.write_text(filled, encoding="utf-8")
+        settings = vars(given) | {"version": version, "mode": mode, "weights": weights}
+        file.write_text(FILE.format(**settings), encoding="utf-8")
         matrix = read_matrix(file, Workspace(home))
         row = None if given.arm == "none" else matrix.rows[0]
         cell = matrix.cell(row, matrix.columns[0], given.seed)
@@ -99,7 +100,7 @@ def _measured(
 
 
 def _since_start() -> float:
-    """Seconds since the process began; Linux."""
+    """Return the seconds since the start of the process. Requires Linux (/proc)."""
     ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     begin = ticks / os.sysconf("SC_CLK_TCK")
     return time.clock_gettime(time.CLOCK_BOOTTIME) - begin

@@ -1,11 +1,11 @@
-"""Do our DIN and FuxiCTR's reach the same AUC and GAUC? Two one-sided tests over seeds.
+"""Test whether our DIN and FuxiCTR's are equivalent in AUC and GAUC: two one-sided tests.
 
-`python benchmarks/speed/parity.py --root DIR --dataset NAME --field FIELD` trains both on
-a data set that was imported below DIR: the same impressions, inputs, sizes and optimiser, one
-epoch, two seeds at once, in turn. Runs are kept in results/tables/speed_parity.json, by data set,
-and are not made again; results/tables/speed_parity.md judges all of them. Seeds of the two have
-nothing in common, so the means are compared by Welch's test; equivalent: the 90 % interval of the
-difference lies within the margin either way.
+`python -m benchmarks.speed.parity --root DIR --dataset NAME --field FIELD` trains both on a data
+set that was imported below DIR: the same impressions, inputs, sizes and optimizer, one epoch, two
+seeds at once, in alternation. Runs are stored in results/tables/speed_parity.json by data set and
+reused; results/tables/speed_parity.md contains the tests. The seeds of the two libraries are
+unrelated, so the means are compared by Welch's test. Two libraries are equivalent if the 90 %
+interval of the difference lies within the margin.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import stats
-from training import AT_ONCE, HERE, TABLES, train_at_once
 
+from benchmarks.shared import TABLES, markdown_row, write_table
+from benchmarks.speed.training import AT_ONCE, HERE, train_at_once
 from ctrbench import impressions
 from ctrbench.batches.packing import Packer
 from ctrbench.batches.slots import HistorySlots
@@ -42,11 +43,11 @@ Runs = dict[str, dict[str, dict[str, dict[str, float]]]]  # data set -> side -> 
 
 
 def main() -> None:
-    """Train what is missing, judge, write."""
+    """Train missing runs, test equivalence, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="workspace with the data set")
     parser.add_argument("--dataset", required=True)
-    parser.add_argument("--field", default="category", help="the items' field that both get")
+    parser.add_argument("--field", default="category", help="the item field that both receive")
     parser.add_argument("--seeds", type=int, default=20)
     given = parser.parse_args()
     root = given.root.resolve()
@@ -61,17 +62,22 @@ def main() -> None:
         for side in SIDES:
             if str(seed) in of_dataset[side]:
                 continue
-            for told in train_at_once(side, "none", root, given.dataset, seed, given.field):
-                of_dataset[side][str(told["seed"])] = {name: told[name] for name in METRICS}
+            for run in train_at_once(side, "none", root, given.dataset, seed, given.field):
+                of_dataset[side][str(run["seed"])] = {name: run[name] for name in METRICS}
             RUNS.write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
         print(f"seeds to {seed + 1}", flush=True)
-    text = "\n".join(report(runs)) + "\n"
-    (TABLES / "speed_parity.md").write_text(text, encoding="utf-8")
-    print(text)
+    write_table("speed_parity.md", "\n".join(report(runs)))
 
 
 def export(workspace: Workspace, dataset: str, field: str, folder: Path) -> None:
-    """Write a data set as the peers read it, with the very numbers that our model gets."""
+    """Write a data set in the peers' format, with the numbers that our model receives.
+
+    Args:
+        workspace: The workspace of the data set.
+        dataset: The name of the data set.
+        field: The item field that both receive.
+        folder: The output folder, which is created.
+    """
     log = impressions.open_impressions(workspace, dataset)
     slots = HistorySlots(log, LONGEST)
     packer = Packer(slots, ModelSettings(fields=(field,), history_length=LONGEST), {}, {})
@@ -100,7 +106,7 @@ def _part(log: Impressions, slots: HistorySlots, packer: Packer, part: slice) ->
 
 
 def report(runs: Runs) -> list[str]:
-    """A row for each data set and metric."""
+    """Return a table with one row per data set and metric."""
     lines = [
         "The same impressions, inputs, sizes and optimiser, one epoch; mean ± standard deviation "
         "over seeds. Difference: ctrbench minus FuxiCTR with its 90 % interval (Welch); "
@@ -112,14 +118,14 @@ def report(runs: Runs) -> list[str]:
     ]
     for dataset, sides in runs.items():
         if any(len(sides[side]) < 2 for side in SIDES):
-            continue  # nothing to compare yet
+            continue  # no comparison possible yet
         for metric in METRICS:
             ours, theirs = ([one[metric] for one in sides[side].values()] for side in SIDES)
-            lines.append(f"| {dataset} | {metric.upper()} {_judged(ours, theirs)}")
+            lines.append(markdown_row([dataset, metric.upper(), *_judged(ours, theirs)]))
     return lines
 
 
-def _judged(ours: list[float], theirs: list[float]) -> str:
+def _judged(ours: list[float], theirs: list[float]) -> list[str]:
     interval = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.9)
     sides = ((MARGIN, "greater"), (-MARGIN, "less"))
     p: Any = max(
@@ -128,14 +134,13 @@ def _judged(ours: list[float], theirs: list[float]) -> str:
         ).pvalue
         for shift, alternative in sides
     )
-    cells = [
+    return [
         f"{len(ours)} and {len(theirs)}",
         *(f"{fmean(values):.5f} ± {stdev(values):.5f}" for values in (ours, theirs)),
         f"{fmean(ours) - fmean(theirs):+.5f} [{interval.low:+.5f}, {interval.high:+.5f}]",
         f"{p:.2g}",
         "yes" if p < 0.05 else "not shown",
     ]
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

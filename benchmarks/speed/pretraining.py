@@ -1,8 +1,8 @@
-"""How much memory pre-training takes on a small and on a large data set, seen from outside.
+"""Memory of pre-training on a small and on a large data set, measured from outside.
 
-`python benchmarks/speed/pretraining.py --home DIR` makes worlds `taste` of 50,000 and 200,000
-impressions there, the large one with four times the items and pictures, trains one epoch of each
-method, and writes results/tables/speed_pretraining.md.
+`python -m benchmarks.speed.pretraining --home DIR` makes worlds `taste` of 50,000 and 200,000
+impressions below DIR, the large one with four times the items and pictures. It trains one epoch of
+each method and writes results/tables/speed_pretraining.md.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from watching import machine, watched
+from benchmarks.shared import ctrbench, data_synth, write_table
+from benchmarks.speed.watching import machine, watched
 
-TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_pretraining.md"
 IMPRESSIONS = (50_000, 200_000)
-METHODS = {  # and what is encoded
+METHODS = {  # with their input
     "simclr": ["--images"],
     "courier": ["--images"],
     "courier on a version": ["--from-version", "oracle"],
@@ -27,7 +27,7 @@ LIBRARIES = "import torch, torchvision, ctrbench.pretraining, ctrbench.cli.main"
 
 
 def main() -> None:
-    """Make, train, write."""
+    """Make the worlds, train the methods, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True, help="folder for the worlds")
     given = parser.parse_args()
@@ -37,29 +37,26 @@ def main() -> None:
         world = given.home / str(impressions)
         items = impressions // 100
         if not (world / "data" / "taste").exists():
-            sizes = ["--impressions", str(impressions), "--users", str(items), "--items"]
-            command = [sys.executable, "-m", "data_synth", "--out", str(world), *sizes, str(items)]
-            subprocess.run(command, check=True)
+            sizes = {"impressions": impressions, "users": items, "items": items}
+            subprocess.run(data_synth(world, pictures=64, **sizes), check=True)
         for name, source in METHODS.items():
             version = name.replace(" ", "-")
             shutil.rmtree(world / "embeddings" / "taste" / version, ignore_errors=True)
-            command = [sys.executable, "-m", "ctrbench", "--home", str(world), "pretrain"]
-            command += [name.split()[0], "--dataset", "taste", "--version", version]
-            seen = watched([*command, *source, *EPOCH])
+            words = [name.split()[0], "--dataset", "taste", "--version", version]
+            seen = watched(ctrbench(world, "pretrain", *words, *source, *EPOCH))
             rows += (
                 f"| {name} | {impressions:,} | {items:,} | "
                 f"{seen.anonymous_kb / 1e6:.2f} | {seen.resident_kb / 1e6:.2f} |\n"
             )
             print(rows.splitlines()[-1], flush=True)
-    TABLE.write_text(
+    write_table(
+        "speed_pretraining.md",
         f"One epoch, batches of 256 lines or items, images in parts of 512. Libraries alone: "
         f"{libraries.anonymous_kb / 1e6:.2f} GB anonymous. {machine()}. "
         "Made by `benchmarks/speed/pretraining.py`; do not edit.\n\n"
         "| method | impressions | items | anonymous memory, GB | resident, memory maps included, "
         f"GB |\n|---|---:|---:|---:|---:|\n{rows}",
-        encoding="utf-8",
     )
-    print(TABLE.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

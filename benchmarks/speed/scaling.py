@@ -1,10 +1,9 @@
-"""What the speed of training depends on, and how far it is from what the machine can do.
+"""Dependence of the training speed on sizes, and its distance from the machine's peak.
 
-`python benchmarks/speed/scaling.py` times steps on logs drawn in memory, each kind in a process of
-its own: against the mean length of histories, the batch, the rows of the item table and how they
-are trained, threads, and what a mode brings in. Beside them the arithmetic of a step and what the
-machine does of it: every matrix product of the step once more by itself, in the same process. It
-writes results/tables/speed_scaling.md.
+`python -m benchmarks.speed.scaling` times steps on logs simulated in memory, each kind in a
+separate process. It varies the mean length of histories, the batch size, the rows and the optimizer
+of the item table, threads, and the injection mode. For comparison it times every matrix product of
+the step alone, in the same process. It writes results/tables/speed_scaling.md.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -24,8 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from watching import load, machine
 
+from benchmarks.shared import write_table
+from benchmarks.speed.watching import load, machine
 from ctrbench.batches.packing import Batch, InputSizes
 from ctrbench.executors import keep_freed_memory
 from ctrbench.injection import Prepared, load_mode
@@ -33,7 +32,6 @@ from ctrbench.models.din import DIN
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.training import optimizers
 
-TABLE = Path(__file__).resolve().parents[2] / "results" / "tables" / "speed_scaling.md"
 CATEGORIES, WIDTH, VECTOR_WIDTH, CODES = 100, 16, 64, 200
 WARM, STEPS = 10, 40
 
@@ -67,21 +65,21 @@ STEPS_TIMED = (
 
 @dataclass(frozen=True)
 class Timed:
-    """What came of it."""
+    """The measurements of one kind of step."""
 
     step: Step
     step_s: float  # median
-    operations: float  # floating point, of matrix products, forward and backward, of a step
-    per_s: float  # of them when products of these shapes are all there is
+    operations: float  # floating point operations of the matrix products, forward and backward
+    per_s: float  # operations per second of these products alone
 
     @property
     def samples_per_s(self) -> float:
-        """Impressions trained."""
+        """Return trained impressions per second."""
         return self.step.batch / self.step_s
 
     @property
     def ceiling(self) -> float:
-        """Samples/s were there nothing but these products."""
+        """Return samples/s of the matrix products alone."""
         return self.step.batch * self.per_s / self.operations
 
 
@@ -104,11 +102,11 @@ def main() -> None:
         "threads | ms a step | samples/s | Mflop a sample | Gflop/s alone | ceiling, samples/s | "
         "of it |\n|---|---|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|\n"
     )
-    TABLE.write_text(head + "\n".join(map(_row, timed)) + "\n", encoding="utf-8")
+    write_table("speed_scaling.md", head + "\n".join(map(_row, timed)))
 
 
 def measure(step: Step) -> Timed:
-    """Train some steps; every batch asks for other rows of the table."""
+    """Train some steps; every batch uses different rows of the table."""
     torch.set_num_threads(step.threads)
     keep_freed_memory()
     torch.manual_seed(0)
@@ -141,7 +139,7 @@ def _learn(model: DIN, batch: Batch) -> None:
 
 
 def _prepared(mode: str, rng: np.random.Generator) -> Prepared:
-    """What a mode would make of vectors of items; similarities come with the slots."""
+    """Return the prepared arrays of a mode; similarities are part of the batch."""
     rows = Step.items
     vectors = rng.standard_normal((rows, VECTOR_WIDTH), np.float32) / VECTOR_WIDTH**0.5
     there = np.ones((rows, 1), np.float32)
@@ -154,7 +152,7 @@ def _prepared(mode: str, rng: np.random.Generator) -> Prepared:
 
 
 def _batch(step: Step, prepared: Prepared, rng: np.random.Generator) -> Batch:
-    """Popular items come up more often, so that a batch holds fewer distinct ones than slots."""
+    """Draw a batch; popular items repeat, so there are fewer distinct items than slots."""
     length = rng.binomial(step.history * 5 // 2, 0.4, step.batch)
     row = np.repeat(np.arange(step.batch), length)
     drawn = (20_000 * rng.random(step.batch + len(row)) ** 2).astype(np.int64)
@@ -186,7 +184,7 @@ def _other_rows(batch: Batch, step: Step, rng: np.random.Generator) -> Batch:
 
 
 class _Products(TorchDispatchMode):
-    """Notes every matrix product that is asked for, backward included."""
+    """Record every matrix product, including those of the backward pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -201,7 +199,7 @@ class _Products(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
     def alone(self) -> tuple[float, float]:
-        """Floating point operations of them all, and the seconds when nothing else is done."""
+        """Return the floating point operations of all products, and their seconds alone."""
         operations = seconds = 0.0
         for (left, right), count in self.found.items():
             one, other = (torch.empty_strided(*layout).normal_() for layout in (left, right))

@@ -1,10 +1,10 @@
-"""Training against the peers, in alternation, each in its best layout: two processes of one thread.
+"""Training speed compared with the peers, in alternation: two processes of one thread each.
 
-`python benchmarks/speed/training.py --root DIR` makes the log, imports it, sets up every peer in an
-environment of its own below DIR, and then, `--repeats` times over, has one library after the other
-train two seeds at once. It writes results/tables/speed_training.md and .json: samples/s of training
-summed over the two, seconds from the start of the processes to stored predictions, and the ratios
-to ctrbench, repeat by repeat.
+`python -m benchmarks.speed.training --root DIR` makes and imports the log, installs every peer in a
+separate environment below DIR, and lets the libraries train two seeds at once, one library after
+the other, `--repeats` times. It writes results/tables/speed_training.md and .json: samples/s of
+training summed over the two processes, seconds from the start of the processes to stored
+predictions, and the ratios of ctrbench to each library by repeat.
 """
 
 from __future__ import annotations
@@ -21,49 +21,49 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from watching import load, machine
-from work import Work, import_log
+from benchmarks.shared import TABLES, markdown_row, write_table
+from benchmarks.speed.watching import load, machine
+from benchmarks.speed.work import Work, import_log
 
 HERE = Path(__file__).resolve().parent
-TABLES = HERE.parents[1] / "results" / "tables"
 PEERS = ("fuxictr", "deepctr_torch", "recbole")
-ARMS_OF = {"fuxictr": ("none", "vector", "cluster_id")}  # the others: the baseline alone
+ARMS_OF = {"fuxictr": ("none", "vector", "cluster_id")}  # other peers: baseline only
 MODES = ("vector", "sim_score", "cluster_id", "sim_tier", "sim_attention")
 MODES += ("hash_id", "residual_id", "product_id", "id_init")
-STAND_IN = {  # what no peer has stands beside its frozen vectors instead
+STAND_IN = {  # modes that no peer has are compared with frozen vectors
     mode: "vector" for mode in MODES if mode not in ARMS_OF["fuxictr"]
 }
-AT_ONCE = 2  # processes, of one thread each
+AT_ONCE = 2  # processes of one thread each
 
 
 @dataclass(frozen=True)
 class Run:
-    """Two processes of one library, side by side."""
+    """Two concurrent processes of one library."""
 
     library: str
     arm: str
     repeat: int
-    measured: tuple[dict[str, Any], ...]  # what each printed
+    measured: tuple[dict[str, Any], ...]  # output of each process
 
     @property
     def samples_per_s(self) -> float:
-        """Of training alone, summed."""
+        """Return samples/s of training alone, summed."""
         return sum(one["samples_per_s"] for one in self.measured)
 
     @property
     def whole_per_s(self) -> float:
-        """Samples by the seconds from the start of the processes to stored predictions."""
+        """Return samples/s from the start of the processes to stored predictions."""
         total_s = max(one["total_s"] for one in self.measured)
         return sum(one["rows"] for one in self.measured) / total_s
 
 
 def main() -> None:
-    """Prepare, alternate, write."""
+    """Prepare the data, time the libraries in alternation, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="folder of everything")
+    parser.add_argument("--root", type=Path, required=True, help="folder of logs and environments")
     parser.add_argument("--impressions", type=int, default=Work.impressions)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--libraries", default=",".join(PEERS), help="those to run against")
+    parser.add_argument("--libraries", default=",".join(PEERS), help="peers to compare with")
     parser.add_argument("--arms", default=",".join(("none", *MODES)))
     given = parser.parse_args()
     libraries, before = given.libraries.split(","), load()
@@ -71,7 +71,7 @@ def main() -> None:
     runs = []
     for arm in given.arms.split(","):
         sides = ["ctrbench", *(one for one in libraries if arm in ARMS_OF.get(one, ("none",)))]
-        for side in sides:  # what is prepared once is prepared before the clock starts
+        for side in sides:  # preparation is not timed
             train_at_once(side, arm, root, name, seed=0)
         for repeat in range(given.repeats):
             for side in sides:
@@ -84,7 +84,12 @@ def main() -> None:
 
 
 def prepared_root(root: Path, work: Work) -> tuple[Path, str]:
-    """The folder with the log imported and every peer's environment, and the data set's name."""
+    """Import the log, install the peers, and return the folder and the data set's name.
+
+    Args:
+        root: The folder of logs and environments.
+        work: The size of the log.
+    """
     root, name = root.resolve(), f"work_{work.impressions}"
     if work.items != Work.items:
         name += f"_{work.items}"
@@ -99,22 +104,23 @@ def prepared_root(root: Path, work: Work) -> tuple[Path, str]:
 def train_at_once(
     library: str, arm: str, root: Path, name: str, seed: int, field: str = "category"
 ) -> tuple[dict[str, Any], ...]:
-    """What two processes measured: `seed` and the next.
+    """Return the output of two concurrent processes, with `seed` and the next seed.
 
     Args:
-        library: ctrbench, or a peer.
-        arm: image information.
-        root: folder of everything.
-        name: of the data set.
-        seed: of the first.
-        field: of the items, that the model sees.
+        library: `ctrbench` or a peer.
+        arm: The injection mode, or `none`.
+        root: The folder of logs and environments.
+        name: The data set.
+        seed: The seed of the first process.
+        field: The item field that the model receives.
     """
 
     def train(one: int) -> dict[str, Any]:
         if library != "ctrbench":
             return run_peer(library, arm, root, root / f"{name}.log", root / "peers" / name, one)
-        ours = [sys.executable, str(HERE / "ours.py"), "--home", str(root), "--dataset", name]
-        return _run([*ours, "--arm", arm, "--seed", str(one), "--field", field])
+        ours = [sys.executable, "-m", "benchmarks.speed.ours", "--home", str(root)]
+        words = ["--dataset", name, "--arm", arm, "--seed", str(one), "--field", field]
+        return _run([*ours, *words])
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return tuple(pool.map(train, range(seed, seed + AT_ONCE)))
@@ -123,7 +129,16 @@ def train_at_once(
 def run_peer(
     library: str, arm: str, root: Path, log: Path, work: Path, seed: int
 ) -> dict[str, Any]:
-    """What a peer's adapter measured; on one thread, in its environment below root."""
+    """Return the output of a peer's adapter, which uses one thread and its own environment.
+
+    Args:
+        library: The peer.
+        arm: The injection mode, or `none`.
+        root: The folder of logs and environments.
+        log: The folder of the log.
+        work: The folder of the peer's prepared files.
+        seed: The seed.
+    """
     python = str(root / "environments" / library / "bin" / "python")
     folders = ["--log", str(log), "--work", str(work), "--threads", "1"]
     adapter = str(HERE / "peers" / f"run_{library}.py")
@@ -131,7 +146,7 @@ def run_peer(
 
 
 def _run(command: list[str]) -> dict[str, Any]:
-    """The JSON of the last line; one thread for every library that reads the environment."""
+    """Run a command with one thread per library and return the JSON of its last line."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
     done = subprocess.run(
         command, env=os.environ | threads, capture_output=True, text=True, check=False
@@ -142,14 +157,14 @@ def _run(command: list[str]) -> dict[str, Any]:
 
 
 def stored() -> list[Run]:
-    """The runs of the committed table."""
+    """Return the runs of the stored table."""
     path = TABLES / "speed_training.json"
     runs = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     return [Run(**run | {"measured": tuple(run["measured"])}) for run in runs]
 
 
 def _kept(arms: set[str], impressions: int) -> list[Run]:
-    """Stored runs of the same size, of arms that were not run again."""
+    """Return stored runs of the same size, without the arms that were run again."""
     return [
         run for run in stored() if run.arm not in arms and run.measured[0]["rows"] == impressions
     ]
@@ -180,15 +195,13 @@ def _write(runs: list[Run], before: str, impressions: int) -> None:
         own += [run for run in runs if run.arm == beside != arm and run.library != "ctrbench"]
         for library in dict.fromkeys(run.library for run in own):
             lines.append(_row(arm, library, [r for r in own if r.library == library], ours))
-    text = "\n".join(lines) + "\n"
-    (TABLES / "speed_training.md").write_text(text, encoding="utf-8")
     kept = [vars(run) for run in runs]
     (TABLES / "speed_training.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
-    print(text)
+    write_table("speed_training.md", "\n".join(lines))
 
 
 def _worst(runs: list[Run]) -> str:
-    """The mode that trains slowest."""
+    """Return a sentence about the slowest mode."""
     speeds = {
         arm: median(r.samples_per_s for r in runs if (r.arm, r.library) == (arm, "ctrbench"))
         for arm in dict.fromkeys(run.arm for run in runs)
@@ -214,7 +227,7 @@ def _row(arm: str, library: str, own: list[Run], ours: list[Run]) -> str:
             cells.append(f"{median(getattr(run, name) for run in ours) / median(speeds):.1f}")
     cells.append(f"{max(one['peak_memory_mb'] for one in everything):,.0f}")
     cells.append(f"{first['prepare_s']:.0f}")
-    return f"| {' | '.join(cells)} |"
+    return markdown_row(cells)
 
 
 def _range(values: list[float], form: str) -> str:

@@ -1,4 +1,4 @@
-"""A process seen from outside, and the machine it ran on. Needs Linux, whose /proc tells."""
+"""Measure a process from outside, and describe the machine. Requires Linux (/proc)."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-BUSY = 0.5  # load above which figures say little
+BUSY = 0.5  # load above which timings are unreliable
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a process took."""
+    """The resources that a process used."""
 
     seconds: float
-    resident_kb: int  # at most
-    anonymous_kb: int  # at most: what is no file and no memory map of one
-    cpu_seconds: float  # of all its threads; other work on the machine moves them little
+    resident_kb: int  # peak
+    anonymous_kb: int  # peak, without files and memory maps of files
+    cpu_seconds: float  # of all threads; depends little on other work on the machine
     printed: str
 
 
 def watched(command: list[str]) -> Seen:
-    """Run a command to its end; ends with its exit code if it fails."""
+    """Run a command and measure it; exits with the command's code if it fails."""
     start, resident, anonymous = time.monotonic(), 0, 0
     before = _cpu_seconds_of_children()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
-            told = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
-            sizes = dict(line.split(":", 1) for line in told.splitlines())
+            status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+            sizes = dict(line.split(":", 1) for line in status.splitlines())
             resident = max(resident, _kb(sizes.get("VmRSS")))
             anonymous = max(anonymous, _kb(sizes.get("RssAnon")))
             time.sleep(0.2)
@@ -45,18 +45,18 @@ def watched(command: list[str]) -> Seen:
 
 
 def machine() -> str:
-    """Its cores."""
+    """Return the number and name of the processor cores."""
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     names = [line.split(":")[1].strip() for line in info.splitlines() if "model name" in line]
     return f"{len(names)} x {names[0]}" if names else platform.processor()
 
 
 def load() -> str:
-    """What else the machine does, for a table; said aloud where it is too much."""
+    """Return the load of the machine for a table; prints a warning if it is too high."""
     found = os.getloadavg()[0]
     if found <= BUSY:
         return f"{found:.1f}"
-    print(f"The machine is busy (load {found:.1f}): the figures will say little.")
+    print(f"The machine is busy (load {found:.1f}): timings are unreliable.")
     return f"{found:.1f}, busy"
 
 

@@ -1,17 +1,15 @@
-"""The work that every library is timed on: one log in files, the same for all of them.
+"""Make the log on which every library is timed.
 
-`python benchmarks/speed/work.py --home DIR` imports it as the data set `work`.
+`python -m benchmarks.speed.work --home DIR` imports it as the data set `work`.
 
-Users of a few tastes see items of 100 categories; the histories they come with follow their taste,
-and so do their clicks, so that a model has something to learn. Vectors of the items know of the
-taste what pictures would.
+Users of a few tastes see items of 100 categories. Histories and clicks depend on the taste, so that
+a model has a signal to learn. Item vectors contain the same signal, as pictures would.
 """
 
 from __future__ import annotations
 
 import argparse
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,26 +18,33 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.shared import ctrbench
+
 PERIODS = ("train", "valid", "test")
 TASTES, FACTORS, CATEGORIES = 400, 8, 100
-MEASURED = 0.05  # of the training impressions there are this many more in valid, and in test
+MEASURED = 0.05  # impressions of valid, and of test, per training impression
 
 
 @dataclass(frozen=True)
 class Work:
-    """How much there is to do."""
+    """The size of the log."""
 
     impressions: int = 1_000_000  # to train on
     items: int = 20_000
     users: int = 50_000
     history: float = 20.0  # mean length
     longest: int = 50
-    width: int = 128  # of the vectors
+    width: int = 128  # vectors
     seed: int = 0
 
 
 def make_log(work: Work, folder: Path) -> None:
-    """Write `{train,valid,test}.parquet` (with a list `history`), items.parquet, vectors.npz."""
+    """Write `{train,valid,test}.parquet` (with a list `history`), items.parquet, vectors.npz.
+
+    Args:
+        work: The size of the log.
+        folder: The output folder, which is created.
+    """
     rng = np.random.default_rng(work.seed)
     folder.mkdir(parents=True, exist_ok=True)
     tastes = rng.normal(size=(TASTES, FACTORS))
@@ -68,7 +73,7 @@ def make_log(work: Work, folder: Path) -> None:
         history = _drawn(reach, np.repeat(taste, length), rng)
         table = {
             "user_id": user,
-            "item_id": item + 1,  # libraries keep 0 for padding
+            "item_id": item + 1,  # libraries reserve 0 for padding
             "click": click.astype(np.int8),
             "history": pa.ListArray.from_arrays(offsets.astype(np.int32), pa.array(history + 1)),
         }
@@ -82,7 +87,7 @@ def make_log(work: Work, folder: Path) -> None:
 
 
 def _drawn(reach: np.ndarray, taste: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """An item for every taste, liked ones more often."""
+    """Draw one item per taste from its cumulative distribution."""
     found = np.empty(len(taste), np.int64)
     order = np.argsort(taste, kind="stable")
     bounds = np.searchsorted(taste[order], np.arange(len(reach) + 1))
@@ -94,18 +99,29 @@ def _drawn(reach: np.ndarray, taste: np.ndarray, rng: np.random.Generator) -> np
 
 
 def import_log(work: Work, home: Path, name: str) -> None:
-    """Make the log below `home` and import it, with its vectors as version `v1`."""
+    """Make the log below `home` and import it, with its vectors as version `v1`.
+
+    Args:
+        work: The size of the log.
+        home: The workspace.
+        name: The name of the data set.
+    """
     folder = home / f"{name}.log"
     make_log(work, folder)
     subprocess.run(import_command(folder, home, name), check=True)
-    command = [sys.executable, "-m", "ctrbench", "--home", str(home), "embeddings", "add", "v1"]
-    vectors = ["--dataset", name, "--vectors", str(folder / "vectors.npz")]
-    subprocess.run([*command, *vectors], check=True)
+    vectors = ["--dataset", name, "--vectors", folder / "vectors.npz"]
+    subprocess.run(ctrbench(home, "embeddings", "add", "v1", *vectors), check=True)
 
 
 def import_command(log: Path, home: Path, name: str) -> list[str]:
-    """The command that imports a log made by `make_log`."""
-    command = [sys.executable, "-m", "ctrbench", "--home", str(home), "datasets", "import", "table"]
+    """Return the command that imports a log of `make_log`.
+
+    Args:
+        log: The folder of the log.
+        home: The workspace.
+        name: The name of the data set.
+    """
+    command = ctrbench(home, "datasets", "import", "table")
     for period in PERIODS:
         command += ["--impressions", f"{period}={log / period}.parquet"]
     items = ["--items", str(log / "items.parquet"), "--label", "click"]
@@ -113,7 +129,7 @@ def import_command(log: Path, home: Path, name: str) -> list[str]:
 
 
 def main() -> None:
-    """Make a log of another size."""
+    """Make and import a log."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True, help="a workspace")
     parser.add_argument("--name", default="work")
