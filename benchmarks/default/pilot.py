@@ -1,13 +1,17 @@
-"""`python benchmarks/default/pilot.py HOME`: how strong the default world's style has to be.
+"""Compute the power of the default run for several strengths of style.
 
-Trains the default matrix on pilot worlds of several strengths, and predicts the chance that
-a fresh world of each gets the verdict "better". Pilot worlds are used here and nowhere else.
+`python -m benchmarks.default.pilot HOME` trains the default matrix on pilot worlds below HOME, and
+writes results/tables/default_power.md. The seeds of pilot worlds are used for nothing else. The
+probability that a fresh world shows an effect follows from the effect and its variance in the pilot
+worlds, and from the variation of the attainable gain over worlds, which the true click
+probabilities give without any model (data_synth/README.md).
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,77 +19,74 @@ from statistics import fmean
 
 from scipy.special import ndtr
 
+from benchmarks.default import FILES, IMPRESSIONS, world
+from benchmarks.shared import ctrbench, data_synth, markdown_row, trained, write_table
 from ctrbench.analysis.matrices import judged
 from ctrbench.matrix import read_matrix
-from ctrbench.runner import run_matrix
 from ctrbench.workspace import Workspace
-from data_synth.world import WorldConfig
-from data_synth.writing import write_world
 
-FILE = Path(__file__).parent / "taste.yaml"
-STRENGTHS = (0.75, 1.0, 1.5)
-WORLD_SEEDS = (900, 901)
-IMPRESSIONS = 256_000
-WORLD_SPREAD = 0.08  # of the attainable gain over worlds, relative; data_synth/README.md
-
-
-class Quiet:
-    """Shows nothing of a run but its finished cells, on standard error."""
-
-    def begin(self, what: str, cells: int, missing: int) -> None:
-        """See `ctrbench.runner.run.Observer`."""
-
-    def progress(self, cell: object, share: float) -> None:
-        """See `ctrbench.runner.run.Observer`."""
-
-    def finished(self, record: object) -> None:
-        """See `ctrbench.runner.run.Observer`."""
-        sys.stderr.write(".")
+STRENGTHS = (0.75, 1.0)
+PILOT_SEEDS = (900, 901)
+WORLD_SPREAD = 0.08  # standard deviation of the attainable gain over worlds, relative to its mean
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """One comparison of one pilot world, in fractions."""
+    """One comparison of oracle vectors in one pilot world; differences are fractions."""
 
     mode: str
     reference: str
-    attainable: float  # gain of the true probability over the baseline
+    attainable: float  # GAUC of the true probability minus GAUC of the baseline
     estimate: float
     halfwidth: float  # of the simultaneous interval
     variance: float  # of the estimate
 
 
 def main() -> None:
-    """Print the table as Markdown."""
-    root = Path(sys.argv[1])
-    print(
-        "| strength | comparison | attainable, pp | captured | gain, pp | half-width, pp | power |"
+    """Train what is missing and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("home", type=Path, help="folder for the pilot worlds")
+    home = parser.parse_args().home
+    write_table("default_power.md", "\n".join(_table(home)))
+
+
+def _table(home: Path) -> Iterator[str]:
+    yield (
+        f"Power of the default run: {IMPRESSIONS:,} impressions, 3 seeds, oracle vectors, GAUC in "
+        f"percentage points. Means of {len(PILOT_SEEDS)} pilot worlds (seeds "
+        f"{', '.join(map(str, PILOT_SEEDS))}), which are used for nothing else. Captured: share of "
+        "the gain that the true probabilities offer over the baseline. Power: probability that a "
+        "fresh world shows the effect. Made by `python -m benchmarks.default.pilot`; do not edit.\n"
     )
-    print("|---:|---|---:|---:|---:|---:|---:|")
+    yield markdown_row(
+        ["strength", "mode", "against", "attainable", "captured", "gain", "half-width", "power"]
+    )
+    yield markdown_row(["---:", "---", "---", "---:", "---:", "---:", "---:", "---:"])
     for strength in STRENGTHS:
-        pilots = [one for seed in WORLD_SEEDS for one in _pilots(root, strength, seed)]
-        for mode, reference in dict.fromkeys((one.mode, one.reference) for one in pilots):
-            print(
-                _line(strength, [p for p in pilots if (p.mode, p.reference) == (mode, reference)])
-            )
+        pilots = [one for seed in PILOT_SEEDS for one in _pilots(home, strength, seed)]
+        for place in dict.fromkeys((one.mode, one.reference) for one in pilots):
+            yield _row(strength, [one for one in pilots if (one.mode, one.reference) == place])
 
 
 def _pilots(root: Path, strength: float, seed: int) -> Iterator[Pilot]:
     home = root / f"{strength:g}-{seed}"
-    config = WorldConfig("taste", impressions=IMPRESSIONS, strength=strength, seed=seed)
-    write_world(config, home, pictures=0)
+    options = world("taste", seed) | {"strength": strength}
+    subprocess.run(data_synth(home, **options), check=True)
+    subprocess.run(ctrbench(home, "run", FILES["taste"]), check=True, stdout=subprocess.DEVNULL)
     workspace = Workspace(home)
-    matrix = read_matrix(FILE, workspace)
-    records = run_matrix(workspace, matrix, 2, False, Quiet())
-    truth = json.loads((home / "truth" / "taste" / "attainable.json").read_text(encoding="utf-8"))
+    matrix = read_matrix(FILES["taste"], workspace)
+    records = trained(workspace, list(matrix.cells()), "pilot", jobs=1)
+    truth = json.loads((home / "truth/taste/attainable.json").read_text(encoding="utf-8"))
     baseline = fmean(
-        one.metrics["test"].gauc or 0.0 for one in records.values() if one.cell.mode == "none"
+        one.metrics["test"].value("gauc") or 0.0
+        for one in records.values()
+        if one.cell.version is None
     )
     for comparison, found in judged(workspace, matrix, records).items():
         if comparison.row.version == "oracle":
             yield Pilot(
                 comparison.column.mode,
-                "sibling" if comparison.reference else "baseline",
+                "shuffled vectors" if comparison.reference else "the baseline",
                 truth["gauc"] - baseline,
                 found.estimate,
                 found.estimate - found.low,
@@ -93,16 +94,23 @@ def _pilots(root: Path, strength: float, seed: int) -> Iterator[Pilot]:
             )
 
 
-def _line(strength: float, pilots: list[Pilot]) -> str:
+def _row(strength: float, pilots: list[Pilot]) -> str:
     attainable = fmean(one.attainable for one in pilots)
     captured = fmean(one.estimate / one.attainable for one in pilots)
     gain, halfwidth = captured * attainable, fmean(one.halfwidth for one in pilots)
-    spread = (fmean(one.variance for one in pilots) + (WORLD_SPREAD * gain) ** 2) ** 0.5
-    power = float(ndtr((gain - halfwidth) / spread))
-    name = f"oracle / {pilots[0].mode} against the {pilots[0].reference}"
-    return (
-        f"| {strength:g} | {name} | {100 * attainable:.1f} | {100 * captured:.0f} % "
-        f"| {100 * gain:+.2f} | {100 * halfwidth:.2f} | {power:.3f} |"
+    deviation = (fmean(one.variance for one in pilots) + (WORLD_SPREAD * gain) ** 2) ** 0.5
+    power = float(ndtr((gain - halfwidth) / deviation))
+    return markdown_row(
+        [
+            f"{strength:g}",
+            pilots[0].mode,
+            pilots[0].reference,
+            f"{100 * attainable:.1f}",
+            f"{100 * captured:.0f} %",
+            f"{100 * gain:+.2f}",
+            f"{100 * halfwidth:.2f}",
+            f"{power:.3f}",
+        ]
     )
 
 
