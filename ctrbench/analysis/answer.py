@@ -157,7 +157,8 @@ def answer(table: ComparisonTable, margin: float, effect: float) -> Answer:
         effect: > 0, a fraction; the smallest gain that matters to whoever decides.
     """
     gains, images = headline(table, "baseline"), headline(table, "shuffled")
-    found, missing, family = [], 0, 0
+    found: list[Finding] = []
+    missing, family = 0, 0
     for row, column, entry in _entries(table, gains):
         if row.control is not None:
             continue

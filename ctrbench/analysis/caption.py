@@ -175,7 +175,7 @@ def _trainings(arms: Arms) -> Iterator[str]:
         for record in records
         for key, value in record.cell.mode_settings.items()
     )
-    modes, epochs = "; ".join(chosen), set()
+    modes, epochs = "; ".join(chosen), set[int]()
     for trained in arms.baselines:
         own = [arm for arm in arms.cells.values() if arm.trained == trained]
         cells = (record for arm in (arms.baselines[trained], *own) for record in arm.done.values())

@@ -88,7 +88,9 @@ def changed_users(
     """
     row, column = place
     store, rows = Store(workspace), log.rows("test")
-    ours, theirs, seeds = [], [], []
+    ours: list[np.ndarray] = []
+    theirs: list[np.ndarray] = []
+    seeds: list[int] = []
     for seed in matrix.file.seeds:
         pair = [matrix.cell(row, column, seed), matrix.cell(None, column, seed)]
         if not all(c.hash in records and records[c.hash].status == "done" for c in pair):
@@ -117,7 +119,7 @@ def changed_users(
     p_after, p_before = np.mean(ours, axis=0), np.mean(theirs, axis=0)
 
     def described(places: Iterable[int]) -> tuple[ChangedUser, ...]:
-        found = []
+        found: list[ChangedUser] = []
         for at in places:
             own = np.flatnonzero(group == groups[at])
             best = own[np.argsort(-p_after[own], kind="stable")]

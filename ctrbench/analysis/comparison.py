@@ -185,7 +185,7 @@ def gather(plan: TablePlan, records: Mapping[str, CellRecord]) -> Arms:
         plan: which cell belongs where.
         records: by cell hash.
     """
-    cells = {}
+    cells: dict[tuple[Row, Column], Arm] = {}
     for row in plan.rows:
         for column in plan.columns:
             places = {seed: plan.cells.get((row, column, seed)) for seed in plan.seeds}

@@ -23,6 +23,8 @@ from ctrbench.stats import (
 )
 from ctrbench.stats.contrast import user_variance
 
+Key = tuple[Comparison, Measure]
+
 CEILING = "ceiling"  # key, in place of a cell's hash, of the true click probability
 
 
@@ -31,9 +33,9 @@ class Judged:
     """What each comparison says; one that lacks influence values has no inference."""
 
     family: int  # comparisons that share simultaneous intervals
-    deltas: Mapping[tuple[Comparison, Measure], Delta]
-    found: Mapping[tuple[Comparison, Measure], Inference]
-    shares: Mapping[tuple[Comparison, Measure], Share]  # of the attainable gain
+    deltas: Mapping[Key, Delta]
+    found: Mapping[Key, Inference]
+    shares: Mapping[Key, Share]  # of the attainable gain
     probes: Probes = field(default_factory=Probes)
     below_chance: tuple[tuple[Arm, Measure, float], ...] = ()  # baselines that are no reference
     with_items: bool = False  # whether all intervals of the headline account for item variance
@@ -61,9 +63,11 @@ def judge(plan: TablePlan, arms: Arms, influences: Influences) -> Judged:
     headline = Measure(plan.headline)
     weak = below_chance(plan, arms)
     unfit = {(arm, measure) for arm, measure, _ in weak}
-    family, found, with_items = 0, {}, False
+    family, with_items = 0, False
+    found: dict[Key, Inference] = {}
     for measure in plan.measures:
-        together, alone = {}, {}
+        together: dict[Key, Contrast] = {}
+        alone: dict[Key, Contrast] = {}
         for comparison in arms.comparisons:
             if (arms.baselines[comparison.column.trained], measure) in unfit:
                 continue
@@ -85,7 +89,7 @@ def judge(plan: TablePlan, arms: Arms, influences: Influences) -> Judged:
     return Judged(family, deltas(plan, arms), found, shares, probes, weak, with_items)
 
 
-def deltas(plan: TablePlan, arms: Arms) -> dict[tuple[Comparison, Measure], Delta]:
+def deltas(plan: TablePlan, arms: Arms) -> dict[Key, Delta]:
     """Return the mean paired difference of every comparison on every measure, where it has one.
 
     Args:
@@ -112,7 +116,7 @@ def below_chance(plan: TablePlan, arms: Arms) -> tuple[tuple[Arm, Measure, float
         plan: that names the measures.
         arms: with their stored cells.
     """
-    found = []
+    found: list[tuple[Arm, Measure, float]] = []
     for arm in arms.baselines.values():
         for measure in plan.measures:
             values = arm.values(measure).values()
@@ -124,9 +128,9 @@ def below_chance(plan: TablePlan, arms: Arms) -> tuple[tuple[Arm, Measure, float
 
 def _shares(
     plan: TablePlan, arms: Arms, influences: Influences, unfit: set[tuple[Arm, Measure]]
-) -> dict[tuple[Comparison, Measure], Share]:
+) -> dict[Key, Share]:
     """What part of the attainable gain each arm captures, where the truth is known."""
-    found = {}
+    found: dict[Key, Share] = {}
     for measure in map(Measure, plan.metrics):
         value = plan.ceiling and plan.ceiling.value(measure.metric)
         moved = influences.get(CEILING, {}).get(measure.key)

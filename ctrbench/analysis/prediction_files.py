@@ -242,7 +242,8 @@ def _by_seed(path: Path, columns: dict[str, np.ndarray], ids: tuple[str, ...]) -
         for seed in seeds
         for chosen in [columns["seed"] == seed if "seed" in columns else slice(None)]
     ]
-    first, rows_of_seeds = parts[0], []
+    first = parts[0]
+    rows_of_seeds: list[np.ndarray] = []
     _refuse_repeated(path, first)
     for part in parts:
         problems: list[str] = []
@@ -302,7 +303,7 @@ def _differences(one: Predictions, other: Predictions, seeds: bool = True) -> li
     """What keeps two files from being of the same impressions, a phrase each."""
     if len(one.click) != len(other.click):
         return [f"they hold {len(one.click)} and {len(other.click)} impressions"]
-    found = []
+    found: list[str] = []
     for name in SHARED:
         ours, theirs = one.column(name), other.column(name)
         if (ours is None) != (theirs is None):

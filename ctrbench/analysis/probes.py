@@ -13,7 +13,8 @@ from ctrbench.metrics import Metric, judged
 from ctrbench.schema import NOISES, PERMUTED, CellRecord, noise_probe
 from ctrbench.slices import Slice
 from ctrbench.stats import Inference, infer, pair, standard_error
-from ctrbench.stats.contrast import Measured, user_variance
+from ctrbench.stats.contrast import Contrast, Measured, user_variance
+from ctrbench.stats.distributions import normal_quantile
 
 SURELY = 0.001  # chance of a false alarm in a table: arms share their users and their draws
 
@@ -53,9 +54,7 @@ class Probes:
     @property
     def ranked(self) -> list[PermutedFinding]:
         """Arms that rank permuted outcomes better or worse than chance; by Bonferroni over all."""
-        from scipy.special import ndtri
-
-        limit = -float(ndtri(SURELY / 2 / max(len(self.permuted), 1)))
+        limit = -normal_quantile(SURELY / 2 / max(len(self.permuted), 1))
         return [
             one
             for one in self.permuted
@@ -84,7 +83,7 @@ def ranked_within() -> list[Metric]:
 
 
 def _noise(plan: TablePlan, arms: Arms, influences: Influences) -> Iterator[NoiseFinding]:
-    found = []
+    found: list[tuple[Arm, Measure, float, Contrast]] = []
     for arm in arms.baselines.values():
         for measure in plan.measures:
             plain = _measured(arm, measure, "", influences)

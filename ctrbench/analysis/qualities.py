@@ -36,7 +36,8 @@ def qualities(workspace: Workspace, matrix: Matrix) -> dict[str, Quality]:
         return {}
     if impressions.read_manifest(workspace, name).content_hash != matrix.dataset.content_hash:
         return {}
-    log, found = None, {}
+    log = None
+    found: dict[str, Quality] = {}
     known = embeddings.names(workspace, name)
     for version, manifest in matrix.versions.items():
         if version not in known:

@@ -155,7 +155,7 @@ def shown(
 
 def _places(table: ComparisonTable) -> tuple[Place, ...]:
     gains, images = headline(table, "baseline"), headline(table, "shuffled")
-    found = []
+    found: list[Place] = []
     for line in gains.lines if gains else ():
         for index, (column, entry) in enumerate(zip(table.columns, line.entries, strict=True)):
             if line.row is None:
@@ -246,7 +246,7 @@ def _health(matrix: Matrix, records: Records, places: Iterable[Place]) -> Iterab
 
 def _missing(workspace: Workspace, matrix: Matrix, records: Records) -> Iterable[str]:
     arms = [(row, column) for row in (None, *matrix.rows) for column in matrix.columns]
-    lacking = []
+    lacking: list[str] = []
     for row, column in arms:
         seeds = [s for s in matrix.file.seeds if matrix.cell(row, column, s).hash not in records]
         if seeds and (row is not None or column.trained or column is matrix.columns[0]):

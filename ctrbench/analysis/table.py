@@ -212,7 +212,7 @@ class _Builder:
         return replace(self._place(arm, baseline, notes, share is not None), share=share)
 
     def _baseline_line(self, measure: Measure) -> Line:
-        entries = []
+        entries: list[Entry] = []
         for column in self.plan.columns:
             arm = self.arms.baselines[column.trained]
             values = arm.values(measure)

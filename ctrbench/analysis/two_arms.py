@@ -14,7 +14,7 @@ from ctrbench.identity import canonical_json
 from ctrbench.injection import BASELINE
 from ctrbench.metrics import find
 from ctrbench.plan import Matrix
-from ctrbench.schema import Cell, CellRecord, Metrics
+from ctrbench.schema import Cell, CellRecord, DatasetManifest, Metrics
 from ctrbench.stats import Inference, Measured, infer, pair
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
@@ -253,7 +253,7 @@ def _finished(name: str, records: list[CellRecord]) -> StoredArm:
 
 def _require_same(workspace: Workspace, a: str, b: str, one: CellRecord, other: CellRecord) -> None:
     """The same test impressions, label rule and protocol, else say what differs."""
-    differing = []
+    differing: list[str] = []
     if one.cell.protocol != other.cell.protocol:
         differing.append(f"protocol {one.cell.protocol} and {other.cell.protocol}")
     if one.cell.data_hash != other.cell.data_hash:
@@ -267,24 +267,31 @@ def _require_same(workspace: Workspace, a: str, b: str, one: CellRecord, other: 
 
 def _data_differences(workspace: Workspace, one: Cell, other: Cell) -> list[str]:
     """In words where both data sets are described, else by their hashes."""
-    found = []
+    found: list[str] = []
     if one.dataset != other.dataset:
         found.append(f"data set {one.dataset} and {other.dataset}")
     store = Store(workspace)
     summaries = [store.read_summary(cell.dataset) for cell in (one, other)]
     known = [summary.manifest for summary in summaries if summary is not None]
     if [manifest.content_hash for manifest in known] == [one.data_hash, other.data_hash]:
-        for name, tell in (
-            ("label", lambda m: repr(m.label)),
-            ("split", lambda m: str(m.split)),
-            ("snapshot", lambda m: m.snapshot),
-            ("test impressions", lambda m: "{} to {}".format(*m.periods.get("test", (0, 0)))),
-            ("users", lambda m: str(m.counts["users"])),
-        ):
-            told = [tell(manifest) for manifest in known]
-            if told[0] != told[1]:
-                found.append(f"{name} {told[0]} and {told[1]}")
+        ours, theirs = map(_described, known)
+        found += [
+            f"{name} {told} and {theirs[name]}"
+            for name, told in ours.items()
+            if told != theirs[name]
+        ]
     return [*found, f"content {one.data_hash} and {other.data_hash}"]
+
+
+def _described(manifest: DatasetManifest) -> dict[str, str]:
+    """Return what a reader compares of two data sets."""
+    return {
+        "label": repr(manifest.label),
+        "split": str(manifest.split),
+        "snapshot": manifest.snapshot,
+        "test impressions": "{} to {}".format(*manifest.periods.get("test", (0, 0))),
+        "users": str(manifest.counts["users"]),
+    }
 
 
 def _measured(store: Store, arm: StoredArm, metric: str) -> Measured:

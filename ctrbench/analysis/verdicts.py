@@ -39,7 +39,7 @@ def verdicts(plan: TablePlan, arms: Arms, judged: Judged) -> Verdicts | None:
     """The headline's verdicts; None if nothing could be judged."""
     headline = Measure(plan.headline)
     metric = headline.title
-    lines = []
+    lines: list[VerdictLine] = []
     for comparison in arms.comparisons:
         inference = judged.get(comparison, headline)
         if inference is not None and not comparison.control:

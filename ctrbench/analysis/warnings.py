@@ -275,7 +275,7 @@ def _few_steps(arms: Arms) -> Iterator[str]:
 
 def _few_users(plan: TablePlan, arms: Arms) -> str:
     """Whole test period and slices in one line, with the number of users in each."""
-    few = []
+    few: list[str] = []
     for part in (None, *plan.slices):
         measure = Measure(plan.headline, part)  # counts are the same for every metric
         found = (measure.metrics(record) for arm in arms.all for record in arm.done.values())
@@ -318,7 +318,7 @@ def _below(
     fewest: float,
 ) -> str:
     """The measures whose effective number is below a limit, with that number; empty if none is."""
-    found = []
+    found: list[str] = []
     for measure in plan.measures:
         known = (judged.get(one, measure) for one in arms.against_baseline())
         number = next((worth(one) for one in known if one is not None), math.inf)
@@ -330,12 +330,13 @@ def _below(
 
 def _coverage(plan: TablePlan, arms: Arms) -> list[str]:
     """A version whose vectors miss most of what the model sees; rare items alone do not count."""
-    lines = []
+    lines: list[str] = []
     for row in (
         row for row in plan.rows if row.control is None
     ):  # a control covers what its row does
         records = [r for column in plan.columns for r in arms.cells[row, column].done.values()]
-        facts = next((r.facts for r in records if "coverage_targets" in r.facts), {})
+        known = [r.facts for r in records if "coverage_targets" in r.facts]
+        facts = known[0] if known else {}
         shares = {
             name: facts.get(f"coverage_{name}", 1.0) for name in ("targets", "slots", "items")
         }

@@ -35,7 +35,7 @@ def checked(
         ]
     raise_all(problems, DataError, "these arrays cannot be scored:")
     p = arrays["p_click"]
-    p = p if p.dtype in (np.float32, np.float64) else p.astype(np.float64)
+    p = p if p.dtype in (np.dtype(np.float32), np.dtype(np.float64)) else p.astype(np.float64)
     weights = arrays["weight"].astype(np.float64) if weight is not None else None
     return arrays["click"].astype(bool), p, weights
 

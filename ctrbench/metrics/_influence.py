@@ -81,7 +81,7 @@ def places(clicks: np.ndarray, p: np.ndarray, weights: np.ndarray, group: np.nda
     starts, tie = np.flatnonzero(new), np.cumsum(new) - 1
     group_start = np.flatnonzero(first[starts])  # ties at which a group begins
     run = np.cumsum(first[starts]) - 1  # group of each tie
-    found = []
+    found: list[tuple[np.ndarray, np.ndarray]] = []
     for column in (weights * clicks, weights * ~clicks):
         sums = np.add.reduceat(column[order], starts)
         below = np.cumsum(sums) - sums

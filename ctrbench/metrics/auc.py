@@ -76,8 +76,8 @@ class Auc(Metric):
         weights = scored.weights
         place = places(click, scored.p_click, weights, np.zeros(scored.rows, np.int64))
         value = float(np.average(place[click], weights=weights[click]))
-        mass = np.where(click, weights[click].sum(), weights[~click].sum())
-        share = weights / mass
+        clicked, other = (float(weights[own].sum()) for own in (click, ~click))
+        share = weights / np.where(click, clicked, other)
         per_user, worth = np.zeros(users), float(users)
         for of_class in (click, ~click):
             own = user[of_class]

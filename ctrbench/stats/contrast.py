@@ -64,14 +64,17 @@ class Contrast:
 
     def less(self, other: Contrast, ratio: float) -> Contrast:
         """Return this difference minus `ratio` times another one of the same seeds and test set."""
-        both = self.items is not None and other.items is not None
         return replace(
             self,
             delta=self.delta - ratio * other.delta,
             influence=self.influence - ratio * other.influence,
-            items=self.items - ratio * other.items if both else None,  # pyright: ignore
-            pairs=self.pairs - ratio * other.pairs if both else None,  # pyright: ignore
+            items=_less(self.items, other.items, ratio),
+            pairs=_less(self.pairs, other.pairs, ratio),
         )
+
+
+def _less(ours: np.ndarray | None, theirs: np.ndarray | None, ratio: float) -> np.ndarray | None:
+    return None if ours is None or theirs is None else ours - ratio * theirs
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ctrbench.seeding import stream
 from ctrbench.stats.contrast import Contrast, Variance
+from ctrbench.stats.distributions import normal_cdf, normal_quantile, student_quantile
 from ctrbench.stats.pooling import seed_correlation, variances
 from ctrbench.stats.student import p_value, reach
 
@@ -96,22 +97,20 @@ def infer(
         beside: further comparisons of the same metric that are not judged here, such as those of
             controls: they inform the variance over seeds only.
     """
-    from scipy.special import ndtr, ndtri, stdtrit
-
     if not contrasts:
         return []
     spreads = variances(contrasts, beside)
     p_values = [p_value(one.estimate, of) for one, of in zip(contrasts, spreads, strict=True)]
     spent = (1 - CONFIDENCE) / looks
     largest = None if len(contrasts) == 1 else _largest(_correlation(contrasts, spreads))
-    level = spent if largest is None else 2 * float(ndtr(-np.quantile(largest, 1 - spent)))
-    found = []
+    level = spent if largest is None else 2 * normal_cdf(-float(np.quantile(largest, 1 - spent)))
+    found: list[Inference] = []
     adjusted = zip(holm(p_values), benjamini_hochberg(p_values), strict=True)
     for contrast, spread, p, (p_holm, p_bh) in zip(
         contrasts, spreads, p_values, adjusted, strict=True
     ):
         half = reach(level, spread)
-        joint = p if largest is None else float(np.mean(largest >= -ndtri(p / 2)))
+        joint = p if largest is None else float(np.mean(largest >= -normal_quantile(p / 2)))
         found.append(
             Inference(
                 seeds=contrast.seeds,
@@ -124,7 +123,7 @@ def infer(
                 p_holm=min(1.0, looks * p_holm),
                 p_bh=min(1.0, looks * p_bh),
                 smallest_effect=half
-                + float(stdtrit(spread.degrees, POWER)) * spread.standard_error,
+                + student_quantile(spread.degrees, POWER) * spread.standard_error,
                 worth=contrast.worth,
                 items_worth=contrast.items_worth if spread.with_items else math.inf,
             )
@@ -173,11 +172,15 @@ def _correlation(contrasts: Sequence[Contrast], spreads: Sequence[Variance]) -> 
         for name in ("users", "items", "seeds")
     )
     covariance = _scaled(moved @ moved.T) * np.outer(of_users, of_users)
-    known = [place for place, contrast in enumerate(contrasts) if contrast.items is not None]
-    if known and of_items.any():
-        by_item = np.stack([contrasts[place].items.mean(axis=0) for place in known])  # pyright: ignore
+    by_item = {
+        place: contrast.items.mean(axis=0)
+        for place, contrast in enumerate(contrasts)
+        if contrast.items is not None
+    }
+    if by_item and of_items.any():
+        known, sums = list(by_item), np.stack(list(by_item.values()))
         products = np.zeros_like(covariance)
-        products[np.ix_(known, known)] = by_item @ by_item.T
+        products[np.ix_(known, known)] = sums @ sums.T
         covariance += _scaled(products) * np.outer(of_items, of_items)
     return _scaled(covariance + seed_correlation(contrasts) * np.outer(of_seeds, of_seeds))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ctrbench.stats.contrast import Contrast
+from ctrbench.stats.distributions import root
 from ctrbench.stats.pooling import variances
 from ctrbench.stats.student import reach
 
@@ -68,8 +69,6 @@ def _limit(beyond: Callable[[float], float], inside: float, step: float) -> floa
 
     'inside' itself where it is 0; NaN where it is NaN.
     """
-    from scipy.optimize import brentq
-
     start = beyond(inside)
     if math.isnan(start):
         return math.nan
@@ -79,6 +78,6 @@ def _limit(beyond: Callable[[float], float], inside: float, step: float) -> floa
     for _ in range(DOUBLINGS):
         far = near + step
         if beyond(far) > 0:
-            return float(brentq(beyond, *sorted((near, far)), xtol=1e-9))  # pyright: ignore
+            return root(beyond, min(near, far), max(near, far), 1e-9)
         near, step = far, 2 * step
     return near

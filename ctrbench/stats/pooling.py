@@ -18,6 +18,7 @@ from ctrbench.stats.contrast import (
     user_degrees,
     user_variance,
 )
+from ctrbench.stats.distributions import chi_squared_tail
 
 ONE_ITEM = 1 + 1e-6  # effective number of items up to which one item holds all weight
 SMALLEST_DEGREES = 1e-6  # of freedom, of a part that is cut off at 0
@@ -46,7 +47,7 @@ def variances(contrasts: Sequence[Contrast], beside: Sequence[Contrast] = ()) ->
         contrasts: the differences.
         beside: further differences of the same metric, which inform the variance over seeds only.
     """
-    found = []
+    found: list[Variance] = []
     pooled = pooled_seeds([*contrasts, *beside])[: len(contrasts)]
     for contrast, seeds in zip(contrasts, pooled, strict=True):
         moved, degrees, count = user_variance(contrast), user_degrees(contrast), len(contrast.seeds)
@@ -198,15 +199,13 @@ def _own(contrast: Contrast) -> Seeds:
 
 def _alike(contrasts: Sequence[Contrast]) -> bool:
     """Whether variances of as many seeds pass Bartlett's test (Proc. R. Soc. A 160, 1937)."""
-    from scipy.special import chdtrc
-
     variances = np.stack([contrast.delta for contrast in contrasts]).var(axis=1, ddof=1)
     if variances.min() <= 0:
         return False
     count, degrees = len(variances), len(contrasts[0].seeds) - 1
     statistic = count * degrees * float(np.log(variances.mean()) - np.log(variances).mean())
     scale = 1 + (count + 1) / (3 * count * degrees)
-    return bool(chdtrc(count - 1, statistic / scale) > UNLIKE)
+    return chi_squared_tail(count - 1, statistic / scale) > UNLIKE
 
 
 def _shared(contrasts: Sequence[Contrast]) -> Seeds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ctrbench.stats.distributions import normal_quantile, student_quantile
 from ctrbench.stats.family import CONFIDENCE, POWER, Inference
 
 MOST_SEEDS = 1000  # beyond, nobody trains
@@ -31,18 +32,16 @@ def need(inference: Inference, effect: float, comparisons: int = 1) -> Need:
         effect: > 0, a fraction.
         comparisons: judged together; Bonferroni's bound stands in for their joint distribution.
     """
-    from scipy.special import ndtri, stdtrit
-
     spread, count = inference.variance, len(inference.seeds)
     one_seed = spread.seeds * count  # variance of a single seed's difference
     alpha = (1 - CONFIDENCE) / comparisons
-    infinite = float(ndtri(1 - alpha / 2) + ndtri(POWER))
+    infinite = normal_quantile(1 - alpha / 2) + normal_quantile(POWER)
     smallest = infinite * spread.sampled**0.5
     seeds = None
     for tried in range(2, MOST_SEEDS + 1) if smallest < effect else ():
         total = spread.sampled + one_seed / tried
         degrees = total**2 / ((one_seed / tried) ** 2 / (tried - 1) or 1e-300)
-        reach = float(stdtrit(degrees, 1 - alpha / 2) + stdtrit(degrees, POWER))
+        reach = student_quantile(degrees, 1 - alpha / 2) + student_quantile(degrees, POWER)
         if reach * total**0.5 <= effect:
             seeds = tried
             break

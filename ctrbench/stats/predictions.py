@@ -54,7 +54,7 @@ def compare_predictions(
     more = {"item_id": item_id, "group_id": group_id}
     columns = {name: np.asarray(ids) for name, ids in more.items() if ids is not None}
     ours, theirs = (np.atleast_2d(np.asarray(p)) for p in (p_click, p_reference))
-    problems = []
+    problems: list[str] = []
     known = {one.name: one for one in with_influence()}
     judged_by = known.get(metric)
     if judged_by is None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ctrbench.errors import DataError
+from ctrbench.stats.distributions import f_tail, ranks
 from ctrbench.stats.family import holm
 
 LEVEL = 0.05  # of significance
@@ -64,8 +65,6 @@ def rank(scores: ArrayLike, contenders: Sequence[str]) -> Ranking:
 
     Source: Demsar 2006, JMLR 7, 1-30; Benavoli, Corani and Mangili 2016, JMLR 17, 1-10 for pairs.
     """
-    from scipy.stats import rankdata
-
     values = np.asarray(scores, np.float64)
     if values.ndim != 2 or values.shape[1] != len(contenders):
         raise DataError(f"scores of shape {values.shape} do not fit {len(contenders)} contenders.")
@@ -76,7 +75,7 @@ def rank(scores: ArrayLike, contenders: Sequence[str]) -> Ranking:
         )
     if not np.isfinite(values).all():
         raise DataError("a score is missing or not finite: every contender needs every data set.")
-    ranks = rankdata(-values, axis=1)  # ties share the mean of their ranks
+    placed = ranks(-values)  # ties share the mean of their ranks
     places = list(combinations(range(len(contenders)), 2))
     p_values = [_signed_rank(values[:, i] - values[:, j]) for i, j in places]
     pairs = [
@@ -90,41 +89,37 @@ def rank(scores: ArrayLike, contenders: Sequence[str]) -> Ranking:
         )
         for (i, j), p, p_holm in zip(places, p_values, holm(p_values), strict=True)
     ]
-    order = np.argsort(ranks.mean(axis=0), kind="stable")
+    order = np.argsort(placed.mean(axis=0), kind="stable")
     return Ranking(
         contenders=tuple(contenders[int(i)] for i in order),
-        mean_ranks=tuple(float(ranks[:, i].mean()) for i in order),
+        mean_ranks=tuple(float(placed[:, i].mean()) for i in order),
         datasets=len(values),
-        p_all_alike=_all_alike(ranks) if len(contenders) > 2 else None,
+        p_all_alike=_all_alike(placed) if len(contenders) > 2 else None,
         pairs=tuple(pairs),
     )
 
 
 def _signed_rank(differences: np.ndarray) -> float:
     """Exact, over all signs of the ranked differences; a zero difference is left out."""
-    from scipy.stats import rankdata
-
     differences = differences[differences != 0]
     if not len(differences):
         return 1.0
-    ranks = np.round(2 * rankdata(np.abs(differences))).astype(int)  # ties make halves
+    doubled = np.round(2 * ranks(np.abs(differences))).astype(int)  # ties make halves
     counts = np.ones(1)
-    for one in ranks:  # how many of the 2^n signs give each sum of ranks
+    for one in doubled.tolist():  # how many of the 2^n signs give each sum of ranks
         longer = np.zeros(len(counts) + one)
         longer[: len(counts)] += counts
         longer[one:] += counts
         counts = longer
-    observed = int(ranks[differences > 0].sum())
-    extreme = min(observed, int(ranks.sum()) - observed)
+    observed = int(doubled[differences > 0].sum())
+    extreme = min(observed, int(doubled.sum()) - observed)
     return float(min(1.0, 2 * counts[: extreme + 1].sum() / counts.sum()))
 
 
-def _all_alike(ranks: np.ndarray) -> float:
-    from scipy.special import fdtrc
-
-    count, width = ranks.shape
-    between = count * float(np.sum((ranks.mean(axis=0) - (width + 1) / 2) ** 2))
-    within = float(np.sum((ranks - ranks.mean(axis=1, keepdims=True)) ** 2)) / (width - 1)
+def _all_alike(placed: np.ndarray) -> float:
+    count, width = placed.shape
+    between = count * float(np.sum((placed.mean(axis=0) - (width + 1) / 2) ** 2))
+    within = float(np.sum((placed - placed.mean(axis=1, keepdims=True)) ** 2)) / (width - 1)
     if within == 0:
         return 1.0  # all tied everywhere
     chi_squared = between * count / within
@@ -132,4 +127,4 @@ def _all_alike(ranks: np.ndarray) -> float:
     if chi_squared >= most - 1e-9:
         return float(math.factorial(width) ** (1 - count))  # one order everywhere: exact
     statistic = (count - 1) * chi_squared / (most - chi_squared)
-    return float(fdtrc(width - 1, (width - 1) * (count - 1), statistic))
+    return f_tail(width - 1, (width - 1) * (count - 1), statistic)

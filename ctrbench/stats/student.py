@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from ctrbench.stats.contrast import Variance
+from ctrbench.stats.distributions import chi_squared_tail_quantile, root, student_cdf
 
 NODES = 64  # of the integral over the seeds' variance
 WIDEST = 1e6  # standard errors
@@ -38,7 +38,6 @@ def p_value(estimate: float, spread: Variance) -> float:
         return 1.0
     if spread.total == 0:
         return 0.0
-    from scipy.optimize import brentq
 
     def beyond(level: float) -> float:
         return max(_Mixture(spread, level).beyond(abs(estimate)), SMALLEST)
@@ -50,8 +49,7 @@ def p_value(estimate: float, spread: Variance) -> float:
     def excess(exponent: float) -> float:
         return math.log(beyond(math.exp(exponent))) - exponent
 
-    exponent: Any = brentq(excess, math.log(low), math.log(high), xtol=1e-10)
-    return math.exp(exponent)
+    return math.exp(root(excess, math.log(low), math.log(high), 1e-10))
 
 
 def reach(level: float, spread: Variance) -> float:
@@ -61,8 +59,6 @@ def reach(level: float, spread: Variance) -> float:
         level: in (0, 1).
         spread: of the mean difference.
     """
-    from scipy.optimize import brentq
-
     error = spread.standard_error
     if error == 0 or math.isnan(error):
         return error
@@ -71,8 +67,7 @@ def reach(level: float, spread: Variance) -> float:
     def excess(exponent: float) -> float:
         return math.log(max(mixture.beyond(error * math.exp(exponent)), SMALLEST) / level)
 
-    exponent: Any = brentq(excess, math.log(1e-3), math.log(WIDEST), xtol=1e-9)
-    return error * math.exp(exponent)
+    return error * math.exp(root(excess, math.log(1e-3), math.log(WIDEST), 1e-9))
 
 
 class _Mixture:
@@ -100,9 +95,7 @@ class _Mixture:
 
     def beyond(self, difference: float) -> float:
         """The chance of a larger one, to either side."""
-        from scipy.special import stdtr
-
-        tail = stdtr(self._degrees, -difference / self._root)
+        tail = student_cdf(self._degrees, -difference / self._root)
         return 2 * float(self._weights @ tail)
 
 
@@ -122,10 +115,8 @@ def _shrinkage(level: float, known: float) -> float:
 @lru_cache(maxsize=256)
 def _over_chi_squared(degrees: float) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights of an expectation over 1 / chi^2, dense where chi^2 is small."""
-    from scipy.special import chdtri
-
-    root, weights = _legendre()
-    return 1 / chdtri(degrees, 1 - root**2), weights * 2 * root
+    nodes, weights = _legendre()
+    return 1 / chi_squared_tail_quantile(degrees, 1 - nodes**2), weights * 2 * nodes
 
 
 @lru_cache(maxsize=1)
