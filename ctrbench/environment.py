@@ -1,15 +1,18 @@
-"""Describe the environment of a result: library versions, commit, processor."""
+"""Describe the environment of a result: library versions, commit, processor; count cores."""
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from ctrbench import __version__
 
 LIBRARIES = ("torch", "numpy", "faiss-cpu", "scikit-learn")
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": two cores' time; cgroup v2
 
 
 def environment() -> dict[str, str]:
@@ -53,3 +56,23 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or "unknown"
+
+
+def usable_cores() -> int:
+    """Return the cores this process may use; a container often has fewer than the machine."""
+    affinity: Any = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(min(cores, cores_of_quota(CPU_QUOTA) or cores), 1)
+
+
+def cores_of_quota(file: Path) -> int | None:
+    """Return the whole cores of a container's CPU quota; None without a limit.
+
+    Args:
+        file: `cpu.max` of its control group.
+    """
+    try:
+        quota, period = file.read_text(encoding="ascii").split()
+        return max(int(quota) // int(period), 1)
+    except (OSError, ValueError):  # no such file, or "max"
+        return None

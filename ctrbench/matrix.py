@@ -41,6 +41,7 @@ from ctrbench.slices import problems as slice_problems
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace, check_name
 
+Varied = tuple[tuple[str, Any], ...]  # names and values of settings that vary
 MOST_COUNTED = 200_000  # vectors; with more, all are assumed to be distinct
 
 
@@ -181,24 +182,31 @@ def _columns(file: BenchmarkFile, problems: list[str]) -> list[Column]:
             chosen = dict(zip(grid, point, strict=True))
             made = _mode(problems, name, chosen)
             if made is not None:
-                label = " ".join([name, *(f"{key}={chosen[key]}" for key in varying)])
+                own = tuple((key, chosen[key]) for key in varying)
                 columns += [
-                    Column(name, made, f"{label} {differing}".rstrip(), training, differing)
-                    for training, differing in zip(file.training, trained, strict=True)
+                    _column(name, made, training, own, others)
+                    for training, others in zip(file.training, trained, strict=True)
                 ]
     return columns
 
 
-def _differing(trainings: Sequence[TrainingSettings]) -> list[str]:
-    """Return the settings of each that differ between them, as in `epochs=2 warm_start=0.5`."""
+def _column(
+    mode: str, made: Injection, training: TrainingSettings, own: Varied, trained: Varied
+) -> Column:
+    """A column whose label names the settings that vary, its mode's own and its training's."""
+    words = [f"{name}={value}" for name, value in (*own, *trained)]
+    label, told = " ".join([mode, *words]), " ".join(words[len(own) :])
+    return Column(mode, made, label, training, told, (*own, *trained))
+
+
+def _differing(trainings: Sequence[TrainingSettings]) -> list[Varied]:
+    """For each the settings in which it differs from the others, such as epochs and its value."""
     varying = [
         name
         for name in TrainingSettings.model_fields
         if len({getattr(training, name) for training in trainings}) > 1
     ]
-    return [
-        " ".join(f"{name}={getattr(training, name)}" for name in varying) for training in trainings
-    ]
+    return [tuple((name, getattr(training, name)) for name in varying) for training in trainings]
 
 
 def _grid_problems(where: str, values: list[Any]) -> list[str]:

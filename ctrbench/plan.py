@@ -200,6 +200,15 @@ class Column:
     label: str  # the mode's name, and the settings that differ between columns
     training: TrainingSettings
     trained: str = ""  # training settings that differ between columns: "epochs=2"
+    varied: tuple[tuple[str, Any], ...] = field(default=(), compare=False)  # settings of the label
+
+    def varied_without(self, setting: str) -> tuple[tuple[str, Any], ...]:
+        """Return the settings of the label but one."""
+        return tuple((name, value) for name, value in self.varied if name != setting)
+
+    def label_without(self, setting: str) -> str:
+        """Return the label without one of its settings."""
+        return " ".join([self.mode, *(f"{n}={v}" for n, v in self.varied_without(setting))])
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from benchmarks.shared import (
     studies,
     write_table,
 )
-from ctrbench.cli.explaining import half_way
+from ctrbench.analysis.traces import half_way
 from ctrbench.matrix import read_matrix
 from ctrbench.plan import Column, Matrix, Row
 from ctrbench.schema import CellRecord, Trace

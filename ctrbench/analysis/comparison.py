@@ -32,7 +32,16 @@ class Comparison:
     @property
     def title(self) -> str:
         """Return what is compared with what, for people."""
-        return f"{self.label} against {self.reference.label if self.reference else 'Baseline'}"
+        return f"{self.label} against {self.against}"
+
+    @property
+    def against(self) -> str:
+        """Return the name of the reference, for people."""
+        return self.reference.label if self.reference else "Baseline"
+
+    def plain(self) -> dict[str, str]:
+        """Return the names under which the rows of a JSON table hold the comparison."""
+        return {"row": self.row.label, "column": self.column.label, "against": self.against}
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,16 @@ class Power:
     need: Need
 
 
-def required(
-    workspace: Workspace, matrix: Matrix, records: Records, effect: float
-) -> tuple[Power, ...]:
+@dataclass(frozen=True)
+class Required:
+    """What every comparison of a matrix requires."""
+
+    headline: str  # the metric
+    effect: float  # a fraction
+    comparisons: tuple[Power, ...]
+
+
+def required(workspace: Workspace, matrix: Matrix, records: Records, effect: float) -> Required:
     """Return the seeds and users that each comparison of the headline requires.
 
     Args:
@@ -46,7 +53,8 @@ def required(
             "power needs two stored seeds or more of the baseline and of a cell; run the matrix "
             "first."
         )
-    return tuple(
+    powers = (
         Power(comparison, inference, need(inference, effect, len(found)))
         for comparison, inference in found.items()
     )
+    return Required(matrix.file.headline, effect, tuple(powers))

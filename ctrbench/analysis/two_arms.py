@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Literal
 
 from ctrbench.analysis.measured import measured
 from ctrbench.analysis.prediction_files import ComparedFiles, compare_files
@@ -15,10 +16,11 @@ from ctrbench.injection import BASELINE
 from ctrbench.metrics import find
 from ctrbench.plan import Matrix
 from ctrbench.schema import Cell, CellRecord, DatasetManifest, Metrics
-from ctrbench.stats import Inference, Measured, infer, pair
+from ctrbench.stats import Inference, Measured, Verdict, infer, pair
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
+Gate = Literal["worse", "not-better"]
 SAME = ("data_hash", "protocol")  # without which two arms cannot be compared
 CONDITIONS = ("model", "training")  # in which two arms must not differ unless it is asked for
 
@@ -60,6 +62,39 @@ class Compared:
         """Whether B ranks worse than chance, and so is no reference for a verdict."""
         chance = find(self.metric).chance
         return chance is not None and self.reference < chance
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a comparison of two arms means for a release."""
+
+    compared: Compared
+    margin: float  # a fraction; a loss below it does not matter
+    verdict: Verdict | None  # None: B ranks worse than chance
+    gate: Gate | None = None
+    failed: bool = False  # of the gate
+
+
+def decide(found: Compared, margin: float, gate: Gate | None = None) -> Decision:
+    """Return the verdict on A, and whether it fails a gate.
+
+    A gate `worse` fails if A is worse, unless its loss is certainly below the margin. A gate
+    `not-better` fails if A is not shown to be better. A reference below chance fails both.
+
+    Args:
+        found: two arms.
+        margin: >= 0, a fraction.
+        gate: None: nothing can fail.
+    """
+    inference = found.inference
+    verdict = None if found.below_chance else inference.verdict(margin)
+    if verdict is None:
+        failed = True
+    elif gate == "worse":
+        failed = inference.high < 0 and inference.low <= -margin
+    else:
+        failed = inference.low <= 0
+    return Decision(found, margin, verdict, gate, gate is not None and failed)
 
 
 def matrix_cells(matrix: Matrix, name: str) -> list[Cell]:

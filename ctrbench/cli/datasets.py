@@ -14,11 +14,13 @@ from typer.core import TyperGroup
 
 from ctrbench import embeddings, importing, impressions, plugins
 from ctrbench.atomic import discard
-from ctrbench.cli import _dataset_views as views
-from ctrbench.cli import _guards as guards
+from ctrbench.cli._options import CHECK_FAILED, JsonOption, YesOption
+from ctrbench.cli._options import show as show_result
 from ctrbench.datasets import Importer
 from ctrbench.errors import ConfigError
 from ctrbench.importing import Snapshot
+from ctrbench.terminal import datasets as terminal
+from ctrbench.terminal import guards as terminal_guards
 from ctrbench.workspace import Workspace, check_name
 
 PACKAGE = "ctrbench.datasets"
@@ -62,45 +64,37 @@ app.add_typer(
 
 
 @app.command("list")
-def show_all(context: typer.Context) -> None:
+def list_datasets(context: typer.Context, json: JsonOption = False) -> None:
     """List the data sets of the workspace."""
     workspace: Workspace = context.obj
     manifests = [impressions.read_manifest(workspace, n) for n in impressions.names(workspace)]
-    if not manifests:
+    if not manifests and not json:
         typer.echo(f"no data sets in {workspace.data} yet; `ctrbench datasets import` makes one.")
         return
-    numbers = "impressions", "users", "items", "images"
-    rows = [
-        (m.name, *(f"{m.counts.get(n, 0):,}" for n in numbers), m.label, str(m.split))
-        for m in manifests
-    ]
-    views.console().print(views.table(("data set", *numbers, "label", "split"), rows, numbers))
+    show_result(manifests, json, terminal.show_list)
 
 
 @app.command()
-def show(context: typer.Context, name: Name) -> None:
+def show(context: typer.Context, name: Name, json: JsonOption = False) -> None:
     """Describe a data set: periods, users, histories, fields, label, split."""
-    workspace: Workspace = context.obj
-    log = impressions.open_impressions(workspace, name)
-    summary = impressions.summarise(log)
-    out = views.console()
-    out.print(name, views.overview(log.manifest, summary), "", views.periods(summary), "", sep="\n")
-    out.print(views.histories(summary))
-    if log.manifest.fields:
-        out.print("", views.fields(log.manifest, summary), sep="\n")
+    log = impressions.open_impressions(context.obj, name)
+    show_result(impressions.describe(log), json, terminal.show)
 
 
 @app.command()
-def check(context: typer.Context, name: Name) -> None:
+def check(context: typer.Context, name: Name, json: JsonOption = False) -> None:
     """Print each guard and its outcome; exit code 1 if one is an error."""
-    guards.show(impressions.check(context.obj, name))
+    found = impressions.check(context.obj, name)
+    show_result(found, json, terminal_guards.show)
+    if any(guard.outcome == "error" for guard in found):
+        raise typer.Exit(CHECK_FAILED)
 
 
 @app.command()
 def remove(
     context: typer.Context,
     name: Name,
-    yes: Annotated[bool, typer.Option("--yes", help="Confirm; it cannot be undone.")] = False,
+    yes: YesOption = False,
     with_embeddings: Annotated[
         bool, typer.Option("--with-embeddings", help="Remove its embedding versions as well.")
     ] = False,
@@ -194,11 +188,6 @@ def _run(
         importing.database(workspace) as connection,
     ):
         raw = replace(importer.read(connection, wanted, status.update), snapshot=snapshot)
-        manifest = importing.build(workspace, name, raw, status.update)
-    summary = impressions.summarise(impressions.open_impressions(workspace, name))
-    out = views.console()
-    done = "was there already, with the same content:" if was_there else "imported as"
-    out.print(
-        f"{done} {name}", views.overview(manifest, summary), "", views.periods(summary), sep="\n"
-    )
-    out.print(f"\nnext: ctrbench datasets check {name}")
+        importing.build(workspace, name, raw, status.update)
+    found = impressions.describe(impressions.open_impressions(workspace, name))
+    terminal.show_imported(found, was_there)

@@ -13,11 +13,9 @@ import typer
 from ctrbench import __version__
 from ctrbench.cli import (
     codebooks,
-    costs,
-    curves,
     datasets,
+    drawing,
     embeddings,
-    explaining,
     judging,
     listing,
     matrix,
@@ -48,9 +46,7 @@ codebooks.register(app)
 reporting.register(app)
 judging.register(app)
 screening.register(app)
-costs.register(app)
-curves.register(app)
-explaining.register(app)
+drawing.register(app)
 listing.register(app)
 
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ctrbench.cli.matrix import BenchmarkArgument, effect_of
+from ctrbench.cli._options import BenchmarkArgument, effect_of
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.workspace import Workspace
-
-if TYPE_CHECKING:
-    from ctrbench.plan import Matrix
-    from ctrbench.schema import CellRecord
 
 PAGES = (".html", ".htm")
 
@@ -34,13 +30,16 @@ def report(
 ) -> None:
     """Write one self-contained HTML page from what is stored of FILE; trains nothing."""
     from ctrbench.atomic import atomic_file, check_writable
+    from ctrbench.matrix import read_matrix
     from ctrbench.page import gather, render
+    from ctrbench.runner import completed
 
     if output.suffix not in PAGES:
         raise ConfigError(f"{output}: give the page a name that ends in {' or '.join(PAGES)}.")
     check_writable(output)
     workspace: Workspace = context.obj
-    matrix, records = _stored(workspace, file)
+    matrix = read_matrix(file, workspace)
+    records = completed(workspace, matrix)
     effect = effect_of(None, matrix.file.effect)
     page = gather(workspace, matrix, records, effect, pictures)
     text = render(page)
@@ -65,11 +64,14 @@ def plot(
     from ctrbench.analysis.qualities import qualities
     from ctrbench.analysis.shown import shown
     from ctrbench.figures import check_drawable, figure, save
+    from ctrbench.matrix import read_matrix
+    from ctrbench.runner import completed
 
     chosen = figure(kind)
     check_drawable(output)
     workspace: Workspace = context.obj
-    matrix, records = _stored(workspace, file)
+    matrix = read_matrix(file, workspace)
+    records = completed(workspace, matrix)
     effect = effect_of(None, matrix.file.effect)
     known = qualities(workspace, matrix) if kind == "quality" else None
     content = shown(workspace, matrix, records, effect, known)
@@ -77,12 +79,3 @@ def plot(
         raise DataError(f"{kind} has nothing to draw: {lacks}")
     save(chosen, content, output)
     typer.echo(f"wrote {output}")
-
-
-def _stored(workspace: Workspace, file: Path) -> tuple[Matrix, dict[str, CellRecord]]:
-    """The matrix of a file, and what is stored of it."""
-    from ctrbench.matrix import read_matrix
-    from ctrbench.runner import complete, stored_records
-
-    matrix = read_matrix(file, workspace)
-    return matrix, complete(workspace, matrix, stored_records(workspace, matrix.cells()))

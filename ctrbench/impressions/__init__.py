@@ -12,12 +12,14 @@ from ctrbench.impressions.opening import (
     vocabulary,
 )
 from ctrbench.impressions.periods import items_in_period
-from ctrbench.impressions.summary import PeriodSummary, Summary, summarise
+from ctrbench.impressions.summary import Described, PeriodSummary, Summary, describe, summarise
 
 __all__ = [
+    "Described",
     "PeriodSummary",
     "Summary",
     "check",
+    "describe",
     "item_texts",
     "items_in_period",
     "items_with_image",

@@ -8,7 +8,7 @@ import numpy as np
 
 from ctrbench.impressions.periods import chunks, count_targets, count_users, evaluable_groups
 from ctrbench.impressions.unseen import unseen_values
-from ctrbench.schema import PERIODS, Column, Impressions, Ragged
+from ctrbench.schema import PERIODS, Column, DatasetManifest, Impressions, Ragged
 
 QUANTILES = (0.1, 0.5, 0.9, 1.0)
 
@@ -38,6 +38,19 @@ class Summary:
     empty_history_share: float  # of all impressions
     filled: dict[str, float]  # share of rows with a value, by field; text fields are left out
     unseen: dict[str, int]  # values that only valid and test show, by categorical or list field
+
+
+@dataclass(frozen=True)
+class Described:
+    """A data set and its numbers."""
+
+    manifest: DatasetManifest
+    summary: Summary
+
+
+def describe(impressions: Impressions) -> Described:
+    """Return a data set's manifest with its numbers."""
+    return Described(impressions.manifest, summarise(impressions))
 
 
 def summarise(impressions: Impressions) -> Summary:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ctrbench import embeddings, plugins
+from ctrbench import embeddings, impressions, plugins
 from ctrbench.errors import ConfigError, unknown_name
 from ctrbench.pretraining import encoders, methods
 from ctrbench.pretraining.encoders import Encoder
 from ctrbench.pretraining.methods import PretrainMethod
+from ctrbench.pretraining.pictures import open_pictures
 from ctrbench.pretraining.running import Job
 from ctrbench.pretraining.settings import LINES, PretrainSettings
-from ctrbench.pretraining.sources import ImageSource
+from ctrbench.pretraining.sources import FrozenVectors, ImageSource, Pixels
 from ctrbench.schema import Impressions
 from ctrbench.workspace import Workspace, check_name
 from ctrbench.yaml_file import read_value, read_yaml
@@ -83,6 +85,35 @@ def variants(
     _refuse_idle(method, found[0], sections, pixels)
     _build_once(found, pixels)
     return tuple(found)
+
+
+def sources(
+    workspace: Workspace, log: Impressions, from_version: str | None, found: Sequence[Variant]
+) -> Sequence[ImageSource]:
+    """Return what each variant is trained on: the pictures, or the vectors of a version.
+
+    Args:
+        workspace: The workspace of the data set.
+        log: The data set.
+        from_version: The version whose vectors are the input; None for pictures.
+        found: The variants.
+
+    Raises:
+        ConfigError: The method requires pictures.
+        DataError: No picture can be decoded.
+        UnknownNameError: No such version.
+    """
+    fitting = impressions.items_in_period(log, log.fitting_period)
+    if from_version is None:
+        pictures = open_pictures(workspace, log.manifest)
+        return [Pixels(pictures, one.encoder, one.encoder_name, fitting) for one in found]
+    if found[0].method.augmented:
+        raise ConfigError(
+            "this method looks at random views of pictures, and vectors have none: use --images."
+        )
+    table = embeddings.open_version(workspace, log.manifest.name, from_version)
+    manifest = embeddings.read_manifest(workspace, log.manifest.name, from_version)
+    return [FrozenVectors(table, from_version, manifest.content_hash, fitting)] * len(found)
 
 
 def require_free(

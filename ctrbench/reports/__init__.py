@@ -6,6 +6,7 @@ footnote and warning.
 """
 
 from ctrbench.reports._base import Report, check_format, formats, render
+from ctrbench.reports._long import long_table
 from ctrbench.reports._texts import entry_text
 
-__all__ = ["Report", "check_format", "entry_text", "formats", "render"]
+__all__ = ["Report", "check_format", "entry_text", "formats", "long_table", "render"]

@@ -80,3 +80,21 @@ def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:
         for line in block.lines
         for column, entry in zip(table.headers, line.entries, strict=True)
     ]
+
+
+def long_table(table: ComparisonTable) -> dict[str, Any]:
+    """Return everything a table says, as plain values."""
+    lines = table.verdicts.lines if table.verdicts else ()
+    return {
+        "dataset": table.dataset,
+        "caption": table.caption,
+        "seeds": table.seeds,
+        "columns": table.headers,
+        "rows": long_rows(table),
+        "verdicts": [
+            {"comparison": line.subject, "verdict": line.verdict, **inferred(line.inference)}
+            for line in lines
+        ],
+        "footnotes": table.footnotes,
+        "warnings": table.warnings,
+    }

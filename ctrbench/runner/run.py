@@ -197,7 +197,20 @@ def run_matrix(
     missing = missing_cells(workspace, cells, retry_failed, traced)
     observer.begin(matrix.dataset.name, len(cells), len(missing))
     run_cells(workspace, missing, slices, jobs, observer, retry_failed, traced)
-    return complete(workspace, matrix, stored_records(workspace, cells))
+    return completed(workspace, matrix)
+
+
+def completed(workspace: Workspace, matrix: Matrix) -> dict[str, CellRecord]:
+    """Return what is stored of a matrix, by cell hash, and measure what stored cells lack.
+
+    Args:
+        workspace: that holds the results.
+        matrix: checked.
+
+    Raises:
+        StoreError: predictions are damaged, or of other impressions.
+    """
+    return complete(workspace, matrix, stored_records(workspace, matrix.cells()))
 
 
 def complete(

@@ -43,6 +43,20 @@ class Agreement:
     high: float
 
 
+@dataclass(frozen=True)
+class Screening:
+    """What a screen showed."""
+
+    headline: str  # the metric
+    mode: str
+    seeds: tuple[int, ...]
+    valid: dict[str, float]  # version -> headline metric on `valid`, best first
+    kept: tuple[str, ...]
+    cells: int  # of screen and confirmation
+    cells_whole: int  # of the whole matrix
+    agreements: tuple[Agreement, ...]
+
+
 def plan(matrix: Matrix) -> tuple[ScreenSettings, Matrix]:
     """Return the screen's settings and its matrix, without controls and the A/A arm.
 
@@ -146,6 +160,27 @@ def agreements(
             correlation, low, high = _spearman(list(screened.valid.values()), means)
             found.append(Agreement(column.label, len(versions), correlation, low, high))
     return found
+
+
+def screening(matrix: Matrix, screened: Screened, records: dict[str, CellRecord]) -> Screening:
+    """Return what a screen showed.
+
+    Args:
+        matrix: the whole one.
+        screened: how the screen went.
+        records: of the whole matrix by cell hash, as far as they are stored.
+    """
+    taken, whole = saved(screened, matrix)
+    return Screening(
+        headline=matrix.file.headline,
+        mode=screened.settings.mode,
+        seeds=screened.settings.seeds,
+        valid=screened.valid,
+        kept=screened.kept,
+        cells=taken,
+        cells_whole=whole,
+        agreements=tuple(agreements(matrix, screened, records)),
+    )
 
 
 def _valid(matrix: Matrix, records: dict[str, CellRecord], version: str) -> float | None:

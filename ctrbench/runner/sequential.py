@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import count, islice
-from typing import Literal
+from typing import Any, Literal
 
 from ctrbench.analysis import Comparison
+from ctrbench.analysis.matrices import judged
 from ctrbench.errors import ConfigError
 from ctrbench.plan import Matrix
 from ctrbench.runner.run import Observer, run_matrix
@@ -17,7 +18,6 @@ from ctrbench.workspace import Workspace
 
 State = Verdict | Literal["undecidable on this test set", "out of budget"]
 FEWEST_SEEDS = 3  # of the first interim analysis; fewer do not estimate the seed variance
-Judge = Callable[[Matrix, dict[str, CellRecord], int], Mapping[Comparison, Inference]]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,23 @@ class Outcome:
     records: dict[str, CellRecord]
     looks: int  # planned interim analyses, including those that were not needed
     states: Mapping[Comparison, State]
+    effect: float  # a fraction: the smallest effect worth knowing of
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Return all seeds that were used."""
+        return self.matrix.file.seeds
+
+    def plain(self) -> dict[str, Any]:
+        """Return seeds, looks, the effect, and the state of every comparison."""
+        return {
+            "seeds": self.seeds,
+            "looks": self.looks,
+            "effect": self.effect,
+            "comparisons": [
+                {**comparison.plain(), "state": state} for comparison, state in self.states.items()
+            ],
+        }
 
 
 def looks(first: int, most: int) -> list[int]:
@@ -54,7 +71,6 @@ def run_until_decided(
     observer: Observer,
     most_seeds: int,
     effect: float,
-    judge: Judge,
 ) -> Outcome:
     """Train seeds in steps with an interim analysis after each, until the stopping rule holds.
 
@@ -71,8 +87,6 @@ def run_until_decided(
         observer: Receives the progress.
         most_seeds: Seeds of the last analysis.
         effect: The smallest effect of interest, a fraction > 0.
-        judge: Returns the inferences by comparison, from a matrix, its records and the number of
-            analyses.
 
     Raises:
         ConfigError: `most_seeds` is below the number of seeds of the first analysis.
@@ -92,13 +106,13 @@ def run_until_decided(
     for seeds in planned:
         matrix = _with_seeds(matrix, seeds)
         records = run_matrix(workspace, matrix, jobs, retry_failed, observer)
-        found = judge(matrix, records, len(planned))
+        found = judged(workspace, matrix, records, len(planned))
         states = {
             comparison: _state(one, effect, margin, len(found)) for comparison, one in found.items()
         }
         if states and all(state != "out of budget" for state in states.values()):
             break
-    return Outcome(matrix, records, len(planned), states)
+    return Outcome(matrix, records, len(planned), states, effect)
 
 
 def _state(inference: Inference, effect: float, margin: float, comparisons: int) -> State:

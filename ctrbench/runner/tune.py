@@ -30,6 +30,7 @@ class Trial:
 class Tuning:
     """All trials and the chosen settings."""
 
+    headline: str  # the metric
     trials: tuple[Trial, ...]
     training: dict[str, Any]  # chosen for the baseline, then fixed for all modes
     factors: dict[str, float]  # learning-rate factor by mode
@@ -74,7 +75,7 @@ def tune(workspace: Workspace, matrix: Matrix, jobs: int, observer: Observer) ->
     for mode in dict.fromkeys(trial.what for trial in images):
         own = [trial for trial in images if trial.what == mode]
         factors[mode] = _best(own).settings["learning_rate_factor"]
-    return Tuning((*baseline, *images), training, factors)
+    return Tuning(matrix.file.headline, (*baseline, *images), training, factors)
 
 
 def _baseline_candidates(

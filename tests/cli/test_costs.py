@@ -58,7 +58,7 @@ def test_arm_that_cannot_be_measured_is_named_and_the_others_are_shown(workspace
             raise DataError("its vectors are unusable")
         return measure_cost(of_workspace, cell)
 
-    monkeypatch.setattr("ctrbench.runner.cost.measure_cost", refuse_vector)
+    monkeypatch.setattr("ctrbench.runner.costs.measure_cost", refuse_vector)
     file = write(workspace.home)
     result = CliRunner().invoke(app, ["--home", str(workspace.home), "cost", str(file)])
     assert result.exit_code == 1
@@ -71,7 +71,7 @@ def test_arm_that_cannot_be_measured_is_named_and_the_others_are_shown(workspace
     ("words", "told"),
     [
         (["--against", "money"], "one of latency, bytes, training"),
-        (["--output", "front.xls"], "write a drawing as"),
+        (["--output", "front.xls"], r"front\.xls: .*\.png, \.svg, \.pdf"),
     ],
 )
 def test_bad_input(workspace, run, words, told):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ctrbench.analysis import Comparison
-from ctrbench.cli.curves import _curves
+from ctrbench.analysis.curves import curves
 from ctrbench.errors import ConfigError
 from tests.benchmark import SMALL, matrix, write
 
@@ -34,13 +34,18 @@ def test_a_curve_varies_in_one_setting_alone(workspace):
     made = matrix(workspace, GRID.replace("batch_size: 256", "batch_size: 256, epochs: [1, 2]"))
     oracle = made.rows[0]
     gains: dict[Comparison, Any] = {Comparison(oracle, c): c.label for c in made.columns}
-    sizes = _curves(made, "codebook_size", gains)
+
+    def shown(setting):
+        found = curves(made, setting, gains).curves
+        return {one.label: [(point.value, point.gain) for point in one.points] for one in found}
+
+    sizes = shown("codebook_size")
     assert list(sizes) == ["oracle / cluster_id epochs=1", "oracle / cluster_id epochs=2"]
     assert sizes["oracle / cluster_id epochs=2"] == [
         (4, "cluster_id codebook_size=4 epochs=2"),
         (8, "cluster_id codebook_size=8 epochs=2"),
     ]
-    epochs = _curves(made, "epochs", gains)
+    epochs = shown("epochs")
     assert "oracle / cluster_id codebook_size=8" in epochs
     assert [value for value, _ in epochs["oracle / vector"]] == [1, 2]
 

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from ctrbench.cli.matrix import _cores_of_quota, jobs_of
+from ctrbench.cli._options import jobs_of
+from ctrbench.environment import cores_of_quota
 from ctrbench.errors import ConfigError
 from tests.benchmark import SMALL, matrix, write
 
@@ -154,9 +155,9 @@ def test_two_runs_at_once_train_each_cell_once(workspace):
 )
 def test_a_container_s_share_of_time_bounds_the_jobs(tmp_path, told, cores):
     file = tmp_path / "cpu.max"
-    assert _cores_of_quota(file) is None
+    assert cores_of_quota(file) is None
     file.write_text(told + "\n")
-    assert _cores_of_quota(file) == cores
+    assert cores_of_quota(file) == cores
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "٢", "99999999999999999999"])
@@ -166,7 +167,7 @@ def test_what_is_no_number_of_jobs_is_refused(text):
 
 
 def test_missing_loops_are_said(workspace, monkeypatch, run):
-    monkeypatch.setattr("ctrbench.cli._matrix_views.load_loops", lambda: None)
+    monkeypatch.setattr("ctrbench.runner.states.load_loops", lambda: None)
     file = write(workspace.home)
     assert "The compiled loops are not there" in run("plan", file)
     assert "The compiled loops are not there" in run("run", file)

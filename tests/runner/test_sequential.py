@@ -26,11 +26,10 @@ def run(workspace, monkeypatch):
     monkeypatch.setattr(sequential, "run_matrix", lambda w, m, *rest: asked.append(m) or {})
 
     def go(judge, most_seeds=12, effect=0.01):
+        monkeypatch.setattr(sequential, "judged", lambda w, *rest: judge(*rest))
         small = matrix(workspace)
         small = replace(small, file=small.file.model_copy(update={"seeds": (0, 5, 1)}))
-        outcome = run_until_decided(
-            workspace, small, 1, False, Watcher(), most_seeds, effect, judge
-        )
+        outcome = run_until_decided(workspace, small, 1, False, Watcher(), most_seeds, effect)
         return outcome, [asked_for.file.seeds for asked_for in asked]
 
     return go
@@ -67,21 +66,15 @@ def test_the_budget_ends_it(run):
 def test_a_file_of_one_seed_starts_with_three(workspace, monkeypatch):
     asked = []
     monkeypatch.setattr(sequential, "run_matrix", lambda w, m, *rest: asked.append(m) or {})
-    run_until_decided(
-        workspace,
-        matrix(workspace),
-        1,
-        False,
-        Watcher(),
-        3,
-        0.01,
-        lambda m, r, n: {"a": _inference(0.02, 0.0, len(m.file.seeds), n)},
+    monkeypatch.setattr(
+        sequential,
+        "judged",
+        lambda w, m, r, n: {"a": _inference(0.02, 0.0, len(m.file.seeds), n)},
     )
+    run_until_decided(workspace, matrix(workspace), 1, False, Watcher(), 3, 0.01)
     assert [one.file.seeds for one in asked] == [(0, 1, 2)]
     with pytest.raises(ConfigError, match=r"--most-seeds 2: .* 3"):
-        run_until_decided(
-            workspace, matrix(workspace), 1, False, Watcher(), 2, 0.01, lambda m, r, n: {}
-        )
+        run_until_decided(workspace, matrix(workspace), 1, False, Watcher(), 2, 0.01)
 
 
 def test_a_budget_below_the_file_s_seeds_is_refused(run):

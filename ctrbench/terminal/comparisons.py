@@ -1,16 +1,24 @@
-"""What `compare` and `power` print."""
+"""Two arms compared, and the power of a matrix, on the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import typer
 
 from ctrbench.analysis import joined
-from ctrbench.analysis.power import Power
+from ctrbench.analysis.power import Required
 from ctrbench.analysis.prediction_files import ComparedFiles
-from ctrbench.analysis.two_arms import Compared
+from ctrbench.analysis.two_arms import Compared, Decision
 from ctrbench.metrics import find
 from ctrbench.stats import FEWEST_USERS, FEWEST_WORTH, Inference
 from ctrbench.stats.power import MOST_SEEDS
+
+
+def show(decision: Decision) -> None:
+    """Print the comparison, its verdict and how the gate ended."""
+    typer.echo(describe(decision.compared, decision.margin))
+    if decision.gate is not None:
+        outcome = "failed" if decision.failed else "passed"
+        typer.echo(f"Gate --fail-on {decision.gate}: {outcome}.")
 
 
 def describe(found: Compared, margin: float) -> str:
@@ -99,16 +107,10 @@ def _of_files(files: ComparedFiles) -> list[str]:
     return lines
 
 
-def describe_power(found: Sequence[Power], headline: str, effect: float) -> str:
-    """Return a line per comparison.
-
-    Args:
-        found: of one matrix.
-        headline: the metric that judges it.
-        effect: that was asked for, a fraction.
-    """
-    told = [f"To see {100 * effect:g} pp of {find(headline).title} four times in five:"]
-    for one in found:
+def show_power(found: Required) -> None:
+    """Print a line per comparison."""
+    told = [f"To see {100 * found.effect:g} pp of {find(found.headline).title} four times in five:"]
+    for one in found.comparisons:
         label, wanted, units = one.comparison.title, one.need, _test_set(one.inference)
         if wanted.hidden:
             told.append(
@@ -125,7 +127,7 @@ def describe_power(found: Sequence[Power], headline: str, effect: float) -> str:
             told.append(
                 f"- {label}: {wanted.seeds} seeds (stored: {len(one.inference.seeds)}); {limit}."
             )
-    return "\n".join(told)
+    typer.echo("\n".join(told))
 
 
 def _test_set(inference: Inference) -> str:

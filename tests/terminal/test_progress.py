@@ -1,10 +1,8 @@
-import dataclasses
-
 import pytest
 
-from ctrbench.cli._matrix_views import RunDisplay, print_zero_vectors
 from ctrbench.plan import Matrix
 from ctrbench.schema import CellRecord
+from ctrbench.terminal.progress import RunDisplay
 from tests.benchmark import matrix
 
 
@@ -33,12 +31,3 @@ def test_progress_is_silent_where_nobody_watches(workspace, capsys, share):
     with RunDisplay() as display:
         display.progress(next(matrix(workspace).cells()), share)
     assert capsys.readouterr().err == ""
-
-
-def test_zero_vectors_are_said(workspace, capsys):
-    made = matrix(workspace)
-    print_zero_vectors(made)
-    assert capsys.readouterr().err == ""
-    oracle = made.versions["oracle"].model_copy(update={"zero_vectors": 1200})
-    print_zero_vectors(dataclasses.replace(made, versions={**made.versions, "oracle": oracle}))
-    assert capsys.readouterr().err.startswith("oracle: 1,200 vectors are zero")

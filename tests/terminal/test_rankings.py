@@ -4,8 +4,8 @@ import pytest
 
 from ctrbench.analysis import ranking
 from ctrbench.analysis.ranking import rankings
-from ctrbench.cli._ranking_views import describe_rankings
 from ctrbench.errors import ConfigError, DataError
+from ctrbench.terminal.rankings import describe_rankings
 from tests.benchmark import matrix
 
 

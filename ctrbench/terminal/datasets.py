@@ -1,39 +1,60 @@
-"""How a data set is told to a person."""
+"""Data sets on the terminal."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from ctrbench.impressions import Summary
+from ctrbench.impressions import Described, Summary
 from ctrbench.impressions.states import ticks_per_second
 from ctrbench.schema import DatasetManifest
-
-WIDE = 160  # columns where the output is no terminal and nothing should be cut
-
-
-def console() -> Console:
-    """Where results go."""
-    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+from ctrbench.terminal._tables import console, table
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str]) -> Table:
-    """A table without lines; the columns named in `numbers` stand to the right."""
-    made = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=any(headings))
-    for heading in headings:
-        made.add_column(heading, justify="right" if heading in numbers else "left")
-    for row in rows:
-        made.add_row(*map(Text, row))
-    return made
+def show_list(manifests: Sequence[DatasetManifest]) -> None:
+    """Print a row per data set."""
+    numbers = "impressions", "users", "items", "images"
+    rows = [
+        (m.name, *(f"{m.counts.get(n, 0):,}" for n in numbers), m.label, str(m.split))
+        for m in manifests
+    ]
+    console().print(table(("data set", *numbers, "label", "split"), rows, numbers))
 
 
-def overview(manifest: DatasetManifest, summary: Summary) -> Table:
-    """The facts of a data set, one a line."""
+def show(found: Described) -> None:
+    """Print the facts of a data set, its periods, histories and fields."""
+    manifest, summary = found.manifest, found.summary
+    out = console()
+    out.print(manifest.name, _overview(manifest, summary), "", _periods(summary), "", sep="\n")
+    out.print(_histories(summary))
+    if manifest.fields:
+        out.print("", _fields(manifest, summary), sep="\n")
+
+
+def show_imported(found: Described, was_there: bool) -> None:
+    """Print what an import read, and the command to type next.
+
+    Args:
+        found: the data set.
+        was_there: whether the same content was imported before.
+    """
+    manifest, summary = found.manifest, found.summary
+    done = "was there already, with the same content:" if was_there else "imported as"
+    out = console()
+    out.print(
+        f"{done} {manifest.name}",
+        _overview(manifest, summary),
+        "",
+        _periods(summary),
+        sep="\n",
+    )
+    out.print(f"\nnext: ctrbench datasets check {manifest.name}")
+
+
+def _overview(manifest: DatasetManifest, summary: Summary) -> Table:
+    """Return the facts of a data set, one per line."""
     counts = manifest.counts
     by = f" by column {manifest.snapshot_column}" if manifest.snapshot_column else ""
     group = f"user x {manifest.snapshot}" if manifest.snapshot in ("session", "day") else "user"
@@ -65,8 +86,8 @@ def overview(manifest: DatasetManifest, summary: Summary) -> Table:
     return table(("", ""), facts, ())
 
 
-def periods(summary: Summary) -> Table:
-    """A row per period."""
+def _periods(summary: Summary) -> Table:
+    """Return a row per period."""
     numbers = "impressions", "CTR", "users", "evaluable", "items"
     rows = [
         (
@@ -84,15 +105,15 @@ def periods(summary: Summary) -> Table:
     return table(("period", "from", "to", *numbers), rows, numbers)
 
 
-def histories(summary: Summary) -> str:
-    """The lengths of histories in one line."""
+def _histories(summary: Summary) -> str:
+    """Return the lengths of histories in one line."""
     names = {0.1: "10 % up to", 0.5: "half up to", 0.9: "90 % up to", 1.0: "longest"}
     told = ", ".join(f"{names[q]} {length:,}" for q, length in summary.history_quantiles.items())
     return f"history length: {told}; {100 * summary.empty_history_share:.1f} % are empty"
 
 
-def fields(manifest: DatasetManifest, summary: Summary) -> Table:
-    """A row per field; not in train: values that valid and test alone show."""
+def _fields(manifest: DatasetManifest, summary: Summary) -> Table:
+    """Return a row per field; `not in train` counts values that only valid and test show."""
     rows = [
         (
             field.name,
@@ -109,7 +130,7 @@ def fields(manifest: DatasetManifest, summary: Summary) -> Table:
 
 
 def _moment(timestamp: int | None) -> str:
-    """A day if the number can be one, else the number; seconds, milliseconds or microseconds."""
+    """Return a day if the number is a time in seconds, milliseconds or microseconds."""
     if timestamp is None:
         return "–"
     scale = ticks_per_second(timestamp)

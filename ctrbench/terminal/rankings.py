@@ -1,11 +1,18 @@
-"""What `ranks` prints."""
+"""Rankings over several data sets on the terminal."""
 
 from __future__ import annotations
+
+import typer
 
 from ctrbench.analysis.ranking import Rankings
 from ctrbench.injection import BASELINE
 from ctrbench.metrics import find
 from ctrbench.stats.ranks import LEVEL, Ranking
+
+
+def show(found: Rankings) -> None:
+    """Print both rankings."""
+    typer.echo(describe_rankings(found))
 
 
 def describe_rankings(found: Rankings) -> str:

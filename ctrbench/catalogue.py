@@ -1,0 +1,43 @@
+"""What a command or a benchmark file can name: contenders, data sets, versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ctrbench import embeddings, impressions, plugins
+from ctrbench.injection import BASELINE
+from ctrbench.workspace import Workspace
+
+CONTENDERS = {  # what a kind is called, and the package that holds it; modes stand apart
+    "backbones": "ctrbench.models",
+    "controls": "ctrbench.controls",
+    "importers": "ctrbench.datasets",
+    "vector file formats": "ctrbench.embeddings.readers",
+    "derivations": "ctrbench.embeddings.derivations",
+    "pre-training methods": "ctrbench.pretraining.methods",
+    "image encoders": "ctrbench.pretraining.encoders",
+    "metrics": "ctrbench.metrics",
+    "table formats": "ctrbench.reports",
+    "kinds of figures": "ctrbench.figures",
+}
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All names of an installation and a workspace."""
+
+    modes: tuple[str, ...]  # without the baseline
+    baseline: str
+    contenders: Mapping[str, list[str]]  # of other kinds, by kind
+    versions: Mapping[str, list[str]]  # by data set
+
+
+def catalogue(workspace: Workspace) -> Catalogue:
+    """Return all names that exist in a workspace."""
+    return Catalogue(
+        modes=tuple(name for name in plugins.names("ctrbench.injection") if name != BASELINE),
+        baseline=BASELINE,
+        contenders={kind: plugins.names(package) for kind, package in CONTENDERS.items()},
+        versions={name: embeddings.names(workspace, name) for name in impressions.names(workspace)},
+    )

@@ -1,0 +1,95 @@
+"""Options and arguments that several commands share, and how a command prints its result."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from ctrbench.environment import usable_cores
+from ctrbench.errors import ConfigError
+from ctrbench.json_text import as_json
+
+CHECK_FAILED = 1  # exit code: a guard is an error
+DEFAULT_EFFECT = "0.1pp"  # what a team looks for, where neither it nor its file says
+T = TypeVar("T")
+
+BenchmarkArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", help="The benchmark file (YAML).")
+]
+JobsOption = Annotated[
+    str, typer.Option(help="Cells at once, each a process of one thread; auto: one per core.")
+]
+FormatOption = Annotated[
+    str, typer.Option("--format", help="A name from `ctrbench list`: text, markdown, latex ...")
+]
+RetryOption = Annotated[bool, typer.Option(help="Train failed cells again.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DatasetOption = Annotated[str, typer.Option(help="An imported data set.", show_default=False)]
+YesOption = Annotated[bool, typer.Option("--yes", help="Confirm; it cannot be undone.")]
+
+
+def show(found: T, json: bool, view: Callable[[T], None]) -> None:
+    """Print a result.
+
+    Args:
+        found: a result object.
+        json: print it as JSON.
+        view: prints it as text.
+    """
+    if json:
+        sys.stdout.write(as_json(found))
+    else:
+        view(found)
+
+
+def format_of(format: str, json: bool) -> str:
+    """Return the table format that `--format` and `--json` request.
+
+    Raises:
+        ConfigError: they contradict each other.
+        UnknownNameError: no such format.
+    """
+    from ctrbench.reports import check_format
+
+    if json and format not in ("text", "json"):  # text is the default
+        raise ConfigError(f"--json and --format {format} contradict each other; give one of them.")
+    check_format(format)
+    return "json" if json else format
+
+
+def effect_of(option: str | None, of_file: str | None) -> float:
+    """Return the effect of interest, a fraction: the option's, else the file's, else the default.
+
+    Args:
+        option: `--effect`, if it was given.
+        of_file: the benchmark file's `effect`.
+
+    Raises:
+        ConfigError: it has no unit, or is 0.
+    """
+    from ctrbench.stats import parse_points
+
+    asked = option is not None
+    text = option if asked else of_file or DEFAULT_EFFECT
+    points = parse_points(text, "--effect" if asked else "effect")
+    if points == 0:
+        raise ConfigError(f"effect {text} will not do: no number of seeds shows a difference of 0.")
+    return points
+
+
+def jobs_of(text: str) -> int:
+    """Return the number of cells at once that `--jobs` requests.
+
+    Raises:
+        ConfigError: it is no number of processes.
+    """
+    if text == "auto":
+        return usable_cores()
+    if not re.fullmatch("[0-9]{1,4}", text) or int(text) < 1:
+        raise ConfigError(f"--jobs {text!r} will not do: give a number from 1 to 9999, or auto.")
+    return int(text)

@@ -1,0 +1,117 @@
+"""`ctrbench cost | curve | explain`: numbers that can also be drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ctrbench.cli._options import BenchmarkArgument, JsonOption, show
+from ctrbench.workspace import Workspace
+
+DrawingOption = Annotated[Path | None, typer.Option(help="Draw them into this .png, .svg or .pdf.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the root."""
+    for command in (cost, curve, explain):
+        app.command()(command)
+
+
+def cost(
+    context: typer.Context,
+    file: BenchmarkArgument,
+    output: DrawingOption = None,
+    against: Annotated[
+        str, typer.Option(help="The drawing's axis of costs: latency, bytes or training.")
+    ] = "latency",
+    json: JsonOption = False,
+) -> None:
+    """Show for each arm of FILE: gain, parameters, training, latency, bytes held and moved.
+
+    Gains and training come from what is stored. Latencies are measured here, now, on one thread,
+    packing included, with an untrained model of the first seed.
+    """
+    from ctrbench.analysis.matrices import judged
+    from ctrbench.drawings import costs as drawing
+    from ctrbench.figures import check_drawable
+    from ctrbench.matrix import read_matrix
+    from ctrbench.runner import stored_records
+    from ctrbench.runner.costs import measure_costs
+    from ctrbench.terminal import costs as terminal
+
+    drawing.require_axis(against)
+    workspace: Workspace = context.obj
+    if output is not None:
+        check_drawable(output)
+    matrix = read_matrix(file, workspace)
+    records = stored_records(workspace, list(matrix.cells()))
+    found = measure_costs(workspace, matrix, records, judged(workspace, matrix, records))
+    show(found, json, terminal.show)
+    if output is not None:
+        drawing.draw(found, against, output)
+        typer.echo(f"wrote {output}", err=json)
+    for arm in found.refused:
+        typer.echo(f"{arm.comparison.label}: {arm.reason}", err=True)
+    if found.refused:
+        raise typer.Exit(1)
+
+
+def curve(
+    context: typer.Context,
+    file: BenchmarkArgument,
+    setting: Annotated[str, typer.Option(help="The one that varies.")] = "codebook_size",
+    output: DrawingOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show the headline's delta against a setting of modes or training, from what is stored.
+
+    `cluster_id: {codebook_size: [50, 200, 1000]}` in FILE spans such a grid. All intervals are
+    simultaneous over the file's comparisons, as in its table.
+    """
+    from ctrbench.analysis.curves import curves
+    from ctrbench.analysis.matrices import judged
+    from ctrbench.drawings import curves as drawing
+    from ctrbench.figures import check_drawable
+    from ctrbench.matrix import read_matrix
+    from ctrbench.runner import stored_records
+    from ctrbench.terminal import curves as terminal
+
+    workspace: Workspace = context.obj
+    if output is not None:
+        check_drawable(output)
+    matrix = read_matrix(file, workspace)
+    gains = judged(workspace, matrix, stored_records(workspace, matrix.cells()))
+    found = curves(matrix, setting, gains)
+    show(found, json, terminal.show)
+    if output is not None:
+        drawing.draw(found, output)
+        typer.echo(f"wrote {output}", err=json)
+
+
+def explain(
+    context: typer.Context,
+    cell: Annotated[str, typer.Argument(help="Its hash, or the start of it.", show_default=False)],
+    output: DrawingOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say in numbers how a cell of `ctrbench run FILE --trace` learned and what it uses.
+
+    Gradient: the norm at the last batch before the point. Moved: the way since the point before,
+    relative to the weights' norm. Lost: what GAUC and AUC lose when items of the test period bear
+    each other's ids, or each other's images.
+    """
+    from ctrbench.analysis.traces import explained
+    from ctrbench.drawings import traces as drawing
+    from ctrbench.figures import check_drawable
+    from ctrbench.terminal import traces as terminal
+
+    workspace: Workspace = context.obj
+    if output is not None:
+        check_drawable(output)
+    found = explained(workspace, cell)
+    show(found, json, terminal.show)
+    if output is not None:
+        drawing.draw(found, output)
+        typer.echo(f"wrote {output}", err=json)

@@ -1,0 +1,121 @@
+"""Codebooks of one version in several sizes: fitted, described and exported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ctrbench import codebooks, embeddings, impressions
+from ctrbench.codebooks import Codebook, CodebookFacts
+from ctrbench.workspace import Workspace
+
+ROWS, COLUMNS, PIXELS = 12, 10, 64  # of the sheet of clusters
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which codebooks to fit."""
+
+    dataset: str
+    version: str
+    sizes: tuple[int, ...]
+    method: str = "kmeans"
+    seeds: int = 1  # codebooks per size
+    against: str | None = None  # another version, whose codebooks are compared
+    center: bool = False  # subtract the mean vector before normalising
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two codebooks hold the same items together."""
+
+    rand: float  # adjusted Rand index
+    mutual: float  # normalised mutual information
+
+
+@dataclass(frozen=True)
+class SizeFacts:
+    """The codebooks of one size."""
+
+    facts: CodebookFacts
+    against: Agreement | None  # with the codebook of the other version, if one was named
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What codebooks do to a version."""
+
+    request: Request
+    sizes: tuple[SizeFacts, ...]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Codebooks and what they do."""
+
+    facts: Facts
+    books: Mapping[int, Codebook]  # by size, of the first seed
+
+
+def fit(workspace: Workspace, request: Request) -> Fitted:
+    """Fit codebooks on the items of the fitting period, or take them from the cache.
+
+    Args:
+        workspace: that holds data set and version.
+        request: which codebooks.
+
+    Raises:
+        ConfigError: fewer than two centres.
+        DataError: fewer distinct vectors than centres.
+        UnknownNameError: no such data set, version or method.
+    """
+    log = impressions.open_impressions(workspace, request.dataset)
+    table = embeddings.open_version(workspace, request.dataset, request.version)
+
+    def made(version: str, size: int, seed: int) -> Codebook:
+        method, center = request.method, request.center
+        return codebooks.make_codebook(workspace, log, version, size, method, seed, center)
+
+    first, sizes = {}, []
+    for size in request.sizes:
+        books = [made(request.version, size, seed) for seed in range(request.seeds)]
+        first[size] = books[0]
+        against = None
+        if request.against is not None:
+            other = made(request.against, size, 0)
+            against = Agreement(*codebooks.agreement(books[0], other))
+        sizes.append(SizeFacts(codebooks.describe(table, books, request.center), against))
+    return Fitted(Facts(request, tuple(sizes)), first)
+
+
+def export(workspace: Workspace, fitted: Fitted, output: Path) -> Iterator[str]:
+    """Write codes, centres and a sheet of clusters, one folder per size.
+
+    Args:
+        workspace: that holds data set and version.
+        fitted: the codebooks.
+        output: the folder of these folders.
+
+    Yields:
+        What was written.
+
+    Raises:
+        StoreError: a file cannot be written.
+    """
+    from ctrbench.pretraining.pictures import open_pictures
+    from ctrbench.pretraining.sheets import draw_rows
+
+    request = fitted.facts.request
+    log = impressions.open_impressions(workspace, request.dataset)
+    table = embeddings.open_version(workspace, request.dataset, request.version)
+    item_ids = impressions.raw_item_ids(workspace, request.dataset)
+    for size, book in fitted.books.items():
+        folder = output / f"{request.version}-{size}"
+        codebooks.export(book, item_ids, folder)
+        yield f"{folder}/codes.parquet and centres.npy"
+        if log.manifest.has_images:
+            items = codebooks.central_items(book, table, request.center, ROWS, COLUMNS)
+            sheet = folder / "clusters.png"
+            draw_rows(sheet, items, open_pictures(workspace, log.manifest), PIXELS)
+            yield f"{sheet}: a row per cluster, the largest first"

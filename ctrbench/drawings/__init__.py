@@ -1,0 +1,1 @@
+"""HOW results are drawn by `cost`, `curve` and `explain`: one file per subject."""

@@ -1,0 +1,70 @@
+"""Two arms by their names: stored ones, those of a benchmark file, or files of predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ctrbench import metrics
+from ctrbench.analysis.prediction_files import is_file
+from ctrbench.analysis.two_arms import (
+    Compared,
+    compare_arms,
+    compare_predictions,
+    matrix_arm,
+    matrix_cells,
+    stored_arms,
+)
+from ctrbench.errors import ConfigError, unknown_name
+from ctrbench.matrix import read_matrix
+from ctrbench.runner.run import complete, stored_records
+from ctrbench.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Question:
+    """How two arms are compared."""
+
+    metric: str = "gauc"
+    any_settings: bool = False  # also if the arms were not trained alike
+    scores: bool = False  # predictions of files are any scores, of which only the order counts
+    ignore: tuple[str, ...] = ()  # columns of files that are left aside
+
+
+def compared(
+    workspace: Workspace, a: str, b: str, file: Path | None, question: Question
+) -> Compared:
+    """Return the paired difference of two arms.
+
+    Args:
+        workspace: that holds the results.
+        a: the arm that may be shipped: a file of predictions, `VERSION/MODE` of a benchmark file,
+            or `DATASET/VERSION/MODE` of the store.
+        b: what it is compared with, named in the same way.
+        file: the benchmark file, if arms of one are named.
+        question: how they are compared.
+
+    Raises:
+        ConfigError: the names do not go together, or the arms were not trained alike.
+        DataError: the arms cannot be compared on the metric.
+        UnknownNameError: no such arm.
+    """
+    known = [one.name for one in metrics.with_influence()]
+    if question.metric not in known:
+        raise ConfigError(unknown_name("metric", question.metric, known))
+    if is_file(a) or is_file(b):
+        if not (is_file(a) and is_file(b)) or file is not None:
+            raise ConfigError(
+                f"{a} and {b}: give two files of predictions and no --file, or two stored arms."
+            )
+        return compare_predictions(a, b, question.metric, question.scores, question.ignore)
+    if question.scores or question.ignore:
+        raise ConfigError("--scores and --ignore are for files of predictions.")
+    if file is None:
+        ours, theirs = stored_arms(workspace, a, b)
+    else:
+        matrix = read_matrix(file, workspace)
+        cells = [cell for name in (a, b) for cell in matrix_cells(matrix, name)]
+        records = complete(workspace, matrix, stored_records(workspace, cells))
+        ours, theirs = (matrix_arm(matrix, records, name) for name in (a, b))
+    return compare_arms(workspace, ours, theirs, question.metric, question.any_settings)

@@ -1,0 +1,103 @@
+"""What every arm of a matrix gains, beside what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+from ctrbench.analysis import Comparison
+from ctrbench.errors import CtrBenchError
+from ctrbench.injection import BASELINE
+from ctrbench.plan import Matrix
+from ctrbench.runner.cost import Cost, measure_cost
+from ctrbench.schema import CellRecord
+from ctrbench.stats import Inference
+from ctrbench.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class ArmCost:
+    """One arm: what it gains on the headline metric, a fraction, and what it costs."""
+
+    comparison: Comparison | None  # with the baseline; None: the baseline itself
+    gain: Inference | None  # None: not stored, or the baseline
+    cost: Cost
+    train_s: float | None  # mean over cells; None: not stored
+
+    @property
+    def name(self) -> str:
+        """Return the arm's name."""
+        return self.comparison.label if self.comparison else BASELINE
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An arm that could not be measured."""
+
+    comparison: Comparison
+    reason: str
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The arms of a matrix, the baseline first."""
+
+    headline: str  # the metric
+    arms: tuple[ArmCost, ...]
+    refused: tuple[Refused, ...]
+
+
+def measure_costs(
+    workspace: Workspace,
+    matrix: Matrix,
+    records: Mapping[str, CellRecord],
+    gains: Mapping[Comparison, Inference],
+) -> Costs:
+    """Return gains and costs of the baseline and of every version with every mode.
+
+    Latencies are measured now, on one thread.
+
+    Args:
+        workspace: of the data.
+        matrix: checked.
+        records: by cell hash, as far as they are stored.
+        gains: of comparisons with the baseline, as far as they are stored.
+
+    Raises:
+        CtrBenchError: the baseline cannot be measured.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    refused: list[Refused] = []
+    try:
+        arms = [_measured(workspace, matrix, records, gains, None)]
+        for row in matrix.rows:
+            for column in matrix.columns if row.control is None else ():
+                comparison = Comparison(row, column)
+                try:
+                    arms.append(_measured(workspace, matrix, records, gains, comparison))
+                except CtrBenchError as error:
+                    refused.append(Refused(comparison, str(error)))
+    finally:
+        torch.set_num_threads(threads)
+    return Costs(matrix.file.headline, tuple(arms), tuple(refused))
+
+
+def _measured(
+    workspace: Workspace,
+    matrix: Matrix,
+    records: Mapping[str, CellRecord],
+    gains: Mapping[Comparison, Inference],
+    comparison: Comparison | None,
+) -> ArmCost:
+    place = (comparison.row, comparison.column) if comparison else (None, None)
+    cells = [matrix.cell(*place, seed) for seed in matrix.file.seeds]
+    measured = measure_cost(workspace, cells[0])
+    stored = [records[cell.hash] for cell in cells if cell.hash in records]
+    done = [record for record in stored if record.status == "done"]
+    took = [record.seconds["train"] for record in done if "train" in record.seconds]
+    gain = gains.get(comparison) if comparison else None
+    return ArmCost(comparison, gain, measured, fmean(took) if took else None)

@@ -1,0 +1,200 @@
+"""What a matrix has stored, lacks, and will take to train."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ctrbench.injection import BASELINE
+from ctrbench.models import load_loops
+from ctrbench.plan import Column, Matrix, Row
+from ctrbench.runner.memory import largest_bytes
+from ctrbench.runner.run import changed_modes, missing_cells, stored_records
+from ctrbench.schema import Cell, CellRecord
+from ctrbench.store import Store
+from ctrbench.workspace import Workspace
+
+# Before anything is stored, from the default model on one core of a 2.25 GHz server processor:
+FIRST_GUESS_ROWS_PER_S = 25_000  # impressions trained or predicted
+
+
+@dataclass(frozen=True)
+class PlaceState:
+    """The cells of one row and column, one per seed."""
+
+    row: Row | None  # None: the baseline
+    column: Column
+    seeds: int
+    done: int
+    failed: int
+
+    def plain(self) -> dict[str, Any]:
+        """Return the names of row and column with the counts."""
+        counts = {"seeds": self.seeds, "done": self.done, "failed": self.failed}
+        row = self.row.label if self.row else BASELINE
+        return {"row": row, "column": self.column.label, **counts}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed cell."""
+
+    hash: str
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class MatrixStatus:
+    """How far a matrix is."""
+
+    dataset: str
+    places: tuple[PlaceState, ...]  # the baseline's row first
+    cells: int
+    done: int
+    failed: int
+    missing: int
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What training takes."""
+
+    jobs: int  # as requested
+    seconds: float
+    cell_seconds: float
+    source: Literal["as stored cells took", "a first guess"]
+    bytes: float  # of all cells that train at once
+    cell_bytes: float
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """The cells of a matrix, and what the missing ones take."""
+
+    status: MatrixStatus
+    to_train: int  # missing cells
+    expected: Expected | None  # None: nothing is missing
+
+
+@dataclass(frozen=True)
+class Notices:
+    """What someone who runs a matrix must know beforehand."""
+
+    dataset: str
+    findings: tuple[str, ...]  # faults that the import found
+    changed_modes: Mapping[str, int]  # mode -> stored cells trained before its file was edited
+    zero_vectors: Mapping[str, int]  # version -> vectors without a direction
+    plain_loops: bool  # whether the compiled loops are absent
+
+
+def status(matrix: Matrix, records: Mapping[str, CellRecord]) -> MatrixStatus:
+    """Return how far a matrix is.
+
+    Args:
+        matrix: checked.
+        records: by cell hash, as far as they are stored.
+    """
+    cells = list(matrix.cells())
+    counts = Counter(record.status for record in records.values())
+    failed = [record for record in records.values() if record.status == "failed"]
+    return MatrixStatus(
+        dataset=matrix.dataset.name,
+        places=tuple(
+            _place(matrix, records, row, column)
+            for row in (None, *matrix.rows)
+            for column in matrix.columns
+        ),
+        cells=len(cells),
+        done=counts["done"],
+        failed=counts["failed"],
+        missing=len(cells) - len(records),
+        failures=tuple(Failure(one.hash, one.cell.label, one.reason) for one in failed),
+    )
+
+
+def planned(workspace: Workspace, matrix: Matrix, jobs: int) -> RunPlan:
+    """Return the cells of a matrix, and what the missing ones take.
+
+    Args:
+        workspace: of the data.
+        matrix: checked.
+        jobs: cells at once.
+    """
+    cells = list(matrix.cells())
+    records = stored_records(workspace, cells)
+    missing = missing_cells(workspace, cells)
+    return RunPlan(
+        status(matrix, records),
+        len(missing),
+        _expected(workspace, matrix, records, missing, jobs) if missing else None,
+    )
+
+
+def notices(matrix: Matrix, records: Mapping[str, CellRecord]) -> Notices:
+    """Return what someone who runs a matrix must know beforehand.
+
+    Args:
+        matrix: checked.
+        records: by cell hash, as far as they are stored.
+    """
+    zero = {name: one.zero_vectors for name, one in matrix.versions.items() if one.zero_vectors}
+    return Notices(
+        dataset=matrix.dataset.name,
+        findings=matrix.dataset.findings,
+        changed_modes=changed_modes(matrix, records),
+        zero_vectors=zero,
+        plain_loops=load_loops() is None,
+    )
+
+
+def _place(
+    matrix: Matrix, records: Mapping[str, CellRecord], row: Row | None, column: Column
+) -> PlaceState:
+    hashes = [matrix.cell(row, column, seed).hash for seed in matrix.file.seeds]
+    found = Counter(records[hash].status for hash in hashes if hash in records)
+    return PlaceState(row, column, len(hashes), found["done"], found["failed"])
+
+
+def _expected(
+    workspace: Workspace,
+    matrix: Matrix,
+    records: Mapping[str, CellRecord],
+    missing: list[Cell],
+    jobs: int,
+) -> Expected:
+    cell_seconds, source = _cell_seconds(workspace, matrix, records)
+    done = [record for record in records.values() if record.status == "done"]
+    peaks = [record.peak_memory_bytes for record in done]
+    cell_bytes = max(*peaks, largest_bytes(workspace, missing), 1)
+    at_once = min(jobs, len(missing))
+    return Expected(
+        jobs=jobs,
+        seconds=len(missing) * cell_seconds / at_once,
+        cell_seconds=cell_seconds,
+        source=source,
+        bytes=at_once * cell_bytes,
+        cell_bytes=cell_bytes,
+    )
+
+
+def _cell_seconds(
+    workspace: Workspace, matrix: Matrix, records: Mapping[str, CellRecord]
+) -> tuple[float, Literal["as stored cells took", "a first guess"]]:
+    """Seconds of a cell, and where the number comes from."""
+    done = [record for record in records.values() if record.status == "done"]
+    if not done:
+        same = Store(workspace).records(matrix.dataset.name)
+        done = [record for record in same if record.status == "done"]
+    if done:
+        return statistics.median(sum(r.seconds.values()) for r in done), "as stored cells took"
+    periods = matrix.dataset.periods
+    rows = {name: stop - start for name, (start, stop) in periods.items()}
+    epochs = statistics.fmean(training.epochs for training in matrix.file.training)
+    passes = epochs * rows.get("train", 0)
+    measured = rows.get("valid", 0) + rows.get("test", 0)
+    return (passes + measured / 3) / FIRST_GUESS_ROWS_PER_S + 1, "a first guess"

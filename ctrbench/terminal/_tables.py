@@ -1,0 +1,53 @@
+"""The console, and the two kinds of tables that commands print on it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+WIDE = 160  # columns where the output is no terminal and nothing should be cut
+NUMBER = re.compile(r"[<>]? ?-?[\d.,]+( %)?|–")
+
+
+def console() -> Console:
+    """Return the console of a command's results."""
+    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str]) -> Table:
+    """Return a table without lines.
+
+    Args:
+        headings: of the columns.
+        rows: one text per column.
+        numbers: the headings of right-aligned columns.
+    """
+    made = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=any(headings))
+    for heading in headings:
+        made.add_column(heading, justify="right" if heading in numbers else "left")
+    for row in rows:
+        made.add_row(*map(Text, row))
+    return made
+
+
+def aligned(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows as lines of aligned columns, numbers right-aligned.
+
+    Args:
+        rows: at least one; one text per column.
+    """
+    made = list(rows)
+    widths = [max(map(len, column)) for column in zip(*made, strict=True)]
+    lines = []
+    for row in made:
+        cells = (
+            cell.rjust(width) if NUMBER.fullmatch(cell) else cell.ljust(width)
+            for cell, width in zip(row, widths, strict=True)
+        )
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

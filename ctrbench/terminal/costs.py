@@ -1,0 +1,48 @@
+"""Gains beside costs on the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from ctrbench.metrics import find
+from ctrbench.runner.costs import Costs
+
+WIDTH = 120  # letters of the table at least; a narrower terminal wraps its lines
+
+
+def show(found: Costs) -> None:
+    """Print a row per arm."""
+    table = Table()
+    table.add_column("arm", overflow="fold")
+    metric = f"{find(found.headline).title}, pp"
+    names = (metric, "parameters", "training, s", "1: ms", "p99", "1,024: ms")
+    for name in (*names, "p99", "bytes held", "moved"):
+        table.add_column(name, justify="right", overflow="fold")
+    baseline = found.arms[0]
+    for arm in found.arms:
+        cost, latency = arm.cost, arm.cost.latency
+        added = cost.parameters - baseline.cost.parameters
+        table.add_row(
+            arm.name,
+            "–" if arm.gain is None else f"{100 * arm.gain.estimate:+.2f}",
+            f"{cost.parameters:,}" if arm is baseline else f"{added:+,}",
+            "–" if arm.train_s is None else f"{arm.train_s:.1f}",
+            *(
+                f"{1000 * value:.2f}"
+                for size in (1, 1024)
+                for value in (latency[size].median_s, latency[size].p99_s)
+            ),
+            f"{cost.item_bytes:,}",
+            f"{cost.request_bytes:,}",
+        )
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    console.print(table)
+    console.print(
+        "Latency of a request of 1 and of 1,024 impressions: median and 99th percentile, packing "
+        "and model, one thread. Bytes: held for each item, moved for an impression with a full "
+        "history, for the images' sake.",
+        soft_wrap=True,
+        highlight=False,
+    )

@@ -1,0 +1,160 @@
+"""Plans, states and choices of a matrix on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from ctrbench.injection import BASELINE
+from ctrbench.metrics import find
+from ctrbench.runner.memory import machine_bytes
+from ctrbench.runner.sequential import Outcome
+from ctrbench.runner.states import Expected, MatrixStatus, Notices, PlaceState, RunPlan
+from ctrbench.runner.tune import Tuning
+
+
+def show_plan(plan: RunPlan) -> None:
+    """Print cells by row and column, and what training the missing ones takes."""
+    found, console = plan.status, Console()
+    console.print(_places(found.places))
+    missing = plan.to_train
+    console.print(
+        f"{found.cells} cells: {found.cells - missing} stored, {missing} to train.",
+        highlight=False,
+    )
+    if plan.expected is not None:
+        expected = plan.expected
+        console.print(
+            f"About {_duration(expected.seconds)} with {expected.jobs} job(s) "
+            f"({expected.cell_seconds:.0f} s a cell, {expected.source}) and "
+            f"{expected.bytes / 1e9:.1f} GB of memory.",
+            highlight=False,
+        )
+
+
+def show_status(found: MatrixStatus) -> None:
+    """Print how far a matrix is, and why cells failed."""
+    console = Console()
+    console.print(_places(found.places))
+    console.print(
+        f"{found.cells} cells: {found.done} done, {found.failed} failed, {found.missing} missing.",
+        highlight=False,
+    )
+    for failure in found.failures:
+        text = f"failed: {failure.label}: {failure.reason}"
+        console.print(text, highlight=False, markup=False)
+    if found.failed:
+        console.print("Train them again with `ctrbench run FILE --retry-failed`.")
+
+
+def show_notices(found: Notices, training: bool = True) -> None:
+    """Print on stderr what someone who runs a matrix must know beforehand.
+
+    Args:
+        found: of the matrix.
+        training: whether cells are missing, so that the loops matter.
+    """
+    show_findings(found.dataset, found.findings)
+    for mode, cells in found.changed_modes.items():
+        _warn(
+            f"{mode}: its file was changed since {cells} stored cell(s) were trained. If that "
+            "changes its results, raise its `revision`, and they are trained anew.",
+        )
+    for version, count in found.zero_vectors.items():
+        _warn(
+            f"{version}: {count:,} vectors are zero; these items count as items without a vector."
+        )
+    if found.plain_loops and training:
+        _warn(
+            "The compiled loops are not there: cells train several times slower, to the same "
+            "results but for last digits. Install a C compiler, then ctrbench once more."
+        )
+
+
+def show_findings(dataset: str, findings: Sequence[str]) -> None:
+    """Print on stderr the faults that an import found.
+
+    Args:
+        dataset: its name.
+        findings: a sentence each.
+    """
+    for finding in findings:
+        text = f"data set {dataset}: {finding}"
+        Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_lack_of_memory(expected: Expected) -> None:
+    """Print on stderr whether the jobs together exceed the machine's memory."""
+    available = machine_bytes()
+    if expected.cell_bytes <= available < expected.bytes:
+        _warn(
+            f"That is more than the {available / 1e9:.1f} GB there are, and the system ends "
+            f"processes that ask for more: give --jobs {available // int(expected.cell_bytes)}."
+        )
+
+
+def show_states(outcome: Outcome) -> None:
+    """Print how each comparison of a sequential run ended."""
+    seeds, margin = outcome.matrix.file.seeds, outcome.matrix.file.margin
+    console = Console()
+    told = f"After {len(seeds)} seeds, judged at most {outcome.looks} times, for an effect of "
+    console.print(f"{told}{100 * outcome.effect:g} pp:", highlight=False)
+    for comparison, state in outcome.states.items():
+        told = f"no worse by more than {margin}" if state == "no worse" else state
+        console.print(
+            f"- {comparison.title}: {told}", highlight=False, markup=False, soft_wrap=True
+        )
+    console.print(
+        "The looks are paid for in these intervals. `ctrbench tables` judges the seeds that the "
+        "file names; adding these to it and judging again would not pay for them.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def show_tuning(tuning: Tuning) -> None:
+    """Print every trial, best first within its kind, and the choice as lines of a file."""
+    table = Table("for", "settings", f"{find(tuning.headline).title} on valid", "cells")
+    for trial in sorted(
+        tuning.trials, key=lambda trial: (trial.what != "baseline", trial.what, -(trial.valid or 0))
+    ):
+        settings = ", ".join(f"{key} {value}" for key, value in trial.settings.items())
+        valid = "failed" if trial.valid is None else f"{trial.valid:.5f}"
+        table.add_row(trial.what, settings, valid, str(trial.cells))
+    console = Console()
+    console.print(table)
+    console.print("Chosen on valid; put this into the file, or let --write do it:")
+    lines = ["training:", *(f"  {key}: {value}" for key, value in tuning.training.items())]
+    if tuning.factors:
+        lines += ["modes:"]
+        lines += [f"  {mode}: {{learning_rate_factor: {f}}}" for mode, f in tuning.factors.items()]
+    console.print("\n".join(lines), highlight=False, markup=False)
+
+
+def _places(places: Sequence[PlaceState]) -> Table:
+    """Cells done of all seeds, by row and column; failed ones beside."""
+    columns = list(dict.fromkeys(place.column for place in places))
+    table = Table()
+    table.add_column("version", no_wrap=True)
+    for column in columns:
+        table.add_column(column.label, overflow="fold")
+    for row in dict.fromkeys(place.row for place in places):
+        states = [
+            f"{place.done}/{place.seeds}" + (f", {place.failed} failed" if place.failed else "")
+            for place in places
+            if place.row == row
+        ]
+        table.add_row(row.label if row else BASELINE, *states)
+    return table
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _warn(text: str) -> None:
+    Console(stderr=True).print(text, highlight=False, markup=False)

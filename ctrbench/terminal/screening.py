@@ -1,0 +1,35 @@
+"""A screen on the terminal."""
+
+from __future__ import annotations
+
+import math
+
+import typer
+
+from ctrbench.metrics import find
+from ctrbench.runner.screening import Screening
+
+FEWEST = 3  # versions; two are in the same order, or not
+
+
+def show(found: Screening) -> None:
+    """Print the versions in the screen's order, what was saved, and how other modes agree."""
+    seeds = ", ".join(map(str, found.seeds))
+    metric = find(found.headline).title
+    typer.echo(f"\nScreened with {found.mode}, seeds {seeds}; {metric} on valid:")
+    for version, value in found.valid.items():
+        typer.echo(f"- {version}: {value:.4f}{' (kept)' if version in found.kept else ''}")
+    share = 1 - found.cells / found.cells_whole
+    less = f", {share:.0%} less" if share > 0 else ": nothing was saved"
+    typer.echo(
+        f"{found.cells} cells in place of {found.cells_whole}{less}. Versions that were left out "
+        "were not refuted: few seeds on valid say little."
+    )
+    for one in found.agreements:
+        if one.versions < FEWEST:
+            continue
+        told = "" if math.isnan(one.low) else f" [{one.low:+.2f}, {one.high:+.2f}]"
+        typer.echo(
+            f"Every version is stored with {one.mode}: rank correlation of the screen's order "
+            f"with it on test, {one.versions} versions: {one.correlation:+.2f}{told}."
+        )

@@ -1,0 +1,277 @@
+"""Embedding versions on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from ctrbench import embeddings
+from ctrbench.embeddings import Coverage, Statistics
+from ctrbench.schema import VersionManifest
+from ctrbench.terminal._tables import aligned
+
+if TYPE_CHECKING:
+    from ctrbench.quality import Quality
+    from ctrbench.version_facts import QualityTable, VersionFacts
+
+SHOWN = 5  # pictures that cannot be decoded
+
+
+def show_list(manifests: Sequence[VersionManifest]) -> None:
+    """Print a row per version."""
+    if not manifests:
+        typer.echo("no embedding versions yet; `ctrbench embeddings add` adds one.")
+        return
+    rows = [
+        (m.dataset, m.name, f"{m.width}", m.dtype, f"{m.items_with_vector:,}", _origin(m))
+        for m in manifests
+    ]
+    typer.echo(aligned([("data set", "version", "width", "type", "items", "made from"), *rows]))
+
+
+def show(found: VersionFacts) -> None:
+    """Print a version: its vectors in numbers, what they know, and how much they cover."""
+    manifest, facts = found.manifest, found.statistics
+    reason = manifest.provenance.get("collapsed")
+    typer.echo(f"{manifest.name} of {manifest.dataset}")
+    told = [
+        ("vectors", f"{facts.items_with_vector:,} of width {manifest.width}, {manifest.dtype}"),
+        ("norms", _norms(facts)),
+        ("mean cosine", _cosine(facts)),
+        ("duplicates", _duplicates(facts)),
+        ("zero vectors", _zero_vectors(manifest) or "none"),
+        ("coverage", f"{_share(facts.items_with_vector, facts.items)} of the items"),
+        ("ids left out", _unmatched(manifest, found.unmatched)),
+        ("made from", _origin(manifest)),
+        *[("file", note) for note in manifest.provenance.get("notes", ())],
+        *[("targets", told) for told in repetition(manifest)],
+        *([] if reason is None else [("collapsed", reason)]),
+        ("added", f"{manifest.created}, ctrbench {manifest.ctrbench_version}"),
+        ("content", manifest.content_hash),
+    ]
+    typer.echo(aligned((f"  {label}", text) for label, text in told))
+    typer.echo("\nWhat it knows, without a CTR model (unit vectors; clicks of the valid period)")
+    known = _quality(found.quality, found.category)
+    typer.echo(aligned((f"  {label}", text) for label, text in known))
+    typer.echo("\nShare with a vector, by period (of a history, its latest 50 items)")
+    heading = "  period", "impressions", "with vector", "history slots", "with vector"
+    typer.echo(aligned([heading, *map(_period, found.coverage)]))
+
+
+def show_quality(found: QualityTable) -> None:
+    """Print a row per version, and what each pair has in common."""
+    if not found.versions:
+        typer.echo(f"no versions of {found.dataset} yet; `ctrbench embeddings add` adds one.")
+        return
+    rows = []
+    for one in found.versions:
+        mark = "" if one.collapsed is None else " (collapsed)"
+        texts = [text for _, text in _quality(one.quality, found.category, brief=True)]
+        rows.append((f"{one.version}{mark}", *texts))
+    first = found.versions[0].quality
+    heading = [label for label, _ in _quality(first, found.category, brief=True)]
+    typer.echo(aligned([("version", *heading), *rows]))
+    names = [one.version for one in found.versions]
+    if len(names) > 1:
+        typer.echo("\nShare of the ten nearest items in common")
+        shares = {(one.one, one.two): one.share for one in found.overlaps}
+        shares |= {(two, one): share for (one, two), share in shares.items()}
+        shares |= {(name, name): 1.0 for name in names}
+        rows = [
+            (f"  {one}", *(_optional_share(shares[one, two]) for two in names)) for one in names
+        ]
+        typer.echo(aligned([("  version", *names), *rows]))
+
+
+def show_added(manifest: VersionManifest, new: bool, coverage: embeddings.Shares) -> None:
+    """Print what was added from a file.
+
+    Args:
+        manifest: of the version.
+        new: False: it was there with the same content.
+        coverage: of the data set.
+    """
+    typer.echo(f"with a vector: {coverage}")
+    _announce(manifest, new)
+    for note in manifest.provenance.get("notes", ()):
+        typer.echo(note)
+    merged = manifest.provenance.get("merged_duplicates", 0)
+    if merged:
+        typer.echo(f"rows that repeat a vector, merged: {merged:,}")
+
+
+def show_unmatched(manifest: VersionManifest, examples: str) -> None:
+    """Print which ids of a file match no item.
+
+    Args:
+        manifest: of the version.
+        examples: of such ids.
+    """
+    typer.echo(f"ids left out: {_unmatched(manifest, examples)}")
+
+
+def show_derived(manifest: VersionManifest, new: bool) -> None:
+    """Print what was made out of another version.
+
+    Args:
+        manifest: of the new version.
+        new: False: it was there with the same content.
+    """
+    _announce(manifest, new)
+    typer.echo(f"made from: {_origin(manifest)}")
+
+
+def show_pretrained(manifest: VersionManifest, new: bool) -> None:
+    """Print what a pre-training made.
+
+    Args:
+        manifest: of the version.
+        new: False: the same settings had made it before.
+    """
+    facts = manifest.provenance
+    what = "added" if new else "already there, made by the same settings:"
+    typer.echo(
+        f"{what} {manifest.name} of {manifest.dataset}: {manifest.items_with_vector:,} vectors "
+        f"of width {manifest.width}, {facts['effective_rank']:.0f} dimensions in use; "
+        f"trained {facts['seconds']:,.0f} s on {facts['fit_items']:,} items of the "
+        f"{facts['fit_period']} period"
+    )
+    for each in repetition(manifest):
+        typer.echo(f"targets: {each}")
+    if "collapsed" in facts:
+        typer.echo(f"{manifest.name} collapsed: {facts['collapsed']}")
+
+
+def show_unusable(unusable: Mapping[str, str]) -> None:
+    """Print on stderr the first pictures that cannot be decoded.
+
+    Args:
+        unusable: file name -> problem; may be empty.
+    """
+    if unusable:
+        listed = list(unusable.items())[:SHOWN]
+        told = "; ".join(f"{name}: {problem}" for name, problem in listed)
+        more = ", …" if len(unusable) > len(listed) else ""
+        typer.echo(f"{len(unusable)} images left out ({told}{more})", err=True)
+
+
+def repetition(manifest: VersionManifest) -> list[str]:
+    """Return how redundant the targets of a training on users' lines were; empty: of no such."""
+    told = manifest.provenance
+    if "repeated_targets" not in told:
+        return []
+    return [
+        f"{_share(told['repeated_targets'])} repeat one of the same user; "
+        f"{_share(told['reversed_pairs'])} of the pairs with a click before are trained the other "
+        "way round too"
+    ]
+
+
+def _announce(manifest: VersionManifest, new: bool) -> None:
+    what = "added" if new else "already there with the same content:"
+    typer.echo(
+        f"{what} {manifest.name} of {manifest.dataset}: {manifest.items_with_vector:,} vectors of "
+        f"width {manifest.width}, {manifest.dtype}"
+    )
+    if manifest.zero_vectors:
+        typer.echo(f"zero vectors: {_zero_vectors(manifest)}")
+
+
+def _zero_vectors(manifest: VersionManifest) -> str:
+    """How many vectors had no direction; empty: all had one."""
+    count = manifest.zero_vectors
+    return f"{count:,}, whose items count as items without a vector" if count else ""
+
+
+def _quality(found: Quality, category: str | None, brief: bool = False) -> list[tuple[str, str]]:
+    """The measures in words; `brief`: as columns of a table."""
+
+    def number(value: float | None, form: str = ".4f") -> str:
+        return "–" if value is None else format(value, form)
+
+    same = _optional_share(found.same_category)
+    chance = "" if found.by_chance is None or brief else f", by chance {_share(found.by_chance)}"
+    return [
+        ("SimScore AUC", number(found.sim_auc)),
+        ("SimScore GAUC", number(found.sim_gauc)),
+        (
+            f"same {category or 'category'}",
+            f"{same}{chance}" if brief else f"{same} of the ten nearest{chance}",
+        ),
+        ("alignment", number(found.alignment, ".3f")),
+        ("uniformity", number(found.uniformity, ".2f")),
+        ("effective rank", number(found.effective_rank, ".1f")),
+        ("mean cosine", number(found.mean_cosine, ".3f")),
+    ]
+
+
+def _origin(manifest: VersionManifest) -> str:
+    """Where the vectors come from, in one line."""
+    told = manifest.provenance
+    if told["method"] == "file":
+        kept = f"{told['appended_to']} and " if "appended_to" in told else ""
+        return f"{kept}{told['file']}, {told['rows']:,} rows"
+    settings = ", ".join(f"{key} {value}" for key, value in told["settings"].items())
+    if "training" in told:
+        source = told.get("from_version") or f"pictures by {told['encoder']}"
+        return (
+            f"{told['method']} on {source} ({settings}), {told['training']['epochs']} epochs over "
+            f"{told['fit_items']:,} items of the {told['fit_period']} period"
+        )
+    explained = told.get("explained_variance")
+    kept = f", keeps {_share(explained)} of their variance" if explained is not None else ""
+    return (
+        f"{told['parent']} by {told['method']}{f' ({settings})' if settings else ''}, fitted on "
+        f"{told['fit_items']:,} items of the {told['fit_period']} period{kept}"
+    )
+
+
+def _norms(facts: Statistics) -> str:
+    if facts.norms is None:
+        return "–"
+    return "min {:.4g}, median {:.4g}, max {:.4g}".format(*facts.norms)
+
+
+def _cosine(facts: Statistics) -> str:
+    if facts.mean_cosine is None:
+        return "–"
+    if facts.mean_cosine <= embeddings.LARGE_COSINE:
+        return f"{facts.mean_cosine:.3f} (of two items drawn at random)"
+    return (
+        f"{facts.mean_cosine:.3f}: vectors share a large common direction; "
+        "`ctrbench embeddings derive center` removes it"
+    )
+
+
+def _duplicates(facts: Statistics) -> str:
+    if not facts.duplicates:
+        return "no two items share a vector"
+    return (
+        f"{facts.duplicates:,} items share a vector with another (distinct vectors: "
+        f"{facts.duplicate_vectors:,}, largest group: {facts.largest_group:,})"
+    )
+
+
+def _unmatched(manifest: VersionManifest, examples: str) -> str:
+    if not manifest.unmatched_ids:
+        return "none"
+    return (
+        f"{manifest.unmatched_ids:,} of the file that match no item of the data set, such as "
+        f"{examples}"
+    )
+
+
+def _period(covered: Coverage) -> tuple[str, ...]:
+    targets = f"{covered.impressions:,}", _share(covered.targets, covered.impressions)
+    slots = f"{covered.slots:,}", _share(covered.slots_with_vector, covered.slots)
+    return f"  {covered.period}", *targets, *slots
+
+
+def _optional_share(share: float | None) -> str:
+    return "–" if share is None else _share(share)
+
+
+def _share(part: float, whole: float = 1) -> str:
+    return embeddings.percent(part / whole) if whole else "–"
