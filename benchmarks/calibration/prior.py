@@ -18,7 +18,7 @@ from benchmarks.calibration.simulate import DESIGNS, _contrast
 from benchmarks.shared import TABLES, write_table
 from ctrbench.seeding import stream
 from ctrbench.stats import Contrast, pooling
-from ctrbench.stats.student import reach
+from ctrbench.stats.student import half_width
 
 STRENGTHS = (0.0, 0.25, 0.5, 1.0, 2.0)
 NOISIER = 3.0
@@ -101,7 +101,7 @@ def _alarms(replicates: int) -> np.ndarray:
         contrasts = _contrasts(3, NOISIER, rng)
         spreads = pooling.variances(contrasts)
         for place, index in enumerate((0, 2 * MODES)):
-            count[place] += abs(contrasts[index].estimate) > reach(0.05, spreads[index])
+            count[place] += abs(contrasts[index].estimate) > half_width(0.05, spreads[index])
     return count / replicates
 
 
@@ -111,7 +111,7 @@ def _widths(seeds: int, replicates: int) -> np.ndarray:
     for _ in range(replicates):
         spreads = pooling.variances(_contrasts(seeds, 1.0, rng))
         for place, index in enumerate((0, 2 * MODES)):
-            total[place] += reach(0.05, spreads[index])
+            total[place] += half_width(0.05, spreads[index])
     return total / replicates
 
 

@@ -21,11 +21,10 @@ from benchmarks.shared import TABLES, write_table
 from ctrbench.seeding import stream
 from ctrbench.stats import Contrast
 from ctrbench.stats.pooling import variances
-from ctrbench.stats.student import reach
+from ctrbench.stats.student import SIGNIFICANCE, half_width
 
 METRICS = ("gauc", "auc")
 FEW, MANY = 3, 10
-LEVEL = 0.05
 MODES = 3
 DESIGNS = (
     Design("plain", seeds=MANY),
@@ -151,7 +150,7 @@ def _cut(contrast: Contrast) -> Contrast:
 
 
 def _half_widths(contrasts: list[Contrast]) -> list[float]:
-    return [reach(LEVEL, spread) for spread in variances(contrasts)]
+    return [half_width(SIGNIFICANCE, spread) for spread in variances(contrasts)]
 
 
 if __name__ == "__main__":

@@ -11,14 +11,13 @@ from ctrbench.analysis.caption import REFERENCE, mean_metric, repeat_differences
 from ctrbench.analysis.comparison import Arm, Arms, Measure, TablePlan
 from ctrbench.analysis.judging import Judged
 from ctrbench.settings import TrainingSettings
-from ctrbench.stats import FEWEST_ITEMS, FEWEST_USERS, FEWEST_WORTH, Inference
+from ctrbench.stats import FEWEST_ITEMS, FEWEST_USERS, FEWEST_WORTH, SIGNIFICANCE, Inference
 
 LOWEST_COVERAGE = 0.5  # of what the model sees: targets and history slots
 LARGE_GAIN = 0.02  # the largest gain that published image embeddings had is 0.016
 BETTER_THAN_TRAINING = 0.02  # more of AUC gained on test than on impressions not yet learned
 OF_CURVES = "auc"  # the metric that learning curves hold
 CURVE_TAIL = 5  # points, a quarter of an epoch
-LEVEL = 0.05
 MOST_NAMED = 5  # arms in one warning
 CURE = (
     "Import the log again with --snapshot period; histories that are given must end before the "
@@ -139,7 +138,7 @@ def _controls(plan: TablePlan, arms: Arms, judged: Judged) -> str:
     told = [
         f"{arm.label} {100 * inference.estimate:+.2f} pp (p {inference.p_value:.2g})"
         for arm, inference in found
-        if inference.p_value < LEVEL / asked
+        if inference.p_value < SIGNIFICANCE / asked
     ]
     if not told:
         return ""

@@ -1,4 +1,4 @@
-"""What a difference between two arms is worth: paired, with all that moves it by chance."""
+"""Paired differences of two arms, with intervals that account for users, items and seeds."""
 
 from ctrbench.metrics import Influence, influences, standard_error
 from ctrbench.stats.contrast import (
@@ -16,11 +16,14 @@ from ctrbench.stats.points import parse_points
 from ctrbench.stats.power import Need, need
 from ctrbench.stats.predictions import compare_predictions
 from ctrbench.stats.seeds import Delta, paired_delta
+from ctrbench.stats.student import CONFIDENCE, SIGNIFICANCE
 
 __all__ = [
+    "CONFIDENCE",
     "FEWEST_ITEMS",
     "FEWEST_USERS",
     "FEWEST_WORTH",
+    "SIGNIFICANCE",
     "Contrast",
     "Delta",
     "Inference",

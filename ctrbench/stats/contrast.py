@@ -1,12 +1,12 @@
 """A paired difference of two arms over seeds, users and items, and its variance.
 
-Users, items and seeds are crossed: the same users judge the same items with every seed's pair of
-models. The variance of the mean difference has a part that only more users shrink, one that only
-more items do, and one that only more seeds do.
+Users, items and seeds are crossed factors: every seed's pair of models is evaluated on the same
+users and items. The variance of the mean difference is the sum of three parts. Only more users
+reduce the first, only more items the second, and only more seeds the third.
 
-Source: Cameron, Gelbach and Miller 2011, Journal of Business and Economic Statistics 29, for the
-first two: the variance clustered by user, plus that clustered by item, less that clustered by pairs
-of user and item.
+Source: Cameron, Gelbach and Miller 2011, Journal of Business and Economic Statistics 29, for users
+and items: the variance clustered by user, plus the variance clustered by item, minus the variance
+clustered by (user, item) pair.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-FEWEST_USERS = 100  # evaluable; below, a few people decide
-FEWEST_ITEMS = 20.0  # of equal weight; below, item variance is known poorly
-FEWEST_WORTH = 10.0  # users of equal weight; below, intervals hold less surely
-MOST_PULL = 0.5  # of the variance, made up for where a few items hold most of the weight
+FEWEST_USERS = 100  # evaluable users; with fewer, a handful of users decides the result
+FEWEST_ITEMS = 20.0  # effective number of items; with fewer, item variance is imprecise
+FEWEST_WORTH = 10.0  # effective number of users; with fewer, intervals are less reliable
+MOST_PULL = 0.5  # largest share of the variance that `item_pull` corrects for
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Differences of one metric between two arms of S seeds, judged by G users."""
+    """The differences of one metric between two arms, for S seeds, G users and I items."""
 
     seeds: tuple[int, ...]
     delta: np.ndarray  # (S,) one difference per seed
-    influence: np.ndarray  # (S, G) what each user adds to it
+    influence: np.ndarray  # (S, G) influence value of each user
     arm: str = ""
-    reference: str = ""  # what the arm is set against
-    kind: str = ""  # comparisons of one kind may vary alike over seeds; empty: like no other
-    worth: float = math.inf  # users of equal weight that would say as much, as the weights have it
-    items: np.ndarray | None = None  # (S, I) what each item adds; None: other items are left out
-    pairs: np.ndarray | None = None  # (S, R) sketch of what pairs of user and item add
-    items_worth: float = math.inf  # items of equal weight that would say as much
-    against: str = ""  # class of the reference: kinds in one class inform each other; empty: none
-    items_each: int = 2  # items in a unit of the metric: 2 in a pair of impressions, 1 in a mean
+    reference: str = ""  # the arm it is compared with
+    kind: str = ""  # contrasts of one kind share their seed variance; empty: not shared
+    worth: float = math.inf  # effective number of users, from the weights
+    items: np.ndarray | None = None  # (S, I) influence of each item; None: no item variance
+    pairs: np.ndarray | None = None  # (S, R) sketch of the influence of (user, item) pairs
+    items_worth: float = math.inf  # effective number of items
+    against: str = ""  # class of the reference; kinds of one class inform each other
+    items_each: int = 2  # items per unit of the metric: 2 for pairs of impressions, 1 for a mean
 
     @property
     def estimate(self) -> float:
-        """The mean over seeds."""
+        """Return the mean difference over seeds."""
         return float(self.delta.mean())
 
     @property
     def mean_influence(self) -> np.ndarray:
-        """(G,) averaged over seeds."""
+        """Return the (G,) influence values, averaged over seeds."""
         return self.influence.mean(axis=0)
 
     def reversed(self) -> Contrast:
-        """Reference minus arm."""
+        """Return reference minus arm."""
         return replace(
             self,
             delta=-self.delta,
@@ -63,7 +63,12 @@ class Contrast:
         )
 
     def less(self, other: Contrast, ratio: float) -> Contrast:
-        """Return this difference minus `ratio` times another one of the same seeds and test set."""
+        """Return this difference minus `ratio` times another one.
+
+        Args:
+            other: On the same seeds and test set.
+            ratio: Any finite number.
+        """
         return replace(
             self,
             delta=self.delta - ratio * other.delta,
@@ -79,26 +84,26 @@ def _less(ours: np.ndarray | None, theirs: np.ndarray | None, ratio: float) -> n
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric of one arm, by seed."""
+    """A metric of one arm, with its influence values, by seed."""
 
     name: str
     values: Mapping[int, float]  # seed -> metric
-    influence: Mapping[int, np.ndarray]  # seed -> (G,), users in one order everywhere
-    worth: float = math.inf  # as in Contrast; of the test set, so the same for every arm and seed
-    items: Mapping[int, np.ndarray] | None = None  # seed -> (I,), items in one order everywhere
+    influence: Mapping[int, np.ndarray]  # seed -> (G,); every arm has the same order of users
+    worth: float = math.inf  # as in Contrast; the same for all arms and seeds of a test set
+    items: Mapping[int, np.ndarray] | None = None  # seed -> (I,); the same order of items
     pairs: Mapping[int, np.ndarray] | None = None  # seed -> (R,)
     items_worth: float = math.inf
     items_each: int = 2  # as in Contrast
 
 
 def pair(arm: Measured, reference: Measured, kind: str = "", against: str = "") -> Contrast | None:
-    """Return arm minus reference on the seeds that both have; None if they share none.
+    """Return arm minus reference on their common seeds; None if they share no seed.
 
     Args:
-        arm: of any seeds.
-        reference: of the same users and items.
-        kind: see `Contrast.kind`.
-        against: see `Contrast.against`.
+        arm: The arm.
+        reference: The arm it is compared with, on the same users and items.
+        kind: See `Contrast.kind`.
+        against: See `Contrast.against`.
     """
     seeds = tuple(sorted(arm.influence.keys() & reference.influence.keys()))
     if not seeds:
@@ -128,51 +133,56 @@ def pair(arm: Measured, reference: Measured, kind: str = "", against: str = "") 
 
 @dataclass(frozen=True)
 class Variance:
-    """Of a mean difference, split by what would shrink it, and how well each part is known."""
+    """The variance of a mean difference by source, with the degrees of freedom of each part."""
 
-    users: float  # shrinks with test users alone
-    user_degrees: float  # of freedom with which it is known
-    seeds: float  # shrinks with more seeds; what users and seeds make together is in here
-    seed_degrees: float  # 0: not known at all, for want of a second seed
-    items: float = 0.0  # shrinks with test items alone
+    users: float  # only more test users reduce it
+    user_degrees: float  # degrees of freedom of its estimate
+    seeds: float  # more seeds reduce it; includes the interaction of users and seeds
+    seed_degrees: float  # 0: unknown, because there is one seed
+    items: float = 0.0  # only more test items reduce it
     item_degrees: float = math.inf
-    with_items: bool = False  # False: item sums are unknown, the variance holds for these items
+    with_items: bool = False  # False: no item sums, so the variance is conditional on the items
 
     @property
     def sampled(self) -> float:
-        """Users and items."""
+        """Return the variance due to users and items."""
         return self.users + self.items
 
     @property
     def sampled_degrees(self) -> float:
-        """Of freedom of users and items together, by Satterthwaite 1946."""
+        """Return the degrees of freedom of users and items together, by Satterthwaite 1946."""
         parts = ((self.users, self.user_degrees), (self.items, self.item_degrees))
         spread = sum(part**2 / degrees for part, degrees in parts if part)
         return self.sampled**2 / spread if spread else self.user_degrees
 
     @property
     def total(self) -> float:
-        """Users, items and seeds."""
+        """Return the variance due to users, items and seeds."""
         return self.sampled + self.seeds
 
     @property
     def standard_error(self) -> float:
-        """Root of the total."""
+        """Return the square root of the total variance."""
         return math.sqrt(self.total)
 
     @property
     def degrees(self) -> float:
-        """Of the total, by Satterthwaite 1946 (Biometrics Bulletin 2); for the record only."""
+        """Return the degrees of freedom of the total variance.
+
+        Intervals do not use them; see `ctrbench.stats.student`.
+
+        Source: Satterthwaite 1946, Biometrics Bulletin 2.
+        """
         parts = ((self.sampled, self.sampled_degrees), (self.seeds, self.seed_degrees))
         spread = sum(part**2 / degrees for part, degrees in parts if part)
         return self.total**2 / spread if spread else self.user_degrees
 
 
 def user_variance(contrast: Contrast) -> float:
-    """Of the seed-averaged difference, users being sampled.
+    """Return the variance of the seed-averaged difference due to the sampling of users.
 
-    It holds the users' own part and, divided by S, that of the interaction of users and seeds. NaN
-    where a single user carries the difference, or one seed is all there is and no user differs.
+    It includes the interaction of users and seeds, divided by S. It is NaN if a single user carries
+    the difference, or if there is one seed and no user differs.
     """
     users = carrying_users(contrast)
     if users < 2 and not (users == 0 and (contrast.estimate == 0 or len(contrast.seeds) > 1)):
@@ -181,18 +191,24 @@ def user_variance(contrast: Contrast) -> float:
 
 
 def carrying_users(contrast: Contrast) -> int:
-    """Users that move the difference with any seed; a user of one class does not move GAUC."""
+    """Return the number of users with a nonzero influence value on any seed.
+
+    A user with one class only has no influence on GAUC.
+    """
     return int(np.count_nonzero(contrast.influence.any(axis=0)))
 
 
 def user_degrees(contrast: Contrast) -> float:
-    """Of freedom of the user variance: few where few users carry the difference.
+    """Return the degrees of freedom of the user variance; few if few users carry the difference.
 
-    The users that normal influence values of this sum and this sum of squares would be of, less
-    one; G - 1 at most, G being the users that move the difference, and no more than the users'
-    weights are worth, less one. Fourth moments, as in Satterthwaite's own argument, are too large a
-    thing to ask of a few users: two that carry it all would have five degrees. Those of Bell and
-    McCaffrey, from the weights, are too few: 1 % false alarms where 5 are asked for.
+    The effective number of users is the number of normal influence values that would have the same
+    sum of absolute values and the same sum of squares. The degrees of freedom are this number minus
+    one. They are at most G - 1, where G counts the users with influence, and at most the effective
+    number of users by weight, minus one.
+
+    Satterthwaite's own formula requires fourth moments, which a few users do not provide: two users
+    that carry the whole difference would get five degrees. The degrees of Bell and McCaffrey, from
+    the weights, are too conservative: 1 % false alarms at a nominal 5 %.
     """
     moved = np.abs(contrast.mean_influence)
     squares = float(np.sum(moved**2))
@@ -202,7 +218,10 @@ def user_degrees(contrast: Contrast) -> float:
 
 
 def interaction_variance(contrast: Contrast) -> float:
-    """Of one seed's difference: the part that user and seed make together; 0 with one seed."""
+    """Return the variance of one seed's difference due to the user-seed interaction.
+
+    It is 0 with one seed.
+    """
     seeds, users = len(contrast.seeds), carrying_users(contrast)
     if seeds < 2 or users < 2:
         return 0.0
@@ -211,11 +230,11 @@ def interaction_variance(contrast: Contrast) -> float:
 
 
 def item_variance(contrast: Contrast) -> float:
-    """Of the seed-averaged difference: what impressions of an item have in common across users.
+    """Return the variance of the seed-averaged difference due to items, across users.
 
-    May be negative, for it is the difference of two estimates; 0 where items are left out.
+    It may be negative, because it is a difference of two estimates. It is 0 without item sums.
 
-    Source: Cameron, Gelbach and Miller 2011, equation 2.11: the item term less the term of pairs.
+    Source: Cameron, Gelbach and Miller 2011, equation 2.11: the item term minus the pair term.
     """
     if contrast.items is None or contrast.pairs is None:
         return 0.0
@@ -224,7 +243,10 @@ def item_variance(contrast: Contrast) -> float:
 
 
 def item_interaction_variance(contrast: Contrast) -> float:
-    """Of one seed's difference: the part that item and seed make together; 0 with one seed."""
+    """Return the variance of one seed's difference due to the item-seed interaction.
+
+    It is 0 with one seed.
+    """
     if contrast.items is None or contrast.pairs is None or len(contrast.seeds) < 2:
         return 0.0
     spread = (values.var(axis=0, ddof=1).sum() for values in (contrast.items, contrast.pairs))
@@ -232,18 +254,19 @@ def item_interaction_variance(contrast: Contrast) -> float:
 
 
 def item_pull(contrast: Contrast) -> float:
-    """Return what share of the sampling variance is missing from the cross-user item term.
+    """Return the share of the sampling variance that the cross-user item term underestimates.
 
-    Influence values are deviations from the estimate, not from the truth. An item of share q of the
-    estimate's units is drawn to it by q times the error, and its squared sum falls short by q^2
-    times the variance of the whole: sum(q^2) over items. Each pair of impressions shows two items,
-    so that shares add up to 2 for AUC and GAUC and the sum is 4 over the effective number of items.
+    Influence values are deviations from the estimate, not from the true value. If an item holds a
+    share q of the units, it pulls the estimate towards itself by q times the error. Its squared sum
+    is then too small by q^2 times the total variance. The bias is the sum of q^2 over items. Each
+    pair of impressions contains two items, so for AUC and GAUC the shares sum to 2, and the sum of
+    q^2 is 4 divided by the effective number of items.
     """
     return min(contrast.items_each**2 / contrast.items_worth, MOST_PULL)
 
 
 def item_degrees(contrast: Contrast) -> float:
-    """Of freedom of the item variance: few where few items carry the difference."""
+    """Return the degrees of freedom of the item variance; see `user_degrees`."""
     assert contrast.items is not None
     moved = np.abs(contrast.items.mean(axis=0))
     squares = float(np.sum(moved**2))

@@ -1,4 +1,4 @@
-"""Intervals and verdicts that hold for a whole family of comparisons at once."""
+"""Simultaneous intervals and verdicts for a family of comparisons."""
 
 from __future__ import annotations
 
@@ -14,47 +14,46 @@ from ctrbench.seeding import stream
 from ctrbench.stats.contrast import Contrast, Variance
 from ctrbench.stats.distributions import normal_cdf, normal_quantile, student_quantile
 from ctrbench.stats.pooling import seed_correlation, variances
-from ctrbench.stats.student import p_value, reach
+from ctrbench.stats.student import CONFIDENCE, half_width, p_value
 
-CONFIDENCE = 0.95
-POWER = 0.8  # with which the smallest effect would have been seen
-DRAWS = 100_000  # of the joint distribution of the family
+POWER = 0.8  # of the minimum detectable effect
+DRAWS = 100_000  # from the joint distribution of the family
 
 Verdict = Literal["better", "worse", "no worse", "inconclusive"]
 
 
 @dataclass(frozen=True)
 class Inference:
-    """What one comparison says; every number in the metric's own unit."""
+    """The result of one comparison; every number is in the unit of the metric."""
 
     seeds: tuple[int, ...]
     estimate: float  # mean difference over seeds
     variance: Variance
-    low: float  # of the interval: simultaneous over the family
+    low: float  # lower limit of the interval, simultaneous over the family
     high: float
-    p_value: float  # two-sided, of this comparison alone
-    p_adjusted: float  # the same over the family: the smallest p of all, jointly
+    p_value: float  # two-sided, not adjusted
+    p_adjusted: float  # adjusted for the family by single-step min-p
     p_holm: float
     p_bh: float  # Benjamini-Hochberg
     smallest_effect: float  # minimum detectable effect at a power of 80 %
-    worth: float = math.inf  # users of equal weight that the test users are worth
+    worth: float = math.inf  # effective number of test users
     items_worth: float = math.inf  # effective number of test items; infinite where unknown
 
     @property
     def standard_error(self) -> float:
-        """Of the mean difference."""
+        """Return the standard error of the mean difference."""
         return self.variance.standard_error
 
     @property
     def seed_share(self) -> float:
-        """What part of the variance comes from the seeds; in [0, 1]."""
+        """Return the share of the variance due to seeds, in [0, 1]."""
         return self.variance.seeds / (self.variance.total or 1.0)
 
     @property
     def shares(self) -> dict[str, float | None]:
         """Return the shares of the variance due to users, items and seeds; in [0, 1].
 
-        All are 0 where nothing varies; that of items is None where item sums are not stored.
+        All are 0 if nothing varies. The share of items is None if item sums are not stored.
         """
         spread, total = self.variance, self.variance.total or 1.0
         return {
@@ -64,14 +63,14 @@ class Inference:
         }
 
     def reversed(self) -> Inference:
-        """The same of reference minus arm."""
+        """Return the result for reference minus arm."""
         return replace(self, estimate=-self.estimate, low=-self.high, high=-self.low)
 
     def verdict(self, margin: float) -> Verdict:
-        """What can be said at 95 %, the family taken together.
+        """Return the verdict from the simultaneous 95 % interval.
 
         Args:
-            margin: >= 0; a loss below it does not matter.
+            margin: >= 0, in the unit of the metric; a smaller loss is acceptable.
         """
         if self.low > 0:
             return "better"
@@ -83,19 +82,21 @@ class Inference:
 def infer(
     contrasts: Sequence[Contrast], looks: int = 1, beside: Sequence[Contrast] = ()
 ) -> list[Inference]:
-    """Judge the comparisons of a family together.
+    """Return simultaneous intervals and p-values for a family of comparisons.
 
-    The intervals hold simultaneously: each comparison's own p-value is set against the smallest
-    of the family, whose distribution follows from the correlation of the influence values and of
-    the seeds (single-step min-p, Westfall and Young 1993, section 2, with a Gaussian copula in
-    place of resampling). A family of one gets its ordinary t interval.
+    The method is single-step min-p with a Gaussian copula in place of resampling: each p-value is
+    compared with the distribution of the smallest p-value of the family. The correlation of the
+    influence values and of the deltas over seeds determines that distribution. A family of one gets
+    its pointwise interval.
 
     Args:
-        contrasts: the family.
-        looks: how often the family is judged while seeds are added. Each look spends the same part
-            of the 5 % (Bonferroni; the looks are related, so this is on the safe side).
-        beside: further comparisons of the same metric that are not judged here, such as those of
-            controls: they inform the variance over seeds only.
+        contrasts: The family.
+        looks: Number of planned analyses while seeds are added, >= 1. Each spends an equal part of
+            the 5 % (Bonferroni, which is conservative because the analyses are correlated).
+        beside: Further comparisons of the same metric, such as those of controls. They only inform
+            the seed variance and get no result.
+
+    Source: Westfall and Young 1993, Resampling-Based Multiple Testing, section 2.
     """
     if not contrasts:
         return []
@@ -109,7 +110,7 @@ def infer(
     for contrast, spread, p, (p_holm, p_bh) in zip(
         contrasts, spreads, p_values, adjusted, strict=True
     ):
-        half = reach(level, spread)
+        half = half_width(level, spread)
         joint = p if largest is None else float(np.mean(largest >= -normal_quantile(p / 2)))
         found.append(
             Inference(
@@ -132,7 +133,7 @@ def infer(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down p-values (Scandinavian Journal of Statistics 6, 1979).
+    """Return Holm's step-down p-values (Scandinavian Journal of Statistics 6, 1979).
 
     >>> holm([.01, .04, .03])
     [0.03, 0.06, 0.06]
@@ -144,7 +145,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Step-up p-values that bound the false discovery rate (J. R. Stat. Soc. B 57, 1995).
+    """Return step-up p-values that control the false discovery rate (J. R. Stat. Soc. B 57, 1995).
 
     >>> benjamini_hochberg([.01, .04, .03])
     [0.03, 0.04, 0.04]
@@ -162,9 +163,9 @@ def _placed(stepped: np.ndarray, order: np.ndarray) -> list[float]:
 
 
 def _correlation(contrasts: Sequence[Contrast], spreads: Sequence[Variance]) -> np.ndarray:
-    """(m, m) correlation of the estimates: by influence values of users and items, and by deltas.
+    """Return the (m, m) correlation of the estimates, from influence values and deltas over seeds.
 
-    Comparisons without item sums share no item variance with others.
+    Comparisons without item sums are uncorrelated in their item part.
     """
     moved = np.stack([contrast.mean_influence for contrast in contrasts])  # (m, G)
     of_users, of_items, of_seeds = (
@@ -186,7 +187,7 @@ def _correlation(contrasts: Sequence[Contrast], spreads: Sequence[Variance]) -> 
 
 
 def _scaled(covariance: np.ndarray) -> np.ndarray:
-    """To ones on the diagonal."""
+    """Return the correlation of a covariance; a variance of 0 gives an uncorrelated entry."""
     scale = np.sqrt(np.diag(covariance))
     scale[scale == 0] = 1.0
     correlation = covariance / np.outer(scale, scale)
@@ -195,7 +196,7 @@ def _scaled(covariance: np.ndarray) -> np.ndarray:
 
 
 def _largest(correlation: np.ndarray) -> np.ndarray:
-    """(DRAWS,) the largest |z| of the family where nothing is different."""
+    """Return (DRAWS,) draws of the largest |z| of the family under the global null hypothesis."""
     values, vectors = np.linalg.eigh(correlation)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     return np.abs(root @ _normal(len(correlation))).max(axis=0)
@@ -203,5 +204,5 @@ def _largest(correlation: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def _normal(count: int) -> np.ndarray:
-    """(count, DRAWS) standard normal, always the same."""
+    """Return (count, DRAWS) standard normal draws from a fixed seed."""
     return stream(0, "family").standard_normal((count, DRAWS))

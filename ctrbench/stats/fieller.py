@@ -1,4 +1,4 @@
-"""A ratio of two differences that vary together, with the interval that stays honest near zero."""
+"""The ratio of two correlated differences, with Fieller's interval."""
 
 from __future__ import annotations
 
@@ -9,65 +9,64 @@ from dataclasses import dataclass
 from ctrbench.stats.contrast import Contrast
 from ctrbench.stats.distributions import root
 from ctrbench.stats.pooling import variances
-from ctrbench.stats.student import reach
+from ctrbench.stats.student import SIGNIFICANCE, half_width
 
-LEVEL = 0.05  # of significance
-DOUBLINGS = 60  # of the step that looks for a limit
+DOUBLINGS = 60  # at most, of the step in the search for a limit
 
 
 @dataclass(frozen=True)
 class Share:
-    """What part of an attainable gain was captured, with its 95 % interval."""
+    """The share of the attainable gain that an arm captures, with its 95 % interval."""
 
-    value: float  # a fraction; below 0: worse than the baseline
-    low: float  # NaN, as `high` is: fewer than two users move the difference from that share
+    value: float  # a fraction; negative if the arm is worse than the baseline
+    low: float  # NaN, like `high`, if fewer than two users carry the difference
     high: float
     seeds: tuple[int, ...]
 
     @property
     def defined(self) -> bool:
-        """Whether it has an interval."""
+        """Whether the share has an interval."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
 
 def share_of_attainable(model: Contrast, ceiling: Contrast) -> Share | None:
-    """(model - baseline) / (ceiling - baseline); None if it cannot be told.
+    """Return (model - baseline) / (ceiling - baseline), or None if it is not defined.
 
-    It cannot with fewer than two seeds, or where the denominator is not separable from zero, or
-    below it. The interval accounts for user, item and seed variance: the ratios at which
-    model - ratio * ceiling does not differ significantly from zero.
+    It is not defined with fewer than two seeds, or if the denominator is not significantly above
+    zero. The interval contains every ratio for which model - ratio * ceiling does not differ
+    significantly from zero. It accounts for user, item and seed variance.
 
     Args:
-        model: the model against the baseline.
-        ceiling: the probability that clicks were drawn from, against the baseline of the same
-            seeds.
+        model: The model minus the baseline.
+        ceiling: The true click probability minus the baseline, on the same seeds.
 
-    Source: Fieller 1954, J. R. Stat. Soc. B 16, 175-185; with our intervals in place of his t.
+    Source: Fieller 1954, J. R. Stat. Soc. B 16, 175-185. Differs from it in the interval of each
+    combination, which is the one of `half_width` in place of Student's t.
     """
     if len(model.seeds) < 2 or model.seeds != ceiling.seeds or ceiling.estimate <= 0:
         return None
-    if _reach(ceiling) >= ceiling.estimate:
+    if _half_width(ceiling) >= ceiling.estimate:
         return None
 
     def beyond(ratio: float) -> float:
-        """How far the combination leaves zero out; below 0: it does not."""
+        """Return the distance of the interval from zero; negative if the interval contains zero."""
         rest = model.less(ceiling, ratio)
-        return abs(rest.estimate) - _reach(rest)
+        return abs(rest.estimate) - _half_width(rest)
 
     value = model.estimate / ceiling.estimate
-    step = _reach(ceiling) / ceiling.estimate
+    step = _half_width(ceiling) / ceiling.estimate
     low, high = _limit(beyond, value, -step), _limit(beyond, value, step)
     return Share(value, low, high, model.seeds)
 
 
-def _reach(contrast: Contrast) -> float:
-    return reach(LEVEL, variances([contrast])[0])
+def _half_width(contrast: Contrast) -> float:
+    return half_width(SIGNIFICANCE, variances([contrast])[0])
 
 
 def _limit(beyond: Callable[[float], float], inside: float, step: float) -> float:
-    """Where `beyond` turns positive, on the side of the step.
+    """Return the root of `beyond` in the direction of the step.
 
-    'inside' itself where it is 0; NaN where it is NaN.
+    Returns `inside` if `beyond` is not negative there, and NaN if it is NaN.
     """
     start = beyond(inside)
     if math.isnan(start):

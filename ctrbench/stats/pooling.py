@@ -1,4 +1,4 @@
-"""How much differences vary from seed to seed: known from few seeds, better from several arms."""
+"""The variance of differences over seeds, pooled over arms because seeds are few."""
 
 from __future__ import annotations
 
@@ -20,32 +20,33 @@ from ctrbench.stats.contrast import (
 )
 from ctrbench.stats.distributions import chi_squared_tail
 
-ONE_ITEM = 1 + 1e-6  # effective number of items up to which one item holds all weight
-SMALLEST_DEGREES = 1e-6  # of freedom, of a part that is cut off at 0
-UNLIKE = 0.05  # p of Bartlett's test, below which variances are not pooled
-PRIOR_DEGREES = 0.5  # of freedom that the other kinds of a class are worth, see `_moderated`
+ONE_ITEM = 1 + 1e-6  # effective number of items at which one item holds all weight
+SMALLEST_DEGREES = 1e-6  # degrees of freedom of a variance that is truncated at 0
+UNLIKE = 0.05  # variances with a smaller p-value in Bartlett's test are not pooled
+PRIOR_DEGREES = 0.5  # degrees of freedom of the prior from other kinds, see `_moderated`
 
 
 @dataclass(frozen=True)
 class Seeds:
-    """What is known of how much a difference varies from seed to seed."""
+    """An estimate of the variance of a difference over seeds."""
 
-    variance: float  # of one seed's difference, the sampling of users included
-    degrees: float  # of freedom with which it is known; 0: a single seed
-    pooled: int  # comparisons that it was taken from
+    variance: float  # of one seed's difference, including the user-seed interaction
+    degrees: float  # degrees of freedom; 0 for a single seed
+    pooled: int  # number of contrasts it was estimated from
 
 
 def variances(contrasts: Sequence[Contrast], beside: Sequence[Contrast] = ()) -> list[Variance]:
     """Return the variance of each mean difference, `V_user + V_item + s2_seed / S`.
 
-    The interaction of users and seeds stands in both estimates. It is taken out of the users',
-    which many users make precise, and the rest is cut off at 0: the seeds' is known from a handful
-    of seeds, and cut off there it would mostly err to one side (Hillis 2007, Statistics in
-    Medicine 26, of readers and cases: our seeds and users).
+    Both estimates contain the interaction of users and seeds. It is subtracted from the user part,
+    which many users make precise, and the result is truncated at 0. Truncating the imprecise seed
+    part instead would bias it upwards.
 
     Args:
-        contrasts: the differences.
-        beside: further differences of the same metric, which inform the variance over seeds only.
+        contrasts: The differences.
+        beside: Further differences of the same metric, which only inform the seed variance.
+
+    Source: Hillis 2007, Statistics in Medicine 26; its readers and cases are our seeds and users.
     """
     found: list[Variance] = []
     pooled = pooled_seeds([*contrasts, *beside])[: len(contrasts)]
@@ -55,7 +56,7 @@ def variances(contrasts: Sequence[Contrast], beside: Sequence[Contrast] = ()) ->
             found.append(_with_items(Variance(moved, degrees, 0.0, 0.0), contrast))
             continue
         of_users = max(moved - interaction_variance(contrast) / count, 0.0)
-        if moved > 0:  # as far from the truth as before, on a smaller number
+        if moved > 0:  # the same absolute error on a smaller estimate
             degrees *= (of_users / moved) ** 2
         known = Variance(of_users, degrees, seeds.variance / count, seeds.degrees)
         found.append(_with_items(known, contrast))
@@ -63,12 +64,12 @@ def variances(contrasts: Sequence[Contrast], beside: Sequence[Contrast] = ()) ->
 
 
 def _with_items(known: Variance, contrast: Contrast) -> Variance:
-    """The variance with the part that items have in it.
+    """Return the variance with its item part.
 
-    The cross-user term falls short by a share `item_pull` of users and items together, which is
-    made up for. As an estimate it can be negative, and so could the sum be. It is cut off at 0 (the
-    correction that keeps the matrix of variances positive semi-definite, for a single difference).
-    Where one item is all there is, nothing is known of other items.
+    The cross-user term underestimates users and items together by the share `item_pull`, which is
+    corrected. The estimate may be negative and is truncated at 0, as in the correction that makes a
+    clustered covariance matrix positive semi-definite. A test set of one item has no estimate of
+    item variance.
     """
     if contrast.items is None or contrast.items_worth <= ONE_ITEM:
         return known
@@ -78,7 +79,7 @@ def _with_items(known: Variance, contrast: Contrast) -> Variance:
     of_items = max((cross + pull * known.users) / (1 - pull), 0.0)
     clustered = float(np.sum(contrast.items.mean(axis=0) ** 2)) / (1 - pull)
     degrees = item_degrees(contrast)
-    if clustered > 0:  # as far from the truth as before, on a smaller number
+    if clustered > 0:  # the same absolute error on a smaller estimate
         degrees = max(degrees * (of_items / clustered) ** 2, SMALLEST_DEGREES)
     return replace(known, items=of_items, item_degrees=degrees, with_items=True)
 
@@ -86,11 +87,11 @@ def _with_items(known: Variance, contrast: Contrast) -> Variance:
 def pooled_seeds(contrasts: Sequence[Contrast]) -> list[Seeds]:
     """Return each contrast's variance over seeds, pooled within its kind, moderated by its class.
 
-    Pools contrasts of one kind over the same seeds that pass Bartlett's test; one of a single seed
-    borrows what its kind says. Kinds are not pooled: in a matrix these are the modes, against the
-    baseline and against siblings. A handful of seeds cannot tell a variance from its fourfold, and
-    a noisy mode pooled with quiet ones raises far too many false alarms. Kinds of one class inform
-    each other weakly, see `_moderated`.
+    Contrasts of one kind on the same seeds are pooled if they pass Bartlett's test. A contrast of a
+    single seed takes the estimate of its kind. In a matrix a kind is a mode, against the baseline
+    or against siblings. Different kinds are not pooled: a handful of seeds cannot distinguish a
+    variance from four times that variance, and a noisy mode pooled with quiet ones has far too many
+    false alarms. Kinds of one class inform each other weakly, see `_moderated`.
     """
     found = [_own(contrast) for contrast in contrasts]
     groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
@@ -112,16 +113,16 @@ def pooled_seeds(contrasts: Sequence[Contrast]) -> list[Seeds]:
 
 
 def _moderated(contrasts: Sequence[Contrast], found: Sequence[Seeds]) -> list[Seeds]:
-    """Return variances drawn towards the mean over the kinds of their class.
+    """Return variances shrunk towards the mean over the kinds of their class.
 
     s2' = (d0 s20 + d s2) / (d0 + d) on d0 + d degrees of freedom, where s20 is the mean variance of
-    the class's kinds (two at least) and d0 is `PRIOR_DEGREES`.
+    the class's kinds (at least two) and d0 is `PRIOR_DEGREES`.
 
     Source: Smyth 2004, Statistical Applications in Genetics and Molecular Biology 3, equation 2.
     Differs from it in two ways: d0 is fixed and small, and s20 is the arithmetic mean. Estimated
     from a handful of kinds, d0 is often infinite, and one mode in three with nine times the
-    variance of the others then raises 12 to 20 % false alarms at three seeds. The arithmetic mean
-    errs to the safe side where kinds differ. benchmarks/calibration/README.md has the numbers.
+    variance of the others then has 12 to 20 % false alarms at three seeds. The arithmetic mean is
+    conservative where kinds differ. benchmarks/calibration/README.md has the numbers.
     """
     classes: dict[tuple[str, tuple[int, ...]], dict[str, list[int]]] = {}
     for place, contrast in enumerate(contrasts):
@@ -143,7 +144,7 @@ def _moderated(contrasts: Sequence[Contrast], found: Sequence[Seeds]) -> list[Se
 
 
 def _borrowed(contrast: Contrast, contrasts: Sequence[Contrast], found: Sequence[Seeds]) -> Seeds:
-    """What its kind says of one seed's difference, for a contrast that has no more than one."""
+    """Return the most precise estimate of its kind, for a contrast of a single seed."""
     kind = [
         seeds
         for other, seeds in zip(contrasts, found, strict=True)
@@ -153,10 +154,11 @@ def _borrowed(contrast: Contrast, contrasts: Sequence[Contrast], found: Sequence
 
 
 def seed_correlation(contrasts: Sequence[Contrast]) -> np.ndarray:
-    """(m, m) how differences move together over seeds: 1 on the diagonal.
+    """Return the (m, m) correlation of differences over seeds, with 1 on the diagonal.
 
-    One number for all pairs with a common reference, one for all with a common arm, 0 for the rest
-    and for other seeds: a single pair of a handful of seeds says little.
+    All pairs with a common reference share one estimate, and all pairs with a common arm share
+    another, because a single pair on a handful of seeds is imprecise. Other pairs, and pairs on
+    different seeds, have correlation 0.
     """
     correlation = np.eye(len(contrasts))
     together: dict[str, float] = {"reference": 0.0, "arm": 0.0}
@@ -186,7 +188,7 @@ def seed_correlation(contrasts: Sequence[Contrast]) -> np.ndarray:
 
 
 def _same(names: Sequence[str]) -> np.ndarray:
-    """(k, k) whether two names are the same."""
+    """Return a (k, k) matrix that states whether two names are equal."""
     _, code = np.unique(np.array(names), return_inverse=True)
     return code[:, None] == code
 
@@ -198,7 +200,7 @@ def _own(contrast: Contrast) -> Seeds:
 
 
 def _alike(contrasts: Sequence[Contrast]) -> bool:
-    """Whether variances of as many seeds pass Bartlett's test (Proc. R. Soc. A 160, 1937)."""
+    """Whether variances on the same seeds pass Bartlett's test (Proc. R. Soc. A 160, 1937)."""
     variances = np.stack([contrast.delta for contrast in contrasts]).var(axis=1, ddof=1)
     if variances.min() <= 0:
         return False
@@ -209,10 +211,10 @@ def _alike(contrasts: Sequence[Contrast]) -> bool:
 
 
 def _shared(contrasts: Sequence[Contrast]) -> Seeds:
-    """The mean variance; correlated ones say less than as many independent ones.
+    """Return the mean variance; correlated variances give fewer degrees of freedom.
 
-    A sample variance and another correlate as the square of what their samples do, so that the
-    mean of m has (S - 1) / mean(r^2) degrees of freedom over all m x m pairs.
+    Two sample variances correlate as the square of the correlation r of their samples. The mean of
+    m of them has (S - 1) / mean(r^2) degrees of freedom, with the mean over all m x m pairs.
     """
     own = [_own(contrast) for contrast in contrasts]
     mean = float(np.mean([seeds.variance for seeds in own]))

@@ -1,4 +1,4 @@
-"""Two models on the same impressions, from nothing but their predictions."""
+"""Comparison of two models on the same impressions, from their predictions alone."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ def compare_predictions(
     """Return the difference of a metric between two models, with its 95 % confidence interval.
 
     The interval accounts for user variance, with `item_id` for item variance, and with two seeds or
-    more for seed variance. `Inference.variance.with_items` tells whether items are in it.
+    more for seed variance. `Inference.variance.with_items` states whether it accounts for items.
 
     Args:
-        click: (N,) 0 or 1.
-        user_id: (N,) who saw the impression: any integers.
-        p_click: (N,), or (S, N) of S seeds.
-        p_reference: the same of what it is set against; row s is of the same seed as above.
-        metric: one of `ctrbench.metrics.with_influence()`, by name.
-        weight: (N,) > 0.
-        item_id: (N,) which item was shown: any integers, or strings. None: the interval holds for
-            the same items only.
-        group_id: (N,) any integers: the impressions that GAUC compares with each other, each group
-            within one user. None: all of a user's.
+        click: (N,) int or bool, 1 for a click.
+        user_id: (N,) int or str, the user of each impression.
+        p_click: (N,) or (S, N) float, predictions of S seeds.
+        p_reference: Of the same shape, predictions of the reference; row s is of the same seed.
+        metric: Name of one of `ctrbench.metrics.with_influence()`.
+        weight: (N,) float > 0, sample weights.
+        item_id: (N,) int or str, the item shown. Without it the interval is conditional on the
+            items of the test set.
+        group_id: (N,) int, the evaluation group of each impression. Each group belongs to one user.
+            By default all impressions of a user form one group.
 
     Raises:
-        DataError: shapes differ, a group holds impressions of two users, predictions are constant,
-            NaN or, for log loss, no probabilities, there is no such metric, or it is not defined.
+        DataError: Shapes differ, a group has impressions of two users, predictions are constant or
+            NaN, the metric needs probabilities and they lie outside [0, 1], or the metric is
+            unknown or not defined.
 
     >>> click, user = [1, 0, 1, 0, 0, 1], [1, 1, 2, 2, 3, 3]
     >>> found = compare_predictions(click, user, [.9, .1, .8, .2, .1, .7], [.9, .1, .2, .8, .1, .7])
@@ -77,7 +78,7 @@ def compare_predictions(
             outside = int(((row < 0) | (row > 1)).sum())
             if outside and judged_by and judged_by.needs_probabilities:
                 problems.append(
-                    f"{name} of seed {seed} leaves [0, 1] in {outside} rows: {metric} needs "
+                    f"{name} of seed {seed} lies outside [0, 1] in {outside} rows: {metric} needs "
                     "probabilities"
                 )
     raise_all(problems, DataError, "these predictions cannot be compared:")
@@ -100,13 +101,13 @@ def compare_predictions(
     (found,) = infer([contrast])
     if math.isnan(found.low):
         raise DataError(
-            f"{metric} rests on a single user, or no user differs: there is no interval over users."
+            f"{metric} has no interval: a single user carries the difference, or no user differs."
         )
     return found
 
 
 def _measured(seeds: list[Influence | None]) -> Measured | None:
-    """None if the metric is not defined, which does not depend on the seed."""
+    """Return the metric by seed; None if it is not defined, which holds for all seeds or none."""
     found = {seed: one for seed, one in enumerate(seeds) if one is not None}
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""Who is best over several data sets: ranks, and whether they could be chance."""
+"""Mean ranks of contenders over several data sets, with tests of their differences."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ from numpy.typing import ArrayLike
 from ctrbench.errors import DataError
 from ctrbench.stats.distributions import f_tail, ranks
 from ctrbench.stats.family import holm
-
-LEVEL = 0.05  # of significance
+from ctrbench.stats.student import SIGNIFICANCE
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two contenders over all data sets."""
+    """The comparison of two contenders over all data sets."""
 
     one: str
     other: str
-    wins: int  # data sets on which `one` is the better; a tie is nobody's
+    wins: int  # data sets on which `one` is better; ties count for neither
     losses: int
     p_value: float  # two-sided
-    p_holm: float  # over all pairs
+    p_holm: float  # adjusted for all pairs
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Contenders over data sets, the best mean rank first."""
+    """Contenders by mean rank over data sets, best first."""
 
     contenders: tuple[str, ...]
     mean_ranks: tuple[float, ...]  # 1 is best
     datasets: int
-    p_all_alike: float | None  # of the hypothesis that all are alike; None for two contenders
+    p_all_alike: float | None  # of the global null hypothesis; None for two contenders
     pairs: tuple[Pair, ...]
 
     @property
     def least_p(self) -> float:
-        """What a pair would get of which one wins on every data set, before Holm."""
+        """Return the smallest p-value that a pair can have, before Holm's correction."""
         return min(1.0, 2 / 2**self.datasets)
 
     @property
     def datasets_needed(self) -> int:
-        """The fewest with which a pair that is always won could be told apart, all pairs judged."""
-        return math.ceil(math.log2(2 * len(self.pairs) / LEVEL))
+        """Return the fewest data sets on which a pair can differ significantly after correction."""
+        return math.ceil(math.log2(2 * len(self.pairs) / SIGNIFICANCE))
 
 
 def rank(scores: ArrayLike, contenders: Sequence[str]) -> Ranking:
     """Rank contenders over data sets.
 
-    All together by Friedman's test with Iman and Davenport's F; pairs by Wilcoxon's signed-rank
-    test, exact, corrected by Holm: a pair's verdict then does not depend on who else is there.
+    The global test is Friedman's with Iman and Davenport's F. Pairs are compared by Wilcoxon's
+    exact signed-rank test with Holm's correction, so that a pair's own p-value does not depend on
+    the other contenders.
 
     Args:
-        scores: (n, k), one row per data set, more is better.
-        contenders: k names.
+        scores: (n, k) float, one row per data set; higher is better.
+        contenders: The k names.
 
     Raises:
-        DataError: fewer than two data sets or contenders, or a score is missing.
+        DataError: There are fewer than two data sets or contenders, or a score is missing.
 
     Source: Demsar 2006, JMLR 7, 1-30; Benavoli, Corani and Mangili 2016, JMLR 17, 1-10 for pairs.
     """
@@ -70,8 +70,8 @@ def rank(scores: ArrayLike, contenders: Sequence[str]) -> Ranking:
         raise DataError(f"scores of shape {values.shape} do not fit {len(contenders)} contenders.")
     if min(values.shape) < 2:
         raise DataError(
-            f"ranks need two data sets and two contenders or more; there are {values.shape[0]} and "
-            f"{values.shape[1]}."
+            "ranks need at least two data sets and two contenders; there are "
+            f"{values.shape[0]} and {values.shape[1]}."
         )
     if not np.isfinite(values).all():
         raise DataError("a score is missing or not finite: every contender needs every data set.")
@@ -100,7 +100,7 @@ def rank(scores: ArrayLike, contenders: Sequence[str]) -> Ranking:
 
 
 def _signed_rank(differences: np.ndarray) -> float:
-    """Exact, over all signs of the ranked differences; a zero difference is left out."""
+    """Return the exact two-sided p-value of the signed-rank test; zero differences are dropped."""
     differences = differences[differences != 0]
     if not len(differences):
         return 1.0

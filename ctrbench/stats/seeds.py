@@ -1,4 +1,4 @@
-"""The difference of two arms over seeds; the sampling of users is not in its standard error."""
+"""The mean difference of two arms over seeds; its standard error ignores user variance."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ class Delta:
     """A mean paired difference."""
 
     mean_pp: float  # percentage points
-    standard_error_pp: float | None  # over seeds only; None: one seed has none
-    seeds: tuple[int, ...]  # those that both arms have
+    standard_error_pp: float | None  # over seeds only; None with one seed
+    seeds: tuple[int, ...]  # common to both arms
 
 
 def paired_delta(values: Mapping[int, float], reference: Mapping[int, float]) -> Delta | None:
-    """Mean over seeds of value minus reference of the same seed; None if they share no seed.
+    """Return the mean over common seeds of value minus reference; None if they share no seed.
 
     Args:
-        values: seed -> metric of the arm, a fraction.
-        reference: seed -> the same metric of what it is set against.
+        values: Seed -> metric of the arm, a fraction.
+        reference: Seed -> the same metric of the arm it is compared with.
 
     >>> paired_delta({0: .625, 1: .75, 2: .5}, {0: .5, 1: .5})
     Delta(mean_pp=18.75, standard_error_pp=6.25, seeds=(0, 1))

@@ -1,15 +1,16 @@
-"""What a mean difference over its standard error is compared with: Student's t for two variances.
+"""The reference distribution of a mean difference whose variance has two parts.
 
-The part of users and items in the variance is well known, that of the seeds from a handful of
-seeds. A t distribution with Satterthwaite's degrees of freedom takes the estimated share of each
-for the true one: with three seeds it lets up to 7.8 % false alarms through where 5 % are nominal.
-So the seed variance is integrated out, as in the Behrens-Fisher problem: given the estimate s of
-the variance b of the mean over seeds on d degrees of freedom, b is distributed as s d / chi^2,
-mixed over d and d + 2 degrees. The mixture follows from the prior (a + b) / b^2, a being the part
-of users and items, under which intervals have their nominal coverage up to order 1 / d^2.
+The variance due to users and items is estimated precisely, the variance due to seeds from a handful
+of seeds. A t distribution with Satterthwaite's degrees of freedom treats the estimated shares as
+the true ones: with three seeds it has up to 7.8 % false alarms at a nominal 5 %. This module
+integrates the seed variance out, as in the Behrens-Fisher problem. Let s be the estimate, on d
+degrees of freedom, of the variance b of the mean over seeds. Then b is distributed as s d / chi^2,
+mixed over d and d + 2 degrees. The mixture follows from the prior (a + b) / b^2, where a is the
+variance due to users and items. Under this prior, intervals have their nominal coverage up to order
+1 / d^2.
 
-Source: Ghosh and Kim 2001, Canadian Journal of Statistics 29, 5-17, here for one variance known.
-Differs from it by `_shrinkage`, since d is too small here for that order.
+Source: Ghosh and Kim 2001, Canadian Journal of Statistics 29, 5-17, with one known variance.
+Differs from it by `_shrinkage`, because d is too small here for the asymptotic order.
 """
 
 from __future__ import annotations
@@ -22,14 +23,21 @@ import numpy as np
 from ctrbench.stats.contrast import Variance
 from ctrbench.stats.distributions import chi_squared_tail_quantile, root, student_cdf
 
-NODES = 64  # of the integral over the seeds' variance
-WIDEST = 1e6  # standard errors
-USUAL = 0.05  # the level of an interval that stands alone
-SMALLEST = 1e-300  # p-value
+NODES = 64  # of the integral over the seed variance
+WIDEST = 1e6  # largest half-width, in standard errors
+SIGNIFICANCE = 0.05  # level of every test and interval, alone or of a whole family
+CONFIDENCE = 1 - SIGNIFICANCE
+SMALLEST = 1e-300  # smallest p-value
 
 
 def p_value(estimate: float, spread: Variance) -> float:
-    """Two-sided, of the hypothesis that the true difference is 0: the level that just reaches it.
+    """Return the two-sided p-value of the hypothesis that the true difference is 0.
+
+    It is the level at which the half-width equals the estimate.
+
+    Args:
+        estimate: The mean difference.
+        spread: Its variance.
 
     >>> p_value(0.0, Variance(1.0, 9, 1.0, 2)), p_value(0.1, Variance(0.0, 9, 0.0, 2))
     (1.0, 0.0)
@@ -52,12 +60,14 @@ def p_value(estimate: float, spread: Variance) -> float:
     return math.exp(root(excess, math.log(low), math.log(high), 1e-10))
 
 
-def reach(level: float, spread: Variance) -> float:
-    """Half the width of the interval of confidence 1 - level: where the p-value is `level`.
+def half_width(level: float, spread: Variance) -> float:
+    """Return the half-width of the interval with confidence 1 - level.
+
+    An estimate of this size has the p-value `level`.
 
     Args:
-        level: in (0, 1).
-        spread: of the mean difference.
+        level: In (0, 1).
+        spread: Variance of the mean difference.
     """
     error = spread.standard_error
     if error == 0 or math.isnan(error):
@@ -71,7 +81,7 @@ def reach(level: float, spread: Variance) -> float:
 
 
 class _Mixture:
-    """The distribution of a mean difference that is truly 0, right around one level."""
+    """The distribution of a mean difference under the null hypothesis, accurate near one level."""
 
     def __init__(self, spread: Variance, level: float) -> None:
         users, seeds, known = spread.sampled, spread.seeds, spread.seed_degrees
@@ -91,36 +101,37 @@ class _Mixture:
             self._degrees = np.full(1, known if seeds else spread.sampled_degrees)
         else:
             of_both = spread.sampled_degrees * ((users + over_seeds) / users) ** 2
-            self._degrees = np.maximum(of_both, 1.0)  # fewer: next to nothing left of the users'
+            self._degrees = np.maximum(of_both, 1.0)  # below 1: almost no user variance is left
 
     def beyond(self, difference: float) -> float:
-        """The chance of a larger one, to either side."""
+        """Return the two-sided probability of a larger absolute difference."""
         tail = student_cdf(self._degrees, -difference / self._root)
         return 2 * float(self._weights @ tail)
 
 
 def _shrinkage(level: float, known: float) -> float:
-    """What a is shrunk by in the prior: (d - 1) / d, and further below a level of 5 %.
+    """Return the factor on a in the prior: (d - 1) / d, and less for levels below 5 %.
 
-    As it stands the prior matches the level to order 1 / d^2: with d = 2 it lets 1.65 times as much
-    through as it should at a level of 0.9 %, as a family of six asks for. With this, computed
-    exactly, no share of the seeds gets more than 1.15 times its level from 5 % down, whatever
-    d; at d = 1 what remains is Behrens and Fisher's own, on the safe side.
+    Without it the prior matches the level to order 1 / d^2 only. With d = 2 it has 1.65 times the
+    nominal false alarms at a level of 0.9 %, which a family of six requires. With it the false
+    alarms are at most 1.15 times the level for every d, every share of the seed variance and every
+    level up to 5 % (exact computation). At d = 1 the distribution is that of Behrens and Fisher,
+    which is conservative.
     """
     if known <= 1:
         return 0.0
-    return (known - 1) / known * min(1.0, level / USUAL) ** (1 / (known - 1))
+    return (known - 1) / known * min(1.0, level / SIGNIFICANCE) ** (1 / (known - 1))
 
 
 @lru_cache(maxsize=256)
 def _over_chi_squared(degrees: float) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights of an expectation over 1 / chi^2, dense where chi^2 is small."""
+    """Return nodes and weights of an expectation over 1 / chi^2, dense where chi^2 is small."""
     nodes, weights = _legendre()
     return 1 / chi_squared_tail_quantile(degrees, 1 - nodes**2), weights * 2 * nodes
 
 
 @lru_cache(maxsize=1)
 def _legendre() -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights of an integral from 0 to 1."""
+    """Return nodes and weights of an integral from 0 to 1."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     return (nodes + 1) / 2, weights / 2

@@ -7,7 +7,8 @@ import typer
 from ctrbench.analysis.ranking import Rankings
 from ctrbench.injection import BASELINE
 from ctrbench.metrics import find
-from ctrbench.stats.ranks import LEVEL, Ranking
+from ctrbench.stats import SIGNIFICANCE
+from ctrbench.stats.ranks import Ranking
 
 
 def show(found: Rankings) -> None:
@@ -37,7 +38,7 @@ def _described(what: str, ranking: Ranking) -> list[str]:
     ]
     if ranking.p_all_alike is not None:
         told.append(f"All alike (Friedman, Iman and Davenport): p {ranking.p_all_alike:.2g}.")
-    apart = [pair for pair in ranking.pairs if pair.p_holm <= LEVEL]
+    apart = [pair for pair in ranking.pairs if pair.p_holm <= SIGNIFICANCE]
     for pair in apart:
         better, worse, wins = pair.one, pair.other, pair.wins
         if pair.wins < pair.losses:

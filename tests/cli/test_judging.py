@@ -96,7 +96,7 @@ def test_places_of_a_benchmark_file(run, trained):
         (("oracle", "taste/none"), "'oracle' names no arm: give DATASET/VERSION/MODE"),
         (
             ("taste/oracle/sim_score", "taste/none", "--margin", "0.05"),
-            "--margin '0.05' will not do",
+            "--margin '0.05' is not valid",
         ),
         (("taste/oracle/sim_score", "taste/none", "--metric", "gac"), "Did you mean 'gauc'"),
     ],

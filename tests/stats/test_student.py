@@ -3,12 +3,12 @@ import pytest
 from scipy.stats import chi2, norm, t
 
 from ctrbench.stats import Variance
-from ctrbench.stats.student import p_value, reach
+from ctrbench.stats.student import half_width, p_value
 
 
 def test_one_part_alone_is_student_s_t():
-    assert reach(0.05, Variance(1.0, 40, 0.0, 0)) == pytest.approx(t.ppf(0.975, 40))
-    assert reach(0.01, Variance(0.0, 40, 4.0, 2)) == pytest.approx(2 * t.ppf(0.995, 2))
+    assert half_width(0.05, Variance(1.0, 40, 0.0, 0)) == pytest.approx(t.ppf(0.975, 40))
+    assert half_width(0.01, Variance(0.0, 40, 4.0, 2)) == pytest.approx(2 * t.ppf(0.995, 2))
     assert p_value(-1.5, Variance(1.0, 40, 0.0, 0)) == pytest.approx(2 * t.sf(1.5, 40))
 
 
@@ -16,13 +16,13 @@ def test_one_part_alone_is_student_s_t():
 @pytest.mark.parametrize("seed_degrees", [1, 2, 4, 13.7])
 def test_reach_is_where_the_p_value_is_the_level(seed_degrees, level):
     spread = Variance(0.3, 55, 0.7, seed_degrees)
-    assert p_value(reach(level, spread), spread) == pytest.approx(level)
+    assert p_value(half_width(level, spread), spread) == pytest.approx(level)
 
 
 def test_nothing_varies():
     assert p_value(0.1, Variance(0.0, 9, 0.0, 2)) == 0
-    assert reach(0.05, Variance(0.0, 9, 0.0, 2)) == 0
-    assert np.isnan(reach(0.05, Variance(np.nan, 1, 0.0, 0)))
+    assert half_width(0.05, Variance(0.0, 9, 0.0, 2)) == 0
+    assert np.isnan(half_width(0.05, Variance(np.nan, 1, 0.0, 0)))
 
 
 def test_integral_against_draws():
@@ -49,14 +49,15 @@ def _false_alarms(half_width, of_seeds: float, known: int) -> float:
 @pytest.mark.parametrize("known", [2, 4, 9])
 def test_five_in_a_hundred_whatever_the_seeds_share(known, of_seeds):
     within = {2: (4.1, 5.7), 4: (4.7, 5.3), 9: (4.9, 5.1)}[known]
-    assert within[0] < _false_alarms(lambda s: reach(0.05, s), of_seeds, known) < within[1]
+    assert within[0] < _false_alarms(lambda s: half_width(0.05, s), of_seeds, known) < within[1]
 
 
 @pytest.mark.parametrize("level", [0.02, 0.0087, 0.003])
 @pytest.mark.parametrize("known", [1, 2, 3, 4, 9])
 def test_levels_that_a_family_needs_are_not_passed_by_much(known, level):
     found = [
-        _false_alarms(lambda s: reach(level, s), share, known) for share in (0.2, 0.5, 0.8, 0.9)
+        _false_alarms(lambda s: half_width(level, s), share, known)
+        for share in (0.2, 0.5, 0.8, 0.9)
     ]
     assert max(found) < 1.15 * 100 * level
     assert max(found) > (0.95 if known > 1 else 0.3) * 100 * level  # and not safe by giving away
@@ -70,4 +71,6 @@ def test_satterthwaite_s_degrees_would_let_more_through():
 
 
 def test_two_seeds_are_on_the_safe_side():
-    assert all(_false_alarms(lambda s: reach(0.05, s), share, 1) < 5 for share in (0.1, 0.5, 0.9))
+    assert all(
+        _false_alarms(lambda s: half_width(0.05, s), share, 1) < 5 for share in (0.1, 0.5, 0.9)
+    )
