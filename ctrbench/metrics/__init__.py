@@ -1,9 +1,9 @@
-"""HOW good predictions are: one metric per file, found by listing.
+"""Metrics of predictions: one metric per file, found by listing.
 
-A metric is the one public subclass of `Metric` in its file; the file's name is its name. Values are
-exact (no bins, ties count one half). Sample weights say how many impressions a row stands for;
-without them every row counts once. torchmetrics' `RetrievalAUROC` is *not* GAUC: it weights every
-user alike.
+A metric is the one public subclass of `Metric` in its file, and the file's name is its name. Values
+are exact: there are no bins, and ties count one half. A sample weight is the number of impressions
+that a row represents; without weights every row counts once. `RetrievalAUROC` of torchmetrics is
+*not* GAUC, because it gives all users the same weight.
 """
 
 from ctrbench.metrics._base import PACKAGE, Metric, every, find, judged, names, with_influence
@@ -13,6 +13,7 @@ from ctrbench.metrics._influence import (
     PAIR_BUCKETS,
     Influence,
     Items,
+    leverage,
     pair_buckets,
     standard_error,
     worth_of,
@@ -20,7 +21,7 @@ from ctrbench.metrics._influence import (
 from ctrbench.metrics._ranked import RankedAuc
 from ctrbench.metrics._scored import Scored
 
-# Functions named like their file: the import of the file comes first, so that the name stays theirs
+# These functions have the name of their file. Python binds the file first, then the function.
 from ctrbench.metrics.auc import auc
 from ctrbench.metrics.gauc import gauc
 from ctrbench.metrics.log_loss import log_loss
@@ -44,6 +45,7 @@ __all__ = [
     "grouped_auc",
     "influences",
     "judged",
+    "leverage",
     "log_loss",
     "names",
     "pair_buckets",

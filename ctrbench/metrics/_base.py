@@ -15,32 +15,36 @@ PACKAGE = "ctrbench.metrics"
 
 
 class Metric(ABC):
-    """One number that says how good predictions are; its file's name is its name."""
+    """A measure of the quality of predictions. The name of its file is its name.
 
-    title: ClassVar[str]  # for people
+    Subclasses set the class attributes and define `value`. A metric whose differences have
+    intervals also defines `influence`.
+    """
+
+    title: ClassVar[str]  # display name
     unit: ClassVar[Literal["pp", "nats", "ratio"]]  # of a difference
     less_is_better: ClassVar[bool] = False
     judged: ClassVar[bool] = False  # tables show its deltas in pp, with intervals and verdicts
     described: ClassVar[bool] = False  # captions state the baseline's value
-    within_groups: ClassVar[bool] = False  # compares impressions of one evaluation group only
-    needs_probabilities: ClassVar[bool] = False  # values depend on more than the order
-    chance: ClassVar[float | None] = None  # value of predictions without information, if known
+    within_groups: ClassVar[bool] = False  # only compares impressions of one evaluation group
+    needs_probabilities: ClassVar[bool] = False  # depends on more than the order of predictions
+    chance: ClassVar[float | None] = None  # value of uninformative predictions, if known
     acceptable: ClassVar[tuple[float, float] | None] = None  # tables warn outside this range
-    items_each: ClassVar[int] = 2  # items in a unit: 2 in a pair of impressions, 1 in a mean
-    requires: ClassVar[str] = "no impression is there"  # why it is not defined, where it is not
-    requires_for_interval: ClassVar[str] = "no impression is there"  # why it has no influence
+    items_each: ClassVar[int] = 2  # items per unit: 2 for pairs of impressions, 1 for a mean
+    requires: ClassVar[str] = "no impression is there"  # reason in messages if it is undefined
+    requires_for_interval: ClassVar[str] = "no impression is there"  # the same for `influence`
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     @abstractmethod
     def value(self, scored: Scored) -> float | None:
-        """Return the metric of predictions in [0, 1]; None where it is not defined."""
+        """Return the metric of predictions in [0, 1]; None if it is not defined."""
 
     def influence(self, scored: Scored) -> Influence | None:
-        """Return what each user and item adds to the metric; None where there is no interval.
+        """Return the influence value of each user and item; None if there is no interval.
 
-        The predictions may be any finite numbers unless the metric needs probabilities.
+        Predictions may be any finite numbers unless `needs_probabilities` is set.
         """
         return None
 
@@ -51,12 +55,12 @@ class Metric(ABC):
 
 
 def names() -> list[str]:
-    """Return the names of all metrics, own and installed."""
+    """Return the names of all metrics, including those of installed packages."""
     return plugins.names(PACKAGE)
 
 
 def find(name: str) -> Metric:
-    """Return the metric of a name.
+    """Return the metric with a name.
 
     Raises:
         UnknownNameError: No metric has this name.

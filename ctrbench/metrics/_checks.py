@@ -1,4 +1,4 @@
-"""Arrays that can be scored, or every reason why they cannot."""
+"""Validation of the arrays that metrics take."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from ctrbench.errors import DataError, raise_all
 def checked(
     click: ArrayLike, p_click: ArrayLike, weight: ArrayLike | None, probability: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """(N,) bool, (N,) float32 or float64, (N,) float64 or None.
+    """Return clicks, predictions and weights with the dtypes that metrics use.
+
+    Args:
+        click: (N,) 0 or 1.
+        p_click: (N,) finite numbers.
+        weight: (N,) > 0 and finite, or None.
+        probability: Whether predictions outside [0, 1] are an error.
+
+    Returns:
+        (N,) bool, (N,) float32 or float64, and (N,) float64 or None.
 
     Raises:
-        DataError: with every reason why these arrays cannot be scored.
+        DataError: An array is not valid; the message lists every problem.
     """
     arrays = {"click": np.asarray(click), "p_click": np.asarray(p_click)}
     allowed = {"click": "0 or 1", "p_click": "a probability in [0, 1]" if probability else "finite"}
@@ -41,10 +50,14 @@ def checked(
 
 
 def checked_users(user_id: ArrayLike, rows: int) -> np.ndarray:
-    """(N,) integers or strings.
+    """Return user ids as an (N,) array of integers or strings.
+
+    Args:
+        user_id: (N,) int or str.
+        rows: N.
 
     Raises:
-        DataError: neither, or not one per row.
+        DataError: The ids are of another type, or their number is not N.
     """
     users = np.asarray(user_id)
     if users.dtype.kind == "O" and all(isinstance(user, str) for user in users):

@@ -1,4 +1,4 @@
-"""All metrics of one set of predictions at once."""
+"""All metrics of one set of predictions."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def evaluate(
     weight: ArrayLike | None = None,
     group_id: ArrayLike | None = None,
 ) -> Metrics:
-    """Return all metrics of one set of predictions; None where one is not defined.
+    """Return all metrics of one set of predictions; a metric that is not defined is None.
 
     Args:
-        click: (N,) 0 or 1; N may be 0.
-        p_click: (N,) in [0, 1].
-        user_id: (N,) who saw the impression: any integers, or strings.
-        weight: (N,) > 0; the counts are of rows all the same.
-        group_id: (N,) integers, the impressions that GAUC compares with each other, each group
-            within one user; None: all of a user's.
+        click: (N,) int or bool, 1 for a click; N may be 0.
+        p_click: (N,) float in [0, 1].
+        user_id: (N,) int or str, the user of each impression.
+        weight: (N,) float > 0, sample weights; counts ignore them.
+        group_id: (N,) int, the evaluation group of each impression. Each group belongs to one user.
+            By default all impressions of a user form one group.
 
     Raises:
-        DataError: An array is unfit.
+        DataError: An array is not valid.
     """
     scored = Scored.of(click, p_click, user_id, weight, group_id, probability=True)
     grouped = scored.grouped
@@ -60,20 +60,20 @@ def influences(
 ) -> Mapping[str, Influence]:
     """Return influence values of every metric that has them, users ascending by id.
 
-    A metric is left out where it is not defined, for want of a click or a non-click, or where its
-    variance over users is unknown because one user carries it.
+    A metric is omitted if it is not defined because there is no click or no non-click, or if its
+    variance over users is unknown because a single user carries it.
 
     Args:
-        click: (N,) 0 or 1.
-        p_click: (N,) in [0, 1].
-        user_id: (N,) who saw the impression: any integers.
-        weight: (N,) > 0.
-        group_id: (N,) integers, the impressions that GAUC compares with each other, each group
-            within one user; None: all of a user's.
-        item_id: (N,) integers, what was shown; None: nothing is said of items.
+        click: (N,) int or bool, 1 for a click.
+        p_click: (N,) float in [0, 1].
+        user_id: (N,) int, the user of each impression.
+        weight: (N,) float > 0, sample weights.
+        group_id: (N,) int, the evaluation group of each impression. Each group belongs to one user.
+            By default all impressions of a user form one group.
+        item_id: (N,) int, the item shown. Without it there are no influence values of items.
 
     Raises:
-        DataError: An array is unfit, lengths differ, or a group holds impressions of two users.
+        DataError: An array is not valid, lengths differ, or a group has impressions of two users.
     """
     scored = Scored.of(click, p_click, user_id, weight, group_id, item_id)
     found = {metric.name: metric.influence(scored) for metric in every()}

@@ -1,4 +1,4 @@
-"""GAUC in any weighting: value and influence values."""
+"""GAUC with any weighting: its value and influence values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ctrbench.metrics._scored import Scored
 
 
 class WeightedGauc(Metric):
-    """Mean of the per-group AUC over evaluable groups."""
+    """The weighted mean of per-group AUC over evaluable groups."""
 
     unit = "pp"
     within_groups = True
@@ -28,10 +28,10 @@ class WeightedGauc(Metric):
         return grouped.gauc(self.weighting) if grouped.evaluable_users else None
 
     def influence(self, scored: Scored) -> Influence | None:
-        """See `Metric`; a user with one class only moves GAUC by 0.
+        """See `Metric`; a user with one class only has influence 0.
 
-        Source: the linearised variance of a weighted mean; for items the pairs of a click and a
-        non-click as units, each of which counts for both its items.
+        Source: The linearised variance of a weighted mean. For items the units are pairs of a click
+        and a non-click, and each pair counts for both of its items.
         """
         grouped, click, group = scored.grouped, scored.click, scored.group
         if not grouped.evaluable_users:

@@ -1,4 +1,4 @@
-"""The AUC of every user by one sort: what every weighting of GAUC stands on."""
+"""The AUC of every user by one sort; every weighting of GAUC uses it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Names = Callable[[np.ndarray], np.ndarray]  # (G,) codes -> (G,) user ids
 
 @dataclass(frozen=True)
 class GroupedAuc:
-    """Per-user AUC and what each user weighs; every weighting of GAUC stands on it.
+    """The AUC and the weights of G users, in ascending order of id.
 
-    G users, ascending by id. Without sample weights `weight` equals `impressions` and
+    Without sample weights `weight` equals `impressions` and
     `click_weight` equals `clicks`.
     """
 
@@ -34,34 +34,34 @@ class GroupedAuc:
 
     @property
     def evaluable(self) -> np.ndarray:
-        """(G,) whether the user has both a click and a non-click."""
+        """Return (G,) bool, whether the user has both a click and a non-click."""
         return ~np.isnan(self.auc)
 
     @property
     def evaluable_users(self) -> int:
-        """Users that carry GAUC."""
+        """Return the number of evaluable users."""
         return int(self.evaluable.sum())
 
     @property
     def evaluable_impressions(self) -> int:
-        """Impressions of the users that carry GAUC."""
+        """Return the number of impressions of evaluable users."""
         return int(self.impressions[self.evaluable].sum())
 
     @property
     def share_of_users(self) -> float:
-        """Users that carry GAUC, as a fraction of all."""
+        """Return the share of users that are evaluable."""
         return self.evaluable_users / max(len(self.auc), 1)
 
     @property
     def share_of_impressions(self) -> float:
-        """Impressions of the users that carry GAUC, as a fraction of all."""
+        """Return the share of impressions that belong to evaluable users."""
         return self.evaluable_impressions / max(int(self.impressions.sum()), 1)
 
     def gauc(self, weighting: Weighting = "impressions") -> float:
-        """Mean of the per-user AUC over evaluable users, in the given weighting.
+        """Return the weighted mean of per-user AUC over evaluable users.
 
         Raises:
-            DataError: no user has both a click and a non-click, or no such weighting.
+            DataError: No user has both a click and a non-click, or the weighting is unknown.
         """
         weights, used = self.weights(weighting), self.evaluable
         if not used.any():
@@ -71,10 +71,10 @@ class GroupedAuc:
         return float(np.average(self.auc[used], weights=weights[used]))
 
     def weights(self, weighting: Weighting) -> np.ndarray:
-        """(G,) what each user weighs in a weighting of GAUC.
+        """Return the (G,) weight of each user.
 
         Raises:
-            DataError: no such weighting.
+            DataError: The weighting is unknown.
         """
         known = {
             "impressions": self.weight,
@@ -89,10 +89,16 @@ class GroupedAuc:
 def grouped_auc(
     click: ArrayLike, p_click: ArrayLike, user_id: ArrayLike, weight: ArrayLike | None = None
 ) -> GroupedAuc:
-    """The AUC of every user by one sort; arguments as in `gauc`.
+    """Return the AUC of every user.
+
+    Args:
+        click: (N,) int or bool, 1 for a click.
+        p_click: (N,) float, predicted click probability. Only the order matters.
+        user_id: (N,) int or str, the user of each impression.
+        weight: (N,) float > 0, sample weights.
 
     Raises:
-        DataError: an array is unfit.
+        DataError: An array is not valid.
 
     >>> grouped_auc([1, 0, 1, 0, 0, 0], [.9, .1, .2, .8, .1, .5], [1, 1, 2, 2, 2, 3]).auc
     array([1. , 0.5, nan])
@@ -102,17 +108,17 @@ def grouped_auc(
 
 
 def tied_pairs(click: ArrayLike, p_click: ArrayLike, group_id: ArrayLike | None = None) -> float:
-    """Share of the pairs of a click and a non-click that have equal predictions.
+    """Return the share of (click, non-click) pairs with equal predictions.
 
     AUC and GAUC count such a pair one half.
 
     Args:
-        click: (N,) 0 or 1.
-        p_click: (N,) predictions.
-        group_id: (N,) integers: only pairs within one group count; None: all.
+        click: (N,) int or bool, 1 for a click.
+        p_click: (N,) float, predictions.
+        group_id: (N,) int; only pairs within one group count. By default all pairs count.
 
     Raises:
-        DataError: an array is unfit.
+        DataError: An array is not valid.
 
     >>> tied_pairs([1, 0, 0, 1], [0.5, 0.5, 0.1, 0.2])
     0.25
@@ -133,29 +139,39 @@ def tied_pairs(click: ArrayLike, p_click: ArrayLike, group_id: ArrayLike | None 
 def grouped_of(
     clicks: np.ndarray, p: np.ndarray, user_id: np.ndarray, weights: np.ndarray | None
 ) -> GroupedAuc:
-    """The AUC of every user: clicked weight x not-clicked weight below it, over all such pairs."""
+    """Return the AUC of every user from checked arrays.
+
+    It is the weight of the pairs in which the click ranks above the non-click, divided by the
+    weight of all pairs.
+
+    Args:
+        clicks: (N,) bool.
+        p: (N,) float32 or float64.
+        user_id: (N,) int or str.
+        weights: (N,) float64 > 0, or None.
+    """
     key, name = _keys(clicks, p, user_id)
     if weights is not None:
         order = np.argsort(key)
         return _Sorted.of(key[order], name).grouped(weights[order])
-    key.sort()  # the keys alone, several times faster than an argsort
+    key.sort()  # sorting keys alone is several times faster than an argsort
     return _Sorted.of(key, name).grouped(None)
 
 
 def _keys(clicks: np.ndarray, p: np.ndarray, user_id: np.ndarray) -> tuple[np.ndarray, Names]:
-    """(N,) uint64 that sort by user, prediction and click: 31, 32 and 1 bits; users of codes."""
+    """Return (N,) uint64 keys of user, prediction and click in 31, 32 and 1 bits, and user ids."""
     code, name = _user_codes(user_id)
     return code << np.uint64(33) | order_of(p) << np.uint64(1) | clicks, name
 
 
 @dataclass(frozen=True)
 class _Sorted:
-    """Rows of N impressions by user and prediction, and where what begins."""
+    """N impressions sorted by user and prediction, with the starts of users and ties."""
 
     clicked: np.ndarray  # (N,) int64
-    first: np.ndarray  # (G,) rows where a user begins
-    tie: np.ndarray  # rows where a user's next value of p_click begins
-    first_tie: np.ndarray  # (G,) ties where a user begins
+    first: np.ndarray  # (G,) first row of each user
+    tie: np.ndarray  # first row of each run of equal predictions of one user
+    first_tie: np.ndarray  # (G,) index in `tie` of each user's first run
     user_id: np.ndarray  # (G,)
 
     @classmethod
@@ -166,7 +182,7 @@ class _Sorted:
         return cls(clicked, first, tie, np.searchsorted(tie, first), user_id)
 
     def grouped(self, weights: np.ndarray | None) -> GroupedAuc:
-        """With (N,) weights in this order, or each row counted once."""
+        """Return the AUC of every user; (N,) weights are in the order of the sorted rows."""
         clicked, first, tie, first_tie = self.clicked, self.first, self.tie, self.first_tie
         rows = len(clicked)
         yes = sums(clicked if weights is None else weights * clicked, tie)
@@ -187,7 +203,7 @@ class _Sorted:
 
 
 def _user_codes(user_id: np.ndarray) -> tuple[np.ndarray, Names]:
-    """(N,) uint64 codes below 2^31, ascending with the id, and the way back from code to id."""
+    """Return (N,) uint64 codes below 2^31 in the order of ids, and a function from code to id."""
     if user_id.dtype.kind in "iu" and len(user_id):
         low, high = user_id.min(), user_id.max()
         if int(high) - int(low) < 1 << 31:

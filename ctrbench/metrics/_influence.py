@@ -1,8 +1,8 @@
-"""How much each user and item moves a metric: the parts of closed-form clustered variances.
+"""Influence values of users and items, from which clustered variances follow in closed form.
 
-To first order a metric of one log is its true value plus a sum of one number per impression. Two
-models on the same impressions move together, so the error of their difference comes from the
-difference of these numbers, summed by user (other users) and by item (other items).
+To first order a metric equals its true value plus a sum of one influence value per impression. Two
+models on the same impressions have correlated errors. The variance of their difference therefore
+follows from the difference of their influence values, summed by user and by item.
 """
 
 from __future__ import annotations
@@ -20,41 +20,47 @@ PAIR_BUCKETS = 2048
 
 @dataclass(frozen=True)
 class Items:
-    """What each of I items adds to a metric, and a sketch of what each (user, item) pair adds.
+    """Influence values of I items, and a sketch of those of (user, item) pairs.
 
-    The influence value of an impression is the sum over all pairs of a click and a non-click that
-    it is part of. The item variance is the covariance of impressions that show one item to
-    different users: the sum of squares over items less that over (user, item) pairs (Cameron,
-    Gelbach and Miller 2011, equation 2.11). There are up to N such pairs, so only a sketch of them
-    is kept: `PAIR_BUCKETS` signed sums, whose sum of squares estimates theirs without bias. Its
-    relative standard error is at most sqrt(2 / PAIR_BUCKETS), 3 %, more in a rare draw where two of
-    a few large pairs share a bucket. Both are linear in the model, so that those of a difference of
-    two models are differences.
+    The influence value of an impression is the sum over all (click, non-click) pairs that contain
+    it. The item variance is the covariance of impressions that show one item to different users:
+    the sum of squares over items minus the sum of squares over (user, item) pairs.
+
+    There are up to N (user, item) pairs, so only a sketch of them is stored: `PAIR_BUCKETS` signed
+    sums, whose sum of squares is an unbiased estimate. Its relative standard error is at most
+    sqrt(2 / PAIR_BUCKETS), 3 %. It is larger in the rare case that two of a few large pairs share a
+    bucket. Items and sketch are linear in the influence values, so that the difference of two
+    models has the difference of their sums.
+
+    Source: Cameron, Gelbach and Miller 2011, equation 2.11.
     """
 
     per_item: np.ndarray  # (I,) ascending by item id
     pairs: np.ndarray  # (PAIR_BUCKETS,)
-    worth: float  # items of equal weight that would say as much, see `worth_of`
-    each: int = 2  # items in a unit of the metric: 2 in a pair of impressions, 1 in a mean
+    worth: float  # effective number of items, see `worth_of`
+    each: int = 2  # items per unit of the metric: 2 for pairs of impressions, 1 for a mean
 
 
 @dataclass(frozen=True)
 class Influence:
-    """A metric and what each of its G users adds to its deviation; `_leverage` is in the values."""
+    """A metric with the influence values of its G users, corrected by `leverage`."""
 
     value: float
     per_user: np.ndarray  # (G,)
-    worth: float  # users of equal weight that would say as much, see `worth_of`
-    items: Items | None = None  # None: no items were given
+    worth: float  # effective number of users, see `worth_of`
+    items: Items | None = None  # None: without item ids
 
     @property
     def standard_error(self) -> float:
-        """Of the metric, users being the unit that is sampled; NaN for a single user."""
+        """Return the standard error of the metric over users; NaN for a single user."""
         return standard_error(self.per_user)
 
 
 def standard_error(per_user: np.ndarray) -> float:
-    """Root of the sum of squares over the G users, times G / (G - 1); NaN for a single user.
+    """Return the square root of G / (G - 1) times the sum of squares; NaN for a single user.
+
+    Args:
+        per_user: (G,) float, influence values.
 
     Source: Obuchowski 1997, Biometrics 53, for clustered AUC; the linearised variance of a
     weighted mean for GAUC and log loss.
@@ -69,9 +75,19 @@ def standard_error(per_user: np.ndarray) -> float:
 
 
 def places(clicks: np.ndarray, p: np.ndarray, weights: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """(N,) of a click the weight of its group's non-clicks below it, as a share; ties one half.
+    """Return for each row the share of its group's other class that it is ordered correctly with.
 
-    Of a non-click, the share of its group's clicks above it; 0 in a group of one class.
+    For a click it is the share of non-clicks below it, for a non-click the share of clicks above
+    it. Shares are by weight, ties count one half, and a group of one class has 0.
+
+    Args:
+        clicks: (N,) bool.
+        p: (N,) float32 or float64, predictions.
+        weights: (N,) float64 > 0.
+        group: (N,) int64 from 0.
+
+    Returns:
+        (N,) float64 in [0, 1].
     """
     order = ascending(p)
     order = order[np.argsort(group[order], kind="stable")]
@@ -79,7 +95,7 @@ def places(clicks: np.ndarray, p: np.ndarray, weights: np.ndarray, group: np.nda
     first = np.concatenate([[True], of_group[1:] != of_group[:-1]])
     new = first | np.concatenate([[True], sorted_p[1:] != sorted_p[:-1]])
     starts, tie = np.flatnonzero(new), np.cumsum(new) - 1
-    group_start = np.flatnonzero(first[starts])  # ties at which a group begins
+    group_start = np.flatnonzero(first[starts])  # first tie of each group
     run = np.cumsum(first[starts]) - 1  # group of each tie
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for column in (weights * clicks, weights * ~clicks):
@@ -98,25 +114,30 @@ def places(clicks: np.ndarray, p: np.ndarray, weights: np.ndarray, group: np.nda
 
 
 def owners(group: np.ndarray, user: np.ndarray, groups: int) -> np.ndarray:
-    """(groups,) the user of each group.
+    """Return the (groups,) user of each group.
+
+    Args:
+        group: (N,) int64 in [0, groups).
+        user: (N,) int64.
+        groups: Number of groups.
 
     Raises:
-        DataError: A group holds impressions of two users.
+        DataError: A group has impressions of two users.
     """
     owner = np.zeros(groups, np.int64)
     owner[group] = user
     split = np.flatnonzero(owner[group] != user)
     if len(split):
         raise DataError(
-            f"{len(np.unique(group[split]))} of {groups} groups hold impressions of several users "
-            f"(row {split[0]}, for one). Each value of group_id must belong to one user."
+            f"{len(np.unique(group[split]))} of {groups} groups have impressions of several users "
+            f"(for example row {split[0]}). Each value of group_id must belong to one user."
         )
     return owner
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """Where the impressions of an item, and of a pair of user and item, are summed up."""
+    """The item and the bucket in which each of N impressions is summed."""
 
     item: np.ndarray  # (N,) from 0, ascending with the id
     count: int  # I
@@ -125,13 +146,19 @@ class Sketch:
 
     @classmethod
     def of(cls, user_id: np.ndarray, item_id: np.ndarray) -> Sketch:
-        """By a fixed hash of both ids."""
+        """Return the items and buckets of (N,) user and item ids."""
         ids, item = np.unique(item_id, return_inverse=True)
         bucket, sign = pair_buckets(user_id, item_id)
         return cls(item, len(ids), bucket, sign)
 
     def items(self, moved: np.ndarray, share: np.ndarray, each: int = 2) -> Items:
-        """Sum what impressions add (N,), and their share in the metric's weights (N,)."""
+        """Return the sums by item and by bucket.
+
+        Args:
+            moved: (N,) float64, influence values of impressions.
+            share: (N,) float64, shares of impressions in the weights of the metric.
+            each: See `Items.each`.
+        """
         part = np.bincount(self.item, share, self.count)
         return Items(
             np.bincount(self.item, moved, self.count),
@@ -142,13 +169,13 @@ class Sketch:
 
 
 def pair_buckets(user_id: np.ndarray, item_id: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the sketch sums a pair of user and item, and with which sign.
+    """Return the bucket and the sign of each (user, item) pair.
 
-    The hash is fixed, so that the sketches of two models subtract.
+    The hash is fixed, so that sketches of two models can be subtracted.
 
     Args:
-        user_id: (N,) integers, or strings, which count by their rank.
-        item_id: (N,) the same.
+        user_id: (N,) int, or str, which is replaced by its rank.
+        item_id: (N,) int or str.
 
     Returns:
         (N,) int64 in [0, PAIR_BUCKETS), and (N,) float64, 1 or -1.
@@ -167,7 +194,7 @@ def pair_buckets(user_id: np.ndarray, item_id: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
-    """(N,) uint64, each bit of which depends on all bits (the finaliser of splitmix64)."""
+    """Return (N,) uint64 hashes: the finaliser of splitmix64, a bijection."""
     with np.errstate(over="ignore"):
         values = values + np.uint64(0x9E3779B97F4A7C15)
         values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -176,13 +203,15 @@ def _mixed(values: np.ndarray) -> np.ndarray:
 
 
 def worth_of(part: np.ndarray) -> float:
-    """Kish's effective number: users of equal weight whose mean would be known as well as this one.
+    """Return Kish's effective sample size, one over the sum of squared shares.
 
-    One over the sum of squares (Kish 1965, Survey Sampling, section 11.7). Less one, these are the
-    degrees of freedom that a variance over users of uneven weight has at most.
+    A mean over this many users of equal weight has the same variance. A variance over users of
+    unequal weight has at most this many degrees of freedom, minus one.
 
     Args:
-        part: (G,) share of each user in the weights of the mean.
+        part: (G,) float, share of each user in the weights of the mean.
+
+    Source: Kish 1965, Survey Sampling, section 11.7.
 
     >>> worth_of(np.array([0.25, 0.25, 0.25, 0.25])), worth_of(np.array([1.0, 0.0]))
     (4.0, 1.0)
@@ -191,22 +220,24 @@ def worth_of(part: np.ndarray) -> float:
 
 
 def leverage(part: np.ndarray, users: int | None = None) -> np.ndarray:
-    """(G,) how much users that weigh a lot pull a mean to themselves, and so seem closer to it.
+    """Return the (G,) correction factors of influence values for the leverage of users.
 
-    A user's squared distance from the mean is expected to be 1 - 2 part + sum(part^2) times the
-    variance of one user, all varying alike; the root of that is made up for (CR2 of Bell and
-    McCaffrey 2002, Survey Methodology 28, where a user is one number). What `standard_error` does
-    for all users alike, G / (G - 1), is divided out.
+    A user with a large weight pulls the mean towards itself. Its expected squared distance from the
+    mean is 1 - 2 part + sum(part^2) times the variance of one user, if all users have the same
+    variance. The factor corrects the square root of that. It also divides out G / (G - 1), which
+    `standard_error` applies to all users.
 
     Args:
-        part: (G,) share of each user in the weights of the mean.
-        users: G of the divisor; None: those that weigh anything.
+        part: (G,) float, share of each user in the weights of the mean.
+        users: G in the divisor; by default the number of users with a weight above 0.
+
+    Source: Bell and McCaffrey 2002, Survey Methodology 28 (CR2), with one number per user.
     """
     count = np.count_nonzero(part) if users is None else users
     return np.sqrt((count - 1) / count / _free(part))
 
 
 def _free(part: np.ndarray) -> np.ndarray:
-    """(G,) the expected squared distance of a unit from the weighted mean that it is part of."""
+    """Return the (G,) expected squared distance of a unit from the mean that includes it."""
     free = 1 - 2 * part + np.sum(np.square(part))
-    return np.where(part < 1 - 1e-9, free, 1.0)  # a single unit is all: it deviates by nothing
+    return np.where(part < 1 - 1e-9, free, 1.0)  # a single unit equals the mean

@@ -1,4 +1,4 @@
-"""AUC over all impressions, under one set of weights or several."""
+"""AUC over all impressions, for one or several sets of weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ctrbench.metrics._runs import ascending, starts, sums, sums_before
 
 
 class RankedAuc:
-    """Predictions sorted once, for their AUC under any weights: those of a resampling, say.
+    """Predictions sorted once, to compute their AUC for several weights, such as resamples.
 
     >>> ranked = RankedAuc(np.array([True, False, True, False]), np.array([.9, .1, .4, .4]))
     >>> ranked.auc(np.ones(4)), ranked.auc(np.array([1., 0., 1., 2.]))
@@ -20,10 +20,14 @@ class RankedAuc:
     """
 
     def __init__(self, click: ArrayLike, p_click: ArrayLike) -> None:
-        """Sort (N,) clicks, 0 or 1, by (N,) predictions.
+        """Sort clicks by predictions.
+
+        Args:
+            click: (N,) int or bool, 1 for a click.
+            p_click: (N,) float, finite.
 
         Raises:
-            DataError: an array is unfit.
+            DataError: An array is not valid.
         """
         clicks, p, _ = checked(click, p_click, None)
         self._order = ascending(p)
@@ -31,7 +35,7 @@ class RankedAuc:
         self._tie = starts(p[self._order])
 
     def auc(self, weight: np.ndarray) -> float:
-        """AUC with (N,) weights >= 0, in the order of the impressions; NaN without both classes."""
+        """Return the AUC for (N,) float weights >= 0; NaN if one class has no weight."""
         weights = weight[self._order]
         yes = sums(weights * self._clicked, self._tie)
         no = sums(weights * ~self._clicked, self._tie)

@@ -1,4 +1,4 @@
-"""Sorted rows: their order, the runs of equal values, and sums over these."""
+"""Sorting of rows, runs of equal values, and sums over runs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import numpy as np
 
 
 def order_of(p: np.ndarray) -> np.ndarray:
-    """(N,) uint64 below 2^32 in the order of p: the bits of a float32, the rank of a float64."""
+    """Return (N,) uint64 below 2^32 in the order of p.
+
+    They are the bits of float32 values, or ranks if the values do not fit float32.
+    """
     with np.errstate(over="ignore"):
-        short = p.astype(np.float32) + np.float32(0)  # + 0: no negative zero
+        short = p.astype(np.float32) + np.float32(0)  # + 0 removes negative zero
     if not np.array_equal(short, p):
         return np.unique(p, return_inverse=True)[1].astype(np.uint64)
     bits = short.view(np.uint32)
@@ -19,10 +22,10 @@ def order_of(p: np.ndarray) -> np.ndarray:
 
 
 def ascending(p: np.ndarray) -> np.ndarray:
-    """(N,) rows in the order of p, ties in the order of rows: a stable argsort.
+    """Return a stable argsort of p as (N,) int64.
 
     Args:
-        p: (N,) finite float32, twice as fast, or float64; N below 2^32.
+        p: (N,) finite float32 (twice as fast) or float64; N below 2^32.
     """
     if p.dtype != np.float32:
         return np.argsort(p, kind="stable")
@@ -32,22 +35,31 @@ def ascending(p: np.ndarray) -> np.ndarray:
 
 
 def starts(values: np.ndarray) -> np.ndarray:
-    """Positions at which a sorted array takes a new value."""
+    """Return the positions at which a sorted array changes its value, including 0."""
     return np.flatnonzero(
         np.concatenate([np.ones(min(len(values), 1), bool), values[1:] != values[:-1]])
     )
 
 
 def sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Sums over the runs that begin at `starts`."""
+    """Return the sums over runs.
+
+    Args:
+        values: (N,) numbers.
+        starts: (n,) int64, ascending, the first row of each run.
+    """
     return np.add.reduceat(values, starts) if len(starts) else values[:0]
 
 
 def sums_before(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """(n,) sum of the values before each one within its own run.
+    """Return (n,) sums of the preceding values of the same run.
 
-    A running sum over millions of rows drowns the last digits of a small run, so the leading
-    62 bits are summed as integers, without error, and what they leave over by itself.
+    A running sum over millions of rows loses the last digits of small runs. The leading 62 bits are
+    therefore summed as integers, which is exact, and the remainder is summed separately.
+
+    Args:
+        values: (n,) numbers.
+        starts: Ascending, the first row of each run.
     """
     if values.dtype.kind == "f":
         step = math.ldexp(1.0, math.frexp(values.sum())[1] - 62)

@@ -1,4 +1,4 @@
-"""One set of predictions with what several metrics need of it, computed once."""
+"""One set of predictions with the derived arrays that several metrics share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ctrbench.metrics._influence import Sketch, owners, places
 
 @dataclass(frozen=True)
 class Scored:
-    """N impressions with their predictions, checked; derived arrays are computed when first used.
+    """N checked impressions with predictions. Derived arrays are computed on first use.
 
     G is the number of evaluation groups, U the number of users.
     """
@@ -25,8 +25,8 @@ class Scored:
     p_click: np.ndarray  # (N,) float32 or float64
     user_id: np.ndarray  # (N,)
     weight: np.ndarray | None  # (N,) float64, > 0
-    group_id: np.ndarray | None  # (N,) None: the groups are the users
-    item_id: np.ndarray | None  # (N,) None: nothing is said of items
+    group_id: np.ndarray | None  # (N,); None: the users are the groups
+    item_id: np.ndarray | None  # (N,); None: no item sums
 
     @classmethod
     def of(
@@ -40,20 +40,20 @@ class Scored:
         *,
         probability: bool = False,
     ) -> Scored:
-        """Return checked arrays.
+        """Return a set of predictions after validation of its arrays.
 
         Args:
-            click: (N,) 0 or 1.
-            p_click: (N,) finite; with `probability` in [0, 1].
-            user_id: (N,) integers or strings, who saw the impression.
-            weight: (N,) > 0, sample weights.
-            group_id: (N,) integers or strings, the impressions that GAUC compares with each other,
-                each group within one user; None: all impressions of a user.
-            item_id: (N,) integers or strings, what was shown; None: no item sums are computed.
-            probability: Whether predictions outside [0, 1] are refused.
+            click: (N,) int or bool, 1 for a click.
+            p_click: (N,) float, finite; in [0, 1] if `probability` is set.
+            user_id: (N,) int or str, the user of each impression.
+            weight: (N,) float > 0, sample weights.
+            group_id: (N,) int or str, the evaluation group of each impression. Each group belongs
+                to one user. By default all impressions of a user form one group.
+            item_id: (N,) int or str, the item shown. Without it there are no item sums.
+            probability: Whether predictions outside [0, 1] are an error.
 
         Raises:
-            DataError: An array is unfit, or lengths differ.
+            DataError: An array is not valid, or lengths differ.
         """
         clicks, p, weights = checked(click, p_click, weight, probability)
         users = checked_users(user_id, len(p))
@@ -67,27 +67,27 @@ class Scored:
 
     @property
     def rows(self) -> int:
-        """N."""
+        """Return N."""
         return len(self.p_click)
 
     @cached_property
     def clicks(self) -> int:
-        """Number of clicked rows."""
+        """Return the number of clicked rows."""
         return int(self.click.sum())
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """(N,) float64 sample weights; ones without."""
+        """Return (N,) float64 sample weights; ones if there are none."""
         return np.ones(self.rows) if self.weight is None else self.weight
 
     @cached_property
     def groups(self) -> np.ndarray:
-        """(N,) evaluation group of each row."""
+        """Return the (N,) evaluation group of each row."""
         return self.user_id if self.group_id is None else self.group_id
 
     @cached_property
     def grouped(self) -> GroupedAuc:
-        """AUC of every evaluation group."""
+        """Return the AUC of every evaluation group."""
         return grouped_of(self.click, self.p_click, self.groups, self.weight)
 
     @cached_property
@@ -97,34 +97,34 @@ class Scored:
 
     @property
     def users(self) -> int:
-        """U."""
+        """Return U."""
         return len(self._users[0])
 
     @property
     def user(self) -> np.ndarray:
-        """(N,) int64 in [0, U), ascending with the user id."""
+        """Return the (N,) int64 user in [0, U), in the order of user ids."""
         return self._users[1]
 
     @cached_property
     def group(self) -> np.ndarray:
-        """(N,) int64 in [0, G), ascending with the group id."""
+        """Return the (N,) int64 group in [0, G), in the order of group ids."""
         return np.searchsorted(self.grouped.user_id, self.groups)
 
     @cached_property
     def owner(self) -> np.ndarray:
-        """(G,) user of each group.
+        """Return the (G,) user of each group.
 
         Raises:
-            DataError: A group holds impressions of two users.
+            DataError: A group has impressions of two users.
         """
         return owners(self.group, self.user, len(self.grouped.user_id))
 
     @cached_property
     def place(self) -> np.ndarray:
-        """(N,) share of its group's other class that a row outranks (clicks) or falls behind."""
+        """Return (N,) the share of the other class that each row is ordered correctly with."""
         return places(self.click, self.p_click, self.weights, self.group)
 
     @cached_property
     def sketch(self) -> Sketch | None:
-        """Sums by item, and by pair of user and item; None without items."""
+        """Return the item and bucket of each row; None without item ids."""
         return None if self.item_id is None else Sketch.of(self.user_id, self.item_id)

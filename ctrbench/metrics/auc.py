@@ -1,4 +1,4 @@
-"""`auc`: the chance that a click outranks a non-click, over all impressions."""
+"""`auc`: the probability that a click ranks above a non-click, over all impressions."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ctrbench.metrics._scored import Scored
 
 
 def auc(click: ArrayLike, p_click: ArrayLike, weight: ArrayLike | None = None) -> float:
-    """Chance that a click outranks a non-click, ties one half.
+    """Return the probability that a click ranks above a non-click; ties count one half.
 
     Args:
-        click: (N,) 0 or 1.
-        p_click: (N,) predicted probability; only its order matters.
-        weight: (N,) > 0; a pair of rows counts the product of their weights.
+        click: (N,) int or bool, 1 for a click.
+        p_click: (N,) float, predicted click probability. Only the order matters.
+        weight: (N,) float > 0; a pair of rows counts with the product of their weights.
 
     Returns:
-        A fraction; 0.5 is chance.
+        A fraction in [0, 1]; 0.5 is chance level.
 
     Raises:
-        DataError: an array is unfit, or there is no click or no non-click.
+        DataError: An array is not valid, or there is no click or no non-click.
 
     >>> auc([1, 0, 1, 0], [.9, .1, .4, .4])
     0.875
@@ -45,7 +45,7 @@ def auc(click: ArrayLike, p_click: ArrayLike, weight: ArrayLike | None = None) -
 
 
 class Auc(Metric):
-    """Ranks impressions of all users against each other."""
+    """AUC over pairs of impressions of all users."""
 
     title = "AUC"
     unit = "pp"
@@ -60,12 +60,12 @@ class Auc(Metric):
         return auc(scored.click, scored.p_click, scored.weight) if defined else None
 
     def influence(self, scored: Scored) -> Influence | None:
-        """See `Metric`; None where all clicks, or all non-clicks, are one user's.
+        """See `Metric`; None if all clicks, or all non-clicks, belong to one user.
 
-        Each click counts with its share of non-clicks below it, each non-click with its share of
-        clicks above it. Both classes are centred on a mean of their own. For users alike their
-        leverages are the n / (n - 1) of Obuchowski's variance, n being the users with an impression
-        of the class. The class that fewer users carry determines the effective number of users.
+        A click has the share of non-clicks below it, a non-click the share of clicks above it. Each
+        class is centred on its own mean. If all users have the same weight, the leverage is the
+        factor n / (n - 1) of Obuchowski's variance, where n users have an impression of the class.
+        The class with the smaller effective number of users determines `worth`.
 
         Source: Obuchowski 1997, Biometrics 53.
         """

@@ -1,4 +1,4 @@
-"""`gauc`: the mean of per-user AUC, weighted by impressions."""
+"""`gauc`: the impression-weighted mean of per-user AUC."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ def gauc(
     weighting: Weighting = "impressions",
     weight: ArrayLike | None = None,
 ) -> float:
-    """Mean of the per-user AUC, weighted by impressions; users with one class only are left out.
+    """Return the weighted mean of per-user AUC.
+
+    Users with only clicks or only non-clicks are excluded.
 
     Args:
-        click: (N,) 0 or 1.
-        p_click: (N,) predicted probability; only its order matters.
-        user_id: (N,) who saw the impression: any integers, or strings.
-        weighting: what a user weighs: impressions (with sample weights: their sum), clicks (with
-            sample weights: their sum over clicked rows), or users (1 each).
-        weight: (N,) > 0, sample weights.
+        click: (N,) int or bool, 1 for a click.
+        p_click: (N,) float, predicted click probability. Only the order matters.
+        user_id: (N,) int or str, the user of each impression.
+        weighting: Weight of a user: "impressions", "clicks", or "users" (1 each). Sample weights
+            replace the counts of impressions and clicks by sums of weights.
+        weight: (N,) float > 0, sample weights.
 
     Returns:
-        A fraction; 0.5 is chance.
+        A fraction in [0, 1]; 0.5 is chance level.
 
     Raises:
-        DataError: an array is unfit, or no user has both a click and a non-click.
+        DataError: An array is not valid, or no user has both a click and a non-click.
 
     Source: Zhou et al. 2018, arXiv:1706.06978, section "Metrics".
 
@@ -40,7 +42,7 @@ def gauc(
 
 
 class Gauc(WeightedGauc):
-    """The usual weighting."""
+    """GAUC weighted by impressions, the common weighting."""
 
     title = "GAUC"
     judged = True

@@ -1,4 +1,4 @@
-"""`gauc_clicks`: the mean of per-user AUC, weighted by clicks."""
+"""`gauc_clicks`: the click-weighted mean of per-user AUC."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ctrbench.metrics._gauc import WeightedGauc
 
 
 class GaucByClicks(WeightedGauc):
-    """Users count by their clicks."""
+    """GAUC with users weighted by clicks."""
 
     title = "GAUC weighted by clicks"
     weighting = "clicks"

@@ -1,4 +1,4 @@
-"""`gauc_users`: the mean of per-user AUC, every user alike."""
+"""`gauc_users`: the unweighted mean of per-user AUC."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ctrbench.metrics._gauc import WeightedGauc
 
 
 class GaucByUsers(WeightedGauc):
-    """Users count once."""
+    """GAUC with equal weights of users."""
 
     title = "GAUC weighted by users"
     weighting = "users"

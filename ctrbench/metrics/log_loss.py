@@ -11,34 +11,36 @@ from ctrbench.metrics._checks import checked
 from ctrbench.metrics._influence import Influence, leverage, worth_of
 from ctrbench.metrics._scored import Scored
 
-SMALLEST_P = 2.0**-24  # log loss clips to [this, 1 - this]: float32 has nothing between that and 1
+SMALLEST_P = (
+    2.0**-24
+)  # predictions are clipped to [this, 1 - this], the last step of float32 below 1
 
 
 def log_loss(click: ArrayLike, p_click: ArrayLike, weight: ArrayLike | None = None) -> float:
-    """Mean negative log likelihood in nats, with p_click clipped to [2^-24, 1 - 2^-24].
+    """Return the mean negative log likelihood in nats, with p_click clipped to [2^-24, 1 - 2^-24].
 
-    The clip is the last step of float32 before 1: a saturated sigmoid costs 16.6, not infinity.
+    The clip is the last step of float32 below 1: a saturated sigmoid costs 16.6, not infinity.
 
     Args:
-        click: (N,) 0 or 1.
-        p_click: (N,) in [0, 1].
-        weight: (N,) > 0.
+        click: (N,) int or bool, 1 for a click.
+        p_click: (N,) float in [0, 1].
+        weight: (N,) float > 0, sample weights.
 
     Raises:
-        DataError: an array is unfit or empty, or p_click lies outside [0, 1].
+        DataError: An array is not valid or empty, or p_click lies outside [0, 1].
 
     >>> round(log_loss([1, 0], [.5, .5]), 6)
     0.693147
     """
     clicks, p, weights = checked(click, p_click, weight, probability=True)
     if not len(p):
-        raise DataError("log loss needs at least one row.")
+        raise DataError("log loss needs at least one row; there is none.")
     clipped = np.clip(p.astype(np.float64), SMALLEST_P, 1 - SMALLEST_P)
     return float(np.average(-np.log(np.where(clicks, clipped, 1 - clipped)), weights=weights))
 
 
 class LogLoss(Metric):
-    """A mean over impressions."""
+    """The mean of the loss over impressions."""
 
     title = "log loss"
     unit = "nats"

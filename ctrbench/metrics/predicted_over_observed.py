@@ -14,15 +14,17 @@ from ctrbench.metrics._scored import Scored
 def predicted_over_observed(
     click: ArrayLike, p_click: ArrayLike, weight: ArrayLike | None = None
 ) -> float:
-    """Mean p_click over the observed CTR; 1 is calibrated, 2 promises twice the clicks.
+    """Return the mean prediction divided by the observed CTR.
+
+    1 is calibrated; 2 predicts twice the observed clicks.
 
     Args:
-        click: (N,) 0 or 1.
-        p_click: (N,) in [0, 1].
-        weight: (N,) > 0.
+        click: (N,) int or bool, 1 for a click.
+        p_click: (N,) float in [0, 1].
+        weight: (N,) float > 0, sample weights.
 
     Raises:
-        DataError: an array is unfit, there is no click, or p_click lies outside [0, 1].
+        DataError: An array is not valid, there is no click, or p_click lies outside [0, 1].
 
     >>> predicted_over_observed([1, 0, 0, 0], [.5, .5, .5, .5])
     2.0
@@ -35,7 +37,7 @@ def predicted_over_observed(
 
 
 class PredictedOverObserved(Metric):
-    """Best at 1, so that a difference has no direction and no interval."""
+    """Calibration. Its best value is 1, so a difference has no direction and no interval."""
 
     title = "predicted over observed CTR"
     unit = "ratio"

@@ -133,7 +133,7 @@ def test_no_evaluable_user(write):
 def test_a_single_evaluable_user_gives_no_interval(write):
     alone = _frame(user_id=np.where(np.arange(400) < 20, 0, np.arange(400)))
     other = alone.assign(p_click=_frame(3)["p_click"])
-    with pytest.raises(DataError, match="gauc.*single user"):
+    with pytest.raises(DataError, match=r"gauc.*single user"):
         compare_files(write("a.parquet", alone), write("b.parquet", other), "gauc")
 
 
