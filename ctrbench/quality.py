@@ -15,7 +15,7 @@ from ctrbench.arrays import blocks
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.injection import Images
 from ctrbench.metrics import auc, gauc
-from ctrbench.schema import Column, EmbeddingTable, Impressions, Ragged
+from ctrbench.schema import ColumnValues, EmbeddingTable, Impressions, Ragged
 from ctrbench.seeding import stream
 
 NEIGHBOURS = 10
@@ -39,7 +39,7 @@ class Quality:
     sim_gauc: float | None
 
 
-def quality(table: EmbeddingTable, log: Impressions, category: Column | None) -> Quality:
+def quality(table: EmbeddingTable, log: Impressions, category: ColumnValues | None) -> Quality:
     """Return the measures of a version.
 
     Args:
@@ -140,7 +140,7 @@ def _nearest(unit: np.ndarray, known: np.ndarray, items: np.ndarray, count: int)
 
 
 def _same_category(
-    unit: np.ndarray, items: np.ndarray, category: Column | None
+    unit: np.ndarray, items: np.ndarray, category: ColumnValues | None
 ) -> tuple[float | None, float | None]:
     if category is None or len(items) < 2:
         return None, None
@@ -152,7 +152,7 @@ def _same_category(
     return float(same), float(_shares_a_value(category, asked, drawn.ravel()).mean())
 
 
-def _shares_a_value(category: Column, one: np.ndarray, two: np.ndarray) -> np.ndarray:
+def _shares_a_value(category: ColumnValues, one: np.ndarray, two: np.ndarray) -> np.ndarray:
     """Return whether two items have a known value in common, (n,) bool."""
     if not isinstance(category, Ragged):
         return (category[one] == category[two]) & (category[one] > 0)

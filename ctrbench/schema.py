@@ -112,7 +112,7 @@ class Ragged:
         return len(self.offsets) - 1
 
 
-Column = (
+ColumnValues = (
     np.ndarray | Ragged
 )  # (n,) int32 codes or float32 numbers (NaN: missing), or lists of codes
 
@@ -139,9 +139,9 @@ class Impressions:
     prior_impressions: np.ndarray | None  # (N,) int32, the user's impressions before the unit
     prior_clicks: np.ndarray | None  # (N,) int32, the clicked ones among them
     p_true: np.ndarray | None  # (N,) float32, true probability of a simulated log; not an input
-    user_fields: dict[str, Column]  # row = user_id, row 0 unknown
-    item_fields: dict[str, Column]  # row = item_id, row 0 unknown
-    context_fields: dict[str, Column]  # row = impression
+    user_fields: dict[str, ColumnValues]  # row = user_id, row 0 unknown
+    item_fields: dict[str, ColumnValues]  # row = item_id, row 0 unknown
+    context_fields: dict[str, ColumnValues]  # row = impression
     group: np.ndarray | None = None  # (N,) int32, groups finer than users; None: users
 
     @property

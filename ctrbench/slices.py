@@ -12,7 +12,7 @@ from pydantic import Field as Setting
 from pydantic import model_validator
 
 from ctrbench.errors import unknown_name
-from ctrbench.schema import Column, DatasetManifest, Frozen, Impressions, Ragged
+from ctrbench.schema import ColumnValues, DatasetManifest, Frozen, Impressions, Ragged
 from ctrbench.settings import Count
 
 Vocabulary = Callable[[str], list[str]]  # field name -> its values; code c has index c - 1
@@ -129,7 +129,7 @@ def mask(
     return _holds(column, code, slice(0, len(column)))[ids]
 
 
-def _holds(column: Column, code: int, rows: slice) -> np.ndarray:
+def _holds(column: ColumnValues, code: int, rows: slice) -> np.ndarray:
     """Return as (n,) bool whether each row equals the code, or its list contains the code."""
     if not isinstance(column, Ragged):
         return np.asarray(column[rows]) == code

@@ -20,7 +20,7 @@ CALIBRATION = 1 << 16  # impressions, drawn apart, on which the mean click proba
 
 @dataclass(frozen=True)
 class Log:
-    """Impressions in the order of a data set's record: time, user, item, click, position."""
+    """Impressions in the order of a data set: time, user, item, click, position."""
 
     user: np.ndarray  # (N,) int32 row of Users
     item: np.ndarray  # (N,) int32 row of Items

@@ -9,7 +9,7 @@ from data_synth.world import WorldConfig
 
 # Measured on two cores of a 2.25 GHz server processor, as benchmarks/speed/data_synth.py does.
 TRUTH_BYTES = 14  # of an impression in the truth folder
-RECORD_BYTES = 16  # of an impression in the data set
+TABLE_BYTES = 16  # of an impression in the data set
 WORK_BYTES = 70  # of an impression while the data set is built
 DRAWN_PER_S = 600_000  # impressions a worker draws and writes
 BUILT_PER_S = 550_000  # impressions the data set takes in
@@ -39,7 +39,7 @@ def make_plan(config: WorldConfig, pictures: int, workers: int) -> Plan:
     """The plan of a world that `check` let pass."""
     rows, items = config.impressions, config.items
     widths = WIDTH * (4 + len(NOISE_RATIOS)) + (BINS**3 + 3 * PIXELS**2 if pictures else 0)
-    kept = rows * (TRUTH_BYTES + RECORD_BYTES) + items * 4 * widths
+    kept = rows * (TRUTH_BYTES + TABLE_BYTES) + items * 4 * widths
     seconds = 1 + rows / (DRAWN_PER_S * workers) + rows / BUILT_PER_S
     if pictures:
         kept += 2 * items * PICTURE_BYTES[pictures]

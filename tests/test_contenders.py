@@ -84,13 +84,13 @@ FILES = {
     ("ctrbench.embeddings.readers", "vec"): """
         import numpy as np
 
-        from ctrbench.embeddings.readers import Block, Reader
+        from ctrbench.embeddings.readers import VectorBlock, Reader
 
         class Contender(Reader):
             def blocks(self, source, scratch):
                 lines = [line.split() for line in source.vectors.read_text().splitlines()]
                 vectors = np.array([line[1:] for line in lines], np.float32)
-                yield Block([line[0] for line in lines], vectors)
+                yield VectorBlock([line[0] for line in lines], vectors)
         """,
     ("ctrbench.embeddings.derivations", "scaled"): """
         from pydantic import PositiveFloat

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from ctrbench.schema import Column, DatasetManifest, Field, Impressions, Ragged, Split
+from ctrbench.schema import ColumnValues, DatasetManifest, Field, Impressions, Ragged, Split
 from ctrbench.slices import Slice, mask, problems
 
 FIELDS = (
@@ -51,7 +51,7 @@ def log() -> Impressions:
         created="",
         ctrbench_version="",
     )
-    context: dict[str, Column] = {
+    context: dict[str, ColumnValues] = {
         "hour": np.array([1, 1, 2, 1, 2, 0, 1], np.int32),
         "tags": ragged([1], [2], [], [1, 2], [2, 2], [1], []),
     }

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.impressions.periods import chunks, count_users
-from ctrbench.schema import Column, Impressions, Ragged
+from ctrbench.schema import ColumnValues, Impressions, Ragged
 from ctrbench.settings import ModelSettings, UserStatistic
 
 Seen = Callable[[], Iterable[np.ndarray]]  # rows of the training period, part by part
@@ -255,7 +255,7 @@ class _Codes:
 class _Fields:
     """The fields of one owner (items, users or impressions), ready to be looked up by row."""
 
-    columns: dict[str, Column]  # categorical and list
+    columns: dict[str, ColumnValues]  # categorical and list
     known: dict[str, _Codes]
     numeric: dict[str, np.ndarray]
     scale: _Scale
@@ -300,7 +300,7 @@ def _inputs(log: Impressions, settings: ModelSettings, item_seen: np.ndarray) ->
         "user_id": log.user_rows
     }
 
-    def chosen(columns: dict[str, Column], seen: Seen) -> _Fields:
+    def chosen(columns: dict[str, ColumnValues], seen: Seen) -> _Fields:
         wanted = {
             name: column
             for name, column in columns.items()
@@ -319,10 +319,10 @@ def _inputs(log: Impressions, settings: ModelSettings, item_seen: np.ndarray) ->
 
 
 def _fields(
-    columns: dict[str, Column], sizes: dict[str, int], seen: Seen, apart: tuple[str, ...]
+    columns: dict[str, ColumnValues], sizes: dict[str, int], seen: Seen, apart: tuple[str, ...]
 ) -> _Fields:
     """What the rows that were seen, part by part, tell of the columns."""
-    coded: dict[str, Column] = {}
+    coded: dict[str, ColumnValues] = {}
     numeric: dict[str, np.ndarray] = {}
     for name, column in columns.items():
         if not isinstance(column, Ragged) and column.dtype.kind == "f":
@@ -351,7 +351,7 @@ def _fields(
 
 
 def _look_up(
-    column: Column,
+    column: ColumnValues,
     rows: np.ndarray,
     known: _Codes,
     dropout: tuple[float, np.random.Generator] | None,

@@ -152,7 +152,7 @@ class _Join:
             self.has_vector[:] = self.old.has_vector
         self.vectors: np.ndarray | None = None  # created with the first block
 
-    def place(self, block: readers.Block) -> None:
+    def place(self, block: readers.VectorBlock) -> None:
         """Write each finite vector of a known item into its row."""
         if self.vectors is None:
             self.vectors = self._table(block.vectors)

@@ -41,11 +41,15 @@ ROW_GUARDS = (time_order, overlap, shared_rows, labels, strictly_before, own_tar
 
 
 def check(workspace: Workspace, name: str) -> list[Guard]:
-    """Every guard's outcome for a stored data set, computed from its rows.
+    """Return the outcome of every guard for a stored data set, computed from its rows.
+
+    Args:
+        workspace: Where the data set is stored.
+        name: The name of the data set.
 
     Raises:
-        UnknownNameError: there is no such data set.
-        StoreError: its record is damaged.
+        UnknownNameError: The data set does not exist.
+        StoreError: A table is damaged.
     """
     impressions = open_impressions(workspace, name)
     manifest = impressions.manifest
@@ -63,14 +67,14 @@ def check(workspace: Workspace, name: str) -> list[Guard]:
     return [*found, _images(impressions, items_with_image(workspace, name))]
 
 
-def findings(impressions: Impressions, record: Path) -> tuple[str, ...]:
-    """What import found wrong and every reader of a table must know.
+def findings(impressions: Impressions, tables: Path) -> tuple[str, ...]:
+    """Return the faults that an import found, one sentence each; comparison tables print them.
 
     Args:
-        impressions: As just written.
-        record: Their folder.
+        impressions: The data set as just written.
+        tables: Its folder.
     """
-    found = [shared_rows(impressions), labels(impressions), _padding(impressions, record)]
+    found = [shared_rows(impressions), labels(impressions), _padding(impressions, tables)]
     if impressions.manifest.history == "given":
         target = own_target(impressions)
         found.append(later_clicks(impressions))
@@ -79,15 +83,15 @@ def findings(impressions: Impressions, record: Path) -> tuple[str, ...]:
     return tuple(f"{message[0].upper()}{message[1:]}." for message in told)
 
 
-def _padding(impressions: Impressions, record: Path) -> Guard:
+def _padding(impressions: Impressions, tables: Path) -> Guard:
     """Are given histories or lists filled up with a value that is none?"""
     name, told = "padding", []
     for found in find_padding(impressions):
         where = f"lists of '{found.field}'" if found.field else "given histories"
         if found.field:
-            value = field_values(record, found.field)[found.code - 1]
+            value = field_values(tables, found.field)[found.code - 1]
         else:
-            value = next(islice(strings(record / "items.parquet", "raw_id"), found.code - 1, None))
+            value = next(islice(strings(tables / "items.parquet", "raw_id"), found.code - 1, None))
         told.append(
             f"{value} begins or ends more than {100 * PADDED:g} % of the {where}; if it only fills "
             f"them up, import the log again with --pad {value}"

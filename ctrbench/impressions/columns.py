@@ -1,4 +1,4 @@
-"""The record's Parquet columns as memory-mapped arrays, and the hash over what they hold."""
+"""The columns of a data set as memory-mapped arrays, and the hash of their content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from ctrbench.arrays import write_npy
 from ctrbench.errors import StoreError
 from ctrbench.identity import ContentHash, canonical_json
-from ctrbench.schema import Column, DatasetManifest, Ragged
+from ctrbench.schema import ColumnValues, DatasetManifest, Ragged
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,20 +24,24 @@ TABLES = {"impressions": 0, "history": 0, "items": 1, "users": 1}  # rows before
 BATCH = 1 << 18  # rows read at a time
 
 
-def derive(record: Path, folder: Path) -> None:
-    """Write every number column of a record as `<table>.<column>.npy` into an existing folder.
+def derive(tables: Path, folder: Path) -> None:
+    """Write every number column of Parquet tables as `<table>.<column>.npy`.
 
     A list column becomes `.offsets` and `.values`. Items and users get their row 0, the unknown
     one: code 0, NaN, an empty list.
 
+    Args:
+        tables: The folder of a data set.
+        folder: An existing folder for the arrays.
+
     Raises:
-        StoreError: a file of the record is missing or damaged.
+        StoreError: A table is missing or damaged.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     for table, first in TABLES.items():
-        path = record / f"{table}.parquet"
+        path = tables / f"{table}.parquet"
         with table_errors(path), pq.ParquetFile(path) as file:
             for field in file.schema_arrow:
                 stem = folder / f"{table}.{field.name}"
@@ -51,10 +55,10 @@ def derive(record: Path, folder: Path) -> None:
 
 @contextmanager
 def table_errors(path: Path) -> Iterator[None]:
-    """Turn pyarrow's complaint about a file of the record into a message.
+    """Turn pyarrow's errors about a table into a message.
 
     Raises:
-        StoreError: the file is missing or damaged.
+        StoreError: The file is missing or damaged.
     """
     import pyarrow as pa
 
@@ -62,17 +66,17 @@ def table_errors(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
-            raise  # the disk's trouble, not the file's
+            raise  # an error of the disk, not of the file
         told = str(error).splitlines()[0].rstrip(".")
         raise StoreError(
             f"{path} is missing or damaged ({told}): remove the data set and import it again."
         ) from error
 
 
-def load(folder: Path) -> Iterator[tuple[str, Column]]:
-    """The columns that `derive` wrote, memory-mapped, sorted by `<table>.<column>`.
+def load(folder: Path) -> Iterator[tuple[str, ColumnValues]]:
+    """Yield the columns that `derive` wrote, memory-mapped, sorted by `<table>.<column>`.
 
-    One after the other, so that who drops each before the next holds the pages of one alone.
+    A caller that drops each column before the next one holds the pages of one column only.
     """
     for path in sorted(folder.glob("*.npy")):
         name = path.name.removesuffix(".npy")
@@ -84,7 +88,12 @@ def load(folder: Path) -> Iterator[tuple[str, Column]]:
 
 
 def strings(path: Path, column: str) -> Iterator[str]:
-    """A text column of a Parquet file, read a block at a time."""
+    """Yield the values of a text column of a Parquet file, read a block at a time.
+
+    Args:
+        path: The file.
+        column: Its column.
+    """
     import pyarrow.parquet as pq
 
     with table_errors(path), pq.ParquetFile(path) as file:
@@ -93,21 +102,22 @@ def strings(path: Path, column: str) -> Iterator[str]:
 
 
 def content_hash(
-    record: Path, columns: Iterable[tuple[str, Column]], manifest: DatasetManifest
+    tables: Path, columns: Iterable[tuple[str, ColumnValues]], manifest: DatasetManifest
 ) -> str:
-    """Hash over all that a cell can depend on: label, split, ids, numbers, codes and their values.
+    """Return the hash of everything a cell can depend on.
 
-    Text fields and images are left out, and so is what else the manifest says.
+    It covers label, split, ids, numbers, codes and their values. Text fields, images and the rest
+    of the manifest are left out.
 
     Args:
-        record: the data set's folder.
-        columns: as `load` gives them.
-        manifest: of the data set.
+        tables: The folder of the data set.
+        columns: The columns in the order of `load`.
+        manifest: The manifest of the data set.
     """
     facts = manifest.model_dump(mode="json", include={"label", "split", "periods", "history"})
-    if manifest.snapshot != "impression":  # what all were before there were others
+    if manifest.snapshot != "impression":  # the only one when hashes were defined
         facts["snapshot"] = [manifest.snapshot, manifest.snapshot_column]
-    if manifest.unknown_codes:  # data sets were imported before there were any
+    if manifest.unknown_codes:  # older data sets have none
         facts["unknown_codes"] = list(manifest.unknown_codes)
     facts["fields"] = [field.model_dump() for field in manifest.fields if field.kind != "text"]
     content = ContentHash()
@@ -119,16 +129,16 @@ def content_hash(
         else:
             content.array(name, column)
     for column in ("field", "value"):
-        content.text(f"vocabularies.{column}", strings(record / "vocabularies.parquet", column))
+        content.text(f"vocabularies.{column}", strings(tables / "vocabularies.parquet", column))
     for table in ("items", "users"):
-        content.text(f"{table}.raw_id", strings(record / f"{table}.parquet", "raw_id"))
+        content.text(f"{table}.raw_id", strings(tables / f"{table}.parquet", "raw_id"))
     return content.hexdigest()
 
 
-def items_hash(record: Path) -> str:
-    """Hash of the raw item ids in the order of their dense ids."""
+def items_hash(tables: Path) -> str:
+    """Return the hash of the raw item ids in the order of their dense ids."""
     content = ContentHash()
-    content.text("raw_id", strings(record / "items.parquet", "raw_id"))
+    content.text("raw_id", strings(tables / "items.parquet", "raw_id"))
     return content.hexdigest()
 
 

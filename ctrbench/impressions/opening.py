@@ -1,4 +1,4 @@
-"""Find, open and remove data sets; what training reads is derived from the record on first use."""
+"""Find, open and remove data sets. Training reads arrays that are derived from the tables."""
 
 from __future__ import annotations
 
@@ -14,24 +14,28 @@ from ctrbench.atomic import PARTIAL, atomic_folder, discard, move_folder
 from ctrbench.errors import StoreError, UnknownNameError
 from ctrbench.impressions.columns import derive, load, strings, table_errors
 from ctrbench.locks import lock
-from ctrbench.schema import Column, DatasetManifest, FieldOwner, Impressions
+from ctrbench.schema import ColumnValues, DatasetManifest, FieldOwner, Impressions
 from ctrbench.workspace import Workspace, check_name
 
 MANIFEST = "manifest.json"
 
 
 def names(workspace: Workspace) -> list[str]:
-    """The data sets of a workspace, sorted."""
+    """Return the names of the data sets of a workspace, sorted."""
     folders = (path.parent for path in workspace.data.glob(f"*/{MANIFEST}"))
     return sorted(folder.name for folder in folders if not folder.name.startswith(PARTIAL))
 
 
 def dataset_folder(workspace: Workspace, name: str) -> Path:
-    """Where the record of a data set stands.
+    """Return the folder of a data set.
+
+    Args:
+        workspace: Where the data set is stored.
+        name: The name of the data set.
 
     Raises:
-        ConfigError: the name is no name.
-        UnknownNameError: there is no such data set.
+        ConfigError: The name is not valid.
+        UnknownNameError: The data set does not exist.
     """
     known, name = names(workspace), check_name("data set", name)
     if name not in known:
@@ -41,12 +45,16 @@ def dataset_folder(workspace: Workspace, name: str) -> Path:
 
 
 def read_manifest(workspace: Workspace, name: str) -> DatasetManifest:
-    """The manifest of a data set.
+    """Return the manifest of a data set.
+
+    Args:
+        workspace: Where the data set is stored.
+        name: The name of the data set.
 
     Raises:
-        ConfigError: the name is no name.
-        UnknownNameError: there is no such data set.
-        StoreError: its manifest is damaged.
+        ConfigError: The name is not valid.
+        UnknownNameError: The data set does not exist.
+        StoreError: The manifest is damaged.
     """
     path = dataset_folder(workspace, name) / MANIFEST
     try:
@@ -58,11 +66,18 @@ def read_manifest(workspace: Workspace, name: str) -> DatasetManifest:
 
 
 def open_impressions(workspace: Workspace, name: str) -> Impressions:
-    """A data set as memory-mapped columns, derived from its record below `cache/` on first use.
+    """Return a data set as memory-mapped columns.
+
+    The arrays below `cache/` are written by the import. If they were deleted, they are derived
+    again from the tables.
+
+    Args:
+        workspace: Where the data set is stored.
+        name: The name of the data set.
 
     Raises:
-        UnknownNameError: there is no such data set.
-        StoreError: its record is damaged, or the cache cannot be written.
+        UnknownNameError: The data set does not exist.
+        StoreError: A table is damaged, or the cache cannot be written.
     """
     manifest = read_manifest(workspace, name)
     arrays = derived_folder(workspace, manifest)
@@ -86,7 +101,7 @@ def keep_arrays(workspace: Workspace, manifest: DatasetManifest, arrays: Path) -
 
     Args:
         workspace: Where the data set is stored.
-        manifest: Of the data set.
+        manifest: The manifest of the data set.
         arrays: The folder of the arrays, in the same workspace.
 
     Raises:
@@ -103,20 +118,35 @@ def _array_lock(workspace: Workspace, manifest: DatasetManifest) -> AbstractCont
 
 
 def derived_folder(workspace: Workspace, manifest: DatasetManifest) -> Path:
-    """Where the memory maps of a data set stand once it was opened."""
+    """Return the folder of the arrays that are derived from a data set.
+
+    Args:
+        workspace: Where the data set is stored.
+        manifest: The manifest of the data set.
+    """
     return workspace.cache / "data" / manifest.content_hash
 
 
 def raw_item_ids(workspace: Workspace, name: str) -> list[str]:
-    """The raw ids of item_id 1, 2, ...: entry i belongs to item_id i + 1."""
+    """Return the raw ids of item_id 1, 2, ...: entry i belongs to item_id i + 1.
+
+    Args:
+        workspace: Where the data set is stored.
+        name: The name of the data set.
+    """
     return list(strings(dataset_folder(workspace, name) / "items.parquet", "raw_id"))
 
 
 def item_texts(workspace: Workspace, name: str, field: str) -> list[str | None]:
-    """A text field of item_id 1, 2, ...; None where it is missing.
+    """Return a text field of item_id 1, 2, ...; None where it is missing.
+
+    Args:
+        workspace: Where the data set is stored.
+        name: The name of the data set.
+        field: The name of the field.
 
     Raises:
-        UnknownNameError: the items have no such text field.
+        UnknownNameError: The items have no such text field.
     """
     fields = [f.name for f in read_manifest(workspace, name).fields if f.kind == "text"]
     if field not in fields:
@@ -125,10 +155,15 @@ def item_texts(workspace: Workspace, name: str, field: str) -> list[str | None]:
 
 
 def vocabulary(workspace: Workspace, name: str, field: str) -> list[str]:
-    """The values of a categorical or list field: entry i belongs to code i + 1.
+    """Return the values of a categorical or list field: entry i belongs to code i + 1.
+
+    Args:
+        workspace: Where the data set is stored.
+        name: The name of the data set.
+        field: The name of the field.
 
     Raises:
-        UnknownNameError: the data set has no such field.
+        UnknownNameError: The data set has no such field.
     """
     fields = [f.name for f in read_manifest(workspace, name).fields if f.size]
     if field not in fields:
@@ -136,18 +171,28 @@ def vocabulary(workspace: Workspace, name: str, field: str) -> list[str]:
     return field_values(dataset_folder(workspace, name), field)
 
 
-def field_values(folder: Path, field: str) -> list[str]:
-    """The values of a categorical or list field that a record's folder has."""
+def field_values(tables: Path, field: str) -> list[str]:
+    """Return the values of a categorical or list field.
+
+    Args:
+        tables: The folder of a data set.
+        field: The name of the field.
+    """
     import pyarrow.parquet as pq
 
-    path = folder / "vocabularies.parquet"
+    path = tables / "vocabularies.parquet"
     with table_errors(path):
         table = pq.read_table(path, columns=["value"], filters=[("field", "=", field)])
     return table.column("value").to_pylist()
 
 
 def items_with_image(workspace: Workspace, name: str) -> np.ndarray:
-    """(V,) bool: which items have an image in the record; row 0 has none."""
+    """Return (V,) bool, whether each item has a stored image; row 0 has none.
+
+    Args:
+        workspace: Where the data set is stored.
+        name: The name of the data set.
+    """
     import pyarrow.parquet as pq
 
     manifest = read_manifest(workspace, name)
@@ -160,11 +205,17 @@ def items_with_image(workspace: Workspace, name: str) -> np.ndarray:
 
 
 def remove(workspace: Workspace, name: str) -> None:
-    """Delete a data set and what was derived from it; gone at once, even if deleting is cut short.
+    """Delete a data set and its derived arrays.
+
+    The name disappears at once, even if the command is interrupted afterwards.
+
+    Args:
+        workspace: Where the data set is stored.
+        name: The name of the data set.
 
     Raises:
-        UnknownNameError: there is no such data set.
-        StoreError: the workspace cannot be written.
+        UnknownNameError: The data set does not exist.
+        StoreError: The workspace cannot be written.
     """
     folder = dataset_folder(workspace, name)
     with suppress(ValidationError, OSError):  # a damaged data set can be removed, too
@@ -173,11 +224,16 @@ def remove(workspace: Workspace, name: str) -> None:
     discard(folder)
 
 
-def from_columns(manifest: DatasetManifest, columns: dict[str, Column]) -> Impressions:
-    """Impressions over the columns that `columns.load` gives."""
+def from_columns(manifest: DatasetManifest, columns: dict[str, ColumnValues]) -> Impressions:
+    """Return the impressions that columns make up.
+
+    Args:
+        manifest: The manifest of the data set.
+        columns: `<table>.<column>` -> values, as `columns.load` yields them.
+    """
     arrays = cast(dict[str, np.ndarray], columns)  # of the columns below none is ragged
 
-    def fields(owner: FieldOwner, table: str) -> dict[str, Column]:
+    def fields(owner: FieldOwner, table: str) -> dict[str, ColumnValues]:
         return {
             field.name: columns[f"{table}.{field.name}"]
             for field in manifest.fields

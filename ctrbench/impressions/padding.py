@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from ctrbench.impressions.periods import chunks, count_targets
-from ctrbench.schema import Column, Impressions, Ragged
+from ctrbench.schema import ColumnValues, Impressions, Ragged
 
 PADDED = 0.9  # of the lists: those that begin, or end, with one value
 REPEATED = 0.5  # of them: those in which the next one is the same
@@ -58,7 +58,7 @@ def _of_rows(impressions: Impressions, rows: slice) -> Iterator[Lists]:
         yield start, length, impressions.history_items
 
 
-def _of_column(column: Column) -> Iterator[Lists]:
+def _of_column(column: ColumnValues) -> Iterator[Lists]:
     assert isinstance(column, Ragged)
     for part in chunks(slice(0, len(column))):
         offsets = column.offsets[part.start : part.stop + 1]

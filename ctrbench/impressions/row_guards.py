@@ -179,8 +179,8 @@ def _too_often_renewed(
 def _units(impressions: Impressions, rows: np.ndarray) -> np.ndarray:
     """(n,) int64 numbers of the snapshot units of some rows, from 0.
 
-    By the snapshot `period` the units of `train` are its blocks, of which the record tells only
-    that rows of one block share their prior count.
+    By the snapshot `period` the units of `train` are its blocks, which the data
+    set does not name; rows of one block share their prior count.
     """
     kind, edges = impressions.manifest.snapshot, impressions.manifest.periods
     alone = np.full(len(rows), kind == "impression")

@@ -8,7 +8,7 @@ import numpy as np
 
 from ctrbench.impressions.periods import chunks, count_targets, count_users, evaluable_groups
 from ctrbench.impressions.unseen import unseen_values
-from ctrbench.schema import PERIODS, Column, DatasetManifest, Impressions, Ragged
+from ctrbench.schema import PERIODS, ColumnValues, DatasetManifest, Impressions, Ragged
 
 QUANTILES = (0.1, 0.5, 0.9, 1.0)
 
@@ -112,7 +112,7 @@ def _length_counts(impressions: Impressions) -> np.ndarray:
     return counts
 
 
-def _filled(column: Column, first: int) -> float:
+def _filled(column: ColumnValues, first: int) -> float:
     """Share of the rows from `first` on that hold a value."""
     if isinstance(column, Ragged):
         present = np.count_nonzero(np.diff(column.offsets)[first:])

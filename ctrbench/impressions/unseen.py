@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctrbench.impressions.periods import chunks, count_targets, count_users
-from ctrbench.schema import Column, Field, Impressions, Ragged
+from ctrbench.schema import ColumnValues, Field, Impressions, Ragged
 
 LATER = ("valid", "test")
-Part = tuple[Column, np.ndarray]  # rows of a column, and how many impressions show each
+Part = tuple[ColumnValues, np.ndarray]  # rows of a column, and how many impressions show each
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ def _parts(impressions: Impressions, field: Field, period: str) -> Iterator[Part
             yield _rows_of(column, part), np.ones(part.stop - part.start, np.int64)
 
 
-def _rows_of(column: Column, part: slice) -> Column:
+def _rows_of(column: ColumnValues, part: slice) -> ColumnValues:
     if isinstance(column, Ragged):
         return Ragged(column.offsets[part.start : part.stop + 1], column.values)
     return column[part]
 
 
-def _codes(column: Column, chosen: np.ndarray) -> np.ndarray:
+def _codes(column: ColumnValues, chosen: np.ndarray) -> np.ndarray:
     """The codes of some rows."""
     if not isinstance(column, Ragged):
         return column[chosen]
@@ -88,7 +88,7 @@ def _codes(column: Column, chosen: np.ndarray) -> np.ndarray:
     return column.values[first:last][np.repeat(chosen, np.diff(column.offsets))]
 
 
-def _holds(column: Column, wanted: np.ndarray) -> np.ndarray:
+def _holds(column: ColumnValues, wanted: np.ndarray) -> np.ndarray:
     """(n,) bool: whether a row holds one of the codes that are wanted."""
     if not isinstance(column, Ragged):
         return wanted[column]

@@ -83,10 +83,10 @@ def _verdicts(verdicts: Verdicts) -> Iterator[str]:
     yield from _wrapped(" ".join(verdicts.reading))
 
 
-Column = tuple[list[str], list[str]]  # lines of the header, one text per row; all equally wide
+TextColumn = tuple[list[str], list[str]]  # lines of the header, one text per row; all equally wide
 
 
-def _column(name: str, entries: Sequence[Entry]) -> Column:
+def _column(name: str, entries: Sequence[Entry]) -> TextColumn:
     """Return a column whose numbers are right-aligned, with their marks after them."""
     number = max(len(entry_text(entry)) for entry in entries)
     mark = max(len(_marks(entry)) for entry in entries)
@@ -97,13 +97,13 @@ def _column(name: str, entries: Sequence[Entry]) -> Column:
     return [line.rjust(width) for line in header], [cell.rjust(width) for cell in cells]
 
 
-def _width(column: Column) -> int:
+def _width(column: TextColumn) -> int:
     return len(column[0][0])
 
 
-def _parts(columns: Sequence[Column], room: int) -> Iterator[list[Column]]:
+def _parts(columns: Sequence[TextColumn], room: int) -> Iterator[list[TextColumn]]:
     """Yield the columns in as few parts as possible, each at most `room` wide."""
-    part: list[Column] = []
+    part: list[TextColumn] = []
     for column in columns:
         if part and sum(len(GAP) + _width(c) for c in [*part, column]) > room:
             yield part
@@ -112,7 +112,7 @@ def _parts(columns: Sequence[Column], room: int) -> Iterator[list[Column]]:
     yield part
 
 
-def _line(label: str, label_width: int, places: Sequence[str], part: Sequence[Column]) -> str:
+def _line(label: str, label_width: int, places: Sequence[str], part: Sequence[TextColumn]) -> str:
     cells = [place.rjust(_width(column)) for place, column in zip(places, part, strict=True)]
     return GAP.join([label.ljust(label_width), *cells]).rstrip()
 

@@ -15,7 +15,7 @@ from ctrbench.batches.slots import HistorySlots
 from ctrbench.identity import hash_json
 from ctrbench.injection import Images, Injection, Prepared, code_hash
 from ctrbench.locks import lock
-from ctrbench.schema import Cell, Column, Ragged
+from ctrbench.schema import Cell, ColumnValues, Ragged
 from ctrbench.workspace import Workspace
 
 FACTS = "facts.json"
@@ -101,7 +101,7 @@ def _images(workspace: Workspace, cell: Cell, slots: HistorySlots) -> Images:
     return Images(table.vectors, np.asarray(table.has_vector), fitting)
 
 
-def _groups(column: Column) -> np.ndarray:
+def _groups(column: ColumnValues) -> np.ndarray:
     assert not isinstance(column, Ragged)  # `read_matrix` admits categorical fields only
     return np.asarray(column)
 

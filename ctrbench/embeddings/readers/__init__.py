@@ -1,10 +1,10 @@
 """Readers of vector files, one per file extension; the name of the module is the extension.
 
-A reader is the only public subclass of `Reader` in its file. It yields `Block`s of ids and vectors
-in bounded memory and never loads pickled data.
+A reader is the only public subclass of `Reader` in its file. It yields `VectorBlock`s of ids and
+vectors in bounded memory and never loads pickled data.
 """
 
-from ctrbench.embeddings.readers._base import Block, Reader, Source
+from ctrbench.embeddings.readers._base import Reader, Source, VectorBlock
 from ctrbench.embeddings.readers._reading import read
 
-__all__ = ["Block", "Reader", "Source", "read"]
+__all__ = ["Reader", "Source", "VectorBlock", "read"]

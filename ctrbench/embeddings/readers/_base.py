@@ -28,7 +28,7 @@ CONVERT = (
 
 
 @dataclass(frozen=True)
-class Block:
+class VectorBlock:
     """Rows of a file: vectors[i] belongs to the item with the raw id ids[i]."""
 
     ids: list[str]
@@ -52,7 +52,7 @@ class Reader(ABC):
     compressed: ClassVar[bool] = False  # whether `.gz` files are supported
 
     @abstractmethod
-    def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
+    def blocks(self, source: Source, scratch: Path) -> Iterator[VectorBlock]:
         """Yield all rows of the source in blocks of equal width and dtype.
 
         Args:
@@ -96,7 +96,7 @@ def check_file(path: Path) -> None:
 
 def array_blocks(
     ids: list[str], vectors: Any, shape: tuple[int, ...], path: Path
-) -> Iterator[Block]:
+) -> Iterator[VectorBlock]:
     """Yield the rows of one array with their ids.
 
     Args:
@@ -111,7 +111,7 @@ def array_blocks(
     check_shape(shape, path)
     check_count(shape[0], len(ids), path)
     for rows in table_blocks(shape):
-        yield Block(ids[rows], vectors[rows])
+        yield VectorBlock(ids[rows], vectors[rows])
 
 
 def check_count(vectors: int, ids: int, path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ctrbench.embeddings.readers._base import Block, Reader, Source, check_widths, refuse_ids
+from ctrbench.embeddings.readers._base import Reader, Source, VectorBlock, check_widths, refuse_ids
 from ctrbench.embeddings.readers._columns import (
     NUMBER,
     WRITTEN,
@@ -36,7 +36,7 @@ class Delimited(Reader):
     compressed = True
     separator: ClassVar[str]  # used if the header contains it, else another one from the header
 
-    def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
+    def blocks(self, source: Source, scratch: Path) -> Iterator[VectorBlock]:
         """See `Reader`."""
         import pyarrow as pa
 
@@ -51,7 +51,7 @@ class Delimited(Reader):
                 of_batch = ids[start : start + len(batch)]
                 vectors = _vectors(batch, layout, of_batch, width, path)
                 start, width = start + len(batch), vectors.shape[1]
-                yield Block(of_batch, vectors, layout.notes)
+                yield VectorBlock(of_batch, vectors, layout.notes)
 
     def _header(self, path: Path) -> tuple[str, list[tuple[str, str]]]:
         """Return the separator, and the kind of the first value of each column."""

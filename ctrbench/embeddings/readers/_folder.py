@@ -9,9 +9,9 @@ import numpy as np
 
 from ctrbench.arrays import table_blocks
 from ctrbench.embeddings.readers._base import (
-    Block,
     Reader,
     Source,
+    VectorBlock,
     check_file,
     check_numbers,
     check_width,
@@ -28,7 +28,7 @@ MARKS = ".", "_"  # prefixes of files by other programs, such as `._7.npy` of ma
 class Folder(Reader):
     """Reads files in the order of their names; each contains one vector, (D,) or (1, D)."""
 
-    def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
+    def blocks(self, source: Source, scratch: Path) -> Iterator[VectorBlock]:
         """See `Reader`."""
         refuse_ids(source)
         path, problems = source.vectors, list[str]()
@@ -40,7 +40,7 @@ class Folder(Reader):
             vectors = [vector for vector in given if vector is not None]
             if vectors:
                 of = [raw for raw, one in zip(ids[rows], given, strict=True) if one is not None]
-                yield Block(of, np.stack(vectors), notes)
+                yield VectorBlock(of, np.stack(vectors), notes)
         more = len(problems) - MOST_PROBLEMS
         listed = problems[:MOST_PROBLEMS] + ([f"and {more:,} more files"] if more > 0 else [])
         raise_all(listed, DataError, f"{path}: repair or move these files:")

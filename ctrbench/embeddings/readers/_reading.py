@@ -12,9 +12,9 @@ from ctrbench.embeddings.readers._base import (
     INT8_SCALE,
     NO_PICKLE,
     SAVE,
-    Block,
     Reader,
     Source,
+    VectorBlock,
     check_file,
     is_folder,
 )
@@ -47,7 +47,7 @@ WAYS_OUT = {  # extensions that are not supported
 }
 
 
-def read(source: Source, scratch: Path) -> Iterator[Block]:
+def read(source: Source, scratch: Path) -> Iterator[VectorBlock]:
     """Yield all rows of the source; int8 vectors are divided by 127.
 
     Args:
@@ -90,7 +90,7 @@ def _reader(path: Path) -> Reader:
     )
 
 
-def _as_floats(block: Block) -> Block:
+def _as_floats(block: VectorBlock) -> VectorBlock:
     note = f"int8 vectors are divided by {INT8_SCALE}"
     vectors = block.vectors.astype(np.float32) / np.float32(INT8_SCALE)
-    return Block(block.ids, vectors, (*block.notes, note))
+    return VectorBlock(block.ids, vectors, (*block.notes, note))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ctrbench.embeddings.readers._base import Block, check_widths
+from ctrbench.embeddings.readers._base import VectorBlock, check_widths
 from ctrbench.embeddings.readers._columns import (
     LIST,
     NUMBER,
@@ -51,7 +51,9 @@ def is_text(type_: Any) -> bool:
     return types.is_string(type_) or types.is_large_string(type_) or types.is_string_view(type_)
 
 
-def blocks(batches: Iterable[Any], ids: list[str], layout: Layout, path: Path) -> Iterator[Block]:
+def blocks(
+    batches: Iterable[Any], ids: list[str], layout: Layout, path: Path
+) -> Iterator[VectorBlock]:
     """Yield blocks of ids and vectors.
 
     Args:
@@ -81,7 +83,7 @@ def blocks(batches: Iterable[Any], ids: list[str], layout: Layout, path: Path) -
             check_nulls(of_batch, ~np.column_stack(valid).all(axis=1), path)
             vectors = np.column_stack([_numpy(column) for column in given])
         start, width = start + len(batch), vectors.shape[1]
-        yield Block(of_batch, vectors, layout.notes)
+        yield VectorBlock(of_batch, vectors, layout.notes)
 
 
 def _kind(type_: Any) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ctrbench.embeddings.readers._base import (
-    Block,
     Reader,
     Source,
+    VectorBlock,
     array_blocks,
     check_numbers,
     require_ids,
@@ -20,7 +20,7 @@ from ctrbench.embeddings.readers._npy import open_npy
 class Npy(Reader):
     """Reads a memory-mapped array and an ids file."""
 
-    def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
+    def blocks(self, source: Source, scratch: Path) -> Iterator[VectorBlock]:
         """See `Reader`."""
         ids = read_ids(require_ids(source))
         vectors = open_npy(source.vectors)

@@ -19,9 +19,9 @@ import numpy as np
 
 from ctrbench.embeddings.readers._base import (
     NO_PICKLE,
-    Block,
     Reader,
     Source,
+    VectorBlock,
     array_blocks,
     array_names,
     check_count,
@@ -47,7 +47,7 @@ class Npz(Reader):
     Shapes are checked before unpacking, because a small file can contain a huge array of zeros.
     """
 
-    def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
+    def blocks(self, source: Source, scratch: Path) -> Iterator[VectorBlock]:
         """See `Reader`."""
         path = source.vectors
         key, value = array_names(_names(path), source)

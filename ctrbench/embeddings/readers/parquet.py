@@ -8,7 +8,7 @@ from typing import Any
 
 from ctrbench.arrays import rows_within
 from ctrbench.embeddings.readers import _tables
-from ctrbench.embeddings.readers._base import MOST_NUMBERS, Block, Reader, Source, refuse_ids
+from ctrbench.embeddings.readers._base import MOST_NUMBERS, Reader, Source, VectorBlock, refuse_ids
 from ctrbench.embeddings.readers._columns import Layout, arrow_errors, choose
 from ctrbench.errors import DataError
 from ctrbench.raw_ids import as_text
@@ -21,7 +21,7 @@ class Parquet(Reader):
 
     has_columns = True
 
-    def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
+    def blocks(self, source: Source, scratch: Path) -> Iterator[VectorBlock]:
         """See `Reader`."""
         import pyarrow.parquet as pq
 

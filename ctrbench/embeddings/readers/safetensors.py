@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ctrbench.embeddings.readers._base import (
-    Block,
     Reader,
     Source,
+    VectorBlock,
     array_blocks,
     array_names,
     check_numbers,
@@ -26,7 +26,7 @@ KEYS = {*DTYPES, "I16", "I32", "I64", "U8", "U16", "U32", "U64"}
 class Safetensors(Reader):
     """Reads slices of tensors on demand."""
 
-    def blocks(self, source: Source, scratch: Path) -> Iterator[Block]:
+    def blocks(self, source: Source, scratch: Path) -> Iterator[VectorBlock]:
         """See `Reader`."""
         from safetensors import SafetensorError, safe_open
 
