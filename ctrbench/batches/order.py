@@ -1,4 +1,4 @@
-"""The order in which a cell sees its impressions: shuffled, yet read in sequential blocks."""
+"""The order in which a cell reads impressions: shuffled, in blocks of consecutive rows."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ WINDOW_BLOCKS = 4096  # blocks mixed with each other: about a million rows
 
 
 def shuffled_batches(rows: slice, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
-    """Every row of a range once, in batches; the same for every cell of a seed.
+    """Yield every row of a range once, in shuffled batches. All cells of a seed share the order.
 
-    Blocks of rows are permuted, then the rows within each window of blocks. On a log larger than
-    memory this reads it in pieces, and a batch still mixes users and times.
+    Blocks of rows are permuted, then the rows within each window of blocks. A log larger than
+    memory is thus read in pieces, and a batch still mixes users and times.
 
     Args:
-        rows: which impressions.
+        rows: Which impressions.
         batch_size: B; the last batch may be smaller.
-        seed: of the cell.
-        epoch: from 0; each has its own order.
+        seed: The seed of the cell.
+        epoch: From 0; each epoch has its own order.
+
+    Yields:
+        (B,) int64 row numbers.
     """
     rng = stream(seed, "order", epoch)
     starts = np.arange(rows.start, rows.stop, BLOCK_ROWS)
@@ -42,6 +45,14 @@ def shuffled_batches(rows: slice, batch_size: int, seed: int, epoch: int) -> Ite
 
 
 def sequential_batches(rows: slice, batch_size: int) -> Iterator[np.ndarray]:
-    """Every row of a range once, in stored order."""
+    """Yield every row of a range once, in stored order.
+
+    Args:
+        rows: Which impressions.
+        batch_size: B; the last batch may be smaller.
+
+    Yields:
+        (B,) int64 row numbers.
+    """
     for start in range(rows.start, rows.stop, batch_size):
         yield np.arange(start, min(start + batch_size, rows.stop))

@@ -1,4 +1,4 @@
-"""Packed batches: distinct items once, histories end to end, no padding anywhere."""
+"""Packed batches: distinct items once, histories end to end, no padding."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Batch:
     image_slot: dict[str, Tensor]  # (M, ...) what the mode prepared per slot
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
+        """Return the batch on another device."""
         return Batch(**{f.name: _to(getattr(self, f.name), device) for f in fields(self)})
 
 
@@ -67,7 +67,7 @@ class InputSizes:
 
 
 class Packer:
-    """Turns row numbers into batches; holds tables over items and users, never over impressions."""
+    """Turns row numbers into batches. Holds tables over items and users, not over impressions."""
 
     def __init__(
         self,
@@ -76,11 +76,11 @@ class Packer:
         image_item: dict[str, np.ndarray],
         image_slot: dict[str, np.ndarray],
     ) -> None:
-        """Look once through the training period for what a model can have learned.
+        """Read the training period once to find the ids and values that a model can learn.
 
         Args:
-            slots: the impressions and how much history of each is seen.
-            settings: which fields enter.
+            slots: The impressions, and the history length of the model.
+            settings: The fields of the model.
             image_item: (V, ...) arrays of the mode, by name.
             image_slot: (slots, ...) arrays of the mode, by name.
         """
@@ -102,7 +102,7 @@ class Packer:
 
     @property
     def sizes(self) -> InputSizes:
-        """What a model must be built for."""
+        """The sizes that a model is built with."""
         item, user, context = self._inputs.item, self._inputs.user, self._inputs.context
         return InputSizes(
             item_rows=self.slots.impressions.item_rows,
@@ -113,11 +113,11 @@ class Packer:
         )
 
     def pack(self, rows: np.ndarray, dropout: tuple[float, np.random.Generator] | None) -> Batch:
-        """Pack some impressions.
+        """Return a batch of some impressions.
 
         Args:
-            rows: (B,) row numbers from the `train` period on.
-            dropout: share of ids to replace by the unknown one, and the stream to draw from.
+            rows: (B,) int, row numbers from the `train` period on.
+            dropout: The share of ids to replace by the unknown one, and the random stream.
         """
         log = self.slots.impressions
         positions, history_row, lengths = self.slots.positions(rows)
@@ -155,7 +155,7 @@ class Packer:
         return _user_statistics(self.slots.impressions, rows)[:, self._chosen]
 
     def with_permuted_ids(self, rng: np.random.Generator) -> Packer:
-        """The same, but every item that training knows bears the id of another."""
+        """Return a packer in which the ids of all items of the training period are permuted."""
         known = np.flatnonzero(self._known_id)
         other = copy(self)
         other._known_id = self._known_id.copy()
@@ -163,11 +163,11 @@ class Packer:
         return other
 
     def with_permuted_images(self, rng: np.random.Generator, has_vector: np.ndarray) -> Packer:
-        """The same, but items bear each other's images, and test slots each other's values.
+        """Return a packer that permutes images of items, and the values of test slots.
 
         Args:
-            rng: to draw from.
-            has_vector: (V,) bool, the items that change places.
+            rng: Draws the permutations.
+            has_vector: (V,) bool, the items whose images are permuted.
         """
         order, items = np.arange(len(has_vector)), np.flatnonzero(has_vector)
         order[items] = rng.permutation(items)

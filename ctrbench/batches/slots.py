@@ -42,10 +42,10 @@ class HistorySlots:
         return int(self._coarse[-1])
 
     def positions(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where the history of some impressions stands.
+        """Return where the histories of some impressions are stored.
 
         Args:
-            rows: (B,) impressions.
+            rows: (B,) int, row numbers of impressions.
 
         Returns:
             (M,) int64 positions in history_items, (M,) int64 which of the B rows each belongs
@@ -58,11 +58,16 @@ class HistorySlots:
         return ranges(first, lengths), np.repeat(np.arange(len(rows)), lengths), lengths
 
     def slots(self, rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """(M,) int64 positions of the rows' slots in a slot array."""
+        """Return (M,) int64, the positions of the rows' slots in a slot array.
+
+        Args:
+            rows: (B,) int, row numbers from `train` on.
+            lengths: (B,) int64, the slots of each row.
+        """
         return ranges(self.starts(rows), lengths)
 
     def starts(self, rows: np.ndarray) -> np.ndarray:
-        """(B,) int64 position of each row's first slot in a slot array."""
+        """Return (B,) int64, the position of each row's first slot in a slot array."""
         block = (rows - self.first_row) // COARSE
         before = self.first_row + block[:, None] * COARSE + np.arange(COARSE - 1)  # (B, COARSE - 1)
         lengths = self._lengths(np.minimum(before, len(self.impressions.item_id) - 1))
@@ -86,7 +91,7 @@ class HistorySlots:
         return np.minimum(self.impressions.history_length[rows], self.history_length)
 
     def pairs(self) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-        """Blocks of (slots, target item of each, history item of each), in order."""
+        """Yield blocks of (slots, target item of each, history item of each), in order."""
         step, end = max(1, BLOCK_SLOTS // self.history_length), 0
         for start in range(self.first_row, len(self.impressions.item_id), step):
             rows = np.arange(start, min(start + step, len(self.impressions.item_id)))
@@ -97,9 +102,16 @@ class HistorySlots:
             yield where, target, self.impressions.history_items[positions]
 
     def stored(self, dtype: DTypeLike, blocks: Iterable[np.ndarray]) -> np.ndarray:
-        """A slot array, (slots,), from the values of each block of `pairs`.
+        """Return a slot array from the values of each block of `pairs`.
 
-        With a `scratch` folder it is a file mapped into memory, which may be smaller than the file.
+        With a `scratch` folder the array is a memory-mapped file.
+
+        Args:
+            dtype: The type of the stored values.
+            blocks: (n,) values of each block.
+
+        Returns:
+            (slots,) values.
         """
         if self.scratch is None or not self.total:
             return np.concatenate([np.empty(0, dtype), *(block.astype(dtype) for block in blocks)])
@@ -108,7 +120,7 @@ class HistorySlots:
         return np.load(file.name, mmap_mode="r")
 
     def item_counts(self, period: str) -> np.ndarray:
-        """How often each item stands in a period's impressions, as target or in a slot.
+        """Return how often each item occurs in a period's impressions, as target or in a slot.
 
         Returns:
             (V,) int64; 0 means that a model trained on the period never sees the item's id.

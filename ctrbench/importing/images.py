@@ -21,11 +21,11 @@ EXAMPLES = 5  # files named in a note
 def find_images(
     folder: Path, raw_item_ids: list[str]
 ) -> tuple[list[tuple[int, Path]], int, list[str]]:
-    """The pictures below a folder whose name, without its ending, is an item's raw id.
+    """Return the pictures below a folder whose name, without its ending, is an item's raw id.
 
     Args:
-        folder: searched with its sub-folders.
-        raw_item_ids: of item_id 1, 2, ...
+        folder: The folder; sub-folders are searched as well.
+        raw_item_ids: The raw ids of item_id 1, 2, ...
 
     Returns:
         (item_id, file) in the order of items, how many pictures match no item, and notes on files
@@ -61,7 +61,15 @@ def find_images(
 
 
 def write_images(target: Path, found: list[tuple[int, Path]]) -> int:
-    """Write images.parquet (item_id, file, bytes), a few hundred at a time; returns its bytes."""
+    """Write images.parquet (item_id, file, bytes) and return the total size of the pictures.
+
+    Args:
+        target: The file to write.
+        found: (item_id, file) in the order of items.
+
+    Returns:
+        A number of bytes.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

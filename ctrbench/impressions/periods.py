@@ -1,4 +1,4 @@
-"""Who and what stands in a period; counted in chunks, so that memory stays bounded."""
+"""Users, items and histories of a range of rows, counted in chunks to bound memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HISTORY_BLOCK = 1 << 21  # items of histories held in memory at a time, and thos
 
 
 def chunks(rows: slice) -> Iterator[slice]:
-    """The rows in pieces of at most CHUNK.
+    """Yield consecutive slices of at most CHUNK rows.
 
     >>> list(chunks(slice(0, 3)))
     [slice(0, 3, None)]
@@ -29,7 +29,15 @@ def chunks(rows: slice) -> Iterator[slice]:
 
 
 def count_users(impressions: Impressions, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Impressions and clicks among `rows` of each user: two (U + 1,) int64."""
+    """Return the impressions and the clicks of each user among some rows.
+
+    Args:
+        impressions: The log.
+        rows: Which impressions.
+
+    Returns:
+        Two (users + 1,) int64; entry 0 is the unknown user.
+    """
     shown = np.zeros(impressions.user_rows, np.int64)
     clicked = np.zeros(impressions.user_rows, np.int64)
     for part in chunks(rows):
@@ -40,7 +48,11 @@ def count_users(impressions: Impressions, rows: slice) -> tuple[np.ndarray, np.n
 
 
 def evaluable_groups(impressions: Impressions, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Tell which evaluation groups among `rows` can carry GAUC.
+    """Return the evaluation groups among some rows, and whether each can carry GAUC.
+
+    Args:
+        impressions: The log.
+        rows: Which impressions.
 
     Returns:
         (G,) int64 users of the groups, and (G,) bool, whether the group has a click and a
@@ -58,7 +70,12 @@ def evaluable_groups(impressions: Impressions, rows: slice) -> tuple[np.ndarray,
 
 
 def count_targets(impressions: Impressions, rows: slice) -> np.ndarray:
-    """(V,) int64: how often each item is the target among `rows`."""
+    """Return (V,) int64, how often each item is the target among some rows.
+
+    Args:
+        impressions: The log.
+        rows: Which impressions.
+    """
     shown = np.zeros(impressions.item_rows, np.int64)
     for part in chunks(rows):
         shown += np.bincount(impressions.item_id[part], minlength=len(shown))
@@ -66,9 +83,13 @@ def count_targets(impressions: Impressions, rows: slice) -> np.ndarray:
 
 
 def items_in_period(impressions: Impressions, period: str) -> np.ndarray:
-    """(V,) bool: the items a period knows: its targets, and what its given histories hold.
+    """Return (V,) bool, the targets of a period and the items of its given histories.
 
-    Derived histories add nothing: what they hold was a target, in its own period.
+    Items of derived histories are targets of their own period and are not added.
+
+    Args:
+        impressions: The log.
+        period: One of PERIODS.
     """
     rows = impressions.rows(period)
     known = count_targets(impressions, rows) > 0
@@ -82,7 +103,16 @@ def items_in_period(impressions: Impressions, period: str) -> np.ndarray:
 def histories(
     impressions: Impressions, rows: slice, longest: int | None = None
 ) -> Iterator[np.ndarray]:
-    """The items in the rows' histories, or in the `longest` latest clicks of each, in blocks."""
+    """Yield blocks of the items in the histories of some rows.
+
+    Args:
+        impressions: The log.
+        rows: Which impressions.
+        longest: The number of latest clicks of each history; None: all.
+
+    Yields:
+        (n,) int32 items.
+    """
     for part in chunks(rows):
         full = impressions.history_length[part]
         length = full if longest is None else np.minimum(full, longest)
@@ -94,7 +124,14 @@ def histories(
 
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Concatenation of range(start, start + length) over all pairs, int64.
+    """Return range(start, start + length) of all pairs, end to end.
+
+    Args:
+        starts: (n,) int.
+        lengths: (n,) int, at least 0.
+
+    Returns:
+        (total,) int64.
 
     >>> ranges(np.array([5, 0]), np.array([2, 3]))
     array([5, 6, 0, 1, 2])

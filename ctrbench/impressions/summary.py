@@ -1,4 +1,4 @@
-"""What a person wants to know of a data set before using it."""
+"""A data set in numbers: periods, click rates, history lengths, filled fields."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def describe(impressions: Impressions) -> Described:
 
 
 def summarise(impressions: Impressions) -> Summary:
-    """Count periods, history lengths and filled fields."""
+    """Return the sizes of periods, history lengths and filled fields."""
     lengths = _length_counts(impressions)
     reached = np.cumsum(lengths) / lengths.sum()
     quantiles = {q: int(np.searchsorted(reached, q - 1e-12)) for q in QUANTILES}

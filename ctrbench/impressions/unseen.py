@@ -29,10 +29,11 @@ def unseen_values(impressions: Impressions) -> dict[str, UnseenValues]:
 
 
 def with_unknown(impressions: Impressions) -> tuple[str, ...]:
-    """Categorical fields for which `train` misses values, and others hold some that it lacks.
+    """Return the categorical fields that have both missing and unseen values.
 
-    A model gives these one code for missing values and another for unseen ones. Elsewhere either
-    never happens, and one code serves.
+    `train` has missing values of such a field, and other periods have values that `train` lacks. A
+    model gives these fields separate codes for missing and for unseen values. Other fields need
+    one code for both.
     """
     found = []
     for field in impressions.manifest.fields:
