@@ -1,4 +1,4 @@
-"""Synthetic worlds whose truth is known: a log, pictures, and image vectors of known quality."""
+"""Synthetic worlds with known truth: a log, pictures, and image vectors of known quality."""
 
 from data_synth.attainable import Attainable
 from data_synth.world import WorldConfig

@@ -1,4 +1,4 @@
-"""`python -m data_synth --out DIR`: make a world and say what is attainable in it."""
+"""`python -m data_synth --out DIR`: make a world and print its attainable metrics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def make(
-    out: Annotated[Path, typer.Option(help="Folder that becomes a workspace of ctrbench.")],
+    out: Annotated[Path, typer.Option(help="Workspace of ctrbench that receives the world.")],
     world: Annotated[
         str,
         typer.Option(help="; ".join(f"{name}: {kind.what}" for name, kind in KINDS.items()) + "."),
@@ -34,17 +34,17 @@ def make(
     ] = DEFAULT.impressions,
     strength: Annotated[
         float | None,
-        typer.Option(help="Weight of style in the click's logit; else the world's own."),
+        typer.Option(help="Weight of style in the click logit; by default that of the world."),
     ] = DEFAULT.strength,
     seed: Annotated[int, typer.Option(help="The same seed makes the same world.")] = DEFAULT.seed,
     pictures: Annotated[
-        int, typer.Option(help="Width of the items' pictures in pixels: 64, 224; 0 draws none.")
+        int, typer.Option(help="Width of pictures in pixels: 64 or 224; 0 draws none.")
     ] = 64,
     workers: Annotated[
-        int, typer.Option(help="Threads and processes; changes nothing but the time.")
+        int, typer.Option(help="Number of threads and processes; does not affect the result.")
     ] = os.cpu_count() or 1,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Only say how large it becomes and how long it takes.")
+        bool, typer.Option("--plan", help="Only print the expected size and time.")
     ] = False,
 ) -> None:
     """Make a synthetic world: a data set named after it, and versions of its image vectors."""
@@ -63,11 +63,11 @@ def make(
         f"Attainable in its test period: {written.attainable}."
     )
     if written.sheet is not None:
-        typer.echo(f"Pictures at a glance: {written.sheet}")
+        typer.echo(f"Contact sheet of the pictures: {written.sheet}")
 
 
 def _told(what: str, done: int, of: int) -> None:
-    """Progress in one line on a terminal; nothing in a pipe."""
+    """Print progress in one line on a terminal; prints nothing to a pipe."""
     if sys.stderr.isatty():
         share = f" {done}/{of}" if of > 1 else ""
         sys.stderr.write(f"\r\x1b[K{what}{share}" if done < of else "\r\x1b[K")
@@ -75,7 +75,7 @@ def _told(what: str, done: int, of: int) -> None:
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends with its message and exit code 2."""
+    """Run the command line; errors of the user print their message and exit with code 2."""
     try:
         app()
     except CtrBenchError as error:

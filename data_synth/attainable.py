@@ -1,4 +1,4 @@
-"""What nobody can surpass: metrics of the true click probability, and without knowing any style."""
+"""Upper bounds: metrics of the true click probability, with and without knowledge of style."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import numpy as np
 from ctrbench.stats import Influence, influences, standard_error
 from data_synth.truth import columns_of
 
-LARGEST_SAMPLE = 8_000_000  # impressions; of a longer test period, those of every k-th user
+LARGEST_SAMPLE = 8_000_000  # impressions; a longer test period is sampled by user
 
 
 @dataclass(frozen=True)
 class Attainable:
-    """Metrics on the test period; None where no user, or no impression, has both classes."""
+    """Metrics on the test period; None if undefined, because a class is missing."""
 
-    impressions: int  # of the test period that were counted
-    auc: float | None  # of the true probability
+    impressions: int  # sampled impressions of the test period
+    auc: float | None  # true probability
     auc_without_style: float | None
-    auc_gain_error: float | None  # standard error of the difference, users being sampled
+    auc_gain_error: float | None  # standard error of the difference, over users
     gauc: float | None
     gauc_without_style: float | None
     gauc_gain_error: float | None
-    auc_error: float | None  # standard errors of the true probability's own
+    auc_error: float | None  # standard error for the true probability
     gauc_error: float | None
 
     def __str__(self) -> str:
@@ -38,11 +38,11 @@ class Attainable:
 
 
 def attainable(log: list[Path], test: tuple[int, int]) -> Attainable:
-    """What a model that knew everything would reach, and one that knew all but styles.
+    """Return the metrics of a model that knows everything, and of one that knows all but styles.
 
     Args:
-        log: the parts of the log, in order of time.
-        test: half-open range of rows.
+        log: The parts of the log, in order of time.
+        test: The half-open range of rows of the test period.
     """
     every = -(-(test[1] - test[0]) // LARGEST_SAMPLE)
     rows = _rows(log, test, every)
@@ -70,7 +70,7 @@ def _rows(log: list[Path], test: tuple[int, int], every: int) -> dict[str, np.nd
 def _pair(
     known: Mapping[str, Influence], blind: Mapping[str, Influence], metric: str
 ) -> tuple[float | None, float | None, float | None, float | None]:
-    """Value, value without style, error of their difference, error of the first."""
+    """Return value, value without style, standard errors of the difference and of the value."""
     if metric not in known:
         return None, None, None, None
     difference = standard_error(known[metric].per_user - blind[metric].per_user)

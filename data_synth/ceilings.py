@@ -1,4 +1,4 @@
-"""The click probability with style integrated out: what a model blind to pictures could know."""
+"""The click probability with style integrated out: the bound of a model without pictures."""
 
 from __future__ import annotations
 
@@ -6,35 +6,37 @@ import numpy as np
 
 from data_synth.world import KINDS, TRAITS, World
 
-NODES = 5  # of the quadrature over an item's departure from its style's centre
-CHUNK = 1 << 14  # impressions at a time, so that the sums stay in the processor's cache
+NODES = 5  # quadrature nodes over the direction from a style's centre to an item's style
+CHUNK = 1 << 14  # impressions per block, which fit the processor's cache
 
 
 def without_style(
     world: World, liked: np.ndarray, session: np.ndarray, category: np.ndarray, rest: np.ndarray
 ) -> np.ndarray:
-    """The mean of the click probability over the styles that an item of the category may have.
+    """Return the mean click probability over the styles that an item of the category can have.
 
-    Given are the user with all tastes; the item's category, quality, price and popularity; the
-    moment and the position. Left is the law of the styles in the category: which style, and in
-    which direction, uniform on a sphere, the item departs from its centre. The cosine of that
-    direction to any other has density (1 - x^2)^((d - 4) / 2), d - 1 being its dimensions; over it
-    the integral is a Gauss-Gegenbauer sum.
+    The mean is conditional on the user with all tastes, on the item's category, quality, price and
+    popularity, and on time and position. It integrates over the distribution of styles within the
+    category: the style, and the direction from its centre, which is uniform on a sphere. The cosine
+    between that direction and any other has density (1 - x^2)^((d - 4) / 2) in d - 1 dimensions, so
+    Gauss-Gegenbauer quadrature applies.
 
     Args:
-        world: the hidden truth.
-        liked: (sessions, d) float32 tastes.
-        session: (N,) rows of `liked`.
-        category: (N,) of the item.
-        rest: (N,) float32 logits of the click without their style term.
+        world: The hidden truth.
+        liked: (sessions, d) float32, the tastes.
+        session: (N,) int, rows of `liked`.
+        category: (N,) int, the category of the item.
+        rest: (N,) float32, the logit without its style term.
 
     Returns:
-        (N,) float32 probabilities.
+        (N,) float32 probabilities in [0, 1].
     """
     config = world.config
     angle = np.deg2rad(config.within_style_deg if KINDS[config.kind].varied else 0.0)
-    along = liked @ world.centres.T.astype(np.float32)  # (sessions, styles): along each centre
-    aside = np.sqrt(np.maximum((liked**2).sum(axis=1)[:, None] - along**2, 0))  # and across it
+    along = liked @ world.centres.T.astype(
+        np.float32
+    )  # (sessions, styles), parallel to each centre
+    aside = np.sqrt(np.maximum((liked**2).sum(axis=1)[:, None] - along**2, 0))  # orthogonal to it
     along *= config.style_strength * np.cos(angle)
     aside *= config.style_strength * np.sin(angle)
     share = world.style_share.astype(np.float32)
@@ -49,7 +51,7 @@ def without_style(
 
 
 def _mean_over_directions(logit: np.ndarray, aside: np.ndarray, angle: float) -> np.ndarray:
-    """Mean (n, styles) of the probability over what the direction across adds to the logit."""
+    """Return (n, styles) float, the mean probability over the orthogonal direction."""
     mean = np.zeros_like(logit)
     for node, weight in zip(*_directions(angle), strict=True):
         mean += np.float32(weight) / (1 + np.exp(-logit - np.float32(node) * aside))
@@ -57,7 +59,7 @@ def _mean_over_directions(logit: np.ndarray, aside: np.ndarray, angle: float) ->
 
 
 def _directions(angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights, the weights summing to one; a single node where nothing varies."""
+    """Return nodes and weights, which sum to 1; a single node if the angle is 0."""
     from scipy.special import roots_gegenbauer
 
     if angle == 0:

@@ -1,4 +1,4 @@
-"""The true click probability of each impression, the click drawn from it, and the log in order."""
+"""The true click probability of each impression, the click drawn from it, and the sorted log."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from data_synth.ceilings import without_style
 from data_synth.exposure import LONGEST_SESSION_S, Policy, Shown, make_policy, rhythm, show
 from data_synth.world import World, WorldConfig
 
-BLOCK = 1 << 18  # impressions drawn at a time; a law of the worlds, no setting of a run
-CALIBRATION = 1 << 16  # impressions, drawn apart, on which the mean click probability is set
+BLOCK = 1 << 18  # impressions per block; part of a world's definition, not a setting
+CALIBRATION = 1 << 16  # separate impressions that determine the intercept
 
 
 @dataclass(frozen=True)
@@ -25,34 +25,34 @@ class Log:
     user: np.ndarray  # (N,) int32 row of Users
     item: np.ndarray  # (N,) int32 row of Items
     time: np.ndarray  # (N,) int64 seconds since the start
-    position: np.ndarray  # (N,) int16 in its session, from 1
-    p_true: np.ndarray  # (N,) float32 probability of the click
-    p_without_style: np.ndarray  # (N,) float32, style integrated out, all else given
+    position: np.ndarray  # (N,) int16, position in the session, from 1
+    p_true: np.ndarray  # (N,) float32, click probability
+    p_without_style: np.ndarray  # (N,) float32, style integrated out
     click: np.ndarray  # (N,) int8, drawn from p_true
 
     def __len__(self) -> int:
         return len(self.user)
 
     def take(self, rows: np.ndarray | slice) -> Log:
-        """The log of these rows."""
+        """Return the log of the given rows."""
         return Log(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 @dataclass(frozen=True)
 class Law:
-    """All that a block of the log follows from."""
+    """The parameters that determine each block of the log."""
 
     policy: Policy
-    intercept: float  # makes the mean click probability the world's `ctr`
+    intercept: float  # sets the mean click probability to `ctr`
 
     @property
     def world(self) -> World:
-        """The hidden truth."""
+        """Return the hidden truth."""
         return self.policy.world
 
 
 def make_law(world: World) -> Law:
-    """The exposure policy, and the intercept; the same world gives the same law."""
+    """Return exposure policy and intercept; the same world gives the same law."""
     config, policy = world.config, make_policy(world)
     rng = stream(config.seed, "calibration")
     shown = show(policy, CALIBRATION, (0, config.duration_s), rng)
@@ -61,25 +61,25 @@ def make_law(world: World) -> Law:
 
 
 def blocks(config: WorldConfig) -> int:
-    """How many blocks, and so parts, the log of a world has."""
+    """Return the number of blocks, which is the number of parts, of a world's log."""
     return -(-config.impressions // BLOCK)
 
 
 def make_log(world: World) -> Log:
-    """The whole log in memory."""
+    """Return the whole log in memory."""
     return _joined(list(log_parts(make_law(world))))
 
 
 def log_parts(law: Law, first: int = 0, workers: int = 1) -> Iterator[Log]:
-    """The log in parts of about `BLOCK` impressions, the same whatever `first` and `workers` are.
+    """Yield the log in parts of about `BLOCK` impressions.
 
-    Part k holds what block k shows within its window of time, and what sessions that began in an
-    earlier one still showed in it.
+    Part k contains the impressions of block k within its time window, and those of sessions that
+    started in an earlier window. The parts do not depend on `first` or `workers`.
 
     Args:
-        law: of the world.
-        first: the part to begin with; the later ones are the same as if begun at 0.
-        workers: threads that draw blocks ahead.
+        law: The law of the world.
+        first: The first part to yield.
+        workers: The number of threads that draw blocks ahead.
     """
     config = law.world.config
     last = blocks(config) - 1
@@ -94,7 +94,15 @@ def log_parts(law: Law, first: int = 0, workers: int = 1) -> Iterator[Log]:
 
 
 def tastes(world: World, shown: Shown) -> np.ndarray:
-    """The tastes (sessions, d) float32 when sessions start: they turn from `taste` to `drift`."""
+    """Return the tastes at the start of each session, rotated from `taste` towards `drift`.
+
+    Args:
+        world: The hidden truth.
+        shown: The sessions.
+
+    Returns:
+        (sessions, d) float32.
+    """
     angle = np.deg2rad(world.config.drift_deg) / world.config.duration_s * shown.start
     there, later = world.users.taste[shown.visitor], world.users.drift[shown.visitor]
     cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
@@ -102,24 +110,24 @@ def tastes(world: World, shown: Shown) -> np.ndarray:
 
 
 def _style_term(world: World, shown: Shown, liked: np.ndarray) -> np.ndarray:
-    """What style adds to the logit (n,): strength * <taste when the session starts, style>."""
+    """Return (n,) float32, the style term: strength * <taste at the session's start, style>."""
     product = np.einsum("nd,nd->n", liked[shown.session], world.items.style[shown.item])
     return np.float32(world.config.style_strength) * product
 
 
 def sigmoid(logit: np.ndarray) -> np.ndarray:
-    """The probability of a logit."""
+    """Return the probability of a logit."""
     return 1 / (1 + np.exp(-logit))
 
 
 def _window(config: WorldConfig, number: int) -> tuple[float, float]:
-    """The seconds within which sessions of a block begin, in proportion to its impressions."""
+    """Return the time window, in seconds, in which the sessions of a block start."""
     share = config.duration_s / config.impressions
     return number * BLOCK * share, min((number + 1) * BLOCK, config.impressions) * share
 
 
 def _block(law: Law, number: int) -> Log:
-    """What one block shows, a pure function of the world and the block's number."""
+    """Return one block, a pure function of the world and the block's number."""
     world = law.world
     count = min(BLOCK, world.config.impressions - number * BLOCK)
     rng = stream(world.config.seed, "block", number)
@@ -134,7 +142,7 @@ def _block(law: Law, number: int) -> Log:
 
 
 def _ahead(law: Law, numbers: range, workers: int) -> Iterator[tuple[int, Log]]:
-    """Blocks in order, each drawn by a thread; no more of them wait than there are workers."""
+    """Yield blocks in order, drawn by threads; at most `workers` blocks are pending."""
     waiting: deque[tuple[int, Future[Log]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for number in numbers:
@@ -154,7 +162,7 @@ def _joined(parts: list[Log]) -> Log:
 
 
 def _in_order(log: Log) -> Log:
-    """Sort by time and user; the few that are equal there by item, click and position."""
+    """Sort by time and user; ties are sorted by item, click and position."""
     key = log.time << 31 | log.user
     order = np.argsort(key, kind="stable")
     same = np.diff(key[order]) == 0
@@ -166,7 +174,7 @@ def _in_order(log: Log) -> Log:
 
 
 def _rest(world: World, shown: Shown) -> np.ndarray:
-    """The click's logit (n,) float32 without intercept and style."""
+    """Return (n,) float32, the click logit without intercept and style term."""
     config, users, items = world.config, world.users, world.items
     visitor, session, item = shown.visitor, shown.session, shown.item
     of_user = config.leniency_sd * users.leniency[visitor]  # (sessions,)
@@ -182,7 +190,7 @@ def _rest(world: World, shown: Shown) -> np.ndarray:
 
 
 def _intercept(logit: np.ndarray, ctr: float) -> float:
-    """The number that, added to every logit, makes the mean probability `ctr`; by bisection."""
+    """Return the intercept for which the mean probability is `ctr`, by bisection."""
     low, high = -logit.max() - 20, -logit.min() + 20
     for _ in range(60):
         middle = (low + high) / 2

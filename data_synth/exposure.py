@@ -1,4 +1,4 @@
-"""Who came when, and what was shown at which position: sessions, and the policy that fills them."""
+"""Sessions of users, and the exposure policy that selects and ranks their items."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ import numpy as np
 from data_synth.world import DAY_S, KINDS, World
 
 LONGEST_SESSION = 24  # impressions
-GAP_S = (2, 40)  # seconds from one impression of a session to the next: at least, below
+GAP_S = (2, 40)  # seconds between impressions of a session: minimum, exclusive maximum
 LONGEST_SESSION_S = LONGEST_SESSION * GAP_S[1]
-RHYTHM = 0.6  # of how far moments are bent towards the evening; 1 would empty the night
-SCORES_APART = 1e4  # more than any two scores can differ
-RANKING_NOISE = 1.0  # of Gumbel noise on the logarithm of popularity, by which a session is ordered
+RHYTHM = 0.6  # strength of the shift towards the evening; 1 leaves no visits at night
+SCORES_APART = 1e4  # exceeds any difference of scores
+RANKING_NOISE = 1.0  # scale of the Gumbel noise on log popularity, the rank within a session
 
 
 @dataclass(frozen=True)
 class Shown:
-    """n impressions in some sessions, session by session, in the order of time."""
+    """n impressions, grouped by session and sorted by time."""
 
     visitor: np.ndarray  # (sessions,) int32 row of Users
     start: np.ndarray  # (sessions,) seconds since the start of the world
-    session: np.ndarray  # (n,) row of the two
+    session: np.ndarray  # (n,) row of `visitor` and `start`
     item: np.ndarray  # (n,) int32 row of Items
     time: np.ndarray  # (n,) int64 seconds since the start
-    position: np.ndarray  # (n,) int16 in the session, from 1
+    position: np.ndarray  # (n,) int16, position in the session, from 1
 
     @property
     def user(self) -> np.ndarray:
-        """(n,) int32 row of Users."""
+        """Return (n,) int32, rows of Users."""
         return self.visitor[self.session]
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """The items of one category in the order of birth."""
+    """The items of one category, sorted by birth."""
 
     items: np.ndarray  # (n,) rows of Items
     birth: np.ndarray  # (n,) seconds, ascending
-    mass: np.ndarray  # (n + 1,) popularity of the items before
+    mass: np.ndarray  # (n + 1,) cumulative popularity of earlier items
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What deciding on exposure needs, computed once for a world."""
+    """The precomputed inputs of the exposure policy of a world."""
 
     world: World
     shelves: tuple[Shelf, ...]  # one per category
-    activity: np.ndarray  # (U,) cumulated share of the sessions
-    liking: np.ndarray  # (U, C) float32: by how much a category is shown more often
+    activity: np.ndarray  # (U,) cumulative share of the sessions
+    liking: np.ndarray  # (U, C) float32, exposure weight of a category
     log_popularity: np.ndarray  # (I,)
 
 
 def make_policy(world: World) -> Policy:
-    """Sort the shelves and cumulate what is drawn from."""
+    """Return the policy of a world."""
     items, weight = world.items, world.config.exposure_by_category
     return Policy(
         world,
@@ -78,13 +78,13 @@ def _shelf(world: World, rows: np.ndarray) -> Shelf:
 def show(
     policy: Policy, count: int, window: tuple[float, float], rng: np.random.Generator
 ) -> Shown:
-    """Draw sessions that begin within a window of time until they hold `count` impressions.
+    """Draw sessions that start within a time window until they contain `count` impressions.
 
     Args:
-        policy: of the world.
-        count: impressions; the last session is cut to fit.
-        window: seconds, before the day's rhythm bends them; sessions outlast it.
-        rng: the only source of chance.
+        policy: The policy of the world.
+        count: The number of impressions; the last session is truncated.
+        window: The window in seconds, before `rhythm`; sessions can end after it.
+        rng: The only source of randomness.
     """
     world = policy.world
     length = np.minimum(rng.geometric(1 / world.config.session_length, count), LONGEST_SESSION)
@@ -102,17 +102,17 @@ def show(
     position = np.arange(count) - first[session] + 1
     item = _draw_items(policy, visitor, start, session, rng)
     score = policy.log_popularity[item] + rng.gumbel(scale=RANKING_NOISE, size=count)
-    order = np.argsort(session * SCORES_APART - score)  # by session, in it the highest score first
+    order = np.argsort(session * SCORES_APART - score)  # by session, highest score first
     return Shown(
         visitor, start, session, item[order], time.astype(np.int64), position.astype(np.int16)
     )
 
 
 def rhythm(moment: np.ndarray) -> np.ndarray:
-    """Moments bent so that visits are dense in the evening; their order and whole days stay.
+    """Return times shifted towards the evening; order and day are preserved.
 
     Args:
-        moment: (n,) seconds, uniform in time.
+        moment: (n,) float, seconds, uniform in time.
 
     Returns:
         (n,) seconds.
@@ -127,21 +127,23 @@ def _draw_items(
     session: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The items (n,) of each session's impressions: first a category, then an item in it.
+    """Return (n,) int32, the item of each impression: first a category, then an item of it.
 
-    Both in proportion to the popularity on the shelf when the session starts; the category's
-    share is also weighted by exp(exposure_by_category * the user's category taste).
+    Both are drawn in proportion to the popularity on the shelf at the start of the session. The
+    share of a category is also weighted by exp(exposure_by_category * the user's category taste).
 
     Args:
-        policy: of the world.
-        visitor: (sessions,) rows of Users.
-        start: (sessions,) seconds.
-        session: (n,) rows of the two.
-        rng: the only source of chance.
+        policy: The policy of the world.
+        visitor: (sessions,) int, rows of Users.
+        start: (sessions,) float, seconds.
+        session: (n,) int, rows of `visitor` and `start`.
+        rng: The only source of randomness.
     """
     life = KINDS[policy.world.config.kind].shelf_life * policy.world.config.duration_s
     shelves = policy.shelves
-    low = np.empty((len(visitor), len(shelves)))  # popularity gone from, and come to, each shelf
+    low = np.empty(
+        (len(visitor), len(shelves))
+    )  # cumulative popularity that left, and reached, each shelf
     high = np.empty_like(low)
     for category, shelf in enumerate(shelves):
         come = np.searchsorted(shelf.birth, start, side="right")

@@ -1,7 +1,7 @@
-"""Outlines of garments, one per category: what a length and a fit do to each.
+"""Outlines of garments, one per category, as functions of length and fit, both in [0, 1].
 
-Coordinates: the garment hangs at the origin, x to the right and y down, both from -1 to 1. Only the
-right half is written; `mirrored` adds the left.
+Coordinates: the origin is the centre of the garment, x points right and y down, both from -1 to 1.
+Functions define the right half; `mirrored` adds the left.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Outline:
-    """What is cut out of cloth, and what is drawn on it."""
+    """The polygons of a garment and the details on it."""
 
     cloth: tuple[tuple[Point, ...], ...]  # polygons
-    holes: tuple[tuple[Point, ...], ...] = ()  # polygons through which the background shows
+    holes: tuple[tuple[Point, ...], ...] = ()  # polygons that show the background
     seams: tuple[tuple[Point, ...], ...] = ()  # lines
-    trims: tuple[tuple[Point, ...], ...] = ()  # polygons of a darker cloth: collar, cuff, waistband
+    trims: tuple[tuple[Point, ...], ...] = ()  # darker polygons: collar, cuff, waistband
     buttons: tuple[Point, ...] = ()
 
 
 def mirrored(half: list[Point]) -> tuple[Point, ...]:
-    """A closed polygon out of its right half, from top to bottom."""
+    """Return a closed polygon from its right half, listed from top to bottom."""
     return (*half, *((-x, y) for x, y in reversed(half)))
 
 
@@ -35,7 +35,7 @@ def _both(part: tuple[Point, ...]) -> tuple[tuple[Point, ...], tuple[Point, ...]
 def _torso(
     hem_y: float, hem_x: float, waist_x: float, sleeve: float, neck: float
 ) -> tuple[Point, ...]:
-    """A body with sleeves; `sleeve` 0 is none, 1 reaches the hip; `neck` is half the opening."""
+    """Return a body with sleeves: `sleeve` 0 is none, 1 reaches the hip; `neck` is a half-width."""
     shoulder, top = 0.40, -0.66
     half = [(neck, top - 0.06), (shoulder, top)]
     if sleeve > 0:
@@ -63,7 +63,7 @@ def _hem(length: float, shortest: float, longest: float) -> float:
 
 
 def t_shirt(length: float, fit: float) -> Outline:
-    """Short sleeves, round neck."""
+    """Return a T-shirt: short sleeves, round neck."""
     y, x = _hem(length, 0.25, 0.72), 0.28 + 0.20 * fit
     body = _torso(y, x, x, 0.30 + 0.12 * length, 0.15)
     return Outline(
@@ -72,7 +72,7 @@ def t_shirt(length: float, fit: float) -> Outline:
 
 
 def shirt(length: float, fit: float) -> Outline:
-    """Long sleeves, collar, a row of buttons."""
+    """Return a shirt: long sleeves, collar, a row of buttons."""
     y, x = _hem(length, 0.38, 0.80), 0.28 + 0.20 * fit
     collar = ((0.02, -0.60), (0.16, -0.76), (0.24, -0.62), (0.13, -0.50))
     rows = [-0.42 + step * (y + 0.36) / 5 for step in range(6)]
@@ -86,7 +86,7 @@ def shirt(length: float, fit: float) -> Outline:
 
 
 def sweater(length: float, fit: float) -> Outline:
-    """Long sleeves, ribbed hem and collar."""
+    """Return a sweater: long sleeves, ribbed hem and collar."""
     y, x = _hem(length, 0.32, 0.70), 0.32 + 0.20 * fit
     collar = (
         (0.0, -0.56),
@@ -105,7 +105,7 @@ def sweater(length: float, fit: float) -> Outline:
 
 
 def hoodie(length: float, fit: float) -> Outline:
-    """Long sleeves, hood, kangaroo pocket, cords."""
+    """Return a hoodie: long sleeves, hood, kangaroo pocket, cords."""
     y, x = _hem(length, 0.35, 0.72), 0.32 + 0.20 * fit
     hood = mirrored([(0.0, -0.98), (0.16, -0.94), (0.25, -0.78), (0.22, -0.60), (0.0, -0.50)])
     opening = mirrored([(0.0, -0.86), (0.11, -0.80), (0.11, -0.66), (0.0, -0.58)])
@@ -119,7 +119,7 @@ def hoodie(length: float, fit: float) -> Outline:
 
 
 def tank_top(length: float, fit: float) -> Outline:
-    """No sleeves, deep neck."""
+    """Return a tank top: no sleeves, deep neck."""
     y, x = _hem(length, 0.25, 0.70), 0.24 + 0.22 * fit
     return Outline(
         (_torso(y, x, max(x - 0.02, 0.26), 0.0, 0.16),), holes=(_round_neck(0.16, 0.30),)
@@ -127,7 +127,7 @@ def tank_top(length: float, fit: float) -> Outline:
 
 
 def coat(length: float, fit: float) -> Outline:
-    """To the knee, lapels, belt, two rows of buttons."""
+    """Return a coat to the knee: lapels, belt, two rows of buttons."""
     y, x = _hem(length, 0.62, 0.97), 0.34 + 0.26 * fit
     lapel = ((0.0, -0.20), (0.15, -0.76), (0.27, -0.62), (0.20, -0.42))
     belt = mirrored([(0.32, 0.08), (0.32, 0.17)])
@@ -141,7 +141,7 @@ def coat(length: float, fit: float) -> Outline:
 
 
 def blazer(length: float, fit: float) -> Outline:
-    """To the hip, wide lapels, one button, pockets."""
+    """Return a blazer to the hip: wide lapels, one button, pockets."""
     y, x = _hem(length, 0.30, 0.62), 0.29 + 0.18 * fit
     lapel = ((0.0, 0.02), (0.13, -0.76), (0.26, -0.60), (0.19, -0.36))
     pocket = ((0.10, 0.16), (0.25, 0.13), (0.25, 0.19), (0.10, 0.22))
@@ -155,7 +155,7 @@ def blazer(length: float, fit: float) -> Outline:
 
 
 def dress(length: float, fit: float) -> Outline:
-    """A bodice with short sleeves on a skirt."""
+    """Return a dress: a bodice with short sleeves on a skirt."""
     y, x = _hem(length, 0.42, 0.97), 0.30 + 0.42 * fit
     half = [(0.14, -0.72), (0.36, -0.66), (0.50, -0.42), (0.38, -0.34), (0.27, -0.30), (0.20, 0.0)]
     return Outline(
@@ -166,7 +166,7 @@ def dress(length: float, fit: float) -> Outline:
 
 
 def skirt(length: float, fit: float) -> Outline:
-    """Waistband and folds."""
+    """Return a skirt: waistband and folds."""
     y, x = _hem(length, 0.05, 0.92), 0.30 + 0.45 * fit
     folds = tuple(((at * 0.22, -0.55), (at * x * 0.9, y)) for at in (-0.75, -0.25, 0.25, 0.75))
     return Outline(
@@ -177,12 +177,12 @@ def skirt(length: float, fit: float) -> Outline:
 
 
 def trousers(length: float, fit: float) -> Outline:
-    """Waistband, fly, two legs from tight to wide."""
+    """Return trousers: waistband, fly, two legs from tight to wide."""
     return _legs(_hem(length, 0.55, 0.96), fit)
 
 
 def shorts(length: float, fit: float) -> Outline:
-    """Trousers that end above the knee."""
+    """Return shorts: trousers that end above the knee."""
     return _legs(_hem(length, -0.10, 0.35), 0.4 + 0.6 * fit)
 
 
@@ -208,7 +208,7 @@ def _legs(y: float, fit: float) -> Outline:
 
 
 def jumpsuit(length: float, fit: float) -> Outline:
-    """A sleeveless body that goes on as trousers; belt and zip."""
+    """Return a jumpsuit: a sleeveless body with trousers, belt and zip."""
     y, out = _hem(length, 0.40, 0.97), 0.20 + 0.26 * fit
     half = [(0.13, -0.86), (0.28, -0.82), (0.25, -0.52), (0.22, -0.18), (0.29, 0.05), (out, y)]
     return Outline(
@@ -232,4 +232,4 @@ GARMENTS: tuple[Callable[[float, float], Outline], ...] = (
     jumpsuit,
     tank_top,
     blazer,
-)  # category c wears GARMENTS[c % 12]
+)  # category c has GARMENTS[c % 12]

@@ -1,4 +1,4 @@
-"""An item's hidden traits -> its picture, and what of a picture has nothing to do with taste."""
+"""Draw the picture of an item from its hidden traits, with nuisance variation."""
 
 from __future__ import annotations
 
@@ -21,48 +21,48 @@ from data_synth.garments import GARMENTS, Outline, Point
 from data_synth.truth import WriteProgress
 from data_synth.world import TRAITS, Items, World
 
-OVERSAMPLING = 2  # drawn larger, then shrunk, so that edges are smooth
-CHUNK = 128  # pictures drawn and written at a time
+OVERSAMPLING = 2  # pictures are drawn larger and reduced, which smooths edges
+CHUNK = 128  # pictures per block
 SHEET_COLUMNS = 12
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a style looks like: its eight numbers as a cut, a colour, a pattern and a texture."""
+    """The visible form of a style: cut, colour, pattern and texture."""
 
     length: float  # 0 short .. 1 long
     fit: float  # 0 slim .. 1 wide
-    hue: float  # 0 .. 1 around the circle
+    hue: float  # 0 .. 1, circular
     saturation: float
     pattern: int  # index of PATTERNS
-    contrast: float  # 0: the pattern cannot be seen .. 1
+    contrast: float  # 0 invisible pattern .. 1
     texture: float  # 0 smooth with a sheen .. 1 coarse knit
     lightness: float  # 0 .. 1
 
 
 @dataclass(frozen=True)
 class Nuisance:
-    """How the picture was taken: drawn anew for every item, blind to its style."""
+    """Variation of a picture that is independent of style, drawn for every item."""
 
     turn: float  # radians
     zoom: float
     shift: Point
     flip: bool
-    crop: tuple[float, float, float, float]  # share cut off at left, top, right, bottom
+    crop: tuple[float, float, float, float]  # share removed at left, top, right, bottom
     light: float  # brightness
-    slope: Point  # how light falls off across the picture
-    warmth: float  # of the light's colour
+    slope: Point  # gradient of the light across the picture
+    warmth: float  # colour temperature of the light
     folds: tuple[float, float]  # phase and number of the folds
-    tint: float  # of the background, within what its source looks like
+    tint: float  # tint of the background, within the range of its source
     noise: float  # standard deviation, of 255
-    quality: int  # of the JPEG
+    quality: int  # JPEG quality
 
 
 def look(style: np.ndarray) -> Look:
-    """A style (d,) as a person sees it; near styles look alike.
+    """Return the visible form of a style (d,); similar styles look similar.
 
-    A coordinate of a random unit vector has standard deviation 1 / sqrt(d); it becomes the share of
-    such coordinates that are smaller.
+    A coordinate of a random unit vector has standard deviation 1 / sqrt(d); the normal distribution
+    function maps it to [0, 1].
     """
     spread = 1 / sqrt(TRAITS)
     length, fit, texture, lightness = (
@@ -83,7 +83,12 @@ def look(style: np.ndarray) -> Look:
 
 
 def nuisance(seed: int, item: int) -> Nuisance:
-    """How the picture of the item in row `item` was taken."""
+    """Return the nuisance variation of an item's picture.
+
+    Args:
+        seed: The seed of the world.
+        item: The row of the item.
+    """
     rng = stream(seed, "picture", item)
     low, high = np.array(
         [
@@ -110,9 +115,14 @@ def nuisance(seed: int, item: int) -> Nuisance:
 
 
 def picture(items: Items, place: int, seed: int, item: int, size: int) -> bytes:
-    """A JPEG, `size` pixels wide and high, of what stands in row `place` of `items`.
+    """Return the JPEG of one item.
 
-    How it was taken follows from the world's seed and the item's row in the world.
+    Args:
+        items: Some items of the world.
+        place: The row of the item in `items`.
+        seed: The seed of the world.
+        item: The row of the item in the world, which determines the nuisance variation.
+        size: Width and height in pixels.
     """
     taken = nuisance(seed, item)
     garment = GARMENTS[items.category[place] % len(GARMENTS)]
@@ -128,9 +138,15 @@ def picture(items: Items, place: int, seed: int, item: int, size: int) -> bytes:
 def write_pictures(
     target: Path, world: World, rows: np.ndarray, size: int, workers: int, progress: WriteProgress
 ) -> None:
-    """Write the pictures of these rows of Items as Parquet (item_id, bytes), and a contact sheet.
+    """Write pictures as Parquet (item_id, bytes), and a contact sheet as PNG beside it.
 
-    The sheet, a PNG of the same name, has a row per style.
+    Args:
+        target: The Parquet file.
+        world: The hidden truth.
+        rows: (P,) int, the rows of Items.
+        size: Width and height in pixels.
+        workers: The number of processes.
+        progress: Receives the number of drawn pictures.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -154,7 +170,13 @@ def write_pictures(
 
 
 def sheet(items: Items, shown: dict[int, bytes], size: int) -> Image.Image:
-    """A contact sheet of pictures by row of Items: a row per style."""
+    """Return a contact sheet with one row per style.
+
+    Args:
+        items: The items of the world.
+        shown: JPEG bytes by row of Items.
+        size: Width and height of a picture in pixels.
+    """
     styles: dict[int, list[bytes]] = {}
     for item, stored in sorted(shown.items()):
         styles.setdefault(int(items.style_id[item]), []).append(stored)
@@ -166,7 +188,7 @@ def sheet(items: Items, shown: dict[int, bytes], size: int) -> Image.Image:
 
 
 def _of_sheet(items: Items, rows: np.ndarray) -> set[int]:
-    """The first items of every style."""
+    """Return the first items of every style."""
     first = [rows[items.style_id[rows] == style] for style in np.unique(items.style_id[rows])]
     return {int(item) for group in first for item in group[:SHEET_COLUMNS]}
 
@@ -174,7 +196,7 @@ def _of_sheet(items: Items, rows: np.ndarray) -> set[int]:
 def _drawn(
     world: World, chunks: list[np.ndarray], size: int, workers: int
 ) -> Iterator[list[bytes]]:
-    """The pictures of each chunk, in order."""
+    """Yield the pictures of each chunk, in order."""
     draw_chunk = partial(_draw_chunk, world.config.seed, size)
     parts = [(rows, world.items.take(rows)) for rows in chunks]
     if workers == 1 or len(chunks) == 1:
@@ -185,19 +207,27 @@ def _drawn(
 
 
 def _draw_chunk(seed: int, size: int, part: tuple[np.ndarray, Items]) -> list[bytes]:
-    """The pictures of some rows, given what stands in these rows."""
+    """Return the pictures of some rows and their items."""
     rows, items = part
     return [picture(items, place, seed, row, size) for place, row in enumerate(rows.tolist())]
 
 
 def draw(outline: Outline, seen: Look, taken: Nuisance, source: int, size: int) -> np.ndarray:
-    """The picture (size, size, 3) in 0 .. 1, before noise and compression."""
+    """Return (size, size, 3) float in [0, 1], the picture before noise and compression.
+
+    Args:
+        outline: The garment.
+        seen: The visible form of the style.
+        taken: The nuisance variation.
+        source: The source, which determines the background.
+        size: Width and height in pixels.
+    """
     wide = size * OVERSAMPLING
     place = _place(taken, wide)
     cloth, trim, line = _masks(outline, place, wide)
     u, v = _garment_coordinates(taken, wide)
     colour = _cloth(seen, u, v)
-    edge = _blurred(cloth, wide / 24)[..., None]  # cloth bends away from the light at its edge
+    edge = _blurred(cloth, wide / 24)[..., None]  # cloth is darker at its edge
     phase, number = taken.folds
     fold = np.sin(number * 2 * u + 0.8 * np.sin(2.2 * v + phase) + phase)
     shade = 0.62 + 0.38 * edge + 0.045 * fold[..., None]
@@ -211,7 +241,7 @@ def draw(outline: Outline, seen: Look, taken: Nuisance, source: int, size: int) 
 
 
 def _place(taken: Nuisance, wide: int) -> Callable[[Point], Point]:
-    """Garment coordinates -> pixels."""
+    """Return the map from garment coordinates to pixels."""
     left, top, right, bottom = taken.crop
     cos, sin, side = np.cos(taken.turn), np.sin(taken.turn), -1 if taken.flip else 1
 
@@ -226,7 +256,7 @@ def _place(taken: Nuisance, wide: int) -> Callable[[Point], Point]:
 
 
 def _garment_coordinates(taken: Nuisance, wide: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels -> garment coordinates x and y (wide, wide): patterns hang with the cloth."""
+    """Return (wide, wide) garment coordinates x and y of each pixel, used for patterns."""
     left, top, right, bottom = taken.crop
     at = (np.arange(wide, dtype=np.float32) + 0.5) / wide
     x = 2 * (left + at * (1 - left - right)) - 1 - taken.shift[0]
@@ -240,7 +270,7 @@ def _garment_coordinates(taken: Nuisance, wide: int) -> tuple[np.ndarray, np.nda
 def _masks(
     outline: Outline, place: Callable[[Point], Point], wide: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where cloth, trims and lines are: (wide, wide) each, 0 or 1."""
+    """Return the masks of cloth, trims and lines: (wide, wide) each, 0 or 1."""
     cloth, trim, line = (Image.new("L", (wide, wide)) for _ in range(3))
     for image, polygons, fill in (
         (cloth, outline.cloth, 1),
@@ -265,7 +295,7 @@ def _masks(
 
 
 def _cloth(seen: Look, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """The cloth's colour (wide, wide, 3): two colours in a pattern, and the weave."""
+    """Return (wide, wide, 3), the cloth: two colours in a pattern, and the weave."""
     first = np.array(colorsys.hls_to_rgb(seen.hue, seen.lightness, seen.saturation))
     other = 0.92 if seen.lightness < 0.5 else 0.10
     second = np.array(colorsys.hls_to_rgb((seen.hue + 0.08) % 1, other, seen.saturation))
@@ -309,7 +339,7 @@ PATTERNS = (_plain, _stripes, _dots, _checks, _diagonals, _zigzag)
 
 
 def _background(source: int, taken: Nuisance, wide: int) -> np.ndarray:
-    """What the garment hangs before (wide, wide, 3): each source has a place of its own."""
+    """Return (wide, wide, 3), the background, which depends on the source."""
     at = np.linspace(-1, 1, wide, dtype=np.float32)
     x, y = np.meshgrid(at, at)
     tint = taken.tint
@@ -329,7 +359,7 @@ def _background(source: int, taken: Nuisance, wide: int) -> np.ndarray:
 
 
 def _hls(hue: float | np.ndarray, lightness: np.ndarray, saturation: float) -> np.ndarray:
-    """Hue, lightness and saturation as colours (h, w, 3)."""
+    """Convert hue, lightness and saturation to (h, w, 3) colours."""
     reach = saturation * np.minimum(lightness, 1 - lightness)
     turned = [(offset + 12 * np.asarray(hue)) % 12 for offset in (0, 8, 4)]
     return np.stack(
@@ -349,6 +379,6 @@ def _blurred(mask: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _shrunk(canvas: np.ndarray, size: int) -> np.ndarray:
-    """Mean over squares of pixels: (wide, wide, 3) -> (size, size, 3)."""
+    """Average square blocks of pixels: (wide, wide, 3) -> (size, size, 3)."""
     times = len(canvas) // size
     return canvas.reshape(size, times, size, times, 3).mean(axis=(1, 3))

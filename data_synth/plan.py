@@ -1,4 +1,4 @@
-"""How large a world becomes and how long it takes, before anything is written."""
+"""Expected size and time of a world, before anything is written."""
 
 from __future__ import annotations
 
@@ -7,36 +7,42 @@ from dataclasses import dataclass
 from data_synth.vectors import BINS, NOISE_RATIOS, PIXELS, WIDTH
 from data_synth.world import WorldConfig
 
-# Measured on two cores of a 2.25 GHz server processor, as benchmarks/speed/data_synth.py does.
-TRUTH_BYTES = 14  # of an impression in the truth folder
-TABLE_BYTES = 16  # of an impression in the data set
-WORK_BYTES = 70  # of an impression while the data set is built
-DRAWN_PER_S = 600_000  # impressions a worker draws and writes
-BUILT_PER_S = 550_000  # impressions the data set takes in
-PICTURE_BYTES = {64: 2_100, 224: 11_000}  # by width in pixels: the sizes there are
-PICTURES_PER_S = {64: 200, 224: 20}  # of a worker
-USER_BYTES, ITEM_BYTES = 400, 900  # held in memory
-BLOCK_BYTES = 120e6  # held for each block that is being drawn
+# Measured on two cores of a 2.25 GHz server processor with benchmarks/speed/data_synth.py.
+TRUTH_BYTES = 14  # per impression in the truth folder
+TABLE_BYTES = 16  # per impression in the data set
+WORK_BYTES = 70  # per impression while the data set is built
+DRAWN_PER_S = 600_000  # impressions that a worker draws and writes
+BUILT_PER_S = 550_000  # impressions added to the data set
+PICTURE_BYTES = {64: 2_100, 224: 11_000}  # by width in pixels; the available widths
+PICTURES_PER_S = {64: 200, 224: 20}  # per worker
+USER_BYTES, ITEM_BYTES = 400, 900  # in memory
+BLOCK_BYTES = 120e6  # in memory per block that is being drawn
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Expected sizes and time; within a factor of two on a machine of two cores."""
+    """Expected sizes and time, accurate to a factor of two on a machine with two cores."""
 
-    disk_bytes: float  # when all is done
-    peak_disk_bytes: float  # while it is made
+    disk_bytes: float  # of the finished world
+    peak_disk_bytes: float  # during the run
     memory_bytes: float
     seconds: float
 
     def __str__(self) -> str:
         return (
-            f"{_size(self.disk_bytes)} on the disk ({_size(self.peak_disk_bytes)} while it is "
-            f"made), {_size(self.memory_bytes)} of memory, {_time(self.seconds)}"
+            f"{_size(self.disk_bytes)} on disk ({_size(self.peak_disk_bytes)} during the "
+            f"run), {_size(self.memory_bytes)} of memory, {_time(self.seconds)}"
         )
 
 
 def make_plan(config: WorldConfig, pictures: int, workers: int) -> Plan:
-    """The plan of a world that `check` let pass."""
+    """Return the plan of a valid world.
+
+    Args:
+        config: The world.
+        pictures: The width of pictures in pixels; 0 for none.
+        workers: The number of threads and processes.
+    """
     rows, items = config.impressions, config.items
     widths = WIDTH * (4 + len(NOISE_RATIOS)) + (BINS**3 + 3 * PIXELS**2 if pictures else 0)
     kept = rows * (TRUTH_BYTES + TABLE_BYTES) + items * 4 * widths

@@ -1,4 +1,4 @@
-"""The truth folder: what nobody knows of a real log, in parts that are whole or not there."""
+"""The truth folder: the hidden truth of a log, in parts that are written atomically."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from ctrbench.errors import ConfigError
 from data_synth.clicks import Law, Log, blocks, log_parts
 from data_synth.world import WorldConfig
 
-START = 1_700_000_000  # seconds since 1970 of a world's first moment
+START = 1_700_000_000  # seconds since 1970, the start of a world
 CONFIG, ATTAINABLE = "world.json", "attainable.json"
 
-WriteProgress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+WriteProgress = Callable[[str, int, int], None]  # step, done, total
 
 
 def open_truth(folder: Path, config: WorldConfig, extra: dict[str, Any]) -> None:
-    """Claim the folder for one world: its config is the first file, so that a killed run goes on.
+    """Write the config of a world as the first file of its folder, or check that it is the same.
+
+    Args:
+        folder: The truth folder.
+        config: The world.
+        extra: Further settings that must be the same when the run resumes.
 
     Raises:
-        ConfigError: the folder holds another world.
-        StoreError: it cannot be written.
+        ConfigError: The folder contains another world.
+        StoreError: The folder cannot be written.
     """
     wanted = json.loads(json.dumps(asdict(config) | extra))
     path = folder / CONFIG
@@ -41,13 +46,20 @@ def open_truth(folder: Path, config: WorldConfig, extra: dict[str, Any]) -> None
     ]
     if differing:
         raise ConfigError(
-            f"{folder} holds another world {config.kind!r} ({', '.join(differing)}). "
-            "Choose another --out, or delete that one first; nothing was changed."
+            f"{folder} contains another world {config.kind!r} ({', '.join(differing)}). "
+            "Choose another --out, or delete that world. Nothing was changed."
         )
 
 
 def write_log(folder: Path, law: Law, workers: int, progress: WriteProgress) -> list[Path]:
-    """Write the parts of the log that are missing, in order; returns all of them."""
+    """Write the missing parts of the log in order, and return the paths of all parts.
+
+    Args:
+        folder: The truth folder.
+        law: The law of the world.
+        workers: The number of threads.
+        progress: Receives the number of written parts.
+    """
     paths = parts(folder, law.world.config)
     first = next((number for number, path in enumerate(paths) if not path.exists()), len(paths))
     if first < len(paths):
@@ -59,12 +71,22 @@ def write_log(folder: Path, law: Law, workers: int, progress: WriteProgress) -> 
 
 
 def parts(folder: Path, config: WorldConfig) -> list[Path]:
-    """Where the parts of a world's log stand, in order of time."""
+    """Return the paths of the parts of a world's log, in order of time.
+
+    Args:
+        folder: The truth folder.
+        config: The world.
+    """
     return [folder / f"log-{number:05d}.parquet" for number in range(blocks(config))]
 
 
 def columns_of(paths: list[Path], names: list[str]) -> Iterator[dict[str, np.ndarray]]:
-    """Columns of the log, a part at a time."""
+    """Yield columns of the log, one part at a time.
+
+    Args:
+        paths: The parts.
+        names: The columns.
+    """
     import pyarrow.parquet as pq
 
     for path in paths:
@@ -85,7 +107,7 @@ def _write_part(path: Path, log: Log) -> None:
         "p_true": log.p_true,
         "p_without_style": log.p_without_style,
     }
-    delta = {"timestamp": "DELTA_BINARY_PACKED"}  # ascending: a byte or so each
+    delta = {"timestamp": "DELTA_BINARY_PACKED"}  # ascending: about one byte each
     with atomic_file(path) as temporary:
         pq.write_table(
             pa.table(columns),

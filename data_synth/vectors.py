@@ -1,4 +1,4 @@
-"""Embedding versions of known quality: from the style itself down to what knows nothing."""
+"""Embedding versions of known quality, from the true style to pure noise."""
 
 from __future__ import annotations
 
@@ -12,48 +12,53 @@ import numpy as np
 from ctrbench.seeding import stream
 from data_synth.world import KINDS, TRAITS, World
 
-WIDTH = 48  # D, of every version that is not made from pictures
-NOISE_RATIOS = (2, 0.5, 0.125)  # signal over noise of the versions `noisy_...`, in energy
-SOURCE_NOISE = 0.3  # length of the noise around a source's own vector
-BINS = 4  # of each colour channel of the histogram
+WIDTH = 48  # D of all versions that are not made from pictures
+NOISE_RATIOS = (2, 0.5, 0.125)  # energy of signal over noise of the versions `noisy_...`
+SOURCE_NOISE = 0.3  # length of the noise around the vector of a source
+BINS = 4  # per colour channel of the histogram
 PIXELS = 8  # width and height of the downsampled picture
 
 Version = Callable[[World], np.ndarray]
 
 
 def with_image(world: World) -> np.ndarray:
-    """The rows of Items (P,) that have an image, ascending; the others were drawn blindly."""
+    """Return (P,) int, ascending rows of the items with an image; missing ones are random."""
     count = world.config.items
     missing = round(count * world.config.without_image)
     return np.sort(stream(world.config.seed, "without_image").permutation(count)[missing:])
 
 
 def oracle(world: World) -> np.ndarray:
-    """The style itself (I, D), seen through an orthogonal map that keeps every cosine."""
+    """Return (I, D) float32, the style under an orthogonal map, which preserves cosines."""
     normal = stream(world.config.seed, "map").normal(size=(WIDTH, TRAITS))
     return world.items.style @ np.linalg.qr(normal).Q.T.astype(np.float32)
 
 
 def noisy(world: World, ratio: float) -> np.ndarray:
-    """The oracle (I, D) under Gaussian noise of 1 / `ratio` times its energy."""
+    """Return (I, D) float32, the oracle plus Gaussian noise.
+
+    Args:
+        world: The hidden truth.
+        ratio: The energy of the signal over that of the noise, above 0.
+    """
     noise = _normal(world, f"noisy_{ratio:g}")
     return oracle(world) + noise / np.float32(np.sqrt(ratio * WIDTH))
 
 
 def random(world: World) -> np.ndarray:
-    """Gaussian vectors (I, D) of about unit length that know nothing."""
+    """Return (I, D) float32, Gaussian vectors of about unit length without information."""
     return _normal(world, "random") / np.float32(np.sqrt(WIDTH))
 
 
 def constant(world: World) -> np.ndarray:
-    """One vector (I, D) for every item."""
+    """Return (I, D) float32, the same vector for every item."""
     vector = stream(world.config.seed, "vectors", "constant").normal(size=WIDTH)
     unit = (vector / np.linalg.norm(vector)).astype(np.float32)
     return np.tile(unit, (world.config.items, 1))
 
 
 def source(world: World) -> np.ndarray:
-    """Where the picture comes from (I, D), and noise: a unit vector per source."""
+    """Return (I, D) float32, a unit vector per source of the picture, plus noise."""
     each = stream(world.config.seed, "vectors", "sources").normal(size=(WIDTH, WIDTH))
     centres = np.linalg.qr(each).Q.astype(np.float32)
     noise = _normal(world, "source") * np.float32(SOURCE_NOISE / np.sqrt(WIDTH))
@@ -61,7 +66,7 @@ def source(world: World) -> np.ndarray:
 
 
 def histogram(pixels: np.ndarray) -> np.ndarray:
-    """How often each colour occurs in a picture: 4 x 4 x 4 shares.
+    """Return (64,) float32, the share of each of 4 x 4 x 4 colours in a picture.
 
     Args:
         pixels: (height, width, 3) uint8.
@@ -73,7 +78,7 @@ def histogram(pixels: np.ndarray) -> np.ndarray:
 
 
 def downsampled(pixels: np.ndarray) -> np.ndarray:
-    """The picture at 8 x 8 pixels, as (192,) numbers in 0 .. 1.
+    """Return (192,) float32 in [0, 1], the picture at 8 x 8 pixels.
 
     Args:
         pixels: (height, width, 3) uint8, both multiples of 8.
@@ -87,7 +92,7 @@ FROM_PICTURES = {"histogram": histogram, "pixels": downsampled}
 
 
 def versions(world: World) -> dict[str, Version]:
-    """The versions of a world by name, those made from pictures apart."""
+    """Return the versions of a world by name, without those made from pictures."""
     found: dict[str, Version] = {"oracle": oracle}
     found |= {f"noisy_{ratio:g}": partial(noisy, ratio=ratio) for ratio in NOISE_RATIOS}
     found |= {"random": random, "constant": constant}
@@ -97,10 +102,10 @@ def versions(world: World) -> dict[str, Version]:
 
 
 def from_pictures(pictures: Path) -> dict[str, np.ndarray]:
-    """The versions that are made from pictures, a row per picture, in the order of the file.
+    """Return the versions made from pictures, one row per picture, in the order of the file.
 
     Args:
-        pictures: Parquet with a column `bytes` of JPEG files.
+        pictures: A Parquet file with a column `bytes` of JPEG files.
     """
     rows: dict[str, list[np.ndarray]] = {name: [] for name in FROM_PICTURES}
     for pixels in _decoded(pictures):

@@ -1,4 +1,4 @@
-"""The hidden truth: items, users, and what makes one like the other."""
+"""The hidden truth: items, users, and the preferences of users."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 from ctrbench.errors import ConfigError, raise_all, unknown_name
 from ctrbench.seeding import stream
 
-FEWEST_IMPRESSIONS = 100  # so that every period has some, and clicks and non-clicks occur
+FEWEST_IMPRESSIONS = 100  # every period then has impressions of both classes
 LARGEST = 2**31 - 2  # ids are 32-bit
-TRAITS = 8  # d: how many numbers a style has; `pictures.py` shows each of them
+TRAITS = 8  # d, dimensions of a style; `pictures.py` makes each visible
 DAY_S = 24 * 3600
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What sets one kind of world apart from another; everything else is `WorldConfig`'s."""
+    """The properties that distinguish kinds of worlds; `WorldConfig` has all others."""
 
-    what: str  # in a sentence
-    strength: float = 0.35  # default weight of style in the click's logit
-    styles: Literal["leaning", "any", "own"] = "leaning"  # a category leans to some; any; one alone
-    varied: bool = True  # items of a style differ in style
-    old_items: float = 0.6  # share of items there from the start; the others arrive evenly
-    shelf_life: float = np.inf  # after its birth an item is shown for this share of the time
+    what: str  # description
+    strength: float = 0.35  # default weight of style in the click logit
+    styles: Literal["leaning", "any", "own"] = "leaning"  # of a category: some favoured, any, one
+    varied: bool = True  # items of one style differ
+    old_items: float = 0.6  # share of items present at the start; others arrive uniformly
+    shelf_life: float = np.inf  # share of the duration for which an item is shown
     source_says: float = 0.0  # correlation of an item's source with its quality and popularity
 
 
@@ -50,40 +50,40 @@ KINDS = {
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """A world's kind, sizes and laws; README.md writes the equations out."""
+    """Kind, sizes and parameters of a world; README.md contains the equations."""
 
     kind: str = "taste"
     users: int = 2_000
     items: int = 1_000
     impressions: int = 120_000
-    strength: float | None = None  # weight of style in the click's logit; None: the kind's own
+    strength: float | None = None  # weight of style in the click logit; None: default of the kind
     seed: int = 0
     categories: int = 12
     styles: int = 12
-    sources: int = 4  # where pictures come from: each has a background of its own
-    within_style_deg: float = 27.0  # angle of an item's style to its style's centre
-    popularity_exponent: float = 0.7  # the item of rank r is shown in proportion to r ** -exponent
-    activity_sd: float = 0.8  # of the logarithm of a user's share of the sessions
-    session_length: float = 6.0  # mean impressions of a session
-    exposure_by_category: float = 0.5  # weight of category preference in what is shown
-    drift_deg: float = 30.0  # angle by which a taste turns over the whole time
-    leniency_sd: float = 0.5  # the next four: standard deviations of terms of the click's logit
+    sources: int = 4  # sources of pictures, each with its own background
+    within_style_deg: float = 27.0  # angle between an item's style and the style's centre
+    popularity_exponent: float = 0.7  # popularity is proportional to rank ** -exponent
+    activity_sd: float = 0.8  # standard deviation of log activity
+    session_length: float = 6.0  # mean impressions per session
+    exposure_by_category: float = 0.5  # weight of category taste in exposure
+    drift_deg: float = 30.0  # rotation of a taste over the whole duration
+    leniency_sd: float = 0.5  # these four: standard deviations of terms of the click logit
     quality_sd: float = 0.5
     category_sd: float = 0.5
     price_sd: float = 0.3
-    position_weight: float = 0.3  # what the logarithm of the position takes off the logit
+    position_weight: float = 0.3  # decrease of the logit per unit of log position
     ctr: float = 0.2  # mean click probability
     days: int = 28
-    without_image: float = 0.03  # share of items, drawn blindly
+    without_image: float = 0.03  # share of items, chosen at random
 
     @property
     def style_strength(self) -> float:
-        """The weight of style in force."""
+        """Return the effective weight of style."""
         return KINDS[self.kind].strength if self.strength is None else self.strength
 
     @property
     def duration_s(self) -> int:
-        """Seconds from the first moment to the last."""
+        """Return the duration of the world in seconds."""
         return self.days * DAY_S
 
 
@@ -93,15 +93,15 @@ class Items:
 
     category: np.ndarray  # (I,) int16, 0 .. categories - 1
     style_id: np.ndarray  # (I,) int16, 0 .. styles - 1
-    style: np.ndarray  # (I, d) float32 unit vectors: what a picture shows
+    style: np.ndarray  # (I, d) float32 unit vectors, visible in pictures
     source: np.ndarray  # (I,) int16, 0 .. sources - 1
     popularity: np.ndarray  # (I,) > 0, sums to one
     quality: np.ndarray  # (I,) float32, standard normal
-    price: np.ndarray  # (I,) float32, standard normal: the logarithm of the price, standardised
-    birth: np.ndarray  # (I,) int64 seconds since the start; never shown before
+    price: np.ndarray  # (I,) float32, standard normal, the standardised log price
+    birth: np.ndarray  # (I,) int64 seconds since the start; not shown earlier
 
     def take(self, rows: np.ndarray) -> Items:
-        """What stands in these rows."""
+        """Return the items of the given rows."""
         return Items(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
@@ -110,7 +110,7 @@ class Users:
     """U users; row u is the user with raw id u + 1."""
 
     taste: np.ndarray  # (U, d) float32, at the start
-    drift: np.ndarray  # (U, d) float32, towards which the taste turns
+    drift: np.ndarray  # (U, d) float32, the direction in which the taste rotates
     category_taste: np.ndarray  # (U, categories) float32, standard normal
     activity: np.ndarray  # (U,) share of the sessions, sums to one
     leniency: np.ndarray  # (U,) float32, standard normal
@@ -119,7 +119,7 @@ class Users:
 
 @dataclass(frozen=True)
 class World:
-    """Everything nobody knows about a real log."""
+    """The hidden truth, which is unknown for a real log."""
 
     config: WorldConfig
     centres: np.ndarray  # (styles, d) float32 unit vectors
@@ -132,7 +132,7 @@ def make_world(config: WorldConfig) -> World:
     """Draw the hidden truth; the same config gives the same world.
 
     Raises:
-        ConfigError: a size, the strength or the kind will not do; all problems at once.
+        ConfigError: A size, the strength or the kind is invalid; lists all problems.
     """
     check(config)
     centres = _unit(stream(config.seed, "style_centres").normal(size=(config.styles, TRAITS)))
@@ -142,10 +142,10 @@ def make_world(config: WorldConfig) -> World:
 
 
 def check(config: WorldConfig) -> None:
-    """Refuse an impossible world.
+    """Raise an error for an invalid world.
 
     Raises:
-        ConfigError: a size, the strength or the kind will not do; all problems at once.
+        ConfigError: A size, the strength or the kind is invalid; lists all problems.
     """
     problems = []
     if config.kind not in KINDS:
@@ -171,7 +171,7 @@ def check(config: WorldConfig) -> None:
 
 
 def _style_share(config: WorldConfig) -> np.ndarray:
-    """The probability (categories, styles) of each style in each category."""
+    """Return (categories, styles), the probability of each style in each category."""
     shape = (config.categories, config.styles)
     law = KINDS[config.kind].styles
     if law == "any":
@@ -182,7 +182,7 @@ def _style_share(config: WorldConfig) -> np.ndarray:
 
 
 def _items(config: WorldConfig, centres: np.ndarray, share: np.ndarray) -> Items:
-    """Draw the items around the styles' centres (styles, d)."""
+    """Draw the items around the centres (styles, d)."""
     count, seed, kind = config.items, config.seed, KINDS[config.kind]
     category = stream(seed, "category").permutation(np.arange(count) % config.categories)
     draw = stream(seed, "style").random(count)
@@ -191,7 +191,9 @@ def _items(config: WorldConfig, centres: np.ndarray, share: np.ndarray) -> Items
     source = stream(seed, "source").integers(0, config.sources, size=count)
     said = _standardised(source)
 
-    def with_source(name: str) -> np.ndarray:  # standard normal over items, told by the source
+    def with_source(
+        name: str,
+    ) -> np.ndarray:  # standard normal over items, correlated with the source
         own = stream(seed, name).normal(size=count)
         return kind.source_says * said + np.sqrt(1 - kind.source_says**2) * own
 
@@ -211,9 +213,9 @@ def _items(config: WorldConfig, centres: np.ndarray, share: np.ndarray) -> Items
 
 
 def _at_angle(centre: np.ndarray, angle: float, rng: np.random.Generator) -> np.ndarray:
-    """Unit vectors (I, d) at this angle to the unit vectors given, in uniformly random directions.
+    """Return (I, d) unit vectors at an angle to the centres, in uniformly random directions.
 
-    So the cosine to any direction has a known law; `ceilings.py` integrates over it exactly.
+    The cosine to any direction then has a known distribution, over which `ceilings.py` integrates.
     """
     aside = rng.normal(size=centre.shape)
     aside = _unit(aside - (aside * centre).sum(axis=1, keepdims=True) * centre)
@@ -221,7 +223,7 @@ def _at_angle(centre: np.ndarray, angle: float, rng: np.random.Generator) -> np.
 
 
 def _births(config: WorldConfig) -> np.ndarray:
-    """Seconds (I,) since the start; with a shelf life, items were already arriving before it."""
+    """Return (I,) int64 seconds since the start, negative for some items with a shelf life."""
     kind, count = KINDS[config.kind], config.items
     birth = np.zeros(count, dtype=np.int64)
     late = stream(config.seed, "newcomers").permutation(count)[
@@ -234,7 +236,7 @@ def _births(config: WorldConfig) -> np.ndarray:
 
 
 def _users(config: WorldConfig, centres: np.ndarray, style: np.ndarray) -> Users:
-    """Draw the users; each likes a few of the styles with centres (styles, d)."""
+    """Draw the users, who each prefer a few of the styles with centres (styles, d)."""
     count, seed = config.users, config.seed
 
     def normal(name: str, *shape: int) -> np.ndarray:
@@ -252,8 +254,8 @@ def _users(config: WorldConfig, centres: np.ndarray, style: np.ndarray) -> Users
 
 
 def _tastes(config: WorldConfig, centres: np.ndarray, style: np.ndarray, name: str) -> np.ndarray:
-    """Tastes (U, d): <taste, style> has mean square 1 over all pairs of user and item."""
-    weights = np.full(config.styles, 0.2)  # few: mostly one or two styles are liked
+    """Return (U, d) tastes; <taste, style> has mean square 1 over all pairs of user and item."""
+    weights = np.full(config.styles, 0.2)  # mostly one or two preferred styles
     liking = stream(config.seed, name).dirichlet(weights, config.users)  # (U, styles)
     taste = (liking - 1 / config.styles) @ centres  # (U, d)
     gram = style.astype(np.float64).T @ style
@@ -262,7 +264,7 @@ def _tastes(config: WorldConfig, centres: np.ndarray, style: np.ndarray, name: s
 
 
 def _standardised(values: np.ndarray) -> np.ndarray:
-    """Mean 0 and variance 1; all 0 where nothing varies."""
+    """Return values with mean 0 and variance 1; all 0 if they are constant."""
     deviation = values - values.mean()
     return deviation / (deviation.std() or 1.0)
 

@@ -1,4 +1,4 @@
-"""A world becomes a workspace of ctrbench, by the door that a user's own files take."""
+"""Write a world into a workspace of ctrbench, through the import that users' files take."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class Written:
-    """What was made."""
+    """The output of a world."""
 
     dataset: DatasetManifest
     versions: tuple[str, ...]
@@ -59,21 +59,21 @@ def write_world(
     workers: int = 1,
     progress: WriteProgress = lambda what, done, of: None,
 ) -> Written:
-    """Make a world, its log, pictures and embedding versions below `out`.
+    """Make a world with its log, pictures and embedding versions below `out`.
 
-    Made twice, nothing changes; killed and made again, it goes on. The result does not depend on
-    the workers.
+    An interrupted run resumes, and a finished world is not made again. The result does not depend
+    on the workers.
 
     Args:
-        config: the world; its kind is the data set's name.
-        out: the workspace.
-        pictures: their width and height in pixels, 64 or 224; 0 draws none.
-        workers: threads that draw impressions, and processes that draw pictures.
-        progress: is told what is done.
+        config: The world; its kind is the name of the data set.
+        out: The workspace.
+        pictures: Width and height of pictures in pixels, 64 or 224; 0 draws none.
+        workers: The number of threads for impressions and of processes for pictures.
+        progress: Receives each step.
 
     Raises:
-        ConfigError: the world is impossible, or `out` holds another of its kind.
-        DataError: four periods with clicks and non-clicks do not come out of so few impressions.
+        ConfigError: The world is invalid, or `out` contains another world of its kind.
+        DataError: There are too few impressions for four periods with both classes.
         StoreError: `out` cannot be written, or its disk is too small.
     """
     check(config)
@@ -125,10 +125,15 @@ def _truth(workspace: Workspace, config: WorldConfig) -> Path:
 
 
 def plan_world(config: WorldConfig, pictures: int, workers: int) -> Plan:
-    """Expected size and time; refuses what cannot be made.
+    """Return the expected size and time of a world.
+
+    Args:
+        config: The world.
+        pictures: The width of pictures in pixels, 64 or 224; 0 for none.
+        workers: The number of threads and processes.
 
     Raises:
-        ConfigError: the world is impossible, or pictures have no such size.
+        ConfigError: The world, the width of pictures or the number of workers is invalid.
     """
     check(config)
     if pictures not in (0, *PICTURE_BYTES):
@@ -142,8 +147,8 @@ def plan_world(config: WorldConfig, pictures: int, workers: int) -> Plan:
 def _require_own(workspace: Workspace, truth: Path) -> None:
     if truth.name in impressions.names(workspace) and not (truth / CONFIG).exists():
         raise ConfigError(
-            f"{workspace.home} has a data set {truth.name!r} that is no synthetic world. Choose "
-            "another --out; nothing was changed."
+            f"{workspace.home} has a data set {truth.name!r} that is not a synthetic world. "
+            "Choose another --out. Nothing was changed."
         )
 
 
@@ -154,9 +159,9 @@ def _require_room(workspace: Workspace, plan: Plan, truth: Path) -> None:
     free = shutil.disk_usage(there).free
     if free < plan.peak_disk_bytes:
         raise StoreError(
-            f"{workspace.home} has {free / 1e9:.1f} GB free; this world needs about "
-            f"{plan.peak_disk_bytes / 1e9:.1f} GB while it is made. Choose another --out or fewer "
-            "impressions; nothing was written."
+            f"{workspace.home} has {free / 1e9:.1f} GB free; this world requires about "
+            f"{plan.peak_disk_bytes / 1e9:.1f} GB during the run. Choose another --out or fewer "
+            "impressions. Nothing was written."
         )
 
 
@@ -188,7 +193,7 @@ def _raw(
     images: Path | None,
     scratch: Path,
 ) -> Raw:
-    """The log and the items as the views that an importer hands over."""
+    """Return the log and the items as the relations of an importer."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -158,7 +158,7 @@ def test_a_data_set_of_that_name_is_kept(home, tmp_path):
     write_world(WorldConfig("null", 50, 40, 3_000), tmp_path)
     (tmp_path / "data/null").rename(tmp_path / "data/taste")
     before = _tree(tmp_path)
-    with pytest.raises(ConfigError, match="a data set 'taste' that is no synthetic world"):
+    with pytest.raises(ConfigError, match="data set 'taste'"):
         write_world(SMALL, tmp_path)
     assert _tree(tmp_path) == before
 
@@ -180,7 +180,7 @@ def test_impossible_world_writes_nothing(tmp_path, config, pictures, workers, me
 def test_a_disk_too_small_is_said_before_anything_is_written(tmp_path, monkeypatch):
     huge = Plan(disk_bytes=1e18, peak_disk_bytes=1e18, memory_bytes=0, seconds=0)
     monkeypatch.setattr(writing, "make_plan", lambda *_: huge)
-    with pytest.raises(StoreError, match=r"GB free; this world needs about 1000000000.0 GB"):
+    with pytest.raises(StoreError, match=r"1000000000.0 GB"):
         write_world(SMALL, tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
