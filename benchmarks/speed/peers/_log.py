@@ -1,4 +1,4 @@
-"""The log as arrays: what every adapter reads, before its library sees any of it."""
+"""Read the log as arrays, the input of every adapter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-LONGEST = 50  # slots of a history; `work.py` makes none that is longer
+LONGEST = 50  # slots of a history, the maximum of `work.py`
 
 
 @dataclass(frozen=True)
@@ -17,17 +17,17 @@ class Period:
     """The impressions of one period; history `i` is `items[offsets[i] : offsets[i + 1]]`."""
 
     user_id: np.ndarray  # (N,)
-    item_id: np.ndarray  # (N,) 1 and up
+    item_id: np.ndarray  # (N,) from 1
     click: np.ndarray  # (N,) 0 or 1
-    items: np.ndarray  # (M,) all histories, one after the other
+    items: np.ndarray  # (M,) all histories, concatenated
     offsets: np.ndarray  # (N + 1,)
-    numbers: dict[str, np.ndarray]  # (N,) each: further inputs, where the log has any
+    numbers: dict[str, np.ndarray]  # (N,) each, further inputs of the log
 
     def padded(self, values: np.ndarray) -> np.ndarray:
-        """(N, LONGEST): one value per history item, zeros behind the last.
+        """Return (N, LONGEST) int32, one value per history item, padded with zeros at the end.
 
         Args:
-            values: (M,) in the order of `items`.
+            values: (M,) int, in the order of `items`.
         """
         length = np.diff(self.offsets)
         found = np.zeros((len(length), LONGEST), np.int32)
@@ -36,7 +36,13 @@ class Period:
 
 
 def read_period(log: Path, period: str, rows: int | None = None) -> Period:
-    """Read `train`, `valid` or `test`; of `rows` only the first ones."""
+    """Read a period.
+
+    Args:
+        log: The folder of the log.
+        period: `train`, `valid` or `test`.
+        rows: The number of first impressions to read; None for all.
+    """
     table = pq.read_table(log / f"{period}.parquet").slice(0, rows).combine_chunks()
     history = table["history"].combine_chunks()
     offsets = history.offsets.to_numpy()
@@ -51,13 +57,13 @@ def read_period(log: Path, period: str, rows: int | None = None) -> Period:
 
 
 def number_names(log: Path) -> list[str]:
-    """The columns of numbers: those called `number_...`."""
+    """Return the names of the numeric columns, `number_...`."""
     names = pq.read_schema(log / "train.parquet").names
     return [name for name in names if name.startswith("number_")]
 
 
 def read_categories(log: Path) -> np.ndarray:
-    """(V,): 1 + the category of an item, at the place of its id; 0 is padding."""
+    """Return (V,) int32, 1 + the category by item id; 0 is padding."""
     table = pq.read_table(log / "items.parquet")
     item_id = table["item_id"].to_numpy()
     found = np.zeros(item_id.max() + 1, np.int32)

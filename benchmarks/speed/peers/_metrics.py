@@ -1,4 +1,4 @@
-"""AUC and GAUC by ranks, exact: ties count one half."""
+"""Exact AUC and GAUC by ranks; ties count one half."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import numpy as np
 
 
 def auc(click: np.ndarray, p_click: np.ndarray) -> float:
-    """Chance that a click outranks a non-click.
+    """Return the probability that a click outranks a non-click.
+
+    Args:
+        click: (N,) int, 0 or 1.
+        p_click: (N,) float; only the order matters.
 
     >>> auc(np.array([1, 0, 1, 0]), np.array([.9, .1, .4, .4]))
     0.875
@@ -15,12 +19,12 @@ def auc(click: np.ndarray, p_click: np.ndarray) -> float:
 
 
 def gauc(click: np.ndarray, p_click: np.ndarray, user_id: np.ndarray) -> float:
-    """Mean of the users' AUC, weighted by impressions; users of one class are left out.
+    """Return the mean AUC of users, weighted by impressions; users of one class are excluded.
 
     Args:
-        click: (N,) 0 or 1.
-        p_click: (N,) of which the order matters.
-        user_id: (N,) integers.
+        click: (N,) int, 0 or 1.
+        p_click: (N,) float; only the order matters.
+        user_id: (N,) int.
 
     >>> clicks, p = np.array([1, 0, 1, 0, 0, 0]), np.array([.9, .1, .2, .8, .1, .5])
     >>> gauc(clicks, p, np.array([1, 1, 2, 2, 2, 3]))
@@ -33,13 +37,13 @@ def gauc(click: np.ndarray, p_click: np.ndarray, user_id: np.ndarray) -> float:
     last = np.cumsum(ties) - 1
     rank = (last - (ties - 1) / 2)[tie] - (np.cumsum(impressions) - impressions)[user]  # from 0
     clicks = np.bincount(user, click)
-    above = np.bincount(user, click * rank) - clicks * (clicks - 1) / 2  # non-clicks outranked
+    above = np.bincount(user, click * rank) - clicks * (clicks - 1) / 2  # outranked non-clicks
     pairs = clicks * (impressions - clicks)
     used = pairs > 0
     return float(np.average(above[used] / pairs[used], weights=impressions[used]))
 
 
 def _runs(begins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The index of the run that each row is in, and the length of every run."""
+    """Return the index of each row's run, and the length of every run."""
     run = np.concatenate([[0], np.cumsum(begins)])
     return run, np.bincount(run)

@@ -1,4 +1,4 @@
-"""What every run has in common: arguments, preparation kept for the next run, clock, report."""
+"""Parts that all adapters share: arguments, cached preparation, clock, report."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ EMBEDDING_STD = 0.01
 
 @dataclass(frozen=True)
 class Task:
-    """One run, as asked for on the command line."""
+    """One run, as specified on the command line."""
 
-    library: str  # its name as a distribution
+    library: str  # name of the distribution
     log: Path
     work: Path
     seed: int
@@ -42,35 +42,48 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Of the run's files below `work`; without the seed, which no preparation depends on."""
+        """Return the name of prepared files below `work`, which do not depend on the seed."""
         return f"{self.library}-{self.arm}-{self.rows or 'all'}"
 
 
 def task_from_arguments(library: str, arms: tuple[str, ...] = ("none",)) -> Task:
-    """Read the command line, and hold torch to the threads asked for."""
+    """Parse the command line and set the number of torch threads.
+
+    Args:
+        library: The name of the distribution.
+        arms: The arms that the adapter supports.
+    """
     parser = argparse.ArgumentParser()
-    parser.add_argument("--log", type=_path, required=True, help="folder that work.py filled")
-    parser.add_argument("--work", type=_path, required=True, help="for what is prepared and found")
+    parser.add_argument("--log", type=_path, required=True, help="folder of a log made by work.py")
+    parser.add_argument(
+        "--work", type=_path, required=True, help="folder of prepared files and predictions"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--arm", choices=arms, default="none", help="image information")
-    parser.add_argument("--rows", type=int, help="training impressions; all, if left out")
+    parser.add_argument("--rows", type=int, help="training impressions; all if omitted")
     task = Task(library=library, **vars(parser.parse_args()))
     torch.set_num_threads(task.threads)
     return task
 
 
 def prepared(task: Task, clock: Clock, prepare: Callable[[Task, Path], None]) -> tuple[Path, float]:
-    """The folder that `prepare` fills, and the seconds it took when it did.
+    """Return the folder that `prepare` fills, and the seconds of the preparation.
 
-    It runs in a process of its own, so that its memory and its time are not the training's.
+    The preparation runs in a separate process, so that its memory and time are not attributed to
+    training.
+
+    Args:
+        task: The run.
+        clock: The clock, which excludes the preparation.
+        prepare: Writes the prepared files of a task into a folder.
     """
     folder = task.work / task.name
     known = folder / "prepared.json"
     task.work.mkdir(parents=True, exist_ok=True)
     begin = time.perf_counter()
     with (task.work / f"{task.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the first prepares, the others wait
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one process prepares, others wait
         if not known.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
@@ -83,7 +96,7 @@ def prepared(task: Task, clock: Clock, prepare: Callable[[Task, Path], None]) ->
     clock.aside_s = time.perf_counter() - begin
     facts = json.loads(known.read_text())
     if facts["log"] != str(task.log):
-        raise SystemExit(f"{folder} is of the log {facts['log']}; give another --work.")
+        raise SystemExit(f"{folder} belongs to the log {facts['log']}. Use another --work.")
     return folder, facts["prepare_s"]
 
 
@@ -96,19 +109,19 @@ def _prepare(task: Task, folder: Path, known: Path, prepare: Callable[[Task, Pat
 
 @dataclass
 class Clock:
-    """Seconds since the process began, what is set aside left out."""
+    """Seconds since the start of the process, without the preparation."""
 
     aside_s: float = 0.0
     marks: dict[str, float] = field(default_factory=dict)
 
     def mark(self, name: str) -> None:
-        """Note the time."""
+        """Record the time under a name."""
         ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
         begin = ticks / os.sysconf("SC_CLK_TCK")
         self.marks[name] = time.clock_gettime(time.CLOCK_BOOTTIME) - begin - self.aside_s
 
     def mark_first_batch(self, module: nn.Module) -> None:
-        """Note the time when a module is called for the first time."""
+        """Record the time of the first call of a module."""
 
         def first(*_: object) -> None:
             self.mark("first batch")
@@ -120,7 +133,15 @@ class Clock:
 def report(
     task: Task, clock: Clock, prepare_s: float, model: nn.Module, p_click: np.ndarray
 ) -> None:
-    """Store the predictions and print what was measured, as JSON on the last line."""
+    """Store the predictions and print the measurements as JSON on the last line.
+
+    Args:
+        task: The run.
+        clock: The recorded times.
+        prepare_s: The seconds of the preparation.
+        model: The trained model.
+        p_click: (N,) float, predictions of the test period.
+    """
     stored = task.work / f"{task.name}-seed{task.seed}-threads{task.threads}.npy"
     np.save(stored, p_click)
     clock.mark("stored")

@@ -1,8 +1,8 @@
-"""Make a virtual environment for every peer, which no single one could hold together.
+"""Make one virtual environment per peer, because their requirements conflict.
 
     python benchmarks/speed/peers/environments.py --root DIR [PEER ...]
 
-Prints `peer interpreter` lines. What is there with the same requirements is left as it is.
+Prints `peer interpreter` lines. Environments with the same requirements are reused.
 """
 
 from __future__ import annotations

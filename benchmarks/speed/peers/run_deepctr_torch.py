@@ -1,4 +1,4 @@
-"""DIN of DeepCTR-Torch: its own model, from arrays padded to 50 that lie in memory."""
+"""DIN of DeepCTR-Torch, trained from arrays in memory, padded to 50."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import requests
 import torch
-import torch._dynamo  # before TensorFlow, which the library imports: after it, a segmentation fault
+import torch._dynamo  # must precede TensorFlow, which the library imports: segfault otherwise
 from _log import LONGEST, read_categories, read_period
 from _run import (
     ATTENTION,
@@ -25,7 +25,7 @@ from _run import (
 
 
 def main() -> None:
-    """Train one epoch, predict the test period, print what was measured."""
+    """Train one epoch, predict the test period, and print the measurements."""
     clock = Clock()
     task = task_from_arguments("deepctr-torch")
     folder, prepare_s = prepared(task, clock, prepare)
@@ -42,13 +42,13 @@ def main() -> None:
 
 
 def prepare(task: Task, folder: Path) -> None:
-    """Pad the histories at their end, as the library's DIN example has them."""
+    """Pad histories at the end, as in the library's DIN example."""
     categories = read_categories(task.log)
     for period, rows in (("train", task.rows), ("test", None)):
         part = read_period(task.log, period, rows)
         np.savez(
             folder / f"{period}.npz",
-            item_id=part.item_id.astype(np.float32),  # what the model turns all inputs into
+            item_id=part.item_id.astype(np.float32),  # the model converts all inputs to float32
             category=categories[part.item_id].astype(np.float32),
             hist_item_id=part.padded(part.items).astype(np.float32),
             hist_category=part.padded(categories[part.items]).astype(np.float32),
@@ -59,14 +59,14 @@ def prepare(task: Task, folder: Path) -> None:
 
 
 def read_inputs(folder: Path, period: str) -> dict[str, np.ndarray]:
-    """The arrays of a period by the names of their features."""
+    """Return the arrays of a period by feature name."""
     with np.load(folder / f"{period}.npz") as arrays:
         return dict(arrays)
 
 
 def build(folder: Path, seed: int) -> torch.nn.Module:
-    """The model; history items share the tables of the target."""
-    requests.get = _offline  # importing the library asks its registry for a newer version
+    """Return the model; history items share the tables of the target."""
+    requests.get = _offline  # the import queries a registry for newer versions
     from deepctr_torch.inputs import SparseFeat, VarLenSparseFeat
     from deepctr_torch.models import DIN
 

@@ -1,4 +1,4 @@
-"""DIN from the layers of FuxiCTR, as its model zoo builds it; its features, its loader."""
+"""DIN from the layers of FuxiCTR, as in its model zoo, with its features and its loader."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ FIELDS = {
 
 
 class DIN(BaseModel):
-    """Target attention over all item fields at once, then an MLP."""
+    """Target attention over all item fields together, then an MLP."""
 
     def __init__(
         self, feature_map: FeatureMap, fields: dict[str, str], numbers: list[str], folder: Path
     ) -> None:
-        """Build and initialise it.
+        """Build and initialise the model.
 
         Args:
             feature_map: what the library knows of the features.
@@ -75,12 +75,12 @@ class DIN(BaseModel):
         )
         self.compile("adam", "binary_crossentropy", LEARNING_RATE)
         self.reset_parameters()
-        for name in numbers:  # its own start, Glorot's of a layer 1 to 16, is 34 times as large
+        for name in numbers:  # the default, Glorot's for a layer 1 to 16, is 34 times as large
             layer = self.embedding.embedding_layers[name]
             torch.nn.init.normal_(layer.weight, std=EMBEDDING_STD)
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """`y_pred` of a batch, (B, 1)."""
+        """Return `y_pred` of a batch, (B, 1)."""
         codes = self.get_inputs(inputs)
         embedded = self.embedding(codes)
         target = torch.cat([embedded[field] for field in self.fields], dim=-1)
@@ -90,12 +90,12 @@ class DIN(BaseModel):
         return {"y_pred": self.top(torch.cat([*numbers, target, clicked], dim=-1))}
 
     def eval_step(self) -> None:
-        """Keep the weights instead of looking at a validation period: there is one epoch."""
+        """Save the weights without a validation, because there is only one epoch."""
         self.save_weights(self.checkpoint)
 
 
 def main() -> None:
-    """Train one epoch, predict the test period, print what was measured."""
+    """Train one epoch, predict the test period, and print the measurements."""
     clock = Clock()
     task = task_from_arguments("fuxictr", tuple(FIELDS))
     folder, prepare_s = prepared(task, clock, prepare)
@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def loader(feature_map: FeatureMap, folder: Path, period: str) -> NpzDataLoader:
-    """The fastest of the library's loaders here: arrays in memory, no further process."""
+    """Return the fastest loader of the library: arrays in memory, no worker process."""
     return NpzDataLoader(
         feature_map,
         str(folder / "data" / f"{period}.npz"),
@@ -123,7 +123,7 @@ def loader(feature_map: FeatureMap, folder: Path, period: str) -> NpzDataLoader:
 
 
 def prepare(task: Task, folder: Path) -> None:
-    """Write the log as the library reads it, let it number the ids, turn that into arrays."""
+    """Write the log in the library's format, let it encode ids, and store arrays."""
     fields = FIELDS[task.arm]
     values = {field: item_values(task.log, field) for field in fields}
     for period, rows in (("train", task.rows), ("test", None)):
@@ -152,7 +152,7 @@ def prepare(task: Task, folder: Path) -> None:
 
 
 def raw_table(values: dict[str, np.ndarray], fields: dict[str, str], period: Period) -> pa.Table:
-    """A column of strings per field: only so can a history share the table of its target."""
+    """Return one string column per field, which lets a history share the table of its target."""
     columns = {"click": pa.array(period.click.astype(np.float64))}
     offsets = pa.array(period.offsets.astype(np.int32))
     for target, history in fields.items():
@@ -164,17 +164,17 @@ def raw_table(values: dict[str, np.ndarray], fields: dict[str, str], period: Per
 
 
 def item_values(log: Path, field: str) -> np.ndarray:
-    """(V,): an integer per item, at the place of its id."""
+    """Return (V,) int, the value of an item field by item id."""
     categories = read_categories(log)
     if field == "category":
         return categories
     if field == "cluster":
         return nearest_centres(log, len(categories))
-    return np.arange(len(categories))  # a vector is found by the id of its item
+    return np.arange(len(categories))  # vectors are looked up by item id
 
 
 def nearest_centres(log: Path, rows: int) -> np.ndarray:
-    """(rows,): which of 200 k-means centres an item's vector is nearest to."""
+    """Return (rows,) int, the nearest of 200 k-means centres of each vector."""
     from sklearn.cluster import KMeans
 
     with np.load(log / "vectors.npz") as vectors:
@@ -184,7 +184,7 @@ def nearest_centres(log: Path, rows: int) -> np.ndarray:
 
 
 def write_unit_vectors(log: Path, folder: Path) -> None:
-    """The items' vectors scaled to length one, in the file format the library reads."""
+    """Write the unit-length item vectors in the library's format."""
     with np.load(log / "vectors.npz") as vectors:
         value = vectors["value"] / np.linalg.norm(vectors["value"], axis=1, keepdims=True)
         np.savez(folder / "vectors.npz", key=vectors["key"], value=value)
@@ -193,7 +193,7 @@ def write_unit_vectors(log: Path, folder: Path) -> None:
 def feature_columns(
     fields: dict[str, str], numbers: list[str], folder: Path
 ) -> list[dict[str, object]]:
-    """The library's description of the features; a history shares the table of its target."""
+    """Return the library's feature configuration; a history shares the table of its target."""
     targets = [
         {"name": name, "active": True, "dtype": "str", "type": "categorical"} for name in fields
     ]

@@ -1,4 +1,4 @@
-"""DIN of RecBole, from atomic files with histories of their own and saved data loaders."""
+"""DIN of RecBole, trained from atomic files with given histories and saved data loaders."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from recbole.trainer import Trainer
 from recbole.utils import init_seed
 from torch import nn
 
-PERIODS = ["train", "valid", "test"]  # the library wants all three
+PERIODS = ["train", "valid", "test"]  # the library requires all three
 
 
 class SizedDIN(DIN):
-    """The library's DIN with layers of the sizes compared; it has one setting for both MLPs."""
+    """The library's DIN with the sizes of the comparison; its one setting applies to both MLPs."""
 
     def __init__(self, config: Config, dataset: SequentialDataset) -> None:
-        """Build it, then put its own layers in other sizes in place of those it made."""
+        """Build the model, then replace its layers by layers of other sizes."""
         super().__init__(config, dataset)
         items = self.att_list[0] // 4  # width of an item: id and category
         slots = torch.arange(dataset.field2seqlen[self.ITEM_SEQ])[None]
@@ -59,7 +59,7 @@ class SizedDIN(DIN):
 
 
 def main() -> None:
-    """Train one epoch, predict the test period, print what was measured."""
+    """Train one epoch, predict the test period, and print the measurements."""
     clock = Clock()
     task = task_from_arguments("recbole")
     folder, prepare_s = prepared(task, clock, prepare)
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def prepare(task: Task, folder: Path) -> None:
-    """Write the atomic files and let the library read, number, pad and save them."""
+    """Write the atomic files and let the library read, encode, pad and save them."""
     files = folder / "log"
     files.mkdir()
     write_items(task.log, files)
@@ -88,9 +88,9 @@ def prepare(task: Task, folder: Path) -> None:
 
 
 def configure(folder: Path) -> Config:
-    """Settings of the library; it leaves files in the current folder, so that becomes ours."""
+    """Return the library's settings and change the folder, because it writes files there."""
     os.chdir(folder)
-    sys.argv[1:] = []  # where the library would look for settings too
+    sys.argv[1:] = []  # the library also reads settings from here
     config = Config(
         model="DIN",
         dataset="log",
@@ -121,7 +121,7 @@ def configure(folder: Path) -> Config:
 
 
 def read_loaders(folder: Path, seed: int) -> list[AbstractDataLoader]:
-    """The loaders that the library saved; its own reader fails on loaders that sample nothing."""
+    """Return the saved loaders; the library's reader fails on loaders without sampling."""
     with (folder / "saved" / "log-for-DIN-dataloader.pth").open("rb") as file:
         loaders = [loader for loader, _ in pickle.load(file)]
     for loader in loaders:
@@ -130,7 +130,7 @@ def read_loaders(folder: Path, seed: int) -> list[AbstractDataLoader]:
 
 
 def write_items(log: Path, files: Path) -> None:
-    """The item file: id and category."""
+    """Write the item file: id and category."""
     categories = read_categories(log)
     item_id = np.flatnonzero(categories)
     columns = {"item_id:token": item_id, "category:token": categories[item_id]}
@@ -138,13 +138,13 @@ def write_items(log: Path, files: Path) -> None:
 
 
 def write_impressions(task: Task, period: str, files: Path) -> None:
-    """The interactions of a period: ids are parted by blanks in a history."""
+    """Write the interactions of a period; blanks separate the ids of a history."""
     rows = task.rows if period == "train" else None
     part = read_period(task.log, period, rows)
     ids = part.items.astype(str)
     histories = [" ".join(ids[a:b]) for a, b in zip(part.offsets, part.offsets[1:], strict=False)]
     columns = {
-        "user_id:token": np.ones(len(part.item_id), np.int64),  # nobody's: the model has no user
+        "user_id:token": np.ones(len(part.item_id), np.int64),  # one user, which is ignored
         "item_id:token": part.item_id,
         "label:float": part.click,
         "item_id_list:token_seq": histories,
