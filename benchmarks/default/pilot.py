@@ -47,10 +47,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("home", type=Path, help="folder for the pilot worlds")
     home = parser.parse_args().home
-    write_table("default_power.md", "\n".join(_table(home)))
+    rows = [row for strength in STRENGTHS for row in _rows(home, strength)]
+    write_table("default_power.md", "\n".join(_table(rows)))
+    write_table("default_power.json", json.dumps(rows, indent=1))
 
 
-def _table(home: Path) -> Iterator[str]:
+def _table(rows: list[dict]) -> Iterator[str]:
     yield (
         f"Power of the default run: {IMPRESSIONS:,} impressions, 3 seeds, oracle vectors, GAUC in "
         f"percentage points. Means of {len(PILOT_SEEDS)} pilot worlds (seeds "
@@ -58,14 +60,18 @@ def _table(home: Path) -> Iterator[str]:
         "the gain that the true probabilities offer over the baseline. Power: probability that a "
         "fresh world shows the effect. Made by `python -m benchmarks.default.pilot`; do not edit.\n"
     )
-    yield markdown_row(
-        ["strength", "mode", "against", "attainable", "captured", "gain", "half-width", "power"]
-    )
+    yield markdown_row(rows[0])
     yield markdown_row(["---:", "---", "---", "---:", "---:", "---:", "---:", "---:"])
-    for strength in STRENGTHS:
-        pilots = [one for seed in PILOT_SEEDS for one in _pilots(home, strength, seed)]
-        for place in dict.fromkeys((one.mode, one.reference) for one in pilots):
-            yield _row(strength, [one for one in pilots if (one.mode, one.reference) == place])
+    forms = ("g", "", "", ".1f", ".0%", "+.2f", ".2f", ".3f")
+    for row in rows:
+        yield markdown_row(map(format, row.values(), forms))
+
+
+def _rows(home: Path, strength: float) -> Iterator[dict]:
+    """Return a row per mode and reference."""
+    pilots = [one for seed in PILOT_SEEDS for one in _pilots(home, strength, seed)]
+    for place in dict.fromkeys((one.mode, one.reference) for one in pilots):
+        yield _row(strength, [one for one in pilots if (one.mode, one.reference) == place])
 
 
 def _pilots(root: Path, strength: float, seed: int) -> Iterator[Pilot]:
@@ -94,24 +100,21 @@ def _pilots(root: Path, strength: float, seed: int) -> Iterator[Pilot]:
             )
 
 
-def _row(strength: float, pilots: list[Pilot]) -> str:
+def _row(strength: float, pilots: list[Pilot]) -> dict:
     attainable = fmean(one.attainable for one in pilots)
     captured = fmean(one.estimate / one.attainable for one in pilots)
     gain, halfwidth = captured * attainable, fmean(one.halfwidth for one in pilots)
     deviation = (fmean(one.variance for one in pilots) + (WORLD_SPREAD * gain) ** 2) ** 0.5
-    power = float(ndtr((gain - halfwidth) / deviation))
-    return markdown_row(
-        [
-            f"{strength:g}",
-            pilots[0].mode,
-            pilots[0].reference,
-            f"{100 * attainable:.1f}",
-            f"{100 * captured:.0f} %",
-            f"{100 * gain:+.2f}",
-            f"{100 * halfwidth:.2f}",
-            f"{power:.3f}",
-        ]
-    )
+    return {
+        "strength": strength,
+        "mode": pilots[0].mode,
+        "against": pilots[0].reference,
+        "attainable, pp": 100 * attainable,
+        "captured": captured,
+        "gain, pp": 100 * gain,
+        "half-width, pp": 100 * halfwidth,
+        "power": float(ndtr((gain - halfwidth) / deviation)),
+    }
 
 
 if __name__ == "__main__":
