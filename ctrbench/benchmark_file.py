@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -71,19 +71,36 @@ def starting_text(
     )
 
 
-def with_lines(path: Path, problems: list[str]) -> list[str]:
-    """Return problems with the line of the key that they begin with, such as `modes.vector.width`.
+@dataclass(frozen=True)
+class Problem:
+    """A mistake in a benchmark file."""
+
+    key: tuple[str, ...]  # where it is, such as ("modes", "vector", "width"); empty: at no key
+    message: str
+
+
+def at(key: tuple[str, ...], text: str) -> Problem:
+    """Return a problem whose message begins with its key.
+
+    Args:
+        key: Where it is.
+        text: What is wrong, and what to do.
+    """
+    return Problem(key, f"{'.'.join(key)}: {text}")
+
+
+def with_lines(path: Path, problems: Sequence[Problem]) -> list[str]:
+    """Return the messages of problems, with the line of the key or of its nearest parent.
 
     Args:
         path: The benchmark file, which is valid YAML.
-        problems: Messages; those that do not begin with a key of the file are unchanged.
+        problems: Found in it.
     """
     lines = _read_yaml(path)[1]
     located = []
     for problem in problems:
-        where = tuple(re.split(r"[\s:]", problem, maxsplit=1)[0].split("."))
-        line = _line(where, lines)
-        located.append(f"line {line}: {problem}" if line else problem)
+        line = _line(problem.key, lines)
+        located.append(f"line {line}: {problem.message}" if line else problem.message)
     return located
 
 

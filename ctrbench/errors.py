@@ -15,6 +15,20 @@ class ConfigError(CtrBenchError):
     """A benchmark file or an option is wrong."""
 
 
+class SettingsError(ConfigError):
+    """Settings are unknown or out of range."""
+
+    def __init__(self, message: str, setting: str = "") -> None:
+        """Store the message and the setting.
+
+        Args:
+            message: Of all wrong settings.
+            setting: The first known setting that is out of range; empty if there is none.
+        """
+        super().__init__(message)
+        self.setting = setting
+
+
 class DataError(CtrBenchError):
     """A file, an array or a table has invalid content."""
 

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from ctrbench import embeddings, impressions, plugins
-from ctrbench.benchmark_file import read_benchmark, with_lines
+from ctrbench.benchmark_file import Problem, at, read_benchmark, with_lines
 from ctrbench.clustering import count_distinct
 from ctrbench.controls import NullVersion
 from ctrbench.errors import (
     ConfigError,
     CtrBenchError,
+    SettingsError,
     UnknownNameError,
     raise_all,
     unknown_name,
@@ -41,6 +42,7 @@ from ctrbench.slices import problems as slice_problems
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace, check_name
 
+Key = tuple[str, ...]
 Varied = tuple[tuple[str, Any], ...]  # names and values of settings that vary
 MOST_COUNTED = 200_000  # vectors; with more, all are assumed to be distinct
 
@@ -56,7 +58,7 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
         ConfigError: Lists every mistake, with the nearest valid name.
     """
     file = read_benchmark(path)
-    problems: list[str] = []
+    problems: list[Problem] = []
     columns = _columns(file, problems)
     dataset = _collect(problems, "dataset", lambda: _dataset(workspace, file.dataset))
     versions = {}
@@ -71,7 +73,7 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
     problems += _list_problems(file, rows)
     cells = len(file.seeds) * (len(rows) * len(columns) + len(file.training))
     if cells > MOST_CELLS:
-        problems.append(too_many(cells, "cells"))
+        problems.append(Problem((), too_many(cells, "cells")))
     if dataset is not None:
         problems += _field_problems(file, dataset)
         if dataset.name in impressions.names(workspace):
@@ -79,8 +81,11 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
     for device in dict.fromkeys(training.device for training in file.training):
         problems += _device_problems(device)
     problems += [
-        f"modes.{column.label} initialises the id embeddings, but training.warm_start has trained "
-        "them already; remove one of the two"
+        Problem(
+            ("modes", column.mode),
+            f"modes.{column.label} initialises the id embeddings, but training.warm_start has "
+            "trained them already; remove one of the two",
+        )
         for column in columns
         if column.training.warm_start and column.settings.starts_ids
     ]
@@ -91,26 +96,28 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
     return Matrix(file, dataset, versions, tuple(columns), tuple(rows))
 
 
-def _collect(problems: list[str], where: str, load: Callable[[], Any]) -> Any:
+def _collect(problems: list[Problem], where: str, load: Callable[[], Any]) -> Any:
     """Return the loaded value; on an error, add it with its key to the problems."""
     try:
         return load()
     except CtrBenchError as error:
-        problems.append(f"{where}: {error}")
+        problems.append(at((where,), str(error)))
         return None
 
 
-def _mode(problems: list[str], name: str, settings: dict[str, Any]) -> Injection | None:
+def _mode(problems: list[Problem], name: str, settings: dict[str, Any]) -> Injection | None:
     """Return the mode with its settings; on an error, add it to the problems.
 
     A ConfigError already names the key of each mistake.
     """
     try:
         return load_mode(name, settings)
+    except SettingsError as error:
+        problems.append(Problem(("modes", name, error.setting), str(error)))
     except ConfigError as error:
-        problems.append(str(error))
+        problems.append(Problem(("modes", name), str(error)))
     except CtrBenchError as error:
-        problems.append(f"modes.{name}: {error}")
+        problems.append(at(("modes", name), str(error)))
     return None
 
 
@@ -148,34 +155,35 @@ def _version(workspace: Workspace, dataset: DatasetManifest, name: str) -> Versi
 
 
 def _with_every_version(
-    workspace: Workspace, file: BenchmarkFile, dataset: str, problems: list[str]
+    workspace: Workspace, file: BenchmarkFile, dataset: str, problems: list[Problem]
 ) -> BenchmarkFile:
     """Replace `versions: all` by the versions that the workspace has."""
     if file.versions != (EVERY_VERSION,):
         return file
     names = embeddings.names(workspace, dataset) or Store(workspace).version_names(dataset)
     if not names:
-        problems.append(
-            f"versions: data set '{dataset}' has no embedding version; add one with "
+        text = (
+            f"data set '{dataset}' has no embedding version; add one with "
             f"`ctrbench embeddings add NAME --dataset {dataset} --vectors FILE`"
         )
+        problems.append(at(("versions",), text))
     return file.model_copy(update={"versions": tuple(names)})
 
 
-def _columns(file: BenchmarkFile, problems: list[str]) -> list[Column]:
+def _columns(file: BenchmarkFile, problems: list[Problem]) -> list[Column]:
     """Return one column per mode, point of its grid, and training."""
     columns = []
     trained = _differing(file.training)
     for name, settings in file.modes.items():
         if name == BASELINE:
-            problems.append("modes: the baseline 'none' is always included; remove it")
+            problems.append(at(("modes",), "the baseline 'none' is always included; remove it"))
             continue
         grid = {key: _points(name, key, value) for key, value in (settings or {}).items()}
         for key, values in grid.items():
-            problems += _grid_problems(f"modes.{name}.{key}", values)
+            problems += _grid_problems(("modes", name, key), values)
         points = len(columns) + math.prod(map(len, grid.values())) * len(trained)
         if points > MOST_CELLS:
-            problems.append(f"modes.{name}: {too_many(points, 'columns')}")
+            problems.append(at(("modes", name), too_many(points, "columns")))
             continue
         varying = [key for key, values in grid.items() if len(values) > 1]
         for point in product(*grid.values()):
@@ -209,11 +217,11 @@ def _differing(trainings: Sequence[TrainingSettings]) -> list[Varied]:
     return [tuple((name, getattr(training, name)) for name in varying) for training in trainings]
 
 
-def _grid_problems(where: str, values: list[Any]) -> list[str]:
+def _grid_problems(key: Key, values: list[Any]) -> list[Problem]:
     """Return a problem if a grid has no points or duplicate points."""
     if not values:
-        return [f"{where}: the list is empty; give at least one value"]
-    return _repetitions(where, values)
+        return [at(key, "the list is empty; give at least one value")]
+    return _repetitions(key, values)
 
 
 def _points(mode: str, key: str, value: Any) -> list[Any]:
@@ -223,19 +231,21 @@ def _points(mode: str, key: str, value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _rows(file: BenchmarkFile, problems: list[str]) -> list[Row]:
+def _rows(file: BenchmarkFile, problems: list[Problem]) -> list[Row]:
     """Return the versions, then the controls of the versions that request them."""
     rows = [Row(version) for version in file.versions]
     for request in file.controls:
         kind = _collect(problems, "controls", partial(_control, request))
         if kind is not None and request.within is not None and not kind.takes_groups:
-            problems.append(f"controls: '{request.kind}' does not support 'within'; remove it")
+            text = f"'{request.kind}' does not support 'within'; remove it"
+            problems.append(at(("controls",), text))
         wanted = file.versions if request.versions is None else request.versions
         for version in wanted:
             if version in file.versions:
                 rows.append(Row(version, request.control))
             else:
-                problems.append(f"controls: {unknown_name('version', version, file.versions)}")
+                text = unknown_name("version", version, file.versions)
+                problems.append(at(("controls",), text))
     return rows
 
 
@@ -243,57 +253,59 @@ def _control(request: ControlRequest) -> type[NullVersion]:
     return plugins.load("ctrbench.controls", request.kind, NullVersion, "control")
 
 
-def _list_problems(file: BenchmarkFile, rows: list[Row]) -> list[str]:
+def _list_problems(file: BenchmarkFile, rows: list[Row]) -> list[Problem]:
     """Return duplicates in lists, and unknown names in `screen` and `tune`."""
     controls = [row.label for row in rows if row.control is not None]
-    lists = {"versions": file.versions, "seeds": file.seeds, "controls": controls}
-    lists |= {
-        "model.fields": file.model.fields or (),
-        "model.user_statistics": file.model.user_statistics,
+    lists: dict[Key, Sequence[Any]] = {
+        ("versions",): file.versions,
+        ("seeds",): file.seeds,
+        ("controls",): controls,
+        ("model", "fields"): file.model.fields or (),
+        ("model", "user_statistics"): file.model.user_statistics,
     }
     if file.screen is not None:
-        lists["screen.seeds"] = file.screen.seeds
+        lists["screen", "seeds"] = file.screen.seeds
     if file.tune is not None:
         tried = ("seeds", "batch_size", "learning_rate", "learning_rate_factor", "versions")
-        lists |= {f"tune.{name}": getattr(file.tune, name) or () for name in tried}
-    found = [problem for name in lists for problem in _repetitions(name, lists[name])]
+        lists |= {("tune", name): getattr(file.tune, name) or () for name in tried}
+    found = [problem for key in lists for problem in _repetitions(key, lists[key])]
     if file.screen is not None and file.screen.mode not in file.modes:
-        found.append(
-            f"screen.mode: {unknown_name('mode of the file', file.screen.mode, file.modes)}"
-        )
+        text = unknown_name("mode of the file", file.screen.mode, file.modes)
+        found.append(at(("screen", "mode"), text))
     if file.tune is not None:
         found += [
-            f"tune.versions: {unknown_name('version', version, file.versions)}"
+            at(("tune", "versions"), unknown_name("version", version, file.versions))
             for version in file.tune.versions or ()
             if version not in file.versions
         ]
     return found
 
 
-def _repetitions(where: str, values: Sequence[Any]) -> list[str]:
+def _repetitions(key: Key, values: Sequence[Any]) -> list[Problem]:
     repeated = [value for row, value in enumerate(values) if values.index(value) < row]
     return [
-        f"{where}: {value!r} occurs {values.count(value)} times"
+        at(key, f"{value!r} occurs {values.count(value)} times")
         for row, value in enumerate(repeated)
         if value not in repeated[:row]
     ]
 
 
-def _field_problems(file: BenchmarkFile, dataset: DatasetManifest) -> list[str]:
+def _field_problems(file: BenchmarkFile, dataset: DatasetManifest) -> list[Problem]:
     fields = {field.name: field for field in dataset.fields}
     usable = [name for name, field in fields.items() if field.kind != "text"]
     groups = [f.name for f in dataset.fields if f.of == "item" and f.kind == "categorical"]
     backbones = backbone_names()
     found = []
     if file.model.backbone not in backbones:
-        found.append(f"model.backbone: {unknown_name('backbone', file.model.backbone, backbones)}")
+        text = unknown_name("backbone", file.model.backbone, backbones)
+        found.append(at(("model", "backbone"), text))
     found += [
-        f"model.fields: {unknown_name('field', name, usable)}"
+        at(("model", "fields"), unknown_name("field", name, usable))
         for name in file.model.fields or ()
         if name not in usable
     ]
     found += [
-        f"controls: {unknown_name('categorical item field', request.within, groups)}"
+        at(("controls",), unknown_name("categorical item field", request.within, groups))
         for request in file.controls
         if request.within is not None and request.within not in groups
     ]
@@ -306,14 +318,18 @@ def _data_problems(
     dataset: DatasetManifest,
     versions: dict[str, VersionManifest],
     columns: list[Column],
-) -> list[str]:
+) -> list[Problem]:
     """Return the problems that depend on data: periods, slices, batch sizes, modes on versions."""
-    found = slice_problems(
+    told = slice_problems(
         file.slices, dataset, lambda field: impressions.vocabulary(workspace, dataset.name, field)
     )
+    found = [Problem((), problem) for problem in told]
     log = impressions.open_impressions(workspace, dataset.name)
     found += [
-        f"dataset: {problem}, so that models cannot be trained or evaluated; import other periods"
+        at(
+            ("dataset",),
+            f"{problem}, so that models cannot be trained or evaluated; import other periods",
+        )
         for period, problem in one_label(log)
         if period != "valid"
     ]
@@ -327,48 +343,56 @@ def _data_problems(
         table = embeddings.open_version(workspace, dataset.name, name)
         fitted = np.flatnonzero(fitting & table.has_vector)
         if not len(fitted):
-            found.append(f"version '{name}' has no vector for any item of {log.fitting_period}")
+            text = f"version '{name}' has no vector for any item of {log.fitting_period}"
+            found.append(Problem((), text))
         few = len(fitted) <= MOST_COUNTED
         items = count_distinct(table.vectors[fitted]) if few else len(fitted)
         for column in columns:
             problems = column.settings.problems(items, manifest.width, file.model)
             where = f"modes.{column.label} on version '{name}'"
-            found += [f"{where}: {problem}" for problem in problems]
+            key = ("modes", column.mode)
+            found += [Problem(key, f"{where}: {problem}") for problem in problems]
     return found
 
 
-def _batch_problems(file: BenchmarkFile, impressions: int) -> list[str]:
+def _batch_problems(file: BenchmarkFile, impressions: int) -> list[Problem]:
     """Return a problem for each batch size that exceeds the training impressions."""
     tried = file.tune.batch_size if file.tune else ()
     sizes = {
-        "training.batch_size": [training.batch_size for training in file.training],
-        "tune.batch_size": tried,
+        ("training", "batch_size"): [training.batch_size for training in file.training],
+        ("tune", "batch_size"): tried,
     }
     return [
-        f"{where} {size:,} exceeds the {impressions:,} training impressions; choose at most "
-        f"{max(impressions // 10, 1):,}"
-        for where, given in sizes.items()
+        Problem(
+            key,
+            f"{'.'.join(key)} {size:,} exceeds the {impressions:,} training impressions; choose at "
+            f"most {max(impressions // 10, 1):,}",
+        )
+        for key, given in sizes.items()
         for size in given
         if size > impressions
     ]
 
 
-def _warm_start_problems(training: TrainingSettings, impressions: int) -> list[str]:
+def _warm_start_problems(training: TrainingSettings, impressions: int) -> list[Problem]:
     """Return a problem for each part of `train` that is smaller than a batch."""
     if not training.warm_start:
         return []
     warm = round(training.warm_start * impressions)
     parts = {"the baseline alone": warm, "images": impressions - warm}
     return [
-        f"training.warm_start {training.warm_start:g} leaves {rows:,} of {impressions:,} training "
-        f"impressions for {whose}, less than a batch of {training.batch_size:,}; choose a value "
-        "closer to 0.5"
+        Problem(
+            ("training", "warm_start"),
+            f"training.warm_start {training.warm_start:g} leaves {rows:,} of {impressions:,} "
+            f"training impressions for {whose}, less than a batch of {training.batch_size:,}; "
+            "choose a value closer to 0.5",
+        )
         for whose, rows in parts.items()
         if rows < training.batch_size
     ]
 
 
-def _device_problems(device: str) -> list[str]:
+def _device_problems(device: str) -> list[Problem]:
     """Return a problem if the device cannot be used; imports torch only for a device."""
     if device == "cpu":
         return []
@@ -378,5 +402,6 @@ def _device_problems(device: str) -> list[str]:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
-        return [f"training.device: '{device}' cannot be used here: {reason}"]
+        text = f"'{device}' cannot be used here: {reason}"
+        return [at(("training", "device"), text)]
     return []

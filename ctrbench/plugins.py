@@ -14,7 +14,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ctrbench.errors import ConfigError, ContractError, UnknownNameError, refusal, unknown_name
+from ctrbench.errors import (
+    ContractError,
+    SettingsError,
+    UnknownNameError,
+    refusal,
+    unknown_name,
+)
 
 Base = TypeVar("Base")
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -113,14 +119,17 @@ def validated(
         hidden: fields that a message does not suggest.
 
     Raises:
-        ConfigError: lists every setting that is unknown or out of range.
+        SettingsError: lists every setting that is unknown or out of range.
     """
     try:
         return model.model_validate(settings)
     except ValidationError as error:
         details = [dict(each) for each in error.errors()]
     known = [name for name in model.model_fields if name not in hidden]
-    raise ConfigError("; ".join(_problem(detail, where, known) for detail in details))
+    message = "; ".join(_problem(detail, where, known) for detail in details)
+    first = details[0]
+    setting = "" if first["type"] == "extra_forbidden" else ".".join(map(str, first["loc"]))
+    raise SettingsError(message, setting)
 
 
 def _problem(detail: dict[str, Any], where: str, known: list[str]) -> str:
