@@ -115,7 +115,10 @@ def make_impressions(connection: DuckDBPyConnection, log: Log, user_fields: list
         ]
         of_log = make_view(connection, "users of the log", _union(log, selects))
     notes = (
-        *(f"{count:,} rows were dropped: {why}." for why, count in dropped.items()),
+        *(
+            f"{count:,} rows were dropped: values of '{column}' {problem}."
+            for (column, problem), count in dropped.items()
+        ),
         *_pad_notes(connection, log),
         *notes,
     )
@@ -142,7 +145,7 @@ def _pad_notes(connection: DuckDBPyConnection, log: Log) -> list[str]:
 
 def _without_invalid(
     connection: DuckDBPyConnection, log: Log, times: list[Times]
-) -> tuple[Log, list[Times], dict[str, int]]:
+) -> tuple[Log, list[Times], dict[tuple[str, str], int]]:
     """Return the log without invalid rows if --drop-invalid is given, and their counts by cause."""
     if not log.drop_invalid:
         return log, times, {}
@@ -157,8 +160,8 @@ def _without_invalid(
                 f"SELECT count(*) FROM {table.relation} WHERE ({rule.wrong}) AND NOT ({taken})",
             )
             if count:
-                why = f"values of '{rule.column}' {rule.problem}"
-                dropped[why] = dropped.get(why, 0) + count
+                reason = rule.column, rule.problem
+                dropped[reason] = dropped.get(reason, 0) + count
             taken += f" OR coalesce({rule.wrong}, false)"
         tables.append(filtered(connection, table, f"NOT ({taken})"))
     if not any(table.rows for table in tables):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ctrbench.analysis.conditions import MARK
 from ctrbench.analysis.table import ComparisonTable
 from ctrbench.stats import Inference, Share
 
@@ -54,7 +55,7 @@ def _shared(share: Share | None) -> dict[str, float | None]:
 
 def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:
     """Return one plain row per block, row and column; None marks a missing number."""
-    notes = {note.mark: note.text for note in table.footnotes if note.mark.isdigit()}
+    notes = {note.mark: note.text for note in table.footnotes if note.mark != MARK}
     return [
         {
             "dataset": table.dataset,
