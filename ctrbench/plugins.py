@@ -124,7 +124,7 @@ def validated(
     try:
         return model.model_validate(settings)
     except ValidationError as error:
-        details = [dict(each) for each in error.errors()]
+        details: list[dict[str, Any]] = [dict(each) for each in error.errors()]
     known = [name for name in model.model_fields if name not in hidden]
     message = "; ".join(_problem(detail, where, known) for detail in details)
     first = details[0]
