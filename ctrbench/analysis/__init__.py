@@ -1,7 +1,7 @@
-"""WHAT stored records show: paired deltas, intervals, verdicts and warnings as typed objects.
+"""Analysis of stored records: paired deltas, intervals, verdicts and warnings as typed objects.
 
-Everything between stored records and a finished comparison. Formats write it down and compute
-nothing.
+This package holds everything between stored records and a finished comparison. Report formats
+render its objects and compute nothing.
 """
 
 from ctrbench.analysis.caption import joined

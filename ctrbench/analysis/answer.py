@@ -1,7 +1,7 @@
-"""What a finished table recommends: a verdict per version and mode, and what would decide the rest.
+"""The recommendation of a finished table: a verdict per version and mode, and the remedies.
 
-An arm is better if both its deltas are: the one over the baseline, and the one over every shuffled
-sibling that was run. A gain that the sibling shares is not due to image content.
+An arm is better if it is better than the baseline and than every shuffled sibling that was run. A
+gain that the sibling shares is not due to image content.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Finding:
     column: Column
     kind: Kind
     gain: Inference  # over the baseline
-    image: Inference | None  # over the shuffled sibling closest to it; None: none was run
+    image: Inference | None  # over the sibling with the lowest limit; None: no sibling was run
 
     @property
     def label(self) -> str:
-        """Return the arm's name for people."""
+        """Return the display name of the arm."""
         return f"{self.row.label} / {self.column.label}"
 
     @property
@@ -58,7 +58,7 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """Return the verdict for people."""
+        """Return the verdict as text."""
         told = KINDS[self.kind]
         if self.kind == "better" and self.image is None:
             told += " than the baseline; no shuffled sibling was run"
@@ -67,17 +67,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Remedies:
-    """What would decide a comparison that is not decided."""
+    """The additional data that an undecided comparison requires."""
 
     kind: Remedy
     finding: Finding  # the undecided arm with the largest estimate
     effect: float  # a fraction: the smallest effect of interest
-    need: Need | None  # None: one seed only, from which nothing can be computed
+    need: Need | None  # None with one seed, from which it cannot be computed
 
 
 @dataclass(frozen=True)
 class AnswerLine:
-    """One sentence of the answer, and the arms it speaks of."""
+    """One sentence of the answer, with the arms it concerns."""
 
     about: Kind | Literal["ship", "decide", "missing"]
     findings: tuple[Finding, ...]
@@ -86,13 +86,13 @@ class AnswerLine:
 
 @dataclass(frozen=True)
 class Answer:
-    """The findings of all judged arms, and what follows from them."""
+    """The findings of all judged arms, with the recommendation."""
 
-    metric: str  # for people
+    metric: str  # display name
     findings: tuple[Finding, ...]  # in the order of the table
     missing: int  # arms without a verdict: not run, failed, or without influence values
     ship: Finding | None
-    remedies: Remedies | None  # None: something can be shipped, or nothing is undecided
+    remedies: Remedies | None  # None if an arm can be shipped or no arm is undecided
 
     def of(self, kind: Kind) -> tuple[Finding, ...]:
         """Return the findings of one kind, the largest estimate first."""
@@ -149,12 +149,12 @@ class Answer:
 
 
 def answer(table: ComparisonTable, margin: float, effect: float) -> Answer:
-    """Return what the headline of a table recommends.
+    """Return the recommendation of a table, by its headline metric.
 
     Args:
         table: The finished table.
-        margin: >= 0, a fraction; a loss below it does not matter.
-        effect: > 0, a fraction; the smallest gain that matters to whoever decides.
+        margin: >= 0, a fraction; a smaller loss is acceptable.
+        effect: > 0, a fraction; the smallest effect of interest.
     """
     gains, images = headline(table, "baseline"), headline(table, "shuffled")
     found: list[Finding] = []
@@ -231,7 +231,7 @@ def _finished(
 
 
 def _remedies(found: Iterable[Finding], effect: float, family: int) -> Remedies | None:
-    """What would decide the undecided arm with the largest estimate."""
+    """Return the remedies for the undecided arm with the largest estimate."""
     open_ones = [(one, inference) for one in found if (inference := one.undecided) is not None]
     if not open_ones:
         return None

@@ -1,4 +1,4 @@
-"""What a reader must know to read the numbers: the sentences above a table."""
+"""The sentences above a table, which a reader needs to interpret its numbers."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ CALIBRATION = {  # by whether the log has sample weights
 
 
 def caption(plan: TablePlan, arms: Arms, family: int, with_items: bool) -> tuple[str, ...]:
-    """The caption's sentences.
+    """Return the sentences of the caption.
 
     Args:
         plan: What the table shows.
-        arms: What is stored of it.
-        family: Comparisons that share simultaneous intervals; 0: none could be judged.
+        arms: The arms with their stored cells.
+        family: Number of comparisons with simultaneous intervals; 0 if none could be judged.
         with_items: Whether the intervals account for items.
     """
     data = plan.dataset
@@ -63,13 +63,18 @@ def caption(plan: TablePlan, arms: Arms, family: int, with_items: bool) -> tuple
 
 
 def test_metrics(arms: Arms) -> Metrics | None:
-    """Test metrics of any finished cell, the baseline's first: its counts hold for all."""
+    """Return the test metrics of the first finished cell; the counts are the same for all cells."""
     found = (record.metrics.get("test") for arm in arms.all for record in arm.done.values())
     return next((one for one in found if one is not None), None)
 
 
 def mean_metric(arm: Arm, name: str) -> float | None:
-    """Mean over seeds of a test metric; None if no finished cell has it."""
+    """Return the mean over seeds of a test metric; None if no finished cell has it.
+
+    Args:
+        arm: The arm with its finished cells.
+        name: Name of the metric.
+    """
     tests = [record.metrics.get("test") for record in arm.done.values()]
     values = [one.value(name) for one in tests if one is not None]
     defined = [value for value in values if value is not None]
@@ -86,7 +91,7 @@ def joined(names: Sequence[str]) -> str:
 
 
 def _group(data: DatasetManifest) -> str:
-    """Who or what an evaluation group is."""
+    """Return the definition of an evaluation group."""
     return f"user x {data.snapshot}" if data.snapshot in ("session", "day") else "user"
 
 
@@ -119,7 +124,12 @@ def _seeds(seeds: tuple[int, ...], family: int, with_items: bool) -> str:
 
 
 def repeat_differences(plan: TablePlan, arms: Arms) -> dict[str, float]:
-    """By metric what the A/A arm differs by from its seed's baseline; empty: it was not run."""
+    """Return by metric the A/A arm minus the baseline of its seed; empty if it was not run.
+
+    Args:
+        plan: What the table shows.
+        arms: The arms with their stored cells.
+    """
     first, again = arms.first.done.get(plan.seeds[0]), arms.repeated
     if first is None or again is None or again.status != "done":
         return {}
@@ -129,7 +139,7 @@ def repeat_differences(plan: TablePlan, arms: Arms) -> dict[str, float]:
 
 
 def _shown(plan: TablePlan) -> list[metrics.Metric]:
-    """The judged metrics, the headline first, then those that captions describe."""
+    """Return the judged metrics, the headline first, then those that captions describe."""
     described = (metric for metric in metrics.every() if metric.described)
     return [*map(metrics.find, plan.metrics), *described]
 
@@ -168,7 +178,7 @@ def _test_users(arms: Arms) -> str:
 
 
 def _trainings(arms: Arms) -> Iterator[str]:
-    """How cells were trained, and what was set in the modes beyond their defaults."""
+    """Yield how cells were trained, and the settings of modes that differ from the defaults."""
     records = [record for arm in arms.all for record in arm.done.values()]
     chosen = dict.fromkeys(
         f"{record.cell.mode} with {key} {value}"
@@ -204,7 +214,7 @@ def _trained(training: dict[str, Any]) -> str:
 
 
 def _tables(training: dict[str, Any]) -> str:
-    """The optimiser of the embedding tables, where it is not the model's."""
+    """Return the optimizer of the embedding tables if it differs from the model's."""
     kind = training.get("table_optimizer", "adam")
     return "" if kind in ("adam", "auto") else f", embedding tables by {kind.replace('_', ' ')}"
 

@@ -1,4 +1,4 @@
-"""Users whose ranking an arm changes most, from stored predictions; means over seeds."""
+"""The users whose ranking an arm changes most, from stored predictions, averaged over seeds."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ctrbench.schema import CellRecord, Impressions
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
-EACH = 3  # users that improve, and users that fall
-FEWEST_PAIRS = 6  # of a click and a non-click, below which one pair decides a user's AUC
-HISTORY, SHOWN = 8, 8  # items of each user
+EACH = 3  # users with the largest gains, and with the largest losses
+FEWEST_PAIRS = 6  # (click, non-click) pairs; with fewer, one pair decides a user's AUC
+HISTORY, SHOWN = 8, 8  # items per user
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """One item that a user was shown, and both models' probabilities."""
+    """One item shown to a user, with the predictions of both models."""
 
     item: int
     click: bool
@@ -39,18 +39,18 @@ class ChangedUser:
     after: float
     error: float | None  # standard error of the change over seeds; None: one seed
     history: tuple[int, ...]  # the latest clicks, oldest first
-    items: tuple[Ranked, ...]  # best and clicked ones, in the arm's order
-    impressions: int  # shown in all
+    items: tuple[Ranked, ...]  # best and clicked ones, in the order of the arm
+    impressions: int  # total number
 
     @property
     def change(self) -> float:
-        """Return the change of the AUC, a fraction."""
+        """Return the change of AUC, a fraction."""
         return self.after - self.before
 
 
 @dataclass(frozen=True)
 class ChangedUsers:
-    """The users at both ends, and the arm that changes them."""
+    """The users with the largest gains and losses under one arm."""
 
     row: Row
     column: Column
@@ -60,7 +60,7 @@ class ChangedUsers:
 
     @property
     def label(self) -> str:
-        """Return the arm's name for people."""
+        """Return the display name of the arm."""
         return f"{self.row.label} / {self.column.label}"
 
 
@@ -71,10 +71,10 @@ def changed_users(
     log: Impressions,
     place: tuple[Row, Column],
 ) -> ChangedUsers | None:
-    """Return the users that an arm changes most; None where predictions are not stored.
+    """Return the users that an arm changes most; None if predictions are not stored.
 
-    A user's change is the mean over seeds, less one standard error towards zero, so that a change
-    that other seeds do not repeat does not rank high.
+    Users are ordered by the absolute mean change over seeds minus its standard error. A change that
+    other seeds do not reproduce therefore ranks low.
 
     Args:
         workspace: The workspace that holds the predictions.
@@ -155,7 +155,7 @@ def changed_users(
 
 
 def _chosen(best: np.ndarray, click: np.ndarray) -> np.ndarray:
-    """The impressions that are shown, in the arm's order: half of them clicked, if there are."""
+    """Return the impressions to show, in the order of the arm; up to half of them are clicked."""
     clicked = best[click[best] == 1][: SHOWN // 2]
     others = best[click[best] == 0][: SHOWN - len(clicked)]
     return best[np.isin(best, np.concatenate([clicked, others]))]

@@ -1,4 +1,4 @@
-"""What a table is asked to show: rows, columns, seeds, and the cell that belongs in each place."""
+"""The plan of a table (rows, columns, seeds and cells), and the stored arms of each place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ctrbench.slices import Slice
 
 @dataclass(frozen=True)
 class Comparison:
-    """One place of a table and its reference: with a measure the key of every result."""
+    """One place of a table and its reference. With a measure it is the key of every result."""
 
     row: Row
     column: Column
@@ -21,32 +21,32 @@ class Comparison:
 
     @property
     def control(self) -> bool:
-        """Whether a control is compared."""
+        """Whether the compared row is a control."""
         return self.row.control is not None
 
     @property
     def label(self) -> str:
-        """Return what is compared, for people."""
+        """Return the display name of the arm."""
         return f"{self.row.label} / {self.column.label}"
 
     @property
     def title(self) -> str:
-        """Return what is compared with what, for people."""
+        """Return the display name of the comparison."""
         return f"{self.label} against {self.against}"
 
     @property
     def against(self) -> str:
-        """Return the name of the reference, for people."""
+        """Return the display name of the reference."""
         return self.reference.label if self.reference else "Baseline"
 
     def plain(self) -> dict[str, str]:
-        """Return the names under which the rows of a JSON table hold the comparison."""
+        """Return the names that identify the comparison in the rows of a JSON table."""
         return {"row": self.row.label, "column": self.column.label, "against": self.against}
 
 
 @dataclass(frozen=True)
 class TablePlan:
-    """A matrix as its table shows it; cells by hash, whether they were run or not."""
+    """A matrix as its table shows it, with the hashes of all cells, stored or not."""
 
     dataset: DatasetManifest
     headline: str  # name of a judged metric
@@ -56,16 +56,16 @@ class TablePlan:
     cells: Mapping[tuple[Row, Column, int], str]  # by place and seed -> hash
     baselines: Mapping[str, Mapping[int, str]]  # `Column.trained` -> seed -> hash
     slices: tuple[Slice, ...] = ()
-    reference: Metrics | None = None  # test metrics of the simple rule a baseline should beat
-    ceiling: Metrics | None = None  # of the probability that clicks were drawn from, if known
+    reference: Metrics | None = None  # test metrics of a simple model that a baseline should beat
+    ceiling: Metrics | None = None  # test metrics of the true click probability, if known
 
     repeated: str | None = None  # hash of the A/A arm: the first seed's baseline once more
-    margin: float = 0.0005  # a fraction: a loss below it does not matter
-    effect: float | None = None  # a fraction: the smallest gain worth knowing of, if any was named
-    looks: int = 1  # how often the family is judged while seeds are added
+    margin: float = 0.0005  # a fraction; a smaller loss is acceptable
+    effect: float | None = None  # a fraction, the smallest effect of interest; None: not set
+    looks: int = 1  # number of planned analyses while seeds are added
 
     def siblings(self, row: Row) -> list[Row]:
-        """Return the shuffled rows made from the version of a row; none of a control."""
+        """Return the shuffled rows made from the version of a row; a control has none."""
         return [
             other
             for other in self.rows
@@ -77,20 +77,20 @@ class TablePlan:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the judged metrics, the headline first."""
+        """Return the names of the judged metrics, the headline first."""
         others = (one.name for one in metrics.judged() if one.name != self.headline)
         return (self.headline, *others)
 
     @property
     def measures(self) -> list[Measure]:
-        """What the table shows: all judged metrics, then the headline on every slice."""
+        """Return all judged metrics on the test period, then the headline on every slice."""
         whole = [Measure(metric) for metric in self.metrics]
         return whole + [Measure(self.headline, slice_) for slice_ in self.slices]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One number of a record: a metric on the test period or on a slice of it."""
+    """A metric on the test period or on a slice of it."""
 
     metric: str  # name of a judged metric
     slice: Slice | None = None
@@ -102,84 +102,84 @@ class Measure:
 
     @property
     def key(self) -> str:
-        """As influence values are stored: the slice, or `test`, and the metric."""
+        """Return the key of stored influence values: the slice, or `test`, and the metric."""
         return f"{self.slice.key if self.slice else 'test'}/{self.metric}"
 
     @property
     def title(self) -> str:
-        """The measure for people."""
+        """Return the display name of the measure."""
         return self.of.title + (f" on {self.slice.title}" if self.slice else "")
 
     def metrics(self, record: CellRecord) -> Metrics | None:
-        """The metrics that hold the measure; None if the record has none for this slice."""
+        """Return the metrics of a record on this slice; None if it has none."""
         return record.slices.get(self.slice.key) if self.slice else record.metrics.get("test")
 
     def value(self, record: CellRecord) -> float | None:
-        """The number; None where it is not stored or not defined."""
+        """Return the value of the measure; None if it is not stored or not defined."""
         stored = self.metrics(record)
         return None if stored is None else stored.value(self.metric)
 
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """The cells of one place in the table, one per seed; equal to itself only."""
+    """The cells of one place of the table, one per seed. Arms compare by identity."""
 
     row: Row | None  # None: the baseline
     column: Column | None
-    trained: str  # by what its training differs from other columns'
-    hashes: Mapping[int, str]  # by seed, run or not
+    trained: str  # training settings that differ between columns
+    hashes: Mapping[int, str]  # by seed, stored or not
     done: Mapping[int, CellRecord]
     failed: Mapping[int, CellRecord]
 
     @property
     def label(self) -> str:
-        """Return the arm's name for people."""
+        """Return the display name of the arm."""
         if self.row is None or self.column is None:
             return f"Baseline {self.trained}".rstrip()
         return f"{self.row.label} / {self.column.label}"
 
     @property
     def run(self) -> bool:
-        """Whether any of its cells was run to an end, good or bad."""
+        """Whether any of its cells finished or failed."""
         return bool(self.done or self.failed)
 
     def values(self, measure: Measure) -> dict[int, float]:
-        """The measure by seed, where it is defined."""
+        """Return the measure by seed, without seeds on which it is not defined."""
         found = {seed: measure.value(record) for seed, record in self.done.items()}
         return {seed: value for seed, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Arms:
-    """Every place of the table with what was stored for it."""
+    """All arms of the table, with their comparisons."""
 
-    baselines: Mapping[str, Arm]  # by what is special in their training; one, if nothing is
+    baselines: Mapping[str, Arm]  # by `Column.trained`; one if all columns train alike
     cells: Mapping[tuple[Row, Column], Arm]
     comparisons: tuple[Comparison, ...]  # with baselines, and with siblings that were run
-    repeated: CellRecord | None = None  # the A/A arm, if it was run
+    repeated: CellRecord | None = None  # the A/A cell, if it was run
 
     @property
     def first(self) -> Arm:
-        """The baseline of the first training, which the A/A arm repeats."""
+        """Return the first baseline, which the A/A cell repeats."""
         return next(iter(self.baselines.values()))
 
     @property
     def all(self) -> list[Arm]:
-        """The baselines first."""
+        """Return all arms, the baselines first."""
         return [*self.baselines.values(), *self.cells.values()]
 
     def arm(self, comparison: Comparison) -> Arm:
-        """Return what is compared."""
+        """Return the compared arm."""
         return self.cells[comparison.row, comparison.column]
 
     def reference(self, comparison: Comparison) -> Arm:
-        """Return what it is compared with."""
+        """Return the reference arm."""
         if comparison.reference is None:
             return self.baselines[comparison.column.trained]
         return self.cells[comparison.reference, comparison.column]
 
     def against_baseline(self) -> list[Comparison]:
-        """Return every place's comparison with its baseline."""
+        """Return the comparisons with baselines."""
         return [one for one in self.comparisons if one.reference is None]
 
     def against_siblings(self) -> list[Comparison]:
@@ -188,11 +188,11 @@ class Arms:
 
 
 def gather(plan: TablePlan, records: Mapping[str, CellRecord]) -> Arms:
-    """Put every stored record in its place, and pair every place with its references.
+    """Return the arms of a table with their stored records and comparisons.
 
     Args:
-        plan: which cell belongs where.
-        records: by cell hash.
+        plan: What the table shows.
+        records: Stored records by cell hash.
     """
     cells: dict[tuple[Row, Column], Arm] = {}
     for row in plan.rows:
@@ -219,7 +219,7 @@ def gather(plan: TablePlan, records: Mapping[str, CellRecord]) -> Arms:
 def _by_status(
     hashes: Mapping[int, str], records: Mapping[str, CellRecord]
 ) -> tuple[dict[int, CellRecord], dict[int, CellRecord]]:
-    """The finished and the failed cells by seed."""
+    """Return the finished and the failed cells by seed."""
     run = {seed: records[hash] for seed, hash in hashes.items() if hash in records}
     done, failed = (
         {seed: record for seed, record in run.items() if record.status == status}

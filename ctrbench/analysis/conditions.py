@@ -1,4 +1,4 @@
-"""Cells trained under other settings or in another environment than the baseline are marked."""
+"""Detection of cells whose settings or environment differ from those of the baseline."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ctrbench.schema import MODE_CODE, CellRecord
 from ctrbench.settings import TrainingSettings
 
 MARK = "†"
-# `protocol` is raised when our own code moves a number, a mode's `revision` when its own does
+# `protocol` and a mode's `revision` identify the code, so that these keys may differ
 VOUCHED = {"ctrbench", "commit", "python", MODE_CODE}
 
 
 def differences(arms: Arms) -> tuple[list[str], set[Arm]]:
-    """What differs from the first finished baseline cell.
+    """Return the conditions that differ from those of the first finished baseline cell.
 
     Returns:
-        A sentence per distinct difference naming the cells it concerns, and the arms in which any
-        cell differs.
+        A sentence per distinct difference with the names of its cells, and the arms with at least
+        one differing cell.
     """
     finished = [(arm, record) for arm in arms.all for _, record in sorted(arm.done.items())]
     if not finished:
@@ -42,7 +42,7 @@ def differences(arms: Arms) -> tuple[list[str], set[Arm]]:
 
 
 def _varied(arms: Arms) -> set[str]:
-    """The settings of training in which the baselines differ, as the file asks for."""
+    """Return the training settings that the benchmark file varies between columns."""
     trainings = [column.training for _, column in arms.cells]
     return {
         f"training.{name}"
@@ -52,7 +52,7 @@ def _varied(arms: Arms) -> set[str]:
 
 
 def _by_difference(arm: Arm, usual: Mapping[str, str], meant: set[str]) -> dict[str, list[int]]:
-    """Seeds by what differs in them and is not meant to."""
+    """Return the seeds by unintended difference."""
     found: dict[str, list[int]] = {}
     for seed, record in sorted(arm.done.items()):
         own = _conditions(record)
@@ -67,7 +67,7 @@ def _by_difference(arm: Arm, usual: Mapping[str, str], meant: set[str]) -> dict[
 
 
 def _conditions(record: CellRecord) -> dict[str, str]:
-    """All that a fair comparison holds fixed; version, mode and seed are what it compares."""
+    """Return the conditions that a fair comparison holds fixed."""
     cell = record.cell
     return {
         "data": cell.data_hash,

@@ -1,4 +1,4 @@
-"""Which comparisons are judged together, and what comes out for each place of the table."""
+"""Inference for every comparison of a table; the headline comparisons form one family."""
 
 from __future__ import annotations
 
@@ -25,40 +25,41 @@ from ctrbench.stats.contrast import user_variance
 
 Key = tuple[Comparison, Measure]
 
-CEILING = "ceiling"  # key, in place of a cell's hash, of the true click probability
+CEILING = "ceiling"  # key of the true click probability, in place of a cell hash
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What each comparison says; one that lacks influence values has no inference."""
+    """The results of all comparisons. Without influence values a comparison has no inference."""
 
-    family: int  # comparisons that share simultaneous intervals
+    family: int  # number of comparisons with simultaneous intervals
     deltas: Mapping[Key, Delta]
     found: Mapping[Key, Inference]
     shares: Mapping[Key, Share]  # of the attainable gain
     probes: Probes = field(default_factory=Probes)
-    below_chance: tuple[tuple[Arm, Measure, float], ...] = ()  # baselines that are no reference
-    with_items: bool = False  # whether all intervals of the headline account for item variance
+    below_chance: tuple[tuple[Arm, Measure, float], ...] = ()  # baselines with their mean
+    with_items: bool = False  # whether all headline intervals account for item variance
 
     def get(self, comparison: Comparison, measure: Measure) -> Inference | None:
         """Return the inference of one comparison.
 
         Args:
-            comparison: of the matrix.
-            measure: on which it is judged.
+            comparison: A comparison of the matrix.
+            measure: The measure.
         """
         return self.found.get((comparison, measure))
 
 
 def judge(plan: TablePlan, arms: Arms, influences: Influences) -> Judged:
-    """Judge the headline of all that is no control together; every other comparison by itself.
+    """Return the results of all comparisons.
 
-    All comparisons of a measure, controls included, inform each other's variance over seeds.
+    The headline comparisons without controls form one family. Every other comparison is judged
+    alone. All comparisons of a measure, including controls, inform each other's seed variance.
 
     Args:
-        plan: that names the measures and the headline.
-        arms: with their stored cells.
-        influences: by cell hash and measure; a cell without any has no inference.
+        plan: What the table shows.
+        arms: The arms with their stored cells.
+        influences: Influence values by cell hash and measure key.
     """
     headline = Measure(plan.headline)
     weak = below_chance(plan, arms)
@@ -90,11 +91,11 @@ def judge(plan: TablePlan, arms: Arms, influences: Influences) -> Judged:
 
 
 def deltas(plan: TablePlan, arms: Arms) -> dict[Key, Delta]:
-    """Return the mean paired difference of every comparison on every measure, where it has one.
+    """Return the mean paired difference of every comparison on every measure, if defined.
 
     Args:
-        plan: that names the measures.
-        arms: with their stored cells.
+        plan: What the table shows.
+        arms: The arms with their stored cells.
     """
     found = {
         (one, measure): paired_delta(
@@ -107,14 +108,14 @@ def deltas(plan: TablePlan, arms: Arms) -> dict[Key, Delta]:
 
 
 def below_chance(plan: TablePlan, arms: Arms) -> tuple[tuple[Arm, Measure, float], ...]:
-    """Return baselines whose mean over seeds lies below chance on a measure, with that mean.
+    """Return baselines whose mean over seeds is below chance on a measure, with that mean.
 
-    A model that ranks worse than chance is wrong by construction, and anything that dilutes it
-    gains: no comparison on such a measure gets an interval or a verdict.
+    Any change that weakens such a model improves its metric. Comparisons with it on such a measure
+    therefore have no interval and no verdict.
 
     Args:
-        plan: that names the measures.
-        arms: with their stored cells.
+        plan: What the table shows.
+        arms: The arms with their stored cells.
     """
     found: list[tuple[Arm, Measure, float]] = []
     for arm in arms.baselines.values():
@@ -129,7 +130,7 @@ def below_chance(plan: TablePlan, arms: Arms) -> tuple[tuple[Arm, Measure, float
 def _shares(
     plan: TablePlan, arms: Arms, influences: Influences, unfit: set[tuple[Arm, Measure]]
 ) -> dict[Key, Share]:
-    """What part of the attainable gain each arm captures, where the truth is known."""
+    """Return the share of the attainable gain of each arm, if the true probability is known."""
     found: dict[Key, Share] = {}
     for measure in map(Measure, plan.metrics):
         value = plan.ceiling and plan.ceiling.value(measure.metric)
@@ -155,9 +156,11 @@ def _shares(
 def _contrast(
     arms: Arms, comparison: Comparison, measure: Measure, influences: Influences
 ) -> Contrast | None:
-    """A mode with its settings is a kind: its seeds vary alike whatever the version.
+    """Return the contrast of a comparison; None without common seeds.
 
-    Against a sibling, which has the mode's own draws in common, they vary in a way of their own.
+    Contrasts of one mode and settings are of one kind, because their seed variance does not depend
+    on the version. Comparisons with siblings are a kind of their own, because a sibling shares the
+    random draws of the mode.
     """
     sides = (arms.arm(comparison), arms.reference(comparison))
     ours, theirs = (_measured(one, measure, influences) for one in sides)
@@ -166,7 +169,7 @@ def _contrast(
 
 
 def _measured(arm: Arm, measure: Measure, influences: Influences) -> Measured:
-    """By seed the measure and its influence values, where both are there."""
+    """Return the measure with its influence values, by seed."""
     return measured(
         arm.label,
         measure.key,

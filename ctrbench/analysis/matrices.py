@@ -1,4 +1,4 @@
-"""The stored records of a matrix -> its table, and what its headline says."""
+"""The table and the headline results of a matrix, from its stored records."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Records = Mapping[str, CellRecord]  # by cell hash
 def comparison_table(
     workspace: Workspace, matrix: Matrix, records: Records, looks: int = 1
 ) -> ComparisonTable:
-    """Return the table of a matrix, filled with what is stored.
+    """Return the table of a matrix from its stored records.
 
     Args:
-        workspace: that holds the results.
-        matrix: checked.
-        records: of its cells, as far as they are stored.
-        looks: how often the headline is judged in all, see `TablePlan.looks`.
+        workspace: The workspace that holds the results.
+        matrix: The checked matrix.
+        records: Stored records of its cells, by cell hash.
+        looks: Number of planned analyses, see `TablePlan.looks`.
     """
     plan = _table_plan(workspace, matrix, looks)
     return compare(plan, records, _influences(workspace, matrix, records))
@@ -37,15 +37,15 @@ def comparison_table(
 def judged(
     workspace: Workspace, matrix: Matrix, records: Records, looks: int = 1
 ) -> dict[Comparison, Inference]:
-    """Return what the headline says of every comparison that is no control.
+    """Return the headline inference of every comparison without a control.
 
     Comparisons with the baseline come first, then those with shuffled siblings.
 
     Args:
-        workspace: that holds the results.
-        matrix: checked.
-        records: of its cells, as far as they are stored.
-        looks: how often the headline is judged in all, see `TablePlan.looks`.
+        workspace: The workspace that holds the results.
+        matrix: The checked matrix.
+        records: Stored records of its cells, by cell hash.
+        looks: Number of planned analyses, see `TablePlan.looks`.
     """
     plan = _table_plan(workspace, matrix, looks)
     arms = gather(plan, records)
@@ -61,12 +61,12 @@ def judged(
 def headline_deltas(
     workspace: Workspace, matrix: Matrix, records: Records
 ) -> dict[Comparison, Delta]:
-    """Return the headline's deltas against the baseline, those of controls left out.
+    """Return the headline deltas against the baseline, without controls.
 
     Args:
-        workspace: that holds the results.
-        matrix: checked.
-        records: of its cells, as far as they are stored.
+        workspace: The workspace that holds the results.
+        matrix: The checked matrix.
+        records: Stored records of its cells, by cell hash.
     """
     plan = _table_plan(workspace, matrix, looks=1)
     arms = gather(plan, records)
@@ -117,7 +117,7 @@ def _table_plan(workspace: Workspace, matrix: Matrix, looks: int) -> TablePlan:
 def _influences(
     workspace: Workspace, matrix: Matrix, records: Records
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Of every stored cell by its hash, and of the true click probability."""
+    """Return the influence values by cell hash, including those of the true click probability."""
     store = Store(workspace)
     influences = {key: store.influence(record.cell) for key, record in records.items()}
     influences[CEILING] = store.ceiling_influence(matrix.dataset.name)

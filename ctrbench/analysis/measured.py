@@ -1,4 +1,4 @@
-"""A measure of an arm as it is stored: its value and influence values by seed."""
+"""Stored values and influence values of an arm."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ def measured(
     seeds: Mapping[int, tuple[float, Mapping[str, np.ndarray]]],
     metric: Metric,
 ) -> Measured:
-    """A measure of an arm as it is stored.
+    """Return a measure of an arm on the seeds that have influence values.
 
     Args:
-        name: of the arm.
-        key: of the measure, see `Measure.key`.
-        seeds: the value of each, and all that `Store.influence` holds of it; seeds that it lacks
-            the measure for are left out.
-        metric: of the measure.
+        name: Name of the arm.
+        key: Key of the measure, see `Measure.key`.
+        seeds: Seed -> the value, and the arrays that `Store.influence` returns.
+        metric: Metric of the measure.
     """
     known = {seed: stored for seed, (_, stored) in seeds.items() if key in stored}
     parts = {
@@ -50,7 +49,7 @@ def measured(
 
 
 def _least(known: Mapping[int, Mapping[str, np.ndarray]], key: str) -> float:
-    """The smallest of the seeds' numbers under a key; infinite where none has it."""
+    """Return the smallest number under a key over seeds; infinite if no seed has it."""
     return min(
         (float(stored[key][0]) for stored in known.values() if key in stored), default=math.inf
     )

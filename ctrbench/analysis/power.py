@@ -1,4 +1,4 @@
-"""What it takes to see an effect in each comparison of a matrix."""
+"""The seeds and users that each comparison of a matrix requires to detect an effect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ctrbench.workspace import Workspace
 
 @dataclass(frozen=True)
 class Power:
-    """What one comparison requires, beside what its stored seeds show."""
+    """The requirements of one comparison, with its inference from the stored seeds."""
 
     comparison: Comparison
     inference: Inference
@@ -35,13 +35,13 @@ def required(workspace: Workspace, matrix: Matrix, records: Records, effect: flo
     """Return the seeds and users that each comparison of the headline requires.
 
     Args:
-        workspace: that holds the results.
-        matrix: checked.
-        records: of its cells, as far as they are stored.
-        effect: > 0, a fraction.
+        workspace: The workspace that holds the results.
+        matrix: The checked matrix.
+        records: Stored records of its cells, by cell hash.
+        effect: > 0, a fraction; the effect to detect.
 
     Raises:
-        DataError: no comparison has two stored seeds.
+        DataError: No comparison has two stored seeds.
     """
     found = {
         comparison: inference
@@ -50,7 +50,7 @@ def required(workspace: Workspace, matrix: Matrix, records: Records, effect: flo
     }
     if not found:
         raise DataError(
-            "power needs two stored seeds or more of the baseline and of a cell; run the matrix "
+            "power needs at least two stored seeds of the baseline and of a cell; run the matrix "
             "first."
         )
     powers = (

@@ -1,4 +1,4 @@
-"""Predictions of any model, from files: one row per impression, matched by id or by order."""
+"""Files of predictions of any model, with one row per impression, matched by id or by order."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ ENDINGS = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 NEEDED = ("user_id", "click", "p_click")
 OPTIONAL = ("impression_id", "item_id", "group_id", "weight", "seed")
 IDS = ("impression_id", "user_id", "item_id", "group_id")
-SHARED = ("user_id", "item_id", "group_id", "click", "weight")  # in which two files must agree
-OF_PANDAS = "__index_level_"  # the index of a table, saved with it
+SHARED = ("user_id", "item_id", "group_id", "click", "weight")  # equal in both files
+OF_PANDAS = "__index_level_"  # prefix of index columns that pandas saves
 SEED = 'TRY_CAST("seed" AS BIGINT)'  # SQL
-EXAMPLES = 3  # rows shown of those that differ
+EXAMPLES = 3  # rows that a message shows
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What S seeds of a model predict of N impressions."""
+    """Predictions of S seeds of a model for N impressions."""
 
     ids: dict[str, np.ndarray]  # column -> (N,) text
     click: np.ndarray  # (N,)
@@ -41,24 +41,24 @@ class Predictions:
     seeds: tuple[int, ...]
 
     def column(self, name: str) -> np.ndarray | None:
-        """(N,) of a shared column; None: the file has none."""
+        """Return the (N,) values of a shared column; None if the file lacks it."""
         return self.ids.get(name) if name in IDS else getattr(self, name)
 
     def numbers(self, name: str) -> np.ndarray | None:
-        """(N,) ids as numbers, the same for the same id; None: the file has none."""
+        """Return (N,) int64 codes of the ids of a column; None if the file lacks it."""
         return _numbered(self.ids[name]) if name in self.ids else None
 
 
 @dataclass(frozen=True)
 class ComparedFiles:
-    """A against B, from their files."""
+    """The comparison of file A with file B."""
 
     inference: Inference
-    counts: Metrics  # of A's first seed, for what it counts
-    value: float  # A's mean metric
-    reference: float  # B's
-    ties: tuple[float, float]  # share of compared pairs with equal predictions, of A and B
-    matched: bool  # by impression_id, rather than by order
+    counts: Metrics  # of A's first seed, for its counts
+    value: float  # the metric of A, mean over seeds
+    reference: float  # the metric of B
+    ties: tuple[float, float]  # share of pairs with equal predictions, of A and B
+    matched: bool  # rows are matched by impression_id; otherwise by order
 
 
 def _numbered(ids: np.ndarray) -> np.ndarray:
@@ -66,26 +66,26 @@ def _numbered(ids: np.ndarray) -> np.ndarray:
 
 
 def is_file(name: str) -> bool:
-    """Whether an arm is named by a file."""
+    """Whether the name of an arm is a file of predictions."""
     return name.lower().endswith(ENDINGS)
 
 
 def compare_files(
     a: str, b: str, metric: str, scores: bool = False, ignore: tuple[str, ...] = ()
 ) -> ComparedFiles:
-    """Set the predictions of file A against those of file B.
+    """Return the comparison of the predictions of file A with those of file B.
 
     Args:
-        a: the file.
-        b: what it is set against.
-        metric: one of `ctrbench.metrics.with_influence()`, by name.
-        scores: let p_click be any numbers, of which only the order counts.
-        ignore: columns that are left aside.
+        a: The file of the arm.
+        b: The file it is compared with.
+        metric: Name of one of `ctrbench.metrics.with_influence()`.
+        scores: Whether p_click may be any numbers, of which only the order matters.
+        ignore: Columns to ignore.
 
     Raises:
-        ConfigError: a file is not there, or lacks a column, or scores are given to a metric of
-            probabilities.
-        DataError: the files are not of the same impressions, or predictions will not do.
+        ConfigError: A file does not exist or lacks a column, or the metric needs probabilities and
+            `scores` is set.
+        DataError: The files are not of the same impressions, or predictions are invalid.
     """
     judged_by = find(metric)
     if scores and judged_by.needs_probabilities:
@@ -121,16 +121,16 @@ def compare_files(
 
 
 def read_predictions(path: Path, scores: bool = False, ignore: tuple[str, ...] = ()) -> Predictions:
-    """Read columns `user_id`, `click`, `p_click`, and optionally those of `OPTIONAL`.
+    """Return the predictions of a file with the columns `NEEDED`, and optionally `OPTIONAL`.
 
     Args:
-        path: Parquet or text, as a click log.
-        scores: let p_click be any numbers.
-        ignore: columns that are left aside.
+        path: A Parquet or text file, in the formats of a click log.
+        scores: Whether p_click may be any numbers.
+        ignore: Columns to ignore.
 
     Raises:
-        ConfigError: no such file, a column is missing, or one would not be used.
-        DataError: a value will not do, or the seeds are not of the same impressions.
+        ConfigError: The file does not exist, a column is missing, or a column would be unused.
+        DataError: A value is invalid, or the seeds are not of the same impressions.
     """
     import duckdb
 
@@ -193,7 +193,7 @@ def _rules(table: Table, ids: dict[str, Kind], scores: bool) -> list[Rule]:
     for name in ("p_click", "weight"):
         if name in table.types:
             rules += [missing(table, name), not_a_number(table, name)]
-            if table.types[name] not in FLOATS:  # a text that reads as one
+            if table.types[name] not in FLOATS:  # a text that parses as NaN
                 rules.append(Rule(name, f"isnan(TRY_CAST({name} AS DOUBLE))", "are NaN"))
     value = number(table, "p_click")
     if not scores:
@@ -228,7 +228,7 @@ def _read(
 
 
 def _by_seed(path: Path, columns: dict[str, np.ndarray], ids: tuple[str, ...]) -> Predictions:
-    """The first seed's impressions, and the predictions of all seeds in their order."""
+    """Return the impressions of the first seed with the predictions of all seeds."""
     columns = columns | {name: columns[name].astype(str) for name in ids}
     seeds = np.unique(columns["seed"]) if "seed" in columns else np.zeros(1)
     parts = [
@@ -279,7 +279,7 @@ def _refuse_repeated(path: Path, part: Predictions) -> None:
 
 
 def _in_order_of(one: Predictions, other: Predictions) -> tuple[list[str], Predictions]:
-    """What keeps rows from being matched, and the other's rows in the order of the one's."""
+    """Return the problems of matching by id, and `other` in the order of `one`."""
     ours, theirs = one.ids["impression_id"], other.ids["impression_id"]
     alone = [np.setdiff1d(ours, theirs), np.setdiff1d(theirs, ours)]
     if len(ours) != len(theirs) or any(map(len, alone)):
@@ -300,7 +300,7 @@ def _in_order_of(one: Predictions, other: Predictions) -> tuple[list[str], Predi
 
 
 def _differences(one: Predictions, other: Predictions, seeds: bool = True) -> list[str]:
-    """What keeps two files from being of the same impressions, a phrase each."""
+    """Return the differences between the impressions of two files, one phrase each."""
     if len(one.click) != len(other.click):
         return [f"they hold {len(one.click)} and {len(other.click)} impressions"]
     found: list[str] = []
@@ -326,7 +326,7 @@ def _differences(one: Predictions, other: Predictions, seeds: bool = True) -> li
 
 
 def _as_probability(p_click: np.ndarray) -> np.ndarray:
-    """(N,) scores as ranks in [0, 1]; probabilities stay as they are."""
+    """Return (N,) predictions in [0, 1]; scores outside are replaced by their ranks."""
     if p_click.min() >= 0 and p_click.max() <= 1:
         return p_click
     values, places = np.unique(p_click, return_inverse=True)

@@ -1,4 +1,4 @@
-"""What the probes of the protocol found: metrics that noise raises, outcomes that models see."""
+"""Results of the protocol's probes: noise on logits, and permuted outcomes."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from ctrbench.stats import Inference, infer, pair, standard_error
 from ctrbench.stats.contrast import Contrast, Measured, user_variance
 from ctrbench.stats.distributions import normal_quantile
 
-SURELY = 0.001  # chance of a false alarm in a table: arms share their users and their draws
+SURELY = 0.001  # level of a warning about permuted outcomes, for a whole table
 
 
 @dataclass(frozen=True)
 class NoiseFinding:
-    """What noise on a baseline's logits adds to a metric."""
+    """The effect on a metric of noise on a baseline's logits."""
 
     arm: Arm
     measure: Measure
-    deviation: float  # of the noise, in logits
+    deviation: float  # standard deviation of the noise, in logits
     inference: Inference  # noisy minus plain; simultaneous over all findings
 
 
 @dataclass(frozen=True)
 class PermutedFinding:
-    """How an arm ranks permuted outcomes."""
+    """A metric of an arm on permuted outcomes."""
 
     arm: Arm
     measure: Measure
     value: float  # mean over seeds of a metric within evaluation groups
-    standard_error: float  # of one seed: the seeds share their users
+    standard_error: float  # of one seed, because all seeds share their users
 
 
 @dataclass(frozen=True)
 class Probes:
-    """Findings of a matrix, whether they raise doubts or not."""
+    """All findings of a matrix, whether they lead to a warning or not."""
 
     noise: tuple[NoiseFinding, ...] = ()
     permuted: tuple[PermutedFinding, ...] = ()
 
     @property
     def raised(self) -> list[NoiseFinding]:
-        """Metrics that noise raises."""
+        """Return the findings in which noise improves a metric significantly."""
         return [one for one in self.noise if one.inference.low > 0]
 
     @property
     def ranked(self) -> list[PermutedFinding]:
-        """Arms that rank permuted outcomes better or worse than chance; by Bonferroni over all."""
+        """Return the arms that differ from chance on permuted outcomes, by Bonferroni over all."""
         limit = -normal_quantile(SURELY / 2 / max(len(self.permuted), 1))
         return [
             one
@@ -73,7 +73,13 @@ def influence_keys(plan: TablePlan) -> frozenset[str]:
 
 
 def probe(plan: TablePlan, arms: Arms, influences: Influences) -> Probes:
-    """Gather what every stored cell was probed with."""
+    """Return the findings of all stored probes.
+
+    Args:
+        plan: What the table shows.
+        arms: The arms with their stored cells.
+        influences: Influence values by cell hash and measure key.
+    """
     return Probes(tuple(_noise(plan, arms, influences)), tuple(_permuted(plan, arms, influences)))
 
 
@@ -98,7 +104,7 @@ def _noise(plan: TablePlan, arms: Arms, influences: Influences) -> Iterator[Nois
 
 
 def _measured(arm: Arm, measure: Measure, probed: str, influences: Influences) -> Measured:
-    """The measure under a probe (empty: as it is) by seed, where it was stored."""
+    """Return the measure under a probe, by seed; an empty name means without a probe."""
     found = {
         seed: (value, influences.get(arm.hashes[seed], {}))
         for seed, record in arm.done.items()

@@ -1,4 +1,4 @@
-"""What the versions of a matrix know without a CTR model: measured once, cached by content."""
+"""Intrinsic quality of the versions of a matrix, cached by content hash."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ctrbench.workspace import Workspace
 if TYPE_CHECKING:
     from ctrbench.quality import Quality
 
-REVISION = 1  # raised when equal vectors give other measures
+REVISION = 1  # raised when the measures of the same vectors change
 
 
 def qualities(workspace: Workspace, matrix: Matrix) -> dict[str, Quality]:
@@ -54,7 +54,7 @@ def qualities(workspace: Workspace, matrix: Matrix) -> dict[str, Quality]:
 
 
 def _measured(workspace: Workspace, log: Impressions, version: str) -> Quality:
-    """The first categorical or list field of the items is the category."""
+    """Return the quality of a version; the first categorical item field is the category."""
     from ctrbench.quality import quality
 
     table = embeddings.open_version(workspace, log.manifest.name, version)

@@ -1,4 +1,4 @@
-"""Modes and versions ranked over several matrices."""
+"""Rankings of modes and of versions over several matrices."""
 
 from __future__ import annotations
 
@@ -18,34 +18,38 @@ Deltas = dict[tuple[str, str], float]  # names of version and mode -> mean delta
 
 @dataclass(frozen=True)
 class Rankings:
-    """Modes and versions, each ranked over the same data sets."""
+    """The rankings of modes and of versions over the same data sets."""
 
     headline: str
     datasets: tuple[str, ...]
-    pairs: int  # of a version and a mode, which all data sets have
-    left_out: tuple[str, ...]  # versions that lack a mode on some data set
+    pairs: int  # number of (version, mode) pairs that all data sets have
+    left_out: tuple[str, ...]  # versions without a cell of some mode on some data set
     modes: Ranking
     versions: Ranking
 
 
 def rankings(workspace: Workspace, stored: Sequence[tuple[Matrix, Records]]) -> Rankings:
-    """Return both rankings.
+    """Return the rankings of modes and of versions.
 
     Args:
-        workspace: that holds the results.
-        stored: matrices, one per data set, with their records.
+        workspace: The workspace that holds the results.
+        stored: Matrices, one per data set, with their records.
 
     Raises:
-        ConfigError: two files are of one data set, or of different headline metrics.
-        DataError: a file has no finished comparison, or nothing is common to all files.
+        ConfigError: Two files are of one data set, or have different headline metrics.
+        DataError: A file has no finished comparison, or no place is common to all files.
     """
     datasets = tuple(matrix.dataset.name for matrix, _ in stored)
     for name in datasets:
         if datasets.count(name) > 1:
-            raise ConfigError(f"data set {name} is in {datasets.count(name)} files; one is enough.")
+            raise ConfigError(
+                f"{datasets.count(name)} files are of data set {name}; give one file per data set."
+            )
     headlines = {matrix.file.headline for matrix, _ in stored}
     if len(headlines) > 1:
-        raise ConfigError(f"the files judge by different metrics: {', '.join(sorted(headlines))}.")
+        raise ConfigError(
+            f"the files have different headline metrics: {', '.join(sorted(headlines))}."
+        )
     (headline,) = headlines
     found = [_deltas(workspace, matrix, records) for matrix, records in stored]
     shared = set(found[0]).intersection(*found[1:])
@@ -69,7 +73,7 @@ def _deltas(workspace: Workspace, matrix: Matrix, records: Records) -> Deltas:
 
 
 def _ranked(found: list[Deltas], common: list[tuple[str, str]], axis: int) -> Ranking:
-    """Means over the other axis; the baseline, whose delta is 0, is a contender as well."""
+    """Rank means over the other axis; the baseline is a contender with delta 0."""
     names = sorted({place[axis] for place in common})
     scores = [
         [fmean(deltas[place] for place in common if place[axis] == name) for name in names] + [0.0]

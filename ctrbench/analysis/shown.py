@@ -1,4 +1,4 @@
-"""What a report page and its figures show of a matrix, from what is stored."""
+"""The content of a report page and its figures, from stored records."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HEALTH = {  # of a codebook: facts that modes report, and what they are
 
 @dataclass(frozen=True)
 class Place:
-    """One version or control under one mode, and what its headline deltas are."""
+    """One version or control under one mode, with its headline deltas."""
 
     row: Row
     column: Column
@@ -44,13 +44,13 @@ class Place:
 
     @property
     def label(self) -> str:
-        """Return the arm's name for people."""
+        """Return the display name of the arm."""
         return f"{self.row.label} / {self.column.label}"
 
 
 @dataclass(frozen=True)
 class Learning:
-    """The learning curve of one arm, less that of its baseline; means over common seeds."""
+    """The learning curve of one arm minus that of its baseline, mean over common seeds."""
 
     row: Row
     column: Column
@@ -68,13 +68,13 @@ class Codes:
 
     @property
     def label(self) -> str:
-        """Return the curve's name for people."""
+        """Return the display name of the curve."""
         return f"{self.row.label} / {self.rest}"
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one arm costs: means over its stored cells."""
+    """The cost of one arm, mean over its stored cells."""
 
     place: Place
     train_s: float | None
@@ -84,7 +84,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Health:
-    """How the codebook of one arm is used: means over its stored cells."""
+    """Use of the codebook of one arm, mean over its stored cells."""
 
     place: Place
     facts: Mapping[str, float]  # by key of `HEALTH`
@@ -92,7 +92,7 @@ class Health:
 
 @dataclass(frozen=True)
 class Shown:
-    """Everything that is analysed for a page; figures draw it and compute nothing."""
+    """The results that a page shows. Figures draw them and compute nothing."""
 
     table: ComparisonTable
     answer: Answer
@@ -103,11 +103,11 @@ class Shown:
     health: tuple[Health, ...]
     missing: tuple[str, ...]  # sentences on what is not stored, or not shown
     quality: Mapping[str, Quality]  # by version; empty where the vectors are not at hand
-    slices: Mapping[str, str] = field(default_factory=dict)  # titles by key
+    slices: Mapping[str, str] = field(default_factory=dict[str, str])  # titles by key
 
     @property
     def metric(self) -> str:
-        """Return the headline metric for people."""
+        """Return the display name of the headline metric."""
         return self.answer.metric
 
 
@@ -118,7 +118,7 @@ def shown(
     effect: float,
     quality: Mapping[str, Quality] | None = None,
 ) -> Shown:
-    """Return what can be shown of a matrix.
+    """Return the content of a report on a matrix.
 
     Args:
         workspace: The workspace that holds the results.

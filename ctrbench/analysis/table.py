@@ -1,4 +1,4 @@
-"""Stored records -> one table of paired deltas with all its marks; formats only write it down."""
+"""The table of a matrix: paired deltas with marks and footnotes, which formats only render."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ctrbench.plan import Column, Row
 from ctrbench.schema import CellRecord
 from ctrbench.stats import Delta, Inference, Share, paired_delta
 
-BASELINE = "Baseline"  # its name for people
+BASELINE = "Baseline"  # display name
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Entry:
 
     status: Literal["done", "failed", "missing"]
     delta: Delta | None  # None unless done
-    marks: tuple[str, ...] = ()  # of the footnotes that explain it
-    hashes: tuple[str, ...] = ()  # of its cells, in the order of seeds, run or not
+    marks: tuple[str, ...] = ()  # marks of its footnotes
+    hashes: tuple[str, ...] = ()  # hashes of its cells in the order of seeds, stored or not
     share: Share | None = None  # of the attainable gain, in a block of shares
-    inference: Inference | None = None  # None where influence values are not stored
+    inference: Inference | None = None  # None if influence values are not stored
 
     @property
     def separable(self) -> bool:
-        """Whether the interval leaves zero out, that of other seeds included."""
+        """Whether the interval accounts for seed variance and excludes zero."""
         found = self.inference
         if found is None or not found.variance.seed_degrees:
             return False
@@ -57,31 +57,31 @@ class Line:
 
     @property
     def label(self) -> str:
-        """Return the row's name for people."""
+        """Return the display name of the row."""
         return self.row.label if self.row else BASELINE
 
     @property
     def against(self) -> str:
-        """Return the name of what it is compared with."""
+        """Return the display name of the reference."""
         return self.reference.label if self.reference else BASELINE
 
     @property
     def control(self) -> bool:
-        """Whether it stands below the versions."""
+        """Whether the row is a control, which is listed below the versions."""
         return self.row is not None and self.row.control is not None
 
     @property
     def title(self) -> str:
-        """Return the first column; it names the sibling where there may be several."""
+        """Return the text of the first column, which names the sibling if there is one."""
         return f"{self.label} vs {self.against}" if self.reference else self.label
 
 
 @dataclass(frozen=True)
 class Block:
-    """One measure set against one kind of reference, for all rows."""
+    """One measure against one kind of reference, for all rows."""
 
     title: str
-    detail: str  # absolute value of the baseline and the impressions behind it; may be empty
+    detail: str  # value of the baseline and number of impressions; may be empty
     metric: str
     slice: str  # key; empty: the whole test period
     comparison: Literal["baseline", "shuffled", "attainable"]
@@ -89,13 +89,13 @@ class Block:
 
     @property
     def marks(self) -> set[str]:
-        """Marks of the footnotes the block needs."""
+        """Return the marks of the footnotes of the block."""
         return {mark for line in self.lines for entry in line.entries for mark in entry.marks}
 
 
 @dataclass(frozen=True)
 class Footnote:
-    """What a mark means; several may share one mark."""
+    """The text of a mark; several footnotes may share one mark."""
 
     mark: str
     text: str
@@ -103,7 +103,7 @@ class Footnote:
 
 @dataclass(frozen=True)
 class ComparisonTable:
-    """A finished table; numbers in percentage points."""
+    """A finished table. A `Delta` is in percentage points; all other numbers are fractions."""
 
     dataset: str
     caption: tuple[str, ...]
@@ -116,19 +116,20 @@ class ComparisonTable:
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """Return the columns' names for people."""
+        """Return the display names of the columns."""
         return tuple(column.label for column in self.columns)
 
 
 def compare(
     plan: TablePlan, records: Mapping[str, CellRecord], influences: Influences | None = None
 ) -> ComparisonTable:
-    """The table of a matrix from whatever of it is stored.
+    """Return the table of a matrix from its stored records.
 
     Args:
-        plan: which cell belongs where.
-        records: by cell hash; a hash that is not in it was not run.
-        influences: of each cell, by slice and metric; without them no interval can be given.
+        plan: What the table shows.
+        records: Stored records by cell hash; a missing hash is a cell that was not run.
+        influences: Influence values by cell hash and measure key; without them the table has no
+            intervals.
     """
     arms = gather(plan, records)
     judged = judge(plan, arms, influences or {})
@@ -151,7 +152,7 @@ def compare(
 
 @dataclass(frozen=True)
 class _Builder:
-    """Makes blocks and numbers their footnotes as they come up."""
+    """Builds blocks and numbers their footnotes in order of appearance."""
 
     plan: TablePlan
     arms: Arms
@@ -160,7 +161,7 @@ class _Builder:
     numbers: dict[str, int]  # footnote text -> number
 
     def blocks(self, measure: Measure) -> Iterator[Block]:
-        """The delta against the baseline; that against shuffled siblings where there are any."""
+        """Yield the block of deltas against the baseline, and against shuffled siblings if any."""
         key = measure.slice.key if measure.slice else ""
         exploratory = " (exploratory)" if measure.slice else ""
         yield Block(
@@ -180,7 +181,7 @@ class _Builder:
             yield Block(title, "", measure.metric, key, "shuffled", siblings)
 
     def shares(self, measure: Measure) -> Iterator[Block]:
-        """What part of the attainable gain each cell captures, where the truth is known."""
+        """Yield the block of shares of the attainable gain, if the true probability is known."""
         ceiling = self.plan.ceiling and self.plan.ceiling.value(measure.metric)
         if ceiling is None:
             return
@@ -217,13 +218,13 @@ class _Builder:
             arm = self.arms.baselines[column.trained]
             values = arm.values(measure)
             entry = self._entry(arm, arm, measure, paired_delta(values, values))
-            if entry.delta is not None:  # zero by definition, so without an error
+            if entry.delta is not None:  # zero by definition, without a standard error
                 entry = replace(entry, delta=replace(entry.delta, standard_error_pp=None), marks=())
             entries.append(entry)
         return Line(None, None, tuple(entries))
 
     def _lines(self, measure: Measure, comparisons: Iterable[Comparison]) -> Iterator[Line]:
-        """The versions first, then the controls."""
+        """Yield the lines of versions, then those of controls."""
         for (row, reference), line in _by_line(comparisons):
             entries = [
                 replace(
@@ -244,7 +245,7 @@ class _Builder:
         return replace(self._place(arm, reference, notes, delta is not None), delta=delta)
 
     def _place(self, arm: Arm, reference: Arm, notes: list[str], told: bool) -> Entry:
-        """An entry without its number: whether it has one, its marks, its cells."""
+        """Return an entry with its status, marks and hashes, but without its number."""
         marks = [str(self.numbers.setdefault(note, len(self.numbers) + 1)) for note in notes]
         if told and {arm, reference} & self.marked:
             marks.append(MARK)
@@ -256,7 +257,7 @@ class _Builder:
 def _by_line(
     comparisons: Iterable[Comparison],
 ) -> Iterable[tuple[tuple[Row, Row | None], list[Comparison]]]:
-    """Comparisons by row and reference, each in the order of columns; controls come last."""
+    """Return comparisons by row and reference, in the order of columns; controls come last."""
     lines: dict[tuple[Row, Row | None], list[Comparison]] = {}
     for one in comparisons:
         lines.setdefault((one.row, one.reference), []).append(one)
@@ -264,7 +265,7 @@ def _by_line(
 
 
 def _failures(arm: Arm) -> Iterator[str]:
-    """A sentence per distinct reason for which cells of the arm failed."""
+    """Yield a sentence per distinct reason of failed cells of the arm."""
     for reason in dict.fromkeys(record.reason for record in arm.failed.values()):
         seeds = [seed for seed, record in sorted(arm.failed.items()) if record.reason == reason]
         hashes = ", ".join(arm.failed[seed].hash for seed in seeds)
@@ -275,14 +276,14 @@ def _failures(arm: Arm) -> Iterator[str]:
 def _limits(
     arm: Arm, reference: Arm, measure: Measure, delta: Delta | None, seeds: tuple[int, ...]
 ) -> Iterator[str]:
-    """What an entry cannot say, and why."""
+    """Yield the limits of an entry, with their reasons."""
     if delta is not None:
         if len(delta.seeds) < len(seeds):
             yield f"{len(delta.seeds)} of {len(seeds)} seeds: {_listed(delta.seeds)}."
         if len(delta.seeds) == 1 and arm is not reference:
             yield "One seed: how much the difference varies from seed to seed is not known."
     elif not arm.done or not (reference.run or reference.row is None):
-        return  # one of the two was not run: the dash says so
+        return  # one of the two was not run, which the dash shows
     elif arm.values(measure):
         yield "Run, but what it is set against has no finished cell of the same seed."
     elif any(measure.metrics(record) for record in arm.done.values()):
@@ -292,7 +293,7 @@ def _limits(
 
 
 def _detail(measure: Measure, arms: Arms) -> str:
-    """Where the deltas start from: the baseline's own value, and the impressions it stands on."""
+    """Return the value of the baseline and the number of impressions, as text."""
     values = {arm.label: arm.values(measure).values() for arm in arms.baselines.values()}
     stored = [measure.metrics(record) for arm in arms.all for record in arm.done.values()]
     counts = next((metrics for metrics in stored if metrics is not None), None)

@@ -1,4 +1,4 @@
-"""Two arms compared with each other: stored ones, or files of predictions."""
+"""The comparison of two arms, from stored cells or from files of predictions."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
 Gate = Literal["worse", "not-better"]
-SAME = ("data_hash", "protocol")  # without which two arms cannot be compared
-CONDITIONS = ("model", "training")  # in which two arms must not differ unless it is asked for
+SAME = ("data_hash", "protocol")  # must be equal
+CONDITIONS = ("model", "training")  # must be equal unless the caller allows differences
 
 
 @dataclass(frozen=True)
@@ -30,27 +30,27 @@ class StoredArm:
     """The finished cells of an arm."""
 
     name: str
-    seeds: Mapping[int, CellRecord]  # not empty
+    seeds: Mapping[int, CellRecord]  # at least one
 
     @property
     def first(self) -> CellRecord:
-        """One of its cells: all are of the same data, protocol and settings."""
+        """Return one of its cells; all have the same data, protocol and settings."""
         return next(iter(self.seeds.values()))
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Two arms on the same impressions; a positive estimate says that A is the better one."""
+    """Two arms on the same impressions. A positive estimate means that A is better."""
 
     a: str
     b: str
     metric: str
-    test: Metrics  # of one of the cells: its counts hold for all
+    test: Metrics  # of one cell; the counts are the same for all cells
     inference: Inference
-    differing: tuple[str, ...]  # conditions in which the arms were not alike
+    differing: tuple[str, ...]  # conditions in which the arms differ
     value: float  # the metric of A, mean over seeds
-    reference: float  # that of B
-    files: ComparedFiles | None = None  # what only files of predictions tell
+    reference: float  # the metric of B, mean over seeds
+    files: ComparedFiles | None = None  # further results of files of predictions
 
     @property
     def less_is_better(self) -> bool:
@@ -59,7 +59,7 @@ class Compared:
 
     @property
     def below_chance(self) -> bool:
-        """Whether B ranks worse than chance, and so is no reference for a verdict."""
+        """Whether B ranks worse than chance, so that no verdict is given."""
         chance = find(self.metric).chance
         return chance is not None and self.reference < chance
 
@@ -101,11 +101,11 @@ def matrix_cells(matrix: Matrix, name: str) -> list[Cell]:
     """Return the cells of one arm of a matrix, one per seed.
 
     Args:
-        matrix: that says which settings are meant.
-        name: `VERSION/MODE`, or `none`, `none epochs=2`.
+        matrix: The matrix, which determines the settings.
+        name: `VERSION/MODE`, or a baseline such as `none` or `none epochs=2`.
 
     Raises:
-        UnknownNameError: the matrix has no such arm.
+        UnknownNameError: The matrix has no such arm.
     """
     places = {f"{row.label}/{c.label}": (row, c) for row in matrix.rows for c in matrix.columns}
     places |= {f"{BASELINE} {c.trained}".rstrip(): (None, c) for c in matrix.columns}
@@ -122,30 +122,30 @@ def matrix_arm(matrix: Matrix, records: Mapping[str, CellRecord], name: str) -> 
     """Return one arm of a matrix.
 
     Args:
-        matrix: that says which settings are meant.
-        records: by cell hash; those of the arm at least, as far as they are stored.
-        name: as in `matrix_cells`.
+        matrix: The matrix, which determines the settings.
+        records: Stored records by cell hash, including those of the arm.
+        name: As in `matrix_cells`.
 
     Raises:
-        DataError: none of its cells is finished.
-        UnknownNameError: the matrix has no such arm.
+        DataError: None of its cells is finished.
+        UnknownNameError: The matrix has no such arm.
     """
     hashes = [cell.hash for cell in matrix_cells(matrix, name)]
     return _finished(name, [records[hash] for hash in hashes if hash in records])
 
 
 def stored_arms(workspace: Workspace, a: str, b: str) -> tuple[StoredArm, StoredArm]:
-    """Return two arms as they are stored, trained alike where one pair of settings is.
+    """Return two stored arms, with equal settings if exactly one pair of settings is equal.
 
     Args:
-        workspace: that holds the results.
+        workspace: The workspace that holds the results.
         a: `DATASET/VERSION/MODE`.
-        b: the same of the other arm.
+        b: The same for the other arm.
 
     Raises:
-        ConfigError: a name is no such path, or an arm is stored under several kinds of settings.
-        DataError: an arm has no finished cell.
-        UnknownNameError: nothing is stored under a name.
+        ConfigError: A name is not such a path, or an arm is stored with several settings.
+        DataError: An arm has no finished cell.
+        UnknownNameError: Nothing is stored under a name.
     """
     ours, theirs = _alike((a, b), [_of_store(workspace, name) for name in (a, b)])
     return ours, theirs
@@ -158,19 +158,19 @@ def compare_arms(
     metric: str,
     any_settings: bool = False,
 ) -> Compared:
-    """Return the paired difference of two stored arms, by itself.
+    """Return the paired difference of two stored arms, with a pointwise interval.
 
     Args:
-        workspace: that holds the results.
-        ours: the arm that may be shipped.
-        theirs: what it is compared with.
-        metric: one of `ctrbench.metrics.with_influence()`, by name.
-        any_settings: compare arms of unlike model or training settings as well.
+        workspace: The workspace that holds the results.
+        ours: The arm that may be shipped.
+        theirs: The arm it is compared with.
+        metric: Name of one of `ctrbench.metrics.with_influence()`.
+        any_settings: Whether model and training settings may differ.
 
     Raises:
-        ConfigError: the arms were not trained alike.
-        DataError: the arms are not of the same test impressions and protocol, share no seed, or
-            the metric is not defined on them.
+        ConfigError: The settings of the arms differ.
+        DataError: The arms differ in test impressions or protocol, share no seed, or the metric is
+            not defined on them.
     """
     a, b = ours.name, theirs.name
     one, other = ours.first, theirs.first
@@ -205,16 +205,16 @@ def compare_predictions(
     """Return the paired difference of two files of predictions.
 
     Args:
-        a: the file of the arm that may be shipped.
-        b: that of the arm it is compared with.
-        metric: one of `ctrbench.metrics.with_influence()`, by name.
-        scores: predictions are any scores, of which only the order counts.
-        ignore: columns of the files that are left aside.
+        a: File of the arm that may be shipped.
+        b: File of the arm it is compared with.
+        metric: Name of one of `ctrbench.metrics.with_influence()`.
+        scores: Whether predictions may be any scores, of which only the order matters.
+        ignore: Columns of the files to ignore.
 
     Raises:
-        ConfigError: a file is not there, or lacks a column, or scores are given to a metric of
-            probabilities.
-        DataError: the files are not of the same impressions, or hold invalid predictions.
+        ConfigError: A file does not exist or lacks a column, or the metric needs probabilities and
+            `scores` is set.
+        DataError: The files are not of the same impressions, or predictions are invalid.
     """
     found = compare_files(a, b, metric, scores, ignore)
     turned = find(metric).less_is_better
@@ -223,7 +223,7 @@ def compare_predictions(
 
 
 def _of_store(workspace: Workspace, name: str) -> list[list[CellRecord]]:
-    """The stored cells of `DATASET/VERSION/MODE`, those of one kind of settings together."""
+    """Return the stored cells of `DATASET/VERSION/MODE`, grouped by settings."""
     dataset, _, place = name.partition("/")
     version, _, mode = place.partition("/")
     if not version or not dataset or {".", ".."} & set(name.split("/")):
@@ -247,7 +247,7 @@ def _of_store(workspace: Workspace, name: str) -> list[list[CellRecord]]:
 
 
 def _alike(names: tuple[str, str], kinds: list[list[list[CellRecord]]]) -> list[StoredArm]:
-    """Of each arm the kind of settings that is meant: the only one, or the only pair alike."""
+    """Return for each arm its only settings, or those of the only pair with equal settings."""
     pairs = [
         (ours, theirs)
         for ours in kinds[0]
@@ -267,7 +267,7 @@ def _alike(names: tuple[str, str], kinds: list[list[list[CellRecord]]]) -> list[
                     f"{name} is stored under {len(groups)} kinds of settings ({told}): say which "
                     "with --file FILE, a benchmark file."
                 )
-    if len(pairs) != 1:  # other data or protocol: whoever asks is told so next
+    if len(pairs) != 1:  # data or protocol differ, which the next check reports
         pairs = [(kinds[0][0], kinds[1][0])]
     return [_finished(name, arm) for name, arm in zip(names, pairs[0], strict=True)]
 
@@ -287,7 +287,7 @@ def _finished(name: str, records: list[CellRecord]) -> StoredArm:
 
 
 def _require_same(workspace: Workspace, a: str, b: str, one: CellRecord, other: CellRecord) -> None:
-    """The same test impressions, label rule and protocol, else say what differs."""
+    """Raise DataError if test impressions, label rule or protocol differ."""
     differing: list[str] = []
     if one.cell.protocol != other.cell.protocol:
         differing.append(f"protocol {one.cell.protocol} and {other.cell.protocol}")
@@ -301,7 +301,7 @@ def _require_same(workspace: Workspace, a: str, b: str, one: CellRecord, other: 
 
 
 def _data_differences(workspace: Workspace, one: Cell, other: Cell) -> list[str]:
-    """In words where both data sets are described, else by their hashes."""
+    """Return the differences of two data sets, by content hash if one is not described."""
     found: list[str] = []
     if one.dataset != other.dataset:
         found.append(f"data set {one.dataset} and {other.dataset}")

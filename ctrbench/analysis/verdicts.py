@@ -1,4 +1,4 @@
-"""What each comparison says, for who has to decide, and the numbers that stand behind it."""
+"""The verdicts of a table, with their numbers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class VerdictLine:
     """One judged comparison; `inference` holds the numbers at full precision."""
 
     comparison: Comparison
-    verdict: str  # `not decided: +0.42 pp, between -0.15 and +0.99`
+    verdict: str  # such as `not decided: +0.42 pp, between -0.15 and +0.99`
     inference: Inference
 
     @property
     def subject(self) -> str:
-        """Return what is compared: `centred / sim_score against the baseline`."""
+        """Return the comparison as text, such as `centred / sim_score against the baseline`."""
         sibling = self.comparison.reference
         name = f"its {sibling.label}" if sibling else "the baseline"
         return f"{self.comparison.label} against {name}"
@@ -28,7 +28,7 @@ class VerdictLine:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """All judged comparisons of what is no control, the best first, and how to read them."""
+    """All judged comparisons without controls, best first, with reading instructions."""
 
     title: str
     lines: tuple[VerdictLine, ...]
@@ -36,7 +36,13 @@ class Verdicts:
 
 
 def verdicts(plan: TablePlan, arms: Arms, judged: Judged) -> Verdicts | None:
-    """The headline's verdicts; None if nothing could be judged."""
+    """Return the verdicts of the headline; None if nothing could be judged.
+
+    Args:
+        plan: What the table shows.
+        arms: The arms with their stored cells.
+        judged: The results of all comparisons.
+    """
     headline = Measure(plan.headline)
     metric = headline.title
     lines: list[VerdictLine] = []
@@ -56,7 +62,12 @@ def verdicts(plan: TablePlan, arms: Arms, judged: Judged) -> Verdicts | None:
 
 
 def phrase(inference: Inference, margin: float) -> str:
-    """What can be said, and how far the truth may lie; the range holds for all lines together."""
+    """Return the verdict as text, with the estimate and the simultaneous interval.
+
+    Args:
+        inference: The result of one comparison.
+        margin: >= 0, a fraction; a smaller loss is acceptable.
+    """
     low, high = 100 * inference.low, 100 * inference.high
     told = {
         "better": "better",
@@ -80,7 +91,7 @@ def _reading(plan: TablePlan) -> str:
 
 
 def _narrower(inferences: list[Inference]) -> list[str]:
-    """What would make the intervals narrower, if seeds tell."""
+    """Return a sentence on what would narrow the intervals; none with one seed."""
     shares = [one.shares for one in inferences if one.variance.total and len(one.seeds) > 1]
     if not shares:
         return []

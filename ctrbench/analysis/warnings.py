@@ -1,4 +1,4 @@
-"""What should make a reader doubt the numbers; each warning fires only where its reason holds."""
+"""Warnings about the numbers of a table; each appears only if its condition holds."""
 
 from __future__ import annotations
 
@@ -13,22 +13,28 @@ from ctrbench.analysis.judging import Judged
 from ctrbench.settings import TrainingSettings
 from ctrbench.stats import FEWEST_ITEMS, FEWEST_USERS, FEWEST_WORTH, SIGNIFICANCE, Inference
 
-LOWEST_COVERAGE = 0.5  # of what the model sees: targets and history slots
-LARGE_GAIN = 0.02  # the largest gain that published image embeddings had is 0.016
-BETTER_THAN_TRAINING = 0.02  # more of AUC gained on test than on impressions not yet learned
+LOWEST_COVERAGE = 0.5  # smallest share of targets and history slots with vectors
+LARGE_GAIN = 0.02  # the largest published gain of image embeddings is 0.016
+BETTER_THAN_TRAINING = 0.02  # excess of the AUC gain on test over that on training impressions
 OF_CURVES = "auc"  # the metric that learning curves hold
 CURVE_TAIL = 5  # points, a quarter of an epoch
-MOST_NAMED = 5  # arms in one warning
+MOST_NAMED = 5  # arms that one warning names
 CURE = (
     "Import the log again with --snapshot period; histories that are given must end before the "
     "evaluation group (see docs/evaluation_groups.md)."
 )
-FEWEST_STEPS = 100  # of training, below which a model has hardly left its start
-ROUNDING = 1e-7  # of metrics: what another processor's last digits come to
+FEWEST_STEPS = 100  # a model with fewer training steps is close to its initial state
+ROUNDING = 1e-7  # differences of metrics between processors
 
 
 def warnings(plan: TablePlan, arms: Arms, judged: Judged) -> tuple[str, ...]:
-    """The lines under a table; none if nothing is amiss."""
+    """Return the warnings below a table.
+
+    Args:
+        plan: What the table shows.
+        arms: The arms with their stored cells.
+        judged: The results of all comparisons.
+    """
     found = [
         *plan.dataset.findings,
         *_probes(judged),
@@ -51,7 +57,7 @@ def warnings(plan: TablePlan, arms: Arms, judged: Judged) -> tuple[str, ...]:
 
 
 def _probes(judged: Judged) -> Iterator[str]:
-    """Metrics that noise raises, and arms that rank permuted outcomes."""
+    """Warn of metrics that noise improves, and of arms that rank permuted outcomes."""
     raised = judged.probes.raised
     if raised:
         told = ", ".join(
@@ -80,12 +86,12 @@ def _probes(judged: Judged) -> Iterator[str]:
 
 
 def _title(plan: TablePlan) -> str:
-    """The headline metric for people."""
+    """Return the display name of the headline metric."""
     return metrics.find(plan.headline).title
 
 
 def _below_chance(judged: Judged) -> Iterator[str]:
-    """Measures on which no comparison is judged."""
+    """Warn of baselines below chance, whose comparisons are not judged."""
     if judged.below_chance:
         told = ", ".join(
             f"{measure.title} {mean:.4f} ({arm.label.lower()})"
@@ -98,7 +104,7 @@ def _below_chance(judged: Judged) -> Iterator[str]:
 
 
 def _real_time(plan: TablePlan) -> Iterator[str]:
-    """A snapshot whose states hold outcomes of the evaluation group."""
+    """Warn of a snapshot whose user states contain outcomes of the evaluation group."""
     manifest = plan.dataset
     derived = manifest.history == "derived"
     if manifest.snapshot == "impression" and (derived or manifest.has_timestamp):
@@ -110,7 +116,7 @@ def _real_time(plan: TablePlan) -> Iterator[str]:
 
 
 def _repeat(plan: TablePlan, arms: Arms) -> str:
-    """The A/A arm, where anything differs."""
+    """Warn if the A/A cell differs from its baseline."""
     differing = {
         name: value
         for name, value in repeat_differences(plan, arms).items()
@@ -128,7 +134,7 @@ def _repeat(plan: TablePlan, arms: Arms) -> str:
 
 
 def _controls(plan: TablePlan, arms: Arms, judged: Judged) -> str:
-    """Null versions that beat the baseline: what helps there is no information in images."""
+    """Warn of controls that beat the baseline without image information."""
     found = [
         (arm, inference)
         for arm, inference in _against_baseline(plan, arms, judged, control=True)
@@ -164,7 +170,7 @@ def _wide(plan: TablePlan, arms: Arms, judged: Judged) -> str:
 
 
 def _few_seeds(plan: TablePlan, arms: Arms, judged: Judged) -> str:
-    """Two seeds always; three where more of the variance is theirs than the users'."""
+    """Warn of two seeds, and of three seeds if seed variance dominates."""
     if len(plan.seeds) == len(arms.first.done) == 2:
         return (
             "Two seeds say next to nothing of how deltas vary from seed to seed: the intervals are "
@@ -183,7 +189,7 @@ def _few_seeds(plan: TablePlan, arms: Arms, judged: Judged) -> str:
 
 
 def _leaks(plan: TablePlan, arms: Arms, judged: Judged) -> Iterator[str]:
-    """What hardly comes about without outcomes of the test period in the input."""
+    """Warn of results that suggest outcomes of the test period in the input."""
     large = [
         f"{arm.label} {100 * inference.estimate:+.2f} pp"
         for arm, inference in _against_baseline(plan, arms, judged, control=False)
@@ -221,13 +227,13 @@ def _leaks(plan: TablePlan, arms: Arms, judged: Judged) -> Iterator[str]:
 
 
 def _test_over_training(arm: Arm) -> float | None:
-    """AUC on test less that on training; the baseline's says how much is usual here."""
+    """Return the AUC on test minus the progressive AUC at the end of training."""
     test, training = mean_metric(arm, OF_CURVES), _training_auc(arm)
     return None if test is None or training is None else test - training
 
 
 def _training_auc(arm: Arm) -> float | None:
-    """Mean over seeds of the last quarter epoch's, each impression predicted before learned."""
+    """Return the mean progressive AUC of the last quarter epoch, over seeds."""
     tails = [
         fmean(auc for point in record.curve[-CURVE_TAIL:] if (auc := point.auc) is not None)
         for record in arm.done.values()
@@ -239,7 +245,7 @@ def _training_auc(arm: Arm) -> float | None:
 def _against_baseline(
     plan: TablePlan, arms: Arms, judged: Judged, control: bool
 ) -> Iterator[tuple[Arm, Inference]]:
-    """The headline of every control, or of everything else."""
+    """Yield the headline inference of all controls, or of all other arms."""
     for comparison in arms.against_baseline():
         inference = judged.get(comparison, Measure(plan.headline))
         if inference is not None and comparison.control == control:
@@ -273,7 +279,7 @@ def _few_steps(arms: Arms) -> Iterator[str]:
 
 
 def _few_users(plan: TablePlan, arms: Arms) -> str:
-    """Whole test period and slices in one line, with the number of users in each."""
+    """Warn of the test period and of slices with few evaluable users."""
     few: list[str] = []
     for part in (None, *plan.slices):
         measure = Measure(plan.headline, part)  # counts are the same for every metric
@@ -288,7 +294,7 @@ def _few_users(plan: TablePlan, arms: Arms) -> str:
 
 
 def _heavy_users(plan: TablePlan, arms: Arms, judged: Judged) -> str:
-    """Measures that a handful of users decide, however many there are."""
+    """Warn of measures with a small effective number of users."""
     heavy = _below(plan, arms, judged, lambda one: one.worth, FEWEST_WORTH)
     if not heavy:
         return ""
@@ -299,7 +305,7 @@ def _heavy_users(plan: TablePlan, arms: Arms, judged: Judged) -> str:
 
 
 def _heavy_items(plan: TablePlan, arms: Arms, judged: Judged) -> str:
-    """Measures whose item variance rests on a handful of items."""
+    """Warn of measures with a small effective number of items."""
     heavy = _below(plan, arms, judged, lambda one: one.items_worth, FEWEST_ITEMS)
     if not heavy:
         return ""
@@ -316,7 +322,7 @@ def _below(
     worth: Callable[[Inference], float],
     fewest: float,
 ) -> str:
-    """The measures whose effective number is below a limit, with that number; empty if none is."""
+    """Return the measures whose effective number is below a limit, as text."""
     found: list[str] = []
     for measure in plan.measures:
         known = (judged.get(one, measure) for one in arms.against_baseline())
@@ -328,11 +334,9 @@ def _below(
 
 
 def _coverage(plan: TablePlan, arms: Arms) -> list[str]:
-    """A version whose vectors miss most of what the model sees; rare items alone do not count."""
+    """Warn of versions whose vectors cover few targets or history slots."""
     lines: list[str] = []
-    for row in (
-        row for row in plan.rows if row.control is None
-    ):  # a control covers what its row does
+    for row in (row for row in plan.rows if row.control is None):
         records = [r for column in plan.columns for r in arms.cells[row, column].done.values()]
         known = [r.facts for r in records if "coverage_targets" in r.facts]
         facts = known[0] if known else {}
@@ -349,7 +353,7 @@ def _coverage(plan: TablePlan, arms: Arms) -> list[str]:
 
 
 def _unacceptable(arms: Arms) -> Iterator[str]:
-    """Metrics that lie outside their acceptable range, such as calibration."""
+    """Warn of metrics outside their acceptable range, such as calibration."""
     for metric in metrics.every():
         if metric.acceptable is None:
             continue

@@ -20,7 +20,7 @@ POWER = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)
 
 @dataclass(frozen=True)
 class Told:
-    """What one arm shows; pp. `image` and `sibling` are there if a sibling was run."""
+    """The deltas of one arm in pp; `image` and `sibling` are set if a sibling was run."""
 
     gain: float
     half: float = 0.2
@@ -83,7 +83,7 @@ def finished(told: Mapping[str, Mapping[str, Told | None]]) -> ComparisonTable:
 
 
 def shown(told: Mapping[str, Mapping[str, Told | None]]) -> Shown:
-    """The same with curves, costs and codebooks."""
+    """Return the same table with curves, costs and codebooks."""
     table = finished(told)
     places = tuple(
         Place(line.row, column, one.inference, status=one.status)

@@ -62,7 +62,7 @@ def metrics(gauc: float | None, **changes: Any) -> Metrics:
 def record(
     label: str, seed: int, gauc: float | None, failed: str = "", **changes: Any
 ) -> CellRecord:
-    """A cell named like `raw / vector`; its hash is that name with the seed."""
+    """Return a cell with a name such as `raw / vector`; its hash is the name and the seed."""
     row, _, column = label.partition(" / ")
     version, _, control = row.partition("@")
     cell = Cell(
@@ -101,19 +101,19 @@ def baseline(**changes: Any) -> dict[str, CellRecord]:
 
 
 def arm(label: str, deltas_pp: tuple[float, ...], **changes: Any) -> dict[str, CellRecord]:
-    """One record per seed, each this much above the baseline of its seed."""
+    """Return one record per seed, each above the baseline of its seed by the given difference."""
     pairs = enumerate(zip(BASELINE, deltas_pp, strict=False))
     return by_hash(*(record(label, s, v + d / 100, **changes) for s, (v, d) in pairs))
 
 
 def row(name: str) -> Row:
-    """`raw`, or `raw@shuffled`."""
+    """Return the row of a label such as `raw` or `raw@shuffled`."""
     version, _, control = name.partition("@")
     return Row(version, Control(kind=control) if control else None)
 
 
 def column(label: str, trained: str = "", **training: Any) -> Column:
-    """A mode with its settings, as a label says."""
+    """Return the column of a label, a mode with its settings."""
     name = label.partition(" ")[0]
     return Column(name, load_mode(name, {}), label, TrainingSettings(**training), trained)
 

@@ -14,7 +14,7 @@ USERS = 400
 
 
 def moved(records, seed: int = 0, spread: float = 1e-4):
-    """Influence values for every cell: its own noise on noise that all cells share."""
+    """Return influence values of every cell: its own noise plus noise that all cells share."""
     rng = np.random.default_rng(seed)
     shared, found = rng.normal(0, 1e-3, USERS), {}
     for key in records:
@@ -129,7 +129,7 @@ def test_slices_are_judged_alone(records):
 
 
 def _ceiling(records):
-    """The truth is 3 pp above the baseline; its users move it as they move one of the baselines."""
+    """The ceiling is 3 pp above the baseline and has the influence values of one baseline."""
     influences = moved(records)
     influences[CEILING] = influences["Baseline#0"]
     return plan(ceiling=metrics(0.63)), influences

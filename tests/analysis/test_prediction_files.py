@@ -236,7 +236,7 @@ def test_ids_that_do_not_match(write, changed, message):
 
 
 def test_ids_are_texts_that_nothing_merges(write):
-    """`7`, `07`, `007` are three users, and one may be called NA."""
+    """`7`, `07` and `007` are three users, and `NA` is a valid id."""
     names = np.array(["7", "07", "007", "NA", "null"])
     frames = [_frame(s, user_id=names[_frame()["user_id"] % 5]) for s in (1, 2)]
     expected = [gauc(f["click"], f["p_click"], f["user_id"].factorize()[0]) for f in frames]

@@ -214,7 +214,7 @@ def test_users_that_weigh_most_are_named_with_what_all_are_worth():
 
 
 def probed(adds_pp: float, permuted: float = 0.5):
-    """A baseline whose GAUC noise raises by so much, and its influence values."""
+    """Return a baseline whose GAUC rises by the given amount under noise, with influence values."""
     records, influences = {}, {}
     for seed, gauc in enumerate(BASELINE):
         noisy = gauc + (adds_pp + 0.1 * (seed - 1)) / 100

@@ -1,4 +1,4 @@
-"""The same numbers from regressions with errors clustered by user, and from its corrections."""
+"""Clustered standard errors and p-value corrections equal those of statsmodels."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_gauc_difference_is_a_regression_of_user_aucs_with_cr2_errors(log):
 
 
 def _cr2(fitted) -> float:
-    """The standard error of Bell and McCaffrey 2002, users of one variance, by its matrices."""
+    """Return the standard error of Bell and McCaffrey 2002 in matrix form."""
     hat = np.outer(
         fitted.model.exog[:, 0], fitted.model.pinv_wexog[0] * np.sqrt(fitted.model.weights)
     )

@@ -27,7 +27,7 @@ def test_reversed_is_reference_minus_arm():
 
 
 def test_variances_by_hand():
-    """Two seeds, two users: means (1, -1), spreads over seeds 0.5 each."""
+    """Return a contrast of two seeds and two users with means (1, -1) and spread 0.5 over seeds."""
     contrast = Contrast((0, 1), np.array([0.1, 0.3]), np.array([[1.5, -1.5], [0.5, -0.5]]))
     assert user_variance(contrast) == pytest.approx(2 * (1 + 1))
     assert interaction_variance(contrast) == pytest.approx(2 * (0.5 + 0.5))

@@ -83,7 +83,7 @@ def test_unrelated_comparisons_cost_what_sidak_says():
 
 
 def test_smallest_effect_is_seen_four_times_in_five():
-    """Simulated: a true effect of that size has an interval above zero in 80 % of the runs."""
+    """In a simulation, an effect of this size has an interval above zero in 80 % of the runs."""
     rng, users, seen = np.random.default_rng(4), 60, 0
     smallest = infer([_contrast([0.0, 0.0], rng.normal(0, 1 / users, users))])[0].smallest_effect
     for _ in range(1_000):
@@ -96,7 +96,7 @@ def test_smallest_effect_is_seen_four_times_in_five():
 
 @pytest.mark.parametrize(("seed_sd", "mixed_sd"), [(0.0, 0.0), (0.3, 0.0), (0.1, 1.0), (0.0, 2.0)])
 def test_nineteen_of_twenty_intervals_hold_the_truth(seed_sd, mixed_sd):
-    """Users, seeds and their interaction drawn anew each time; the true difference is 0."""
+    """Each run draws users, seeds and their interaction; the true difference is 0."""
     rng, held, users, seeds, runs = np.random.default_rng(5), 0, 80, 5, 1_500
     for _ in range(runs):
         each = rng.normal(0, 1, users) + rng.normal(0, mixed_sd, (seeds, users))

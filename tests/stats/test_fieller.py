@@ -6,7 +6,7 @@ from ctrbench.stats import Contrast, share_of_attainable
 
 
 def test_limits_are_where_the_t_test_of_the_ratio_turns():
-    """Where users do not vary: by the closed form of a quadratic, and by the t test itself."""
+    """Without user variance the interval follows from a quadratic equation and from the t test."""
     rng = np.random.default_rng(0)
     top, bottom = rng.normal(0.3, 0.2, 8), rng.normal(1.0, 0.3, 8)
     share = share_of_attainable(_contrast(top), _contrast(bottom))
@@ -36,7 +36,7 @@ def _contrast(delta, of_users=None, users: int = 1_000) -> Contrast:
 
 
 def test_share_is_gain_over_attainable_gain():
-    """Where users do not vary and the ceiling is the same for all seeds: the mean's interval."""
+    """Without user variance and with a constant ceiling, the interval is that of the mean."""
     share = share_of_attainable(_contrast([0.02, 0.01, 0.03]), _contrast([0.1, 0.1, 0.1]))
     assert share is not None
     assert share.value == pytest.approx(0.2)
@@ -54,7 +54,7 @@ def test_one_seed_says_nothing():
 
 
 def test_one_interval_in_twenty_is_wrong():
-    """Users and seeds drawn anew; model and ceiling share the baseline's noise. The truth: 0.3."""
+    """Each run draws users, seeds and shared baseline noise; the true share is 0.3."""
     rng, wrong, users, seeds, runs = np.random.default_rng(1), 0, 150, 5, 2_000
     for _ in range(runs):
         taste = rng.normal(1, 1, users)

@@ -37,7 +37,7 @@ def _log(rows: int = 400, users: int = 25, items: int = 12, weighted: bool = Tru
 
 
 def _slow_pairs(name, click, p, user, weight, group=None):
-    """(N, N) what each pair of a click i and a non-click j adds to the metric's deviation."""
+    """Return the (N, N) influence of each pair of a click i and a non-click j."""
     group = user if group is None else group
     kernel = np.zeros((len(p), len(p)))
     value = auc(click, p, weight) if name == "auc" else gauc(click, p, group, "impressions", weight)
@@ -57,7 +57,7 @@ def _slow_pairs(name, click, p, user, weight, group=None):
 
 
 def _slow_items(kernel, item):
-    """(N,) sums over the pairs that an impression is part of; (I,) over those of an item."""
+    """Return (N,) sums over the pairs of each impression, and (I,) over those of each item."""
     each = kernel.sum(axis=1) + kernel.sum(axis=0)  # (N,)
     return each, np.array([each[item == a].sum() for a in np.unique(item)])
 
@@ -77,7 +77,7 @@ def test_item_sums_against_all_pairs(name, weighted):
 
 
 def _parts(name, click, user, item, weight):
-    """(I,) share of each item in the pairs, every pair counting for both its items."""
+    """Return the (I,) share of each item in the pairs; a pair counts for both of its items."""
     part = np.zeros(len(weight))
     groups = np.zeros(len(user)) if name == "auc" else user
     good = [o for g in np.unique(groups) if 0 < click[o := groups == g].sum() < o.sum()]
@@ -102,7 +102,7 @@ def test_a_user_s_pairs_count_twice_in_the_sum_of_its_impressions():
 
 @pytest.mark.parametrize("name", ["auc", "gauc"])
 def test_cross_term_against_impressions_of_different_users_with_one_item(name):
-    """A difference of two models: sum of products over impressions of one item, users differing."""
+    """The item variance of a difference is a sum of products over one item's different users."""
     click, p, user, item, weight = _log(rows=300)
     other = np.clip(p + np.random.default_rng(1).normal(0, 0.1, len(p)), 0.01, 0.99)
     one, two = (influences(click, q, user, weight, item_id=item)[name] for q in (p, other))
@@ -120,7 +120,7 @@ def test_cross_term_against_impressions_of_different_users_with_one_item(name):
 
 
 def test_log_loss_is_a_mean_with_errors_clustered_by_user_and_item():
-    """cov_cluster_2groups; each side without its own small-sample factors."""
+    """The variance equals `cov_cluster_2groups` without small-sample factors."""
     click, p, user, item, _ = _log(rows=6_000, users=200, items=80, weighted=False)
     loss = -np.log(np.where(click, p, 1 - p))
     found = influences(click, p, user, item_id=item)["log_loss"]
@@ -176,7 +176,7 @@ def test_the_sketch_is_unbiased_over_hashes():
 
 @pytest.mark.parametrize("name", ["auc", "gauc", "log_loss"])
 def test_item_sums_are_derivatives_in_the_weight_of_an_item(name):
-    """Numerically: of a metric in which one item's impressions weigh a little more."""
+    """Compare with the numerical derivative of the metric by the weight of one item."""
     click, p, user, item, weight = _log(rows=3_000, users=60, items=40)
     found = influences(click, p, user, weight, item_id=item)[name].items
 
@@ -204,7 +204,7 @@ def test_item_sums_are_derivatives_in_the_weight_of_an_item(name):
 
 
 def _slow_like(click, weight, of_user, grouped, deviation):
-    """(N,) the user's deviation by the pairs that an impression is part of."""
+    """Return (N,) shares of the user's deviation, by the pairs of each impression."""
     share = grouped.weight * grouped.evaluable / (grouped.weight * grouped.evaluable).sum()
     mass = np.where(
         click, grouped.click_weight[of_user], (grouped.weight - grouped.click_weight)[of_user]
@@ -250,7 +250,7 @@ def test_one_item_says_nothing_of_other_items():
 
 
 def test_item_variance_by_hand():
-    """Two seeds: item sums (3, -3) and (1, -1), pairs (1, 0) and (0, 1)."""
+    """Return a contrast of two seeds with item sums (3, -3), (1, -1) and pairs (1, 0), (0, 1)."""
     items, pairs = np.array([[3.0, -3.0], [1.0, -1.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])
     delta, moved = np.array([0.1, 0.2]), np.array([[1.0, -1.0], [1.0, -1.0]])
     contrast = Contrast((0, 1), delta, moved, items=items, pairs=pairs, items_worth=2)

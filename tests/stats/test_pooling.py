@@ -50,7 +50,7 @@ def test_unlike_variances_and_other_kinds_are_not_pooled(kinds, scale):
 
 
 def test_degrees_of_a_pooled_variance_by_simulation():
-    """Four differences that share a baseline: the spread of their mean variance tells."""
+    """The spread of the mean variance over simulations gives its degrees of freedom."""
     rng, runs = np.random.default_rng(0), 4_000
     found, told = [], []
     for _ in range(runs):
@@ -162,7 +162,7 @@ def test_what_stands_beside_informs_the_seeds_alone():
 
 @pytest.mark.parametrize("noisy", [0, 1])
 def test_false_alarms_of_one_mode_in_three_with_nine_times_the_variance(noisy):
-    """Seeds alone vary; three modes against siblings, three seeds: the hardest class."""
+    """Only seeds vary: three modes against siblings on three seeds, the most difficult class."""
     rng, runs, alarms = np.random.default_rng(9), 3_000, 0
     scale = [3.0 if n == noisy else 1.0 for n in range(3)]
     for _ in range(runs):

@@ -49,7 +49,7 @@ def _subsets(n: int):
 
 
 def test_one_order_everywhere_is_exact():
-    """Two data sets, three contenders: the second order agrees by chance once in six."""
+    """On two data sets with three contenders, both orders agree by chance with probability 1/6."""
     found = rank([[3, 2, 1], [3, 2, 1]], list("abc"))
     assert found.p_all_alike == pytest.approx(1 / len(list(permutations("abc"))))
 

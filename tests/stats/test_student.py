@@ -26,7 +26,7 @@ def test_nothing_varies():
 
 
 def test_integral_against_draws():
-    """The seeds' variance drawn from its distribution, Student's t given each draw."""
+    """Return tail probabilities by simulation: draw the seed variance, then apply Student's t."""
     users, known, seeds = 0.4, 4, 0.6
     rng = np.random.default_rng(0)
     level = p_value(2.2, Variance(users, 1e9, seeds, known))
@@ -39,7 +39,7 @@ def test_integral_against_draws():
 
 
 def _false_alarms(half_width, of_seeds: float, known: int) -> float:
-    """Exact, in percent: the estimate is normal, the seeds' variance known on `known` degrees."""
+    """Return exact false alarms in percent for a normal estimate and `known` seed degrees."""
     found = of_seeds * chi2.ppf((np.arange(150) + 0.5) / 150, known) / known
     spreads = [Variance(1 - of_seeds, 1e9, of_this, known) for of_this in found]
     return 100 * float(np.mean([2 * norm.sf(half_width(spread)) for spread in spreads]))

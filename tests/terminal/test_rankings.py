@@ -57,7 +57,7 @@ def test_only_what_all_files_have_is_ranked(told):
 
 def test_one_data_set_twice(workspace):
     small = matrix(workspace)
-    with pytest.raises(ConfigError, match="data set taste is in 2 files"):
+    with pytest.raises(ConfigError, match="2 files are of data set taste"):
         rankings(workspace, [(small, {}), (small, {})])
 
 
