@@ -65,7 +65,7 @@ def curves(matrix: Matrix, setting: str, gains: Mapping[Comparison, Inference]) 
             f"nothing in this file takes several numbers for {setting}; write a list, such as "
             "cluster_id: {codebook_size: [50, 200, 1000]}."
         )
-    found = []
+    found: list[Curve] = []
     for row in matrix.rows:
         for columns in groups:
             points = {
@@ -88,11 +88,11 @@ def _varied(matrix: Matrix, setting: str) -> list[dict[float, Column]]:
         if value is None:
             continue
         rest = column.mode, column.varied_without(setting)
-        own = next((columns for other, columns in groups if other == rest), None)
-        if own is None:
-            own = {}
-            groups.append((rest, own))
-        own[value] = column
+        same = [columns for other, columns in groups if other == rest]
+        if same:
+            same[0][value] = column
+        else:
+            groups.append((rest, {value: column}))
     return [columns for _, columns in groups]
 
 

@@ -50,7 +50,7 @@ def half_way(trace: Trace) -> dict[str, float]:
 
     The distance is the sum of the L2 distances between the points of the trace.
     """
-    found = {}
+    found: dict[str, float] = {}
     for part in trace.points[0].blocks:
         gone, total = 0.0, sum(point.blocks[part].update for point in trace.points)
         for number, point in enumerate(trace.points, start=1):
