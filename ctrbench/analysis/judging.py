@@ -146,7 +146,7 @@ def _shares(
                 continue
             stored = (float(value), influences[CEILING])
             truth = measured(CEILING, measure.key, dict.fromkeys(model.seeds, stored), measure.of)
-            ceiling = pair(truth, _measured(baseline, measure, influences))
+            ceiling = pair(truth, arm_measured(baseline, measure, influences))
             share = None if ceiling is None else share_of_attainable(model, ceiling)
             if share is not None:
                 found[comparison, measure] = share
@@ -163,13 +163,19 @@ def _contrast(
     random draws of the mode.
     """
     sides = (arms.arm(comparison), arms.reference(comparison))
-    ours, theirs = (_measured(one, measure, influences) for one in sides)
+    ours, theirs = (arm_measured(one, measure, influences) for one in sides)
     against = "baseline" if comparison.reference is None else "sibling"
     return pair(ours, theirs, f"{comparison.column.label} against {against}", against)
 
 
-def _measured(arm: Arm, measure: Measure, influences: Influences) -> Measured:
-    """Return the measure with its influence values, by seed."""
+def arm_measured(arm: Arm, measure: Measure, influences: Influences) -> Measured:
+    """Return the measure of an arm with its influence values, by seed.
+
+    Args:
+        arm: Any arm of the table.
+        measure: The measure.
+        influences: By cell hash and measure.
+    """
     return measured(
         arm.label,
         measure.key,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,7 @@ class Shown:
     missing: tuple[str, ...]  # sentences on what is not stored, or not shown
     quality: Mapping[str, Quality]  # by version; empty where the vectors are not at hand
     slices: Mapping[str, str] = field(default_factory=dict[str, str])  # titles by key
+    added: Mapping[str, datetime] = field(default_factory=dict[str, datetime])  # by version
 
     @property
     def metric(self) -> str:
@@ -138,7 +140,9 @@ def shown(
             "`ctrbench run FILE` first."
         )
     table = comparison_table(workspace, matrix, records)
-    places = _places(table)
+    places = places_of(table)
+    added = dates({name: one.created for name, one in matrix.versions.items()})
+    days = {at.date() for at in added.values()}
     return Shown(
         table=table,
         answer=answer(table, parse_points(matrix.file.margin, "margin"), effect),
@@ -150,10 +154,31 @@ def shown(
         missing=tuple(_missing(workspace, matrix, records)),
         quality=quality or {},
         slices={part.key: part.title for part in matrix.file.slices},
+        added=added if len(days) > 1 else {},
     )
 
 
-def _places(table: ComparisonTable) -> tuple[Place, ...]:
+def dates(created: Mapping[str, str]) -> dict[str, datetime]:
+    """Return when versions were added, without those whose manifest has no valid time.
+
+    Args:
+        created: By version, as its manifest has it.
+
+    >>> dates({"v1": "2026-01-31T12:00:00Z", "v2": ""})
+    {'v1': datetime.datetime(2026, 1, 31, 12, 0, tzinfo=datetime.timezone.utc)}
+    """
+    found: dict[str, datetime] = {}
+    for version, text in created.items():
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            continue
+        found[version] = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return found
+
+
+def places_of(table: ComparisonTable) -> tuple[Place, ...]:
+    """Return every version and control under every mode, in the order of the table."""
     gains, images = headline(table, "baseline"), headline(table, "shuffled")
     found: list[Place] = []
     for line in gains.lines if gains else ():

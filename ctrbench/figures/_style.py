@@ -110,6 +110,14 @@ def drawing(height: float, width: float = WIDTH) -> Drawing:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def settle(figure: Drawing) -> None:
+    """Fix the layout at rounded positions; the solver's last digits vary from call to call."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(one, 5) for one in axes.get_position().bounds])
+
+
 def bars(
     axes: Axes,
     gains: Sequence[tuple[float, Inference]],

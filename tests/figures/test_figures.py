@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
 import pytest
@@ -11,6 +12,7 @@ from ctrbench.figures import check_drawable, figure, kinds, save, svg
 from ctrbench.quality import Quality
 from tests.analysis.finished import Told, inferred, shown
 
+START = datetime(2026, 1, 1, tzinfo=UTC)
 MODES = ("vector", "sim_score", "cluster_id")
 
 
@@ -25,7 +27,8 @@ def many(versions: int, name: str = "v{}") -> Shown:
     curve = tuple((size, inferred(0.1, 0.2)) for size in (50, 200))
     quality = Quality(3.0, 0.1, 1.0, -2.0, 0.2, 0.1, 0.6, 0.55)
     known = {place.row.version: quality for place in made.places}
-    return replace(made, codes=(Codes(row, "cluster_id", curve),), quality=known)
+    added = {version: START + timedelta(days=at**2) for at, version in enumerate(known)}
+    return replace(made, codes=(Codes(row, "cluster_id", curve),), quality=known, added=added)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +89,23 @@ def test_no_colour_suggests_an_effect_that_is_not_decided():
 def test_a_line_of_the_forest_for_each_of_two_hundred_arms():
     text = svg(figure("forest"), many(67), "own")
     assert len(re.findall("v[0-9]+ / ", text)) == 201
+
+
+@pytest.mark.parametrize(("versions", "named"), [(2, 2), (36, 36), (40, 5)])
+def test_every_version_is_named_where_there_is_room(versions, named):
+    """Gains repeat 0, 0.3, 0.6, 0.9: of many, the first four set records, and one is newest."""
+    text = svg(figure("history"), many(versions), "own")
+    assert len(re.findall(">v[0-9]+<", text)) == named
+    assert f">v{versions - 1}<" in text
+
+
+def test_versions_added_at_once_stand_side_by_side():
+    at_once = many(3)
+    same = replace(at_once, added=dict.fromkeys(at_once.added, START))
+    text = svg(figure("history"), same, "own")
+    assert len(re.findall(">v[0-9]+<", text)) == 3
+    lacking = replace(at_once, added={"v0": START})
+    assert figure("history").lacks(lacking).endswith(".")
 
 
 def test_other_endings_and_kinds_are_refused(tmp_path):
