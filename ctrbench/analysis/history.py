@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from ctrbench import controls
 from ctrbench.analysis.answer import KINDS, Answer, answer
 from ctrbench.analysis.comparison import Arm, Measure, TablePlan, gather
+from ctrbench.analysis.conditions import MARK
 from ctrbench.analysis.judging import arm_measured
 from ctrbench.analysis.measured import Influences
 from ctrbench.analysis.shown import Place, Shown, dates, places_of
@@ -95,6 +96,11 @@ class History:
             told.append(f"One seed ({table.seeds[0]}): they do not account for seed variance.")
         return tuple(told)
 
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """Return which versions were not trained under the same conditions, a sentence each."""
+        return tuple(one.text for one in self.content.table.footnotes if one.mark == MARK)
+
     def verdict(self, place: Place) -> str:
         """Return the verdict on one version under one mode; empty if it has none."""
         for found in self.content.answer.findings:
@@ -130,6 +136,7 @@ class History:
             ],
             "settings": self.settings,
             "notes": self.notes,
+            "differing": self.differing,
             "missing": self.content.missing,
             "warnings": self.content.table.warnings,
         }

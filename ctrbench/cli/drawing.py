@@ -1,4 +1,4 @@
-"""`ctrbench cost | curve | explain`: numbers that can also be drawn."""
+"""`ctrbench cost | curve | history | explain`: numbers that can also be drawn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ctrbench.cli._options import BenchmarkArgument, JsonOption, show
+from ctrbench.cli._options import BenchmarkArgument, JsonOption, effect_of, show
+from ctrbench.errors import ConfigError, DataError
 from ctrbench.workspace import Workspace
 
 DrawingOption = Annotated[Path | None, typer.Option(help="Draw them into this .png, .svg or .pdf.")]
@@ -15,7 +16,7 @@ DrawingOption = Annotated[Path | None, typer.Option(help="Draw them into this .p
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the root."""
-    for command in (cost, curve, explain):
+    for command in (cost, curve, history, explain):
         app.command()(command)
 
 
@@ -87,6 +88,45 @@ def curve(
     show(found, json, terminal.show)
     if output is not None:
         drawing.draw(found, output)
+        typer.echo(f"wrote {output}", err=json)
+
+
+def history(
+    context: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="The name of a data set.", show_default=False)],
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Show the settings, seeds and headline of this benchmark file."),
+    ] = None,
+    output: DrawingOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what each version of DATASET gains, by the date on which it was added.
+
+    Shows every stored version, whichever file it was run with. Unless --file is given, each mode
+    is shown under the settings with which most versions were run.
+    """
+    from ctrbench.analysis.history import history as versions_over_time
+    from ctrbench.analysis.stored_versions import stored_versions
+    from ctrbench.figures import check_drawable, figure, save
+    from ctrbench.matrix import read_matrix
+    from ctrbench.terminal import history as terminal
+
+    workspace: Workspace = context.obj
+    if output is not None:
+        check_drawable(output)
+    stored = stored_versions(workspace, dataset)
+    matrix = None if file is None else read_matrix(file, workspace)
+    if matrix is not None and matrix.dataset.name != dataset:
+        raise ConfigError(f"{file} is a benchmark of '{matrix.dataset.name}', not of '{dataset}'.")
+    effect = effect_of(None, matrix.file.effect if matrix else None)
+    found = versions_over_time(stored, effect, matrix)
+    show(found, json, terminal.show)
+    if output is not None:
+        kind = figure("history")
+        if lacks := kind.lacks(found.content):
+            raise DataError(f"{output} is not written: {lacks}")
+        save(kind, found.content, output)
         typer.echo(f"wrote {output}", err=json)
 
 

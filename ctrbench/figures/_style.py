@@ -115,7 +115,8 @@ def settle(figure: Drawing) -> None:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
-        axes.set_position([round(one, 5) for one in axes.get_position().bounds])
+        left, bottom, width, height = (round(one, 5) for one in axes.get_position().bounds)
+        axes.set_position((left, bottom, width, height))
 
 
 def bars(

@@ -105,7 +105,7 @@ def asked(
 
 def measured(records: list[CellRecord]) -> Measured:
     values = {one.cell.seed: one.metrics["test"].value("gauc") or 0.0 for one in records}
-    moved = {one.cell.seed: np.float64(influence(one.cell)["test/gauc"]) for one in records}
+    moved = {one.cell.seed: influence(one.cell)["test/gauc"].astype(np.float64) for one in records}
     cell = records[0].cell
     return Measured(
         f"{cell.version_label} / {cell.mode}", values, moved

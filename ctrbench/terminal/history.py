@@ -1,0 +1,47 @@
+"""Versions over time on the terminal."""
+
+from __future__ import annotations
+
+import typer
+
+from ctrbench.analysis.history import History
+from ctrbench.analysis.shown import Place
+from ctrbench.stats import Inference
+from ctrbench.terminal._tables import console, table
+
+
+def show(found: History) -> None:
+    """Print the line on the newest version, a table per mode, and how to read them."""
+    typer.echo(found.line)
+    metric = found.content.metric
+    headings = ("added", "version", f"{metric} over baseline, pp", "over shuffled, pp", "verdict")
+    for column in found.content.table.columns:
+        places = [
+            place
+            for place in found.content.places
+            if place.column == column and place.row.control is None
+        ]
+        typer.echo(f"\n{column.label} {column.trained}".rstrip())
+        rows = [_row(found, place) for place in places]
+        console().print(table(headings, rows, headings[2:4]))
+    typer.echo()
+    for line in (*found.notes, *found.settings, *found.differing):
+        typer.echo(line)
+    for line in found.content.table.warnings:
+        typer.echo(f"Warning: {line}")
+    for line in found.content.missing:
+        typer.echo(line, err=True)
+
+
+def _row(found: History, place: Place) -> tuple[str, ...]:
+    added = found.content.added
+    at = added.get(place.row.version)
+    one_a_day = len({day.date() for day in added.values()}) == len(added)
+    told = f"{at:{'%Y-%m-%d' if one_a_day else '%Y-%m-%d %H:%M'}}" if at else "–"
+    gain = _interval(place.gain) if place.gain else place.status
+    images = ", ".join(map(_interval, place.images)) or "–"
+    return told, place.row.label, gain, images, found.verdict(place)
+
+
+def _interval(one: Inference) -> str:
+    return f"{100 * one.estimate:+.2f} [{100 * one.low:+.2f}, {100 * one.high:+.2f}]"
