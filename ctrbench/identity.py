@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from collections.abc import Iterable
@@ -41,6 +42,16 @@ def hash_files(path: Path) -> str:
             np.memmap(file, np.uint8, mode="r") if file.stat().st_size else np.empty(0, np.uint8),
         )
     return content.hexdigest()
+
+
+def hash_code(path: Path) -> str:
+    """Return the hash of a Python file without its comments, docstrings and layout."""
+    tree = ast.parse(path.read_bytes())
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return hash_json(ast.unparse(tree))
 
 
 class ContentHash:

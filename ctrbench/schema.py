@@ -311,7 +311,8 @@ def noise_probe(deviation: float) -> str:
 
 
 LOOPS = "loops"  # key of a record's environment; "plain" if compiled loops were missing
-MODE_CODE = "mode_code"  # key of a record's environment: hash of the mode's source file
+MODE_CODE = "mode_program"  # key of a record's environment: hash of the mode's code
+MODE_TEXT = "mode_code"  # the same key in older records: hash of the file with its docstrings
 
 
 class CellRecord(Frozen):

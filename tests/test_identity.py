@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from ctrbench.identity import ContentHash, hash_json
+from ctrbench.identity import ContentHash, hash_code, hash_json
 
 
 def of(array, monkeypatch=None):
@@ -32,3 +33,30 @@ def test_texts_do_not_run_together():
     one.text("ids", ["ab", "c"])
     two.text("ids", ["a", "bc"])
     assert one.hexdigest() != two.hexdigest()
+
+
+CODE = '''"""Text."""
+class A:
+    """Text."""
+    def f(self):
+        """Text."""
+        return "Text."  # text
+'''
+
+
+@pytest.mark.parametrize(
+    ("edit", "same"),
+    [
+        (CODE.replace('"""Text."""', '"""Another text."""'), True),
+        (CODE.replace("# text", "# another"), True),
+        (CODE.replace('        """Text."""\n', ""), True),
+        (CODE.replace("self):", "self, ):\n"), True),
+        (CODE.replace('return "Text."', 'return "Another."'), False),
+        (CODE.replace("def f", "def g"), False),
+    ],
+)
+def test_code_is_hashed_without_prose_and_layout(tmp_path, edit, same):
+    before, after = tmp_path / "before.py", tmp_path / "after.py"
+    before.write_text(CODE)
+    after.write_text(edit)
+    assert (hash_code(before) == hash_code(after)) is same

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ctrbench.analysis.comparison import Arm, Arms
-from ctrbench.schema import MODE_CODE, CellRecord
+from ctrbench.schema import MODE_CODE, MODE_TEXT, CellRecord
 from ctrbench.settings import TrainingSettings
 
 MARK = "†"
 # `protocol` and a mode's `revision` identify the code, so that these keys may differ
-VOUCHED = {"ctrbench", "commit", "python", MODE_CODE}
+VOUCHED = {"ctrbench", "commit", "python", MODE_CODE, MODE_TEXT}
 
 
 def differences(arms: Arms) -> tuple[list[str], set[Arm]]:

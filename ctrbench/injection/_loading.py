@@ -8,7 +8,7 @@ from typing import Any, get_origin
 
 from ctrbench import plugins
 from ctrbench.errors import ConfigError, UnknownNameError
-from ctrbench.identity import hash_files, hash_json
+from ctrbench.identity import hash_code, hash_json
 from ctrbench.injection._base import Injection
 from ctrbench.injection._combination import FACTOR, JOINT, Combination
 
@@ -50,7 +50,7 @@ def mode_class(name: str) -> type[Injection]:
 
 
 def code_hash(mode: Injection) -> str:
-    """Return a hash of the source files of a mode, including its base classes.
+    """Return a hash of the code of a mode and its base classes, without comments and docstrings.
 
     The hash of a combination covers all parts.
     """
@@ -61,7 +61,7 @@ def code_hash(mode: Injection) -> str:
         for one in type(part).__mro__
         if issubclass(one, Injection) and one is not Injection
     ]
-    return hash_json([hash_files(Path(file)) for file in dict.fromkeys(files)])
+    return hash_json([hash_code(Path(file)) for file in dict.fromkeys(files)])
 
 
 def takes_list(name: str, setting: str) -> bool:

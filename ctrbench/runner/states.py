@@ -87,7 +87,7 @@ class Notices:
 
     dataset: str
     findings: tuple[str, ...]  # faults that the import found
-    changed_modes: Mapping[str, int]  # mode -> stored cells trained before its file was edited
+    changed_modes: Mapping[str, int]  # mode -> stored cells trained before its code changed
     zero_vectors: Mapping[str, int]  # version -> vectors without a direction
     plain_loops: bool  # whether the compiled loops are absent
 
