@@ -195,8 +195,15 @@ def history(stored: StoredVersions, effect: float, matrix: Matrix | None = None)
         *plan.cells.values(),
         *(key for own in plan.baselines.values() for key in own.values()),
     }
+    headline = Measure(plan.headline).key
     influences = {
-        key: stored.influence(records[key].cell) for key in sorted(wanted) if key in records
+        key: {
+            name: values
+            for name, values in stored.influence(records[key].cell).items()
+            if f"/{headline}/" in f"/{name}/"  # its items and probes, too; others are not shown
+        }
+        for key in sorted(wanted)
+        if key in records
     }
     table = compare(plan, records, influences)
     found = answer(table, plan.margin, effect)

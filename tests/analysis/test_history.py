@@ -83,7 +83,7 @@ def arm(
 
 def influence(cell: Cell) -> dict[str, np.ndarray]:
     """Noise of the cell on noise that all cells share."""
-    own = np.random.default_rng(int(cell.hash[:8], 16)).normal(0, 1e-4, USERS)
+    own = np.random.default_rng(int(cell.hash[:8], 16)).normal(0, 1e-5, USERS)
     shared = np.random.default_rng(0).normal(0, 1e-3, USERS)
     values = (shared + own - (shared + own).mean()).astype(np.float32)
     return {"test/gauc": values, "test/auc": values}
