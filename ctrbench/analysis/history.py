@@ -234,16 +234,17 @@ def _current(stored: StoredVersions, left_out: Counter[str]) -> Iterator[CellRec
             continue
         if record.finished >= latest.get(version, ""):
             latest[version], vectors[version] = record.finished, hash
+    found = {str(one): one for r in stored.records if (one := r.cell.control) is not None}
+    shown = {"None", *(name for name, one in found.items() if controls.is_sibling(one))}
     for record in stored.records:
         cell = record.cell
-        control = cell.control
         if cell.protocol != PROTOCOL:
             left_out[f"protocol {cell.protocol} (this is protocol {PROTOCOL})"] += 1
         elif cell.data_hash != stored.dataset.content_hash:
             left_out["another import of the data set"] += 1
         elif cell.version is not None and cell.vectors_hash != vectors.get(cell.version):
             left_out[f"other vectors that were once named {cell.version}"] += 1
-        elif not cell.repeat and (control is None or controls.is_sibling(control)):
+        elif not cell.repeat and str(cell.control) in shown:
             yield record
 
 
