@@ -59,6 +59,22 @@ class Observer(Protocol):
         ...
 
 
+class Silent:
+    """The observer that shows nothing."""
+
+    def begin(self, what: str, cells: int, missing: int) -> None:
+        """Ignore the begin of a run."""
+
+    def progress(self, cell: Cell, share: float) -> None:
+        """Ignore the progress of a cell."""
+
+    def finished(self, record: CellRecord) -> None:
+        """Ignore a finished cell."""
+
+
+SILENT = Silent()
+
+
 @dataclass(frozen=True)
 class Task:
     """The message that starts a cell in a process; plain values only."""
@@ -171,9 +187,9 @@ def run_cells(
 def run_matrix(
     workspace: Workspace,
     matrix: Matrix,
-    jobs: int,
-    retry_failed: bool,
-    observer: Observer,
+    jobs: int = 1,
+    retry_failed: bool = False,
+    observer: Observer = SILENT,
     traced: bool = False,
 ) -> dict[str, CellRecord]:
     """Train the missing cells and return the records of the whole matrix, by cell hash.
