@@ -1,7 +1,6 @@
 """One contender of every kind, in a package of its own: listed, validated and run."""
 
 import json
-import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from ctrbench.pretraining.encoders import configured as encoder
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 from tests.benchmark import write
+from tests.installing import package_of
 
 FILES = {
     ("ctrbench.injection", "brightness"): """
@@ -182,22 +182,9 @@ training: {batch_size: 256}
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A package with one file per contender, as an installer would leave it."""
-    site = tmp_path / "site"
-    package, facts = site / "extra_contenders", site / "extra_contenders-1.0.dist-info"
-    package.mkdir(parents=True)
-    facts.mkdir()
-    (package / "__init__.py").touch()
-    points = []
-    for (group, name), code in FILES.items():
-        (package / f"{name}.py").write_text(textwrap.dedent(code))
-        points.append(f"[{group}]\n{name} = extra_contenders.{name}:Contender\n")
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: extra-contenders\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text("\n".join(points))
-    monkeypatch.syspath_prepend(str(site))
-    yield
-    for module in [name for name in sys.modules if name.split(".")[0] == package.name]:
-        del sys.modules[module]
+    code = {key: textwrap.dedent(text) for key, text in FILES.items()}
+    with package_of(code, tmp_path, monkeypatch):
+        yield
 
 
 @pytest.fixture
