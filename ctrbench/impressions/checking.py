@@ -1,4 +1,4 @@
-"""Guards over a stored data set: what would make its numbers wrong or worth less."""
+"""Guards over a stored data set: faults that would bias or weaken its results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from ctrbench.impressions.unseen import unseen_values
 from ctrbench.schema import DatasetManifest, Guard, Impressions
 from ctrbench.workspace import Workspace
 
-FEW_USERS = 100  # evaluable test users below which GAUC says little
+FEW_USERS = 100  # evaluable test users below which GAUC is imprecise
 LOW_COVERAGE = 0.9  # of impressions whose item has an image
 ROW_GUARDS = (time_order, overlap, shared_rows, labels, strictly_before, own_target, duplicates)
 
@@ -57,7 +57,7 @@ def check(workspace: Workspace, name: str) -> list[Guard]:
         workspace.data / name, load(derived_folder(workspace, manifest)), manifest
     )
     found = [_content(stored, manifest), ids(impressions)]
-    if found[-1].outcome == "error":  # the other guards count by id
+    if found[-1].outcome == "error":  # the other guards index by id
         return found
     found += [guard(impressions) for guard in (*ROW_GUARDS, _unlisted)]
     if manifest.history == "given":
@@ -78,61 +78,61 @@ def findings(impressions: Impressions, tables: Path) -> tuple[str, ...]:
     if impressions.manifest.history == "given":
         target = own_target(impressions)
         found.append(later_clicks(impressions))
-        found += [target] * (target.outcome == "error")  # a few are second clicks
-    told = [guard.message for guard in found if guard.outcome != "ok"]
-    return tuple(f"{message[0].upper()}{message[1:]}." for message in told)
+        found += [target] * (target.outcome == "error")  # a warning may be repeated clicks
+    messages = [guard.message for guard in found if guard.outcome != "ok"]
+    return tuple(f"{message[0].upper()}{message[1:]}." for message in messages)
 
 
 def _padding(impressions: Impressions, tables: Path) -> Guard:
-    """Are given histories or lists filled up with a value that is none?"""
-    name, told = "padding", []
+    """Check whether given histories or lists seem to be padded."""
+    name, messages = "padding", []
     for found in find_padding(impressions):
         where = f"lists of '{found.field}'" if found.field else "given histories"
         if found.field:
             value = field_values(tables, found.field)[found.code - 1]
         else:
             value = next(islice(strings(tables / "items.parquet", "raw_id"), found.code - 1, None))
-        told.append(
-            f"{value} begins or ends more than {100 * PADDED:g} % of the {where}; if it only fills "
-            f"them up, import the log again with --pad {value}"
+        messages.append(
+            f"{value} begins or ends more than {100 * PADDED:g} % of the {where}; if it is "
+            f"padding, import the log again with --pad {value}"
         )
-    if told:
-        return Guard(name, "warning", ". ".join(told))
-    return Guard(name, "ok", "no value fills up given histories or lists")
+    if messages:
+        return Guard(name, "warning", ". ".join(messages))
+    return Guard(name, "ok", "no value looks like padding")
 
 
 def _content(stored: str, manifest: DatasetManifest) -> Guard:
-    """Is the content what it was when it was imported?"""
+    """Check that the content is unchanged since the import."""
     if stored != manifest.content_hash:
-        told = f"the rows hash to {stored}, the manifest says {manifest.content_hash}: damaged"
-        return Guard("content", "error", told)
+        message = f"damaged: the hash of the rows is {stored}, not {manifest.content_hash}"
+        return Guard("content", "error", message)
     return Guard("content", "ok", f"as imported, {stored}")
 
 
 def _unlisted(impressions: Impressions) -> Guard:
-    """Do items shown or clicked miss from the items file?"""
+    """Check whether items of the log are missing from the items file."""
     counts, name = impressions.manifest.counts, "ids without items"
     if "items_unlisted" not in counts:
-        return Guard(name, "ok", "no items file was given; items are the ids of the log")
+        return Guard(name, "ok", "no items file was given; the items are the ids of the log")
     missing = counts["items_unlisted"]
     message = f"{missing} of {counts['items']} items have no row in the items file"
     return Guard(name, "warning" if missing else "ok", message)
 
 
 def _users(impressions: Impressions) -> list[Guard]:
-    """How many users, and evaluation groups, can carry GAUC?"""
+    """Check how many users and evaluation groups have both labels."""
     guards, groups = [], "users" if impressions.group is None else "groups"
     for period in ("valid", "test"):
         users, carries = evaluable_groups(impressions, impressions.rows(period))
         alone = int(np.count_nonzero(~carries))
         message = f"{alone} of {len(carries)} {period} {groups} have one class only"
         outcome = "warning" if alone > len(carries) / 2 else "ok"
-        guards.append(Guard(f"one-class {groups}", outcome, f"{message}; GAUC leaves them out"))
+        guards.append(Guard(f"one-class {groups}", outcome, f"{message}; GAUC excludes them"))
         evaluable = len(np.unique(users[carries]))
         outcome = "ok" if evaluable >= FEW_USERS else "warning"
         if period == "test" and not evaluable:
             outcome = "error"
-        advice = "" if outcome == "ok" else f"; under {FEW_USERS}, GAUC says little"
+        advice = "" if outcome == "ok" else f"; with fewer than {FEW_USERS}, GAUC is imprecise"
         group = " in one group" if impressions.group is not None else ""
         message = f"{evaluable} {period} users have both a click and a non-click{group}{advice}"
         guards.append(Guard("evaluable users", outcome, message))
@@ -140,7 +140,7 @@ def _users(impressions: Impressions) -> list[Guard]:
 
 
 def _unseen(impressions: Impressions) -> list[Guard]:
-    """How much of each period is about users or items that train does not hold?"""
+    """Check the share of users and items of each period that are not in train."""
     train = impressions.rows("train")
     known_users = count_users(impressions, train)[0] > 0
     known_items = count_targets(impressions, train) > 0
@@ -164,10 +164,10 @@ def _unseen(impressions: Impressions) -> list[Guard]:
 
 
 def _unseen_values(impressions: Impressions) -> list[Guard]:
-    """How much of valid and test shows values of fields that train does not?"""
+    """Check the share of impressions of valid and test with field values unseen in train."""
     found = {name: one for name, one in unseen_values(impressions).items() if one.values}
     if not found:
-        return [Guard("unseen values", "ok", "train shows every value of the fields")]
+        return [Guard("unseen values", "ok", "every value of the fields is in train")]
     sizes = {field.name: field.size for field in impressions.manifest.fields}
     guards = []
     for name, one in found.items():
@@ -181,7 +181,7 @@ def _unseen_values(impressions: Impressions) -> list[Guard]:
 
 
 def _images(impressions: Impressions, has_image: np.ndarray) -> Guard:
-    """How much of what is shown has an image?"""
+    """Check the share of items and impressions that have an image."""
     name = "coverage of images"
     if not impressions.manifest.has_images:
         return Guard(name, "ok", "no images were given")

@@ -1,4 +1,4 @@
-"""The guard over given histories: do they hold clicks that come later?"""
+"""The guard that finds given histories with clicks that come later."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from ctrbench.schema import Guard, Impressions
 
 NEVER = np.iinfo(np.int64).min
 LOG = "the log"
-# Above both bounds later clicks are an error. A user may know an item from before the log and click
-# it again: that looks the same in many impressions, but fills no tenth of the histories.
+# Later clicks are an error if both shares are above their bound. A user who clicked an item before
+# the log began may click it again. That affects many impressions, but few entries of histories.
 MANY_IMPRESSIONS = 0.1
 MANY_ENTRIES = 0.1
-# As is this share of histories that end with a later click. The end is where a history that runs
-# too far gives itself away. In an honest one it was clicked in the log before, or before the log;
-# most users who click new items do not come to that very item first clicked again.
+# So is this share of histories whose last item is a later click. The last item of a correct history
+# was clicked before the impression; only a repeated click makes it look like a later one, and most
+# users who click new items do not repeat exactly that item first.
 MANY_ENDS = 0.5
 DOUBT = 3.0  # standard errors by which a share must be above its bound
 
 
 @dataclass(frozen=True)
 class GivenHistories:
-    """Given histories beside the log's own clicks, in numbers."""
+    """Counts that compare given histories with the clicks of the log."""
 
     shown: int  # impressions
     clicks: int
-    later: int  # impressions whose history holds an item that the user first clicked then or later
-    entries: int  # of all histories, each counted at the first impression that has it
+    later: int  # impressions whose history has an item that the user first clicked then or later
+    entries: int  # of all histories, each counted at its first impression
     later_entries: int  # items first clicked after that impression
     able: int  # impressions with a history whose user first clicks some item then or later
-    ends: int  # those among them whose history ends with such an item
+    ends: int  # of these: the history ends with such an item
     last: int  # impressions whose history ends with their own item
-    last_clicks: int  # those among them that are their user's first click on it
-    users: int  # with several impressions, not all of them with an empty history
-    same: int  # those whose impressions all have the same history
+    last_clicks: int  # of these: the impression is the user's first click on it
+    users: int  # users with several impressions and a history that is not empty
+    same: int  # of these: all impressions have the same history
 
     def __add__(self, other: GivenHistories) -> GivenHistories:
         both = zip(astuple(self), astuple(other), strict=True)
@@ -54,7 +54,7 @@ class GivenHistories:
 
     def __str__(self) -> str:
         return (
-            f"the given histories of {_share(self.later, self.shown, 'impressions')} hold an "
+            f"the given histories of {_share(self.later, self.shown, 'impressions')} contain an "
             "item that their user first clicked then or later; "
             f"{100 * self.later_entries / max(self.entries, 1):.1f} % of all entries are such "
             f"items, and {_share(self.ends, self.able, 'histories')} of users who click new "
@@ -67,24 +67,29 @@ NONE = GivenHistories(*[0] * len(fields(GivenHistories)))
 
 
 def later_clicks(impressions: Impressions) -> Guard:
-    """Do given histories hold clicks that, by the log, come later?"""
+    """Check whether given histories contain items that the user first clicks later in the log."""
     name = "later clicks in histories"
     if impressions.timestamp is None:
-        return Guard(name, "ok", "no timestamps: the log cannot tell which clicks come later")
+        return Guard(name, "ok", "without timestamps the order of the clicks is unknown")
     counted = count_later(impressions, impressions.timestamp)
     found = counted[LOG]
-    told = f"{found}, and {found.same} of {found.users} users have one history for all impressions"
+    message = (
+        f"{found}, and {found.same} of {found.users} users have one history for all impressions"
+    )
     leaking = [part for part, of_part in counted.items() if of_part.leak]
     if not leaking:
-        return Guard(name, "warning" if found.later else "ok", told)
+        return Guard(name, "warning" if found.later else "ok", message)
     if LOG not in leaking:
-        told += "".join(f". In {part} {counted[part]}" for part in leaking)
-    told += ": models see outcomes that they are to predict. Cut histories before each "
-    return Guard(name, "error", told + "impression, or leave them out with --drop history")
+        message += "".join(f". In {part} {counted[part]}" for part in leaking)
+    message += (
+        ". The inputs of a model contain the outcomes that it predicts. Cut histories before each "
+        "impression, or remove them with --drop history"
+    )
+    return Guard(name, "error", message)
 
 
 def _above(count: int, total: int, bound: float) -> bool:
-    """Whether a share is above a bound beyond doubt."""
+    """Return whether a share is above a bound by more than `DOUBT` standard errors."""
     return count > total * bound + DOUBT * (total * bound * (1 - bound)) ** 0.5
 
 
@@ -93,11 +98,11 @@ def _share(count: int, total: int, what: str) -> str:
 
 
 def count_later(impressions: Impressions, times: np.ndarray) -> dict[str, GivenHistories]:
-    """Compare given histories with the log's own clicks, in the whole log and in each period.
+    """Compare given histories with the clicks of the log, for the whole log and by period.
 
     Args:
-        impressions: With given histories.
-        times: (N,) int64.
+        impressions: A log with given histories.
+        times: (N,) int64 timestamps.
     """
     parts = {LOG: slice(0, len(times))} | {name: impressions.rows(name) for name in JUDGED}
     found = dict.fromkeys(parts, NONE)
@@ -112,14 +117,14 @@ def count_later(impressions: Impressions, times: np.ndarray) -> dict[str, GivenH
 
 @dataclass(frozen=True)
 class _Clicks:
-    """When users first clicked items."""
+    """The time of each user's first click on each item."""
 
     width: np.int64  # items and the unknown one
     keys: np.ndarray  # (n,) int64 `user * width + item`, sorted
     moments: np.ndarray  # (n,) int64
 
     def first(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """(m,) int64 first clicks of pairs, NEVER where there is none."""
+        """Return (m,) int64 times of first clicks; NEVER for a pair without a click."""
         if not len(self.keys):
             return np.full(len(users), NEVER)
         keys = users * self.width + items
@@ -127,7 +132,7 @@ class _Clicks:
         return np.where(self.keys[place] == keys, self.moments[place], NEVER)
 
     def newest(self, users: np.ndarray) -> np.ndarray:
-        """(m,) int64 the last moment at which each user clicks an item for the first time."""
+        """Return (m,) int64 times at which each user last clicks an item for the first time."""
         if not len(self.keys):
             return np.full(len(users), NEVER)
         clickers, begins = np.unique(self.keys // self.width, return_index=True)
@@ -139,7 +144,7 @@ class _Clicks:
 def _of_users(
     impressions: Impressions, rows: np.ndarray, times: np.ndarray, known: _Clicks
 ) -> GivenHistories:
-    """The numbers of some users, whose rows (of the log, or of a period) these are."""
+    """Return the counts of some users, from their rows of the log or of a period."""
     users, items = impressions.user_id[rows], impressions.item_id[rows]
     start, length = impressions.history_start[rows], impressions.history_length[rows]
     start = np.where(length > 0, start, -1)  # all empty histories are the same
@@ -149,13 +154,13 @@ def _of_users(
     firsts = np.flatnonzero(new_list)
     list_of = np.empty(len(rows), np.int64)
     list_of[order] = np.cumsum(new_list) - 1
-    used = np.minimum.reduceat(times[order], firsts)  # the first impression that has the list
+    used = np.minimum.reduceat(times[order], firsts)  # time of the first impression with the list
     latest, later = _latest_clicks(impressions, rows[order[firsts]], used, known)
     filled = length > 0
     shown = np.diff(np.flatnonzero(new_user), append=len(rows))
     lists = np.add.reduceat(new_list.astype(np.int64), np.flatnonzero(new_user))
-    asked = shown > 1
-    asked &= np.add.reduceat(filled[order].astype(np.int64), np.flatnonzero(new_user)) > 0
+    several = shown > 1
+    several &= np.add.reduceat(filled[order].astype(np.int64), np.flatnonzero(new_user)) > 0
     last = impressions.history_items[(start + length - 1)[filled]]
     moment, now = known.first(users[filled], last), times[filled]
     own = last == items[filled]
@@ -170,25 +175,25 @@ def _of_users(
         ends=int(np.count_nonzero(moment >= now)),
         last=int(np.count_nonzero(own)),
         last_clicks=int(np.count_nonzero(own & clicked[filled] & (moment == now))),
-        users=int(np.count_nonzero(asked)),
-        same=int(np.count_nonzero(asked & (lists == 1))),
+        users=int(np.count_nonzero(several)),
+        same=int(np.count_nonzero(several & (lists == 1))),
     )
 
 
 def _latest_clicks(
     impressions: Impressions, chosen: np.ndarray, used: np.ndarray, known: _Clicks
 ) -> tuple[np.ndarray, int]:
-    """For each list of history items the latest moment at which one of them was first clicked.
+    """Return the latest first click on an item of each list of history items.
 
     Args:
-        impressions: With given histories.
-        chosen: (lists,) a row that has the list, users in order.
-        used: (lists,) when the list was first used.
-        known: Of these users.
+        impressions: A log with given histories.
+        chosen: (lists,) int64, a row with the list, sorted by user.
+        used: (lists,) int64, the time of the list's first impression.
+        known: The first clicks of these users.
 
     Returns:
-        (lists,) int64, NEVER where no item is clicked in the log; and how many entries are items
-        first clicked after their list was used.
+        (lists,) int64 times, NEVER if no item of the list is clicked in the log; and the number of
+        entries whose item was first clicked after the first use of their list.
     """
     latest, later = np.full(len(chosen), NEVER), 0
     length = impressions.history_length[chosen].astype(np.int64)
@@ -202,7 +207,7 @@ def _latest_clicks(
 
 
 def _first_clicks(impressions: Impressions, rows: np.ndarray, times: np.ndarray) -> _Clicks:
-    """Of some rows, at their times."""
+    """Return the first clicks among some rows."""
     width = np.int64(impressions.item_rows)
     clicked = impressions.click[rows] == 1
     key = impressions.user_id[rows[clicked]] * width + impressions.item_id[rows[clicked]]
@@ -213,7 +218,7 @@ def _first_clicks(impressions: Impressions, rows: np.ndarray, times: np.ndarray)
 
 
 def _blocks(length: np.ndarray) -> Iterator[np.ndarray]:
-    """Places of the lists that are not empty, about CHUNK entries at a time."""
+    """Yield indices of the lists that are not empty, about CHUNK entries at a time."""
     filled = np.flatnonzero(length)
     block = np.cumsum(length[filled]) // CHUNK
     yield from np.split(filled, np.flatnonzero(np.diff(block)) + 1) if len(filled) else ()

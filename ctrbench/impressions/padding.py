@@ -1,4 +1,4 @@
-"""Values that only fill up given histories and lists, and that nobody said are none."""
+"""Finds values that look like padding of given histories and lists."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import numpy as np
 from ctrbench.impressions.periods import chunks, count_targets
 from ctrbench.schema import ColumnValues, Impressions, Ragged
 
-PADDED = 0.9  # of the lists: those that begin, or end, with one value
-REPEATED = 0.5  # of them: those in which the next one is the same
-RARE = 0.001  # of the impressions: those that show the item
-FEW_USERS = 10  # of whom all may have begun with the same item
+PADDED = 0.9  # share of lists that begin, or end, with one value
+REPEATED = 0.5  # of these: share in which the next value is the same
+RARE = 0.001  # share of impressions that show the item
+FEW_USERS = 10  # so few users may all have begun with the same item
 
-Lists = tuple[np.ndarray, np.ndarray, np.ndarray]  # starts and lengths in flat values, and these
+Lists = tuple[np.ndarray, np.ndarray, np.ndarray]  # starts, lengths, flat values
 
 
 @dataclass(frozen=True)
 class Padding:
-    """What looks like padding."""
+    """A value that looks like padding."""
 
-    field: str | None  # None: of given histories
-    code: int  # of the field, or the item
+    field: str | None  # None: the given histories
+    code: int  # code of the field, or item id
 
 
 def find_padding(impressions: Impressions) -> list[Padding]:
-    """Look for a value that begins, or ends, nearly all lists, and mostly twice in a row.
+    """Return values that begin, or end, nearly all lists, mostly twice in a row.
 
-    In given histories an item that is hardly ever shown need not stand there twice.
+    In given histories, an item that is hardly ever shown counts even without the repetition.
     """
     found = []
     if impressions.manifest.history == "given":
@@ -66,7 +66,7 @@ def _of_column(column: ColumnValues) -> Iterator[Lists]:
 
 
 def _filling(parts: Callable[[], Iterator[Lists]], size: int, rare: np.ndarray) -> int:
-    """The value that fills up lists; 0: there is none."""
+    """Return the value that looks like padding; 0 if there is none."""
     for last in (False, True):
         outer, twice = (np.zeros(size, np.int64) for _ in range(2))
         for starts, lengths, values in parts():
@@ -86,7 +86,7 @@ def _filling(parts: Callable[[], Iterator[Lists]], size: int, rare: np.ndarray) 
 def _outer(
     starts: np.ndarray, lengths: np.ndarray, values: np.ndarray, place: int, last: bool
 ) -> np.ndarray:
-    """The value at a place of each list that has one, counted from its start or its end."""
+    """Return the value at a position from the start or end of each list that is long enough."""
     chosen = lengths > place
     at = starts[chosen].astype(np.int64)
     return values[at + (lengths[chosen] - 1 - place if last else place)]

@@ -1,4 +1,4 @@
-"""Guards over periods: rows that stand in two of them, and labels that a metric needs."""
+"""Guards over periods: rows that two periods share, and periods with one label."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from ctrbench.errors import DataError
 from ctrbench.impressions.periods import JUDGED, chunks
 from ctrbench.schema import Guard, Impressions
 
-FACTOR = np.uint64(
-    0x9E3779B97F4A7C15
-)  # odd, its bits without a pattern: 2^64 over the golden ratio
+FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, irregular bits: 2^64 divided by the golden ratio
 HALF = np.uint64(32)
 
 
 @dataclass(frozen=True)
 class Shared:
-    """Rows of one period that stand in another one as well."""
+    """The rows of one period that also occur in another one."""
 
     period: str
     other: str
@@ -28,41 +26,41 @@ class Shared:
 
     @property
     def whole(self) -> bool:
-        """Whether a period that models are chosen or judged on lies wholly in the other one."""
+        """Whether all rows of the period occur in the other one."""
         return self.rows == self.total
 
     def __str__(self) -> str:
-        return f"{self.rows} of {self.total} rows of {self.period} stand in {self.other} as well"
+        return f"{self.rows} of {self.total} rows of {self.period} also occur in {self.other}"
 
 
 def shared_rows(impressions: Impressions) -> Guard:
-    """Do rows of `valid` or `test` stand in another period as well?"""
+    """Check whether rows of `valid` or `test` also occur in another period."""
     name, shared = "rows in two periods", count_shared(impressions)
     if not shared:
-        return Guard(name, "ok", "no row of valid or test stands in another period")
-    told = f"{', '.join(map(str, shared))} ({_same(impressions)})"
-    return Guard(name, "error" if any(one.whole for one in shared) else "warning", told)
+        return Guard(name, "ok", "no row of valid or test occurs in another period")
+    message = f"{', '.join(map(str, shared))} ({_same(impressions)})"
+    return Guard(name, "error" if any(one.whole for one in shared) else "warning", message)
 
 
 def require_own_rows(impressions: Impressions) -> None:
-    """Refuse a period that models would be chosen or judged on, and that is part of another one.
+    """Raise an error if all rows of `valid` or `test` also occur in another period.
 
     Raises:
-        DataError: All rows of `valid` or of `test` stand in another period.
+        DataError: All rows of `valid` or of `test` also occur in another period.
     """
     whole = [str(one) for one in count_shared(impressions) if one.whole]
     if whole:
         raise DataError(
-            f"{', '.join(whole)} ({_same(impressions)}): models would be chosen or judged on "
-            "rows that they were trained or chosen on. Give each period rows of its own; without a "
-            "file of valid rows take --valid-share 0.1 of train."
+            f"{', '.join(whole)} ({_same(impressions)}): models would be selected or evaluated "
+            "on rows that they were trained or selected on. Give each period its own rows; without "
+            "a file of valid rows, use --valid-share 0.1."
         )
 
 
 def count_shared(impressions: Impressions) -> list[Shared]:
-    """Compare `valid` and `test` with each other period; those that share no row are left out.
+    """Return the pairs of `valid` or `test` and another period that share rows.
 
-    Rows are compared where periods are given; other splits put each row into one period.
+    Rows are compared only if periods are given; other splits put each row into one period.
     """
     manifest = impressions.manifest
     if manifest.split.kind != "given":
@@ -82,13 +80,13 @@ def count_shared(impressions: Impressions) -> list[Shared]:
 
 
 def _same(impressions: Impressions) -> str:
-    """What counts as the same row."""
+    """Return what defines the same row, in words."""
     when = "history" if impressions.timestamp is None else "timestamp"
     return f"same user, item, click and {when}"
 
 
 def _keys(impressions: Impressions, period: str) -> Iterator[np.ndarray]:
-    """64 bits that stand for each row of a period, part by part."""
+    """Yield a uint64 hash of each row of a period, in chunks."""
     times = impressions.timestamp
     moment = impressions.history_start if times is None else times
     columns = impressions.user_id, impressions.item_id, impressions.click, moment
@@ -101,17 +99,17 @@ def _keys(impressions: Impressions, period: str) -> Iterator[np.ndarray]:
 
 
 def labels(impressions: Impressions) -> Guard:
-    """Do `train`, `valid` and `test` each hold clicks and non-clicks?"""
+    """Check that `train`, `valid` and `test` each have clicks and non-clicks."""
     name, alone = "labels of periods", one_label(impressions)
     if not alone:
-        return Guard(name, "ok", "train, valid and test each hold clicks and non-clicks")
-    told = "; ".join(told for _, told in alone)
-    told += ". Nothing can be learned from such a period, and no model ranked on it"
-    return Guard(name, "warning" if [*dict(alone)] == ["valid"] else "error", told)
+        return Guard(name, "ok", "train, valid and test each have clicks and non-clicks")
+    message = "; ".join(sentence for _, sentence in alone)
+    message += ". A model cannot be trained or ranked on such a period"
+    return Guard(name, "warning" if [*dict(alone)] == ["valid"] else "error", message)
 
 
 def one_label(impressions: Impressions) -> list[tuple[str, str]]:
-    """The periods from `train` on that hold one label only, each with what is told of it."""
+    """Return the periods from `train` on that have one label only, each with a sentence."""
     found = []
     for period in JUDGED:
         rows = impressions.rows(period)

@@ -11,14 +11,14 @@ from ctrbench.impressions.states import train_blocks
 from ctrbench.schema import Guard, Impressions
 
 REAL_TIME = (
-    "GAUC is biased where a model sees outcomes of the group it is judged on: import the log with "
-    "--snapshot period, or with groups as fine as its states"
+    "GAUC is biased if a model's inputs contain outcomes of the evaluation group. Import the log "
+    "with --snapshot period, or with evaluation groups as fine as its states"
 )
-LATE = "impressions are not later than all of the periods before"
+LATE = "impressions are not later than all impressions of earlier periods"
 
 
 def ids(impressions: Impressions) -> Guard:
-    """Are all ids, clicks and history ranges inside their tables?"""
+    """Check that all ids, clicks and history ranges are valid."""
     length = len(impressions.history_items)
     outside = 0
     for rows in chunks(slice(0, len(impressions.click))):
@@ -35,46 +35,52 @@ def ids(impressions: Impressions) -> Guard:
 
 
 def time_order(impressions: Impressions) -> Guard:
-    """Does time run forward within each period?"""
+    """Check that each period is sorted by time."""
     times = impressions.timestamp
     if times is None:
-        return Guard("time order", "warning", "no timestamps: the order is the data set's own")
+        return Guard(
+            "time order", "warning", "there are no timestamps; the order of the files is used"
+        )
     backward = 0
     for period in impressions.manifest.periods:
         for part in chunks(impressions.rows(period)):
             stretch = times[max(part.start - 1, impressions.rows(period).start) : part.stop]
             backward += int(np.count_nonzero(np.diff(stretch) < 0))
     if backward:
-        message = f"{backward} impressions are older than the one before"
+        message = f"{backward} impressions are older than the preceding one"
         return Guard("time order", "error", message)
-    return Guard("time order", "ok", "time runs forward within each period")
+    return Guard("time order", "ok", "each period is sorted by time")
 
 
 def overlap(impressions: Impressions) -> Guard:
-    """Do periods follow each other: over all, or (split per user) for each user?"""
+    """Check that periods follow each other in time; with split `per_user`, for each user."""
     times, name = impressions.timestamp, "overlap of periods"
     if times is None:
-        return Guard(name, "warning", "no timestamps: nothing shows that test is the latest")
+        return Guard(
+            name,
+            "warning",
+            "there are no timestamps; nothing confirms that test is the latest period",
+        )
     late = _older_than_before(impressions, times)
     rows = sum(late.values())
-    told = ", ".join(f"{count} of {period}" for period, count in late.items() if count)
+    counts = ", ".join(f"{count} of {period}" for period, count in late.items() if count)
     kind = impressions.manifest.split.kind
     if kind == "per_user":
         wrong = _older_per_user(impressions, times)
         if wrong:
-            message = f"{wrong} users have a period that begins before the one before it ends"
+            message = f"{wrong} users have a period that begins before the preceding one ends"
             return Guard(name, "error", message)
         message = "each user's periods follow each other"
         if rows:
-            message += f"; over all users {told} {LATE}: future popularity leaks"
+            message += f"; across users {counts} {LATE}, so that future popularity leaks"
         return Guard(name, "warning" if rows else "ok", message)
     if rows:
-        return Guard(name, "error" if kind == "time" else "warning", f"{told} {LATE}")
-    return Guard(name, "ok", "every period begins after those before it end")
+        return Guard(name, "error" if kind == "time" else "warning", f"{counts} {LATE}")
+    return Guard(name, "ok", "every period begins after the preceding one ends")
 
 
 def _older_than_before(impressions: Impressions, times: np.ndarray) -> dict[str, int]:
-    """Impressions of each period not later than the last one of the periods before."""
+    """Return, by period, the number of impressions not later than those of earlier periods."""
     late, end = {}, None
     for period in impressions.manifest.periods:
         rows, latest = impressions.rows(period), []
@@ -88,7 +94,7 @@ def _older_than_before(impressions: Impressions, times: np.ndarray) -> dict[str,
 
 
 def _older_per_user(impressions: Impressions, times: np.ndarray) -> int:
-    """Users with a period that begins no later than their own period before it ends."""
+    """Return the number of users with a period that begins before their preceding one ends."""
     end = np.full(impressions.user_rows, np.iinfo(np.int64).min)
     wrong = np.zeros(impressions.user_rows, bool)
     for period in impressions.manifest.periods:
@@ -102,7 +108,7 @@ def _older_per_user(impressions: Impressions, times: np.ndarray) -> int:
 
 
 def user_blocks(impressions: Impressions) -> Iterator[np.ndarray]:
-    """Row numbers of whole users, about CHUNK rows at a time."""
+    """Yield row numbers of complete users, about CHUNK rows at a time."""
     shown, _ = count_users(impressions, slice(0, len(impressions.click)))
     block_of_user = np.cumsum(shown) // CHUNK
     for block in np.unique(block_of_user):
@@ -116,27 +122,27 @@ def user_blocks(impressions: Impressions) -> Iterator[np.ndarray]:
 
 
 def strictly_before(impressions: Impressions) -> Guard:
-    """Is a derived history the user's clicks strictly before the snapshot, and nothing else?"""
+    """Check that a derived history consists of the user's clicks strictly before the snapshot."""
     name = "history strictly before"
     if impressions.manifest.history == "given":
         return _given_within_groups(impressions, name)
     times, wrong = impressions.timestamp, 0
     if times is None:
-        return Guard(name, "error", "a derived history without timestamps")
+        return Guard(name, "error", "the history is derived, but there are no timestamps")
     for rows in user_blocks(impressions):
         wrong += _wrong_histories(impressions, rows, times[rows])
     if wrong:
-        message = f"{wrong} impressions do not see exactly the clicks before their snapshot"
+        message = f"the histories of {wrong} impressions are not the clicks before their snapshot"
         return Guard(name, "error", message)
     kind = impressions.manifest.snapshot
     if kind == "impression":
         return Guard(name, "warning", f"every history ends before its impression. {REAL_TIME}")
-    message = f"every history ends before the first impression of its {kind}, ties left out"
+    message = f"every history ends before the first impression of its {kind}; ties are excluded"
     return Guard(name, "ok", message)
 
 
 def _wrong_histories(impressions: Impressions, rows: np.ndarray, times: np.ndarray) -> int:
-    """Count the rows of whole users whose history is not their clicks before, recounted here."""
+    """Return how many rows of complete users have a history that differs from a recount."""
     users, items = impressions.user_id[rows], impressions.item_id[rows]
     order = np.lexsort((items, times, users))
     users, items, times = users[order], items[order], times[order]
@@ -149,7 +155,7 @@ def _wrong_histories(impressions: Impressions, rows: np.ndarray, times: np.ndarr
     before = earlier[first_of_moment] - earlier[first_of_user]
     unit = _units(impressions, rows[order])
     least = np.full(len(rows), len(rows))
-    np.minimum.at(least, unit, before)  # what the first impression of the unit saw
+    np.minimum.at(least, unit, before)  # clicks before the first impression of the unit
     start = impressions.history_start[rows][order]
     wrong = impressions.history_length[rows][order] != least[unit]
     wrong |= _too_often_renewed(impressions, rows[order], users, unit)
@@ -166,7 +172,7 @@ def _wrong_histories(impressions: Impressions, rows: np.ndarray, times: np.ndarr
 def _too_often_renewed(
     impressions: Impressions, rows: np.ndarray, users: np.ndarray, unit: np.ndarray
 ) -> np.ndarray:
-    """(n,) whether a row of `train` has a user with more states there than `period` has blocks."""
+    """Return (n,) whether the user of a row of `train` has more states than there are blocks."""
     edges = impressions.manifest.periods
     train = (rows >= edges["train"][0]) & (rows < edges["train"][1])
     if impressions.manifest.snapshot != "period" or not train.any():
@@ -177,10 +183,10 @@ def _too_often_renewed(
 
 
 def _units(impressions: Impressions, rows: np.ndarray) -> np.ndarray:
-    """(n,) int64 numbers of the snapshot units of some rows, from 0.
+    """Return (n,) int64 numbers of the snapshot units of the rows, from 0.
 
-    By the snapshot `period` the units of `train` are its blocks, which the data
-    set does not name; rows of one block share their prior count.
+    With the snapshot `period`, the units of `train` are its blocks. The data set does not store
+    them, but rows of one block share their prior count.
     """
     kind, edges = impressions.manifest.snapshot, impressions.manifest.periods
     alone = np.full(len(rows), kind == "impression")
@@ -194,41 +200,41 @@ def _units(impressions: Impressions, rows: np.ndarray) -> np.ndarray:
 
 
 def _given_within_groups(impressions: Impressions, name: str) -> Guard:
-    """Do given histories hold clicks of their own evaluation group?"""
+    """Check whether given histories contain clicks of their own evaluation group."""
     held, shown = own_outcomes(impressions)
     if not held:
-        message = f"the given histories of {shown} test impressions hold no own outcomes"
+        message = f"the given histories of {shown} test impressions contain no own outcomes"
         if impressions.timestamp is None:
-            message += "; their times cannot be verified"
+            message += "; without timestamps their times cannot be verified"
         elif impressions.manifest.snapshot == "impression":
-            message += f"; but click rates are as of each impression. {REAL_TIME}"
+            message += f"; but click rates are those at each impression. {REAL_TIME}"
         else:
             return Guard(name, "ok", message)
         return Guard(name, "warning", message)
     message = (
-        f"the given histories of {held} of {shown} test impressions hold items that their user "
-        "clicked earlier in the same evaluation group. GAUC is biased where models see outcomes "
-        "of the group they are judged on: cut histories at the start of each group, leave them out "
-        "with --drop history, or choose finer groups by --snapshot"
+        f"the given histories of {held} of {shown} test impressions contain items that their user "
+        "clicked earlier in the same evaluation group. GAUC is biased if a model's inputs contain "
+        "outcomes of the evaluation group. Cut histories at the start of each group, remove them "
+        "with --drop history, or choose finer groups with --snapshot"
     )
     return Guard(name, "warning", message)
 
 
 def own_outcomes(impressions: Impressions) -> tuple[int, int]:
-    """Count test impressions whose given history holds outcomes of their own evaluation group.
+    """Count test impressions whose given history contains outcomes of their evaluation group.
 
     An outcome is an item that the group clicked and that is not in the history of the group's
     first impression.
 
     Returns:
-        Such impressions, and all of the test period.
+        The number of such impressions, and the number of all test impressions.
     """
     test = impressions.rows("test")
     rows = np.arange(test.start, test.stop)
     _, group = np.unique(impressions.group_id[test], return_inverse=True)
     width = np.int64(impressions.item_rows)
     first = np.full(int(group.max()) + 1, len(rows))
-    np.minimum.at(first, group, np.arange(len(rows)))  # rows of a period stand in order of time
+    np.minimum.at(first, group, np.arange(len(rows)))  # rows of a period are sorted by time
     clicked = impressions.click[rows] == 1
     outcomes = np.unique(group[clicked] * width + impressions.item_id[rows[clicked]])
     before = [items for _, items in _held(impressions, rows[first], np.arange(len(first)), width)]
@@ -242,7 +248,7 @@ def own_outcomes(impressions: Impressions) -> tuple[int, int]:
 def _held(
     impressions: Impressions, rows: np.ndarray, group: np.ndarray, width: np.int64
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Blocks of (place among the rows, group and item as one number) of the rows' history items."""
+    """Yield blocks of (index into `rows`, group and item as one number) of all history items."""
     lengths = impressions.history_length[rows].astype(np.int64)
     block = np.cumsum(lengths) // CHUNK
     for number in np.unique(block):
@@ -255,7 +261,7 @@ def _held(
 
 
 def duplicates(impressions: Impressions) -> Guard:
-    """Is the same item shown to the same user at the same time more than once?"""
+    """Check whether an item is shown to a user at the same time more than once."""
     times, repeated, conflicting = impressions.timestamp, 0, 0
     for rows in user_blocks(impressions):
         users, items = impressions.user_id[rows], impressions.item_id[rows]

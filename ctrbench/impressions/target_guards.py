@@ -1,4 +1,4 @@
-"""The guard over targets that stand in their own history: does that tell their click?"""
+"""The guard that finds target items whose presence in their own history reveals the click."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ import numpy as np
 from ctrbench.impressions.periods import CHUNK, JUDGED, chunks
 from ctrbench.schema import Guard, Impressions
 
-# When an item's place in its own history tells the click. Items clicked before are shown again, and
-# clicked more often than others, so the rate among clicks is higher in honest logs, too.
+# An item's presence in its own history reveals the click if all three bounds are exceeded. Items
+# that a user clicked before are shown again and clicked more often, so that in correct logs, too,
+# the rate is higher among clicks.
 SURE = 4.0  # standard errors between the rates of clicks and non-clicks
 LARGE = 0.5  # the larger rate
-MANY_TIMES = 5.0  # the odds of one are those of the other
+MANY_TIMES = 5.0  # ratio of the odds
 
 
 def own_target(impressions: Impressions) -> Guard:
-    """Does an impression's item stand in its own history, and does that tell its click?"""
+    """Check whether the presence of an item in its own history reveals the click."""
     name, shown = "target in its own history", len(impressions.click)
     rows = _targets_in_history(impressions)
     whole = _by_label(impressions, rows, slice(0, shown))
-    told = f"{len(rows)} of {shown} impressions show an item of their own history ({whole})"
-    if impressions.manifest.history != "given":  # it is just a second click
-        return Guard(name, "ok", told)
+    message = f"{len(rows)} of {shown} impressions show an item of their own history ({whole})"
+    if impressions.manifest.history != "given":  # it is a repeated click
+        return Guard(name, "ok", message)
     periods = {part: impressions.rows(part) for part in JUDGED}
     counted = {part: _by_label(impressions, rows, own) for part, own in periods.items()}
     telling = [f"{of_part} in {part}" for part, of_part in counted.items() if of_part.telling]
     if whole.telling:
-        return Guard(name, "error", f"{told}: the given histories hold the answer")
+        return Guard(name, "error", f"{message}: the given histories reveal the click")
     if telling:
-        message = f"{told}, {', '.join(telling)}: the given histories hold the answer there"
+        message += f", {', '.join(telling)}: the given histories reveal the click there"
         return Guard(name, "error", message)
-    return Guard(name, "warning" if len(rows) else "ok", told)
+    return Guard(name, "warning" if len(rows) else "ok", message)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class _ByLabel:
 
     @property
     def telling(self) -> bool:
-        """Whether clicks and non-clicks differ in it by more than repeat clicks explain."""
+        """Whether the rates of clicks and non-clicks differ more than repeat clicks explain."""
         if not self.all_clicks or not self.all_others:
             return False
         clicks, others = self.clicks / self.all_clicks, self.others / self.all_others
@@ -57,7 +58,7 @@ class _ByLabel:
 
     @property
     def _odds_ratio(self) -> float:
-        """How many times the odds of one label are those of the other; one half is added to all."""
+        """The larger odds ratio of the two labels; one half is added to every count."""
         clicks = (self.clicks + 0.5) / (self.all_clicks - self.clicks + 0.5)
         others = (self.others + 0.5) / (self.all_others - self.others + 0.5)
         return max(clicks / others, others / clicks)
@@ -70,7 +71,7 @@ class _ByLabel:
 
 
 def _by_label(impressions: Impressions, rows: np.ndarray, part: slice) -> _ByLabel:
-    """Count some rows within a part of the log."""
+    """Return the counts by label of some rows within a part of the log."""
     shown = part.stop - part.start
     clicks = int(np.count_nonzero(impressions.click[part]))
     own = rows[(rows >= part.start) & (rows < part.stop)]
@@ -79,7 +80,7 @@ def _by_label(impressions: Impressions, rows: np.ndarray, part: slice) -> _ByLab
 
 
 def _targets_in_history(impressions: Impressions) -> np.ndarray:
-    """Row numbers of the impressions whose item stands in their own history."""
+    """Return the row numbers of the impressions whose item is in their own history."""
     total = len(impressions.history_items)
     is_start = np.zeros(total + 1, bool)
     is_start[0] = True
@@ -96,7 +97,7 @@ def _targets_in_history(impressions: Impressions) -> np.ndarray:
 
 
 def _hits(impressions: Impressions, low: int, high: int, is_start: np.ndarray) -> np.ndarray:
-    """The rows of impressions that find their item in history_items[low:high]."""
+    """Return the rows whose item is in their own part of history_items[low:high]."""
     width = impressions.item_rows
     list_of = np.cumsum(is_start[low:high].astype(np.int64))
     key = list_of * width + impressions.history_items[low:high]

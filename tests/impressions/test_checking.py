@@ -58,10 +58,10 @@ def test_one_chunk_or_many_give_the_same(workspace, monkeypatch):
         ("impressions.history_start", 59, 30, "ids", "1 impressions point outside"),
         ("impressions.timestamp", 20, 99, "time order", "1 impressions are older"),
         ("impressions.timestamp", 11, 99, "overlap of periods", "30 of train, 6 of valid, 12 of"),
-        ("impressions.history_length", 41, 0, "history strictly before", "1 impressions do not"),
-        ("impressions.history_start", 31, 0, "history strictly before", "1 impressions do not"),
-        ("history.item_id", 7, 1, "history strictly before", "1 impressions do not"),
-        ("impressions.history_length", 59, 5, "history strictly before", "1 impressions do not"),
+        ("impressions.history_length", 41, 0, "history strictly before", "of 1 impressions"),
+        ("impressions.history_start", 31, 0, "history strictly before", "of 1 impressions"),
+        ("history.item_id", 7, 1, "history strictly before", "of 1 impressions"),
+        ("impressions.history_length", 59, 5, "history strictly before", "of 1 impressions"),
         ("impressions.click", 3, 1, "content", "damaged"),
     ],
 )
@@ -84,7 +84,7 @@ def test_per_user_periods_overlap_over_all_users_only(workspace):
     rows = [r | {"timestamp": r["timestamp"] + 20 * int(r["user_id"])} for r in long_log()]
     build_log(workspace, rows, "per_user:20/50/10/20")
     assert (
-        "each user's periods follow each other; over all users"
+        "each user's periods follow each other; across users"
         in (guards(workspace)["overlap of periods", "warning"])
     )
     damage(workspace, "impressions.timestamp", 0, 5000)
@@ -209,8 +209,8 @@ def test_given_histories_that_hold_outcomes_of_their_group(workspace):
     build_log(workspace, rows)
     told = guards(workspace)["history strictly before", "warning"]
     # 6 users with 4 test impressions each, clicks on every second one: two see an own outcome
-    assert told.startswith("the given histories of 12 of 24 test impressions hold items")
+    assert told.startswith("the given histories of 12 of 24 test impressions contain items")
     frozen = [r | {"history": r["history"][:8] if r["timestamp"] >= 96 else []} for r in rows]
     build_log(workspace, frozen, name="frozen")
     (told,) = [g for g in check(workspace, "frozen") if g.name == "history strictly before"]
-    assert "24 test impressions hold no own outcomes" in told.message
+    assert "24 test impressions contain no own outcomes" in told.message

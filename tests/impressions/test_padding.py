@@ -62,7 +62,7 @@ def test_lists_that_are_filled_up(workspace, monkeypatch, of):
     monkeypatch.setattr(periods, "CHUNK", 7)
     assert find_padding(open_impressions(workspace, "log")) == [Padding("tags", 1)]
     assert guard(workspace, "padding").message.startswith(
-        "0 begins or ends more than 90 % of the lists of 'tags'; if it only fills them up"
+        "0 begins or ends more than 90 % of the lists of 'tags'"
     )
 
 

@@ -29,14 +29,14 @@ ROWS = long_log()
 
 @pytest.mark.parametrize("valid", [ROWS[40:], ROWS[:39:-1], ROWS[41:50]])
 def test_valid_out_of_test_is_refused_whatever_the_order(workspace, valid):
-    told = f"{len(valid)} of {len(valid)} rows of valid stand in test as well"
+    told = f"{len(valid)} of {len(valid)} rows of valid also occur in test"
     with pytest.raises(DataError, match=told):
         build_log(workspace, given(ROWS[:40], valid, ROWS[40:]), "given")
     assert names(workspace) == []
 
 
 def test_test_out_of_train_is_refused(workspace):
-    with pytest.raises(DataError, match="20 of 20 rows of test stand in train as well"):
+    with pytest.raises(DataError, match="20 of 20 rows of test also occur in train"):
         build_log(workspace, given(ROWS[10:], ROWS[:10], ROWS[40:]), "given")
 
 
@@ -45,7 +45,7 @@ def test_test_out_of_train_is_refused(workspace):
 def test_valid_out_of_a_period_of_learning_is_refused(workspace, period, valid):
     parts = {"train": ROWS[20:40], period: ROWS[:20], "valid": valid, "test": ROWS[40:]}
     rows = [r | {"period": name} for name, own in parts.items() for r in own]
-    told = f"10 of 10 rows of valid stand in {period} as well"
+    told = f"10 of 10 rows of valid also occur in {period}"
     with pytest.raises(DataError, match=told):
         build_log(workspace, rows, "given")
     assert names(workspace) == []
@@ -57,8 +57,8 @@ def test_a_part_of_the_rows_is_counted_and_stored(workspace, monkeypatch):
     found = guard(workspace, "rows in two periods")
     assert found.outcome == "warning"
     told = (
-        "5 of 20 rows of valid stand in train as well, 5 of 20 rows of valid stand in test as "
-        "well, 2 of 20 rows of test stand in train as well, 5 of 20 rows of test stand in valid"
+        "5 of 20 rows of valid also occur in train, 5 of 20 rows of valid also occur in test, "
+        "2 of 20 rows of test also occur in train, 5 of 20 rows of test also occur in valid"
     )
     assert found.message.startswith(told)
     assert any(finding.startswith(told) for finding in manifest.findings)
@@ -81,7 +81,7 @@ def test_without_times_rows_are_told_by_their_histories(workspace):
     ]
     build_log(workspace, given([*rows[:40], rows[55]], rows[40:50], rows[50:]), "given")
     found = guard(workspace, "rows in two periods").message
-    assert found.startswith("1 of 10 rows of test stand in train as well (same user, item, click ")
+    assert found.startswith("1 of 10 rows of test also occur in train (same user, item, click ")
     assert "and history" in found
 
 

@@ -42,7 +42,7 @@ def found(workspace, rows, timed):
 def test_a_history_that_tells_the_label_is_an_error_and_stored(workspace, clicks, others, timed):
     told, stored = found(workspace, target_log(clicks, others), timed)
     assert (told.outcome, stored) == ("error", True)
-    assert told.message.endswith("non-clicks): the given histories hold the answer")
+    assert told.message.endswith("non-clicks): the given histories reveal the click")
 
 
 @pytest.mark.parametrize("period", ["valid", "test"])
