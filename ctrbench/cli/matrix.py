@@ -86,10 +86,12 @@ def run(
 
     Exit code 1: some cells failed.
     """
+    from ctrbench.runner import run_matrix, start_imports, stored_records
+
+    start_imports()
     from ctrbench.analysis.matrices import comparison_table
     from ctrbench.matrix import read_matrix
     from ctrbench.reports import long_table, render
-    from ctrbench.runner import run_matrix, stored_records
     from ctrbench.runner.sequential import run_until_decided
     from ctrbench.runner.states import notices
     from ctrbench.runner.states import status as status_of
@@ -207,6 +209,9 @@ def tune(
     Tries what the file's `tune` section lists; the image block's learning-rate factor is chosen
     the same way, with as many trials for every mode. Trials are stored like any other cell.
     """
+    from ctrbench.runner import start_imports
+
+    start_imports()
     from ctrbench.benchmark_file import write_choice
     from ctrbench.matrix import read_matrix
     from ctrbench.runner.tune import tune as choose

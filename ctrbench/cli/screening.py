@@ -37,10 +37,12 @@ def screen(
     The file's `screen:` says how (mode, seeds, keep); the choice is made on `valid`. Where a mode
     is stored with every version, it is said how well the screen's order goes with it.
     """
+    from ctrbench.runner import run_matrix, start_imports, stored_records
+
+    start_imports()
     from ctrbench.analysis.matrices import comparison_table
     from ctrbench.matrix import read_matrix
     from ctrbench.reports import long_table, render
-    from ctrbench.runner import run_matrix, stored_records
     from ctrbench.runner.screening import screen as run_screen
     from ctrbench.runner.screening import screening
     from ctrbench.terminal.matrices import show_findings

@@ -1,5 +1,11 @@
 """WHERE cells run: local processes."""
 
-from ctrbench.executors.processes import Event, keep_freed_memory, return_freed_memory, run_tasks
+from ctrbench.executors.processes import (
+    Event,
+    keep_freed_memory,
+    return_freed_memory,
+    run_tasks,
+    start_server,
+)
 
-__all__ = ["Event", "keep_freed_memory", "return_freed_memory", "run_tasks"]
+__all__ = ["Event", "keep_freed_memory", "return_freed_memory", "run_tasks", "start_server"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import multiprocessing
 import os
@@ -10,6 +11,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
@@ -54,8 +56,10 @@ def run_tasks(
     Raises:
         CtrBenchError: `work` raised it; all running processes are terminated.
     """
-    context = _context(preload)
     waiting, running = deque(tasks), dict[Connection, _Running]()
+    if not waiting:
+        return
+    context = start_server(preload)
     try:
         while waiting or running:
             while len(running) < jobs and (task := _next_free(waiting, free)) is not None:
@@ -74,17 +78,28 @@ def run_tasks(
             entry.process.join()
 
 
-def _context(preload: list[str]) -> Any:
-    """Return a context whose server imports heavy libraries once and forks in milliseconds."""
+def start_server(preload: list[str]) -> Any:
+    """Start the server that imports heavy libraries once and forks each process in milliseconds.
+
+    It imports in the background: a command that calls this first does its other work meanwhile. A
+    second call returns the same server.
+
+    Args:
+        preload: Modules to import.
+
+    Returns:
+        The context that creates processes. Where forking is unavailable, it spawns them.
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(preload)
-    _start_server()
+    _start_ignoring_interrupts()
+    atexit.register(_stop_server)
     return context
 
 
-def _start_server() -> None:
+def _start_ignoring_interrupts() -> None:
     """Start the fork server so that it and its children ignore SIGINT.
 
     A terminal sends Ctrl-C to all processes, and this process terminates the children. A child
@@ -97,6 +112,17 @@ def _start_server() -> None:
         forkserver.ensure_running()
     finally:
         signal.signal(signal.SIGINT, handler)
+
+
+def _stop_server() -> None:
+    """Terminate the fork server. It holds this command's stdout, whose reader waits for its end."""
+    server: Any = getattr(forkserver, "_forkserver", None)  # the standard library has no other way
+    pid = getattr(server, "_forkserver_pid", None)
+    if pid is None:
+        return
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    server._stop()
 
 
 def _next_free(waiting: deque[Any], free: Callable[[Any], bool]) -> Any | None:

@@ -8,6 +8,7 @@ from ctrbench.runner.run import (
     missing_cells,
     run_cells,
     run_matrix,
+    start_imports,
     stored_records,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "missing_cells",
     "run_cells",
     "run_matrix",
+    "start_imports",
     "stored_records",
 ]
