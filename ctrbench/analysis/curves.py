@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,31 +59,49 @@ def curves(matrix: Matrix, setting: str, gains: Mapping[Comparison, Inference]) 
     Raises:
         ConfigError: the setting does not vary in this matrix, or nothing is stored.
     """
-    groups = [columns for columns in _varied(matrix, setting) if len(columns) > 1]
-    if not groups:
+    if not any(len(columns) > 1 for columns in _varied(matrix.columns, setting)):
         raise ConfigError(
             f"nothing in this file takes several numbers for {setting}; write a list, such as "
             "cluster_id: {codebook_size: [50, 200, 1000]}."
         )
+    found = curves_along(setting, matrix.rows, matrix.columns, gains)
+    if not found:
+        raise ConfigError("nothing of these curves is stored yet: `ctrbench run` the file first.")
+    return Curves(matrix.file.headline, setting, found)
+
+
+def curves_along(
+    setting: str,
+    rows: Iterable[Row],
+    columns: Sequence[Column],
+    gains: Mapping[Comparison, Inference],
+) -> tuple[Curve, ...]:
+    """Return the curves along a setting; none where it does not vary, or nothing is stored.
+
+    Args:
+        setting: of modes or of training.
+        rows: of a table.
+        columns: of the same table.
+        gains: of comparisons with the baseline, as far as they are stored.
+    """
+    groups = [own for own in _varied(columns, setting) if len(own) > 1]
     found: list[Curve] = []
-    for row in matrix.rows:
-        for columns in groups:
+    for row in rows:
+        for own in groups:
             points = {
                 column: CurvePoint(value, gains[place])
-                for value, column in sorted(columns.items(), key=lambda item: item[0])
+                for value, column in sorted(own.items(), key=lambda item: item[0])
                 if (place := Comparison(row, column)) in gains
             }
             if points:
                 found.append(Curve(row, tuple(points), setting, tuple(points.values())))
-    if not found:
-        raise ConfigError("nothing of these curves is stored yet: `ctrbench run` the file first.")
-    return Curves(matrix.file.headline, setting, tuple(found))
+    return tuple(found)
 
 
-def _varied(matrix: Matrix, setting: str) -> list[dict[float, Column]]:
+def _varied(every: Sequence[Column], setting: str) -> list[dict[float, Column]]:
     """The columns that differ in the setting alone, by its value."""
     groups: list[tuple[tuple[str, Any], dict[float, Column]]] = []
-    for column in matrix.columns:
+    for column in every:
         value = _value(column, setting)
         if value is None:
             continue

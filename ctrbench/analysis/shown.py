@@ -10,10 +10,11 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from ctrbench.analysis.answer import Answer, answer, headline
+from ctrbench.analysis.comparison import Comparison
+from ctrbench.analysis.curves import Curve, curves_along
 from ctrbench.analysis.matrices import Records, comparison_table
 from ctrbench.analysis.table import BASELINE, ComparisonTable
 from ctrbench.errors import DataError
-from ctrbench.identity import hash_json
 from ctrbench.plan import PROTOCOL, Column, Matrix, Row
 from ctrbench.schema import CellRecord
 from ctrbench.stats import Inference
@@ -60,20 +61,6 @@ class Learning:
 
 
 @dataclass(frozen=True)
-class Codes:
-    """Gains of one version by number of codes; all else is equal."""
-
-    row: Row
-    rest: str  # the column's label without the number of codes
-    points: tuple[tuple[float, Inference], ...]
-
-    @property
-    def label(self) -> str:
-        """Return the display name of the curve."""
-        return f"{self.row.label} / {self.rest}"
-
-
-@dataclass(frozen=True)
 class Cost:
     """The cost of one arm, mean over its stored cells."""
 
@@ -99,7 +86,7 @@ class Shown:
     answer: Answer
     places: tuple[Place, ...]  # in the order of the table
     learning: tuple[Learning, ...]
-    codes: tuple[Codes, ...]
+    codes: tuple[Curve, ...]  # of versions whose number of codes varies
     costs: tuple[Cost, ...]
     health: tuple[Health, ...]
     missing: tuple[str, ...]  # sentences on what is not stored, or not shown
@@ -148,7 +135,7 @@ def shown(
         answer=answer(table, parse_points(matrix.file.margin, "margin"), effect),
         places=places,
         learning=tuple(_learning(matrix, records, places)),
-        codes=tuple(_codes(places)),
+        codes=tuple(_codes(matrix, places)),
         costs=tuple(_costs(matrix, records, places)),
         health=tuple(_health(matrix, records, places)),
         missing=tuple(_missing(workspace, matrix, records)),
@@ -224,22 +211,10 @@ def _learning(matrix: Matrix, records: Records, places: Iterable[Place]) -> Iter
             yield Learning(place.row, place.column, seen, auc_pp)
 
 
-def _codes(places: Iterable[Place]) -> Iterable[Codes]:
-    found: dict[tuple[Row, str, str], list[tuple[float, Inference]]] = {}
-    labels: dict[tuple[Row, str, str], str] = {}
-    for place in places:
-        size = getattr(place.column.settings, CODES, None)
-        if place.gain is None or not isinstance(size, int | float):
-            continue
-        parts = place.column.label.split()
-        others = place.column.settings.model_dump(mode="json", exclude={CODES})
-        key = (place.row, place.column.mode, hash_json([others, place.column.trained]))
-        labels[key] = " ".join(part for part in parts if not part.startswith(f"{CODES}="))
-        found.setdefault(key, []).append((size, place.gain))
-    for key, points in found.items():
-        if len({size for size, _ in points}) > 1:
-            points.sort(key=lambda point: point[0])
-            yield Codes(key[0], labels[key], tuple(points))
+def _codes(matrix: Matrix, places: Iterable[Place]) -> Iterable[Curve]:
+    gains = {Comparison(one.row, one.column): one.gain for one in places if one.gain is not None}
+    found = curves_along(CODES, matrix.rows, matrix.columns, gains)
+    return (curve for curve in found if len(curve.points) > 1)
 
 
 def _costs(matrix: Matrix, records: Records, places: Iterable[Place]) -> Iterable[Cost]:

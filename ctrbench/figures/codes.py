@@ -42,8 +42,8 @@ class NumberOfCodes(Figure):
         axes = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
         for number, (own, curve) in enumerate(zip(axes, curves, strict=False)):
             colour = SERIES[number % len(SERIES)]
-            sizes = [size for size, _ in curve.points]
-            gains = [gain for _, gain in curve.points]
+            sizes = [point.value for point in curve.points]
+            gains = [point.gain for point in curve.points]
             middle = [100 * gain.estimate for gain in gains]
             reach = [
                 [100 * (gain.estimate - gain.low) for gain in gains],
@@ -63,7 +63,7 @@ class NumberOfCodes(Figure):
             own.set_title(label(curve.label, 44), loc="left")
             own.set_xscale("log")
             own.tick_params(labelbottom=True, labelleft=True)
-        ticks = sorted({size for curve in curves for size, _ in curve.points})
+        ticks = sorted({point.value for curve in curves for point in curve.points})
         axes[0].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes[0].minorticks_off()
         for spare in axes[len(curves) :]:

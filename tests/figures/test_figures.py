@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from ctrbench.analysis.shown import Codes, Shown
+from ctrbench.analysis.curves import Curve, CurvePoint
+from ctrbench.analysis.shown import Shown
 from ctrbench.errors import ConfigError, UnknownNameError
 from ctrbench.figures import check_drawable, figure, kinds, save, svg
 from ctrbench.quality import Quality
@@ -24,11 +25,12 @@ def many(versions: int, name: str = "v{}") -> Shown:
     }
     made = shown(told)
     row = made.places[0].row
-    curve = tuple((size, inferred(0.1, 0.2)) for size in (50, 200))
+    points = tuple(CurvePoint(size, inferred(0.1, 0.2)) for size in (50, 200))
+    curve = Curve(row, (made.places[0].column,) * 2, "codebook_size", points)
     quality = Quality(3.0, 0.1, 1.0, -2.0, 0.2, 0.1, 0.6, 0.55)
     known = {place.row.version: quality for place in made.places}
     added = {version: START + timedelta(days=at**2) for at, version in enumerate(known)}
-    return replace(made, codes=(Codes(row, "cluster_id", curve),), quality=known, added=added)
+    return replace(made, codes=(curve,), quality=known, added=added)
 
 
 @pytest.fixture(scope="module")
