@@ -133,15 +133,17 @@ def run(
 
 
 def status(context: typer.Context, file: BenchmarkArgument, json: JsonOption = False) -> None:
-    """Show how many cells of FILE are stored, failed and missing, and why cells failed."""
+    """Show how many cells of FILE are stored, failed, running and missing, and why cells failed."""
     from ctrbench.matrix import read_matrix
     from ctrbench.runner import stored_records
+    from ctrbench.runner.running import running_cells
     from ctrbench.runner.states import status as status_of
     from ctrbench.terminal import matrices as terminal
 
     workspace: Workspace = context.obj
     matrix = read_matrix(file, workspace)
-    found = status_of(matrix, stored_records(workspace, matrix.cells()))
+    running = running_cells(workspace, matrix.cells())
+    found = status_of(matrix, stored_records(workspace, matrix.cells()), running)
     show(found, json, terminal.show_status)
 
 

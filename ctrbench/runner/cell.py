@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,11 @@ from ctrbench import embeddings
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.errors import CtrBenchError, StoreError
 from ctrbench.injection import code_hash, load_mode
-from ctrbench.locks import lock
 from ctrbench.models import load_loops
 from ctrbench.runner.measure import evaluate_period, slice_metrics, user_influences
 from ctrbench.runner.parts import build
 from ctrbench.runner.probes import probe_model, probe_predictions
+from ctrbench.runner.running import cell_lock, published
 from ctrbench.runner.tracing import Recorder, trace
 from ctrbench.runner.warm_start import resume, warm_state
 from ctrbench.schema import LOOPS, MODE_CODE, Cell, CellRecord
@@ -51,21 +51,6 @@ class _Stopwatch:
             yield
         finally:
             self.seconds[stage] = round(time.perf_counter() - start, 3)
-
-
-def cell_lock(workspace: Workspace, cell: Cell, wait: bool = False) -> AbstractContextManager[None]:
-    """Return the lock that a process holds while it trains a cell or changes its record.
-
-    Args:
-        workspace: The workspace whose cache holds the lock file.
-        cell: The cell to lock.
-        wait: Wait for the current holder instead of failing at once.
-
-    Raises:
-        filelock.Timeout: Another process holds the lock and `wait` is False.
-        StoreError: The workspace cannot be written.
-    """
-    return lock(workspace.cache / "locks" / f"cell-{cell.hash}.lock", wait)
 
 
 def run_cell(
@@ -104,11 +89,12 @@ def run_cell(
             stored = store.read(cell)
             if stored is not None and not is_missing(store, cell, retry_failed, traced):
                 return stored
-            if stored is not None and stored.status == "done":  # only the trace is missing
-                with _one_thread():
-                    _train(workspace, cell, (), progress, traced)
-                return stored
-            return _run(workspace, store, cell, slices, environment, progress, traced)
+            with published(workspace, cell, progress) as publish:
+                if stored is not None and stored.status == "done":  # only the trace is missing
+                    with _one_thread():
+                        _train(workspace, cell, (), publish, traced)
+                    return stored
+                return _run(workspace, store, cell, slices, environment, publish, traced)
     except Timeout:
         return None
 

@@ -19,12 +19,14 @@ from ctrbench.executors import run_tasks, start_server
 from ctrbench.injection import code_hash
 from ctrbench.metrics import judged
 from ctrbench.plan import Matrix
-from ctrbench.runner.cell import cell_lock, failed_record, is_missing, run_cell
+from ctrbench.runner.cell import failed_record, is_missing, run_cell
 from ctrbench.runner.measure import WHOLE, slice_metrics, user_influences
 from ctrbench.runner.memory import require_memory
 from ctrbench.runner.probes import probe_predictions
 from ctrbench.runner.reference import ceiling_metrics, reference_metrics
-from ctrbench.schema import MODE_CODE, Cell, CellRecord
+from ctrbench.runner.running import cell_lock
+from ctrbench.schema import MODE_CODE, Cell, CellRecord, DatasetManifest
+from ctrbench.settings import TrainingSettings
 from ctrbench.slices import Slice
 from ctrbench.store import DatasetSummary, Store
 from ctrbench.workspace import Workspace
@@ -35,13 +37,14 @@ PRELOAD = ["ctrbench.runner.cell", "ctrbench.training", "faiss"]
 class Observer(Protocol):
     """Receives the progress of a run; the CLI implements it."""
 
-    def begin(self, what: str, cells: int, missing: int) -> None:
+    def begin(self, what: str, cells: int, missing: int, impressions: int) -> None:
         """Announce a run.
 
         Args:
             what: What is run, for display.
             cells: Number of cells.
             missing: Number of cells that are trained; the others are stored.
+            impressions: Number of impressions that these train on, over all epochs and cells.
         """
         ...
 
@@ -123,6 +126,18 @@ def missing_cells(
     """
     store = Store(workspace)
     return [cell for cell in cells if is_missing(store, cell, retry_failed, traced)]
+
+
+def training_impressions(dataset: DatasetManifest, cells: Iterable[Cell]) -> int:
+    """Return the number of impressions that cells train on, over all epochs and cells.
+
+    Args:
+        dataset: The data set of the cells.
+        cells: The cells to train.
+    """
+    start, stop = dataset.periods["train"]
+    passes = (TrainingSettings.model_validate(cell.training) for cell in cells)
+    return sum(round((1 - one.warm_start) * one.epochs * (stop - start)) for one in passes)
 
 
 def changed_modes(matrix: Matrix, records: Mapping[str, CellRecord]) -> dict[str, int]:
@@ -216,7 +231,8 @@ def run_matrix(
     cells = list(matrix.cells())
     slices = matrix.file.slices
     missing = missing_cells(workspace, cells, retry_failed, traced)
-    observer.begin(matrix.dataset.name, len(cells), len(missing))
+    total = training_impressions(matrix.dataset, missing)
+    observer.begin(matrix.dataset.name, len(cells), len(missing), total)
     run_cells(workspace, missing, slices, jobs, observer, retry_failed, traced)
     return completed(workspace, matrix)
 

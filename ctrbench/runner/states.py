@@ -13,6 +13,7 @@ from ctrbench.models import load_loops
 from ctrbench.plan import Column, Matrix, Row
 from ctrbench.runner.memory import largest_bytes
 from ctrbench.runner.run import changed_modes, missing_cells, stored_records
+from ctrbench.runner.running import RunningCell, running_cells
 from ctrbench.schema import Cell, CellRecord
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
@@ -57,6 +58,7 @@ class MatrixStatus:
     done: int
     failed: int
     missing: int
+    running: tuple[RunningCell, ...]  # at this moment, by any process
     failures: tuple[Failure, ...]
 
 
@@ -92,12 +94,15 @@ class Notices:
     plain_loops: bool  # whether the compiled loops are absent
 
 
-def status(matrix: Matrix, records: Mapping[str, CellRecord]) -> MatrixStatus:
+def status(
+    matrix: Matrix, records: Mapping[str, CellRecord], running: tuple[RunningCell, ...] = ()
+) -> MatrixStatus:
     """Return how far a matrix is.
 
     Args:
         matrix: checked.
         records: by cell hash, as far as they are stored.
+        running: its cells that are trained at this moment.
     """
     cells = list(matrix.cells())
     counts = Counter(record.status for record in records.values())
@@ -113,6 +118,7 @@ def status(matrix: Matrix, records: Mapping[str, CellRecord]) -> MatrixStatus:
         done=counts["done"],
         failed=counts["failed"],
         missing=len(cells) - len(records),
+        running=running,
         failures=tuple(Failure(one.hash, one.cell.label, one.reason) for one in failed),
     )
 
@@ -129,7 +135,7 @@ def planned(workspace: Workspace, matrix: Matrix, jobs: int) -> RunPlan:
     records = stored_records(workspace, cells)
     missing = missing_cells(workspace, cells)
     return RunPlan(
-        status(matrix, records),
+        status(matrix, records, running_cells(workspace, cells)),
         len(missing),
         _expected(workspace, matrix, records, missing, jobs) if missing else None,
     )

@@ -11,7 +11,14 @@ import numpy as np
 from ctrbench.errors import ConfigError
 from ctrbench.injection import Injection
 from ctrbench.plan import Matrix, TuneSettings
-from ctrbench.runner.run import Observer, missing_cells, run_cells, stored_records, write_summaries
+from ctrbench.runner.run import (
+    Observer,
+    missing_cells,
+    run_cells,
+    stored_records,
+    training_impressions,
+    write_summaries,
+)
 from ctrbench.schema import Cell
 from ctrbench.workspace import Workspace
 
@@ -137,7 +144,8 @@ def _trials(
     cells = [cell for _, _, own in candidates for cell in own]
     missing = missing_cells(workspace, cells)
     kinds = ", ".join(dict.fromkeys(what for what, _, _ in candidates))
-    observer.begin(f"{len(candidates)} trials of {kinds}", len(cells), len(missing))
+    total = training_impressions(matrix.dataset, missing)
+    observer.begin(f"{len(candidates)} trials of {kinds}", len(cells), len(missing), total)
     run_cells(workspace, missing, (), jobs, observer)
     records = stored_records(workspace, cells)
     trials = []

@@ -10,13 +10,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ctrbench.terminal import output
+
 WIDE = 160  # columns where the output is no terminal and nothing should be cut
 NUMBER = re.compile(r"[<>]? ?-?[\d.,]+( %)?|–")
 
 
 def console() -> Console:
     """Return the console of a command's results."""
-    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+    return output.console(width=None if sys.stdout.isatty() else WIDE)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str]) -> Table:

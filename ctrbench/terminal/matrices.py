@@ -39,9 +39,13 @@ def show_status(found: MatrixStatus) -> None:
     console = Console()
     console.print(_places(found.places))
     console.print(
-        f"{found.cells} cells: {found.done} done, {found.failed} failed, {found.missing} missing.",
+        f"{found.cells} cells: {found.done} done, {found.failed} failed, {found.missing} missing"
+        + (f"; {len(found.running)} running now." if found.running else "."),
         highlight=False,
     )
+    for cell in found.running:
+        text = f"running: {cell.label}: {cell.share:.0%} after {_duration(cell.elapsed_s)}"
+        console.print(text, highlight=False, markup=False)
     for failure in found.failures:
         text = f"failed: {failure.label}: {failure.reason}"
         console.print(text, highlight=False, markup=False)

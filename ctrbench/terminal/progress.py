@@ -8,29 +8,60 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+from rich.text import Text
 
+from ctrbench.metrics import judged
 from ctrbench.schema import Cell, CellRecord
+from ctrbench.terminal.output import console, echo
+
+
+class _State(ProgressColumn):
+    """Cells done, running and left, and the speed of all processes together."""
+
+    def render(self, task: Task) -> Text:
+        """Return the state of the run as text."""
+        done, running = task.fields["done"], task.fields["running"]
+        told = [f"{done} done, {running} running, {(task.total or 0) - done - running:.0f} left"]
+        if task.speed is not None and not task.finished:
+            speed = task.speed * task.fields["impressions_per_cell"]
+            told.append(f"{speed:,.0f} impressions/s")
+        return Text("; ".join(told))
 
 
 class RunDisplay:
-    """Progress of a run: a bar with the time left on a terminal, a line a cell elsewhere."""
+    """Progress of a run: a bar with the time left on a terminal, a line per cell elsewhere.
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
+    Args:
+        detail: True: a line with the seconds of every stage per cell, also on a terminal. False:
+            nothing at all.
+    """
+
+    def __init__(self, detail: bool | None = None) -> None:
+        self._console, self._detail = console(err=True), detail
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
+            BarColumn(bar_width=None),
+            _State(Column(no_wrap=True)),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not self._console.is_terminal,
+            expand=True,
+            disable=detail is False or not self._console.is_terminal,
         )
-        self._total = self._done = 0
-        self._shares: dict[str, float] = {}
-        self._task = self._progress.add_task("training", total=None)
+        self._total = self._done = self._impressions = 0
+        self._shares: dict[str, float] = {}  # of running cells, by cell hash
+        self._task = self._progress.add_task(
+            "training", total=None, done=0, running=0, impressions_per_cell=0.0
+        )
 
     def __enter__(self) -> RunDisplay:
         self._progress.start()
@@ -44,44 +75,84 @@ class RunDisplay:
     ) -> None:
         self._progress.stop()
 
-    def begin(self, what: str, cells: int, missing: int) -> None:
-        """Say what comes, and let the bar reach for it as well."""
+    def begin(self, what: str, cells: int, missing: int, impressions: int) -> None:
+        """Print what is run, and extend the bar by it.
+
+        Args:
+            what: what is run.
+            cells: their number.
+            missing: the number that is trained.
+            impressions: the number that these train on.
+        """
         self._total += missing
-        self._progress.update(self._task, total=self._total)
+        self._impressions += impressions
+        self._update()
         self._say(f"{what}: {cells - missing} cells stored, {missing} to train.")
 
     def progress(self, cell: Cell, share: float) -> None:
         """Move the bar by parts of cells, so that the time left is right from the start."""
         self._shares[cell.hash] = share
-        self._progress.update(self._task, completed=self._done + sum(self._shares.values()))
+        self._update()
 
     def finished(self, record: CellRecord) -> None:
         """Count the cell, and say how it ended."""
         self._shares.pop(record.hash, None)
         self._done += 1
-        self._progress.update(self._task, completed=self._done + sum(self._shares.values()))
-        count = f"[{self._done}/{self._total}]"
+        self._update()
+        count = f"[{self._done}/{self._total}] {record.cell.label}:"
         if record.status == "failed":
-            self._say(f"{count} {record.cell.label}: failed: {record.reason.splitlines()[0]}")
+            reason = record.reason if self._detail else record.reason.splitlines()[0]
+            self._say(f"{count} failed: {reason}")
+        elif self._detail:
+            self._say(f"{count} {_detailed(record)}")
         elif not self._console.is_terminal:
-            seconds = sum(record.seconds.values())
-            self._say(f"{count} {record.cell.label}: {seconds:.1f} s")
+            self._say(f"{count} {sum(record.seconds.values()):.1f} s")
+
+    def _update(self) -> None:
+        self._progress.update(
+            self._task,
+            total=self._total,
+            completed=self._done + sum(self._shares.values()),
+            done=self._done,
+            running=len(self._shares),
+            impressions_per_cell=self._impressions / max(self._total, 1),
+        )
 
     def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        if self._detail is not False:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _detailed(record: CellRecord) -> str:
+    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in record.seconds.items())
+    values = ", ".join(
+        f"{metric.title} {value:.4f}"
+        for metric in judged()
+        if (value := record.metrics["test"].value(metric.name)) is not None
+    )
+    memory = f"{(record.peak_memory_bytes or 0) / 1e6:,.0f} MB"
+    return f"{sum(record.seconds.values()):.1f} s ({stages}), {memory}, {values}"
 
 
 @contextmanager
-def pretraining(version: str) -> Iterator[Any]:
-    """Show the steps of a pre-training: a bar on a terminal, else a line per tenth of the work."""
-    if not sys.stderr.isatty():
+def pretraining(version: str, detail: bool | None = None) -> Iterator[Any]:
+    """Show the steps of a pre-training: a bar on a terminal, else a line per tenth of the work.
+
+    Args:
+        version: that is made.
+        detail: True: lines, also on a terminal. False: nothing at all.
+    """
+    if detail is False:
+        yield lambda done, total, loss: None
+        return
+    if detail or not sys.stderr.isatty():
         last = [-1]
 
         def line(done: int, total: int, loss: float) -> None:
             tenth = 10 * done // total
             if tenth > last[0]:
                 last[0] = tenth
-                typer.echo(f"{version}: step {done:,} of {total:,}, loss {loss:.4f}", err=True)
+                echo(f"{version}: step {done:,} of {total:,}, loss {loss:.4f}", err=True)
 
         yield line
         return
@@ -92,6 +163,6 @@ def pretraining(version: str) -> Iterator[Any]:
         TextColumn("loss {task.fields[loss]:.4f}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=console(err=True)) as bar:
         task = bar.add_task(version, total=None, loss=float("nan"))
         yield lambda done, total, loss: bar.update(task, completed=done, total=total, loss=loss)

@@ -15,7 +15,8 @@ from ctrbench.runner import (
     stored_records,
 )
 from ctrbench.runner import run as run_module
-from ctrbench.runner.cell import cell_lock, run_cell
+from ctrbench.runner.cell import run_cell
+from ctrbench.runner.running import cell_lock
 from ctrbench.store import Store
 from tests.benchmark import SMALL, matrix
 
@@ -24,7 +25,7 @@ class Watcher:
     def __init__(self):
         self.records = []
 
-    def begin(self, what, cells, missing):
+    def begin(self, what, cells, missing, impressions):
         assert 0 <= missing <= cells
 
     def progress(self, cell, share):

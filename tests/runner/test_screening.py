@@ -18,7 +18,7 @@ FILE += "screen: {mode: sim_score, seeds: [7, 8], keep: 2}\n"
 
 
 class Silent:
-    def begin(self, what, cells, missing):
+    def begin(self, what, cells, missing, impressions):
         pass
 
     def progress(self, cell, share):
