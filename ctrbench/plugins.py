@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
@@ -147,4 +149,11 @@ def _own(package: str) -> set[str]:
 
 
 def _installed(package: str) -> dict[str, EntryPoint]:
+    return _entry_points(package, tuple(sys.path))
+
+
+@cache
+def _entry_points(package: str, path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """Return a package's entry points; reading those of all installed packages takes 20 ms."""
+    del path  # where they are searched: part of the key
     return {point.name: point for point in entry_points(group=package)}

@@ -219,7 +219,7 @@ def test_power_takes_the_effect_of_the_file(run, trained):
 def test_ranks_of_one_file_are_refused(run, trained):
     code, said = run("ranks", str(trained.home / "benchmark.yaml"))
     assert code == 2
-    assert "ranks need two data sets" in said
+    assert "two data sets and two contenders; there are 1 and 2" in said
 
 
 @pytest.mark.parametrize("name", ["/taste/none", "../taste/none", "taste/../none"])

@@ -79,7 +79,7 @@ def test_every_number_of_the_headline_is_that_of_the_csv(made, file, page):
         keys = ("delta_pp", "low_pp", "high_pp")
         assert told[:3] == [shown(gain[key]) for key in keys]
         assert told[3:6] == [shown(image[key]) if image else "–" for key in keys]
-        assert told[6] == f"{float(gain['smallest_effect_pp']):.2f}"
+        assert told[6] == f"{float(gain['minimum_detectable_effect_pp']):.2f}"
         assert told[8] == gain["seeds"] == "2"
         assert float(line[3][1]) == pytest.approx(float(gain["delta_pp"]), abs=1e-12)
 
