@@ -29,6 +29,7 @@ from ctrbench.stats import parse_points
 
 PROTOCOL = 4  # raised when the same cell would give a different result; a golden test checks it
 MOST_SEEDS = 1_000
+DEFAULT_EFFECT = "0.1pp"  # the smallest effect of interest, if the file sets none
 MOST_CELLS = 5_000  # of a matrix; a thousand cells take days, and a larger number is a mistake
 
 ALL = "all"

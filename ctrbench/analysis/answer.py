@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ctrbench.analysis.table import Block, ComparisonTable
+from ctrbench.analysis.blocks import Block, headline
 from ctrbench.metrics import find
 from ctrbench.plan import Column, Row
 from ctrbench.stats import Inference, need
@@ -99,6 +99,30 @@ class Answer:
         found = [one for one in self.findings if one.kind == kind]
         return tuple(sorted(found, key=lambda one: -one.gain.estimate))
 
+    def finding(self, row: Row, column: Column) -> Finding | None:
+        """Return the finding on one arm; None for a control and for an arm without a verdict.
+
+        Args:
+            row: The row of the arm.
+            column: The column of the arm.
+        """
+        return next((one for one in self.findings if (one.row, one.column) == (row, column)), None)
+
+    def above_zero(self, row: Row, column: Column, reference: Row | None) -> str:
+        """Return what an interval above zero means: `better` only if it holds for both deltas.
+
+        Args:
+            row: The row of the arm.
+            column: The column of the arm.
+            reference: The sibling that the arm is compared with; None: the baseline.
+        """
+        finding = self.finding(row, column)
+        if finding is not None and finding.kind == "better":
+            return KINDS["better"]
+        if reference is not None:
+            return "above its sibling"
+        return KINDS[finding.kind] if finding is not None else "above the baseline"
+
     @property
     def lines(self) -> tuple[AnswerLine, ...]:
         """Return at most six sentences, the recommendation first."""
@@ -148,25 +172,28 @@ class Answer:
         return told + (f" Also better: {_named(rest)}." if rest else "")
 
 
-def answer(table: ComparisonTable, margin: float, effect: float) -> Answer:
+def answer(
+    blocks: Sequence[Block], columns: tuple[Column, ...], margin: float, effect: float
+) -> Answer:
     """Return the recommendation of a table, by its headline metric.
 
     Args:
-        table: The finished table.
+        blocks: The blocks of the table, those of the headline metric first.
+        columns: The columns of the blocks.
         margin: >= 0, a fraction; a smaller loss is acceptable.
         effect: > 0, a fraction; the smallest effect of interest.
     """
-    gains, images = headline(table, "baseline"), headline(table, "shuffled")
+    gains, images = headline(blocks, "baseline"), headline(blocks, "shuffled")
     found: list[Finding] = []
     missing, family = 0, 0
-    for row, column, entry in _entries(table, gains):
+    for row, column, entry in _entries(columns, gains):
         if row.control is not None:
             continue
         siblings = [
             (line.reference, one.inference)
             for line in (images.lines if images else ())
             if line.row == row and line.reference is not None
-            for one in [line.entries[table.columns.index(column)]]
+            for one in [line.entries[columns.index(column)]]
             if one.inference is not None
         ]
         family += (entry is not None) + len(siblings)
@@ -176,37 +203,21 @@ def answer(table: ComparisonTable, margin: float, effect: float) -> Answer:
         image = min((one for _, one in siblings), key=lambda one: one.low, default=None)
         of_siblings = [
             inference
-            for other, place, inference in _entries(table, gains)
+            for other, place, inference in _entries(columns, gains)
             if place == column and other in [reference for reference, _ in siblings]
         ]
         shared = any(one is not None and one.low > 0 for one in of_siblings)
         kind = _kind(entry, image, shared, margin)
         found.append(Finding(row, column, kind, entry, image))
-    metric = find(table.blocks[0].metric).title
+    metric = find(blocks[0].metric).title
     return _finished(metric, tuple(found), missing, effect, family)
 
 
-def headline(table: ComparisonTable, comparison: Literal["baseline", "shuffled"]) -> Block | None:
-    """Return the block of the headline metric on the whole test period.
-
-    Args:
-        table: The finished table.
-        comparison: The kind of reference.
-    """
-    metric = table.blocks[0].metric
-    found = (
-        block
-        for block in table.blocks
-        if (block.metric, block.slice, block.comparison) == (metric, "", comparison)
-    )
-    return next(found, None)
-
-
 def _entries(
-    table: ComparisonTable, block: Block | None
+    columns: tuple[Column, ...], block: Block | None
 ) -> Iterable[tuple[Row, Column, Inference | None]]:
     for line in block.lines if block else ():
-        for column, entry in zip(table.columns, line.entries, strict=True):
+        for column, entry in zip(columns, line.entries, strict=True):
             if line.row is not None:
                 yield line.row, column, entry.inference
 

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from ctrbench.analysis.answer import Answer, answer, headline
+from ctrbench.analysis.answer import Answer
+from ctrbench.analysis.blocks import BASELINE, headline
 from ctrbench.analysis.comparison import Comparison
 from ctrbench.analysis.curves import Curve, curves_along
 from ctrbench.analysis.matrices import Records, comparison_table
-from ctrbench.analysis.table import BASELINE, ComparisonTable
+from ctrbench.analysis.table import ComparisonTable
 from ctrbench.errors import DataError
 from ctrbench.plan import PROTOCOL, Column, Matrix, Row
 from ctrbench.schema import CellRecord
@@ -83,7 +84,6 @@ class Shown:
     """The results that a page shows. Figures draw them and compute nothing."""
 
     table: ComparisonTable
-    answer: Answer
     places: tuple[Place, ...]  # in the order of the table
     learning: tuple[Learning, ...]
     codes: tuple[Curve, ...]  # of versions whose number of codes varies
@@ -95,6 +95,11 @@ class Shown:
     added: Mapping[str, datetime] = field(default_factory=dict[str, datetime])  # by version
 
     @property
+    def answer(self) -> Answer:
+        """Return the recommendation."""
+        return self.table.answer
+
+    @property
     def metric(self) -> str:
         """Return the display name of the headline metric."""
         return self.answer.metric
@@ -104,8 +109,8 @@ def shown(
     workspace: Workspace,
     matrix: Matrix,
     records: Records,
-    effect: float,
     quality: Mapping[str, Quality] | None = None,
+    looks: int = 1,
 ) -> Shown:
     """Return the content of a report on a matrix.
 
@@ -113,26 +118,23 @@ def shown(
         workspace: The workspace that holds the results.
         matrix: The checked matrix.
         records: The stored records of its cells, by cell hash.
-        effect: > 0, a fraction; the smallest gain that matters.
         quality: The measured quality by version; may lack versions.
+        looks: Number of planned analyses, see `TablePlan.looks`.
 
     Raises:
         DataError: No cell of the matrix is stored.
     """
-    from ctrbench.stats import parse_points
-
     if not any(record.status == "done" for record in records.values()):
         raise DataError(
             f"no finished cell of this matrix is stored in {workspace.results}; run "
             "`ctrbench run FILE` first."
         )
-    table = comparison_table(workspace, matrix, records)
+    table = comparison_table(workspace, matrix, records, looks)
     places = places_of(table)
     added = dates({name: one.created for name, one in matrix.versions.items()})
     days = {at.date() for at in added.values()}
     return Shown(
         table=table,
-        answer=answer(table, parse_points(matrix.file.margin, "margin"), effect),
         places=places,
         learning=tuple(_learning(matrix, records, places)),
         codes=tuple(_codes(matrix, places)),
@@ -166,7 +168,7 @@ def dates(created: Mapping[str, str]) -> dict[str, datetime]:
 
 def places_of(table: ComparisonTable) -> tuple[Place, ...]:
     """Return every version and control under every mode, in the order of the table."""
-    gains, images = headline(table, "baseline"), headline(table, "shuffled")
+    gains, images = headline(table.blocks, "baseline"), headline(table.blocks, "shuffled")
     found: list[Place] = []
     for line in gains.lines if gains else ():
         for index, (column, entry) in enumerate(zip(table.columns, line.entries, strict=True)):

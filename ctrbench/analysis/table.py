@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Literal
 
+from ctrbench.analysis.answer import Answer, answer
+from ctrbench.analysis.blocks import Block, Entry, Line
 from ctrbench.analysis.caption import caption
 from ctrbench.analysis.comparison import (
     Arm,
@@ -20,77 +21,9 @@ from ctrbench.analysis.conditions import MARK, differences
 from ctrbench.analysis.judging import Influences, Judged, judge
 from ctrbench.analysis.verdicts import Verdicts, verdicts
 from ctrbench.analysis.warnings import warnings
-from ctrbench.plan import Column, Row
+from ctrbench.plan import DEFAULT_EFFECT, Column, Row
 from ctrbench.schema import CellRecord
-from ctrbench.stats import Delta, Inference, Share, paired_delta
-
-BASELINE = "Baseline"  # display name
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One place of the table."""
-
-    status: Literal["done", "failed", "missing"]
-    delta: Delta | None  # None unless done
-    marks: tuple[str, ...] = ()  # marks of its footnotes
-    hashes: tuple[str, ...] = ()  # hashes of its cells in the order of seeds, stored or not
-    share: Share | None = None  # of the attainable gain, in a block of shares
-    inference: Inference | None = None  # None if influence values are not stored
-
-    @property
-    def separable(self) -> bool:
-        """Whether the interval accounts for seed variance and excludes zero."""
-        found = self.inference
-        if found is None or not found.variance.seed_degrees:
-            return False
-        return not found.low <= 0 <= found.high
-
-
-@dataclass(frozen=True)
-class Line:
-    """A row of a block; one entry per column."""
-
-    row: Row | None  # None: the baseline itself
-    reference: Row | None  # a shuffled sibling; None: the baseline
-    entries: tuple[Entry, ...]
-
-    @property
-    def label(self) -> str:
-        """Return the display name of the row."""
-        return self.row.label if self.row else BASELINE
-
-    @property
-    def against(self) -> str:
-        """Return the display name of the reference."""
-        return self.reference.label if self.reference else BASELINE
-
-    @property
-    def control(self) -> bool:
-        """Whether the row is a control, which is listed below the versions."""
-        return self.row is not None and self.row.control is not None
-
-    @property
-    def title(self) -> str:
-        """Return the text of the first column, which names the sibling if there is one."""
-        return f"{self.label} vs {self.against}" if self.reference else self.label
-
-
-@dataclass(frozen=True)
-class Block:
-    """One measure against one kind of reference, for all rows."""
-
-    title: str
-    detail: str  # value of the baseline and number of impressions; may be empty
-    metric: str
-    slice: str  # key; empty: the whole test period
-    comparison: Literal["baseline", "shuffled", "attainable"]
-    lines: tuple[Line, ...]
-
-    @property
-    def marks(self) -> set[str]:
-        """Return the marks of the footnotes of the block."""
-        return {mark for line in self.lines for entry in line.entries for mark in entry.marks}
+from ctrbench.stats import Delta, paired_delta, parse_points
 
 
 @dataclass(frozen=True)
@@ -110,6 +43,7 @@ class ComparisonTable:
     columns: tuple[Column, ...]
     seeds: tuple[int, ...]
     blocks: tuple[Block, ...]
+    answer: Answer
     verdicts: Verdicts | None  # None: nothing could be judged
     footnotes: tuple[Footnote, ...]
     warnings: tuple[str, ...]
@@ -138,13 +72,16 @@ def compare(
     blocks = [block for measure in plan.measures for block in builder.blocks(measure)]
     blocks += [block for metric in plan.metrics for block in builder.shares(Measure(metric))]
     numbered = [Footnote(str(number), text) for text, number in builder.numbers.items()]
+    effect = parse_points(DEFAULT_EFFECT, "effect") if plan.effect is None else plan.effect
+    found = answer(blocks, plan.columns, plan.margin, effect)
     return ComparisonTable(
         dataset=plan.dataset.name,
         caption=caption(plan, arms, judged.family, judged.with_items),
         columns=plan.columns,
         seeds=plan.seeds,
         blocks=tuple(blocks),
-        verdicts=verdicts(plan, arms, judged),
+        answer=found,
+        verdicts=verdicts(plan, arms, judged, found),
         footnotes=(*numbered, *(Footnote(MARK, sentence) for sentence in sentences)),
         warnings=warnings(plan, arms, judged),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
+from ctrbench.analysis.answer import Answer
 from ctrbench.analysis.comparison import Arms, Comparison, Measure, TablePlan
 from ctrbench.analysis.judging import Judged
 from ctrbench.stats import Inference
@@ -35,13 +36,14 @@ class Verdicts:
     reading: tuple[str, ...]  # sentences
 
 
-def verdicts(plan: TablePlan, arms: Arms, judged: Judged) -> Verdicts | None:
+def verdicts(plan: TablePlan, arms: Arms, judged: Judged, found: Answer) -> Verdicts | None:
     """Return the verdicts of the headline; None if nothing could be judged.
 
     Args:
         plan: What the table shows.
         arms: The arms with their stored cells.
         judged: The results of all comparisons.
+        found: The findings on all arms.
     """
     headline = Measure(plan.headline)
     metric = headline.title
@@ -49,7 +51,9 @@ def verdicts(plan: TablePlan, arms: Arms, judged: Judged) -> Verdicts | None:
     for comparison in arms.comparisons:
         inference = judged.get(comparison, headline)
         if inference is not None and not comparison.control:
-            lines.append(VerdictLine(comparison, phrase(inference, plan.margin), inference))
+            above = found.above_zero(comparison.row, comparison.column, comparison.reference)
+            told = phrase(inference, plan.margin, above)
+            lines.append(VerdictLine(comparison, told, inference))
     if not lines:
         return None
     lines.sort(key=lambda line: -line.inference.estimate)
@@ -61,16 +65,17 @@ def verdicts(plan: TablePlan, arms: Arms, judged: Judged) -> Verdicts | None:
     )
 
 
-def phrase(inference: Inference, margin: float) -> str:
+def phrase(inference: Inference, margin: float, above: str) -> str:
     """Return the verdict as text, with the estimate and the simultaneous interval.
 
     Args:
         inference: The result of one comparison.
         margin: >= 0, a fraction; a smaller loss is acceptable.
+        above: What an interval above zero means, see `Answer.above_zero`.
     """
     low, high = 100 * inference.low, 100 * inference.high
     told = {
-        "better": "better",
+        "better": above,
         "worse": "worse",
         "no worse": f"no worse by more than {100 * margin:g} pp",
         "inconclusive": "not decided",
@@ -82,11 +87,12 @@ def phrase(inference: Inference, margin: float) -> str:
 
 def _reading(plan: TablePlan) -> str:
     return (
-        f"Better or worse: zero lies outside the range. No worse: a loss of {100 * plan.margin:g} "
-        "pp or more does. MDE: the minimum detectable effect, the smallest that is detected with "
-        "a power of 80 %. p: of the line alone; Holm and BH (Benjamini-Hochberg): corrected for "
-        "all lines. Users / items / seeds: shares of the variance, each of which only more of its "
-        "own shrink."
+        "Better: the range lies above zero, against the baseline and against every shuffled "
+        "sibling that was run. Worse: it lies below zero. No worse: it excludes a loss of "
+        f"{100 * plan.margin:g} pp. MDE: the minimum detectable effect, the smallest that is "
+        "detected with a power of 80 %. p: of the line alone; Holm and BH (Benjamini-Hochberg): "
+        "corrected for all lines. Users / items / seeds: shares of the variance, each of which "
+        "only more of its own shrink."
     )
 
 

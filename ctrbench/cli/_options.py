@@ -15,7 +15,6 @@ from ctrbench.errors import ConfigError
 from ctrbench.json_text import as_json
 
 CHECK_FAILED = 1  # exit code: a guard is an error
-DEFAULT_EFFECT = "0.1pp"  # what a team looks for, where neither it nor its file says
 T = TypeVar("T")
 
 BenchmarkArgument = Annotated[
@@ -72,6 +71,7 @@ def effect_of(option: str | None, of_file: str | None) -> float:
     Raises:
         ConfigError: it has no unit, or is 0.
     """
+    from ctrbench.plan import DEFAULT_EFFECT
     from ctrbench.stats import parse_points
 
     asked = option is not None

@@ -128,7 +128,7 @@ def run(
         sys.stdout.write(as_json({"outcome": outcome, "table": long_table(table)}))
     else:
         sys.stdout.write(render(table, format))
-        terminal.show_states(outcome)
+        terminal.show_states(outcome, table.answer)
     _end_with_failures(status_of(outcome.matrix, outcome.records).failed)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ctrbench.cli._options import BenchmarkArgument, effect_of
+from ctrbench.cli._options import BenchmarkArgument
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.workspace import Workspace
 
@@ -40,8 +40,7 @@ def report(
     workspace: Workspace = context.obj
     matrix = read_matrix(file, workspace)
     records = completed(workspace, matrix)
-    effect = effect_of(None, matrix.file.effect)
-    page = gather(workspace, matrix, records, effect, pictures)
+    page = gather(workspace, matrix, records, pictures)
     text = render(page)
     with atomic_file(output) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -72,9 +71,8 @@ def plot(
     workspace: Workspace = context.obj
     matrix = read_matrix(file, workspace)
     records = completed(workspace, matrix)
-    effect = effect_of(None, matrix.file.effect)
     known = qualities(workspace, matrix) if kind == "quality" else None
-    content = shown(workspace, matrix, records, effect, known)
+    content = shown(workspace, matrix, records, known)
     if lacks := chosen.lacks(content):
         raise DataError(f"{kind} has nothing to draw: {lacks}")
     save(chosen, content, output)

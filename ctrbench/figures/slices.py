@@ -5,8 +5,8 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from ctrbench.analysis.blocks import Block
 from ctrbench.analysis.shown import Shown
-from ctrbench.analysis.table import Block
 from ctrbench.figures._base import Figure
 from ctrbench.figures._style import (
     SERIES,

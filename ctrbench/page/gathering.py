@@ -86,8 +86,8 @@ def gather(
     workspace: Workspace,
     matrix: Matrix,
     records: Records,
-    effect: float,
     with_pictures: bool = True,
+    looks: int = 1,
 ) -> Page:
     """Return what the page of a matrix shows; trains nothing.
 
@@ -95,15 +95,15 @@ def gather(
         workspace: The workspace that holds the results.
         matrix: The checked matrix.
         records: The stored records of its cells, by cell hash.
-        effect: > 0, a fraction; the smallest gain that matters.
         with_pictures: Whether neighbours, clusters and users are shown.
+        looks: Number of planned analyses, see `TablePlan.looks`.
 
     Raises:
         DataError: No cell of the matrix is stored.
         StoreError: What is stored is damaged.
     """
     known = qualities(workspace, matrix)
-    found = shown(workspace, matrix, records, effect, known)
+    found = shown(workspace, matrix, records, known, looks)
     if not with_pictures:
         return Page(matrix, records, found, Pictures(("Pictures were not asked for.",)))
     return Page(matrix, records, found, _pictures(workspace, matrix, records, found))

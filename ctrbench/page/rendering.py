@@ -9,9 +9,9 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from ctrbench import __version__, figures
-from ctrbench.analysis.answer import KINDS, Finding, headline
+from ctrbench.analysis.answer import KINDS, Finding
+from ctrbench.analysis.blocks import Block, Entry, Line, headline
 from ctrbench.analysis.shown import Shown, environments, settings_of
-from ctrbench.analysis.table import Block, Entry, Line
 from ctrbench.page.gathering import Page
 from ctrbench.page.thumbnails import plain
 from ctrbench.plan import PROTOCOL
@@ -127,13 +127,16 @@ def _prose(text: str) -> Markup:
 def _headings(shown: Shown) -> tuple[str, ...]:
     over = f"{shown.metric}, pp"
     names = [f"over baseline: {over}", "low", "high"]
-    if headline(shown.table, "shuffled"):
+    if headline(shown.table.blocks, "shuffled"):
         names += [f"over sibling: {over}", "low", "high"]
     return (*names, "detectable, pp", "p", "seeds")
 
 
 def _headline_rows(shown: Shown) -> Iterator[HeadlineRow]:
-    gains, images = headline(shown.table, "baseline"), headline(shown.table, "shuffled")
+    gains, images = (
+        headline(shown.table.blocks, "baseline"),
+        headline(shown.table.blocks, "shuffled"),
+    )
     findings = {(one.row, one.column): one for one in shown.answer.findings}
     for line in gains.lines if gains else ():
         for at, (column, entry) in enumerate(zip(shown.table.columns, line.entries, strict=True)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctrbench.analysis.table import Entry
+from ctrbench.analysis.blocks import Entry
 from ctrbench.analysis.verdicts import VerdictLine
 
 HEAD = (

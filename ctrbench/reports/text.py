@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
-from ctrbench.analysis.table import Block, ComparisonTable, Entry
+from ctrbench.analysis.blocks import Block, Entry
+from ctrbench.analysis.table import ComparisonTable
 from ctrbench.analysis.verdicts import Verdicts
 from ctrbench.reports._base import Report
 from ctrbench.reports._texts import HEAD, entry_text, verdict_texts

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from ctrbench.analysis.answer import Answer
 from ctrbench.injection import BASELINE
 from ctrbench.metrics import find
 from ctrbench.runner.memory import machine_bytes
@@ -99,14 +100,21 @@ def show_lack_of_memory(expected: Expected) -> None:
         )
 
 
-def show_states(outcome: Outcome) -> None:
-    """Print how each comparison of a sequential run ended."""
+def show_states(outcome: Outcome, answer: Answer) -> None:
+    """Print how each comparison of a sequential run ended.
+
+    Args:
+        outcome: Of the run.
+        answer: Of its table; `better` needs both deltas.
+    """
     seeds, margin = outcome.matrix.file.seeds, outcome.matrix.file.margin
     console = Console()
     told = f"After {len(seeds)} seeds, judged at most {outcome.looks} times, for an effect of "
     console.print(f"{told}{100 * outcome.effect:g} pp:", highlight=False)
     for comparison, state in outcome.states.items():
-        told = f"no worse by more than {margin}" if state == "no worse" else state
+        above = answer.above_zero(comparison.row, comparison.column, comparison.reference)
+        words = {"no worse": f"no worse by more than {margin}", "better": above}
+        told = words.get(state, state)
         console.print(
             f"- {comparison.title}: {told}", highlight=False, markup=False, soft_wrap=True
         )

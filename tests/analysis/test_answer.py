@@ -1,13 +1,10 @@
 import pytest
 
-from ctrbench.analysis.answer import answer
 from tests.analysis.finished import Told, finished
-
-EFFECT = 0.001
 
 
 def asked(**arms: Told | None):
-    return answer(finished({name: {"vector": told} for name, told in arms.items()}), 0.0005, EFFECT)
+    return finished({name: {"vector": told} for name, told in arms.items()}).answer
 
 
 def kind(told: Told) -> str:

@@ -88,6 +88,27 @@ def test_verdicts_say_it_in_words_the_best_first(records):
     assert said.reading[1].startswith("More seeds would make most ranges narrower")
 
 
+@pytest.mark.parametrize(
+    ("gain", "sibling", "against_baseline", "against_sibling"),
+    [
+        (1.0, 0.0, "better", "better"),
+        (1.0, 1.0, "gain not due to image content", "not decided"),
+        (0.0, -1.0, "not decided", "above its sibling"),
+        (-1.0, -2.0, "worse", "above its sibling"),
+    ],
+)
+def test_better_needs_both_deltas(gain, sibling, against_baseline, against_sibling):
+    records = {
+        **baseline(),
+        **arm("raw / vector", (gain, gain + 0.1, gain - 0.1)),
+        **arm("raw@shuffled / vector", (sibling, sibling + 0.1, sibling - 0.1)),
+    }
+    said = compare(plan(), records, moved(records)).verdicts
+    assert said is not None
+    words = {line.comparison.against: line.verdict.split(":")[0] for line in said.lines}
+    assert words == {"Baseline": against_baseline, "raw@shuffled": against_sibling}
+
+
 def test_margin_decides_what_is_no_worse(records):
     said = compare(plan(margin=0.05), records, moved(records)).verdicts
     assert said is not None

@@ -1,7 +1,8 @@
 import pytest
 
 from ctrbench.analysis import compare
-from ctrbench.analysis.table import Block, ComparisonTable, Entry
+from ctrbench.analysis.blocks import Block, Entry
+from ctrbench.analysis.table import ComparisonTable
 from ctrbench.reports._texts import entry_text
 from tests.analysis.made import (
     BASELINE,

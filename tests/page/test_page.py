@@ -54,7 +54,7 @@ class Tables(HTMLParser):
 def content(made: Workspace, file: Path):
     matrix = read_matrix(file, made)
     records = stored_records(made, matrix.cells())
-    return gather(made, matrix, records, 0.001)
+    return gather(made, matrix, records)
 
 
 def shown(points: str) -> str:
