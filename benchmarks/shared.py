@@ -70,7 +70,7 @@ def data_synth(home: Path | str, **options: object) -> list[str]:
 class FinishedCells:
     """An observer of a run that prints one line per finished cell."""
 
-    def begin(self, what: str, cells: int, missing: int) -> None:
+    def begin(self, what: str, cells: int, missing: int, impressions: int) -> None:
         """Print the number of cells to train."""
         print(f"{what}: {missing} of {cells} cells to train", flush=True)
 
@@ -94,7 +94,7 @@ def trained(workspace: Workspace, cells: list[Cell], what: str, jobs: int) -> di
         jobs: The number of cells to train at once.
     """
     missing, observer = missing_cells(workspace, cells, True), FinishedCells()
-    observer.begin(what, len(cells), len(missing))
+    observer.begin(what, len(cells), len(missing), 0)
     run_cells(workspace, missing, (), jobs, observer, True)
     records = stored_records(workspace, cells)
     failed = [record for record in records.values() if record.status != "done"]

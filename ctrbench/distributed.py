@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # loaded later, its defaults would hold the group past its end
 from torch import Tensor, nn
 
 from ctrbench.errors import CtrBenchError
@@ -16,6 +19,25 @@ T = TypeVar("T")
 
 class FirstProcessError(CtrBenchError):
     """The first process stopped; it reports the reason itself."""
+
+
+@contextmanager
+def process_group(local_rank: int) -> Iterator[None]:
+    """Join the processes that torchrun started within the block.
+
+    Args:
+        local_rank: The number of this process on its machine, which selects its GPU.
+    """
+    timeout = timedelta(days=7)  # all wait while the first encodes every item
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local_rank)  # what `device: cuda` then means
+        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=timeout)
+    else:
+        dist.init_process_group("gloo", timeout=timeout)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
 
 
 class Processes:

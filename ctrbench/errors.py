@@ -120,3 +120,16 @@ def raise_all(problems: list[str], kind: type[CtrBenchError], heading: str) -> N
     """
     if problems:
         raise kind("\n".join([heading, *(f"  - {problem}" for problem in problems)]))
+
+
+def message(error: Exception) -> str | None:
+    """Return what a user reads about an error; None for a bug of ctrbench."""
+    if isinstance(error, CtrBenchError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        size = f" ({error})" if str(error) else ""
+        return f"out of memory{size}; use smaller sizes or a larger machine."
+    if isinstance(error, OSError) and error.filename is not None:
+        mend = "check that it exists, is of the right kind and may be read and written."
+        return f"{error.filename}: {error.strerror}; {mend}"
+    return None

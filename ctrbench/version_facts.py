@@ -8,6 +8,7 @@ from itertools import combinations
 
 from ctrbench import embeddings, impressions
 from ctrbench.embeddings import Coverage, Statistics
+from ctrbench.errors import UnknownNameError
 from ctrbench.quality import Quality, overlap, quality
 from ctrbench.schema import EmbeddingTable, Guard, Impressions, VersionManifest
 from ctrbench.workspace import Workspace
@@ -51,6 +52,29 @@ class QualityTable:
     category: str | None  # the item field that `same_category` compares
     versions: tuple[VersionQuality, ...]
     overlaps: tuple[Overlap, ...]  # of every pair
+
+
+def manifests(workspace: Workspace, dataset: str | None) -> list[VersionManifest]:
+    """Return the manifests of the versions of one data set, or of all.
+
+    Args:
+        workspace: that holds them.
+        dataset: an imported data set; None: all.
+
+    Raises:
+        StoreError: a version is damaged.
+        UnknownNameError: no such data set.
+    """
+    known = embeddings.datasets(workspace)
+    if dataset is not None and dataset not in known:
+        every = {*known, *impressions.names(workspace)}
+        if dataset not in every:
+            raise UnknownNameError("data set", dataset, every)
+    return [
+        embeddings.read_manifest(workspace, name, version)
+        for name in (known if dataset is None else [dataset])
+        for version in embeddings.names(workspace, name)
+    ]
 
 
 def version_facts(workspace: Workspace, dataset: str, version: str) -> VersionFacts:

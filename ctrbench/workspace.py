@@ -39,6 +39,21 @@ class Workspace:
         return self.home / "results"
 
 
+def workspace_at(chosen: Path) -> Workspace:
+    """Return the workspace of a folder that exists or can be created.
+
+    Raises:
+        ConfigError: The path is something else.
+    """
+    try:
+        folder = chosen.expanduser().resolve()
+    except RuntimeError as error:  # no such user, or links in a circle
+        raise ConfigError(f"--home {chosen} leads nowhere: {error}; give a folder.") from error
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--home {chosen} is no folder; give one, or a name for a new one.")
+    return Workspace(folder)
+
+
 def check_name(kind: str, name: str) -> str:
     """Return the name in composed form (NFC) if it is a valid folder name on every system.
 

@@ -1,21 +1,18 @@
-"""Options and arguments that several commands share, and how a command prints its result."""
+"""Options and arguments that several commands share."""
 
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
 from ctrbench.environment import usable_cores
 from ctrbench.errors import ConfigError
-from ctrbench.json_text import as_json
+from ctrbench.terminal import completing
 
-CHECK_FAILED = 1  # exit code: a guard is an error
-T = TypeVar("T")
+FAILED = 1  # exit code: a guard, a gate, a cell or an arm failed; docs/commands.md lists all
 
 BenchmarkArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="The benchmark file (YAML).")
@@ -24,26 +21,23 @@ JobsOption = Annotated[
     str, typer.Option(help="Cells at once, each a process of one thread; auto: one per core.")
 ]
 FormatOption = Annotated[
-    str, typer.Option("--format", help="A name from `ctrbench list`: text, markdown, latex ...")
+    str, typer.Option(help="Such as text, markdown, csv.", autocompletion=completing.formats)
 ]
 RetryOption = Annotated[bool, typer.Option(help="Train failed cells again.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DatasetOption = Annotated[str, typer.Option(help="An imported data set.", show_default=False)]
+DatasetOption = Annotated[
+    str, typer.Option(help="An imported data set.", autocompletion=completing.datasets)
+]
+VersionArgument = Annotated[
+    str, typer.Argument(help="The version's name.", autocompletion=completing.versions)
+]
+DetailOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--verbose/--quiet", "-v/-q", help="A line with details per cell / no progress at all."
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Confirm; it cannot be undone.")]
-
-
-def show(found: T, json: bool, view: Callable[[T], None]) -> None:
-    """Print a result.
-
-    Args:
-        found: a result object.
-        json: print it as JSON.
-        view: prints it as text.
-    """
-    if json:
-        sys.stdout.write(as_json(found))
-    else:
-        view(found)
 
 
 def format_of(format: str, json: bool) -> str:

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from ctrbench.atomic import check_writable
-from ctrbench.cli._options import DatasetOption, JsonOption, show
+from ctrbench.cli._options import DatasetOption, JsonOption, VersionArgument
 from ctrbench.errors import ConfigError
+from ctrbench.terminal.output import echo, show
 from ctrbench.workspace import Workspace
 
 
@@ -20,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def codebook(
     context: typer.Context,
-    version: Annotated[str, typer.Argument(help="Of these vectors.", show_default=False)],
+    version: VersionArgument,
     dataset: DatasetOption,
     size: Annotated[str, typer.Option(help="Number of centres, or several: 50,200,1000.")] = "200",
     method: Annotated[
@@ -57,7 +58,7 @@ def codebook(
     show(fitted.facts, json, terminal.show)
     if output is not None:
         for written in export(workspace, fitted, output):
-            typer.echo(f"wrote {written}", err=json)
+            echo(f"wrote {written}", err=json)
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -9,25 +9,29 @@ from dataclasses import replace
 from typing import Annotated, Any, get_type_hints
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 from ctrbench import embeddings, importing, impressions, plugins
 from ctrbench.atomic import discard
-from ctrbench.cli._options import CHECK_FAILED, JsonOption, YesOption
-from ctrbench.cli._options import show as show_result
+from ctrbench.cli._options import FAILED, JsonOption, YesOption
 from ctrbench.datasets import Importer
 from ctrbench.errors import ConfigError
 from ctrbench.importing import Snapshot
+from ctrbench.terminal import completing
 from ctrbench.terminal import datasets as terminal
 from ctrbench.terminal import guards as terminal_guards
+from ctrbench.terminal.output import console, echo
+from ctrbench.terminal.output import show as show_result
 from ctrbench.workspace import Workspace, check_name
 
 PACKAGE = "ctrbench.datasets"
 
 app = typer.Typer(help="Click logs: what was shown to whom, and clicked.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="The data set's name.", show_default=False)]
+Name = Annotated[
+    str, typer.Argument(help="The data set's name.", autocompletion=completing.datasets)
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 DEFAULT_SNAPSHOT = "period"
 SNAPSHOT = (
     "When the user state that a model sees is renewed: period (at the start of valid, of test and "
@@ -69,7 +73,7 @@ def list_datasets(context: typer.Context, json: JsonOption = False) -> None:
     workspace: Workspace = context.obj
     manifests = [impressions.read_manifest(workspace, n) for n in impressions.names(workspace)]
     if not manifests and not json:
-        typer.echo(f"no data sets in {workspace.data} yet; `ctrbench datasets import` makes one.")
+        echo(f"no data sets in {workspace.data} yet; `ctrbench datasets import` makes one.")
         return
     show_result(manifests, json, terminal.show_list)
 
@@ -87,7 +91,7 @@ def check(context: typer.Context, name: Name, json: JsonOption = False) -> None:
     found = impressions.check(context.obj, name)
     show_result(found, json, terminal_guards.show)
     if any(guard.outcome == "error" for guard in found):
-        raise typer.Exit(CHECK_FAILED)
+        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -114,7 +118,7 @@ def remove(
     if versions:
         discard(workspace.embeddings / name)
     impressions.remove(workspace, name)
-    typer.echo(f"removed data set {name}" + f" and {len(versions)} versions" * bool(versions))
+    echo(f"removed data set {name}" + f" and {len(versions)} versions" * bool(versions))
 
 
 def _command(name: str, importer: type[Importer]) -> Any:
@@ -126,10 +130,11 @@ def _command(name: str, importer: type[Importer]) -> Any:
         split: str | None,
         snapshot: str,
         snapshot_column: str | None,
+        quiet: bool,
         **options: Any,
     ) -> None:
         frozen = importing.parse_snapshot(snapshot, snapshot_column)
-        _run(context.obj, importer(**options), name, split, frozen)
+        _run(context.obj, importer(**options), name, split, frozen, quiet)
 
     help_name = "Name of the data set."
     common = [
@@ -147,6 +152,7 @@ def _command(name: str, importer: type[Importer]) -> Any:
             Annotated[str | None, typer.Option(metavar="COLUMN", help=SNAPSHOT_COLUMN)],
             None,
         ),
+        _parameter("quiet", QuietOption, False),
     ]
     command: Callable[..., None] = run
     command.__signature__ = inspect.Signature(common)  # type: ignore[attr-defined]
@@ -176,6 +182,7 @@ def _run(
     name: str | None,
     split: str | None,
     snapshot: Snapshot,
+    quiet: bool,
 ) -> None:
     """Import, and end with what was read and what to type next."""
     if name is None:
@@ -184,7 +191,7 @@ def _run(
     wanted = None if split is None else importing.parse_split(split)
     was_there = name in impressions.names(workspace)
     with (
-        Console(stderr=True).status("opening") as status,
+        console(err=True, quiet=quiet).status("opening") as status,
         importing.database(workspace) as connection,
     ):
         raw = replace(importer.read(connection, wanted, status.update), snapshot=snapshot)

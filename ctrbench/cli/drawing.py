@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ctrbench.cli._options import BenchmarkArgument, JsonOption, effect_of, show
+from ctrbench.cli._options import FAILED, BenchmarkArgument, JsonOption, effect_of
 from ctrbench.errors import ConfigError, DataError
+from ctrbench.terminal import completing
+from ctrbench.terminal.output import echo, show
 from ctrbench.workspace import Workspace
 
 DrawingOption = Annotated[Path | None, typer.Option(help="Draw them into this .png, .svg or .pdf.")]
@@ -52,11 +54,11 @@ def cost(
     show(found, json, terminal.show)
     if output is not None:
         drawing.draw(found, against, output)
-        typer.echo(f"wrote {output}", err=json)
+        echo(f"wrote {output}", err=json)
     for arm in found.refused:
-        typer.echo(f"{arm.comparison.label}: {arm.reason}", err=True)
+        echo(f"{arm.comparison.label}: {arm.reason}", err=True)
     if found.refused:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def curve(
@@ -88,12 +90,14 @@ def curve(
     show(found, json, terminal.show)
     if output is not None:
         drawing.draw(found, output)
-        typer.echo(f"wrote {output}", err=json)
+        echo(f"wrote {output}", err=json)
 
 
 def history(
     context: typer.Context,
-    dataset: Annotated[str, typer.Argument(help="The name of a data set.", show_default=False)],
+    dataset: Annotated[
+        str, typer.Argument(help="The name of a data set.", autocompletion=completing.datasets)
+    ],
     file: Annotated[
         Path | None,
         typer.Option(help="Show the settings, seeds and headline of this benchmark file."),
@@ -127,7 +131,7 @@ def history(
         if lacks := kind.lacks(found.content):
             raise DataError(f"{output} is not written: {lacks}")
         save(kind, found.content, output)
-        typer.echo(f"wrote {output}", err=json)
+        echo(f"wrote {output}", err=json)
 
 
 def explain(
@@ -154,4 +158,4 @@ def explain(
     show(found, json, terminal.show)
     if output is not None:
         drawing.draw(found, output)
-        typer.echo(f"wrote {output}", err=json)
+        echo(f"wrote {output}", err=json)

@@ -9,15 +9,16 @@ import typer
 
 from ctrbench import embeddings, impressions
 from ctrbench.cli._options import (
-    CHECK_FAILED,
+    FAILED,
     DatasetOption,
     JsonOption,
+    VersionArgument,
     YesOption,
-    show,
 )
-from ctrbench.errors import ConfigError, UnknownNameError
+from ctrbench.errors import ConfigError
 from ctrbench.terminal import guards as terminal_guards
 from ctrbench.terminal import versions as terminal
+from ctrbench.terminal.output import echo, show
 from ctrbench.workspace import Workspace
 from ctrbench.yaml_file import read_value
 
@@ -26,13 +27,11 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Version = Annotated[str, typer.Argument(help="The version's name.", show_default=False)]
-
 
 @app.command()
 def add(
     context: typer.Context,
-    version: Version,
+    version: VersionArgument,
     dataset: DatasetOption,
     vectors: Annotated[
         Path,
@@ -125,23 +124,17 @@ def list_versions(
     json: JsonOption = False,
 ) -> None:
     """List the versions of one or all data sets."""
-    workspace: Workspace = context.obj
-    known = embeddings.datasets(workspace)
-    if dataset is not None and dataset not in known:
-        every = {*known, *impressions.names(workspace)}
-        if dataset not in every:
-            raise UnknownNameError("data set", dataset, every)
-    manifests = [
-        embeddings.read_manifest(workspace, name, version)
-        for name in (known if dataset is None else [dataset])
-        for version in embeddings.names(workspace, name)
-    ]
-    show(manifests, json, terminal.show_list)
+    from ctrbench.version_facts import manifests
+
+    show(manifests(context.obj, dataset), json, terminal.show_list)
 
 
 @app.command("show")
 def describe(
-    context: typer.Context, version: Version, dataset: DatasetOption, json: JsonOption = False
+    context: typer.Context,
+    version: VersionArgument,
+    dataset: DatasetOption,
+    json: JsonOption = False,
 ) -> None:
     """Describe a version: its vectors in numbers, and how much of the log they cover."""
     from ctrbench.version_facts import version_facts
@@ -167,7 +160,7 @@ def quality(
 @app.command()
 def sheet(
     context: typer.Context,
-    version: Version,
+    version: VersionArgument,
     dataset: DatasetOption,
     output: Annotated[Path, typer.Option(help="The picture to write.", show_default=False)],
     rows: Annotated[int, typer.Option(min=1, help="Items, drawn at random.")] = 12,
@@ -182,12 +175,15 @@ def sheet(
     manifest = impressions.read_manifest(workspace, dataset)
     table = embeddings.open_version(workspace, dataset, version, manifest.items_hash)
     drawn = write_sheet(output, table, open_pictures(workspace, manifest), rows, neighbours, size)
-    typer.echo(f"wrote {output}: {drawn} items of {version}, each before its nearest")
+    echo(f"wrote {output}: {drawn} items of {version}, each before its nearest")
 
 
 @app.command()
 def check(
-    context: typer.Context, version: Version, dataset: DatasetOption, json: JsonOption = False
+    context: typer.Context,
+    version: VersionArgument,
+    dataset: DatasetOption,
+    json: JsonOption = False,
 ) -> None:
     """Print each guard and its outcome; exit code 1 if one is an error."""
     from ctrbench.version_facts import checked
@@ -195,13 +191,13 @@ def check(
     found = checked(context.obj, dataset, version)
     show(found, json, terminal_guards.show)
     if any(guard.outcome == "error" for guard in found):
-        raise typer.Exit(CHECK_FAILED)
+        raise typer.Exit(FAILED)
 
 
 @app.command()
 def remove(
     context: typer.Context,
-    version: Version,
+    version: VersionArgument,
     dataset: DatasetOption,
     yes: YesOption = False,
     force: Annotated[
@@ -219,4 +215,4 @@ def remove(
     folder = workspace.embeddings / dataset / version
     link = f"; it was a link, {folder.resolve()} stays" if folder.is_symlink() else ""
     embeddings.remove(workspace, dataset, version, force)
-    typer.echo(f"removed embedding version {version} of {dataset}{link}")
+    echo(f"removed embedding version {version} of {dataset}{link}")

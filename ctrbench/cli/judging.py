@@ -8,17 +8,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from ctrbench.cli._options import BenchmarkArgument, JsonOption, effect_of, show
+from ctrbench.cli._options import FAILED, BenchmarkArgument, JsonOption, effect_of
+from ctrbench.terminal import completing
+from ctrbench.terminal.output import show
 from ctrbench.workspace import Workspace
-
-GATE_FAILED = 1  # exit code
 
 ArmArgument = Annotated[
     str,
     typer.Argument(
-        help="DATASET/VERSION/MODE as below results/, with --file VERSION/MODE, or a Parquet or "
-        "CSV file of predictions (user_id, click, p_click; optionally impression_id, item_id, "
-        "group_id, weight and seed)."
+        help="DATASET/VERSION/MODE as below results/ (`none`: the baseline), with --file "
+        "VERSION/MODE, or a Parquet or CSV file of predictions (user_id, click, p_click; "
+        "optionally impression_id, item_id, group_id, weight and seed).",
+        autocompletion=completing.arms,
     ),
 ]
 
@@ -33,7 +34,7 @@ def register(app: typer.Typer) -> None:
 def compare(
     context: typer.Context,
     a: ArmArgument,
-    b: Annotated[str, typer.Argument(help="What A is set against; `none` is the baseline.")],
+    b: ArmArgument,
     file: Annotated[
         Path | None, typer.Option(help="A benchmark file that says which settings are meant.")
     ] = None,
@@ -73,7 +74,7 @@ def compare(
     decision = decide(found, loss, fail_on)
     show(decision, json, terminal.show)
     if decision.failed:
-        sys.exit(GATE_FAILED)
+        sys.exit(FAILED)
 
 
 def power(

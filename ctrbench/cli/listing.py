@@ -5,8 +5,9 @@ from __future__ import annotations
 import typer
 
 from ctrbench.catalogue import catalogue
-from ctrbench.cli._options import JsonOption, show
+from ctrbench.cli._options import JsonOption
 from ctrbench.terminal import catalogue as terminal
+from ctrbench.terminal.output import show
 
 
 def register(app: typer.Typer) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from click.core import ParameterSource
 
 from ctrbench import __version__
 from ctrbench.cli import (
@@ -23,19 +23,19 @@ from ctrbench.cli import (
     reporting,
     screening,
 )
-from ctrbench.errors import ConfigError, CtrBenchError
-from ctrbench.workspace import Workspace
+from ctrbench.errors import message
+from ctrbench.terminal import starting
+from ctrbench.terminal.output import printable
+from ctrbench.workspace import workspace_at
 
 USER_MISTAKE = 2  # exit code
 CRASH = 70  # of sysexits.h, so that 1 is the gate's alone
 INTERRUPTED = 130  # what typer makes of Ctrl-C
-MEND = "check that it exists, is of the right kind and may be read and written."
 
 app = typer.Typer(
     name="ctrbench",
     help="Is a new image embedding worth shipping to a CTR model, and how should it be fed in?",
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
 )
 app.add_typer(datasets.app, name="datasets")
@@ -62,8 +62,8 @@ def root(
     home: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for data/, embeddings/, cache/ and results/; else CTRBENCH_HOME, "
-            "else the current folder."
+            envvar="CTRBENCH_HOME",
+            help="Folder for data/, embeddings/, cache/ and results/; else the current folder.",
         ),
     ] = None,
     version: Annotated[
@@ -72,46 +72,24 @@ def root(
 ) -> None:
     """Is a new image embedding worth shipping to a CTR model, and how should it be fed in?"""
     del version
-    chosen = home or Path(os.environ.get("CTRBENCH_HOME") or ".")
-    context.obj = Workspace(_home(chosen))
-
-
-def _home(chosen: Path) -> Path:
-    """The whole path of a folder that is there or can be made.
-
-    Raises:
-        ConfigError: something else stands there.
-    """
-    try:
-        folder = chosen.expanduser().resolve()
-    except RuntimeError as error:  # no such user, or links in a circle
-        raise ConfigError(f"--home {chosen} leads nowhere: {error}; give a folder.") from error
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--home {chosen} is no folder; give one, or a name for a new one.")
-    return folder
+    context.obj = workspace_at(home or Path())
+    if context.invoked_subcommand is None:
+        given = context.get_parameter_source("home") is ParameterSource.COMMANDLINE
+        starting.show(context.obj, f"ctrbench --home {home}" if given else "ctrbench")
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends with its message and exit code 2."""
     try:
         app()
-    except CtrBenchError as error:
-        sys.stderr.write(f"ctrbench: {error}\n")
-        sys.exit(USER_MISTAKE)
-    except MemoryError as error:
-        told = f" ({error})" if str(error) else ""
-        sys.stderr.write(f"ctrbench: out of memory{told}; use smaller sizes or a larger machine.\n")
-        sys.exit(USER_MISTAKE)
-    except OSError as error:
-        if error.filename is None:
-            traceback.print_exc()
-            sys.exit(CRASH)
-        sys.stderr.write(f"ctrbench: {error.filename}: {error.strerror}; {MEND}\n")
-        sys.exit(USER_MISTAKE)
     except SystemExit as end:
         if end.code == INTERRUPTED:
             sys.stderr.write("\nctrbench: stopped; what was stored stays, run again to go on.\n")
         raise
-    except Exception:
-        traceback.print_exc()
-        sys.exit(CRASH)
+    except Exception as error:
+        told = message(error)
+        if told is None:
+            traceback.print_exc()
+            sys.exit(CRASH)
+        sys.stderr.write(f"ctrbench: {printable(told)}\n")
+        sys.exit(USER_MISTAKE)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ctrbench.cli._options import (
+    FAILED,
     BenchmarkArgument,
+    DetailOption,
     FormatOption,
     JobsOption,
     JsonOption,
@@ -17,10 +18,10 @@ from ctrbench.cli._options import (
     effect_of,
     format_of,
     jobs_of,
-    show,
 )
 from ctrbench.errors import ConfigError
 from ctrbench.json_text import as_json
+from ctrbench.terminal.output import echo, show, write
 from ctrbench.workspace import Workspace
 
 MOST_SEEDS = 20  # of --until-decided
@@ -81,6 +82,7 @@ def run(
         ),
     ] = None,
     json: JsonOption = False,
+    detail: DetailOption = None,
 ) -> None:
     """Train the cells of FILE that are not stored yet, then print the comparison table.
 
@@ -108,12 +110,12 @@ def run(
     terminal.show_notices(notices(matrix, stored_records(workspace, matrix.cells())))
     wanted = effect_of(effect, matrix.file.effect)
     if not until_decided:
-        with RunDisplay() as display:
+        with RunDisplay(detail) as display:
             records = run_matrix(workspace, matrix, jobs_of(jobs), retry_failed, display, traced)
-        sys.stdout.write(render(comparison_table(workspace, matrix, records), format))
+        write(render(comparison_table(workspace, matrix, records), format))
         _end_with_failures(status_of(matrix, records).failed)
         return
-    with RunDisplay() as display:
+    with RunDisplay(detail) as display:
         outcome = run_until_decided(
             workspace,
             matrix,
@@ -125,9 +127,9 @@ def run(
         )
     table = comparison_table(workspace, outcome.matrix, outcome.records, outcome.looks)
     if json:
-        sys.stdout.write(as_json({"outcome": outcome, "table": long_table(table)}))
+        write(as_json({"outcome": outcome, "table": long_table(table)}))
     else:
-        sys.stdout.write(render(table, format))
+        write(render(table, format))
         terminal.show_states(outcome, table.answer)
     _end_with_failures(status_of(outcome.matrix, outcome.records).failed)
 
@@ -168,7 +170,7 @@ def pack(
     measures = printed_keys(workspace, matrix)
     count = Store(workspace).pack(target, cells, matrix.dataset.name, measures)
     size = target.stat().st_size / 1e6
-    typer.echo(f"wrote {target}: {count} of {len(cells)} cells, {size:.1f} MB")
+    echo(f"wrote {target}: {count} of {len(cells)} cells, {size:.1f} MB")
 
 
 def tables(
@@ -192,11 +194,11 @@ def tables(
     matrix = read_matrix(file, workspace)
     text = render(comparison_table(workspace, matrix, completed(workspace, matrix)), format)
     if output is None:
-        sys.stdout.write(text)
+        write(text)
         return
     with atomic_file(output) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    typer.echo(f"wrote {output}")
+    echo(f"wrote {output}")
 
 
 def tune(
@@ -205,6 +207,7 @@ def tune(
     jobs: JobsOption = "auto",
     write: Annotated[bool, typer.Option(help="Put the choice into FILE, comments kept.")] = False,
     json: JsonOption = False,
+    detail: DetailOption = None,
 ) -> None:
     """Choose batch size and learning rate on `valid`, for the baseline only, and hold them for all.
 
@@ -222,20 +225,20 @@ def tune(
 
     workspace: Workspace = context.obj
     matrix = read_matrix(file, workspace)
-    with RunDisplay() as display:
+    with RunDisplay(detail) as display:
         tuning = choose(workspace, matrix, jobs_of(jobs), display)
     show(tuning, json, terminal.show_tuning)
     if write:
         write_choice(file, tuning.training, tuning.factors)
-        typer.echo(f"wrote the choice into {file}", err=json)
+        echo(f"wrote the choice into {file}", err=json)
 
 
 def _end_with_failures(failed: int) -> None:
     """Print on stderr how many cells failed, if any, and end with exit code 1."""
     if failed:
-        typer.echo(
+        echo(
             f"{failed} cell(s) failed: `ctrbench status FILE` says why, `ctrbench run FILE "
             "--retry-failed` trains them again.",
             err=True,
         )
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)

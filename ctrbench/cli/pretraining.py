@@ -12,11 +12,12 @@ import typer
 
 from ctrbench import impressions
 from ctrbench.atomic import check_writable
-from ctrbench.cli._options import DatasetOption
+from ctrbench.cli._options import DatasetOption, DetailOption
 from ctrbench.errors import ConfigError
 from ctrbench.executors import return_freed_memory
-from ctrbench.terminal import progress
+from ctrbench.terminal import completing, progress
 from ctrbench.terminal import versions as terminal
+from ctrbench.terminal.output import echo
 from ctrbench.workspace import Workspace
 
 
@@ -27,7 +28,9 @@ def register(app: typer.Typer) -> None:
 
 def pretrain(
     context: typer.Context,
-    method: Annotated[str, typer.Argument(help="Such as courier, simclr.", show_default=False)],
+    method: Annotated[
+        str, typer.Argument(help="Such as courier, simclr.", autocompletion=completing.methods)
+    ],
     dataset: DatasetOption,
     version: Annotated[str, typer.Option(help="The new version's name.", show_default=False)],
     images: Annotated[
@@ -54,6 +57,7 @@ def pretrain(
     allow_collapsed: Annotated[
         bool, typer.Option("--allow-collapsed", help="Register vectors that all look alike.")
     ] = False,
+    detail: DetailOption = None,
 ) -> None:
     """Train an encoder on the pretrain period, encode every item, register the version.
 
@@ -85,13 +89,13 @@ def pretrain(
         planned = list(zip(jobs, opened, strict=True))
         require_free(workspace, log, planned)
         for job, source in planned:
-            with progress.pretraining(job.version) as told:
+            with progress.pretraining(job.version, detail) as told:
                 made = run(workspace, job, source, told, allow_collapsed, weights, _waits)
             if made is not None:
                 manifest, new = made
                 terminal.show_pretrained(manifest, new)
                 if weights is not None:
-                    typer.echo(
+                    echo(
                         f"wrote {weights}"
                         if new
                         else f"{weights} was not written: weights are kept only when a version is "
@@ -100,7 +104,7 @@ def pretrain(
 
 
 def _waits() -> None:
-    typer.echo("another command is training by the same settings; waiting for it", err=True)
+    echo("another command is training by the same settings; waiting for it", err=True)
 
 
 @contextmanager
@@ -109,23 +113,10 @@ def _processes() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
-    from datetime import timedelta
+    from ctrbench.distributed import FirstProcessError, process_group
 
-    import torch
-    import torch.distributed as dist
-    import torch.distributed.nn  # loaded later, its defaults would hold the group past its end
-
-    from ctrbench.distributed import FirstProcessError
-
-    timeout = timedelta(days=7)  # all wait while the first encodes every item
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # what `device: cuda` then means
-        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=timeout)
-    else:
-        dist.init_process_group("gloo", timeout=timeout)
     try:
-        yield
+        with process_group(int(os.environ["LOCAL_RANK"])):
+            yield
     except FirstProcessError as error:
         raise typer.Exit from error  # with 0: torchrun would end the first before it says why
-    finally:
-        dist.destroy_process_group()

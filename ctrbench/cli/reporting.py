@@ -9,6 +9,8 @@ import typer
 
 from ctrbench.cli._options import BenchmarkArgument
 from ctrbench.errors import ConfigError, DataError
+from ctrbench.terminal import completing
+from ctrbench.terminal.output import echo
 from ctrbench.workspace import Workspace
 
 PAGES = (".html", ".htm")
@@ -45,16 +47,18 @@ def report(
     with atomic_file(output) as temporary:
         temporary.write_text(text, encoding="utf-8")
     for line in page.shown.answer.lines:
-        typer.echo(line.text)
+        echo(line.text)
     for told in page.shown.missing:
-        typer.echo(told, err=True)
-    typer.echo(f"wrote {output} ({len(text.encode()) / 1e6:.1f} MB)")
+        echo(told, err=True)
+    echo(f"wrote {output} ({len(text.encode()) / 1e6:.1f} MB)")
 
 
 def plot(
     context: typer.Context,
     file: BenchmarkArgument,
-    kind: Annotated[str, typer.Option(help="A name from `ctrbench list`: forest, heatmap ...")],
+    kind: Annotated[
+        str, typer.Option(help="Such as forest, heatmap.", autocompletion=completing.figures)
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A name that ends in .png, .svg or .pdf.")
     ],
@@ -76,4 +80,4 @@ def plot(
     if lacks := chosen.lacks(content):
         raise DataError(f"{kind} has nothing to draw: {lacks}")
     save(chosen, content, output)
-    typer.echo(f"wrote {output}")
+    echo(f"wrote {output}")

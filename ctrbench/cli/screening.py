@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from ctrbench.cli._options import (
     BenchmarkArgument,
+    DetailOption,
     FormatOption,
     JobsOption,
     JsonOption,
@@ -16,6 +15,7 @@ from ctrbench.cli._options import (
     jobs_of,
 )
 from ctrbench.json_text import as_json
+from ctrbench.terminal.output import write
 from ctrbench.workspace import Workspace
 
 
@@ -31,6 +31,7 @@ def screen(
     retry_failed: RetryOption = False,
     format: FormatOption = "text",
     json: JsonOption = False,
+    detail: DetailOption = None,
 ) -> None:
     """Try every version of FILE with one mode and few seeds, then confirm the best with all.
 
@@ -53,15 +54,15 @@ def screen(
     format = format_of(format, json)
     matrix = read_matrix(file, workspace)
     show_findings(matrix.dataset.name, matrix.dataset.findings)
-    with RunDisplay() as display:
+    with RunDisplay(detail) as display:
         screened = run_screen(workspace, matrix, jobs_of(jobs), retry_failed, display)
-    with RunDisplay() as display:
+    with RunDisplay(detail) as display:
         second = screened.second
         records = run_matrix(workspace, second, jobs_of(jobs), retry_failed, display)
     table = comparison_table(workspace, second, records)
     found = screening(matrix, screened, stored_records(workspace, matrix.cells()))
     if json:
-        sys.stdout.write(as_json({"screen": found, "table": long_table(table)}))
+        write(as_json({"screen": found, "table": long_table(table)}))
         return
-    sys.stdout.write(render(table, format))
+    write(render(table, format))
     show(found)

@@ -65,7 +65,7 @@ class Observer(Protocol):
 class Silent:
     """The observer that shows nothing."""
 
-    def begin(self, what: str, cells: int, missing: int) -> None:
+    def begin(self, what: str, cells: int, missing: int, impressions: int) -> None:
         """Ignore the begin of a run."""
 
     def progress(self, cell: Cell, share: float) -> None:

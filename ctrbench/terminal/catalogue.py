@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import typer
-
 from ctrbench.catalogue import Catalogue
+from ctrbench.terminal.output import echo
 
 
 def show(found: Catalogue) -> None:
@@ -20,4 +19,4 @@ def show(found: Catalogue) -> None:
 
 
 def _line(what: str, names: Iterable[str], note: str = "") -> None:
-    typer.echo(f"{what}: {', '.join(names) or 'none yet'}{note}")
+    echo(f"{what}: {', '.join(names) or 'none yet'}{note}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
+
+from ctrbench.terminal.output import console
 
 if TYPE_CHECKING:
     from ctrbench.codebook_facts import Facts, SizeFacts
@@ -24,7 +25,7 @@ def show(found: Facts) -> None:
         table.add_column(column[first], justify="right")
     for name in others:
         table.add_row(name, *(column[name] for column in told))
-    Console().print(table)
+    console().print(table)
 
 
 def _column(one: SizeFacts, against: str | None) -> dict[str, str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typer
-
 from ctrbench.analysis import joined
 from ctrbench.analysis.power import Required
 from ctrbench.analysis.prediction_files import ComparedFiles
@@ -11,14 +9,15 @@ from ctrbench.analysis.two_arms import Compared, Decision
 from ctrbench.metrics import find
 from ctrbench.stats import FEWEST_USERS, FEWEST_WORTH, Inference
 from ctrbench.stats.power import MOST_SEEDS
+from ctrbench.terminal.output import echo
 
 
 def show(decision: Decision) -> None:
     """Print the comparison, its verdict and how the gate ended."""
-    typer.echo(describe(decision.compared, decision.margin))
+    echo(describe(decision.compared, decision.margin))
     if decision.gate is not None:
         outcome = "failed" if decision.failed else "passed"
-        typer.echo(f"Gate --fail-on {decision.gate}: {outcome}.")
+        echo(f"Gate --fail-on {decision.gate}: {outcome}.")
 
 
 def describe(found: Compared, margin: float) -> str:
@@ -127,7 +126,7 @@ def show_power(found: Required) -> None:
             told.append(
                 f"- {label}: {wanted.seeds} seeds (stored: {len(one.inference.seeds)}); {limit}."
             )
-    typer.echo("\n".join(told))
+    echo("\n".join(told))
 
 
 def _test_set(inference: Inference) -> str:

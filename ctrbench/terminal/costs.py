@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
 from ctrbench.metrics import find
 from ctrbench.runner.costs import Costs
+from ctrbench.terminal.output import console
 
 WIDTH = 120  # letters of the table at least; a narrower terminal wraps its lines
 
@@ -36,10 +36,10 @@ def show(found: Costs) -> None:
             f"{cost.item_bytes:,}",
             f"{cost.request_bytes:,}",
         )
-    console = Console()
-    console.width = max(console.width, WIDTH)
-    console.print(table)
-    console.print(
+    out = console()
+    out.width = max(out.width, WIDTH)
+    out.print(table)
+    out.print(
         "Latency of a request of 1 and of 1,024 impressions: median and 99th percentile, packing "
         "and model, one thread. Bytes: held for each item, moved for an impression with a full "
         "history, for the images' sake.",

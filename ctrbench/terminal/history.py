@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import typer
-
 from ctrbench.analysis.history import History
 from ctrbench.analysis.shown import Place
 from ctrbench.stats import Inference
 from ctrbench.terminal._tables import console, table
+from ctrbench.terminal.output import echo
 
 
 def show(found: History) -> None:
     """Print the line on the newest version, a table per mode, and how to read them."""
-    typer.echo(found.line)
+    echo(found.line)
     metric = found.content.metric
     headings = ("added", "version", f"{metric} over baseline, pp", "over shuffled, pp", "verdict")
     for column in found.content.table.columns:
@@ -21,16 +20,16 @@ def show(found: History) -> None:
             for place in found.content.places
             if place.column == column and place.row.control is None
         ]
-        typer.echo(f"\n{column.label} {column.trained}".rstrip())
+        echo(f"\n{column.label} {column.trained}".rstrip())
         rows = [_row(found, place) for place in places]
         console().print(table(headings, rows, headings[2:4]))
-    typer.echo()
+    echo()
     for line in (*found.notes, *found.settings, *found.differing):
-        typer.echo(line)
+        echo(line)
     for line in found.content.table.warnings:
-        typer.echo(f"Warning: {line}")
+        echo(f"Warning: {line}")
     for line in found.content.missing:
-        typer.echo(line, err=True)
+        echo(line, err=True)
 
 
 def _row(found: History, place: Place) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 from ctrbench.analysis.answer import Answer
@@ -14,20 +13,21 @@ from ctrbench.runner.memory import machine_bytes
 from ctrbench.runner.sequential import Outcome
 from ctrbench.runner.states import Expected, MatrixStatus, Notices, PlaceState, RunPlan
 from ctrbench.runner.tune import Tuning
+from ctrbench.terminal.output import console
 
 
 def show_plan(plan: RunPlan) -> None:
     """Print cells by row and column, and what training the missing ones takes."""
-    found, console = plan.status, Console()
-    console.print(_places(found.places))
+    found, out = plan.status, console()
+    out.print(_places(found.places))
     missing = plan.to_train
-    console.print(
+    out.print(
         f"{found.cells} cells: {found.cells - missing} stored, {missing} to train.",
         highlight=False,
     )
     if plan.expected is not None:
         expected = plan.expected
-        console.print(
+        out.print(
             f"About {_duration(expected.seconds)} with {expected.jobs} job(s) "
             f"({expected.cell_seconds:.0f} s a cell, {expected.source}) and "
             f"{expected.bytes / 1e9:.1f} GB of memory.",
@@ -37,21 +37,21 @@ def show_plan(plan: RunPlan) -> None:
 
 def show_status(found: MatrixStatus) -> None:
     """Print how far a matrix is, and why cells failed."""
-    console = Console()
-    console.print(_places(found.places))
-    console.print(
+    out = console()
+    out.print(_places(found.places))
+    out.print(
         f"{found.cells} cells: {found.done} done, {found.failed} failed, {found.missing} missing"
         + (f"; {len(found.running)} running now." if found.running else "."),
         highlight=False,
     )
     for cell in found.running:
         text = f"running: {cell.label}: {cell.share:.0%} after {_duration(cell.elapsed_s)}"
-        console.print(text, highlight=False, markup=False)
+        out.print(text, highlight=False, markup=False)
     for failure in found.failures:
         text = f"failed: {failure.label}: {failure.reason}"
-        console.print(text, highlight=False, markup=False)
+        out.print(text, highlight=False, markup=False)
     if found.failed:
-        console.print("Train them again with `ctrbench run FILE --retry-failed`.")
+        out.print("Train them again with `ctrbench run FILE --retry-failed`.")
 
 
 def show_notices(found: Notices, training: bool = True) -> None:
@@ -87,7 +87,7 @@ def show_findings(dataset: str, findings: Sequence[str]) -> None:
     """
     for finding in findings:
         text = f"data set {dataset}: {finding}"
-        Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+        console(err=True).print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def show_lack_of_memory(expected: Expected) -> None:
@@ -108,17 +108,15 @@ def show_states(outcome: Outcome, answer: Answer) -> None:
         answer: Of its table; `better` needs both deltas.
     """
     seeds, margin = outcome.matrix.file.seeds, outcome.matrix.file.margin
-    console = Console()
+    out = console()
     told = f"After {len(seeds)} seeds, judged at most {outcome.looks} times, for an effect of "
-    console.print(f"{told}{100 * outcome.effect:g} pp:", highlight=False)
+    out.print(f"{told}{100 * outcome.effect:g} pp:", highlight=False)
     for comparison, state in outcome.states.items():
         above = answer.above_zero(comparison.row, comparison.column, comparison.reference)
         words = {"no worse": f"no worse by more than {margin}", "better": above}
         told = words.get(state, state)
-        console.print(
-            f"- {comparison.title}: {told}", highlight=False, markup=False, soft_wrap=True
-        )
-    console.print(
+        out.print(f"- {comparison.title}: {told}", highlight=False, markup=False, soft_wrap=True)
+    out.print(
         "The looks are paid for in these intervals. `ctrbench tables` judges the seeds that the "
         "file names; adding these to it and judging again would not pay for them.",
         highlight=False,
@@ -135,14 +133,14 @@ def show_tuning(tuning: Tuning) -> None:
         settings = ", ".join(f"{key} {value}" for key, value in trial.settings.items())
         valid = "failed" if trial.valid is None else f"{trial.valid:.5f}"
         table.add_row(trial.what, settings, valid, str(trial.cells))
-    console = Console()
-    console.print(table)
-    console.print("Chosen on valid; put this into the file, or let --write do it:")
+    out = console()
+    out.print(table)
+    out.print("Chosen on valid; put this into the file, or let --write do it:")
     lines = ["training:", *(f"  {key}: {value}" for key, value in tuning.training.items())]
     if tuning.factors:
         lines += ["modes:"]
         lines += [f"  {mode}: {{learning_rate_factor: {f}}}" for mode, f in tuning.factors.items()]
-    console.print("\n".join(lines), highlight=False, markup=False)
+    out.print("\n".join(lines), highlight=False, markup=False)
 
 
 def _places(places: Sequence[PlaceState]) -> Table:
@@ -169,4 +167,4 @@ def _duration(seconds: float) -> str:
 
 
 def _warn(text: str) -> None:
-    Console(stderr=True).print(text, highlight=False, markup=False)
+    console(err=True).print(text, highlight=False, markup=False)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from ctrbench.json_text import as_json
+
+T = TypeVar("T")
 KEPT = "\n\t"
 C0 = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in KEPT}  # ESC -> ␛
 C1 = dict.fromkeys(range(0x80, 0xA0), "\N{REPLACEMENT CHARACTER}")
@@ -26,7 +30,7 @@ def printable(text: str) -> str:
     return text.translate(VISIBLE)
 
 
-def echo(text: str, err: bool = False) -> None:
+def echo(text: str = "", err: bool = False) -> None:
     """Print a line of text.
 
     Args:
@@ -41,14 +45,29 @@ def write(text: str) -> None:
     sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
 
 
-def console(err: bool = False, width: int | None = None) -> Console:
+def show(found: T, json: bool, view: Callable[[T], None]) -> None:
+    """Print a result.
+
+    Args:
+        found: a result object.
+        json: print it as JSON.
+        view: prints it as text.
+    """
+    if json:
+        write(as_json(found))
+    else:
+        view(found)
+
+
+def console(err: bool = False, width: int | None = None, quiet: bool = False) -> Console:
     """Return a console.
 
     Args:
         err: print on stderr.
         width: columns; None: those of the terminal.
+        quiet: print nothing.
     """
-    return _PrintableConsole(stderr=err, width=width, highlight=False)
+    return _PrintableConsole(stderr=err, width=width, quiet=quiet, highlight=False)
 
 
 class _PrintableConsole(Console):

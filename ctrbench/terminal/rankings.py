@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import typer
-
 from ctrbench.analysis.ranking import Rankings
 from ctrbench.injection import BASELINE
 from ctrbench.metrics import find
 from ctrbench.stats import SIGNIFICANCE
 from ctrbench.stats.ranks import Ranking
+from ctrbench.terminal.output import echo
 
 
 def show(found: Rankings) -> None:
     """Print both rankings."""
-    typer.echo(describe_rankings(found))
+    echo(describe_rankings(found))
 
 
 def describe_rankings(found: Rankings) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-import typer
-
 from ctrbench.metrics import find
 from ctrbench.runner.screening import Screening
+from ctrbench.terminal.output import echo
 
 FEWEST = 3  # versions; two are in the same order, or not
 
@@ -16,12 +15,12 @@ def show(found: Screening) -> None:
     """Print the versions in the screen's order, what was saved, and how other modes agree."""
     seeds = ", ".join(map(str, found.seeds))
     metric = find(found.headline).title
-    typer.echo(f"\nScreened with {found.mode}, seeds {seeds}; {metric} on valid:")
+    echo(f"\nScreened with {found.mode}, seeds {seeds}; {metric} on valid:")
     for version, value in found.valid.items():
-        typer.echo(f"- {version}: {value:.4f}{' (kept)' if version in found.kept else ''}")
+        echo(f"- {version}: {value:.4f}{' (kept)' if version in found.kept else ''}")
     share = 1 - found.cells / found.cells_whole
     less = f", {share:.0%} less" if share > 0 else ": nothing was saved"
-    typer.echo(
+    echo(
         f"{found.cells} cells in place of {found.cells_whole}{less}. Versions that were left out "
         "were not refuted: few seeds on valid say little."
     )
@@ -29,7 +28,7 @@ def show(found: Screening) -> None:
         if one.versions < FEWEST:
             continue
         told = "" if math.isnan(one.low) else f" [{one.low:+.2f}, {one.high:+.2f}]"
-        typer.echo(
+        echo(
             f"Every version is stored with {one.mode}: rank correlation of the screen's order "
             f"with it on test, {one.versions} versions: {one.correlation:+.2f}{told}."
         )

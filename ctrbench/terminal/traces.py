@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.console import Console
 from rich.table import Table
 
 from ctrbench.analysis.traces import Explained
+from ctrbench.terminal.output import console
 
 SHOWN = (0.1, 0.5, 1.0)  # of the epoch
 
 
 def show(found: Explained) -> None:
     """Print gradients and updates of every part, then what they say in sentences."""
-    console, trace = Console(), found.trace
+    out, trace = console(), found.trace
     table = Table(title=f"{found.label}: how its parts learned")
     table.add_column("part", no_wrap=True)
     points = [trace.points[max(0, round(share * len(trace.points)) - 1)] for share in SHOWN]
@@ -29,9 +29,9 @@ def show(found: Explained) -> None:
             *(f"{block.gradient:.2e}" for block in own),
             *(f"{block.update / block.weight:.2%}" if block.weight else "–" for block in own),
         )
-    console.print(table)
+    out.print(table)
     for line in _lines(found):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        out.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _lines(found: Explained) -> Iterator[str]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import typer
-
 from ctrbench import embeddings
 from ctrbench.embeddings import Coverage, Statistics
 from ctrbench.schema import VersionManifest
 from ctrbench.terminal._tables import aligned
+from ctrbench.terminal.output import echo
 
 if TYPE_CHECKING:
     from ctrbench.quality import Quality
@@ -22,20 +21,20 @@ SHOWN = 5  # pictures that cannot be decoded
 def show_list(manifests: Sequence[VersionManifest]) -> None:
     """Print a row per version."""
     if not manifests:
-        typer.echo("no embedding versions yet; `ctrbench embeddings add` adds one.")
+        echo("no embedding versions yet; `ctrbench embeddings add` adds one.")
         return
     rows = [
         (m.dataset, m.name, f"{m.width}", m.dtype, f"{m.items_with_vector:,}", _origin(m))
         for m in manifests
     ]
-    typer.echo(aligned([("data set", "version", "width", "type", "items", "made from"), *rows]))
+    echo(aligned([("data set", "version", "width", "type", "items", "made from"), *rows]))
 
 
 def show(found: VersionFacts) -> None:
     """Print a version: its vectors in numbers, what they know, and how much they cover."""
     manifest, facts = found.manifest, found.statistics
     reason = manifest.provenance.get("collapsed")
-    typer.echo(f"{manifest.name} of {manifest.dataset}")
+    echo(f"{manifest.name} of {manifest.dataset}")
     told = [
         ("vectors", f"{facts.items_with_vector:,} of width {manifest.width}, {manifest.dtype}"),
         ("norms", _norms(facts)),
@@ -51,19 +50,19 @@ def show(found: VersionFacts) -> None:
         ("added", f"{manifest.created}, ctrbench {manifest.ctrbench_version}"),
         ("content", manifest.content_hash),
     ]
-    typer.echo(aligned((f"  {label}", text) for label, text in told))
-    typer.echo("\nWhat it knows, without a CTR model (unit vectors; clicks of the valid period)")
+    echo(aligned((f"  {label}", text) for label, text in told))
+    echo("\nWhat it knows, without a CTR model (unit vectors; clicks of the valid period)")
     known = _quality(found.quality, found.category)
-    typer.echo(aligned((f"  {label}", text) for label, text in known))
-    typer.echo("\nShare with a vector, by period (of a history, its latest 50 items)")
+    echo(aligned((f"  {label}", text) for label, text in known))
+    echo("\nShare with a vector, by period (of a history, its latest 50 items)")
     heading = "  period", "impressions", "with vector", "history slots", "with vector"
-    typer.echo(aligned([heading, *map(_period, found.coverage)]))
+    echo(aligned([heading, *map(_period, found.coverage)]))
 
 
 def show_quality(found: QualityTable) -> None:
     """Print a row per version, and what each pair has in common."""
     if not found.versions:
-        typer.echo(f"no versions of {found.dataset} yet; `ctrbench embeddings add` adds one.")
+        echo(f"no versions of {found.dataset} yet; `ctrbench embeddings add` adds one.")
         return
     rows = []
     for one in found.versions:
@@ -72,17 +71,17 @@ def show_quality(found: QualityTable) -> None:
         rows.append((f"{one.version}{mark}", *texts))
     first = found.versions[0].quality
     heading = [label for label, _ in _quality(first, found.category, brief=True)]
-    typer.echo(aligned([("version", *heading), *rows]))
+    echo(aligned([("version", *heading), *rows]))
     names = [one.version for one in found.versions]
     if len(names) > 1:
-        typer.echo("\nShare of the ten nearest items in common")
+        echo("\nShare of the ten nearest items in common")
         shares = {(one.one, one.two): one.share for one in found.overlaps}
         shares |= {(two, one): share for (one, two), share in shares.items()}
         shares |= {(name, name): 1.0 for name in names}
         rows = [
             (f"  {one}", *(_optional_share(shares[one, two]) for two in names)) for one in names
         ]
-        typer.echo(aligned([("  version", *names), *rows]))
+        echo(aligned([("  version", *names), *rows]))
 
 
 def show_added(manifest: VersionManifest, new: bool, coverage: embeddings.Shares) -> None:
@@ -93,13 +92,13 @@ def show_added(manifest: VersionManifest, new: bool, coverage: embeddings.Shares
         new: False: it was there with the same content.
         coverage: of the data set.
     """
-    typer.echo(f"with a vector: {coverage}")
+    echo(f"with a vector: {coverage}")
     _announce(manifest, new)
     for note in manifest.provenance.get("notes", ()):
-        typer.echo(note)
+        echo(note)
     merged = manifest.provenance.get("merged_duplicates", 0)
     if merged:
-        typer.echo(f"rows that repeat a vector, merged: {merged:,}")
+        echo(f"rows that repeat a vector, merged: {merged:,}")
 
 
 def show_unmatched(manifest: VersionManifest, examples: str) -> None:
@@ -109,7 +108,7 @@ def show_unmatched(manifest: VersionManifest, examples: str) -> None:
         manifest: of the version.
         examples: of such ids.
     """
-    typer.echo(f"ids left out: {_unmatched(manifest, examples)}")
+    echo(f"ids left out: {_unmatched(manifest, examples)}")
 
 
 def show_derived(manifest: VersionManifest, new: bool) -> None:
@@ -120,7 +119,7 @@ def show_derived(manifest: VersionManifest, new: bool) -> None:
         new: False: it was there with the same content.
     """
     _announce(manifest, new)
-    typer.echo(f"made from: {_origin(manifest)}")
+    echo(f"made from: {_origin(manifest)}")
 
 
 def show_pretrained(manifest: VersionManifest, new: bool) -> None:
@@ -132,16 +131,16 @@ def show_pretrained(manifest: VersionManifest, new: bool) -> None:
     """
     facts = manifest.provenance
     what = "added" if new else "already there, made by the same settings:"
-    typer.echo(
+    echo(
         f"{what} {manifest.name} of {manifest.dataset}: {manifest.items_with_vector:,} vectors "
         f"of width {manifest.width}, {facts['effective_rank']:.0f} dimensions in use; "
         f"trained {facts['seconds']:,.0f} s on {facts['fit_items']:,} items of the "
         f"{facts['fit_period']} period"
     )
     for each in repetition(manifest):
-        typer.echo(f"targets: {each}")
+        echo(f"targets: {each}")
     if "collapsed" in facts:
-        typer.echo(f"{manifest.name} collapsed: {facts['collapsed']}")
+        echo(f"{manifest.name} collapsed: {facts['collapsed']}")
 
 
 def show_unusable(unusable: Mapping[str, str]) -> None:
@@ -154,7 +153,7 @@ def show_unusable(unusable: Mapping[str, str]) -> None:
         listed = list(unusable.items())[:SHOWN]
         told = "; ".join(f"{name}: {problem}" for name, problem in listed)
         more = ", …" if len(unusable) > len(listed) else ""
-        typer.echo(f"{len(unusable)} images left out ({told}{more})", err=True)
+        echo(f"{len(unusable)} images left out ({told}{more})", err=True)
 
 
 def repetition(manifest: VersionManifest) -> list[str]:
@@ -171,12 +170,12 @@ def repetition(manifest: VersionManifest) -> list[str]:
 
 def _announce(manifest: VersionManifest, new: bool) -> None:
     what = "added" if new else "already there with the same content:"
-    typer.echo(
+    echo(
         f"{what} {manifest.name} of {manifest.dataset}: {manifest.items_with_vector:,} vectors of "
         f"width {manifest.width}, {manifest.dtype}"
     )
     if manifest.zero_vectors:
-        typer.echo(f"zero vectors: {_zero_vectors(manifest)}")
+        echo(f"zero vectors: {_zero_vectors(manifest)}")
 
 
 def _zero_vectors(manifest: VersionManifest) -> str:

@@ -1,0 +1,54 @@
+"""What the shell completes: names of the installation and of the workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import typer
+
+from ctrbench import embeddings, impressions, plugins
+from ctrbench.errors import CtrBenchError
+from ctrbench.workspace import Workspace, workspace_at
+
+Completion = Callable[[typer.Context, str], list[str]]
+
+
+def _completion(names: Callable[[Workspace, typer.Context], Iterable[str]]) -> Completion:
+    """Return what typer calls; a workspace that cannot be read completes nothing."""
+
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        try:
+            workspace = workspace_at(ctx.find_root().params.get("home") or Path())
+            return sorted({name for name in names(workspace, ctx) if name.startswith(incomplete)})
+        except (CtrBenchError, OSError):
+            return []
+
+    return complete
+
+
+def _contenders(package: str) -> Completion:
+    return _completion(lambda workspace, context: plugins.names(package))
+
+
+def _versions(workspace: Workspace, context: typer.Context) -> Iterable[str]:
+    """Yield the versions of `--dataset` if it was typed before, else of all data sets."""
+    chosen = context.params.get("dataset")
+    for dataset in [chosen] if chosen else impressions.names(workspace):
+        yield from embeddings.names(workspace, dataset)
+
+
+def _arms(workspace: Workspace, context: typer.Context) -> Iterable[str]:
+    """Yield DATASET/VERSION/MODE of all stored cells."""
+    del context
+    for folder in workspace.results.glob("*/*/*"):
+        if folder.is_dir():
+            yield "/".join(folder.parts[-3:])
+
+
+datasets = _completion(lambda workspace, context: impressions.names(workspace))
+versions = _completion(_versions)
+arms = _completion(_arms)
+formats = _contenders("ctrbench.reports")
+figures = _contenders("ctrbench.figures")
+methods = _contenders("ctrbench.pretraining.methods")

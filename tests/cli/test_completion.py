@@ -1,0 +1,45 @@
+"""What a shell completes, asked as bash asks."""
+
+import pytest
+from typer.testing import CliRunner
+
+from ctrbench.cli.main import app
+
+
+@pytest.fixture
+def completed(workspace):
+    def ask(line):
+        words = ["ctrbench", "--home", str(workspace.home), *line.split(" ")]
+        given = {
+            "_CTRBENCH_COMPLETE": "complete_bash",
+            "COMP_WORDS": " ".join(words),
+            "COMP_CWORD": str(len(words) - 1),
+        }
+        return CliRunner().invoke(app, [], prog_name="ctrbench", env=given).output.split()
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("datasets show t", ["taste"]),
+        ("embeddings show o", ["oracle"]),
+        ("embeddings show --dataset taste ora", ["oracle"]),
+        ("embeddings show --dataset nowhere ora", []),
+        ("codebook --dataset ta", ["taste"]),
+        ("tables f.yaml --format mark", ["markdown"]),
+        ("pretrain simc", ["simclr"]),
+        ("plot f.yaml --kind fo", ["forest"]),
+        ("compare taste/ora", ["taste/oracle/sim_score"]),
+        ("stat", ["status"]),
+    ],
+)
+def test_completed_names(workspace, completed, line, names):
+    (workspace.results / "taste" / "oracle" / "sim_score").mkdir(parents=True)
+    assert completed(line) == names
+
+
+def test_folder_that_is_none_completes_nothing(tmp_path, monkeypatch, completed):
+    (tmp_path / "file").write_text("")
+    assert completed(f"--home {tmp_path}/file datasets show ") == []
