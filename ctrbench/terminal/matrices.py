@@ -19,7 +19,6 @@ from ctrbench.terminal.output import console
 def show_plan(plan: RunPlan) -> None:
     """Print cells by row and column, and what training the missing ones takes."""
     found, out = plan.status, console()
-    out.print(_places(found.places))
     missing = plan.to_train
     out.print(
         f"{found.cells} cells: {found.cells - missing} stored, {missing} to train.",
@@ -33,12 +32,12 @@ def show_plan(plan: RunPlan) -> None:
             f"{expected.bytes / 1e9:.1f} GB of memory.",
             highlight=False,
         )
+    out.print(_places(found.places))
 
 
 def show_status(found: MatrixStatus) -> None:
     """Print how far a matrix is, and why cells failed."""
     out = console()
-    out.print(_places(found.places))
     out.print(
         f"{found.cells} cells: {found.done} done, {found.failed} failed, {found.missing} missing"
         + (f"; {len(found.running)} running now." if found.running else "."),
@@ -52,6 +51,7 @@ def show_status(found: MatrixStatus) -> None:
         out.print(text, highlight=False, markup=False)
     if found.failed:
         out.print("Train them again with `ctrbench run FILE --retry-failed`.")
+    out.print(_places(found.places))
 
 
 def show_notices(found: Notices, training: bool = True) -> None:
