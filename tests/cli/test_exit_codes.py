@@ -42,6 +42,7 @@ def test_0_success(tmp_path, words):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_1_cell_failed(workspace):
     file = write(workspace.home, DIVERGES)
     done = ended(workspace.home, "run", str(file), "--quiet")
@@ -81,6 +82,7 @@ def test_70_bug(tmp_path):
     assert "ZeroDivisionError" in done.stderr
 
 
+@pytest.mark.slow
 def test_130_interrupted(workspace):
     file = write(workspace.home, ONE_CELL)
     command = [sys.executable, "-m", "ctrbench", "--home", str(workspace.home), "run", str(file)]
