@@ -116,7 +116,7 @@ def _processes() -> Iterator[None]:
     from ctrbench.distributed import FirstProcessError, process_group
 
     try:
-        with process_group(int(os.environ["LOCAL_RANK"])):
+        with process_group(int(os.environ.get("LOCAL_RANK", "0"))):
             yield
     except FirstProcessError as error:
         raise typer.Exit from error  # with 0: torchrun would end the first before it says why
