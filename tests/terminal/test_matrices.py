@@ -1,7 +1,8 @@
 from dataclasses import replace
 
-from ctrbench.runner.states import notices
-from ctrbench.terminal.matrices import show_notices
+from ctrbench.runner.running import RunningCell
+from ctrbench.runner.states import notices, status
+from ctrbench.terminal.matrices import show_notices, show_status
 from tests.benchmark import matrix
 
 
@@ -14,3 +15,13 @@ def test_zero_vectors_are_said(workspace, capsys):
     assert found.zero_vectors == {"oracle": 1200}
     show_notices(found)
     assert capsys.readouterr().err.startswith("oracle: 1,200 vectors are zero")
+
+
+def test_status_lists_what_runs(workspace, capsys):
+    made = matrix(workspace)
+    cell = next(made.cells())
+    running = (RunningCell(cell.hash, cell.label, 0.456, 12.3),)
+    show_status(status(made, {}, running))
+    told = capsys.readouterr().out
+    assert "7 missing; 1 running now." in told
+    assert f"running: {cell.label}: 46% after 12 s" in told
