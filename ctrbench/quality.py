@@ -21,7 +21,7 @@ from ctrbench.seeding import stream
 NEIGHBOURS = 10
 MOST_ITEMS = 20_000  # sampled for nearest neighbours
 PAIRS = 200_000  # random pairs of items
-HISTORY = 50  # largest number of clicks of a history
+HISTORY = 50  # most clicks of a history
 BLOCK_ROWS = 256  # impressions per block
 
 
@@ -65,6 +65,22 @@ def quality(table: EmbeddingTable, log: Impressions, category: ColumnValues | No
     )
 
 
+def version_quality(table: EmbeddingTable, log: Impressions) -> Quality:
+    """Return the measures of a version, with the category of `category_of`.
+
+    Args:
+        table: The table of the version.
+        log: The impressions of the data set.
+    """
+    category = category_of(log)
+    return quality(table, log, None if category is None else log.item_fields[category])
+
+
+def category_of(log: Impressions) -> str | None:
+    """Return the first item field with codes; None if there is none."""
+    return next((f.name for f in log.manifest.fields if f.of == "item" and f.size), None)
+
+
 def effective_rank(covariance: np.ndarray) -> float:
     """Return the effective rank of a (D, D) covariance: exp of the entropy of its spectrum.
 
@@ -97,8 +113,8 @@ def overlap(one: EmbeddingTable, two: EmbeddingTable) -> float | None:
     both = np.flatnonzero(np.asarray(one.has_vector) & two.has_vector)
     if not len(both):
         return None
-    asked = _asked(both)
-    found = [_nearest(_unit(table), both, asked, NEIGHBOURS) for table in (one, two)]
+    sampled = _sampled(both)
+    found = [_nearest(_unit(table), both, sampled, NEIGHBOURS) for table in (one, two)]
     common = (found[0][:, :, None] == found[1][:, None, :]) & (found[0] >= 0)[:, :, None]
     return float(common.any(axis=2).sum(axis=1).mean() / NEIGHBOURS)
 
@@ -120,7 +136,7 @@ def _spread(unit: np.ndarray, items: np.ndarray) -> tuple[float | None, float | 
     return rank, float(mean @ mean), float(np.log(np.exp(-2 * apart).mean()))
 
 
-def _asked(items: np.ndarray) -> np.ndarray:
+def _sampled(items: np.ndarray) -> np.ndarray:
     """Return all items, or a random sample of `MOST_ITEMS`."""
     if len(items) <= MOST_ITEMS:
         return items
@@ -144,7 +160,7 @@ def _same_category(
 ) -> tuple[float | None, float | None]:
     if category is None or len(items) < 2:
         return None, None
-    asked = _asked(items)
+    asked = _sampled(items)
     near = _nearest(unit, items, asked, NEIGHBOURS)
     drawn = stream(0, "quality", "chance").choice(items, near.shape)
     asked = np.repeat(asked, near.shape[1])

@@ -1,4 +1,4 @@
-"""What a person wants to know of embedding versions, without a CTR model."""
+"""Facts of embedding versions: provenance, statistics, coverage and intrinsic quality."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from itertools import combinations
 from ctrbench import embeddings, impressions
 from ctrbench.embeddings import Coverage, Statistics
 from ctrbench.errors import UnknownNameError
-from ctrbench.quality import Quality, overlap, quality
-from ctrbench.schema import EmbeddingTable, Guard, Impressions, VersionManifest
+from ctrbench.quality import Quality, category_of, overlap, version_quality
+from ctrbench.schema import Guard, Impressions, VersionManifest
 from ctrbench.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class VersionFacts:
-    """A version: how it was made, its vectors in numbers, and how much of the log they cover."""
+    """A version: its provenance, statistics, quality and coverage."""
 
     manifest: VersionManifest
     statistics: Statistics
@@ -31,7 +31,7 @@ class VersionQuality:
     """The quality of one of several versions."""
 
     version: str
-    collapsed: str | None  # why all items look alike, if pre-training ended so
+    collapsed: str | None  # the reason if pre-training collapsed
     quality: Quality
 
 
@@ -78,7 +78,7 @@ def manifests(workspace: Workspace, dataset: str | None) -> list[VersionManifest
 
 
 def version_facts(workspace: Workspace, dataset: str, version: str) -> VersionFacts:
-    """Return what a version is and knows.
+    """Return the facts of a version.
 
     Args:
         workspace: that holds both.
@@ -100,7 +100,7 @@ def version_facts(workspace: Workspace, dataset: str, version: str) -> VersionFa
         manifest=manifest,
         statistics=embeddings.describe(table),
         unmatched=unmatched,
-        quality=_quality(table, log),
+        quality=version_quality(table, log),
         category=category_of(log),
         coverage=tuple(embeddings.coverage(table, log)),
     )
@@ -130,7 +130,7 @@ def quality_table(workspace: Workspace, dataset: str, versions: Sequence[str]) -
             VersionQuality(
                 name,
                 collapsed(embeddings.read_manifest(workspace, dataset, name)),
-                _quality(table, log),
+                version_quality(table, log),
             )
             for name, table in tables.items()
         ),
@@ -170,15 +170,5 @@ def fitting_of(log: Impressions) -> embeddings.Fitting:
 
 
 def collapsed(manifest: VersionManifest) -> str | None:
-    """Return why all items of a version look alike, if pre-training ended so."""
+    """Return the reason if the version comes from a collapsed pre-training."""
     return manifest.provenance.get("collapsed")
-
-
-def category_of(log: Impressions) -> str | None:
-    """Return the first item field with codes."""
-    return next((f.name for f in log.manifest.fields if f.of == "item" and f.size), None)
-
-
-def _quality(table: EmbeddingTable, log: Impressions) -> Quality:
-    category = category_of(log)
-    return quality(table, log, None if category is None else log.item_fields[category])

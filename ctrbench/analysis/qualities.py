@@ -10,7 +10,6 @@ from ctrbench import embeddings, impressions
 from ctrbench.atomic import write_json
 from ctrbench.identity import hash_json
 from ctrbench.plan import Matrix
-from ctrbench.schema import Impressions
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ REVISION = 1  # raised when the measures of the same vectors change
 
 
 def qualities(workspace: Workspace, matrix: Matrix) -> dict[str, Quality]:
-    """Return the quality of every version whose vectors are at hand; measures what is not cached.
+    """Return the quality of every version that the workspace has; measures those not cached.
 
     Args:
         workspace: The workspace of the data set.
@@ -29,7 +28,7 @@ def qualities(workspace: Workspace, matrix: Matrix) -> dict[str, Quality]:
     Raises:
         StoreError: The data set or a version is damaged, or the cache cannot be written.
     """
-    from ctrbench.quality import Quality
+    from ctrbench.quality import Quality, version_quality
 
     name = matrix.dataset.name
     if name not in impressions.names(workspace):
@@ -48,15 +47,7 @@ def qualities(workspace: Workspace, matrix: Matrix) -> dict[str, Quality]:
             found[version] = Quality(**json.loads(path.read_text(encoding="utf-8")))
             continue
         log = log or impressions.open_impressions(workspace, name)
-        found[version] = _measured(workspace, log, version)
+        table = embeddings.open_version(workspace, name, version)
+        found[version] = version_quality(table, log)
         write_json(path, asdict(found[version]))
     return found
-
-
-def _measured(workspace: Workspace, log: Impressions, version: str) -> Quality:
-    """Return the quality of a version; the first categorical item field is the category."""
-    from ctrbench.quality import quality
-
-    table = embeddings.open_version(workspace, log.manifest.name, version)
-    fields = [field for field in log.manifest.fields if field.of == "item" and field.size]
-    return quality(table, log, log.item_fields[fields[0].name] if fields else None)
