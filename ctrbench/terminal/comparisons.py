@@ -13,7 +13,7 @@ from ctrbench.terminal.output import echo
 
 
 def show(decision: Decision) -> None:
-    """Print the comparison, its verdict and how the gate ended."""
+    """Print the comparison, its verdict and the outcome of the gate."""
     echo(describe(decision.compared, decision.margin))
     if decision.gate is not None:
         outcome = "failed" if decision.failed else "passed"
@@ -21,11 +21,11 @@ def show(decision: Decision) -> None:
 
 
 def describe(found: Compared, margin: float) -> str:
-    """Return the comparison in words, for a person and for a log.
+    """Return the comparison in words.
 
     Args:
-        found: two arms.
-        margin: >= 0, a fraction; a loss below it does not matter.
+        found: The comparison of two arms.
+        margin: A fraction >= 0; a smaller loss does not matter.
     """
     inference, seeds = found.inference, found.inference.seeds
     low, high = 100 * inference.low, 100 * inference.high
@@ -34,15 +34,15 @@ def describe(found: Compared, margin: float) -> str:
         "worse": f"{found.a} is worse"
         + (f", but by less than {100 * margin:g} pp." if inference.low > -margin else "."),
         "no worse": f"{found.a} is no worse by more than {100 * margin:g} pp.",
-        "inconclusive": "Not decided: it may be better, or worse by more than "
+        "inconclusive": "Inconclusive: it may be better, or worse by more than "
         f"{100 * margin:g} pp.",
     }[inference.verdict(margin)]
     if found.below_chance:
         verdict = (
-            f"No verdict: {found.b} has {found.metric} {found.reference:.4f}, worse than chance, "
-            "and anything that dilutes such a model gains."
+            f"No verdict: {found.b} has {found.metric} {found.reference:.4f}, which is worse than "
+            "chance. Any change that weakens such a model appears as a gain."
         )
-    sign = " (turned round: less is better)" if found.less_is_better else ""
+    sign = " (sign reversed: less is better)" if found.less_is_better else ""
     lines = [
         f"{found.a} against {found.b}: {len(seeds)} seed(s), {found.test.impressions:,} test "
         f"impressions, {found.test.evaluable_users:,} of {found.test.users:,} users evaluable.",
@@ -53,12 +53,12 @@ def describe(found: Compared, margin: float) -> str:
     if found.test.evaluable_users < FEWEST_USERS:
         lines.append(
             f"Only {found.test.evaluable_users} users have both a click and a non-click; with "
-            f"fewer than {FEWEST_USERS} a few people decide."
+            f"fewer than {FEWEST_USERS} the estimate depends on few users."
         )
     if inference.worth < FEWEST_WORTH:
         lines.append(
-            f"A few users weigh so much that all are worth {inference.worth:.1f} of equal weight: "
-            "the interval is wider than need be, and below 3 too narrow."
+            f"A few users dominate: the effective number of users is {inference.worth:.1f}. The "
+            "interval is wider than necessary; below 3 effective users it is too narrow."
         )
     if inference.low <= 0 <= inference.high:
         smallest = 100 * inference.smallest_effect
@@ -68,7 +68,7 @@ def describe(found: Compared, margin: float) -> str:
     lines.append(f"The 95 % confidence interval accounts for {joined(sources)} variance.")
     if not spread.with_items:
         lines.append(
-            "It holds for the same items only: "
+            "It applies to the same items only: "
             + (
                 "add the column item_id to both files to account for item variance."
                 if found.files is not None
@@ -76,23 +76,20 @@ def describe(found: Compared, margin: float) -> str:
             )
         )
     if len(seeds) == 1:
-        lines.append(
-            "One seed: how much the difference varies when both models are trained again is not in "
-            "it."
-        )
+        lines.append("There is one seed, so the interval does not account for seed variance.")
     if found.files is not None:
         lines += _of_files(found.files)
-    lines += [f"Not trained alike: {text}." for text in found.differing]
+    lines += [f"Settings differ: {text}." for text in found.differing]
     if found.files is None:
         lines.append(
-            "Judged by itself: if it was picked as the best of several, the table's verdict, which "
-            "holds for all of them together, is the one to go by."
+            "This comparison stands alone. If the arm was selected as the best of several, use the "
+            "verdict of the table, which is simultaneous over all of them."
         )
     return "\n".join(lines)
 
 
 def _of_files(files: ComparedFiles) -> list[str]:
-    """Ties, and how rows were matched."""
+    """Return sentences on ties and on how rows were matched."""
     ours, theirs = (f"{100 * share:.2g} %" for share in files.ties)
     lines = [
         f"Equal predictions of a click and a non-click: {ours} of the pairs in A, {theirs} in B; "
@@ -100,35 +97,37 @@ def _of_files(files: ComparedFiles) -> list[str]:
     ]
     if not files.matched:
         lines.append(
-            "Rows were taken in the order of the files; a column impression_id in both would show "
-            "predictions that moved to another row of the same user."
+            "Rows are matched by the order of the files. A column impression_id in both files "
+            "detects predictions in another row of the same user."
         )
     return lines
 
 
 def show_power(found: Required) -> None:
     """Print a line per comparison."""
-    told = [f"To see {100 * found.effect:g} pp of {find(found.headline).title} four times in five:"]
+    lines = [
+        f"To detect {100 * found.effect:g} pp of {find(found.headline).title} with a power of 80 %:"
+    ]
     for one in found.comparisons:
         label, wanted, units = one.comparison.title, one.need, _test_set(one.inference)
         if wanted.hidden:
-            told.append(
-                f"- {label}: not with these test users, whatever the number of seeds (at best "
-                f"{100 * wanted.smallest_effect:.2f} pp); it takes more than {wanted.users:.2f} "
-                f"times as many {units}."
+            lines.append(
+                f"- {label}: no number of seeds suffices with these test users (minimum detectable "
+                f"effect {100 * wanted.smallest_effect:.2f} pp); more than "
+                f"{wanted.users:.2f} times as many {units} are required."
             )
         elif wanted.seeds is None:
-            told.append(f"- {label}: more than {MOST_SEEDS:,} seeds, or more test {units}.")
+            lines.append(f"- {label}: more than {MOST_SEEDS:,} seeds, or more test {units}.")
         else:
-            limit = f"at best {100 * wanted.smallest_effect:.2f} pp can be seen with these {units}"
+            limit = f"these {units} limit the MDE to {100 * wanted.smallest_effect:.2f} pp"
             if not one.inference.variance.sampled:
-                limit = f"these {units} set no limit that the stored seeds could tell"
-            told.append(
+                limit = f"the stored seeds show no limit by these {units}"
+            lines.append(
                 f"- {label}: {wanted.seeds} seeds (stored: {len(one.inference.seeds)}); {limit}."
             )
-    echo("\n".join(told))
+    echo("\n".join(lines))
 
 
 def _test_set(inference: Inference) -> str:
-    """What a test set needs more of."""
+    """Return what a larger test set must contain."""
     return "users and items" if inference.variance.items else "users"

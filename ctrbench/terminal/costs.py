@@ -1,4 +1,4 @@
-"""Gains beside costs on the terminal."""
+"""Gains and costs on the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ctrbench.metrics import find
 from ctrbench.runner.costs import Costs
 from ctrbench.terminal.output import console
 
-WIDTH = 120  # letters of the table at least; a narrower terminal wraps its lines
+WIDTH = 120  # least width of the table in letters; a narrower terminal wraps its lines
 
 
 def show(found: Costs) -> None:
@@ -17,7 +17,7 @@ def show(found: Costs) -> None:
     table.add_column("arm", overflow="fold")
     metric = f"{find(found.headline).title}, pp"
     names = (metric, "parameters", "training, s", "1: ms", "p99", "1,024: ms")
-    for name in (*names, "p99", "bytes held", "moved"):
+    for name in (*names, "p99", "stored B", "read B"):
         table.add_column(name, justify="right", overflow="fold")
     baseline = found.arms[0]
     for arm in found.arms:
@@ -41,8 +41,8 @@ def show(found: Costs) -> None:
     out.print(table)
     out.print(
         "Latency of a request of 1 and of 1,024 impressions: median and 99th percentile, packing "
-        "and model, one thread. Bytes: held for each item, moved for an impression with a full "
-        "history, for the images' sake.",
+        "and model, one thread. B: bytes of image data, stored per item, and read per impression "
+        "with a full history.",
         soft_wrap=True,
         highlight=False,
     )

@@ -37,11 +37,11 @@ def show_imported(found: Described, was_there: bool) -> None:
     """Print what an import read, and the command to type next.
 
     Args:
-        found: the data set.
-        was_there: whether the same content was imported before.
+        found: The description of the data set.
+        was_there: Whether the same content was imported before.
     """
     manifest, summary = found.manifest, found.summary
-    done = "was there already, with the same content:" if was_there else "imported as"
+    done = "already exists with the same content:" if was_there else "imported as"
     out = console()
     out.print(
         f"{done} {manifest.name}",
@@ -68,7 +68,7 @@ def _overview(manifest: DatasetManifest, summary: Summary) -> Table:
         images = f"{counts['images']:,}, {counts['image_bytes'] / 2**20:.1f} MiB"
         images += f"; {lost:,} more match no item" if lost else ""
     facts = [
-        ("impressions", f"{counts['impressions']:,}, of them {counts['clicks']:,} clicks"),
+        ("impressions", f"{counts['impressions']:,} with {counts['clicks']:,} clicks"),
         ("CTR", f"{100 * summary.ctr:.2f} %" + ", weighted" * manifest.has_weight),
         ("users", f"{counts['users']:,}"),
         ("items", f"{counts['items']:,}"),

@@ -19,11 +19,11 @@ def describe_rankings(found: Rankings) -> str:
     """Return both rankings in words."""
     told = [
         f"{find(found.headline).title} deltas on {len(found.datasets)} data sets: "
-        f"{', '.join(found.datasets)}. Over {found.pairs} pairs of version and mode that all of "
-        "them have."
+        f"{', '.join(found.datasets)}. The ranks use the {found.pairs} pairs of version and mode "
+        "that all of them have."
     ]
     if found.left_out:
-        told.append(f"Left out, for want of a mode somewhere: {', '.join(found.left_out)}.")
+        told.append(f"Excluded, because a data set lacks a mode: {', '.join(found.left_out)}.")
     for what, ranking in (("modes", found.modes), ("versions", found.versions)):
         told += ["", *_described(what, ranking)]
     return "\n".join(told)
@@ -36,7 +36,9 @@ def _described(what: str, ranking: Ranking) -> list[str]:
         for name, mean in zip(ranking.contenders, ranking.mean_ranks, strict=True)
     ]
     if ranking.p_all_alike is not None:
-        told.append(f"All alike (Friedman, Iman and Davenport): p {ranking.p_all_alike:.2g}.")
+        told.append(
+            f"Test of equal ranks (Friedman, Iman and Davenport): p {ranking.p_all_alike:.2g}."
+        )
     apart = [pair for pair in ranking.pairs if pair.p_holm <= SIGNIFICANCE]
     for pair in apart:
         better, worse, wins = pair.one, pair.other, pair.wins
@@ -48,12 +50,12 @@ def _described(what: str, ranking: Ranking) -> list[str]:
         )
     rest = len(ranking.pairs) - len(apart)
     if rest:
-        pairs = "No two" if not apart else f"The other {rest} pairs"
-        told.append(f"{pairs} can be told apart.")
+        pairs = "No two" if not apart else f"The other {rest} pairs do not"
+        told.append(f"{pairs} differ significantly.")
     if ranking.datasets < ranking.datasets_needed:
         told.append(
-            f"{ranking.datasets} data sets cannot do it: one that wins on every single one has "
-            f"p {ranking.least_p:.2g} before the correction for {len(ranking.pairs)} pairs; it "
-            f"takes {ranking.datasets_needed}."
+            f"{ranking.datasets} data sets are too few: a contender that wins on all of them has "
+            f"p {ranking.least_p:.2g} before the correction for {len(ranking.pairs)} pairs; "
+            f"{ranking.datasets_needed} are required."
         )
     return told

@@ -8,21 +8,21 @@ from ctrbench.metrics import find
 from ctrbench.runner.screening import Screening
 from ctrbench.terminal.output import echo
 
-FEWEST = 3  # versions; two are in the same order, or not
+FEWEST = 3  # versions; the rank correlation of two is -1 or 1
 
 
 def show(found: Screening) -> None:
-    """Print the versions in the screen's order, what was saved, and how other modes agree."""
+    """Print the versions by rank, the saved cells, and the agreement with other modes."""
     seeds = ", ".join(map(str, found.seeds))
     metric = find(found.headline).title
     echo(f"\nScreened with {found.mode}, seeds {seeds}; {metric} on valid:")
     for version, value in found.valid.items():
         echo(f"- {version}: {value:.4f}{' (kept)' if version in found.kept else ''}")
     share = 1 - found.cells / found.cells_whole
-    less = f", {share:.0%} less" if share > 0 else ": nothing was saved"
+    less = f", {share:.0%} less" if share > 0 else ", none saved"
     echo(
-        f"{found.cells} cells in place of {found.cells_whole}{less}. Versions that were left out "
-        "were not refuted: few seeds on valid say little."
+        f"{found.cells} cells instead of {found.cells_whole}{less}. The excluded versions are not "
+        "shown to be worse: few seeds on valid are imprecise."
     )
     for one in found.agreements:
         if one.versions < FEWEST:

@@ -13,7 +13,7 @@ SHOWN = (0.1, 0.5, 1.0)  # of the epoch
 
 
 def show(found: Explained) -> None:
-    """Print gradients and updates of every part, then what they say in sentences."""
+    """Print gradients and updates of every part, then a summary in sentences."""
     out, trace = console(), found.trace
     table = Table(title=f"{found.label}: how its parts learned")
     table.add_column("part", no_wrap=True)
@@ -45,10 +45,10 @@ def _lines(found: Explained) -> Iterator[str]:
                 f"the ids at the first point and {found.image_gradient[1]:.2f} times at the last."
             )
         told = ", ".join(f"{part} {share:.0%}" for part, share in found.half_way.items())
-        yield f"Share of the epoch after which half of the way was gone: {told}."
+        yield f"Share of the epoch after which half of the total change was made: {told}."
     for name, value in last.reported.items():
         yield f"{name}: {first.reported[name]:.3f} at the first point, {value:.3f} at the last."
     names = {"image": "images", "item_id": "item ids"}
     for which, lost in trace.permuted.items():
         told = ", ".join(f"{100 * value:+.2f} pp of {name.upper()}" for name, value in lost.items())
-        yield f"Lost when items of the test period bear each other's {names[which]}: {told}."
+        yield f"Lost if the {names[which]} of the test items are permuted: {told}."

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ctrbench.quality import Quality
     from ctrbench.version_facts import QualityTable, VersionFacts
 
-SHOWN = 5  # pictures that cannot be decoded
+SHOWN = 5  # most pictures named that cannot be decoded
 
 
 def show_list(manifests: Sequence[VersionManifest]) -> None:
@@ -31,27 +31,27 @@ def show_list(manifests: Sequence[VersionManifest]) -> None:
 
 
 def show(found: VersionFacts) -> None:
-    """Print a version: its vectors in numbers, what they know, and how much they cover."""
+    """Print the provenance, statistics, quality and coverage of a version."""
     manifest, facts = found.manifest, found.statistics
     reason = manifest.provenance.get("collapsed")
     echo(f"{manifest.name} of {manifest.dataset}")
-    told = [
+    lines = [
         ("vectors", f"{facts.items_with_vector:,} of width {manifest.width}, {manifest.dtype}"),
         ("norms", _norms(facts)),
         ("mean cosine", _cosine(facts)),
         ("duplicates", _duplicates(facts)),
         ("zero vectors", _zero_vectors(manifest) or "none"),
         ("coverage", f"{_share(facts.items_with_vector, facts.items)} of the items"),
-        ("ids left out", _unmatched(manifest, found.unmatched)),
+        ("unmatched ids", _unmatched(manifest, found.unmatched)),
         ("made from", _origin(manifest)),
         *[("file", note) for note in manifest.provenance.get("notes", ())],
-        *[("targets", told) for told in repetition(manifest)],
+        *[("targets", text) for text in repetition(manifest)],
         *([] if reason is None else [("collapsed", reason)]),
         ("added", f"{manifest.created}, ctrbench {manifest.ctrbench_version}"),
         ("content", manifest.content_hash),
     ]
-    echo(aligned((f"  {label}", text) for label, text in told))
-    echo("\nWhat it knows, without a CTR model (unit vectors; clicks of the valid period)")
+    echo(aligned((f"  {label}", text) for label, text in lines))
+    echo("\nIntrinsic quality, without a CTR model (unit vectors; clicks of the valid period)")
     known = _quality(found.quality, found.category)
     echo(aligned((f"  {label}", text) for label, text in known))
     echo("\nShare with a vector, by period (of a history, its latest 50 items)")
@@ -60,7 +60,7 @@ def show(found: VersionFacts) -> None:
 
 
 def show_quality(found: QualityTable) -> None:
-    """Print a row per version, and what each pair has in common."""
+    """Print a row per version, and the overlap of each pair."""
     if not found.versions:
         echo(f"no versions of {found.dataset} yet; `ctrbench embeddings add` adds one.")
         return
@@ -85,12 +85,12 @@ def show_quality(found: QualityTable) -> None:
 
 
 def show_added(manifest: VersionManifest, new: bool, coverage: embeddings.Shares) -> None:
-    """Print what was added from a file.
+    """Print a version that was added from a file.
 
     Args:
-        manifest: of the version.
-        new: False: it was there with the same content.
-        coverage: of the data set.
+        manifest: The manifest of the version.
+        new: False if the version existed with the same content.
+        coverage: Its coverage of the data set.
     """
     echo(f"with a vector: {coverage}")
     _announce(manifest, new)
@@ -105,32 +105,32 @@ def show_unmatched(manifest: VersionManifest, examples: str) -> None:
     """Print which ids of a file match no item.
 
     Args:
-        manifest: of the version.
-        examples: of such ids.
+        manifest: The manifest of the version.
+        examples: Some of these ids.
     """
-    echo(f"ids left out: {_unmatched(manifest, examples)}")
+    echo(f"unmatched ids: {_unmatched(manifest, examples)}")
 
 
 def show_derived(manifest: VersionManifest, new: bool) -> None:
-    """Print what was made out of another version.
+    """Print a derived version.
 
     Args:
-        manifest: of the new version.
-        new: False: it was there with the same content.
+        manifest: The manifest of the new version.
+        new: False if the version existed with the same content.
     """
     _announce(manifest, new)
     echo(f"made from: {_origin(manifest)}")
 
 
 def show_pretrained(manifest: VersionManifest, new: bool) -> None:
-    """Print what a pre-training made.
+    """Print a pre-trained version.
 
     Args:
-        manifest: of the version.
-        new: False: the same settings had made it before.
+        manifest: The manifest of the version.
+        new: False if the version existed, trained with the same settings.
     """
     facts = manifest.provenance
-    what = "added" if new else "already there, made by the same settings:"
+    what = "added" if new else "already exists, trained with the same settings:"
     echo(
         f"{what} {manifest.name} of {manifest.dataset}: {manifest.items_with_vector:,} vectors "
         f"of width {manifest.width}, {facts['effective_rank']:.0f} dimensions in use; "
@@ -147,29 +147,28 @@ def show_unusable(unusable: Mapping[str, str]) -> None:
     """Print on stderr the first pictures that cannot be decoded.
 
     Args:
-        unusable: file name -> problem; may be empty.
+        unusable: Problem by file name; may be empty.
     """
     if unusable:
         listed = list(unusable.items())[:SHOWN]
-        told = "; ".join(f"{name}: {problem}" for name, problem in listed)
+        named = "; ".join(f"{name}: {problem}" for name, problem in listed)
         more = ", …" if len(unusable) > len(listed) else ""
-        echo(f"{len(unusable)} images left out ({told}{more})", err=True)
+        echo(f"{len(unusable)} images ignored ({named}{more})", err=True)
 
 
 def repetition(manifest: VersionManifest) -> list[str]:
-    """Return how redundant the targets of a training on users' lines were; empty: of no such."""
-    told = manifest.provenance
-    if "repeated_targets" not in told:
+    """Return the redundancy of the targets of a training on click histories; else empty."""
+    made = manifest.provenance
+    if "repeated_targets" not in made:
         return []
     return [
-        f"{_share(told['repeated_targets'])} repeat one of the same user; "
-        f"{_share(told['reversed_pairs'])} of the pairs with a click before are trained the other "
-        "way round too"
+        f"{_share(made['repeated_targets'])} repeat another of the same user; "
+        f"{_share(made['reversed_pairs'])} of the pairs with an earlier click also occur in reverse"
     ]
 
 
 def _announce(manifest: VersionManifest, new: bool) -> None:
-    what = "added" if new else "already there with the same content:"
+    what = "added" if new else "already exists with the same content:"
     echo(
         f"{what} {manifest.name} of {manifest.dataset}: {manifest.items_with_vector:,} vectors of "
         f"width {manifest.width}, {manifest.dtype}"
@@ -179,13 +178,13 @@ def _announce(manifest: VersionManifest, new: bool) -> None:
 
 
 def _zero_vectors(manifest: VersionManifest) -> str:
-    """How many vectors had no direction; empty: all had one."""
+    """Return how many vectors are zero; empty if none is."""
     count = manifest.zero_vectors
     return f"{count:,}, whose items count as items without a vector" if count else ""
 
 
 def _quality(found: Quality, category: str | None, brief: bool = False) -> list[tuple[str, str]]:
-    """The measures in words; `brief`: as columns of a table."""
+    """Return the measures as text; `brief` for the columns of a table."""
 
     def number(value: float | None, form: str = ".4f") -> str:
         return "–" if value is None else format(value, form)
@@ -207,23 +206,23 @@ def _quality(found: Quality, category: str | None, brief: bool = False) -> list[
 
 
 def _origin(manifest: VersionManifest) -> str:
-    """Where the vectors come from, in one line."""
-    told = manifest.provenance
-    if told["method"] == "file":
-        kept = f"{told['appended_to']} and " if "appended_to" in told else ""
-        return f"{kept}{told['file']}, {told['rows']:,} rows"
-    settings = ", ".join(f"{key} {value}" for key, value in told["settings"].items())
-    if "training" in told:
-        source = told.get("from_version") or f"pictures by {told['encoder']}"
+    """Return the provenance of the vectors in one line."""
+    made = manifest.provenance
+    if made["method"] == "file":
+        kept = f"{made['appended_to']} and " if "appended_to" in made else ""
+        return f"{kept}{made['file']}, {made['rows']:,} rows"
+    settings = ", ".join(f"{key} {value}" for key, value in made["settings"].items())
+    if "training" in made:
+        source = made.get("from_version") or f"pictures by {made['encoder']}"
         return (
-            f"{told['method']} on {source} ({settings}), {told['training']['epochs']} epochs over "
-            f"{told['fit_items']:,} items of the {told['fit_period']} period"
+            f"{made['method']} on {source} ({settings}), {made['training']['epochs']} epochs over "
+            f"{made['fit_items']:,} items of the {made['fit_period']} period"
         )
-    explained = told.get("explained_variance")
+    explained = made.get("explained_variance")
     kept = f", keeps {_share(explained)} of their variance" if explained is not None else ""
     return (
-        f"{told['parent']} by {told['method']}{f' ({settings})' if settings else ''}, fitted on "
-        f"{told['fit_items']:,} items of the {told['fit_period']} period{kept}"
+        f"{made['parent']} by {made['method']}{f' ({settings})' if settings else ''}, fitted on "
+        f"{made['fit_items']:,} items of the {made['fit_period']} period{kept}"
     )
 
 

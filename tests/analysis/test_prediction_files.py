@@ -305,4 +305,4 @@ def test_ties_are_told(write):
     assert ties == (pytest.approx(np.mean([p == q for p, q in pairs])), 0)
     told = CliRunner().invoke(app, ["compare", file, write("b.csv", other)]).output
     assert "Equal predictions of a click and a non-click: 1" in told
-    assert "in the order of the files" in told
+    assert "by the order of the files" in told

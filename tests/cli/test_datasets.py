@@ -38,12 +38,12 @@ def log(tmp_path):
 def test_import_tells_what_was_read_and_what_comes_next(run, log):
     output = run("import", "table", "--impressions", log, "--name", "log")
     assert "imported as log" in output
-    assert "60, of them 30 clicks" in output
+    assert "60 with 30 clicks" in output
     test = next(line.split() for line in output.splitlines() if line.startswith("test"))
     assert test == ["test", "2001-09-09", "2001-09-09", "12", "50.00", "%", "6", "6", "7"]
     assert output.rstrip().endswith("next: ctrbench datasets check log")
     again = run("import", "table", "--impressions", log, "--name", "log")
-    assert "was there already, with the same content: log" in again
+    assert "already exists with the same content: log" in again
 
 
 def test_show_and_list(run, log, workspace):

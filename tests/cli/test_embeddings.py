@@ -61,9 +61,9 @@ def test_add_refuses_what_covers_little(run, tmp_path):
 
 def test_add_says_what_was_joined(run, raw):
     assert "added raw of tiny: 35 vectors of width 4, float32" in raw
-    assert "ids left out: 1 of the file that match no item of the data set, such as 'x'" in raw
+    assert "unmatched ids: 1 of the file that match no item of the data set, such as 'x'" in raw
     again = run("add", "raw", "--dataset", "tiny", "--vectors", "DIR/v.npz")
-    assert "already there with the same content: raw of tiny" in again
+    assert "already exists with the same content: raw of tiny" in again
 
 
 def test_append(run, raw, tmp_path):

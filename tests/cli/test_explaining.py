@@ -24,8 +24,8 @@ def test_trace_explain_draw(workspace, run, tmp_path):
         "attention",
         "The gradient of the image block is",
         "gate: 0.",
-        "bear each other's images",
-        "bear each other's item ids",
+        "Lost if the images",
+        "Lost if the item ids",
     ):
         assert told in output, output
     with Image.open(tmp_path / "curves.png") as picture:

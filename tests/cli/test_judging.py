@@ -86,7 +86,7 @@ def test_places_of_a_benchmark_file(run, trained):
     file = str(trained.home / "benchmark.yaml")
     code, said = run("compare", "oracle/sim_score", "none", "--file", file, "--metric", "log_loss")
     assert code == 0
-    assert "log_loss (turned round: less is better)" in said
+    assert "log_loss (sign reversed: less is better)" in said
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_power_names_seeds_or_users(run, trained):
     assert code == 0
     assert re.search(r"oracle / sim_score against Baseline: \d+ seeds \(stored: 3\)", said)
     code, said = run("power", file, "--effect", "0.001pp")
-    assert "not with these test users, whatever the number of seeds" in said
+    assert "no number of seeds suffices with these test users" in said
     assert run("power", file, "--effect", "1")[0] == 2
     code, said = run("power", file, "--effect", "0pp")
     assert code == 2
@@ -199,7 +199,7 @@ def test_arms_not_trained_alike_need_consent(run, trained):
         shutil.rmtree(folder)
     assert (refused, allowed) == (2, 0)
     assert "were not trained alike: training" in told
-    assert "Not trained alike: training" in said
+    assert "Settings differ: training" in said
 
 
 def test_a_file_and_a_stored_arm_do_not_go_together(run):

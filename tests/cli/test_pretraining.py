@@ -1,6 +1,7 @@
 """`ctrbench pretrain` on a small world with pictures, by every method."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_every_method_makes_a_version_of_pixels(method, run):
     said = run(method, "made", "--images", *QUICK, *SMALL)
     assert "added made of taste: 39 vectors of width 16" in said
     again = run(method, "made", "--images", *QUICK, *SMALL)
-    assert "already there, made by the same settings: made" in again
+    assert "already exists, trained with the same settings: made" in again
     with pytest.raises(ConfigError, match="'made' of 'taste' exists with other content"):
         run(method, "made", "--images", *QUICK, *SMALL, "--set", "training.seed=5")
     listed = CliRunner().invoke(app, ["--home", str(run.workspace.home), "embeddings", "list"])
@@ -100,8 +101,8 @@ def test_how_often_targets_are_repeated_is_told(run):
         app, ["--home", home, "embeddings", "show", "mask", "--dataset", "taste"]
     )
     facts = embeddings.read_manifest(run.workspace, "taste", "mask").provenance
-    told = f"{100 * facts['repeated_targets']:.1f} % repeat one of the same user; "
-    told += f"{100 * facts['reversed_pairs']:.1f} % of the pairs with a click before"
+    told = f"{100 * facts['repeated_targets']:.1f} % repeat another of the same user; "
+    told += f"{100 * facts['reversed_pairs']:.1f} % of the pairs with an earlier click"
     assert f"targets: {told}" in mask
     assert told in shown.output
     assert told not in said  # without random masks less is repeated
@@ -178,7 +179,7 @@ def test_a_collapsed_version_is_marked_wherever_it_is_looked_at(run):
         .output
         for words in (["show", "flat"], ["show", "made"], ["quality", "flat", "made"])
     ]
-    assert "collapsed     effective rank 0.0" in looked[0]
+    assert re.search(r"collapsed +effective rank 0\.0", looked[0])
     assert "collapsed" not in looked[1]
     assert "flat (collapsed)" in looked[2]
     assert "made (collapsed)" not in looked[2]
@@ -211,7 +212,7 @@ def test_images_that_cannot_be_decoded_are_named_and_left_out(run):
     rows[3]["bytes"] = rows[3]["bytes"][:40]
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
     said = run("courier", "made", "--images", *QUICK, *SMALL)
-    assert "1 images left out" in said
+    assert "1 images ignored" in said
     assert "38 vectors" in said
 
 
