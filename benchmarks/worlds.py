@@ -52,7 +52,9 @@ def _table(home: Path, kind: str, seed: int) -> list[dict]:
     file, versions = home / f"{kind}.yaml", ", ".join(VERSIONS_OF[kind])
     text = BENCHMARK.format(kind=kind, versions=versions, controls=CONTROLS_OF[kind])
     file.write_text(text, encoding="utf-8")
-    subprocess.run(ctrbench(home, "run", file), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ctrbench(home, "run", file, "--no-report"), check=True, stdout=subprocess.DEVNULL
+    )
     text = subprocess.check_output(ctrbench(home, "tables", file, "--format", "json"), text=True)
     return json.loads(text)["rows"]
 

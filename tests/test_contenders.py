@@ -208,7 +208,7 @@ def test_every_contender_is_listed(run):
 def test_mode_model_control_report_and_figure_run_in_a_matrix(run, workspace):
     file = write(workspace.home, BENCHMARK)
     assert "3 cells: 0 stored, 3 to train." in run("plan", file)
-    assert run("run", file, "--format", "count").endswith("rendered taste\n")
+    assert run("run", file, "--format", "count", "--no-report").endswith("rendered taste\n")
     assert "3 cells: 3 done, 0 failed, 0 missing." in run("status", file)
     run("plot", file, "--kind", "empty", "-o", workspace.home / "empty.svg")
     run("report", file, "-o", workspace.home / "report.html", "--no-pictures")
@@ -217,7 +217,7 @@ def test_mode_model_control_report_and_figure_run_in_a_matrix(run, workspace):
 
 def test_metric_is_computed_stored_and_shown(run, workspace):
     file = write(workspace.home, BENCHMARK + "headline: clicks_first\n")
-    run("run", file)
+    run("run", file, "--no-report")
     table = json.loads(run("tables", file, "--format", "json"))
     rows = [row for row in table["rows"] if row["metric"] == "clicks_first"]
     judged = [row for row in rows if row["comparison"] == "baseline" and row["row"] != "Baseline"]

@@ -36,8 +36,8 @@ pixels courier pixels-courier --set training.epochs=1 --set training.batch_size=
 pixels supervised pixels-supervised --set training.epochs=1 --set training.batch_size=1024 --set training.learning_rate=1e-3
 
 ctrbench --home "$home" embeddings quality --dataset movielens > "$tables/courier-movielens-quality.text"
-ctrbench --home "$home" run "$here/movielens.yaml" > /dev/null
+ctrbench --home "$home" run "$here/movielens.yaml" --no-report > /dev/null
 for format in text markdown json; do
-  ctrbench --home "$home" tables "$here/movielens.yaml" --format $format --output "$tables/courier-movielens.$format"
+  ctrbench --home "$home" tables "$here/movielens.yaml" --format $format --full --output "$tables/courier-movielens.$format"
 done
 ctrbench --home "$home" screen "$here/movielens.yaml" > "$tables/courier-movielens-screen.text"

@@ -28,8 +28,8 @@ make courier courier-mask 5 $head --set training.random_mask=true
 make supervised supervised 5 $head
 
 ctrbench --home "$home" embeddings quality --dataset taste > "$tables/courier-taste-quality.text"
-ctrbench --home "$home" run "$here/taste.yaml" > /dev/null
+ctrbench --home "$home" run "$here/taste.yaml" --no-report > /dev/null
 for format in text markdown json; do
-  ctrbench --home "$home" tables "$here/taste.yaml" --format $format --output "$tables/courier-taste.$format"
+  ctrbench --home "$home" tables "$here/taste.yaml" --format $format --full --output "$tables/courier-taste.$format"
 done
 ctrbench --home "$home" screen "$here/taste.yaml" > "$tables/courier-taste-screen.text"

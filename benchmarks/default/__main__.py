@@ -29,7 +29,7 @@ def main() -> None:
         print(f"{WHAT[kind]}", flush=True)
         options = world(kind, seed=0) | {"pictures": PICTURES[kind]}
         subprocess.run(data_synth(home, **options), check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(ctrbench(home, "run", file), check=True)
+        subprocess.run(ctrbench(home, "run", file, "--no-report"), check=True)
         print(f"\n{EXPECTED[kind]()}\n", flush=True)
     report = home / "report.html"
     subprocess.run(ctrbench(home, "report", FILES["taste"], "--output", report), check=True)

@@ -78,7 +78,8 @@ def _pilots(root: Path, strength: float, seed: int) -> Iterator[Pilot]:
     home = root / f"{strength:g}-{seed}"
     options = world("taste", seed) | {"strength": strength}
     subprocess.run(data_synth(home, **options), check=True)
-    subprocess.run(ctrbench(home, "run", FILES["taste"]), check=True, stdout=subprocess.DEVNULL)
+    command = ctrbench(home, "run", FILES["taste"], "--no-report")
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     workspace = Workspace(home)
     matrix = read_matrix(FILES["taste"], workspace)
     records = trained(workspace, list(matrix.cells()), "pilot", jobs=1)

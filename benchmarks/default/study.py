@@ -35,7 +35,8 @@ def _rows(root: Path, kind: str, seed: int) -> Rows:
     """Return the rows of one world's comparison table: GAUC on the whole test period."""
     home = root / f"{kind}-{seed}"
     subprocess.run(data_synth(home, **world(kind, seed)), check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(ctrbench(home, "run", FILES[kind]), check=True, stdout=subprocess.DEVNULL)
+    command = ctrbench(home, "run", FILES[kind], "--no-report")
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     text = subprocess.check_output(
         ctrbench(home, "tables", FILES[kind], "--format", "json"), text=True
     )

@@ -39,7 +39,9 @@ def main() -> None:
     add_studies(parser, *WORDS)
     lines = [CAPTION]
     for home, file in studies(parser, parser.parse_args().studies, *WORDS):
-        subprocess.run(ctrbench(home, "run", file), check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            ctrbench(home, "run", file, "--no-report"), check=True, stdout=subprocess.DEVNULL
+        )
         workspace = Workspace(Path(home))
         matrix = read_matrix(Path(file), workspace)
         lines += ["", f"**{Path(file).name}**", "", "| settings | on valid |", "|---|---:|"]

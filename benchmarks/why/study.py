@@ -52,7 +52,7 @@ def main() -> None:
     add_studies(parser, *WORDS)
     lines = [CAPTION]
     for home, file in studies(parser, parser.parse_args().studies, *WORDS):
-        command = ctrbench(home, "run", file, "--trace")
+        command = ctrbench(home, "run", file, "--trace", "--no-report")
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         workspace = Workspace(Path(home))
         matrix = read_matrix(Path(file), workspace)

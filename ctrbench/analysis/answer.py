@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from ctrbench.analysis.blocks import Block, headline
@@ -106,7 +107,11 @@ class Answer:
             row: The row of the arm.
             column: The column of the arm.
         """
-        return next((one for one in self.findings if (one.row, one.column) == (row, column)), None)
+        return self._by_arm.get((row, column))
+
+    @cached_property
+    def _by_arm(self) -> dict[tuple[Row, Column], Finding]:
+        return {(one.row, one.column): one for one in self.findings}
 
     def above_zero(self, row: Row, column: Column, reference: Row | None) -> str:
         """Return what an interval above zero means: `better` only if it holds for both deltas.

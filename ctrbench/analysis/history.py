@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -206,10 +206,9 @@ def history(stored: StoredVersions, effect: float, matrix: Matrix | None = None)
         if key in records
     }
     table = compare(plan, records, influences)
-    found = answer(table, plan.margin, effect)
+    found = answer(table.blocks, table.columns, plan.margin, effect)
     content = Shown(
-        table=table,
-        answer=found,
+        table=replace(table, answer=found),
         places=places_of(table),
         learning=(),
         codes=(),

@@ -13,6 +13,7 @@ from ctrbench.errors import ConfigError
 from ctrbench.terminal import completing
 
 FAILED = 1  # exit code: a guard, a gate, a cell or an arm failed; docs/commands.md lists all
+TEXT = "text"  # the default format
 
 BenchmarkArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="The benchmark file (YAML).")
@@ -22,6 +23,10 @@ JobsOption = Annotated[
 ]
 FormatOption = Annotated[
     str, typer.Option(help="Such as text, markdown, csv.", autocompletion=completing.formats)
+]
+FullOption = Annotated[
+    bool,
+    typer.Option("--full", help="With --format text: everything, not only answer and headline."),
 ]
 RetryOption = Annotated[bool, typer.Option(help="Train failed cells again.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -40,6 +45,16 @@ DetailOption = Annotated[
 YesOption = Annotated[bool, typer.Option("--yes", help="Confirm; it cannot be undone.")]
 
 
+def is_brief(format: str, full: bool) -> bool:
+    """Return whether a command prints the short form.
+
+    Args:
+        format: the table format.
+        full: `--full`.
+    """
+    return format == TEXT and not full
+
+
 def format_of(format: str, json: bool) -> str:
     """Return the table format that `--format` and `--json` request.
 
@@ -49,7 +64,7 @@ def format_of(format: str, json: bool) -> str:
     """
     from ctrbench.reports import check_format
 
-    if json and format not in ("text", "json"):  # text is the default
+    if json and format not in (TEXT, "json"):
         raise ConfigError(f"--json and --format {format} contradict each other; give one of them.")
     check_format(format)
     return "json" if json else format

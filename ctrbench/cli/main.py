@@ -16,6 +16,7 @@ from ctrbench.cli import (
     datasets,
     drawing,
     embeddings,
+    init,
     judging,
     listing,
     matrix,
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(embeddings.app, name="embeddings")
+init.register(app)
 matrix.register(app)
 pretraining.register(app)
 codebooks.register(app)

@@ -12,12 +12,21 @@ from ctrbench.cli._options import (
     BenchmarkArgument,
     DetailOption,
     FormatOption,
+    FullOption,
     JobsOption,
     JsonOption,
     RetryOption,
     effect_of,
     format_of,
+    is_brief,
     jobs_of,
+)
+from ctrbench.cli.init import (
+    DatasetOfRun,
+    FileOfRun,
+    ModesOfRun,
+    SeedsOfRun,
+    VersionsOfRun,
 )
 from ctrbench.errors import ConfigError
 from ctrbench.json_text import as_json
@@ -59,7 +68,11 @@ def plan(
 
 def run(
     context: typer.Context,
-    file: BenchmarkArgument,
+    file: FileOfRun = None,
+    dataset: DatasetOfRun = None,
+    versions: VersionsOfRun = None,
+    modes: ModesOfRun = None,
+    seeds: SeedsOfRun = None,
     jobs: JobsOption = "auto",
     retry_failed: RetryOption = False,
     format: FormatOption = "text",
@@ -81,10 +94,12 @@ def run(
             "0.1pp."
         ),
     ] = None,
+    report: Annotated[bool, typer.Option(help="Write results/reports/FILE.html.")] = True,
+    full: FullOption = False,
     json: JsonOption = False,
     detail: DetailOption = None,
 ) -> None:
-    """Train the cells of FILE that are not stored yet, then print the comparison table.
+    """Train the cells of FILE that are not stored yet; print the answer and the headline table.
 
     Exit code 1: some cells failed.
     """
@@ -97,6 +112,7 @@ def run(
     from ctrbench.runner.sequential import run_until_decided
     from ctrbench.runner.states import notices
     from ctrbench.runner.states import status as status_of
+    from ctrbench.starting_file import file_of_run
     from ctrbench.terminal import matrices as terminal
     from ctrbench.terminal.progress import RunDisplay
 
@@ -106,32 +122,34 @@ def run(
         raise ConfigError("--most-seeds and --effect belong to --until-decided; add it.")
     if until_decided and traced:
         raise ConfigError("--trace and --until-decided do not go together; trace afterwards.")
+    file = file_of_run(workspace, file, dataset, versions, modes, seeds)
     matrix = read_matrix(file, workspace)
     terminal.show_notices(notices(matrix, stored_records(workspace, matrix.cells())))
     wanted = effect_of(effect, matrix.file.effect)
-    if not until_decided:
-        with RunDisplay(detail) as display:
-            records = run_matrix(workspace, matrix, jobs_of(jobs), retry_failed, display, traced)
-        write(render(comparison_table(workspace, matrix, records), format))
-        _end_with_failures(status_of(matrix, records).failed)
-        return
+    looks, outcome = 1, None
     with RunDisplay(detail) as display:
-        outcome = run_until_decided(
-            workspace,
-            matrix,
-            jobs_of(jobs),
-            retry_failed,
-            display,
-            MOST_SEEDS if most_seeds is None else most_seeds,
-            wanted,
-        )
-    table = comparison_table(workspace, outcome.matrix, outcome.records, outcome.looks)
-    if json:
+        if until_decided:
+            most = MOST_SEEDS if most_seeds is None else most_seeds
+            outcome = run_until_decided(
+                workspace, matrix, jobs_of(jobs), retry_failed, display, most, wanted
+            )
+            matrix, records, looks = outcome.matrix, outcome.records, outcome.looks
+        else:
+            records = run_matrix(workspace, matrix, jobs_of(jobs), retry_failed, display, traced)
+    table = comparison_table(workspace, matrix, records, looks)
+    if outcome is not None and json:
         write(as_json({"outcome": outcome, "table": long_table(table)}))
     else:
-        write(render(table, format))
-        terminal.show_states(outcome, table.answer)
-    _end_with_failures(status_of(outcome.matrix, outcome.records).failed)
+        write(render(table, format, full))
+        if outcome is not None:
+            terminal.show_states(outcome, table.answer)
+    if report:  # imported here, because no cell needs it
+        from ctrbench.page import write_report_of_run
+        from ctrbench.terminal.reports import show_report
+
+        written = write_report_of_run(workspace, file, matrix, records, looks)
+        show_report(written, is_brief(format, full))
+    _end_with_failures(status_of(matrix, records).failed)
 
 
 def status(context: typer.Context, file: BenchmarkArgument, json: JsonOption = False) -> None:
@@ -178,23 +196,29 @@ def tables(
     file: BenchmarkArgument,
     format: FormatOption = "text",
     output: Annotated[Path | None, typer.Option(help="Write here instead of printing.")] = None,
+    full: FullOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Print the comparison table of FILE from what is stored; trains nothing."""
+    """Print the answer and the headline table of FILE from what is stored; trains nothing."""
     from ctrbench.analysis.matrices import comparison_table
     from ctrbench.atomic import atomic_file, check_writable
     from ctrbench.matrix import read_matrix
+    from ctrbench.page import report_of_run
     from ctrbench.reports import render
     from ctrbench.runner import completed
+    from ctrbench.terminal.reports import show_report
 
     workspace: Workspace = context.obj
     format = format_of(format, json)
     if output is not None:
         check_writable(output)
     matrix = read_matrix(file, workspace)
-    text = render(comparison_table(workspace, matrix, completed(workspace, matrix)), format)
+    records = completed(workspace, matrix)
+    text = render(comparison_table(workspace, matrix, records), format, full)
     if output is None:
         write(text)
+        if is_brief(format, full):
+            show_report(report_of_run(workspace, file, records), brief=True)
         return
     with atomic_file(output) as temporary:
         temporary.write_text(text, encoding="utf-8")

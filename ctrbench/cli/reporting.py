@@ -31,9 +31,9 @@ def report(
     ] = True,
 ) -> None:
     """Write one self-contained HTML page from what is stored of FILE; trains nothing."""
-    from ctrbench.atomic import atomic_file, check_writable
+    from ctrbench.atomic import check_writable
     from ctrbench.matrix import read_matrix
-    from ctrbench.page import gather, render
+    from ctrbench.page import gather, write_page
     from ctrbench.runner import completed
 
     if output.suffix not in PAGES:
@@ -43,14 +43,12 @@ def report(
     matrix = read_matrix(file, workspace)
     records = completed(workspace, matrix)
     page = gather(workspace, matrix, records, pictures)
-    text = render(page)
-    with atomic_file(output) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    size = write_page(page, output)
     for line in page.shown.answer.lines:
         echo(line.text)
     for told in page.shown.missing:
         echo(told, err=True)
-    echo(f"wrote {output} ({len(text.encode()) / 1e6:.1f} MB)")
+    echo(f"wrote {output} ({size / 1e6:.1f} MB)")
 
 
 def plot(

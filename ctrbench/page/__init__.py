@@ -7,5 +7,14 @@ needs no bundle of a chart library, can be read without scripts, and shows the f
 
 from ctrbench.page.gathering import Page, gather
 from ctrbench.page.rendering import render
+from ctrbench.page.writing import ReportOfRun, report_of_run, write_page, write_report_of_run
 
-__all__ = ["Page", "gather", "render"]
+__all__ = [
+    "Page",
+    "ReportOfRun",
+    "gather",
+    "render",
+    "report_of_run",
+    "write_page",
+    "write_report_of_run",
+]

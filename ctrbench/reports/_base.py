@@ -18,24 +18,29 @@ class Report(ABC):
     def render(self, table: ComparisonTable) -> str:
         """Return the whole table as text that ends with a newline."""
 
+    def brief(self, table: ComparisonTable) -> str:
+        """Return the short form; formats that programs read have none and return the whole."""
+        return self.render(table)
+
 
 def formats() -> list[str]:
     """Return the names of all formats, built in and installed."""
     return plugins.names(PACKAGE)
 
 
-def render(table: ComparisonTable, format: str) -> str:
+def render(table: ComparisonTable, format: str, full: bool = True) -> str:
     """Return the table as text.
 
     Args:
         table: The table.
         format: One of `formats()`.
+        full: Whether to return the whole table instead of its short form.
 
     Raises:
         UnknownNameError: No format has this name.
     """
     chosen: type[Report] = plugins.load(PACKAGE, format, Report, "table format")
-    return chosen().render(table)
+    return chosen().render(table) if full else chosen().brief(table)
 
 
 def check_format(format: str) -> None:

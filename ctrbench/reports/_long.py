@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ctrbench.analysis.blocks import Block, Line
 from ctrbench.analysis.conditions import MARK
 from ctrbench.analysis.table import ComparisonTable
+from ctrbench.plan import Column
 from ctrbench.stats import Inference, Share
 
 SOURCES = ("users", "items", "seeds")
@@ -53,6 +55,14 @@ def _shared(share: Share | None) -> dict[str, float | None]:
     return {"share": share.value, "share_low": share.low, "share_high": share.high}
 
 
+def _finding(table: ComparisonTable, block: Block, line: Line, column: Column) -> str | None:
+    """Return the finding on the arm of a headline place; None elsewhere and for controls."""
+    if (block.metric, block.slice) != (table.blocks[0].metric, "") or line.row is None:
+        return None
+    finding = table.answer.finding(line.row, column)
+    return None if finding is None else finding.verdict
+
+
 def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:
     """Return one plain row per block, row and column; None marks a missing number."""
     notes = {note.mark: note.text for note in table.footnotes if note.mark != MARK}
@@ -65,7 +75,8 @@ def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:
             "row": line.label,
             "against": line.against,
             "control": line.control,
-            "column": column,
+            "column": column.label,
+            "answer": _finding(table, block, line, column),
             "status": entry.status,
             "delta_pp": entry.delta.mean_pp if entry.delta else None,
             "standard_error_pp": entry.delta.standard_error_pp if entry.delta else None,
@@ -79,7 +90,7 @@ def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:
         }
         for block in table.blocks
         for line in block.lines
-        for column, entry in zip(table.headers, line.entries, strict=True)
+        for column, entry in zip(table.columns, line.entries, strict=True)
     ]
 
 
@@ -88,6 +99,7 @@ def long_table(table: ComparisonTable) -> dict[str, Any]:
     lines = table.verdicts.lines if table.verdicts else ()
     return {
         "dataset": table.dataset,
+        "answer": [line.text for line in table.answer.lines],
         "caption": table.caption,
         "seeds": table.seeds,
         "columns": table.headers,

@@ -31,13 +31,14 @@ _SPECIAL = re.compile("|".join(map(re.escape, _MEANING)))
 
 
 class Latex(Report):
-    r"""A fragment for `\input`; the first table has the whole caption and the warnings."""
+    r"""A fragment for `\input`: the answer, then tables; the first has caption and warnings."""
 
     def render(self, table: ComparisonTable) -> str:
-        """Return all tables, separated by blank lines."""
+        """Return the answer and all tables, separated by blank lines."""
         tables = [_table(block, table, first=not n) for n, block in enumerate(table.blocks)]
         tables += [_verdicts(table.verdicts)] if table.verdicts else []
-        return "% needs \\usepackage{booktabs}\n" + "\n\n".join(tables) + "\n"
+        answer = rf"\noindent {escape(' '.join(line.text for line in table.answer.lines))}"
+        return "% needs \\usepackage{booktabs}\n" + "\n\n".join([answer, *tables]) + "\n"
 
 
 def escape(text: str) -> str:

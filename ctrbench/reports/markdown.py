@@ -18,8 +18,9 @@ class Markdown(Report):
     """Headings, tables and lists."""
 
     def render(self, table: ComparisonTable) -> str:
-        """Return caption, blocks, verdicts, footnotes and warnings, separated by blank lines."""
-        parts = [escape(" ".join(table.caption))]
+        """Return answer, caption, blocks, verdicts, footnotes and warnings, with blank lines."""
+        parts = ["\n".join(f"- {escape(line.text)}" for line in table.answer.lines)]
+        parts += [escape(" ".join(table.caption))]
         for block in table.blocks:
             parts += [f"**{escape(block.title)}**", escape(block.detail), _grid(block, table)]
         parts += _verdicts(table.verdicts) if table.verdicts else []

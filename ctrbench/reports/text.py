@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from textwrap import wrap
+from textwrap import shorten, wrap
 
-from ctrbench.analysis.blocks import Block, Entry
+from ctrbench.analysis.blocks import Block, Entry, headline
 from ctrbench.analysis.table import ComparisonTable
 from ctrbench.analysis.verdicts import Verdicts
 from ctrbench.reports._base import Report
@@ -14,21 +14,53 @@ from ctrbench.reports._texts import HEAD, entry_text, verdict_texts
 WIDTH = 100
 LABEL_WIDTH = 30  # maximum width of the first column; longer labels are wrapped
 GAP = "  "
+WARNINGS = 3  # lines of the short form
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Text(Report):
     """Aligned columns; columns that do not fit continue in another part below."""
 
+    def brief(self, table: ComparisonTable) -> str:
+        """Return the answer, the headline deltas and a line per warning; answers are unwrapped."""
+        blocks = [headline(table.blocks, "baseline"), headline(table.blocks, "shuffled")]
+        shown = [block for block in blocks if block is not None]
+        parts = ["\n".join(line.text for line in table.answer.lines)]
+        parts += ["\n".join(_block(block, table.headers)) for block in shown]
+        marks = {mark for block in shown for mark in block.marks}
+        notes = [
+            _shortened(note.text, _superscript((note.mark,)) + " ")
+            for note in table.footnotes
+            if note.mark in marks
+        ]
+        alarms = [_shortened(warning, "Warning: ") for warning in table.warnings[:WARNINGS]]
+        if (more := len(table.warnings) - WARNINGS) > 0:
+            alarms.append(f"{more} more warning{'s' if more > 1 else ''}: --full")
+        parts += ["\n".join(_legend(shown)), "\n".join(notes), "\n".join(alarms)]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
     def render(self, table: ComparisonTable) -> str:
-        """Return caption, blocks, verdicts, footnotes and warnings, separated by blank lines."""
-        parts = ["\n".join(_wrapped(" ".join(table.caption)))]
+        """Return answer, caption, blocks, verdicts, footnotes and warnings, with blank lines."""
+        parts = ["\n".join(told for line in table.answer.lines for told in _wrapped(line.text))]
+        parts += ["\n".join(_wrapped(" ".join(table.caption)))]
         parts += ["\n".join(_block(block, table.headers)) for block in table.blocks]
         parts += ["\n".join(_verdicts(table.verdicts))] if table.verdicts else []
         notes = [_wrapped(note.text, _superscript((note.mark,)) + " ") for note in table.footnotes]
         alarms = [_wrapped(warning, "Warning: ") for warning in table.warnings]
         parts += ["\n".join(line for note in group for line in note) for group in (notes, alarms)]
         return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _legend(blocks: Sequence[Block]) -> Iterator[str]:
+    """Yield what brackets and stars mean, if the blocks contain any."""
+    entries = [entry for block in blocks for line in block.lines for entry in line.entries]
+    if any(entry.inference is not None for entry in entries):
+        yield "In brackets: 95 % confidence intervals. *: the interval excludes zero."
+
+
+def _shortened(text: str, first: str = "") -> str:
+    """Return one line of at most `WIDTH` characters."""
+    return first + shorten(text, WIDTH - len(first), placeholder=" ... (--full)")
 
 
 def _wrapped(text: str, first: str = "") -> list[str]:

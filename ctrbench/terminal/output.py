@@ -43,6 +43,7 @@ def echo(text: str = "", err: bool = False) -> None:
 def write(text: str) -> None:
     """Write a result on stdout: printable on a terminal, unchanged into files and pipes."""
     sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+    sys.stdout.flush()  # what follows may fail or be killed
 
 
 def show(found: T, json: bool, view: Callable[[T], None]) -> None:

@@ -43,7 +43,7 @@ def test_table_and_drawing(workspace, run, tmp_path):
     assert re.search(r"none\s+│\s+–\s+│", before)
     with pytest.raises(ConfigError, match="no gain is stored yet"):
         run("cost", file, "--output", tmp_path / "front.png")
-    run("run", file)
+    run("run", file, "--no-report")
     for against in ("latency", "bytes", "training"):
         output = run("cost", file, "--output", tmp_path / "front.png", "--against", against)
         assert "wrote" in output
@@ -76,6 +76,6 @@ def test_arm_that_cannot_be_measured_is_named_and_the_others_are_shown(workspace
 )
 def test_bad_input(workspace, run, words, told):
     file = write(workspace.home, SMALL.replace("seeds: [0]", "seeds: [0, 1]"))
-    run("run", file)
+    run("run", file, "--no-report")
     with pytest.raises(ConfigError, match=told):
         run("cost", file, *words)

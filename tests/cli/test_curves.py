@@ -18,7 +18,7 @@ def test_curve_says_what_the_table_says(workspace, run, tmp_path):
     file = write(workspace.home, GRID)
     with pytest.raises(ConfigError, match="`ctrbench run` the file first"):
         run("curve", file)
-    run("run", file)
+    run("run", file, "--no-report")
     output = run("curve", file, "--output", tmp_path / "curve.png")
     assert "oracle / cluster_id, delta of GAUC in pp:" in output
     table = run("tables", file, "--format", "markdown")

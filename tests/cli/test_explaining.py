@@ -10,12 +10,12 @@ TEXT = SMALL.replace("vector: {width: 4}", "vector: {width: 4, gate: true}")
 
 def test_trace_explain_draw(workspace, run, tmp_path):
     file = write(workspace.home, TEXT)
-    run("run", file)
+    run("run", file, "--no-report")
     found = matrix(workspace, TEXT)
     cell = found.cell(found.rows[0], found.columns[0], 0)
     with pytest.raises(ConfigError, match="trains it once more"):
         run("explain", cell.hash)
-    run("run", file, "--trace")
+    run("run", file, "--trace", "--no-report")
     output = run("explain", cell.hash[:8], "--output", tmp_path / "curves.png")
     assert output.startswith(run("explain", "taste/oracle/vector"))
     assert run("explain", "taste/oracle/vector/0") in output

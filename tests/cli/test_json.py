@@ -99,10 +99,13 @@ def test_plan_and_status(both):
 
 
 def test_tables_and_run(both):
-    text, found = both("tables", "FILE")
+    text, found = both("tables", "FILE", "--full")
     entry = next(row for row in found["rows"] if row["row"] == "oracle")
     assert f"{entry['delta_pp']:+.2f} [{entry['low_pp']:+.2f}, {entry['high_pp']:+.2f}]" in text
-    assert both("run", "FILE") == (text, found)
+    assert both("run", "FILE", "--full") == (text, found)
+    brief, _ = both("tables", "FILE")
+    assert brief.splitlines()[: len(found["answer"])] == found["answer"]
+    assert len(found["answer"]) <= 6
 
 
 def test_comparisons(both):

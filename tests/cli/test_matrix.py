@@ -57,6 +57,37 @@ def test_plan_and_run_repeat_what_import_found(workspace):
     assert "Histories hold later clicks." in done.stdout
 
 
+def test_run_writes_the_report_and_tables_name_it(workspace):
+    file = write(workspace.home)
+    done = ctrbench(workspace, "run", str(file), "--no-report").stdout
+    page = workspace.results / "reports" / "benchmark.html"
+    assert not page.exists()
+    assert done.count("\n\n") >= 2
+    told = ctrbench(workspace, "tables", str(file)).stdout.splitlines()[-1]
+    assert f"`ctrbench report {file} -o {page}`" in told
+    done = ctrbench(workspace, "run", str(file)).stdout
+    assert done.splitlines()[-1] == f"Report: {page}"
+    assert "<html" in page.read_text(encoding="utf-8")
+    assert ctrbench(workspace, "tables", str(file)).stdout == done
+    os.utime(page, (0, 0))  # older than the cells
+    told = ctrbench(workspace, "tables", str(file)).stdout.splitlines()[-1]
+    assert "ctrbench report" in told
+    whole = ctrbench(workspace, "tables", str(file), "--full").stdout
+    assert "Label: " in whole
+    assert "Label: " not in done
+    assert str(page) not in whole
+
+
+def test_a_report_that_cannot_be_written_hides_nothing(workspace):
+    file = write(workspace.home)
+    workspace.results.mkdir()
+    (workspace.results / "reports").write_text("a file where the folder should be")
+    done = ctrbench(workspace, "run", str(file))
+    assert "GAUC, delta against the baseline" in done.stdout
+    assert "The report was not written" in done.stderr
+    assert "ctrbench report" in done.stdout.splitlines()[-1]
+
+
 def test_tables_from_records_alone(workspace):
     """A fresh clone has neither data nor vectors nor predictions."""
     file = str(write(workspace.home))
@@ -109,7 +140,7 @@ def test_tune_chooses_on_valid_and_writes_the_file(workspace):
 @pytest.mark.slow
 def test_killed_run_goes_on_where_it_was(workspace):
     file = str(write(workspace.home, SMALL.replace("seeds: [0]", "seeds: [0, 1, 2, 3]")))
-    command = [*COMMAND, str(workspace.home), "run", file, "--jobs", "2"]
+    command = [*COMMAND, str(workspace.home), "run", file, "--jobs", "2", "--no-report"]
     for enough in (3, 9):
         process = subprocess.Popen(
             command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
@@ -134,7 +165,7 @@ def test_killed_run_goes_on_where_it_was(workspace):
 @pytest.mark.slow
 def test_two_runs_at_once_train_each_cell_once(workspace):
     file = str(write(workspace.home, SMALL.replace("seeds: [0]", "seeds: [0, 1]")))
-    command = [*COMMAND, str(workspace.home), "run", file, "--jobs", "1"]
+    command = [*COMMAND, str(workspace.home), "run", file, "--jobs", "1", "--no-report"]
     runs = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 from ctrbench.analysis import compare
 from ctrbench.reports import render
 from ctrbench.schema import CellRecord
-from tests.analysis.made import arm, baseline, by_hash, column, plan, record, row
+from tests.analysis.made import arm, baseline, by_hash, column, metrics, plan, record, row
 
 
 def records() -> dict[str, CellRecord]:
@@ -35,6 +37,32 @@ def test_blocks_as_printed():
     assert block(text, "AUC, delta against the shuffled sibling").splitlines()[-1] == (
         "raw vs raw@shuffled  +0.10 ± 0.10                  –"
     )
+
+
+def test_short_form_is_answer_headline_and_a_line_per_warning():
+    table = compare(plan(effect=0.001, reference=metrics(0.7)), records())
+    assert table.warnings
+    text = render(table, "text", full=False)
+    told = [line.text for line in table.answer.lines]
+    assert text.splitlines()[: len(told)] == told
+    titles = [line for line in text.splitlines() if ", delta against" in line]
+    assert titles == [
+        "GAUC, delta against the baseline, pp",
+        "GAUC, delta against the shuffled sibling, pp",
+    ]
+    assert "² pca_64 / vector, seed 0 failed: loss is NaN" in text
+    assert text.count("\nWarning: ") == min(3, len(table.warnings))
+    assert table.caption[0] not in text
+    assert max(len(line) for line in text.splitlines()[len(told) :]) <= 100
+    assert render(table, "csv", full=False) == render(table, "csv")
+
+
+def test_more_warnings_are_counted():
+    table = replace(compare(plan(), records()), warnings=tuple(f"Number {n}." for n in range(5)))
+    text = render(table, "text", full=False)
+    assert "Warning: Number 2." in text
+    assert "Number 3" not in text
+    assert "2 more warnings: --full" in text
 
 
 def test_footnotes_and_warnings_follow_the_blocks():
