@@ -19,7 +19,7 @@ BenchmarkArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="The benchmark file (YAML).")
 ]
 JobsOption = Annotated[
-    str, typer.Option(help="Cells at once, each a process of one thread; auto: one per core.")
+    str, typer.Option(help="Number of cells trained at once, one thread each; auto: one per core.")
 ]
 FormatOption = Annotated[
     str, typer.Option(help="Such as text, markdown, csv.", autocompletion=completing.formats)
@@ -42,7 +42,7 @@ DetailOption = Annotated[
         "--verbose/--quiet", "-v/-q", help="A line with details per cell / no progress at all."
     ),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", help="Confirm; it cannot be undone.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Confirm. The removal cannot be undone.")]
 
 
 def is_brief(format: str, full: bool) -> bool:
@@ -58,9 +58,13 @@ def is_brief(format: str, full: bool) -> bool:
 def format_of(format: str, json: bool) -> str:
     """Return the table format that `--format` and `--json` request.
 
+    Args:
+        format: The value of `--format`.
+        json: Whether `--json` is given.
+
     Raises:
-        ConfigError: they contradict each other.
-        UnknownNameError: no such format.
+        ConfigError: The options contradict each other.
+        UnknownNameError: No format has this name.
     """
     from ctrbench.reports import check_format
 
@@ -74,31 +78,30 @@ def effect_of(option: str | None, of_file: str | None) -> float:
     """Return the effect of interest, a fraction: the option's, else the file's, else the default.
 
     Args:
-        option: `--effect`, if it was given.
-        of_file: the benchmark file's `effect`.
+        option: The value of `--effect`; None if it is not given.
+        of_file: The benchmark file's `effect`; None if it has none.
 
     Raises:
-        ConfigError: it has no unit, or is 0.
+        ConfigError: The effect has no unit, or is 0.
     """
     from ctrbench.plan import DEFAULT_EFFECT
     from ctrbench.stats import parse_points
 
-    asked = option is not None
-    text = option if asked else of_file or DEFAULT_EFFECT
-    points = parse_points(text, "--effect" if asked else "effect")
+    text = of_file or DEFAULT_EFFECT if option is None else option
+    points = parse_points(text, "effect" if option is None else "--effect")
     if points == 0:
-        raise ConfigError(f"effect {text} will not do: no number of seeds shows a difference of 0.")
+        raise ConfigError(f"effect {text} is not valid: give a difference greater than 0.")
     return points
 
 
 def jobs_of(text: str) -> int:
-    """Return the number of cells at once that `--jobs` requests.
+    """Return the number of cells trained at once that `--jobs` requests.
 
     Raises:
-        ConfigError: it is no number of processes.
+        ConfigError: The text is not a number of processes.
     """
     if text == "auto":
         return usable_cores()
     if not re.fullmatch("[0-9]{1,4}", text) or int(text) < 1:
-        raise ConfigError(f"--jobs {text!r} will not do: give a number from 1 to 9999, or auto.")
+        raise ConfigError(f"--jobs {text!r} is not valid: give a number from 1 to 9999, or auto.")
     return int(text)

@@ -23,15 +23,15 @@ def codebook(
     context: typer.Context,
     version: VersionArgument,
     dataset: DatasetOption,
-    size: Annotated[str, typer.Option(help="Number of centres, or several: 50,200,1000.")] = "200",
+    size: Annotated[str, typer.Option(help="Number of centres, or a list: 50,200,1000.")] = "200",
     method: Annotated[
         str, typer.Option(help="kmeans, spherical, hierarchical (large sizes) or single_pass.")
     ] = "kmeans",
     seeds: Annotated[
-        int, typer.Option(min=1, max=100, help="Fit as often; how far do they agree?")
+        int, typer.Option(min=1, max=100, help="Number of fits; shows how well they agree.")
     ] = 1,
     against: Annotated[
-        str | None, typer.Option(help="Another version: do its clusters hold the same items?")
+        str | None, typer.Option(help="Another version; shows how well its clusters agree.")
     ] = None,
     center: Annotated[
         bool, typer.Option("--center", help="Subtract the mean vector before normalising.")
@@ -42,10 +42,10 @@ def codebook(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Fit codebooks on the pretrain period's items and say what they do to the version.
+    """Fit codebooks on the items of the pretrain period and describe them.
 
-    Of the seed's two claims about distances: the rank correlation of pairs' distances before and
-    after is the global one, the ten nearest that share the code the local one.
+    Reports the rank correlation between the distances of item pairs before and after (global
+    structure), and the share of the ten nearest items that have the same code (local structure).
     """
     from ctrbench.codebook_facts import Request, export, fit
     from ctrbench.terminal import codebooks as terminal
@@ -65,7 +65,7 @@ def _sizes(text: str) -> tuple[int, ...]:
     try:
         sizes = tuple(int(part.replace("_", "")) for part in text.split(","))
     except ValueError as error:
-        raise ConfigError(f"--size {text!r}: whole numbers with commas between them.") from error
+        raise ConfigError(f"--size {text!r}: give whole numbers separated by commas.") from error
     if len(set(sizes)) < len(sizes):
-        raise ConfigError(f"--size {text!r}: a size stands there twice; name each once.")
+        raise ConfigError(f"--size {text!r}: a size is repeated; give each once.")
     return sizes

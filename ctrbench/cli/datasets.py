@@ -34,8 +34,8 @@ Name = Annotated[
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 DEFAULT_SNAPSHOT = "period"
 SNAPSHOT = (
-    "When the user state that a model sees is renewed: period (at the start of valid, of test and "
-    "of each block of train), day or session (GAUC then compares within user x day or user x "
+    "When the user state of the model's input is renewed: period (at the start of valid, of test "
+    "and of each block of train), day or session (GAUC then compares within user x day or user x "
     "session), or impression (real time; biases GAUC)."
 )
 SNAPSHOT_COLUMN = "Column of the impressions that names the session or the day."
@@ -43,18 +43,22 @@ SPLIT = "time:20/50/10/20, per_user:20/50/10/20 (three shares: no pretrain perio
 
 
 class _Importers(TyperGroup):
-    """One command per importer found; each is loaded only when it is asked for."""
+    """One command per importer; an importer is imported only when its command is used."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The importers' names."""
+        """Return the names of the importers."""
         del ctx
         return plugins.names(PACKAGE)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The importer's command.
+        """Return the command of an importer.
+
+        Args:
+            ctx: Ignored.
+            cmd_name: The name of the importer.
 
         Raises:
-            UnknownNameError: there is no such importer.
+            UnknownNameError: No importer has this name.
         """
         del ctx
         return _command(cmd_name, plugins.load(PACKAGE, cmd_name, Importer, "importer"))
@@ -73,7 +77,7 @@ def list_datasets(context: typer.Context, json: JsonOption = False) -> None:
     workspace: Workspace = context.obj
     manifests = [impressions.read_manifest(workspace, n) for n in impressions.names(workspace)]
     if not manifests and not json:
-        echo(f"no data sets in {workspace.data} yet; `ctrbench datasets import` makes one.")
+        echo(f"no data sets in {workspace.data} yet; `ctrbench datasets import` adds one.")
         return
     show_result(manifests, json, terminal.show_list)
 
@@ -106,15 +110,15 @@ def remove(
     """Remove a data set; stored results stay."""
     workspace: Workspace = context.obj
     if name not in impressions.names(workspace):
-        impressions.read_manifest(workspace, name)  # says that there is none
+        impressions.read_manifest(workspace, name)  # raises the error
     versions = embeddings.names(workspace, name)
     if versions and not with_embeddings:
         raise ConfigError(
             f"data set {name!r} has embedding versions ({', '.join(versions)}); remove them first, "
-            "or say --with-embeddings to remove them as well."
+            "or add --with-embeddings to remove them as well."
         )
     if not yes:
-        raise ConfigError(f"removing data set {name!r} cannot be undone; say --yes to remove it.")
+        raise ConfigError(f"removing data set {name!r} cannot be undone; add --yes to confirm.")
     if versions:
         discard(workspace.embeddings / name)
     impressions.remove(workspace, name)
@@ -122,7 +126,7 @@ def remove(
 
 
 def _command(name: str, importer: type[Importer]) -> Any:
-    """A command whose options are the importer's fields, and those that all importers share."""
+    """Return a command with the importer's fields and the common options."""
 
     def run(
         context: typer.Context,
@@ -184,9 +188,9 @@ def _run(
     snapshot: Snapshot,
     quiet: bool,
 ) -> None:
-    """Import, and end with what was read and what to type next."""
+    """Import a data set, then print its summary and the next command."""
     if name is None:
-        raise ConfigError("say how the data set shall be called: --name NAME.")
+        raise ConfigError("name the data set: --name NAME.")
     name = check_name("data set", name)
     wanted = None if split is None else importing.parse_split(split)
     was_there = name in impressions.names(workspace)

@@ -1,4 +1,4 @@
-"""`ctrbench cost | curve | history | explain`: numbers that can also be drawn."""
+"""`ctrbench cost | curve | history | explain`: tables that can also be drawn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from ctrbench.terminal import completing
 from ctrbench.terminal.output import echo, show
 from ctrbench.workspace import Workspace
 
-DrawingOption = Annotated[Path | None, typer.Option(help="Draw them into this .png, .svg or .pdf.")]
+DrawingOption = Annotated[
+    Path | None, typer.Option(help="Also write a figure: .png, .svg or .pdf.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,14 +29,14 @@ def cost(
     file: BenchmarkArgument,
     output: DrawingOption = None,
     against: Annotated[
-        str, typer.Option(help="The drawing's axis of costs: latency, bytes or training.")
+        str, typer.Option(help="The cost axis of the figure: latency, bytes or training.")
     ] = "latency",
     json: JsonOption = False,
 ) -> None:
-    """Show for each arm of FILE: gain, parameters, training, latency, bytes held and moved.
+    """Show the gain and the cost of each arm of FILE: parameters, training, latency, bytes.
 
-    Gains and training come from what is stored. Latencies are measured here, now, on one thread,
-    packing included, with an untrained model of the first seed.
+    Gains and training times are read from stored records. Latencies are measured now, on one
+    thread, including packing, with an untrained model of the first seed.
     """
     from ctrbench.analysis.matrices import judged
     from ctrbench.drawings import costs as drawing
@@ -64,14 +66,14 @@ def cost(
 def curve(
     context: typer.Context,
     file: BenchmarkArgument,
-    setting: Annotated[str, typer.Option(help="The one that varies.")] = "codebook_size",
+    setting: Annotated[str, typer.Option(help="The setting that varies.")] = "codebook_size",
     output: DrawingOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show the headline's delta against a setting of modes or training, from what is stored.
+    """Show the headline delta by the value of a setting of modes or training.
 
-    `cluster_id: {codebook_size: [50, 200, 1000]}` in FILE spans such a grid. All intervals are
-    simultaneous over the file's comparisons, as in its table.
+    A list in FILE, such as `cluster_id: {codebook_size: [50, 200, 1000]}`, varies a setting. All
+    intervals are simultaneous over the file's comparisons, as in its table.
     """
     from ctrbench.analysis.curves import curves
     from ctrbench.analysis.matrices import judged
@@ -136,15 +138,17 @@ def history(
 
 def explain(
     context: typer.Context,
-    cell: Annotated[str, typer.Argument(help="Its hash, or the start of it.", show_default=False)],
+    cell: Annotated[
+        str, typer.Argument(help="The hash of a cell, or its first characters.", show_default=False)
+    ],
     output: DrawingOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Say in numbers how a cell of `ctrbench run FILE --trace` learned and what it uses.
+    """Show how a cell of `ctrbench run FILE --trace` learned, and which inputs it uses.
 
-    Gradient: the norm at the last batch before the point. Moved: the way since the point before,
-    relative to the weights' norm. Lost: what GAUC and AUC lose when items of the test period bear
-    each other's ids, or each other's images.
+    Gradient: its norm at the last batch before the point. Moved: the L2 distance since the previous
+    point, relative to the norm of the weights. Lost: the decrease of GAUC and AUC if the ids, or
+    the images, of the test items are permuted.
     """
     from ctrbench.analysis.traces import explained
     from ctrbench.drawings import traces as drawing

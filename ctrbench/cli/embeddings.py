@@ -1,4 +1,4 @@
-"""`ctrbench embeddings`: add, look at, check, derive and remove embedding versions."""
+"""`ctrbench embeddings`: add, describe, check, derive and remove embedding versions."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ def add(
     ],
     ids: Annotated[
         Path | None,
-        typer.Option(help="Item ids of the vectors, where their file has none: .npy, .txt, .csv."),
+        typer.Option(help="Item ids of the vectors, if their file has none: .npy, .txt, .csv."),
     ] = None,
     column: Annotated[
         str | None,
-        typer.Option(help="The column of vectors, where a table has several of lists."),
+        typer.Option(help="The column of vectors, if a table has several columns of lists."),
     ] = None,
     append_to: Annotated[
-        str | None, typer.Option(help="Keep this version's vectors and add the file's.")
+        str | None, typer.Option(help="Copy this version's vectors and add those of the file.")
     ] = None,
     allow_low_coverage: Annotated[
         bool,
         typer.Option(
             "--allow-low-coverage",
-            help="Even if less than half of the test impressions have a vector.",
+            help="Accept a version that covers less than half of the test impressions.",
         ),
     ] = False,
 ) -> None:
@@ -77,18 +77,20 @@ def add(
 @app.command()
 def derive(
     context: typer.Context,
-    method: Annotated[str, typer.Argument(help="Such as center, pca.", show_default=False)],
-    version: Annotated[str, typer.Argument(help="Start from this one.", show_default=False)],
+    method: Annotated[
+        str, typer.Argument(help="The method, such as center or pca.", show_default=False)
+    ],
+    version: Annotated[str, typer.Argument(help="The version to derive from.", show_default=False)],
     name: Annotated[str, typer.Option("--as", help="The new version.", show_default=False)],
     dataset: DatasetOption,
     width: Annotated[
-        int | None, typer.Option(help="Numbers per vector: short for --set width=N.")
+        int | None, typer.Option(help="Vector width; short for --set width=N.")
     ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="SETTING=VALUE of the method; repeatable.")
     ] = None,
 ) -> None:
-    """Make a version out of another, fitted on the items of the pretrain period."""
+    """Derive a version from another, fitted on the items of the pretrain period."""
     from ctrbench.version_facts import fitting_of
 
     workspace: Workspace = context.obj
@@ -109,7 +111,7 @@ def _setting(text: str) -> tuple[str, Any]:
     """Return a setting's name, and its value read as YAML.
 
     Raises:
-        ConfigError: the text is not `SETTING=VALUE`.
+        ConfigError: The text is not `SETTING=VALUE`.
     """
     name, sign, value = text.partition("=")
     if not (name and sign):
@@ -120,7 +122,7 @@ def _setting(text: str) -> tuple[str, Any]:
 @app.command("list")
 def list_versions(
     context: typer.Context,
-    dataset: Annotated[str | None, typer.Option(help="Only of this data set.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Only versions of this data set.")] = None,
     json: JsonOption = False,
 ) -> None:
     """List the versions of one or all data sets."""
@@ -136,7 +138,7 @@ def describe(
     dataset: DatasetOption,
     json: JsonOption = False,
 ) -> None:
-    """Describe a version: its vectors in numbers, and how much of the log they cover."""
+    """Describe a version: statistics of its vectors, and how much of the log they cover."""
     from ctrbench.version_facts import version_facts
 
     show(version_facts(context.obj, dataset, version), json, terminal.show)
@@ -147,11 +149,11 @@ def quality(
     context: typer.Context,
     dataset: DatasetOption,
     versions: Annotated[
-        list[str] | None, typer.Argument(help="All of the data set, if left out.")
+        list[str] | None, typer.Argument(help="Default: all versions of the data set.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare versions without a CTR model: what they know of clicks and categories."""
+    """Compare the intrinsic quality of versions, without a CTR model."""
     from ctrbench.version_facts import quality_table
 
     show(quality_table(context.obj, dataset, versions or ()), json, terminal.show_quality)
@@ -162,12 +164,12 @@ def sheet(
     context: typer.Context,
     version: VersionArgument,
     dataset: DatasetOption,
-    output: Annotated[Path, typer.Option(help="The picture to write.", show_default=False)],
-    rows: Annotated[int, typer.Option(min=1, help="Items, drawn at random.")] = 12,
-    neighbours: Annotated[int, typer.Option(min=1, help="Of each item.")] = 10,
-    size: Annotated[int, typer.Option(min=16, help="Pixels of a picture.")] = 64,
+    output: Annotated[Path, typer.Option(help="The image file to write.", show_default=False)],
+    rows: Annotated[int, typer.Option(min=1, help="Number of random items.")] = 12,
+    neighbours: Annotated[int, typer.Option(min=1, help="Number of neighbours per item.")] = 10,
+    size: Annotated[int, typer.Option(min=16, help="Width of a picture in pixels.")] = 64,
 ) -> None:
-    """Draw items beside those that the version holds nearest, most alike first."""
+    """Draw random items and their nearest neighbours in the version."""
     from ctrbench.pretraining.pictures import open_pictures
     from ctrbench.pretraining.sheets import write_sheet
 
@@ -175,7 +177,7 @@ def sheet(
     manifest = impressions.read_manifest(workspace, dataset)
     table = embeddings.open_version(workspace, dataset, version, manifest.items_hash)
     drawn = write_sheet(output, table, open_pictures(workspace, manifest), rows, neighbours, size)
-    echo(f"wrote {output}: {drawn} items of {version}, each before its nearest")
+    echo(f"wrote {output}: {drawn} items of {version}, each followed by its neighbours")
 
 
 @app.command()
@@ -201,16 +203,16 @@ def remove(
     dataset: DatasetOption,
     yes: YesOption = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Even if stored records were made with it.")
+        bool, typer.Option("--force", help="Remove it even if stored records use it.")
     ] = False,
 ) -> None:
-    """Remove a version; records made with it stay."""
+    """Remove a version; stored records stay."""
     workspace: Workspace = context.obj
     embeddings.read_manifest(workspace, dataset, version)
     if not yes:
         raise ConfigError(
             f"removing embedding version {version!r} of {dataset!r} cannot be undone; "
-            "say --yes to remove it."
+            "add --yes to confirm."
         )
     folder = workspace.embeddings / dataset / version
     link = f"; it was a link, {folder.resolve()} stays" if folder.is_symlink() else ""

@@ -1,4 +1,4 @@
-"""`ctrbench compare | power | ranks`: what stored cells decide, and what it would take."""
+"""`ctrbench compare | power | ranks`: decisions from stored cells, and their power."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ def compare(
     a: ArmArgument,
     b: ArmArgument,
     file: Annotated[
-        Path | None, typer.Option(help="A benchmark file that says which settings are meant.")
+        Path | None, typer.Option(help="A benchmark file that selects the settings.")
     ] = None,
     metric: Annotated[
         str, typer.Option(help="A metric with intervals; see `ctrbench list`.")
     ] = "gauc",
-    margin: Annotated[str, typer.Option(help="A loss below it does not matter.")] = "0.05pp",
+    margin: Annotated[str, typer.Option(help="A smaller loss does not matter.")] = "0.05pp",
     fail_on: Annotated[
         Literal["worse", "not-better"] | None,
         typer.Option(
-            help="End with exit code 1 if A is worse, and not surely by less than the margin; or "
-            "if it is not shown to be better. A B that ranks worse than chance fails either."
+            help="Exit with code 1 if A is worse and a loss of the margin is not excluded; or if A "
+            "is not shown to be better. If B ranks worse than chance, both fail."
         ),
     ] = None,
     any_settings: Annotated[
-        bool, typer.Option("--any-settings", help="Compare arms that were not trained alike, too.")
+        bool, typer.Option("--any-settings", help="Also compare arms with different settings.")
     ] = False,
     scores: Annotated[
         bool,
-        typer.Option("--scores", help="p_click of the files are any numbers, such as logits."),
+        typer.Option("--scores", help="p_click of the files may be any numbers, such as logits."),
     ] = False,
     ignore: Annotated[
-        str, typer.Option(metavar="A,B", help="Columns of the files that are left aside.")
+        str, typer.Option(metavar="A,B", help="Columns of the files to ignore.")
     ] = "",
     json: JsonOption = False,
 ) -> None:
-    """Set A against B, seed by seed, on the same test impressions."""
+    """Compare A with B, paired by seed, on the same test impressions."""
     from ctrbench.analysis.two_arms import decide
     from ctrbench.runner.arms import Question, compared
     from ctrbench.stats import parse_points
@@ -82,11 +82,11 @@ def power(
     file: BenchmarkArgument,
     effect: Annotated[
         str | None,
-        typer.Option(help="The difference that should be seen; else the file's, else 0.1pp."),
+        typer.Option(help="The effect to detect; default: that of FILE, else 0.1pp."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """How many seeds, or how many more test users, it takes to see an effect in FILE's matrix."""
+    """Compute how many seeds or test users FILE requires to detect an effect."""
     from ctrbench.analysis.power import required
     from ctrbench.matrix import read_matrix
     from ctrbench.runner import completed
@@ -102,11 +102,11 @@ def power(
 def ranks(
     context: typer.Context,
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Benchmark files, a data set each.")
+        list[Path], typer.Argument(metavar="FILE...", help="Benchmark files, one per data set.")
     ],
     json: JsonOption = False,
 ) -> None:
-    """Rank modes and versions over the data sets of several FILEs; say if it could be chance."""
+    """Rank modes and versions over the data sets of several FILEs, and test the ranking."""
     from ctrbench.analysis.ranking import rankings
     from ctrbench.matrix import read_matrix
     from ctrbench.runner import completed

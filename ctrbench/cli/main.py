@@ -1,4 +1,4 @@
-"""The root command: finds the workspace, prints users' mistakes without a traceback."""
+"""The root command: opens the workspace, and prints errors of users without a traceback."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from ctrbench.terminal.output import printable
 from ctrbench.workspace import workspace_at
 
 USER_MISTAKE = 2  # exit code
-CRASH = 70  # of sysexits.h, so that 1 is the gate's alone
-INTERRUPTED = 130  # what typer makes of Ctrl-C
+CRASH = 70  # of sysexits.h; 1 is reserved for gates
+INTERRUPTED = 130  # the exit code of typer after Ctrl-C
 
 app = typer.Typer(
     name="ctrbench",
@@ -69,7 +69,8 @@ def root(
         ),
     ] = None,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """Is a new image embedding worth shipping to a CTR model, and how should it be fed in?"""
@@ -81,12 +82,14 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends with its message and exit code 2."""
+    """Run the command line. An error of the user ends with its message and exit code 2."""
     try:
         app()
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            sys.stderr.write("\nctrbench: stopped; what was stored stays, run again to go on.\n")
+            sys.stderr.write(
+                "\nctrbench: stopped. Finished cells are stored; run the command again to resume.\n"
+            )
         raise
     except Exception as error:
         told = message(error)

@@ -48,7 +48,7 @@ def plan(
     jobs: JobsOption = "auto",
     json: JsonOption = False,
 ) -> None:
-    """Check FILE and show its cells: what is stored, what is missing, time and memory expected."""
+    """Check FILE and show its cells: stored, missing, expected time and memory."""
     from ctrbench.matrix import read_matrix
     from ctrbench.runner import missing_cells, stored_records
     from ctrbench.runner.memory import require_memory
@@ -81,17 +81,17 @@ def run(
         typer.Option("--trace", help="Record how each cell learns, for `ctrbench explain`."),
     ] = False,
     until_decided: Annotated[
-        bool, typer.Option(help="Add seeds until every comparison is decided, or cannot be.")
+        bool, typer.Option(help="Add seeds until every comparison is decided or cannot be decided.")
     ] = False,
     most_seeds: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="The budget of --until-decided; 20 unless said."),
+        typer.Option(min=1, max=1000, help="Most seeds of --until-decided. Default: 20."),
     ] = None,
     effect: Annotated[
         str | None,
         typer.Option(
-            help="The smallest effect that --until-decided has to decide; else the file's, else "
-            "0.1pp."
+            help="The smallest effect that --until-decided must detect. Default: that of FILE, "
+            "else 0.1pp."
         ),
     ] = None,
     report: Annotated[bool, typer.Option(help="Write results/reports/FILE.html.")] = True,
@@ -119,9 +119,9 @@ def run(
     workspace: Workspace = context.obj
     format = format_of(format, json)
     if not until_decided and (most_seeds is not None or effect is not None):
-        raise ConfigError("--most-seeds and --effect belong to --until-decided; add it.")
+        raise ConfigError("--most-seeds and --effect require --until-decided; add it.")
     if until_decided and traced:
-        raise ConfigError("--trace and --until-decided do not go together; trace afterwards.")
+        raise ConfigError("--trace and --until-decided exclude each other; trace afterwards.")
     file = file_of_run(workspace, file, dataset, versions, modes, seeds)
     matrix = read_matrix(file, workspace)
     terminal.show_notices(notices(matrix, stored_records(workspace, matrix.cells())))
@@ -171,10 +171,10 @@ def pack(
     context: typer.Context,
     file: BenchmarkArgument,
     output: Annotated[
-        Path | None, typer.Option(help="Else results/published/<name of FILE>.parquet.")
+        Path | None, typer.Option(help="Default: results/published/<name of FILE>.parquet.")
     ] = None,
 ) -> None:
-    """Put the stored cells of FILE into one file, from which tables are printed anywhere."""
+    """Write the stored cells of FILE into one file that suffices to print its tables."""
     from ctrbench.analysis.matrices import printed_keys
     from ctrbench.atomic import check_writable
     from ctrbench.matrix import read_matrix
@@ -195,7 +195,7 @@ def tables(
     context: typer.Context,
     file: BenchmarkArgument,
     format: FormatOption = "text",
-    output: Annotated[Path | None, typer.Option(help="Write here instead of printing.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
     full: FullOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -229,14 +229,16 @@ def tune(
     context: typer.Context,
     file: BenchmarkArgument,
     jobs: JobsOption = "auto",
-    write: Annotated[bool, typer.Option(help="Put the choice into FILE, comments kept.")] = False,
+    write: Annotated[
+        bool, typer.Option(help="Write the choice into FILE; its comments stay.")
+    ] = False,
     json: JsonOption = False,
     detail: DetailOption = None,
 ) -> None:
-    """Choose batch size and learning rate on `valid`, for the baseline only, and hold them for all.
+    """Choose batch size and learning rate of the baseline on `valid`, and use them for all modes.
 
-    Tries what the file's `tune` section lists; the image block's learning-rate factor is chosen
-    the same way, with as many trials for every mode. Trials are stored like any other cell.
+    The `tune` section of FILE lists the candidates. The learning-rate factor of the image block is
+    chosen in the same way, with the same number of trials per mode. Trials are stored as cells.
     """
     from ctrbench.runner import start_imports
 
@@ -261,8 +263,8 @@ def _end_with_failures(failed: int) -> None:
     """Print on stderr how many cells failed, if any, and end with exit code 1."""
     if failed:
         echo(
-            f"{failed} cell(s) failed: `ctrbench status FILE` says why, `ctrbench run FILE "
-            "--retry-failed` trains them again.",
+            f"{failed} cell(s) failed: `ctrbench status FILE` shows the reasons, `ctrbench run "
+            "FILE --retry-failed` trains them again.",
             err=True,
         )
         raise typer.Exit(FAILED)

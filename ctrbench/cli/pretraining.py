@@ -1,4 +1,4 @@
-"""`ctrbench pretrain`: train an image encoder and register what it makes of every image."""
+"""`ctrbench pretrain`: train an image encoder and register its vectors as a version."""
 
 from __future__ import annotations
 
@@ -29,43 +29,50 @@ def register(app: typer.Typer) -> None:
 def pretrain(
     context: typer.Context,
     method: Annotated[
-        str, typer.Argument(help="Such as courier, simclr.", autocompletion=completing.methods)
+        str,
+        typer.Argument(
+            help="The method, such as courier or simclr.", autocompletion=completing.methods
+        ),
     ],
     dataset: DatasetOption,
     version: Annotated[str, typer.Option(help="The new version's name.", show_default=False)],
     images: Annotated[
-        bool, typer.Option("--images", help="Train on the pictures' pixels.")
+        bool, typer.Option("--images", help="Train on the pixels of the pictures.")
     ] = False,
     from_version: Annotated[
         str | None, typer.Option(help="Train a layer on top of this version's vectors.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="YAML with method:, training:, encoder:; lists: a grid.")
+        Path | None,
+        typer.Option(help="YAML with method:, training: and encoder:; lists span a grid."),
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="One setting, such as training.epochs=5; wins over the file."),
+        typer.Option("--set", help="A setting, such as training.epochs=5; overrides the file."),
     ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(
             "--save-weights",
-            help="Write the trained encoder into this .safetensors, to start another from it "
+            help="Write the trained encoder to this .safetensors file; another can start from it "
             "(encoder.weights).",
         ),
     ] = None,
     allow_collapsed: Annotated[
-        bool, typer.Option("--allow-collapsed", help="Register vectors that all look alike.")
+        bool,
+        typer.Option(
+            "--allow-collapsed", help="Register the version even if its vectors collapsed."
+        ),
     ] = False,
     detail: DetailOption = None,
 ) -> None:
     """Train an encoder on the pretrain period, encode every item, register the version.
 
-    Killed, it goes on from its last checkpoint when it is called again. Under torchrun every
-    process takes its share of each batch.
+    If the command is interrupted, run it again: it resumes from the last checkpoint. Under torchrun
+    every process computes its share of each batch.
     """
     if images == (from_version is not None):
-        raise ConfigError("say either --images or --from-version OLD.")
+        raise ConfigError("give either --images or --from-version OLD.")
     from ctrbench.pretraining.configuring import require_free, sources, variants
     from ctrbench.pretraining.running import Job
     from ctrbench.pretraining.running import pretrain as run
@@ -74,7 +81,9 @@ def pretrain(
     workspace: Workspace = context.obj
     found = variants(method, version, config, changes or [], pixels=images)
     if weights is not None and len(found) > 1:
-        raise ConfigError(f"--save-weights takes one version, and this grid makes {len(found)}.")
+        raise ConfigError(
+            f"--save-weights writes one encoder, but this grid has {len(found)} versions."
+        )
     if weights is not None and weights.suffix != ".safetensors":
         raise ConfigError(f"--save-weights {weights}: name a file that ends in .safetensors.")
     if weights is not None:
@@ -89,8 +98,8 @@ def pretrain(
         planned = list(zip(jobs, opened, strict=True))
         require_free(workspace, log, planned)
         for job, source in planned:
-            with progress.pretraining(job.version, detail) as told:
-                made = run(workspace, job, source, told, allow_collapsed, weights, _waits)
+            with progress.pretraining(job.version, detail) as report:
+                made = run(workspace, job, source, report, allow_collapsed, weights, _waits)
             if made is not None:
                 manifest, new = made
                 terminal.show_pretrained(manifest, new)
@@ -98,18 +107,18 @@ def pretrain(
                     echo(
                         f"wrote {weights}"
                         if new
-                        else f"{weights} was not written: weights are kept only when a version is "
-                        "made; remove it and make it again."
+                        else f"{weights} was not written: the version exists. Remove it and run "
+                        "the command again."
                     )
 
 
 def _waits() -> None:
-    echo("another command is training by the same settings; waiting for it", err=True)
+    echo("another command trains the same version; waiting for it", err=True)
 
 
 @contextmanager
 def _processes() -> Iterator[None]:
-    """Join the processes that torchrun started, if it did."""
+    """Join the process group if torchrun started this process."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
@@ -119,4 +128,4 @@ def _processes() -> Iterator[None]:
         with process_group(int(os.environ.get("LOCAL_RANK", "0"))):
             yield
     except FirstProcessError as error:
-        raise typer.Exit from error  # with 0: torchrun would end the first before it says why
+        raise typer.Exit from error  # code 0: torchrun does not stop the first process

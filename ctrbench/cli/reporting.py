@@ -1,4 +1,4 @@
-"""`ctrbench report | plot FILE`: one page to decide from, and its figures alone."""
+"""`ctrbench report | plot FILE`: one page for the decision, and single figures."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ def register(app: typer.Typer) -> None:
 def report(
     context: typer.Context,
     file: BenchmarkArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page.")] = Path("report.html"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path(
+        "report.html"
+    ),
     pictures: Annotated[
-        bool, typer.Option(help="Show neighbours, clusters and users with their items' pictures.")
+        bool,
+        typer.Option(help="Show neighbours, clusters and users with the pictures of their items."),
     ] = True,
 ) -> None:
-    """Write one self-contained HTML page from what is stored of FILE; trains nothing."""
+    """Write one self-contained HTML page from the stored cells of FILE; trains nothing."""
     from ctrbench.atomic import check_writable
     from ctrbench.matrix import read_matrix
     from ctrbench.page import gather, write_page
@@ -61,7 +64,7 @@ def plot(
         Path, typer.Option("--output", "-o", help="A name that ends in .png, .svg or .pdf.")
     ],
 ) -> None:
-    """Write one figure of the report of FILE from what is stored; trains nothing."""
+    """Write one figure of the report from the stored cells of FILE; trains nothing."""
     from ctrbench.analysis.qualities import qualities
     from ctrbench.analysis.shown import shown
     from ctrbench.figures import check_drawable, figure, save

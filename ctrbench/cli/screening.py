@@ -1,4 +1,4 @@
-"""`ctrbench screen FILE`: all versions with one mode, then the best with all."""
+"""`ctrbench screen FILE`: all versions with one mode, then the best with all modes."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def screen(
     json: JsonOption = False,
     detail: DetailOption = None,
 ) -> None:
-    """Try every version of FILE with one mode and few seeds, then confirm the best with all.
+    """Train every version of FILE with one mode and few seeds, then the best with all modes.
 
-    The file's `screen:` says how (mode, seeds, keep); the choice is made on `valid`. Where a mode
-    is stored with every version, it is said how well the screen's order goes with it.
+    `screen:` in FILE sets mode, seeds and keep; the versions are chosen on `valid`. For each mode
+    that is stored with every version, the rank correlation with the screen is shown.
     """
     from ctrbench.runner import run_matrix, start_imports, stored_records
 

@@ -38,7 +38,7 @@ def test_table_and_files(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("size", "told"), [("4;8", "whole numbers"), ("4,8,4", "twice"), ("1", "size 1")]
+    ("size", "told"), [("4;8", "whole numbers"), ("4,8,4", "repeated"), ("1", "size 1")]
 )
 def test_size_that_will_not_do(run, size, told):
     with pytest.raises(ConfigError, match=told):

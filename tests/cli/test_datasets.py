@@ -83,7 +83,7 @@ def test_check_ends_with_one_where_a_guard_is_an_error(run, tmp_path):
 
 def test_remove_asks_and_spares_versions(run, log, workspace):
     run("import", "table", "--impressions", log, "--name", "log")
-    with pytest.raises(ConfigError, match="say --yes"):
+    with pytest.raises(ConfigError, match="--yes"):
         run("remove", "log")
     version = workspace.embeddings / "log" / "raw"
     version.mkdir(parents=True)

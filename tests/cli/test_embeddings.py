@@ -177,7 +177,7 @@ def test_check(run, raw, tmp_path):
 
 
 def test_remove(run, raw):
-    with pytest.raises(ConfigError, match="say --yes"):
+    with pytest.raises(ConfigError, match="--yes"):
         run("remove", "raw", "--dataset", "tiny")
     assert "removed" in run("remove", "raw", "--dataset", "tiny", "--yes")
     with pytest.raises(UnknownNameError, match="'raw'"):

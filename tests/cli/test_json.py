@@ -115,7 +115,7 @@ def test_comparisons(both):
     assert f"({compared['value']:.4f} and {compared['reference']:.4f})" in text
     assert found["margin"] == pytest.approx(0.0005)
     text, found = both("power", "FILE", "--effect", "30pp")
-    assert f"To see {100 * found['effect']:g} pp" in text
+    assert f"To detect {100 * found['effect']:g} pp" in text
     for one, line in zip(found["comparisons"], text.splitlines()[1:], strict=True):
         names = one["comparison"]
         assert f"- {names['row']} / {names['column']} against {names['against']}: " in line

@@ -12,7 +12,7 @@ module = importlib.import_module("ctrbench.cli.main")  # the package's `main` is
 @pytest.mark.parametrize(
     ("error", "code", "told"),
     [
-        (KeyboardInterrupt(), 130, "\nctrbench: stopped; what was stored stays"),
+        (KeyboardInterrupt(), 130, "\nctrbench: stopped."),
         (ConfigError("no such thing."), 2, "ctrbench: no such thing.\n"),
         (
             PermissionError(13, "Permission denied", "/x"),

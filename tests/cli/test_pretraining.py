@@ -188,8 +188,8 @@ def test_a_collapsed_version_is_marked_wherever_it_is_looked_at(run):
 @pytest.mark.parametrize(
     ("arguments", "kind", "told"),
     [
-        ((), ConfigError, "say either --images or --from-version"),
-        (("--images", "--from-version", "oracle"), ConfigError, "say either"),
+        ((), ConfigError, "either --images or --from-version"),
+        (("--images", "--from-version", "oracle"), ConfigError, "either --images"),
         (("--from-version", "orakle"), UnknownNameError, "Did you mean 'oracle'"),
         (("--images", "--set", "epochs=3"), ConfigError, "write SECTION.SETTING=VALUE"),
         (("--images", "--set", "training.epoch=3"), ConfigError, "no setting|epoch"),
@@ -226,9 +226,9 @@ def test_saved_weights_start_another_encoder(run, tmp_path):
     assert torch.equal(fresh.get_parameter("0.weight"), weights["0.weight"])
     run("simsiam", "next", "--images", *QUICK, *SMALL, "--set", f"encoder.weights={path}")
     again = run("simsiam", "made", "--images", *QUICK, *SMALL, "--save-weights", str(path))
-    assert "was not written: weights are kept only when a version is made" in again
+    assert "was not written" in again
     grid = ("--set", "training.seed=[1, 2]")
-    with pytest.raises(ConfigError, match="takes one version, and this grid makes 2"):
+    with pytest.raises(ConfigError, match=r"one encoder.* 2 versions"):
         run("simsiam", "grid", "--images", *QUICK, *SMALL, *grid, "--save-weights", str(path))
     with pytest.raises(ConfigError, match=r"ends in \.safetensors"):
         run("simsiam", "other", "--images", *QUICK, *SMALL, "--save-weights", "encoder.pt")
