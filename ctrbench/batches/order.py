@@ -16,7 +16,7 @@ def shuffled_batches(rows: slice, batch_size: int, seed: int, epoch: int) -> Ite
     """Yield every row of a range once, in shuffled batches. All cells of a seed share the order.
 
     Blocks of rows are permuted, then the rows within each window of blocks. A log larger than
-    memory is thus read in pieces, and a batch still mixes users and times.
+    memory is read sequentially, and a batch still mixes users and times.
 
     Args:
         rows: Which impressions.

@@ -193,7 +193,7 @@ class Packer:
     def _distinct(self, occurrences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distinct items and the index of each occurrence, without a sort."""
         place = np.arange(len(occurrences))
-        self._position[occurrences] = place  # the last occurrence of an item stands for it
+        self._position[occurrences] = place  # the last occurrence represents the item
         items = occurrences[self._position[occurrences] == place]
         self._position[items] = np.arange(len(items))
         return items, self._position[occurrences]
@@ -229,37 +229,37 @@ class _Scale:
 
 @dataclass(frozen=True)
 class _Codes:
-    """What a model sees of a field's codes."""
+    """The codes of a field in the input of a model."""
 
-    seen: np.ndarray  # code -> code, or the unknown one where the training period has no such value
-    unknown: int  # trained by dropout
+    seen: np.ndarray  # code -> code; the unknown code for values not in the training period
+    unknown: int  # its row is trained by random dropout
 
     @classmethod
     def of(cls, present: np.ndarray, apart: bool) -> _Codes:
-        """Map values that training does not have to the unknown code.
+        """Map values that the training period lacks to the unknown code.
 
         Args:
-            present: (values + 1,) bool, the codes that the training period has; 0 is missing.
-            apart: whether the unknown code is one of its own, or that of missing values.
+            present: (values + 1,) bool, codes in the training period; 0 is missing.
+            apart: Whether the unknown code differs from the code of missing values.
         """
         unknown = len(present) if apart else 0
         return cls(np.where(present, np.arange(len(present)), unknown), unknown)
 
     @property
     def rows(self) -> int:
-        """How many codes there are."""
+        """The number of codes."""
         return max(len(self.seen), self.unknown + 1)
 
 
 @dataclass(frozen=True)
 class _Fields:
-    """The fields of one owner (items, users or impressions), ready to be looked up by row."""
+    """The fields of one owner (items, users or impressions), indexed by row."""
 
     columns: dict[str, ColumnValues]  # categorical and list
     known: dict[str, _Codes]
     numeric: dict[str, np.ndarray]
     scale: _Scale
-    gaps: tuple[str, ...]  # numeric fields that lack some values: a 0/1 column says so
+    gaps: tuple[str, ...]  # numeric fields with missing values; each has a 0/1 indicator
 
     @property
     def code_sizes(self) -> dict[str, int]:
@@ -321,7 +321,7 @@ def _inputs(log: Impressions, settings: ModelSettings, item_seen: np.ndarray) ->
 def _fields(
     columns: dict[str, ColumnValues], sizes: dict[str, int], seen: Seen, apart: tuple[str, ...]
 ) -> _Fields:
-    """What the rows that were seen, part by part, tell of the columns."""
+    """Return the fields, with codes and scales from the chunks of training rows."""
     coded: dict[str, ColumnValues] = {}
     numeric: dict[str, np.ndarray] = {}
     for name, column in columns.items():

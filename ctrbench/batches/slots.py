@@ -23,12 +23,12 @@ BLOCK_SLOTS = 1 << 15  # with 1,280 wide vectors, two gathers of 160 MB
 class HistorySlots:
     """The slots of all impressions from `train` on: what a mode may prepare one value for.
 
-    Slot arrays (similarities, say) follow this order: impressions as stored, each with its
+    Slot arrays, such as similarities, follow this order: impressions as stored, each with its
     latest `history_length` clicks, oldest first.
     """
 
     impressions: Impressions
-    history_length: int  # T, the latest clicks a model sees
+    history_length: int  # T, the number of latest clicks in the input of a model
     scratch: Path | None = None  # a folder for values of all slots; None: they stay in memory
 
     @property
@@ -123,7 +123,7 @@ class HistorySlots:
         """Return how often each item occurs in a period's impressions, as target or in a slot.
 
         Returns:
-            (V,) int64; 0 means that a model trained on the period never sees the item's id.
+            (V,) int64; 0 means that the item is not in the inputs of the period.
         """
         log, rows = self.impressions, self.impressions.rows(period)
         counts = count_targets(log, rows)
@@ -139,7 +139,7 @@ class HistorySlots:
         return counts
 
     def _clicks_covered(self, rows: slice) -> np.ndarray:
-        """(clicks,) int32: in the slots of how many rows each click of a derived history stands."""
+        """Return (clicks,) int32, the number of rows whose slots contain each click."""
         log = self.impressions
         edges = np.zeros(len(log.history_items) + 1, np.int32)
         for part in chunks(rows):  # +1 where an impression's slots begin, -1 where they end

@@ -1,4 +1,4 @@
-"""Snapshots: which state of its user an impression sees, and in which evaluation group it is."""
+"""Snapshots: the user state and the evaluation group of each impression."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ States = tuple[np.ndarray, np.ndarray, np.ndarray]  # prior impressions and clic
 
 @dataclass(frozen=True)
 class Snapshot:
-    """When the state that a model sees of a user is renewed.
+    """When the user state in the input of a model is renewed.
 
     Within `train`, `valid` and `test` all impressions of a unit share one state. For `session` and
     `day` the evaluation groups are user x unit; for `period` (and `impression`) they are the users.
@@ -41,7 +41,7 @@ class Snapshot:
     """
 
     kind: SnapshotKind = "period"
-    column: str | None = None  # of the log, that names a session or a day; None: from timestamps
+    column: str | None = None  # column that names a session or a day; None: from timestamps
 
     def __str__(self) -> str:
         return f"{self.kind} by column {self.column}" if self.column else self.kind
@@ -75,7 +75,7 @@ def check_snapshot(snapshot: Snapshot, fields: tuple[Field, ...]) -> None:
     """Check a snapshot against the columns of a log.
 
     Args:
-        snapshot: As asked for.
+        snapshot: The requested snapshot.
         fields: All fields of the log.
 
     Raises:
@@ -87,7 +87,7 @@ def check_snapshot(snapshot: Snapshot, fields: tuple[Field, ...]) -> None:
     kinds = {field.name: field.kind for field in fields if field.of == "context"}
     if snapshot.column not in kinds:
         raise UnknownNameError("column of the impressions", snapshot.column, list(kinds))
-    if kinds[snapshot.column] != "categorical":  # numbers are kept in single precision
+    if kinds[snapshot.column] != "categorical":  # numbers are stored in single precision
         raise ConfigError(
             f"--snapshot-column {snapshot.column} is read as {kinds[snapshot.column]}, and names "
             f"of a {snapshot.kind} must be categories: add --categorical {snapshot.column}."
@@ -95,11 +95,11 @@ def check_snapshot(snapshot: Snapshot, fields: tuple[Field, ...]) -> None:
 
 
 def count_earlier(encoded: Relation) -> Relation:
-    """Return `encoded` with what each row's user did strictly before; a tie is not before.
+    """Return `encoded` with the counts of the user's events strictly before each row.
 
-    The new columns are prior_impressions and prior_clicks; `_user_impressions`, the number of the
-    user's impressions; and `_user_start`, where the user's clicks start among all clicks, one user
-    after the other.
+    Events at the same time do not count. The new columns are prior_impressions and prior_clicks;
+    `_user_impressions`, the number of the user's impressions; and `_user_start`, the index of the
+    user's first click among all clicks sorted by user.
 
     Args:
         encoded: Impressions as numbers, in order of time.
@@ -130,16 +130,16 @@ def freeze(placed: Relation, snapshot: Snapshot, block: str) -> Relation:
 
     The columns are prior_impressions and prior_clicks as of the start of the impression's unit
     (NULL without timestamps), and group_id, the number of its evaluation group, from 1. Rows of
-    `pretrain` keep the state of their own moment: no CTR model is trained or judged on them, and
-    pre-training takes its histories there.
+    `pretrain` have the state of their own moment: no CTR model is trained or evaluated on them, and
+    pre-training uses their histories.
 
     Args:
         placed: Impressions in order of time, with the index of their period.
-        snapshot: A checked one; not `impression`.
-        block: SQL for the number of the block of `train` that a row lies in.
+        snapshot: A checked snapshot other than `impression`.
+        block: SQL for the number of a row's block of `train`.
 
     Raises:
-        DataError: The log's timestamps cannot carry the snapshot, or its column cannot.
+        DataError: The log's timestamps or the column do not allow the snapshot.
     """
     import pyarrow as pa
 

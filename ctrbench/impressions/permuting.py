@@ -1,7 +1,7 @@
-"""The test period with its outcomes permuted: what a model sees of a user then, and is judged on.
+"""The test period with permuted outcomes.
 
-Within an evaluation group permuted clicks say nothing of the impressions, so every model has a GAUC
-of one half on them, unless its inputs hold outcomes of the group.
+Clicks that are permuted within evaluation groups do not depend on the impressions. Every model
+therefore has a GAUC of one half on them, unless its inputs contain outcomes of the group.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ctrbench.schema import PERIODS, Impressions
 
 
 def inputs_follow_outcomes(log: Impressions) -> bool:
-    """Whether other outcomes in the test period would change what a model sees there.
+    """Return whether the outcomes of the test period change the inputs of a model there.
 
-    By the snapshot `period` they change nothing. Given histories stay as they are, but click rates
-    follow wherever there are timestamps.
+    With the snapshot `period` they do not. Given histories are fixed, but click rates follow the
+    outcomes if there are timestamps.
     """
     follow = log.manifest.history == "derived" or log.prior_clicks is not None
     return follow and log.manifest.snapshot != "period"
@@ -33,11 +33,11 @@ def inputs_follow_outcomes(log: Impressions) -> bool:
 def permuted_outcomes(log: Impressions, rng: np.random.Generator) -> Impressions:
     """Return the log with the test period's clicks permuted within each evaluation group.
 
-    Derived histories and prior counts are made anew from the permuted clicks, by the log's own
+    Derived histories and prior counts are recomputed from the permuted clicks with the log's
     snapshot. Memory grows with the impressions, unless the snapshot is `period`.
 
     Args:
-        log: A data set.
+        log: The impressions of a data set.
         rng: Draws the permutation.
     """
     test = log.rows("test")
@@ -54,7 +54,7 @@ def permuted_outcomes(log: Impressions, rng: np.random.Generator) -> Impressions
 
 
 def _derived(log: Impressions) -> Impressions:
-    """The log with the states that its clicks lead to."""
+    """Return the log with user states recomputed from its clicks."""
     assert log.timestamp is not None
     order = np.lexsort((log.item_id, log.timestamp))
     user, moment, click = (
