@@ -1,4 +1,4 @@
-"""`python -m benchmarks.default HOME`: what `make bench` does.
+"""`python -m benchmarks.default HOME`: the default run.
 
 Makes both worlds below HOME, runs both matrices, prints their answers, and writes HOME/report.html.
 """
