@@ -303,6 +303,23 @@ def _baseline() -> Injection:
     return load_mode(BASELINE, {})
 
 
+def effect_of(option: str | None, of_file: str | None) -> float:
+    """Return the effect of interest, a fraction: the option's, else the file's, else the default.
+
+    Args:
+        option: The value of `--effect`; None if it is not given.
+        of_file: The benchmark file's `effect`; None if it has none.
+
+    Raises:
+        ConfigError: The effect has no unit, or is 0.
+    """
+    text = of_file or DEFAULT_EFFECT if option is None else option
+    points = parse_points(text, "effect" if option is None else "--effect")
+    if points == 0:
+        raise ConfigError(f"effect {text} is not valid: give a difference greater than 0.")
+    return points
+
+
 def too_many(count: int, what: str) -> str:
     """Return the message for more cells, or parts of a grid, than a matrix can have.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,27 @@ def read_value(text: str, where: str) -> Any:
     """
     with _mistakes(where, ", its line "):
         return _plain(text)
+
+
+def read_settings(texts: Iterable[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings by name, with values read as YAML.
+
+    Args:
+        texts: `SETTING=VALUE`, as options `--set` have them.
+        given: Settings of other options.
+
+    Raises:
+        ConfigError: A text is not `SETTING=VALUE`, or a setting is set twice.
+    """
+    settings = dict(given)
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not (name and sign):
+            raise ConfigError(f"--set {text!r}: write SETTING=VALUE, for example --set width=64.")
+        if name in settings:
+            raise ConfigError(f"{name} is set twice; set it once.")
+        settings[name] = read_value(value, f"--set {text}")
+    return settings
 
 
 def _text(path: Path, kind: str) -> str:

@@ -45,16 +45,6 @@ DetailOption = Annotated[
 YesOption = Annotated[bool, typer.Option("--yes", help="Confirm. The removal cannot be undone.")]
 
 
-def is_brief(format: str, full: bool) -> bool:
-    """Return whether a command prints the short form.
-
-    Args:
-        format: the table format.
-        full: `--full`.
-    """
-    return format == TEXT and not full
-
-
 def format_of(format: str, json: bool) -> str:
     """Return the table format that `--format` and `--json` request.
 
@@ -72,26 +62,6 @@ def format_of(format: str, json: bool) -> str:
         raise ConfigError(f"--json and --format {format} contradict each other; give one of them.")
     check_format(format)
     return "json" if json else format
-
-
-def effect_of(option: str | None, of_file: str | None) -> float:
-    """Return the effect of interest, a fraction: the option's, else the file's, else the default.
-
-    Args:
-        option: The value of `--effect`; None if it is not given.
-        of_file: The benchmark file's `effect`; None if it has none.
-
-    Raises:
-        ConfigError: The effect has no unit, or is 0.
-    """
-    from ctrbench.plan import DEFAULT_EFFECT
-    from ctrbench.stats import parse_points
-
-    text = of_file or DEFAULT_EFFECT if option is None else option
-    points = parse_points(text, "effect" if option is None else "--effect")
-    if points == 0:
-        raise ConfigError(f"effect {text} is not valid: give a difference greater than 0.")
-    return points
 
 
 def jobs_of(text: str) -> int:

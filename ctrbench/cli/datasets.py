@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import fields as dataclass_fields
 from dataclasses import replace
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -17,6 +15,7 @@ from ctrbench.cli._options import FAILED, JsonOption, YesOption
 from ctrbench.datasets import Importer
 from ctrbench.errors import ConfigError
 from ctrbench.importing import Snapshot
+from ctrbench.option_fields import made_command, options_of, parameter
 from ctrbench.terminal import completing
 from ctrbench.terminal import datasets as terminal
 from ctrbench.terminal import guards as terminal_guards
@@ -142,42 +141,23 @@ def _command(name: str, importer: type[Importer]) -> Any:
 
     help_name = "Name of the data set."
     common = [
-        _parameter("context", typer.Context, inspect.Parameter.empty),
-        *_options(importer),
-        _parameter(
+        parameter("context", typer.Context, inspect.Parameter.empty),
+        *options_of(importer),
+        parameter(
             "name",
             Annotated[str | None, typer.Option(help=help_name)],
             importer.default_name,
         ),
-        _parameter("split", Annotated[str | None, typer.Option(help=SPLIT)], None),
-        _parameter("snapshot", Annotated[str, typer.Option(help=SNAPSHOT)], DEFAULT_SNAPSHOT),
-        _parameter(
+        parameter("split", Annotated[str | None, typer.Option(help=SPLIT)], None),
+        parameter("snapshot", Annotated[str, typer.Option(help=SNAPSHOT)], DEFAULT_SNAPSHOT),
+        parameter(
             "snapshot_column",
             Annotated[str | None, typer.Option(metavar="COLUMN", help=SNAPSHOT_COLUMN)],
             None,
         ),
-        _parameter("quiet", QuietOption, False),
+        parameter("quiet", QuietOption, False),
     ]
-    command: Callable[..., None] = run
-    command.__signature__ = inspect.Signature(common)  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in common}
-    single = typer.Typer(add_completion=False)
-    single.command(name, help=inspect.getdoc(importer))(command)
-    return typer.main.get_command(single)
-
-
-def _options(importer: type[Importer]) -> list[inspect.Parameter]:
-    hints = get_type_hints(importer, include_extras=True)
-    signature = inspect.signature(importer).parameters
-    return [
-        _parameter(field.name, hints[field.name], signature[field.name].default)
-        for field in dataclass_fields(importer)  # type: ignore[arg-type]
-    ]
-
-
-def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kind, annotation=annotation, default=default)
+    return made_command(name, inspect.getdoc(importer) or "", run, common)
 
 
 def _run(

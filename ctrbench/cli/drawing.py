@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ctrbench.cli._options import FAILED, BenchmarkArgument, JsonOption, effect_of
+from ctrbench.cli._options import FAILED, BenchmarkArgument, JsonOption
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.terminal import completing
 from ctrbench.terminal.output import echo, show
@@ -116,6 +116,7 @@ def history(
     from ctrbench.analysis.stored_versions import stored_versions
     from ctrbench.figures import check_drawable, figure, save
     from ctrbench.matrix import read_matrix
+    from ctrbench.plan import effect_of
     from ctrbench.terminal import history as terminal
 
     workspace: Workspace = context.obj

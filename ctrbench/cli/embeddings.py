@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,7 +20,7 @@ from ctrbench.terminal import guards as terminal_guards
 from ctrbench.terminal import versions as terminal
 from ctrbench.terminal.output import echo, show
 from ctrbench.workspace import Workspace
-from ctrbench.yaml_file import read_value
+from ctrbench.yaml_file import read_settings
 
 app = typer.Typer(
     help="Versions of an image embedding: vectors joined to a data set's items by id.",
@@ -95,28 +95,11 @@ def derive(
 
     workspace: Workspace = context.obj
     log = impressions.open_impressions(workspace, dataset)
-    given = [] if width is None else [("width", width)]
-    settings = {}
-    for setting, value in (*given, *map(_setting, changes or ())):
-        if setting in settings:
-            raise ConfigError(f"{setting} is set twice; set it once.")
-        settings[setting] = value
+    settings = read_settings(changes or (), {} if width is None else {"width": width})
     manifest, new = embeddings.derive(
         workspace, log.manifest, version, name, (method, settings), fitting_of(log)
     )
     terminal.show_derived(manifest, new)
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """Return a setting's name, and its value read as YAML.
-
-    Raises:
-        ConfigError: The text is not `SETTING=VALUE`.
-    """
-    name, sign, value = text.partition("=")
-    if not (name and sign):
-        raise ConfigError(f"--set {text!r}: write SETTING=VALUE, for example --set width=64.")
-    return name, read_value(value, f"--set {text}")
 
 
 @app.command("list")

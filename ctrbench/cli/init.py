@@ -14,17 +14,12 @@ FileOfRun = Annotated[
     Path | None, typer.Argument(metavar="[FILE]", help="The benchmark file (YAML).")
 ]
 DatasetOfRun = Annotated[
-    str | None, typer.Option("--dataset", help="Run without FILE: write DATASET.yaml, and run it.")
+    str | None, typer.Option(help="Run without FILE: write DATASET.yaml, and run it.")
 ]
-VersionsOfRun = Annotated[
-    str | None, typer.Option("--versions", metavar="A,B", help="Of --dataset; else all.")
+NamesOfRun = Annotated[
+    str | None, typer.Option(metavar="A,B", help="Of --dataset: names, or all (the default).")
 ]
-ModesOfRun = Annotated[
-    str | None, typer.Option("--modes", metavar="A,B", help="Of --dataset; else all.")
-]
-SeedsOfRun = Annotated[
-    int | None, typer.Option("--seeds", min=1, max=1000, help="With --dataset: how many; else 5.")
-]
+SeedsOfRun = Annotated[int | None, typer.Option(min=1, max=1000, help="How many; 5 unless said.")]
 
 
 def register(app: typer.Typer) -> None:

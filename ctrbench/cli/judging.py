@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ctrbench.cli._options import FAILED, BenchmarkArgument, JsonOption, effect_of
+from ctrbench.cli._options import FAILED, BenchmarkArgument, JsonOption
 from ctrbench.terminal import completing
 from ctrbench.terminal.output import show
 from ctrbench.workspace import Workspace
@@ -89,6 +89,7 @@ def power(
     """Compute how many seeds or test users FILE requires to detect an effect."""
     from ctrbench.analysis.power import required
     from ctrbench.matrix import read_matrix
+    from ctrbench.plan import effect_of
     from ctrbench.runner import completed
     from ctrbench.terminal import comparisons as terminal
 

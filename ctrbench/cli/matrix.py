@@ -9,6 +9,7 @@ import typer
 
 from ctrbench.cli._options import (
     FAILED,
+    TEXT,
     BenchmarkArgument,
     DetailOption,
     FormatOption,
@@ -16,18 +17,10 @@ from ctrbench.cli._options import (
     JobsOption,
     JsonOption,
     RetryOption,
-    effect_of,
     format_of,
-    is_brief,
     jobs_of,
 )
-from ctrbench.cli.init import (
-    DatasetOfRun,
-    FileOfRun,
-    ModesOfRun,
-    SeedsOfRun,
-    VersionsOfRun,
-)
+from ctrbench.cli.init import DatasetOfRun, FileOfRun, NamesOfRun, SeedsOfRun
 from ctrbench.errors import ConfigError
 from ctrbench.json_text import as_json
 from ctrbench.terminal.output import echo, show, write
@@ -70,8 +63,8 @@ def run(
     context: typer.Context,
     file: FileOfRun = None,
     dataset: DatasetOfRun = None,
-    versions: VersionsOfRun = None,
-    modes: ModesOfRun = None,
+    versions: NamesOfRun = None,
+    modes: NamesOfRun = None,
     seeds: SeedsOfRun = None,
     jobs: JobsOption = "auto",
     retry_failed: RetryOption = False,
@@ -108,6 +101,7 @@ def run(
     start_imports()
     from ctrbench.analysis.matrices import comparison_table
     from ctrbench.matrix import read_matrix
+    from ctrbench.plan import effect_of
     from ctrbench.reports import long_table, render
     from ctrbench.runner.sequential import run_until_decided
     from ctrbench.runner.states import notices
@@ -148,8 +142,9 @@ def run(
         from ctrbench.terminal.reports import show_report
 
         written = write_report_of_run(workspace, file, matrix, records, looks)
-        show_report(written, is_brief(format, full))
-    _end_with_failures(status_of(matrix, records).failed)
+        show_report(written, format == TEXT and not full)
+    if terminal.show_failed(status_of(matrix, records)):
+        raise typer.Exit(FAILED)
 
 
 def status(context: typer.Context, file: BenchmarkArgument, json: JsonOption = False) -> None:
@@ -217,7 +212,7 @@ def tables(
     text = render(comparison_table(workspace, matrix, records), format, full)
     if output is None:
         write(text)
-        if is_brief(format, full):
+        if format == TEXT and not full:
             show_report(report_of_run(workspace, file, records), brief=True)
         return
     with atomic_file(output) as temporary:
@@ -257,14 +252,3 @@ def tune(
     if write:
         write_choice(file, tuning.training, tuning.factors)
         echo(f"wrote the choice into {file}", err=json)
-
-
-def _end_with_failures(failed: int) -> None:
-    """Print on stderr how many cells failed, if any, and end with exit code 1."""
-    if failed:
-        echo(
-            f"{failed} cell(s) failed: `ctrbench status FILE` shows the reasons, `ctrbench run "
-            "FILE --retry-failed` trains them again.",
-            err=True,
-        )
-        raise typer.Exit(FAILED)

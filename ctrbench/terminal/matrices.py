@@ -13,7 +13,7 @@ from ctrbench.runner.memory import machine_bytes
 from ctrbench.runner.sequential import Outcome
 from ctrbench.runner.states import Expected, MatrixStatus, Notices, PlaceState, RunPlan
 from ctrbench.runner.tune import Tuning
-from ctrbench.terminal.output import console
+from ctrbench.terminal.output import console, echo
 
 
 def show_plan(plan: RunPlan) -> None:
@@ -52,6 +52,17 @@ def show_status(found: MatrixStatus) -> None:
     if found.failed:
         out.print("Train them again with `ctrbench run FILE --retry-failed`.")
     out.print(_places(found.places))
+
+
+def show_failed(found: MatrixStatus) -> bool:
+    """Print on stderr how many cells failed, if any; return whether any did."""
+    if found.failed:
+        echo(
+            f"{found.failed} cell(s) failed: `ctrbench status FILE` shows the reasons, `ctrbench run "
+            "FILE --retry-failed` trains them again.",
+            err=True,
+        )
+    return bool(found.failed)
 
 
 def show_notices(found: Notices, training: bool = True) -> None:
