@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ctrbench import codebooks, embeddings, impressions
 from ctrbench.codebooks import Codebook, CodebookFacts
+from ctrbench.errors import ConfigError
 from ctrbench.workspace import Workspace
 
 ROWS, COLUMNS, PIXELS = 12, 10, 64  # of the sheet of clusters
@@ -24,6 +25,21 @@ class Request:
     seeds: int = 1  # codebooks per size
     against: str | None = None  # another version, whose codebooks are compared
     center: bool = False  # subtract the mean vector before normalising
+
+
+def sizes_of(text: str) -> tuple[int, ...]:
+    """Return the sizes in a text such as `50,200,1000`.
+
+    Raises:
+        ConfigError: A size is no whole number, or is repeated.
+    """
+    try:
+        sizes = tuple(int(part.replace("_", "")) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--size {text!r}: give whole numbers separated by commas.") from error
+    if len(set(sizes)) < len(sizes):
+        raise ConfigError(f"--size {text!r}: a size is repeated; give each once.")
+    return sizes
 
 
 @dataclass(frozen=True)

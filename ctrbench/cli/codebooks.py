@@ -9,7 +9,6 @@ import typer
 
 from ctrbench.atomic import check_writable
 from ctrbench.cli._options import DatasetOption, JsonOption, VersionArgument
-from ctrbench.errors import ConfigError
 from ctrbench.terminal.output import echo, show
 from ctrbench.workspace import Workspace
 
@@ -47,11 +46,11 @@ def codebook(
     Reports the rank correlation between the distances of item pairs before and after (global
     structure), and the share of the ten nearest items that have the same code (local structure).
     """
-    from ctrbench.codebook_facts import Request, export, fit
+    from ctrbench.codebook_facts import Request, export, fit, sizes_of
     from ctrbench.terminal import codebooks as terminal
 
     workspace: Workspace = context.obj
-    sizes = _sizes(size)
+    sizes = sizes_of(size)
     if output is not None:
         check_writable(output / f"{version}-{sizes[0]}" / "codes.parquet")
     fitted = fit(workspace, Request(dataset, version, sizes, method, seeds, against, center))
@@ -59,13 +58,3 @@ def codebook(
     if output is not None:
         for written in export(workspace, fitted, output):
             echo(f"wrote {written}", err=json)
-
-
-def _sizes(text: str) -> tuple[int, ...]:
-    try:
-        sizes = tuple(int(part.replace("_", "")) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(f"--size {text!r}: give whole numbers separated by commas.") from error
-    if len(set(sizes)) < len(sizes):
-        raise ConfigError(f"--size {text!r}: a size is repeated; give each once.")
-    return sizes

@@ -144,9 +144,7 @@ def _command(name: str, importer: type[Importer]) -> Any:
         parameter("context", typer.Context, inspect.Parameter.empty),
         *options_of(importer),
         parameter(
-            "name",
-            Annotated[str | None, typer.Option(help=help_name)],
-            importer.default_name,
+            "name", Annotated[str | None, typer.Option(help=help_name)], importer.default_name
         ),
         parameter("split", Annotated[str | None, typer.Option(help=SPLIT)], None),
         parameter("snapshot", Annotated[str, typer.Option(help=SNAPSHOT)], DEFAULT_SNAPSHOT),

@@ -13,8 +13,18 @@ from ctrbench.terminal import completing
 from ctrbench.terminal.output import echo, show
 from ctrbench.workspace import Workspace
 
+
+def _drawable(output: Path | None) -> Path | None:
+    """Return the path of a figure, which is checked before any work."""
+    from ctrbench.figures import check_drawable
+
+    if output is not None:
+        check_drawable(output)
+    return output
+
+
 DrawingOption = Annotated[
-    Path | None, typer.Option(help="Also write a figure: .png, .svg or .pdf.")
+    Path | None, typer.Option(help="Also write a figure: .png, .svg, .pdf.", callback=_drawable)
 ]
 
 
@@ -40,7 +50,6 @@ def cost(
     """
     from ctrbench.analysis.matrices import judged
     from ctrbench.drawings import costs as drawing
-    from ctrbench.figures import check_drawable
     from ctrbench.matrix import read_matrix
     from ctrbench.runner import stored_records
     from ctrbench.runner.costs import measure_costs
@@ -48,8 +57,6 @@ def cost(
 
     drawing.require_axis(against)
     workspace: Workspace = context.obj
-    if output is not None:
-        check_drawable(output)
     matrix = read_matrix(file, workspace)
     records = stored_records(workspace, list(matrix.cells()))
     found = measure_costs(workspace, matrix, records, judged(workspace, matrix, records))
@@ -78,14 +85,11 @@ def curve(
     from ctrbench.analysis.curves import curves
     from ctrbench.analysis.matrices import judged
     from ctrbench.drawings import curves as drawing
-    from ctrbench.figures import check_drawable
     from ctrbench.matrix import read_matrix
     from ctrbench.runner import stored_records
     from ctrbench.terminal import curves as terminal
 
     workspace: Workspace = context.obj
-    if output is not None:
-        check_drawable(output)
     matrix = read_matrix(file, workspace)
     gains = judged(workspace, matrix, stored_records(workspace, matrix.cells()))
     found = curves(matrix, setting, gains)
@@ -114,14 +118,12 @@ def history(
     """
     from ctrbench.analysis.history import history as versions_over_time
     from ctrbench.analysis.stored_versions import stored_versions
-    from ctrbench.figures import check_drawable, figure, save
+    from ctrbench.figures import figure, save
     from ctrbench.matrix import read_matrix
     from ctrbench.plan import effect_of
     from ctrbench.terminal import history as terminal
 
     workspace: Workspace = context.obj
-    if output is not None:
-        check_drawable(output)
     stored = stored_versions(workspace, dataset)
     matrix = None if file is None else read_matrix(file, workspace)
     if matrix is not None and matrix.dataset.name != dataset:
@@ -153,12 +155,9 @@ def explain(
     """
     from ctrbench.analysis.traces import explained
     from ctrbench.drawings import traces as drawing
-    from ctrbench.figures import check_drawable
     from ctrbench.terminal import traces as terminal
 
     workspace: Workspace = context.obj
-    if output is not None:
-        check_drawable(output)
     found = explained(workspace, cell)
     show(found, json, terminal.show)
     if output is not None:

@@ -8,13 +8,7 @@ from typing import Annotated
 import typer
 
 from ctrbench import embeddings, impressions
-from ctrbench.cli._options import (
-    FAILED,
-    DatasetOption,
-    JsonOption,
-    VersionArgument,
-    YesOption,
-)
+from ctrbench.cli._options import FAILED, DatasetOption, JsonOption, VersionArgument, YesOption
 from ctrbench.errors import ConfigError
 from ctrbench.terminal import guards as terminal_guards
 from ctrbench.terminal import versions as terminal

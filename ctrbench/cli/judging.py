@@ -81,8 +81,7 @@ def power(
     context: typer.Context,
     file: BenchmarkArgument,
     effect: Annotated[
-        str | None,
-        typer.Option(help="The effect to detect; default: that of FILE, else 0.1pp."),
+        str | None, typer.Option(help="The effect to detect; default: that of FILE, else 0.1pp.")
     ] = None,
     json: JsonOption = False,
 ) -> None:

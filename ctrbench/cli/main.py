@@ -41,15 +41,8 @@ app = typer.Typer(
 )
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(embeddings.app, name="embeddings")
-init.register(app)
-matrix.register(app)
-pretraining.register(app)
-codebooks.register(app)
-reporting.register(app)
-judging.register(app)
-screening.register(app)
-drawing.register(app)
-listing.register(app)
+for part in (init, matrix, pretraining, codebooks, reporting, judging, screening, drawing, listing):
+    part.register(app)
 
 
 def _show_version(wanted: bool) -> None:

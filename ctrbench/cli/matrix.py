@@ -70,8 +70,7 @@ def run(
     retry_failed: RetryOption = False,
     format: FormatOption = "text",
     traced: Annotated[
-        bool,
-        typer.Option("--trace", help="Record how each cell learns, for `ctrbench explain`."),
+        bool, typer.Option("--trace", help="Record how each cell learns, for `ctrbench explain`.")
     ] = False,
     until_decided: Annotated[
         bool, typer.Option(help="Add seeds until every comparison is decided or cannot be decided.")

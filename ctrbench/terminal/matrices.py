@@ -58,8 +58,8 @@ def show_failed(found: MatrixStatus) -> bool:
     """Print on stderr how many cells failed, if any; return whether any did."""
     if found.failed:
         echo(
-            f"{found.failed} cell(s) failed: `ctrbench status FILE` shows the reasons, `ctrbench run "
-            "FILE --retry-failed` trains them again.",
+            f"{found.failed} cell(s) failed: `ctrbench status FILE` shows the reasons, "
+            "`ctrbench run FILE --retry-failed` trains them again.",
             err=True,
         )
     return bool(found.failed)
