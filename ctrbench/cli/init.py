@@ -7,17 +7,20 @@ from typing import Annotated
 
 import typer
 
+from ctrbench.terminal import completing
 from ctrbench.terminal.output import echo
-from ctrbench.workspace import Workspace
 
 FileOfRun = Annotated[
     Path | None, typer.Argument(metavar="[FILE]", help="The benchmark file (YAML).")
 ]
 DatasetOfRun = Annotated[
-    str | None, typer.Option(help="Run without FILE: write DATASET.yaml, and run it.")
+    str | None, typer.Option(help="Run without FILE.", autocompletion=completing.datasets)
 ]
-NamesOfRun = Annotated[
-    str | None, typer.Option(metavar="A,B", help="Of --dataset: names, or all (the default).")
+VersionsOfRun = Annotated[
+    str | None, typer.Option(metavar="A,B", help="Else all.", autocompletion=completing.versions)
+]
+ModesOfRun = Annotated[
+    str | None, typer.Option(metavar="A,B", help="Else all.", autocompletion=completing.modes)
 ]
 SeedsOfRun = Annotated[int | None, typer.Option(min=1, max=1000, help="How many; 5 unless said.")]
 
@@ -29,14 +32,14 @@ def register(app: typer.Typer) -> None:
 
 def init(
     context: typer.Context,
-    dataset: Annotated[str, typer.Argument(help="An imported data set.", show_default=False)],
+    dataset: Annotated[
+        str, typer.Argument(help="An imported data set.", autocompletion=completing.datasets)
+    ],
     output: Annotated[Path | None, typer.Option(help="Else DATASET.yaml.")] = None,
 ) -> None:
     """Write a commented benchmark file for DATASET and all its versions."""
     from ctrbench.starting_file import Choice, starting_file, write_new
 
-    workspace: Workspace = context.obj
-    text = starting_file(workspace, Choice(dataset))
     path = output or Path(f"{dataset}.yaml")
-    write_new(path, text)
+    write_new(path, starting_file(context.obj, Choice(dataset)))
     echo(f"wrote {path}\nNext: ctrbench run {path}")

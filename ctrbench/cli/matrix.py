@@ -20,7 +20,7 @@ from ctrbench.cli._options import (
     format_of,
     jobs_of,
 )
-from ctrbench.cli.init import DatasetOfRun, FileOfRun, NamesOfRun, SeedsOfRun
+from ctrbench.cli.init import DatasetOfRun, FileOfRun, ModesOfRun, SeedsOfRun, VersionsOfRun
 from ctrbench.errors import ConfigError
 from ctrbench.json_text import as_json
 from ctrbench.terminal.output import echo, show, write
@@ -63,8 +63,8 @@ def run(
     context: typer.Context,
     file: FileOfRun = None,
     dataset: DatasetOfRun = None,
-    versions: NamesOfRun = None,
-    modes: NamesOfRun = None,
+    versions: VersionsOfRun = None,
+    modes: ModesOfRun = None,
     seeds: SeedsOfRun = None,
     jobs: JobsOption = "auto",
     retry_failed: RetryOption = False,

@@ -20,7 +20,9 @@ def _completion(names: Callable[[Workspace, typer.Context], Iterable[str]]) -> C
     def complete(ctx: typer.Context, incomplete: str) -> list[str]:
         try:
             workspace = workspace_at(ctx.find_root().params.get("home") or Path())
-            return sorted({name for name in names(workspace, ctx) if name.startswith(incomplete)})
+            before, comma, last = incomplete.rpartition(",")  # `oracle,ra`: a list of names
+            found = {name for name in names(workspace, ctx) if name.startswith(last)}
+            return [f"{before}{comma}{name}" for name in sorted(found)]
         except (CtrBenchError, OSError):
             return []
 
@@ -49,6 +51,7 @@ def _arms(workspace: Workspace, context: typer.Context) -> Iterable[str]:
 datasets = _completion(lambda workspace, context: impressions.names(workspace))
 versions = _completion(_versions)
 arms = _completion(_arms)
+modes = _contenders("ctrbench.injection")
 formats = _contenders("ctrbench.reports")
 figures = _contenders("ctrbench.figures")
 methods = _contenders("ctrbench.pretraining.methods")

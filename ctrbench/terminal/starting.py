@@ -42,11 +42,11 @@ def show(workspace: Workspace, program: str) -> None:
         for command in (
             "datasets import table --name shop --impressions clicks.parquet --items items.parquet",
             _add("shop"),
-            "run shop.yaml",
+            "run --dataset shop",
         ):
             echo(f"  {program} {command}")
         echo("")
-    echo(f"The README shows a benchmark file; `{program} --help` lists all commands.")
+    echo(f"`{program} --help` lists all commands.")
 
 
 def _next(workspace: Workspace, versions: dict[str, list[str]], cells: dict[str, int]) -> str:
@@ -59,7 +59,7 @@ def _next(workspace: Workspace, versions: dict[str, list[str]], cells: dict[str,
             return f"run {file}"
     for file in files.values():
         return f"report {file} --output report.html"
-    return f"run {name}.yaml"
+    return f"init {name}"
 
 
 def _add(dataset: str) -> str:

@@ -32,6 +32,10 @@ def completed(workspace):
         ("pretrain simc", ["simclr"]),
         ("plot f.yaml --kind fo", ["forest"]),
         ("compare taste/ora", ["taste/oracle/sim_score"]),
+        ("run --dataset ta", ["taste"]),
+        ("run --dataset taste --versions oracle,rand", ["oracle,random"]),
+        ("run --modes sim_s", ["sim_score"]),
+        ("init t", ["taste"]),
         ("stat", ["status"]),
     ],
 )

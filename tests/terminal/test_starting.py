@@ -13,7 +13,7 @@ def test_empty_folder_names_three_commands(tmp_path, capsys):
     assert [line.split()[3:5] for line in told[:3]] == [
         ["datasets", "import"],
         ["embeddings", "add"],
-        ["run", "shop.yaml"],
+        ["run", "--dataset"],
     ]
     assert all(line.startswith("ctrbench --home x ") for line in told[:3])
 
@@ -24,7 +24,7 @@ def test_workspace_with_data_names_what_it_holds_and_the_next_command(workspace,
         return capsys.readouterr().out
 
     assert "oracle" in told()
-    assert commands(told())[0] == "ctrbench run taste.yaml"
+    assert commands(told())[0] == "ctrbench init taste"
     write(workspace.home)
     (workspace.home / "notes.yml").write_text("a: 1")
     assert commands(told())[0] == "ctrbench run benchmark.yaml"
