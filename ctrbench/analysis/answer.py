@@ -277,7 +277,7 @@ def _remedy(remedies: Remedies) -> str:
 
 
 def _times(users: float) -> str:
-    return f"{users:.1f} times" if users < 10 else f"{users:.0f} times"
+    return f"{users:.1f} times" if users < 10 else f"{float(f'{users:.2g}'):,.0f} times"
 
 
 def _detectable(findings: Sequence[Finding]) -> str:

@@ -248,9 +248,9 @@ def test_a_crash_has_an_exit_code_of_its_own(monkeypatch, capsys):
 
 def test_a_pack_prints_the_same_table_without_data(run, trained, tmp_path):
     file = str(trained.home / "benchmark.yaml")
-    straight = run("tables", file)[1]
+    straight = run("tables", file, "--full")[1]
     code, said = run("pack", file, "--output", str(tmp_path / "results/published/b.parquet"))
     assert code == 0
     assert "cells, " in said
-    elsewhere = CliRunner().invoke(app, ["--home", str(tmp_path), "tables", file])
+    elsewhere = CliRunner().invoke(app, ["--home", str(tmp_path), "tables", file, "--full"])
     assert elsewhere.output == straight
