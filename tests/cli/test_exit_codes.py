@@ -93,4 +93,4 @@ def test_130_interrupted(workspace):
     os.kill(process.pid, signal.SIGINT)
     _, told = process.communicate()
     assert process.returncode == 130
-    assert "what was stored stays" in told
+    assert "run the command again to resume" in told
