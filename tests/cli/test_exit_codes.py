@@ -86,7 +86,13 @@ def test_70_bug(tmp_path):
 def test_130_interrupted(workspace):
     file = write(workspace.home, ONE_CELL)
     command = [sys.executable, "-m", "ctrbench", "--home", str(workspace.home), "run", str(file)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # it may be inherited
+    )
     assert process.stderr is not None
     while "to train" not in process.stderr.readline():
         assert process.poll() is None
