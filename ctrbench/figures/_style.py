@@ -69,6 +69,7 @@ RC: dict[Any, Any] = {
 WIDTH = 6.4  # inches of every figure
 TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # of the writing's direction
 LONGEST = 34  # letters of a label
+LABEL_GAP = 0.015  # of a figure's width, between the common label and tick labels
 LETTERS = 92  # across a figure
 
 
@@ -111,12 +112,15 @@ def drawing(height: float, width: float = WIDTH) -> Drawing:
 
 
 def settle(figure: Drawing) -> None:
-    """Fix the layout at rounded positions; the solver's last digits vary from call to call."""
+    """Fix the layout at rounded positions; the solver's last digits vary from call to call.
+
+    Axes keep a distance from the common label, because a browser's fonts can be wider.
+    """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
         left, bottom, width, height = (round(one, 5) for one in axes.get_position().bounds)
-        axes.set_position((left, bottom, width, height))
+        axes.set_position((left + LABEL_GAP, bottom, width - LABEL_GAP, height))
 
 
 def bars(
