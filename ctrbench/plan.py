@@ -261,6 +261,16 @@ class Matrix:
             protocol=PROTOCOL,
         )
 
+    def with_effect(self, effect: str | None) -> Matrix:
+        """Return the matrix with another smallest effect of interest; None keeps that of the file.
+
+        Args:
+            effect: A checked `--effect`, for example `0.1pp`.
+        """
+        if effect is None:
+            return self
+        return replace(self, file=self.file.model_copy(update={"effect": effect}))
+
     def narrowed(
         self, versions: Sequence[str], modes: Sequence[str], seeds: Sequence[int]
     ) -> Matrix:

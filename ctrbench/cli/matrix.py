@@ -126,7 +126,8 @@ def run(
             outcome = run_until_decided(
                 workspace, matrix, jobs_of(jobs), retry_failed, display, most, wanted
             )
-            matrix, records, looks = outcome.matrix, outcome.records, outcome.looks
+            records, looks = outcome.records, outcome.looks
+            matrix = outcome.matrix.with_effect(effect)
         else:
             records = run_matrix(workspace, matrix, jobs_of(jobs), retry_failed, display, traced)
     table = comparison_table(workspace, matrix, records, looks)

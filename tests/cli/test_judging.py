@@ -235,6 +235,14 @@ def test_options_of_until_decided_need_it(run, trained):
     assert "--until-decided; add it" in said
 
 
+def test_the_answer_takes_the_effect_of_until_decided(run, trained):
+    words = "--until-decided", "--most-seeds", "3", "--no-report", "--full", "--effect", "50pp"
+    code, output = run("run", str(trained.home / "benchmark.yaml"), *words)
+    assert code == 0, output
+    answer = output.split("\n\n")[0]
+    assert "50 pp" in answer, output
+
+
 def test_a_crash_has_an_exit_code_of_its_own(monkeypatch, capsys):
     def crash():
         raise ZeroDivisionError("our bug")
