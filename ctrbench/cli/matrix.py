@@ -95,13 +95,11 @@ def run(
 
     Exit code 1: some cells failed.
     """
-    from ctrbench.runner import run_matrix, start_imports, stored_records
-
-    start_imports()
     from ctrbench.analysis.matrices import comparison_table
     from ctrbench.matrix import read_matrix
     from ctrbench.plan import effect_of
     from ctrbench.reports import long_table, render
+    from ctrbench.runner import run_matrix, stored_records
     from ctrbench.runner.sequential import run_until_decided
     from ctrbench.runner.states import notices
     from ctrbench.runner.states import status as status_of
@@ -126,8 +124,8 @@ def run(
             outcome = run_until_decided(
                 workspace, matrix, jobs_of(jobs), retry_failed, display, most, wanted
             )
-            records, looks = outcome.records, outcome.looks
             matrix = outcome.matrix.with_effect(effect)
+            records, looks = outcome.records, outcome.looks
         else:
             records = run_matrix(workspace, matrix, jobs_of(jobs), retry_failed, display, traced)
     table = comparison_table(workspace, matrix, records, looks)
@@ -235,9 +233,6 @@ def tune(
     The `tune` section of FILE lists the candidates. The learning-rate factor of the image block is
     chosen in the same way, with the same number of trials per mode. Trials are stored as cells.
     """
-    from ctrbench.runner import start_imports
-
-    start_imports()
     from ctrbench.benchmark_file import write_choice
     from ctrbench.matrix import read_matrix
     from ctrbench.runner.tune import tune as choose

@@ -8,6 +8,7 @@ from ctrbench.cli._options import (
     BenchmarkArgument,
     DetailOption,
     FormatOption,
+    FullOption,
     JobsOption,
     JsonOption,
     RetryOption,
@@ -30,6 +31,7 @@ def screen(
     jobs: JobsOption = "auto",
     retry_failed: RetryOption = False,
     format: FormatOption = "text",
+    full: FullOption = False,
     json: JsonOption = False,
     detail: DetailOption = None,
 ) -> None:
@@ -38,12 +40,10 @@ def screen(
     `screen:` in FILE sets mode, seeds and keep; the versions are chosen on `valid`. For each mode
     that is stored with every version, the rank correlation with the screen is shown.
     """
-    from ctrbench.runner import run_matrix, start_imports, stored_records
-
-    start_imports()
     from ctrbench.analysis.matrices import comparison_table
     from ctrbench.matrix import read_matrix
     from ctrbench.reports import long_table, render
+    from ctrbench.runner import run_matrix, stored_records
     from ctrbench.runner.screening import screen as run_screen
     from ctrbench.runner.screening import screening
     from ctrbench.terminal.matrices import show_findings
@@ -57,12 +57,11 @@ def screen(
     with RunDisplay(detail) as display:
         screened = run_screen(workspace, matrix, jobs_of(jobs), retry_failed, display)
     with RunDisplay(detail) as display:
-        second = screened.second
-        records = run_matrix(workspace, second, jobs_of(jobs), retry_failed, display)
-    table = comparison_table(workspace, second, records)
+        records = run_matrix(workspace, screened.second, jobs_of(jobs), retry_failed, display)
+    table = comparison_table(workspace, screened.second, records)
     found = screening(matrix, screened, stored_records(workspace, matrix.cells()))
     if json:
         write(as_json({"screen": found, "table": long_table(table)}))
         return
-    write(render(table, format))
+    write(render(table, format, full))
     show(found)

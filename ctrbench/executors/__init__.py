@@ -5,7 +5,6 @@ from ctrbench.executors.processes import (
     keep_freed_memory,
     return_freed_memory,
     run_tasks,
-    start_server,
 )
 
-__all__ = ["Event", "keep_freed_memory", "return_freed_memory", "run_tasks", "start_server"]
+__all__ = ["Event", "keep_freed_memory", "return_freed_memory", "run_tasks"]

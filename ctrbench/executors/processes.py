@@ -81,8 +81,7 @@ def run_tasks(
 def start_server(preload: list[str]) -> Any:
     """Start the server that imports heavy libraries once and forks each process in milliseconds.
 
-    It imports in the background: a command that calls this first does its other work meanwhile. A
-    second call returns the same server.
+    A second call returns the same server.
 
     Args:
         preload: Modules to import.

@@ -8,7 +8,6 @@ from ctrbench.runner.run import (
     missing_cells,
     run_cells,
     run_matrix,
-    start_imports,
     stored_records,
 )
 
@@ -20,6 +19,5 @@ __all__ = [
     "missing_cells",
     "run_cells",
     "run_matrix",
-    "start_imports",
     "stored_records",
 ]

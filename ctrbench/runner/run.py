@@ -15,7 +15,7 @@ from ctrbench.atomic import sweep
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.environment import environment
 from ctrbench.errors import StoreError
-from ctrbench.executors import run_tasks, start_server
+from ctrbench.executors import run_tasks
 from ctrbench.injection import code_hash
 from ctrbench.metrics import judged
 from ctrbench.plan import Matrix
@@ -88,11 +88,6 @@ class Task:
     environment: tuple[tuple[str, str], ...]
     retry_failed: bool
     traced: bool = False
-
-
-def start_imports() -> None:
-    """Import in the background what training requires; call it first, to save seconds."""
-    start_server(PRELOAD)
 
 
 def stored_records(workspace: Workspace, cells: Iterable[Cell]) -> dict[str, CellRecord]:

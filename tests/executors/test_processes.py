@@ -7,7 +7,7 @@ from multiprocessing import forkserver
 import pytest
 
 from ctrbench.errors import CtrBenchError, StoreError
-from ctrbench.executors import processes, run_tasks, start_server
+from ctrbench.executors import processes, run_tasks
 
 
 def square(task, progress):
@@ -71,13 +71,6 @@ def tell_and_wait(task, progress):
     signal.pause()
 
 
-def test_server_started_beforehand_is_the_one_that_forks():
-    start_server([])
-    pid = forkserver_pid()
-    assert list(run_tasks([2], square, 1, always, []))[-1].value == 4
-    assert forkserver_pid() == pid
-
-
 def test_without_tasks_nothing_starts(monkeypatch):
     monkeypatch.setattr(processes, "start_server", lambda preload: pytest.fail("started"))
     assert list(run_tasks([], square, 1, always, [])) == []
@@ -87,7 +80,7 @@ def test_end_of_a_command_does_not_wait_for_imports(tmp_path):
     (tmp_path / "endless.py").write_text("import time\ntime.sleep(1000)")
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from ctrbench.executors import start_server\n"
+        "from ctrbench.executors.processes import start_server\n"
         "start_server(['endless'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
