@@ -10,12 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from torchmetrics import MeanMetric
-from torchmetrics.classification import BinaryAUROC
 
 from ctrbench.batches.order import sequential_batches, shuffled_batches
 from ctrbench.batches.packing import Batch, Packer
 from ctrbench.errors import DivergedError
+from ctrbench.metrics import auc
 from ctrbench.models._base import Backbone
 from ctrbench.optimizers import LazyAdam, RowwiseAdagrad
 from ctrbench.schema import CurvePoint
@@ -47,16 +46,12 @@ class _Curve:
         self.click.append(batch.click)
 
     def close(self, impressions: int) -> None:
-        sizes = torch.tensor([float(len(logit)) for logit in self.logit])
-        loss = MeanMetric()
-        loss.update(torch.stack(self.loss).cpu(), weight=sizes)
-        click = torch.cat(self.click).cpu().int()
-        auc = None
-        if 0 < int(click.count_nonzero()) < len(click):
-            ranked = BinaryAUROC(thresholds=None)
-            ranked.update(torch.cat(self.logit).cpu().sigmoid(), click)
-            auc = float(ranked.compute())
-        self.points.append(CurvePoint(impressions=impressions, loss=float(loss.compute()), auc=auc))
+        sizes = [len(logit) for logit in self.logit]
+        loss = float(np.average(torch.stack(self.loss).cpu().numpy(), weights=sizes))
+        click = torch.cat(self.click).cpu().numpy() > 0
+        both = 0 < click.sum() < len(click)
+        ranked = auc(click, torch.cat(self.logit).cpu().sigmoid().numpy()) if both else None
+        self.points.append(CurvePoint(impressions=impressions, loss=loss, auc=ranked))
         for collected in (self.loss, self.logit, self.click):
             collected.clear()
 

@@ -33,7 +33,6 @@ HEAVY = (
     "duckdb",
     "faiss",
     "sklearn",
-    "torchmetrics",
 )
 
 

@@ -1,8 +1,12 @@
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torchmetrics import MeanMetric
+from torchmetrics.classification import BinaryAUROC
 
 from ctrbench import training
 from ctrbench.errors import DivergedError
@@ -69,6 +73,22 @@ def test_curve_counts_every_impression_of_every_epoch(slots):
     seen = [point.impressions for point in curve]
     assert seen == sorted(set(seen))
     assert seen[-1] == 1200
+
+
+def test_curve_agrees_with_torchmetrics():
+    generator = torch.Generator().manual_seed(0)
+    curve, loss, ranked = training._Curve(), MeanMetric(), BinaryAUROC(thresholds=None)
+    for size in (64, 64, 17):
+        logit = torch.randn(size, generator=generator).round(decimals=1)  # with ties
+        click = (torch.rand(size, generator=generator) < logit.sigmoid()).float()
+        of_batch = F.binary_cross_entropy_with_logits(logit, click)
+        curve.add(of_batch, logit, SimpleNamespace(click=click))
+        loss.update(of_batch, weight=size)
+        ranked.update(logit.sigmoid(), click.int())
+    curve.close(145)
+    (point,) = curve.points
+    assert point.loss == pytest.approx(float(loss.compute()), rel=1e-6)
+    assert point.auc == pytest.approx(float(ranked.compute()), rel=1e-6)
 
 
 def test_diverging_loss_is_told_with_its_cure(slots):
