@@ -1,4 +1,4 @@
-"""Outlines of garments, one per category, as functions of length and fit, both in [0, 1].
+"""Outlines of garments: one function of the cut per category.
 
 Coordinates: the origin is the centre of the garment, x points right and y down, both from -1 to 1.
 Functions define the right half; `mirrored` adds the left.
@@ -10,6 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The cut of a garment."""
+
+    length: float  # 0 short .. 1 long
+    fit: float  # 0 slim .. 1 wide
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ def _both(part: tuple[Point, ...]) -> tuple[tuple[Point, ...], tuple[Point, ...]
 def _torso(
     hem_y: float, hem_x: float, waist_x: float, sleeve: float, neck: float
 ) -> tuple[Point, ...]:
-    """Return a body with sleeves: `sleeve` 0 is none, 1 reaches the hip; `neck` is a half-width."""
+    """Return a body with sleeves: `sleeve` from 0 (none) to 1 (hip), `neck` a half-width."""
     shoulder, top = 0.40, -0.66
     half = [(neck, top - 0.06), (shoulder, top)]
     if sleeve > 0:
@@ -62,18 +70,18 @@ def _hem(length: float, shortest: float, longest: float) -> float:
     return shortest + (longest - shortest) * length
 
 
-def t_shirt(length: float, fit: float) -> Outline:
+def t_shirt(cut: Cut) -> Outline:
     """Return a T-shirt: short sleeves, round neck."""
-    y, x = _hem(length, 0.25, 0.72), 0.28 + 0.20 * fit
-    body = _torso(y, x, x, 0.30 + 0.12 * length, 0.15)
+    y, x = _hem(cut.length, 0.25, 0.72), 0.28 + 0.20 * cut.fit
+    body = _torso(y, x, x, 0.30 + 0.12 * cut.length, 0.15)
     return Outline(
         (body,), holes=(_round_neck(0.15, 0.16),), seams=(((-x, y - 0.05), (x, y - 0.05)),)
     )
 
 
-def shirt(length: float, fit: float) -> Outline:
+def shirt(cut: Cut) -> Outline:
     """Return a shirt: long sleeves, collar, a row of buttons."""
-    y, x = _hem(length, 0.38, 0.80), 0.28 + 0.20 * fit
+    y, x = _hem(cut.length, 0.38, 0.80), 0.28 + 0.20 * cut.fit
     collar = ((0.02, -0.60), (0.16, -0.76), (0.24, -0.62), (0.13, -0.50))
     rows = [-0.42 + step * (y + 0.36) / 5 for step in range(6)]
     return Outline(
@@ -85,9 +93,9 @@ def shirt(length: float, fit: float) -> Outline:
     )
 
 
-def sweater(length: float, fit: float) -> Outline:
+def sweater(cut: Cut) -> Outline:
     """Return a sweater: long sleeves, ribbed hem and collar."""
-    y, x = _hem(length, 0.32, 0.70), 0.32 + 0.20 * fit
+    y, x = _hem(cut.length, 0.32, 0.70), 0.32 + 0.20 * cut.fit
     collar = (
         (0.0, -0.56),
         (0.12, -0.62),
@@ -104,9 +112,9 @@ def sweater(length: float, fit: float) -> Outline:
     )
 
 
-def hoodie(length: float, fit: float) -> Outline:
+def hoodie(cut: Cut) -> Outline:
     """Return a hoodie: long sleeves, hood, kangaroo pocket, cords."""
-    y, x = _hem(length, 0.35, 0.72), 0.32 + 0.20 * fit
+    y, x = _hem(cut.length, 0.35, 0.72), 0.32 + 0.20 * cut.fit
     hood = mirrored([(0.0, -0.98), (0.16, -0.94), (0.25, -0.78), (0.22, -0.60), (0.0, -0.50)])
     opening = mirrored([(0.0, -0.86), (0.11, -0.80), (0.11, -0.66), (0.0, -0.58)])
     pocket = mirrored([(0.12, 0.06), (0.22, 0.26), (0.22, 0.32)])
@@ -118,17 +126,17 @@ def hoodie(length: float, fit: float) -> Outline:
     )
 
 
-def tank_top(length: float, fit: float) -> Outline:
+def tank_top(cut: Cut) -> Outline:
     """Return a tank top: no sleeves, deep neck."""
-    y, x = _hem(length, 0.25, 0.70), 0.24 + 0.22 * fit
+    y, x = _hem(cut.length, 0.25, 0.70), 0.24 + 0.22 * cut.fit
     return Outline(
         (_torso(y, x, max(x - 0.02, 0.26), 0.0, 0.16),), holes=(_round_neck(0.16, 0.30),)
     )
 
 
-def coat(length: float, fit: float) -> Outline:
+def coat(cut: Cut) -> Outline:
     """Return a coat to the knee: lapels, belt, two rows of buttons."""
-    y, x = _hem(length, 0.62, 0.97), 0.34 + 0.26 * fit
+    y, x = _hem(cut.length, 0.62, 0.97), 0.34 + 0.26 * cut.fit
     lapel = ((0.0, -0.20), (0.15, -0.76), (0.27, -0.62), (0.20, -0.42))
     belt = mirrored([(0.32, 0.08), (0.32, 0.17)])
     return Outline(
@@ -140,9 +148,9 @@ def coat(length: float, fit: float) -> Outline:
     )
 
 
-def blazer(length: float, fit: float) -> Outline:
+def blazer(cut: Cut) -> Outline:
     """Return a blazer to the hip: wide lapels, one button, pockets."""
-    y, x = _hem(length, 0.30, 0.62), 0.29 + 0.18 * fit
+    y, x = _hem(cut.length, 0.30, 0.62), 0.29 + 0.18 * cut.fit
     lapel = ((0.0, 0.02), (0.13, -0.76), (0.26, -0.60), (0.19, -0.36))
     pocket = ((0.10, 0.16), (0.25, 0.13), (0.25, 0.19), (0.10, 0.22))
     return Outline(
@@ -154,9 +162,9 @@ def blazer(length: float, fit: float) -> Outline:
     )
 
 
-def dress(length: float, fit: float) -> Outline:
+def dress(cut: Cut) -> Outline:
     """Return a dress: a bodice with short sleeves on a skirt."""
-    y, x = _hem(length, 0.42, 0.97), 0.30 + 0.42 * fit
+    y, x = _hem(cut.length, 0.42, 0.97), 0.30 + 0.42 * cut.fit
     half = [(0.14, -0.72), (0.36, -0.66), (0.50, -0.42), (0.38, -0.34), (0.27, -0.30), (0.20, 0.0)]
     return Outline(
         (mirrored([*half, (x, y), (x * 0.6, y + 0.02)]),),
@@ -165,9 +173,9 @@ def dress(length: float, fit: float) -> Outline:
     )
 
 
-def skirt(length: float, fit: float) -> Outline:
+def skirt(cut: Cut) -> Outline:
     """Return a skirt: waistband and folds."""
-    y, x = _hem(length, 0.05, 0.92), 0.30 + 0.45 * fit
+    y, x = _hem(cut.length, 0.05, 0.92), 0.30 + 0.45 * cut.fit
     folds = tuple(((at * 0.22, -0.55), (at * x * 0.9, y)) for at in (-0.75, -0.25, 0.25, 0.75))
     return Outline(
         (mirrored([(0.24, -0.68), (0.25, -0.56), (x, y), (x * 0.5, y + 0.03)]),),
@@ -176,14 +184,14 @@ def skirt(length: float, fit: float) -> Outline:
     )
 
 
-def trousers(length: float, fit: float) -> Outline:
+def trousers(cut: Cut) -> Outline:
     """Return trousers: waistband, fly, two legs from tight to wide."""
-    return _legs(_hem(length, 0.55, 0.96), fit)
+    return _legs(_hem(cut.length, 0.55, 0.96), cut.fit)
 
 
-def shorts(length: float, fit: float) -> Outline:
+def shorts(cut: Cut) -> Outline:
     """Return shorts: trousers that end above the knee."""
-    return _legs(_hem(length, -0.10, 0.35), 0.4 + 0.6 * fit)
+    return _legs(_hem(cut.length, -0.10, 0.35), 0.4 + 0.6 * cut.fit)
 
 
 def _legs(y: float, fit: float) -> Outline:
@@ -207,9 +215,9 @@ def _legs(y: float, fit: float) -> Outline:
     )
 
 
-def jumpsuit(length: float, fit: float) -> Outline:
+def jumpsuit(cut: Cut) -> Outline:
     """Return a jumpsuit: a sleeveless body with trousers, belt and zip."""
-    y, out = _hem(length, 0.40, 0.97), 0.20 + 0.26 * fit
+    y, out = _hem(cut.length, 0.40, 0.97), 0.20 + 0.26 * cut.fit
     half = [(0.13, -0.86), (0.28, -0.82), (0.25, -0.52), (0.22, -0.18), (0.29, 0.05), (out, y)]
     return Outline(
         (mirrored([*half, (max(out - 0.30, 0.03), y), (0.02, 0.22)]),),
@@ -219,7 +227,7 @@ def jumpsuit(length: float, fit: float) -> Outline:
     )
 
 
-GARMENTS: tuple[Callable[[float, float], Outline], ...] = (
+GARMENTS: tuple[Callable[[Cut], Outline], ...] = (
     t_shirt,
     dress,
     trousers,

@@ -1,4 +1,4 @@
-"""Draw the picture of an item from its hidden traits, with nuisance variation."""
+"""Draws the picture of an item from its hidden traits, with nuisance variation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from ctrbench.atomic import atomic_file
 from ctrbench.seeding import stream
-from data_synth.garments import GARMENTS, Outline, Point
+from data_synth.garments import GARMENTS, Cut, Outline, Point
 from data_synth.truth import WriteProgress
 from data_synth.world import TRAITS, Items, World
 
@@ -42,7 +42,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Nuisance:
-    """Variation of a picture that is independent of style, drawn for every item."""
+    """Variation of a picture that is independent of style and drawn per item."""
 
     turn: float  # radians
     zoom: float
@@ -127,7 +127,7 @@ def picture(items: Items, place: int, seed: int, item: int, size: int) -> bytes:
     taken = nuisance(seed, item)
     garment = GARMENTS[items.category[place] % len(GARMENTS)]
     seen = look(items.style[place])
-    canvas = draw(garment(seen.length, seen.fit), seen, taken, int(items.source[place]), size)
+    canvas = draw(garment(Cut(seen.length, seen.fit)), seen, taken, int(items.source[place]), size)
     grain = stream(seed, "grain", item).normal(scale=taken.noise, size=canvas.shape)
     pixels = np.clip(255 * canvas + grain, 0, 255).astype(np.uint8)
     stored = io.BytesIO()

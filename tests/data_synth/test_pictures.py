@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from data_synth.garments import GARMENTS
+from data_synth.garments import GARMENTS, Cut
 from data_synth.pictures import PATTERNS, draw, look, nuisance, picture, write_pictures
 from data_synth.vectors import from_pictures, with_image
 from data_synth.world import World, WorldConfig, make_world
@@ -30,21 +30,21 @@ def test_a_picture_is_a_jpeg_of_its_size(world, size):
     assert (image.format, image.size, image.mode) == ("JPEG", (size, size), "RGB")
 
 
-def test_file_and_sheet_hold_every_item_with_an_image(world, file):
+def test_file_contains_every_item_with_an_image(world, file):
     table = pq.read_table(file)
     assert (table["item_id"].to_numpy() - 1).tolist() == with_image(world).tolist()
     with Image.open(file.with_suffix(".png")) as sheet:
         assert sheet.size == (12 * 64, 12 * 64)
 
 
-def test_processes_change_no_byte(world, file, tmp_path):
+def test_bytes_do_not_depend_on_the_number_of_processes(world, file, tmp_path):
     write_pictures(tmp_path / "two.parquet", world, with_image(world), 64, 2, lambda *_: None)
     for ending in (".parquet", ".png"):
         again = (tmp_path / "two").with_suffix(ending).read_bytes()
         assert again == file.with_suffix(ending).read_bytes()
 
 
-def test_look_shows_every_number_of_a_style():
+def test_every_trait_changes_the_look():
     style = np.full(8, 1 / np.sqrt(8))
     seen = look(style)
     for trait in range(8):
@@ -53,7 +53,7 @@ def test_look_shows_every_number_of_a_style():
         assert look(other) != seen, trait
 
 
-def test_look_of_near_styles_is_near():
+def test_similar_styles_look_similar():
     rng = np.random.default_rng(0)
     for _ in range(50):
         style = rng.normal(size=8)
@@ -73,7 +73,7 @@ def test_traits_of_random_styles_fill_their_range():
     assert {each.pattern for each in seen} == set(range(len(PATTERNS)))
 
 
-def test_nuisance_is_blind_to_style_and_new_for_every_item(world):
+def test_nuisance_is_independent_of_style_and_differs_by_item(world):
     taken = np.array([nuisance(2, item).light for item in range(240)])
     assert len(set(taken)) == 240
     correlation = np.corrcoef(world.items.style.T, taken)[-1, :-1]
@@ -82,30 +82,30 @@ def test_nuisance_is_blind_to_style_and_new_for_every_item(world):
 
 @pytest.mark.parametrize("garment", GARMENTS)
 def test_length_and_fit_change_every_garment(garment):
-    assert garment(0.1, 0.5) != garment(0.9, 0.5)
-    assert garment(0.5, 0.1) != garment(0.5, 0.9)
-    for outline in (garment(0.0, 0.0), garment(1.0, 1.0)):
+    assert garment(Cut(0.1, 0.5)) != garment(Cut(0.9, 0.5))
+    assert garment(Cut(0.5, 0.1)) != garment(Cut(0.5, 0.9))
+    for outline in (garment(Cut(0.0, 0.0)), garment(Cut(1.0, 1.0))):
         points = np.array([point for part in outline.cloth for point in part])
         assert np.abs(points).max() <= 1.05
 
 
-def test_the_garment_has_the_hue_of_its_style(world):
-    """The middle of a plain picture, on white, without warm light."""
+def test_garment_has_the_hue_of_its_style(world):
+    """Check the centre of pictures without pattern and in neutral light."""
     for item in range(12):
         seen = look(world.items.style[item])
         taken = nuisance(2, item)
         plain = type(seen)(**{**vars(seen), "contrast": 0.0, "lightness": 0.5})
         neutral = type(taken)(**{**vars(taken), "warmth": 0.0})
-        pixels = draw(GARMENTS[0](0.5, 0.5), plain, neutral, 0, 64)[28:36, 28:36]
+        pixels = draw(GARMENTS[0](Cut(0.5, 0.5)), plain, neutral, 0, 64)[28:36, 28:36]
         hue = colorsys.rgb_to_hls(*np.clip(pixels.mean(axis=(0, 1)), 0, 1))[0]
         turned = abs(hue - seen.hue)
         assert min(turned, 1 - turned) < 0.08
 
 
-def test_sources_have_backgrounds_of_their_own(world):
+def test_every_source_has_a_different_background(world):
     seen, taken = look(world.items.style[0]), nuisance(2, 0)
     corners = [
-        draw(GARMENTS[0](0.2, 0.2), seen, taken, source, 64)[:6, :6].mean(axis=(0, 1))
+        draw(GARMENTS[0](Cut(0.2, 0.2)), seen, taken, source, 64)[:6, :6].mean(axis=(0, 1))
         for source in range(4)
     ]
     for one in range(4):
@@ -113,8 +113,8 @@ def test_sources_have_backgrounds_of_their_own(world):
             assert np.abs(corners[one] - corners[other]).max() > 0.05
 
 
-def test_pictures_know_the_style_and_the_histogram_a_part_of_it(world, file):
-    """Nearest neighbours by pixels and by colours share a style far more often than chance."""
+def test_nearest_neighbours_by_pixels_and_colours_share_the_style(world, file):
+    """Check that they do so more often than by chance."""
     style = world.items.style_id[with_image(world)]
     chance = np.mean(style[:, None] == style[None, :])
     for vectors in from_pictures(file).values():
