@@ -1,4 +1,4 @@
-"""`python -m data_synth --out DIR`: make a world and print its attainable metrics."""
+"""`python -m data_synth --out DIR` makes a world and prints its attainable metrics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def make(
-    out: Annotated[Path, typer.Option(help="Workspace of ctrbench that receives the world.")],
+    out: Annotated[
+        Path, typer.Option(help="The workspace of ctrbench into which the world is written.")
+    ],
     world: Annotated[
         str,
         typer.Option(help="; ".join(f"{name}: {kind.what}" for name, kind in KINDS.items()) + "."),
@@ -34,7 +36,7 @@ def make(
     ] = DEFAULT.impressions,
     strength: Annotated[
         float | None,
-        typer.Option(help="Weight of style in the click logit; by default that of the world."),
+        typer.Option(help="Weight of style in the click logit; the default depends on the world."),
     ] = DEFAULT.strength,
     seed: Annotated[int, typer.Option(help="The same seed makes the same world.")] = DEFAULT.seed,
     pictures: Annotated[
@@ -55,7 +57,7 @@ def make(
     if plan:
         typer.echo(f"world {world} in {out}: {expected}. Nothing was written.")
         return
-    written = write_world(config, out.expanduser().resolve(), pictures, workers, _told)
+    written = write_world(config, out.expanduser().resolve(), pictures, workers, _print_progress)
     counts, versions = written.dataset.counts, ", ".join(written.versions)
     typer.echo(
         f"data set {world} in {out}: {counts['impressions']:,} impressions, {counts['clicks']:,} "
@@ -66,11 +68,11 @@ def make(
         typer.echo(f"Contact sheet of the pictures: {written.sheet}")
 
 
-def _told(what: str, done: int, of: int) -> None:
-    """Print progress in one line on a terminal; prints nothing to a pipe."""
+def _print_progress(what: str, done: int, total: int) -> None:
+    """Print progress in one line, on a terminal only."""
     if sys.stderr.isatty():
-        share = f" {done}/{of}" if of > 1 else ""
-        sys.stderr.write(f"\r\x1b[K{what}{share}" if done < of else "\r\x1b[K")
+        share = f" {done}/{total}" if total > 1 else ""
+        sys.stderr.write(f"\r\x1b[K{what}{share}" if done < total else "\r\x1b[K")
         sys.stderr.flush()
 
 

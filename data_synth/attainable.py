@@ -1,4 +1,4 @@
-"""Upper bounds: metrics of the true click probability, with and without knowledge of style."""
+"""Upper bounds: metrics of the true click probability, with style and with style integrated out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Attainable:
 
 
 def attainable(log: list[Path], test: tuple[int, int]) -> Attainable:
-    """Return the metrics of a model that knows everything, and of one that knows all but styles.
+    """Return the metrics of the true click probability, and of its mean over styles.
 
     Args:
         log: The parts of the log, in order of time.
@@ -48,8 +48,8 @@ def attainable(log: list[Path], test: tuple[int, int]) -> Attainable:
     rows = _rows(log, test, every)
     click, user = rows["click"], rows["user_id"]
     known = influences(click, rows["p_true"], user)
-    blind = influences(click, rows["p_without_style"], user)
-    auc, gauc = (_pair(known, blind, metric) for metric in ("auc", "gauc"))
+    without = influences(click, rows["p_without_style"], user)
+    auc, gauc = (_pair(known, without, metric) for metric in ("auc", "gauc"))
     return Attainable(len(click), *auc[:3], *gauc[:3], auc[3], gauc[3])
 
 
@@ -68,15 +68,15 @@ def _rows(log: list[Path], test: tuple[int, int], every: int) -> dict[str, np.nd
 
 
 def _pair(
-    known: Mapping[str, Influence], blind: Mapping[str, Influence], metric: str
+    known: Mapping[str, Influence], without: Mapping[str, Influence], metric: str
 ) -> tuple[float | None, float | None, float | None, float | None]:
     """Return value, value without style, standard errors of the difference and of the value."""
     if metric not in known:
         return None, None, None, None
-    difference = standard_error(known[metric].per_user - blind[metric].per_user)
+    difference = standard_error(known[metric].per_user - without[metric].per_user)
     errors = (difference, known[metric].standard_error)
     gain, own = (None if np.isnan(error) else error for error in errors)
-    return known[metric].value, blind[metric].value, gain, own
+    return known[metric].value, without[metric].value, gain, own
 
 
 def _gain(without: float | None, value: float, error: float | None) -> str:

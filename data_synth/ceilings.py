@@ -7,7 +7,7 @@ import numpy as np
 from data_synth.world import KINDS, TRAITS, World
 
 NODES = 5  # quadrature nodes over the direction from a style's centre to an item's style
-CHUNK = 1 << 14  # impressions per block, which fit the processor's cache
+CHUNK = 1 << 14  # impressions per block; a block fits into the processor's cache
 
 
 def without_style(
@@ -33,28 +33,28 @@ def without_style(
     """
     config = world.config
     angle = np.deg2rad(config.within_style_deg if KINDS[config.kind].varied else 0.0)
-    along = liked @ world.centres.T.astype(
-        np.float32
-    )  # (sessions, styles), parallel to each centre
-    aside = np.sqrt(np.maximum((liked**2).sum(axis=1)[:, None] - along**2, 0))  # orthogonal to it
-    along *= config.style_strength * np.cos(angle)
-    aside *= config.style_strength * np.sin(angle)
+    centres = world.centres.T.astype(np.float32)  # (d, styles)
+    parallel = liked @ centres  # (sessions, styles), component along each centre
+    squared_length = (liked**2).sum(axis=1)[:, None]  # (sessions, 1)
+    orthogonal = np.sqrt(np.maximum(squared_length - parallel**2, 0))  # (sessions, styles)
+    parallel *= config.style_strength * np.cos(angle)
+    orthogonal *= config.style_strength * np.sin(angle)
     share = world.style_share.astype(np.float32)
     probability = np.empty(len(session), np.float32)
     for start in range(0, len(session), CHUNK):
         rows = slice(start, start + CHUNK)
         chosen = session[rows]
-        logit = rest[rows, None] + along[chosen]  # (n, styles)
-        mean = _mean_over_directions(logit, aside[chosen], angle)
+        logit = rest[rows, None] + parallel[chosen]  # (n, styles)
+        mean = _mean_over_directions(logit, orthogonal[chosen], angle)
         probability[rows] = np.einsum("ns,ns->n", share[category[rows]], mean)
     return probability
 
 
-def _mean_over_directions(logit: np.ndarray, aside: np.ndarray, angle: float) -> np.ndarray:
+def _mean_over_directions(logit: np.ndarray, orthogonal: np.ndarray, angle: float) -> np.ndarray:
     """Return (n, styles) float, the mean probability over the orthogonal direction."""
     mean = np.zeros_like(logit)
     for node, weight in zip(*_directions(angle), strict=True):
-        mean += np.float32(weight) / (1 + np.exp(-logit - np.float32(node) * aside))
+        mean += np.float32(weight) / (1 + np.exp(-logit - np.float32(node) * orthogonal))
     return mean
 
 

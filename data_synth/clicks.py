@@ -39,11 +39,11 @@ class Log:
 
 
 @dataclass(frozen=True)
-class Law:
-    """The parameters that determine each block of the log."""
+class ClickModel:
+    """Exposure policy and intercept, which determine each block of the log."""
 
     policy: Policy
-    intercept: float  # sets the mean click probability to `ctr`
+    intercept: float  # gives the click probability the mean `ctr`
 
     @property
     def world(self) -> World:
@@ -51,13 +51,13 @@ class Law:
         return self.policy.world
 
 
-def make_law(world: World) -> Law:
-    """Return exposure policy and intercept; the same world gives the same law."""
+def make_click_model(world: World) -> ClickModel:
+    """Return the click model of a world; the same world gives the same model."""
     config, policy = world.config, make_policy(world)
     rng = stream(config.seed, "calibration")
     shown = show(policy, CALIBRATION, (0, config.duration_s), rng)
     logit = _rest(world, shown) + _style_term(world, shown, tastes(world, shown))
-    return Law(policy, _intercept(logit, config.ctr))
+    return ClickModel(policy, _intercept(logit, config.ctr))
 
 
 def blocks(config: WorldConfig) -> int:
@@ -67,25 +67,25 @@ def blocks(config: WorldConfig) -> int:
 
 def make_log(world: World) -> Log:
     """Return the whole log in memory."""
-    return _joined(list(log_parts(make_law(world))))
+    return _joined(list(log_parts(make_click_model(world))))
 
 
-def log_parts(law: Law, first: int = 0, workers: int = 1) -> Iterator[Log]:
+def log_parts(model: ClickModel, first: int = 0, workers: int = 1) -> Iterator[Log]:
     """Yield the log in parts of about `BLOCK` impressions.
 
     Part k contains the impressions of block k within its time window, and those of sessions that
     started in an earlier window. The parts do not depend on `first` or `workers`.
 
     Args:
-        law: The law of the world.
+        model: The click model of the world.
         first: The first part to yield.
         workers: The number of threads that draw blocks ahead.
     """
-    config = law.world.config
+    config = model.world.config
     last = blocks(config) - 1
     lookback = int(LONGEST_SESSION_S * config.impressions / (BLOCK * config.duration_s)) + 2
     late: list[Log] = []
-    for number, block in _ahead(law, range(max(first - lookback, 0), last + 1), workers):
+    for number, block in _ahead(model, range(max(first - lookback, 0), last + 1), workers):
         there = _joined([*late, block])
         after = there.time >= rhythm(np.array(_window(config, number)[1]))
         late = [there.take(after)]
@@ -126,27 +126,27 @@ def _window(config: WorldConfig, number: int) -> tuple[float, float]:
     return number * BLOCK * share, min((number + 1) * BLOCK, config.impressions) * share
 
 
-def _block(law: Law, number: int) -> Log:
+def _block(model: ClickModel, number: int) -> Log:
     """Return one block, a pure function of the world and the block's number."""
-    world = law.world
+    world = model.world
     count = min(BLOCK, world.config.impressions - number * BLOCK)
     rng = stream(world.config.seed, "block", number)
-    shown = show(law.policy, count, _window(world.config, number), rng)
-    rest = np.float32(law.intercept) + _rest(world, shown)
+    shown = show(model.policy, count, _window(world.config, number), rng)
+    rest = np.float32(model.intercept) + _rest(world, shown)
     liked = tastes(world, shown)
     p_true = sigmoid(rest + _style_term(world, shown, liked))
     category = world.items.category[shown.item]
-    blind = without_style(world, liked, shown.session, category, rest)
+    p_without_style = without_style(world, liked, shown.session, category, rest)
     click = (rng.random(count) < p_true).astype(np.int8)
-    return Log(shown.user, shown.item, shown.time, shown.position, p_true, blind, click)
+    return Log(shown.user, shown.item, shown.time, shown.position, p_true, p_without_style, click)
 
 
-def _ahead(law: Law, numbers: range, workers: int) -> Iterator[tuple[int, Log]]:
+def _ahead(model: ClickModel, numbers: range, workers: int) -> Iterator[tuple[int, Log]]:
     """Yield blocks in order, drawn by threads; at most `workers` blocks are pending."""
     waiting: deque[tuple[int, Future[Log]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for number in numbers:
-            waiting.append((number, pool.submit(_block, law, number)))
+            waiting.append((number, pool.submit(_block, model, number)))
             if len(waiting) > workers:
                 due, block = waiting.popleft()
                 yield due, block.result()

@@ -11,7 +11,7 @@ from data_synth.world import DAY_S, KINDS, World
 LONGEST_SESSION = 24  # impressions
 GAP_S = (2, 40)  # seconds between impressions of a session: minimum, exclusive maximum
 LONGEST_SESSION_S = LONGEST_SESSION * GAP_S[1]
-RHYTHM = 0.6  # strength of the shift towards the evening; 1 leaves no visits at night
+RHYTHM = 0.6  # strength of the shift towards the evening; at 1 nobody visits at night
 SCORES_APART = 1e4  # exceeds any difference of scores
 RANKING_NOISE = 1.0  # scale of the Gumbel noise on log popularity, the rank within a session
 
@@ -141,14 +141,13 @@ def _draw_items(
     """
     life = KINDS[policy.world.config.kind].shelf_life * policy.world.config.duration_s
     shelves = policy.shelves
-    low = np.empty(
-        (len(visitor), len(shelves))
-    )  # cumulative popularity that left, and reached, each shelf
-    high = np.empty_like(low)
+    shape = len(visitor), len(shelves)
+    low = np.empty(shape)  # cumulative popularity of the items that have left each shelf
+    high = np.empty(shape)  # ... and of those that have arrived
     for category, shelf in enumerate(shelves):
-        come = np.searchsorted(shelf.birth, start, side="right")
-        gone = np.searchsorted(shelf.birth, start - life, side="right")
-        low[:, category], high[:, category] = shelf.mass[gone], shelf.mass[come]
+        arrived = np.searchsorted(shelf.birth, start, side="right")
+        left = np.searchsorted(shelf.birth, start - life, side="right")
+        low[:, category], high[:, category] = shelf.mass[left], shelf.mass[arrived]
     share = ((high - low) * policy.liking[visitor]).cumsum(axis=1)  # (sessions, C)
     point = rng.random(len(session)) * share[session, -1]
     category = (share[session, :-1] <= point[:, None]).sum(axis=1)

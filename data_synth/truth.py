@@ -12,7 +12,7 @@ import numpy as np
 
 from ctrbench.atomic import atomic_file, write_json
 from ctrbench.errors import ConfigError
-from data_synth.clicks import Law, Log, blocks, log_parts
+from data_synth.clicks import ClickModel, Log, blocks, log_parts
 from data_synth.world import WorldConfig
 
 START = 1_700_000_000  # seconds since 1970, the start of a world
@@ -22,7 +22,7 @@ WriteProgress = Callable[[str, int, int], None]  # step, done, total
 
 
 def open_truth(folder: Path, config: WorldConfig, extra: dict[str, Any]) -> None:
-    """Write the config of a world as the first file of its folder, or check that it is the same.
+    """Write the config of a world as the first file of its folder, or compare it with the stored.
 
     Args:
         folder: The truth folder.
@@ -33,16 +33,16 @@ def open_truth(folder: Path, config: WorldConfig, extra: dict[str, Any]) -> None
         ConfigError: The folder contains another world.
         StoreError: The folder cannot be written.
     """
-    wanted = json.loads(json.dumps(asdict(config) | extra))
+    expected = json.loads(json.dumps(asdict(config) | extra))
     path = folder / CONFIG
     if not path.is_file():
-        write_json(path, wanted)
+        write_json(path, expected)
         return
-    there = json.loads(path.read_bytes())
+    stored = json.loads(path.read_bytes())
     differing = [
-        f"{key} is {there.get(key)}, not {value}"
-        for key, value in wanted.items()
-        if there.get(key) != value
+        f"{key} is {stored.get(key)}, not {value}"
+        for key, value in expected.items()
+        if stored.get(key) != value
     ]
     if differing:
         raise ConfigError(
@@ -51,19 +51,19 @@ def open_truth(folder: Path, config: WorldConfig, extra: dict[str, Any]) -> None
         )
 
 
-def write_log(folder: Path, law: Law, workers: int, progress: WriteProgress) -> list[Path]:
+def write_log(folder: Path, model: ClickModel, workers: int, progress: WriteProgress) -> list[Path]:
     """Write the missing parts of the log in order, and return the paths of all parts.
 
     Args:
         folder: The truth folder.
-        law: The law of the world.
+        model: The click model of the world.
         workers: The number of threads.
         progress: Receives the number of written parts.
     """
-    paths = parts(folder, law.world.config)
+    paths = parts(folder, model.world.config)
     first = next((number for number, path in enumerate(paths) if not path.exists()), len(paths))
     if first < len(paths):
-        for number, log in enumerate(log_parts(law, first, workers), start=first):
+        for number, log in enumerate(log_parts(model, first, workers), start=first):
             if not paths[number].exists():
                 _write_part(paths[number], log)
             progress("impressions", number + 1, len(paths))

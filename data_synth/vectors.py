@@ -96,7 +96,7 @@ def versions(world: World) -> dict[str, Version]:
     found: dict[str, Version] = {"oracle": oracle}
     found |= {f"noisy_{ratio:g}": partial(noisy, ratio=ratio) for ratio in NOISE_RATIOS}
     found |= {"random": random, "constant": constant}
-    if KINDS[world.config.kind].source_says:
+    if KINDS[world.config.kind].source_correlation:
         found["source"] = source
     return found
 

@@ -22,28 +22,30 @@ class Kind:
 
     what: str  # description
     strength: float = 0.35  # default weight of style in the click logit
-    styles: Literal["leaning", "any", "own"] = "leaning"  # of a category: some favoured, any, one
+    styles: Literal["leaning", "any", "own"] = "leaning"  # of a category: some preferred, any, one
     varied: bool = True  # items of one style differ
     old_items: float = 0.6  # share of items present at the start; others arrive uniformly
     shelf_life: float = np.inf  # share of the duration for which an item is shown
-    source_says: float = 0.0  # correlation of an item's source with its quality and popularity
+    source_correlation: float = 0.0  # of an item's source with its quality and popularity
 
 
 KINDS = {
     "taste": Kind("vision matters"),
-    "null": Kind("style has nothing to do with anything", strength=0.0, styles="any"),
+    "null": Kind(
+        "style is independent of clicks, categories and items", strength=0.0, styles="any"
+    ),
     "redundant": Kind(
-        "vision matters, but category and item id say it all",
+        "vision matters, but category and item id contain the same information",
         styles="own",
         varied=False,
         old_items=1.0,
     ),
     "cold": Kind("most test impressions show new items", old_items=0.0, shelf_life=0.18),
     "spurious": Kind(
-        "pictures tell their source, which goes with quality and popularity, but no taste",
+        "pictures show their source, which correlates with quality and popularity, not with taste",
         strength=0.0,
         styles="any",
-        source_says=0.7,
+        source_correlation=0.7,
     ),
 }
 
@@ -189,13 +191,13 @@ def _items(config: WorldConfig, centres: np.ndarray, share: np.ndarray) -> Items
     style_id = (share.cumsum(axis=1)[category, :-1] <= draw[:, None]).sum(axis=1)
     angle = np.deg2rad(config.within_style_deg if kind.varied else 0.0)
     source = stream(seed, "source").integers(0, config.sources, size=count)
-    said = _standardised(source)
+    source_score = _standardised(source)
 
-    def with_source(
-        name: str,
-    ) -> np.ndarray:  # standard normal over items, correlated with the source
-        own = stream(seed, name).normal(size=count)
-        return kind.source_says * said + np.sqrt(1 - kind.source_says**2) * own
+    def with_source(name: str) -> np.ndarray:
+        """Return (I,) float, standard normal over items and correlated with the source."""
+        independent = stream(seed, name).normal(size=count)
+        correlation = kind.source_correlation
+        return correlation * source_score + np.sqrt(1 - correlation**2) * independent
 
     rank = np.empty(count)
     rank[np.argsort(-with_source("popularity"), kind="stable")] = np.arange(1, count + 1)
@@ -217,9 +219,9 @@ def _at_angle(centre: np.ndarray, angle: float, rng: np.random.Generator) -> np.
 
     The cosine to any direction then has a known distribution, over which `ceilings.py` integrates.
     """
-    aside = rng.normal(size=centre.shape)
-    aside = _unit(aside - (aside * centre).sum(axis=1, keepdims=True) * centre)
-    return np.cos(angle) * centre + np.sin(angle) * aside
+    direction = rng.normal(size=centre.shape)
+    direction = _unit(direction - (direction * centre).sum(axis=1, keepdims=True) * centre)
+    return np.cos(angle) * centre + np.sin(angle) * direction
 
 
 def _births(config: WorldConfig) -> np.ndarray:

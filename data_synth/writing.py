@@ -1,4 +1,4 @@
-"""Write a world into a workspace of ctrbench, through the import that users' files take."""
+"""Writes a world into a workspace of ctrbench, through the import of users' data sets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ctrbench.impressions import open_impressions, raw_item_ids
 from ctrbench.schema import DatasetManifest, Field
 from ctrbench.workspace import Workspace
 from data_synth.attainable import Attainable, attainable
-from data_synth.clicks import make_law
+from data_synth.clicks import make_click_model
 from data_synth.plan import PICTURE_BYTES, Plan, make_plan
 from data_synth.truth import ATTAINABLE, CONFIG, WriteProgress, open_truth, write_log
 from data_synth.vectors import from_pictures, versions, with_image
@@ -57,9 +57,9 @@ def write_world(
     out: Path,
     pictures: int = 0,
     workers: int = 1,
-    progress: WriteProgress = lambda what, done, of: None,
+    progress: WriteProgress = lambda what, done, total: None,
 ) -> Written:
-    """Make a world with its log, pictures and embedding versions below `out`.
+    """Make a world below `out`: its log, pictures and embedding versions.
 
     An interrupted run resumes, and a finished world is not made again. The result does not depend
     on the workers.
@@ -89,7 +89,7 @@ def write_world(
     for folder in (truth, workspace.home / "pictures"):
         sweep(folder)
     world = make_world(config)
-    log = write_log(truth, make_law(world), workers, progress)
+    log = write_log(truth, make_click_model(world), workers, progress)
     images = _pictures(workspace, config, pictures)
     if images is not None and not images.exists():
         from data_synth.pictures import write_pictures
@@ -98,9 +98,9 @@ def write_world(
     with _scratch(workspace) as scratch:
         dataset = _dataset(workspace, world, log, images, scratch, progress)
         _add_versions(workspace, dataset, world, images, scratch, progress)
-    progress("what is attainable", 0, 1)
-    reached = attainable(log, dataset.periods["test"])
-    write_json(truth / ATTAINABLE, asdict(reached))
+    progress("attainable metrics", 0, 1)
+    bounds = attainable(log, dataset.periods["test"])
+    write_json(truth / ATTAINABLE, asdict(bounds))
     return _written(workspace, config, pictures)
 
 
@@ -155,8 +155,8 @@ def _require_own(workspace: Workspace, truth: Path) -> None:
 def _require_room(workspace: Workspace, plan: Plan, truth: Path) -> None:
     if (truth / ATTAINABLE).exists():
         return
-    there = next(path for path in (workspace.home, *workspace.home.parents) if path.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(path for path in (workspace.home, *workspace.home.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
     if free < plan.peak_disk_bytes:
         raise StoreError(
             f"{workspace.home} has {free / 1e9:.1f} GB free; this world requires about "

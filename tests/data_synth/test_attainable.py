@@ -11,7 +11,7 @@ from data_synth.world import WorldConfig, make_world
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory):
-    """A log of two parts, and its columns."""
+    """Return the paths of a log of two parts, and its columns."""
     world = make_world(WorldConfig(users=300, items=200, impressions=20_000))
     made = make_log(world)
     columns = {
@@ -27,38 +27,38 @@ def log(tmp_path_factory):
     return paths, columns
 
 
-def test_errors_are_those_of_a_bootstrap_over_users(log):
+def test_standard_errors_equal_a_bootstrap_over_users(log):
     from ctrbench.metrics import gauc
 
     paths, columns = log
-    reached = attainable(paths, (14_000, 20_000))
+    bounds = attainable(paths, (14_000, 20_000))
     test = {name: column[14_000:] for name, column in columns.items()}
-    assert reached.impressions == 6_000
-    assert reached.gauc == gauc(test["click"], test["p_true"], test["user_id"])
+    assert bounds.impressions == 6_000
+    assert bounds.gauc == gauc(test["click"], test["p_true"], test["user_id"])
     rng, gains = np.random.default_rng(0), []
     rows_of = [np.flatnonzero(test["user_id"] == user) for user in np.unique(test["user_id"])]
     for _ in range(400):
         drawn = rng.integers(0, len(rows_of), len(rows_of))
         rows = np.concatenate([rows_of[user] for user in drawn])
         user = np.repeat(np.arange(len(drawn)), [len(rows_of[user]) for user in drawn])
-        known, blind = (
+        with_style, without = (
             gauc(test["click"][rows], test[name][rows], user)
             for name in ("p_true", "p_without_style")
         )
-        gains.append(known - blind)
-    assert reached.gauc_gain_error == pytest.approx(np.std(gains), rel=0.15)
+        gains.append(with_style - without)
+    assert bounds.gauc_gain_error == pytest.approx(np.std(gains), rel=0.15)
 
 
-def test_a_long_test_period_is_judged_by_some_of_its_users(log, monkeypatch):
+def test_long_test_period_is_sampled_by_user(log, monkeypatch):
     monkeypatch.setattr(module, "LARGEST_SAMPLE", 3_500)
     paths, columns = log
-    reached = attainable(paths, (14_000, 20_000))
-    assert reached.impressions == np.count_nonzero(columns["user_id"][14_000:] % 2 == 0)
+    bounds = attainable(paths, (14_000, 20_000))
+    assert bounds.impressions == np.count_nonzero(columns["user_id"][14_000:] % 2 == 0)
 
 
-def test_attainable_reads_as_a_sentence():
-    reached = Attainable(9, 0.75, 0.73, 0.002, 0.69, 0.67, 0.001, 0.003, 0.002)
-    assert str(reached) == (
+def test_attainable_metrics_as_text():
+    bounds = Attainable(9, 0.75, 0.73, 0.002, 0.69, 0.67, 0.001, 0.003, 0.002)
+    assert str(bounds) == (
         "GAUC 67.00 without style, 69.00 with it (+2.00 ± 0.10 pp); "
         "AUC 73.00 without style, 75.00 with it (+2.00 ± 0.20 pp)"
     )

@@ -8,21 +8,21 @@ from data_synth.world import WorldConfig, make_world
 
 
 @pytest.mark.parametrize("kind", ["null", "redundant", "spurious"])
-def test_nothing_to_integrate_out_where_style_is_known_or_nothing(kind):
+def test_probabilities_are_equal_if_style_is_known_or_has_no_effect(kind):
     log = make_log(make_world(WorldConfig(kind=kind)))
     np.testing.assert_allclose(log.p_without_style, log.p_true, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("category", "rest"), [(0, -1.0), (5, 0.3), (11, -3.0)])
-def test_one_impression_by_drawing_a_hundred_thousand_styles(taste, category, rest):
-    """Other items of the category, drawn afresh by the written law, shown to the same user."""
+def test_one_impression_equals_the_mean_over_drawn_styles(taste, category, rest):
+    """Draw 100,000 items of the category from the stated distribution, for the same user."""
     rng = np.random.default_rng(category)
     liked = taste.users.taste[category]
     centre = taste.centres[rng.choice(12, 100_000, p=taste.style_share[category])]
     noise = rng.normal(size=centre.shape)
-    aside = noise - (noise * centre).sum(axis=1, keepdims=True) * centre
-    aside /= np.linalg.norm(aside, axis=1, keepdims=True)
-    style = np.cos(np.deg2rad(27)) * centre + np.sin(np.deg2rad(27)) * aside
+    direction = noise - (noise * centre).sum(axis=1, keepdims=True) * centre
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    style = np.cos(np.deg2rad(27)) * centre + np.sin(np.deg2rad(27)) * direction
     p = sigmoid(rest + style @ liked)
     one, logit = np.array([0]), np.array([rest], np.float32)
     integrated = without_style(taste, liked[None], one, np.array([category]), logit)
@@ -36,11 +36,11 @@ def test_integrated_probability_is_calibrated(taste_log):
         assert abs(taste_log.click[part].mean() - p[part].mean()) < 5 * error
 
 
-def test_default_strength_offers_about_two_points():
+def test_default_strength_has_an_attainable_gain_of_two_points():
     gains = []
     for seed in range(4):
         log = make_log(make_world(WorldConfig(seed=seed)))
         test = log.take(slice(round(0.8 * len(log)), None))
-        known = gauc(test.click, test.p_true, test.user)
-        gains.append(100 * (known - gauc(test.click, test.p_without_style, test.user)))
+        with_style = gauc(test.click, test.p_true, test.user)
+        gains.append(100 * (with_style - gauc(test.click, test.p_without_style, test.user)))
     assert np.mean(gains) == pytest.approx(2.0, abs=0.5)

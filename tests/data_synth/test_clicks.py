@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_synth import clicks
-from data_synth.clicks import Log, log_parts, make_law, make_log
+from data_synth.clicks import Log, log_parts, make_click_model, make_log
 from data_synth.exposure import Shown
 from data_synth.world import World, WorldConfig, make_world
 
@@ -18,54 +18,54 @@ def test_same_seed_same_log(taste, taste_log):
     assert _equal(taste_log, make_log(make_world(taste.config)))
 
 
-def test_rows_are_in_order_of_time(taste, taste_log):
+def test_rows_are_sorted_by_time(taste, taste_log):
     assert len(taste_log) == taste.config.impressions
     assert (np.diff(taste_log.time) >= 0).all()
 
 
 @pytest.fixture
 def many_blocks(monkeypatch) -> World:
-    """A world of 13 blocks whose sessions outlast their block's window of time."""
+    """Return a world of 13 blocks, whose sessions end after the time window of their block."""
     monkeypatch.setattr(clicks, "BLOCK", 1 << 8)
     return make_world(WorldConfig(users=100, items=50, impressions=3_300, days=1))
 
 
-def test_parts_are_the_same_from_wherever_one_begins(many_blocks):
-    law = make_law(many_blocks)
-    whole = list(log_parts(law))
+def test_parts_do_not_depend_on_the_first_part(many_blocks):
+    model = make_click_model(many_blocks)
+    whole = list(log_parts(model))
     assert len(whole) == clicks.blocks(many_blocks.config) == 13
     for first in (1, 6, 12):
-        again = list(log_parts(law, first))
+        again = list(log_parts(model, first))
         assert len(again) == 13 - first
         assert all(map(_equal, whole[first:], again))
 
 
-def test_parts_are_the_same_whatever_the_workers(many_blocks):
-    law = make_law(many_blocks)
-    assert all(map(_equal, log_parts(law), log_parts(law, workers=3)))
+def test_parts_do_not_depend_on_the_number_of_workers(many_blocks):
+    model = make_click_model(many_blocks)
+    assert all(map(_equal, log_parts(model), log_parts(model, workers=3)))
 
 
-def test_parts_hold_every_impression_once_in_order(many_blocks):
+def test_parts_contain_every_impression_once_sorted_by_time(many_blocks):
     log = make_log(many_blocks)
     assert len(log) == 3_300
     assert (np.diff(log.time) >= 0).all()
 
 
-def test_ctr_is_the_promised_one(taste_log):
+def test_ctr_equals_the_setting(taste_log):
     assert taste_log.p_true.mean() == pytest.approx(0.2, abs=0.005)
     error = np.sqrt((taste_log.p_true * (1 - taste_log.p_true)).sum()) / 120_000
     assert abs(taste_log.click.mean() - taste_log.p_true.mean()) < 4 * error
 
 
-def test_clicks_follow_p_true_in_every_tenth(taste_log):
+def test_clicks_follow_p_true_in_every_decile(taste_log):
     for part in np.array_split(np.argsort(taste_log.p_true), 10):
         p = taste_log.p_true[part]
         error = np.sqrt((p * (1 - p)).sum()) / len(p)
         assert abs(taste_log.click[part].mean() - p.mean()) < 4 * error
 
 
-def test_p_true_is_the_written_equation(taste, taste_log):
-    """At position 1, where the session starts."""
+def test_p_true_equals_the_documented_equation(taste, taste_log):
+    """Check impressions at position 1, whose time is the start of the session."""
     users, items, logit = taste.users, taste.items, []
     first = np.flatnonzero(taste_log.position == 1)[:500]
     for row in first:
@@ -85,17 +85,17 @@ def test_p_true_is_the_written_equation(taste, taste_log):
 
 
 def test_later_positions_are_clicked_less(taste):
-    """Two sessions alike but for the order of one item: 0.3 ln 4 of logit apart."""
-    law = make_law(taste)
+    """Check one item at positions 1 and 4: the logits differ by 0.3 ln 4."""
+    model = make_click_model(taste)
     item, session = np.full(4, 5, np.int32), np.zeros(4, int)
     time, position = np.arange(4) + 9**7, np.arange(1, 5, dtype=np.int16)
     start = np.array([9.0**7])
     shown = Shown(np.array([3], np.int32), start, session, item, time, position)
-    rest = clicks._rest(law.world, shown)
+    rest = clicks._rest(model.world, shown)
     assert rest[0] - rest[3] == pytest.approx(0.3 * np.log(4), abs=1e-6)
 
 
-def test_taste_turns_by_the_stated_angle(taste):
+def test_taste_rotates_by_the_stated_angle(taste):
     none = np.zeros(0, int)
 
     def tastes_at(moment: float) -> np.ndarray:
@@ -107,7 +107,7 @@ def test_taste_turns_by_the_stated_angle(taste):
     np.testing.assert_allclose(tastes_at(taste.config.duration_s), expected, atol=1e-5)
 
 
-def test_equal_moments_are_put_in_the_order_of_the_record():
+def test_ties_in_time_are_sorted_by_user_item_click_and_position():
     columns = {
         "time": [5, 5, 5, 5, 4],
         "user": [1, 1, 1, 0, 9],

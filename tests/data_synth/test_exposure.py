@@ -17,7 +17,7 @@ def _sessions(shown: Shown) -> list[np.ndarray]:
     return np.split(np.arange(len(shown.user)), np.flatnonzero(shown.position == 1)[1:])
 
 
-def test_a_session_is_one_user_looking_on(shown):
+def test_session_has_one_user_and_increasing_positions_and_times(shown):
     for rows in _sessions(shown):
         assert len(set(shown.user[rows])) == 1
         assert shown.position[rows].tolist() == list(range(1, len(rows) + 1))
@@ -34,20 +34,20 @@ def test_sessions_have_the_stated_mean_length(shown):
     )
 
 
-def test_active_users_come_more_often(taste, shown):
+def test_sessions_per_user_are_proportional_to_activity(taste, shown):
     visits = np.bincount(shown.user[shown.position == 1], minlength=2_000)
     expected = taste.users.activity * visits.sum()
     surplus = (visits - expected) / np.sqrt(expected)
     assert surplus.std() == pytest.approx(1, abs=0.1)
 
 
-def test_nothing_is_shown_before_its_birth(taste, shown):
+def test_items_are_not_shown_before_their_birth(taste, shown):
     birth = taste.items.birth[shown.item]
     assert (shown.time >= birth).all()
     assert (birth > 0).mean() > 0.1
 
 
-def test_nothing_is_shown_after_its_shelf_life():
+def test_items_are_not_shown_after_their_shelf_life():
     world = make_world(WorldConfig(kind="cold"))
     log = make_log(world)
     life = KINDS["cold"].shelf_life * world.config.duration_s
@@ -62,21 +62,23 @@ def test_most_test_impressions_of_cold_show_items_unseen_in_training():
     assert np.isin(tested, trained).mean() < 0.3
 
 
-def test_popularity_exponent_shows_in_the_log(taste, shown):
-    there = taste.items.birth == 0
-    falling = np.sort(np.bincount(shown.item, minlength=1000)[there])[::-1]
+def test_impressions_follow_the_popularity_exponent(taste, shown):
+    present = taste.items.birth == 0
+    falling = np.sort(np.bincount(shown.item, minlength=1000)[present])[::-1]
     rank, popular = np.arange(1, 601), slice(4, 300)
     slope = np.polyfit(np.log(rank[popular]), np.log(falling[popular]), 1)[0]
     assert slope == pytest.approx(-taste.config.popularity_exponent, abs=0.07)
 
 
-def test_users_are_shown_the_categories_they_like(taste, shown):
+def test_users_are_shown_preferred_categories_more_often(taste, shown):
     taken = taste.users.category_taste[shown.user, taste.items.category[shown.item]]
-    assert taken.mean() == pytest.approx(0.5, abs=0.1)  # exp(w h) tilts a normal's mean by w
+    assert taken.mean() == pytest.approx(
+        0.5, abs=0.1
+    )  # the weight exp(w h) shifts the mean of a normal by w
 
 
-def test_one_session_by_hand(taste):
-    """The shares of items at one moment, counted over many draws, against the policy's formula."""
+def test_item_shares_at_one_time_equal_the_formula(taste):
+    """Compare item counts over many draws at one time with the formula of the policy."""
     policy, user, moment = make_policy(taste), 7, 3.0e5
     items, users = taste.items, taste.users
     weight = items.popularity * (items.birth <= moment)
@@ -92,25 +94,25 @@ def test_one_session_by_hand(taste):
     counted = np.bincount(drawn, minlength=1000)
     expected = 200_000 * of_item
     assert counted[expected == 0].sum() == 0
-    often = expected > 20
-    surplus = (counted - expected)[often] / np.sqrt(expected[often])
+    frequent = expected > 20
+    surplus = (counted - expected)[frequent] / np.sqrt(expected[frequent])
     assert (surplus**2).mean() == pytest.approx(1, abs=0.2)
 
 
-def test_popular_items_stand_first(taste, shown):
+def test_popular_items_are_ranked_first(taste, shown):
     logarithm = np.log(taste.items.popularity[shown.item])
     first, sixth = (logarithm[shown.position == place].mean() for place in (1, 6))
     assert first > sixth + 0.2
 
 
-def test_rhythm_keeps_order_and_whole_days():
+def test_rhythm_preserves_order_and_day_boundaries():
     moments = np.linspace(0, 3 * 86_400, 10_001)
-    bent = rhythm(moments)
-    assert (np.diff(bent) > 0).all()
+    shifted = rhythm(moments)
+    assert (np.diff(shifted) > 0).all()
     np.testing.assert_allclose(rhythm(np.arange(4) * 86_400.0), np.arange(4) * 86_400.0, atol=1e-6)
 
 
-def test_evenings_are_busier_than_mornings(shown):
+def test_busiest_hour_has_twice_the_impressions_of_the_quietest(shown):
     hour = shown.time % 86_400 // 3600
     counts = np.bincount(hour, minlength=24)
     assert counts.max() > 2 * counts.min()

@@ -24,7 +24,7 @@ def test_same_seed_same_vectors(name):
     np.testing.assert_array_equal(vectors, versions(world)[name](make_world(world.config)))
 
 
-def test_oracle_keeps_every_cosine(taste):
+def test_oracle_preserves_every_cosine(taste):
     vectors, style = oracle(taste), taste.items.style
     np.testing.assert_allclose(vectors @ vectors.T, style @ style.T, atol=1e-5)
 
@@ -40,7 +40,7 @@ def _agreement(vectors: np.ndarray, style: np.ndarray) -> float:
     return float(np.corrcoef((vectors @ vectors.T)[above], (style @ style.T)[above])[0, 1])
 
 
-def test_oracle_over_ever_noisier_over_random(taste):
+def test_agreement_with_style_decreases_with_noise(taste):
     made = [oracle(taste), *(noisy(taste, ratio) for ratio in (2, 0.5, 0.125)), random(taste)]
     agreement = [_agreement(vectors, taste.items.style) for vectors in made]
     assert agreement[0] == pytest.approx(1)
@@ -54,7 +54,7 @@ def test_constant_is_one_unit_vector(taste):
     assert np.linalg.norm(vectors[0]) == pytest.approx(1, abs=1e-6)
 
 
-def test_source_vectors_tell_the_source_alone():
+def test_source_vectors_contain_only_the_source():
     world = make_world(WorldConfig(kind="spurious"))
     vectors, origin = source(world), world.items.source
     same = origin[:, None] == origin[None, :]

@@ -23,20 +23,20 @@ def test_every_category_has_items(taste):
     assert set(taste.items.category) == set(range(12))
 
 
-def test_popularity_is_a_power_law_of_its_rank(taste):
+def test_popularity_is_a_power_law_of_rank(taste):
     falling = np.sort(taste.items.popularity)[::-1]
     slopes = np.diff(np.log(falling)) / np.diff(np.log(np.arange(1, 1001)))
     np.testing.assert_allclose(slopes, -0.7)
     assert falling.sum() == pytest.approx(1)
 
 
-def test_new_items_keep_arriving(taste):
+def test_new_items_arrive_uniformly(taste):
     birth, week = taste.items.birth, taste.config.duration_s / 4
     assert (birth == 0).sum() == 600
     assert np.histogram(birth[birth > 0], bins=np.arange(5) * week)[0].tolist() == [100] * 4
 
 
-def test_cold_items_were_arriving_before_the_start():
+def test_cold_items_arrive_before_the_start_too():
     config = WorldConfig(kind="cold")
     birth, life = make_world(config).items.birth, KINDS["cold"].shelf_life * config.duration_s
     assert -life < birth.min() < -0.9 * life
@@ -50,10 +50,10 @@ def test_every_item_lies_at_the_stated_angle_to_its_style(taste):
     np.testing.assert_allclose(np.linalg.norm(items.style, axis=1), 1, atol=1e-6)
 
 
-def test_items_depart_from_their_style_in_every_direction_alike(taste):
+def test_items_deviate_from_their_style_in_uniform_directions(taste):
     items, centre = taste.items, taste.centres[taste.items.style_id]
-    aside = (items.style - np.cos(np.deg2rad(27)) * centre) / np.sin(np.deg2rad(27))
-    assert np.abs(aside.mean(axis=0)).max() < 4 / np.sqrt(8 * 1000)
+    deviation = (items.style - np.cos(np.deg2rad(27)) * centre) / np.sin(np.deg2rad(27))
+    assert np.abs(deviation.mean(axis=0)).max() < 4 / np.sqrt(8 * 1000)
 
 
 @pytest.mark.parametrize("name", ["taste", "drift"])
@@ -67,7 +67,7 @@ def _dependence(world: World) -> float:
     return normalized_mutual_info_score(world.items.category, world.items.style_id)
 
 
-def test_categories_have_their_styles_in_taste_but_not_in_null(taste, null):
+def test_style_depends_on_category_in_taste_but_not_in_null(taste, null):
     rng = np.random.default_rng(0)
     chance = [
         normalized_mutual_info_score(rng.permutation(null.items.category), null.items.style_id)
@@ -77,7 +77,7 @@ def test_categories_have_their_styles_in_taste_but_not_in_null(taste, null):
     assert _dependence(taste) > 2 * max(chance)
 
 
-def test_redundant_category_says_the_whole_style():
+def test_category_determines_style_in_redundant():
     world = make_world(WorldConfig(kind="redundant"))
     for category in range(12):
         own = world.items.style[world.items.category == category]
@@ -94,7 +94,7 @@ def test_style_is_independent_of_quality_and_popularity(kind):
 
 
 @pytest.mark.parametrize(("kind", "low", "high"), [("spurious", 0.6, 0.8), ("taste", -0.1, 0.1)])
-def test_source_tells_quality_in_spurious_only(kind, low, high):
+def test_source_correlates_with_quality_in_spurious_only(kind, low, high):
     items = make_world(WorldConfig(kind=kind)).items
     popularity = -np.argsort(np.argsort(-items.popularity))
     for trait in (items.quality, popularity):
@@ -104,23 +104,23 @@ def test_source_tells_quality_in_spurious_only(kind, low, high):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"users": 0}, "users is 0; use 1 or more"),
-        ({"users": 2**31}, "2,147,483,646 at most"),
-        ({"items": 11}, "items is 11; use 12 or more, one for each category"),
-        ({"impressions": 99}, "impressions is 99; use 100 or more"),
-        ({"seed": -1}, "seed is -1; use 0 or more"),
-        ({"strength": -0.1}, "strength is -0.1; use a number of 0 or more"),
+        ({"users": 0}, "users is 0"),
+        ({"users": 2**31}, "2,147,483,646"),
+        ({"items": 11}, "items is 11; .* 12"),
+        ({"impressions": 99}, "impressions is 99; .* 100"),
+        ({"seed": -1}, "seed is -1"),
+        ({"strength": -0.1}, "strength is -0.1"),
         ({"strength": float("nan")}, "strength is nan"),
         ({"strength": float("inf")}, "strength is inf"),
-        ({"kind": "tast"}, "no world 'tast'; known: .*taste. Did you mean 'taste'"),
-        ({"kind": "null", "strength": 1.0}, "strength is 1; in world null it can only be 0"),
+        ({"kind": "tast"}, "'tast'.*'taste'"),
+        ({"kind": "null", "strength": 1.0}, "strength is 1; .* null .* 0"),
     ],
 )
-def test_impossible_world_is_refused(wrong, message):
+def test_invalid_world_is_rejected(wrong, message):
     with pytest.raises(ConfigError, match=message):
         make_world(WorldConfig(**wrong))
 
 
-def test_all_mistakes_are_shown_at_once():
+def test_all_mistakes_are_listed():
     with pytest.raises(ConfigError, match=r"(?s)users is 0.*items is 3"):
         make_world(WorldConfig(users=0, items=3))

@@ -21,7 +21,7 @@ SMALL = WorldConfig(users=50, items=40, impressions=3_000, seed=1)
 
 @pytest.fixture(scope="module", autouse=True)
 def small_blocks():
-    """Twelve parts instead of one."""
+    """Make the log have twelve parts instead of one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clicks, "BLOCK", 1 << 8)
         yield
@@ -35,7 +35,7 @@ def home(tmp_path_factory) -> Path:
 
 
 def _tree(folder: Path) -> dict[str, str]:
-    """Every file by its bytes; manifests without the moment they were made."""
+    """Return a hash of every file; manifests are hashed without their creation time."""
     found = {}
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = file.read_bytes()
@@ -58,7 +58,7 @@ def test_a_world_is_a_workspace(home):
     assert items_with_image(Workspace(home), "taste").sum() == len(with_image(make_world(SMALL)))
 
 
-def test_truth_has_the_record_s_rows_and_order(home):
+def test_truth_has_the_rows_of_the_data_set_in_order(home):
     data = open_impressions(Workspace(home), "taste")
     parts = sorted((home / "truth/taste").glob("log-*.parquet"))
     truth = pq.read_table(parts)
@@ -71,7 +71,7 @@ def test_truth_has_the_record_s_rows_and_order(home):
     np.testing.assert_array_equal(truth["user_id"], users[data.user_id - 1])
 
 
-def test_probabilities_are_no_model_fields(home):
+def test_probabilities_are_not_fields(home):
     data = open_impressions(Workspace(home), "taste")
     assert list(data.context_fields) == ["position"]
     assert not data.user_fields
@@ -95,35 +95,35 @@ def test_versions_from_pictures_are_joined_to_their_items(home):
     np.testing.assert_array_equal(table.vectors[with_image(make_world(SMALL)) + 1], expected)
 
 
-def test_workers_change_no_byte(home, tmp_path):
+def test_bytes_do_not_depend_on_the_number_of_workers(home, tmp_path):
     write_world(SMALL, tmp_path, pictures=64, workers=3)
     for part in ("truth", "data", "embeddings", "pictures"):
         assert _tree(tmp_path / part) == _tree(home / part)
 
 
-def test_made_twice_nothing_changes(home):
+def test_finished_world_is_not_changed(home):
     before = _tree(home)
     write_world(SMALL, home, pictures=64)
     assert _tree(home) == before
 
 
 @pytest.mark.parametrize("last", ["pictures", "data set: dividing into periods", "versions"])
-def test_broken_off_and_made_again_it_goes_on(home, tmp_path, last):
-    class BrokenOffError(Exception):
+def test_interrupted_command_resumes_to_the_same_bytes(home, tmp_path, last):
+    class InterruptedRunError(Exception):
         pass
 
-    def stop(what: str, done: int, of: int) -> None:
+    def stop(what: str, done: int, total: int) -> None:
         if what == last:
-            raise BrokenOffError
+            raise InterruptedRunError
 
-    with pytest.raises(BrokenOffError):
+    with pytest.raises(InterruptedRunError):
         write_world(SMALL, tmp_path, pictures=64, progress=stop)
     write_world(SMALL, tmp_path, pictures=64)
     for part in ("truth", "data", "embeddings", "pictures"):
         assert _tree(tmp_path / part) == _tree(home / part)
 
 
-def test_a_lost_part_of_the_log_is_made_again(home, tmp_path):
+def test_missing_part_of_the_log_is_made_again(home, tmp_path):
     shutil.copytree(home / "truth", tmp_path / "truth")
     for name in ("log-00004.parquet", "log-00009.parquet", "attainable.json"):
         (tmp_path / "truth/taste" / name).unlink()
@@ -131,7 +131,7 @@ def test_a_lost_part_of_the_log_is_made_again(home, tmp_path):
     assert _tree(tmp_path / "truth") == _tree(home / "truth")
 
 
-def test_every_kind_of_world_stands_beside_the_others(tmp_path):
+def test_one_workspace_contains_every_kind_of_world(tmp_path):
     for kind in KINDS:
         written = write_world(WorldConfig(kind, 50, 40, 3_000), tmp_path)
         assert written.dataset.name == kind
@@ -147,14 +147,14 @@ def test_every_kind_of_world_stands_beside_the_others(tmp_path):
         (SMALL, 0, "pictures is 64, not 0"),
     ],
 )
-def test_another_world_of_the_same_kind_is_refused(home, other, pictures, message):
+def test_another_world_of_the_same_kind_is_rejected(home, other, pictures, message):
     before = _tree(home)
     with pytest.raises(ConfigError, match=rf"another world 'taste' \({message}\)"):
         write_world(other, home, pictures)
     assert _tree(home) == before
 
 
-def test_a_data_set_of_that_name_is_kept(home, tmp_path):
+def test_data_set_of_the_same_name_is_not_overwritten(home, tmp_path):
     write_world(WorldConfig("null", 50, 40, 3_000), tmp_path)
     (tmp_path / "data/null").rename(tmp_path / "data/taste")
     before = _tree(tmp_path)
@@ -167,17 +167,17 @@ def test_a_data_set_of_that_name_is_kept(home, tmp_path):
     ("config", "pictures", "workers", "message"),
     [
         (WorldConfig(users=0), 0, 1, "users is 0"),
-        (SMALL, 100, 1, "pictures of 100 pixels cannot be drawn; use 64, 224, or 0"),
-        (SMALL, 0, 0, "workers is 0; use 1 or more"),
+        (SMALL, 100, 1, "100 pixels .* 64, 224"),
+        (SMALL, 0, 0, "workers is 0"),
     ],
 )
-def test_impossible_world_writes_nothing(tmp_path, config, pictures, workers, message):
+def test_invalid_world_writes_nothing(tmp_path, config, pictures, workers, message):
     with pytest.raises(ConfigError, match=message):
         write_world(config, tmp_path / "new", pictures, workers)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_too_small_is_said_before_anything_is_written(tmp_path, monkeypatch):
+def test_insufficient_disk_space_is_an_error_before_writing(tmp_path, monkeypatch):
     huge = Plan(disk_bytes=1e18, peak_disk_bytes=1e18, memory_bytes=0, seconds=0)
     monkeypatch.setattr(writing, "make_plan", lambda *_: huge)
     with pytest.raises(StoreError, match=r"1000000000.0 GB"):
@@ -185,7 +185,7 @@ def test_a_disk_too_small_is_said_before_anything_is_written(tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_in_the_way_is_said(tmp_path):
+def test_file_instead_of_the_folder_is_an_error(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="is a file instead of a folder"):
+    with pytest.raises(StoreError, match="/file"):
         write_world(SMALL, tmp_path / "file")
