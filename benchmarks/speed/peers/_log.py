@@ -1,4 +1,4 @@
-"""Read the log as arrays, the input of every adapter."""
+"""Reads the log as arrays, the input of every adapter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Period:
     click: np.ndarray  # (N,) 0 or 1
     items: np.ndarray  # (M,) all histories, concatenated
     offsets: np.ndarray  # (N + 1,)
-    numbers: dict[str, np.ndarray]  # (N,) each, further inputs of the log
+    numbers: dict[str, np.ndarray]  # (N,) each, numeric inputs
 
     def padded(self, values: np.ndarray) -> np.ndarray:
         """Return (N, LONGEST) int32, one value per history item, padded with zeros at the end.
@@ -41,7 +41,7 @@ def read_period(log: Path, period: str, rows: int | None = None) -> Period:
     Args:
         log: The folder of the log.
         period: `train`, `valid` or `test`.
-        rows: The number of first impressions to read; None for all.
+        rows: Read only the first `rows` impressions; None for all.
     """
     table = pq.read_table(log / f"{period}.parquet").slice(0, rows).combine_chunks()
     history = table["history"].combine_chunks()

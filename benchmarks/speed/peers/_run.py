@@ -70,8 +70,8 @@ def task_from_arguments(library: str, arms: tuple[str, ...] = ("none",)) -> Task
 def prepared(task: Task, clock: Clock, prepare: Callable[[Task, Path], None]) -> tuple[Path, float]:
     """Return the folder that `prepare` fills, and the seconds of the preparation.
 
-    The preparation runs in a separate process, so that its memory and time are not attributed to
-    training.
+    The preparation runs in a separate process, so that training does not include its memory and
+    time.
 
     Args:
         task: The run.

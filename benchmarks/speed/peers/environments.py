@@ -1,8 +1,8 @@
-"""Make one virtual environment per peer, because their requirements conflict.
+"""Makes one virtual environment per peer, because the requirements conflict.
 
     python benchmarks/speed/peers/environments.py --root DIR [PEER ...]
 
-Prints `peer interpreter` lines. Environments with the same requirements are reused.
+It prints `peer interpreter` lines. Environments with the same requirements are reused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main() -> None:
     """Make the environments that are missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True, help="folder of the environments")
-    parser.add_argument("peers", nargs="*", help=f"of {', '.join(PEERS)}; without any: all")
+    parser.add_argument("peers", nargs="*", help=f"any of {', '.join(PEERS)}; all by default")
     given = parser.parse_args()
     root = given.root.resolve()
     if sys.version_info[:2] != (3, 11):
@@ -30,10 +30,17 @@ def main() -> None:
 
 
 def environment(peer: str, root: Path) -> Path:
-    """The interpreter that runs `run_<peer>.py`; its environment is made if it is missing."""
+    """Return the interpreter that runs `run_<peer>.py`; a missing environment is made.
+
+    Args:
+        peer: One of `PEERS`.
+        root: The folder of the environments.
+    """
     requirements = Path(__file__).parent / f"requirements_{peer}.txt"
     interpreter = root / peer / "bin" / "python"
-    installed = root / peer / "requirements.txt"  # written last: an install cut short is resumed
+    installed = (
+        root / peer / "requirements.txt"
+    )  # written last, so that an interrupted installation is repeated
     if not installed.exists() or installed.read_text() != requirements.read_text():
         venv.create(root / peer, symlinks=True, with_pip=True)
         subprocess.run(

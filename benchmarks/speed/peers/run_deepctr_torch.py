@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import requests
 import torch
-import torch._dynamo  # must precede TensorFlow, which the library imports: segfault otherwise
+import torch._dynamo  # before TensorFlow, which the library imports; else a segmentation fault
 from _log import LONGEST, read_categories, read_period
 from _run import (
     ATTENTION,
@@ -42,7 +42,12 @@ def main() -> None:
 
 
 def prepare(task: Task, folder: Path) -> None:
-    """Pad histories at the end, as in the library's DIN example."""
+    """Store arrays with histories padded at the end, as in the library's DIN example.
+
+    Args:
+        task: The run.
+        folder: The folder of the prepared files.
+    """
     categories = read_categories(task.log)
     for period, rows in (("train", task.rows), ("test", None)):
         part = read_period(task.log, period, rows)
@@ -59,13 +64,23 @@ def prepare(task: Task, folder: Path) -> None:
 
 
 def read_inputs(folder: Path, period: str) -> dict[str, np.ndarray]:
-    """Return the arrays of a period by feature name."""
+    """Return the arrays of a period by feature name.
+
+    Args:
+        folder: The folder of the prepared files.
+        period: `train` or `test`.
+    """
     with np.load(folder / f"{period}.npz") as arrays:
         return dict(arrays)
 
 
 def build(folder: Path, seed: int) -> torch.nn.Module:
-    """Return the model; history items share the tables of the target."""
+    """Return the model; history items share the tables of the target.
+
+    Args:
+        folder: The folder of the prepared files.
+        seed: The seed of the initial weights.
+    """
     requests.get = _offline  # the import queries a registry for newer versions
     from deepctr_torch.inputs import SparseFeat, VarLenSparseFeat
     from deepctr_torch.models import DIN

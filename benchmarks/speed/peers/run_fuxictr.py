@@ -50,10 +50,10 @@ class DIN(BaseModel):
         """Build and initialise the model.
 
         Args:
-            feature_map: what the library knows of the features.
-            fields: history field of every target field.
-            numbers: numeric fields.
-            folder: for the checkpoint that `fit` wants to load.
+            feature_map: The library's description of the features.
+            fields: History field by target field.
+            numbers: The numeric fields.
+            folder: The folder of the checkpoint that `fit` loads.
         """
         super().__init__(
             feature_map, model_id="din", verbose=0, model_root=str(folder), metrics=["AUC"]
@@ -75,7 +75,7 @@ class DIN(BaseModel):
         )
         self.compile("adam", "binary_crossentropy", LEARNING_RATE)
         self.reset_parameters()
-        for name in numbers:  # the default, Glorot's for a layer 1 to 16, is 34 times as large
+        for name in numbers:  # the default (Glorot) has 34 times this deviation
             layer = self.embedding.embedding_layers[name]
             torch.nn.init.normal_(layer.weight, std=EMBEDDING_STD)
 
@@ -90,7 +90,7 @@ class DIN(BaseModel):
         return {"y_pred": self.top(torch.cat([*numbers, target, clicked], dim=-1))}
 
     def eval_step(self) -> None:
-        """Save the weights without a validation, because there is only one epoch."""
+        """Save the weights; one epoch requires no validation."""
         self.save_weights(self.checkpoint)
 
 
@@ -112,7 +112,13 @@ def main() -> None:
 
 
 def loader(feature_map: FeatureMap, folder: Path, period: str) -> NpzDataLoader:
-    """Return the fastest loader of the library: arrays in memory, no worker process."""
+    """Return the fastest loader of the library: arrays in memory, no worker process.
+
+    Args:
+        feature_map: The library's description of the features.
+        folder: The folder of the prepared files.
+        period: `train` or `test`.
+    """
     return NpzDataLoader(
         feature_map,
         str(folder / "data" / f"{period}.npz"),
@@ -123,7 +129,12 @@ def loader(feature_map: FeatureMap, folder: Path, period: str) -> NpzDataLoader:
 
 
 def prepare(task: Task, folder: Path) -> None:
-    """Write the log in the library's format, let it encode ids, and store arrays."""
+    """Write the log in the library's format, encode ids with the library, and store arrays.
+
+    Args:
+        task: The run.
+        folder: The folder of the prepared files.
+    """
     fields = FIELDS[task.arm]
     values = {field: item_values(task.log, field) for field in fields}
     for period, rows in (("train", task.rows), ("test", None)):
@@ -152,7 +163,13 @@ def prepare(task: Task, folder: Path) -> None:
 
 
 def raw_table(values: dict[str, np.ndarray], fields: dict[str, str], period: Period) -> pa.Table:
-    """Return one string column per field, which lets a history share the table of its target."""
+    """Return one string column per field, so that a history can share the table of its target.
+
+    Args:
+        values: (V,) int, the value of each item, by target field.
+        fields: History field by target field.
+        period: The impressions.
+    """
     columns = {"click": pa.array(period.click.astype(np.float64))}
     offsets = pa.array(period.offsets.astype(np.int32))
     for target, history in fields.items():
@@ -164,7 +181,12 @@ def raw_table(values: dict[str, np.ndarray], fields: dict[str, str], period: Per
 
 
 def item_values(log: Path, field: str) -> np.ndarray:
-    """Return (V,) int, the value of an item field by item id."""
+    """Return (V,) int, the value of an item field by item id.
+
+    Args:
+        log: The folder of the log.
+        field: The target field.
+    """
     categories = read_categories(log)
     if field == "category":
         return categories
@@ -174,7 +196,12 @@ def item_values(log: Path, field: str) -> np.ndarray:
 
 
 def nearest_centres(log: Path, rows: int) -> np.ndarray:
-    """Return (rows,) int, the nearest of 200 k-means centres of each vector."""
+    """Return (rows,) int, the nearest of 200 k-means centres of each vector.
+
+    Args:
+        log: The folder of the log.
+        rows: V, the number of item ids.
+    """
     from sklearn.cluster import KMeans
 
     with np.load(log / "vectors.npz") as vectors:
@@ -184,7 +211,12 @@ def nearest_centres(log: Path, rows: int) -> np.ndarray:
 
 
 def write_unit_vectors(log: Path, folder: Path) -> None:
-    """Write the unit-length item vectors in the library's format."""
+    """Write the unit-length item vectors in the library's format.
+
+    Args:
+        log: The folder of the log.
+        folder: The folder of the prepared files.
+    """
     with np.load(log / "vectors.npz") as vectors:
         value = vectors["value"] / np.linalg.norm(vectors["value"], axis=1, keepdims=True)
         np.savez(folder / "vectors.npz", key=vectors["key"], value=value)
@@ -193,7 +225,13 @@ def write_unit_vectors(log: Path, folder: Path) -> None:
 def feature_columns(
     fields: dict[str, str], numbers: list[str], folder: Path
 ) -> list[dict[str, object]]:
-    """Return the library's feature configuration; a history shares the table of its target."""
+    """Return the library's feature configuration; a history shares the table of its target.
+
+    Args:
+        fields: History field by target field.
+        numbers: The numeric fields.
+        folder: The folder of the item vectors.
+    """
     targets = [
         {"name": name, "active": True, "dtype": "str", "type": "categorical"} for name in fields
     ]

@@ -42,9 +42,14 @@ class SizedDIN(DIN):
     """The library's DIN with the sizes of the comparison; its one setting applies to both MLPs."""
 
     def __init__(self, config: Config, dataset: SequentialDataset) -> None:
-        """Build the model, then replace its layers by layers of other sizes."""
+        """Build the model, then replace its layers by layers of the required sizes.
+
+        Args:
+            config: The library's settings.
+            dataset: The library's data set.
+        """
         super().__init__(config, dataset)
-        items = self.att_list[0] // 4  # width of an item: id and category
+        items = self.att_list[0] // 4  # width of the item input: id and category
         slots = torch.arange(dataset.field2seqlen[self.ITEM_SEQ])[None]
         self.attention = SequenceAttLayer(
             slots,
@@ -77,7 +82,12 @@ def main() -> None:
 
 
 def prepare(task: Task, folder: Path) -> None:
-    """Write the atomic files and let the library read, encode, pad and save them."""
+    """Write the atomic files; the library reads, encodes, pads and saves them.
+
+    Args:
+        task: The run.
+        folder: The folder of the prepared files.
+    """
     files = folder / "log"
     files.mkdir()
     write_items(task.log, files)
@@ -88,7 +98,7 @@ def prepare(task: Task, folder: Path) -> None:
 
 
 def configure(folder: Path) -> Config:
-    """Return the library's settings and change the folder, because it writes files there."""
+    """Return the library's settings; change the current folder, to which the library writes."""
     os.chdir(folder)
     sys.argv[1:] = []  # the library also reads settings from here
     config = Config(
@@ -121,7 +131,12 @@ def configure(folder: Path) -> Config:
 
 
 def read_loaders(folder: Path, seed: int) -> list[AbstractDataLoader]:
-    """Return the saved loaders; the library's reader fails on loaders without sampling."""
+    """Return the saved loaders; the library's reader fails on loaders without sampling.
+
+    Args:
+        folder: The folder of the prepared files.
+        seed: The seed of the shuffling.
+    """
     with (folder / "saved" / "log-for-DIN-dataloader.pth").open("rb") as file:
         loaders = [loader for loader, _ in pickle.load(file)]
     for loader in loaders:
@@ -130,7 +145,12 @@ def read_loaders(folder: Path, seed: int) -> list[AbstractDataLoader]:
 
 
 def write_items(log: Path, files: Path) -> None:
-    """Write the item file: id and category."""
+    """Write the item file: id and category.
+
+    Args:
+        log: The folder of the log.
+        files: The folder of the atomic files.
+    """
     categories = read_categories(log)
     item_id = np.flatnonzero(categories)
     columns = {"item_id:token": item_id, "category:token": categories[item_id]}
@@ -138,7 +158,13 @@ def write_items(log: Path, files: Path) -> None:
 
 
 def write_impressions(task: Task, period: str, files: Path) -> None:
-    """Write the interactions of a period; blanks separate the ids of a history."""
+    """Write the interactions of a period; blanks separate the ids of a history.
+
+    Args:
+        task: The run.
+        period: `train`, `valid` or `test`.
+        files: The folder of the atomic files.
+    """
     rows = task.rows if period == "train" else None
     part = read_period(task.log, period, rows)
     ids = part.items.astype(str)
