@@ -1,6 +1,6 @@
 #!/bin/sh
-# Versions, matrix and tables on film posters: `movielens.sh HOME`, a workspace with that data set and
-# its versions raw, centred and pca64 (see ../README.md).
+# `movielens.sh HOME` makes versions, matrix and tables on film posters. HOME is a workspace with the data
+# set movielens and its versions raw, centred and pca64 (see ../README.md).
 set -eu
 home=$1
 here=$(cd "$(dirname "$0")" && pwd)
@@ -25,10 +25,10 @@ head courier courier-projection --set method.projection=true
 head courier courier-token --set method.query=token
 head courier courier-mask --set training.random_mask=true
 head supervised supervised
-head clip clip --set training.epochs=40 # of items, which are fewer than lines
+head clip clip --set training.epochs=40 # more epochs, because there are fewer items than lines
 
-# about 80,000 pictures encoded by each method that sees items; by those that see lines, which share few pictures
-# with the next lines, in one epoch of large batches somewhat more
+# Methods that train on items encode about 80,000 pictures. Methods that train on lines encode somewhat more in
+# one epoch of large batches, because lines share few pictures.
 pixels simclr pixels-simclr --set training.epochs=8
 pixels simsiam pixels-simsiam --set training.epochs=8
 pixels clip pixels-clip --set training.epochs=16

@@ -1,5 +1,5 @@
 #!/bin/sh
-# World, versions, matrix and tables on drawn garments: `taste.sh HOME`, an empty folder.
+# `taste.sh HOME` makes world, versions, matrix and tables on drawn garments. HOME is an empty folder.
 set -eu
 home=$1
 here=$(cd "$(dirname "$0")" && pwd)
@@ -14,13 +14,13 @@ make() { # METHOD VERSION EPOCHS [more]
     --set training.epochs="$epochs" "$@"
 }
 
-for method in simclr simsiam; do # the small encoder, 50,000 pictures encoded
+for method in simclr simsiam; do # the small encoder; it encodes 50,000 pictures
   make $method $method 40 --images
 done
 
 ctrbench --home "$home" embeddings derive center simclr --as simclr-centred --dataset taste
 
-head="--from-version simclr" # a linear layer on top, five passes over the lines; unquoted: two words
+head="--from-version simclr" # a linear layer on top, five epochs of lines; used unquoted, as two words
 make courier courier 5 $head
 make courier courier-projection 5 $head --set method.projection=true
 make courier courier-token 5 $head --set method.query=token
