@@ -1,1 +1,1 @@
-"""Published matrices and studies; run them from the checkout, `python -m benchmarks.why.study`."""
+"""Published matrices and studies, run from the checkout: `python -m benchmarks.why.study`."""

@@ -1,7 +1,7 @@
-"""Print the attainable GAUC of each world and strength: `python -m benchmarks.ceilings`.
+"""Prints the attainable GAUC of each world and strength: `python -m benchmarks.ceilings`.
 
-The true click probability is compared with the one that ignores style; no model is trained. The
-default strength of the worlds was chosen from this table.
+It compares the true click probability with its mean over styles and trains no model. The default
+strength of the worlds was chosen from this table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STRENGTHS = (0, 0.2, 0.3, 0.35, 0.4, 0.5, 0.75, 1.0)
 
 def main() -> None:
     """Print the table in Markdown."""
-    print("| world | strength | without style | with style | gain (pp) | its deviation |")
+    print("| world | strength | without style | with style | gain (pp) | its standard deviation |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for strength in STRENGTHS:
         print(_line("taste", strength))
@@ -31,12 +31,12 @@ def main() -> None:
 
 def _line(kind: str, strength: float | None) -> str:
     found = np.array([_ceilings(WorldConfig(kind, strength=strength, seed=s)) for s in SEEDS])
-    blind, known = 100 * found.T
+    without, with_style = 100 * found.T
     shown = WorldConfig(kind, strength=strength).style_strength
-    gain = (known - blind).tolist()
+    gain = (with_style - without).tolist()
     return (
-        f"| {kind} | {shown:g} | {fmean(blind):.2f} | {fmean(known):.2f} | {fmean(gain):+.2f} | "
-        f"{stdev(gain):.2f} |"
+        f"| {kind} | {shown:g} | {fmean(without):.2f} | {fmean(with_style):.2f} "
+        f"| {fmean(gain):+.2f} | {stdev(gain):.2f} |"
     )
 
 
@@ -44,8 +44,8 @@ def _ceilings(config: WorldConfig) -> tuple[float, float]:
     """Return GAUC on the last fifth of the log without and with style."""
     log = make_log(make_world(config))
     test = log.take(slice(round(0.8 * len(log)), None))
-    blind = gauc(test.click, test.p_without_style, test.user)
-    return blind, gauc(test.click, test.p_true, test.user)
+    without = gauc(test.click, test.p_without_style, test.user)
+    return without, gauc(test.click, test.p_true, test.user)
 
 
 if __name__ == "__main__":

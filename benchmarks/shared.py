@@ -1,4 +1,4 @@
-"""Parts that the studies share: arguments, commands, trained cells, tables."""
+"""Shared parts of the studies: arguments, commands, trained cells, tables."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def studies(
 
     Args:
         parser: The parser of the command.
-        words: The words that were given.
+        words: The given words.
         names: The words of one group, as in `add_studies`.
     """
     size = len(names)
@@ -71,14 +71,26 @@ class FinishedCells:
     """An observer of a run that prints one line per finished cell."""
 
     def begin(self, what: str, cells: int, missing: int, impressions: int) -> None:
-        """Print the number of cells to train."""
+        """Print the number of cells to train.
+
+        Args:
+            what: The name of the run.
+            cells: The number of cells.
+            missing: The number of cells that have no record.
+            impressions: The number of training impressions of the missing cells.
+        """
         print(f"{what}: {missing} of {cells} cells to train", flush=True)
 
     def progress(self, cell: Cell, share: float) -> None:
-        """Print nothing."""
+        """Ignore the progress of a cell.
+
+        Args:
+            cell: The cell.
+            share: The completed share, from 0 to 1.
+        """
 
     def finished(self, record: CellRecord) -> None:
-        """Print one line."""
+        """Print one line for a finished cell."""
         print(record.cell.label, record.cell.seed, record.status, flush=True)
 
 

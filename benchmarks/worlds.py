@@ -1,4 +1,4 @@
-"""Measure the effect in ten worlds with a planted effect and in ten without one.
+"""Measures the effect in ten worlds with a planted effect and in ten without one.
 
 `python -m benchmarks.worlds --home DIR` makes worlds `taste` and `null` with seeds 10 to 19, trains
 every mode with three seeds each (settings chosen on `valid` of world 0, see smoke.yaml), and writes
@@ -16,7 +16,7 @@ from statistics import fmean, stdev
 
 from benchmarks.shared import TABLES, ctrbench, data_synth, markdown_row, write_table
 
-WORLD_SEEDS = range(10, 20)  # not used for any choice
+WORLD_SEEDS = range(10, 20)  # not used to choose any setting
 MODES = ("vector", "sim_score", "cluster_id")
 VERSIONS_OF = {"taste": ("oracle", "noisy_0.5", "random"), "null": ("oracle",)}
 CONTROLS_OF = {"taste": "[]", "null": "[{kind: shuffled}]"}

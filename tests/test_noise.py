@@ -1,4 +1,4 @@
-"""What the noise study computes, on predictions whose answer is known."""
+"""The noise study on predictions with known variances."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from benchmarks.noise import study
 from benchmarks.noise.train import AVERAGED, LAST, Trained
 
 
-def test_control_variate_by_hand():
-    """Independent arms: b^2 + (1 - b)^2 / 3 is least at b = 1/4; shared noise: b = 1 is best."""
+def test_control_variate_has_the_minimal_variance():
+    """The optimum is b = 1/4 for independent arms, by b^2 + (1 - b)^2 / 3, and 1 for equal noise."""
     rng = np.random.default_rng(0)
     arm, base = rng.normal(size=(2, 4_000))
     expected = np.var(arm, ddof=1) + np.var(base, ddof=1) / 4
@@ -16,8 +16,8 @@ def test_control_variate_by_hand():
     assert study._control_variate(base + 0.1, base) == pytest.approx(0, abs=1e-9)
 
 
-def test_shared_noise_is_worth_what_it_is():
-    """Half the variance of each model is common to both: unshared draws double the variance."""
+def test_variance_ratios_with_shared_noise():
+    """Half of the variance of each model is shared, so unshared draws double that of the delta."""
     rng, seeds, rows = np.random.default_rng(1), 40, 3_000
     user, logit = rng.integers(0, 300, rows), rng.normal(size=rows)
     click = rng.random(rows) < 1 / (1 + np.exp(-logit))
@@ -32,8 +32,8 @@ def test_shared_noise_is_worth_what_it_is():
         arm: {share: p_click(quality) for share in (LAST, *AVERAGED)}
         for arm, quality in models.items()
     }
-    ways = study._ways(Trained(click, user, user, predictions), "gauc")["vector"]
-    assert ways[1].variance == pytest.approx(2, rel=0.5)
-    assert [way.variance for way in ways[2:5]] == [1, 1, 1]
-    assert [way.shift for way in ways[2:5]] == ["+0.00 ± 0.00"] * 3
-    assert ways[5].variance == pytest.approx(1 / 5, rel=0.5)
+    methods = study._methods(Trained(click, user, user, predictions), "gauc")["vector"]
+    assert methods[1].variance == pytest.approx(2, rel=0.5)
+    assert [method.variance for method in methods[2:5]] == [1, 1, 1]
+    assert [method.shift for method in methods[2:5]] == ["+0.00 ± 0.00"] * 3
+    assert methods[5].variance == pytest.approx(1 / 5, rel=0.5)

@@ -1,4 +1,4 @@
-"""Simulate a log of users with different taste, and models with errors by arm, seed and user."""
+"""Simulates a log, and models with errors per impression, item, user and seed."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ class Design:
     seeds: int = 5
     ctr: float = 0.25
     values: int = 0  # distinct predictions; 0: no ties
-    seed_sd: float = 0.3  # quality of a trained model, over seeds
-    mixed_sd: float = 0.5  # error of a model about one user, over seeds
-    arm_sd: float = 1.4  # error that all seeds of an arm share, by impression
-    noisy_mode: float = 1.0  # factor of the seed noise in one of two modes
+    seed_sd: float = 0.3  # standard deviation over seeds of the quality of a trained model
+    mixed_sd: float = 0.5  # standard deviation of the error per user and seed
+    arm_sd: float = (
+        1.4  # standard deviation of the error per impression, shared by all seeds of an arm
+    )
+    noisy_mode: float = 1.0  # factor of the seed noise of one of two modes
     weighted: bool = False
     uneven: float = 0.0  # standard deviation of the log weight of users
     pareto: float = 0.0  # exponent of the weight of users; 0: equal weights
     clicking: int = 0  # number of users who may click; 0: all
     looks: tuple[int, ...] = ()  # seeds at each analysis; empty: one analysis, at the end
     family: bool = False  # judge six comparisons of four arms and two siblings together
-    items: int = 300  # drawn by a power law of rank
-    item_sd: float = 0.0  # error that all seeds of an arm share, by item
+    items: int = 300  # drawn with a power law of rank
+    item_sd: float = 0.0  # standard deviation of the error per item, shared by all seeds of an arm
     carried_by: float = 1.0  # share of items with such an error, most popular first
-    quality_sd: float = 0.0  # true quality of items
-    fixed: bool = False  # the same qualities in all replicates
+    quality_sd: float = 0.0  # standard deviation of the true quality of items
+    fixed: bool = False  # all replicates have the same qualities
     ignored: bool = False  # omit the item variance
 
 
@@ -195,21 +197,21 @@ def _with_items(
 
 
 def _leverage(part: np.ndarray, users: int | None = None) -> np.ndarray:
-    """Return the factor of the same function in ctrbench.metrics."""
+    """Return the factor of `ctrbench.metrics.leverage` for a vector of shares."""
     count = np.count_nonzero(part) if users is None else users
     free = 1 - 2 * part + np.sum(np.square(part))
     return np.sqrt((count - 1) / count / np.where(part < 1, free, 1.0))
 
 
 def _below(p: np.ndarray, *weights: np.ndarray) -> list[np.ndarray]:
-    """Return for each weight the mass below each prediction of its row; ties count one half."""
+    """Return the mass below each prediction of its row, per weight; ties count one half."""
     order = np.argsort(p, axis=-1)
     ordered = np.take_along_axis(p, order, axis=-1)
     places = np.arange(p.shape[-1])
     new = np.ones(p.shape, bool)
     new[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
     first = np.maximum.accumulate(np.where(new, places, 0), axis=-1)
-    last = np.roll(new, -1, axis=-1)  # last of its tie: the next one is new
+    last = np.roll(new, -1, axis=-1)  # last of its ties: the next prediction is larger
     following = np.where(last, places + 1, p.shape[-1])[..., ::-1]
     after = np.minimum.accumulate(following, axis=-1)[..., ::-1]
     found = []

@@ -1,9 +1,9 @@
-"""Compare strengths of the prior on seed variances, and estimated with true variances.
+"""Compares strengths of the prior on seed variances, and estimated with true variances.
 
-`python -m benchmarks.calibration.prior` writes results/tables/calibration_prior.md: for several
-strengths of the prior, the false alarm rate of a mode whose seeds vary three times as much as the
-others' and the half-width with three seeds; and the mean estimated variance divided by the true
-variance, with few and with many items.
+`python -m benchmarks.calibration.prior` writes results/tables/calibration_prior.md. For several
+strengths of the prior, it shows the half-width with three seeds and the false alarm rate of a mode
+whose seeds vary three times as much as those of the others. It also shows the mean estimated
+variance divided by the true variance, with few and with many items.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def main() -> None:
         f"Seed variances alone: {MODES} modes, a version and a shuffled sibling each, "
         f"{given.replicates:,} replicates. Noisy: false alarms (nominal 5 %) of a mode whose seeds "
         f"vary {NOISIER:g} times as much as the others', three seeds. Width: mean half-width with "
-        "three seeds over sqrt(10 / 3) times that with ten, all modes alike. Made by "
-        "`benchmarks/calibration/prior.py`; do not edit.",
+        "three seeds over sqrt(10 / 3) times that with ten, if all modes have equal variance. Made "
+        "by `benchmarks/calibration/prior.py`; do not edit.",
         "",
         f"| {' | '.join(HEAD)} |",
         "|---:|---:|---:|---:|---:|",
@@ -60,7 +60,7 @@ def main() -> None:
     pooling.PRIOR_DEGREES = usual
     lines += [
         "",
-        "Mean estimated variance over the true one (the variance of estimates over replicates).",
+        "Mean estimated variance over the true variance (that of the estimates over replicates).",
         "",
         "| design | GAUC | AUC |",
         "|---|---:|---:|",
@@ -72,24 +72,25 @@ def main() -> None:
 
 
 def _contrasts(seeds: int, noisier: float, rng: np.random.Generator) -> list[Contrast]:
-    """Each mode's version and sibling against the baseline, then each version against its sibling.
+    """Return the contrasts of all modes without user variance: all influence values are 0.
 
-    Users say nothing here: all influence values are 0.
+    Versions against the baseline come first, then siblings against the baseline, then versions
+    against their siblings.
     """
     spread = np.ones(MODES)
     spread[0] = noisier
     baseline = rng.normal(size=seeds)
     version, sibling = (rng.normal(size=(MODES, seeds)) * spread[:, None] for _ in range(2))
-    nothing, names = np.zeros((seeds, 2)), tuple(range(seeds))
+    no_influence, names = np.zeros((seeds, 2)), tuple(range(seeds))
     found = []
     for against, deltas in (("baseline", version - baseline), ("baseline", sibling - baseline)):
         for mode, delta in enumerate(deltas):
             kind, arm = f"{mode} against {against}", f"{len(found)}"
-            found.append(Contrast(names, delta, nothing, arm, against, kind, against=against))
+            found.append(Contrast(names, delta, no_influence, arm, against, kind, against=against))
     for mode, delta in enumerate(version - sibling):
         kind = f"{mode} against sibling"
         found.append(
-            Contrast(names, delta, nothing, f"{mode}", f"s{mode}", kind, against="sibling")
+            Contrast(names, delta, no_influence, f"{mode}", f"s{mode}", kind, against="sibling")
         )
     return found
 
@@ -106,7 +107,7 @@ def _alarms(replicates: int) -> np.ndarray:
 
 
 def _widths(seeds: int, replicates: int) -> np.ndarray:
-    """Return mean half-widths against the baseline and siblings, modes equally noisy."""
+    """Return mean half-widths against the baseline and siblings, for equally noisy modes."""
     rng, total = stream(0, "calibration", "prior", "widths"), np.zeros(2)
     for _ in range(replicates):
         spreads = pooling.variances(_contrasts(seeds, 1.0, rng))
@@ -116,7 +117,7 @@ def _widths(seeds: int, replicates: int) -> np.ndarray:
 
 
 def _total(name: str, replicates: int) -> dict[str, float]:
-    """Return the mean estimated over the true variance of a null comparison, by metric."""
+    """Return the mean estimated variance over the true variance of a null comparison, by metric."""
     design = next(one for one in DESIGNS if one.name == name)
     rng = stream(0, "calibration", "total", name)
     drawn: dict[str, list[tuple[float, float]]] = {"gauc": [], "auc": []}

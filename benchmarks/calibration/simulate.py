@@ -1,4 +1,4 @@
-"""Measure coverage and false alarm rate of 95 % intervals on simulated logs and models.
+"""Measures coverage and false alarm rate of 95 % intervals on simulated logs and models.
 
 `python -m benchmarks.calibration.simulate` judges, for every design below, 10,000 comparisons of
 two identically distributed arms (false alarms) and 10,000 of two arms with a known difference
@@ -23,7 +23,7 @@ from ctrbench.seeding import stream
 from ctrbench.stats import Contrast, infer
 
 METRICS = ("gauc", "auc")
-BETTER = 0.5  # quality of the better arm; that of the others is 0
+BETTER = 0.5  # quality of the better arm; all others have 0
 
 QUIET = {"seed_sd": 0.1, "mixed_sd": 0.2, "arm_sd": 0.7}  # items dominate the variance
 
@@ -105,11 +105,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--output", type=Path, default=TABLES)
     parser.add_argument(
-        "--only", nargs="+", default=[""], help="designs whose name contains the text"
+        "--only", nargs="+", default=[""], help="only designs whose name contains one of the texts"
     )
     given = parser.parse_args()
     chosen = [one for one in DESIGNS if any(text in one.name for text in given.only)]
-    order = sorted(chosen, key=lambda design: -design.family)  # long ones first
+    order = sorted(chosen, key=lambda design: -design.family)  # slow designs first
     with ProcessPoolExecutor(given.jobs, initializer=threadpool_limits, initargs=(1,)) as pool:
         found = dict(zip(order, pool.map(simulate, order, repeat(given.replicates)), strict=True))
     kept = {} if len(chosen) == len(DESIGNS) else stored("simulated", given.output)
@@ -158,12 +158,12 @@ def _replicate(design: Design, rng: np.random.Generator) -> dict[str, Judged]:
             for i, sibling in enumerate(siblings)
         ]
         known = infer([_contrast(metric, baseline, "baseline", [better], 0)])[0]
-        beside = [
+        controls = [
             _contrast(metric, baseline, "baseline", siblings, i) for i in range(len(siblings))
-        ]  # the controls of a table
+        ]  # outside the family, as in a table
         judged[metric] = Judged(
-            alarm=_alarm(equal[:1], design.looks, [*equal[1:], *beside]),
-            family=_alarm(equal, design.looks, beside) if design.family else None,
+            alarm=_alarm(equal[:1], design.looks, [*equal[1:], *controls]),
+            family=_alarm(equal, design.looks, controls) if design.family else None,
             known=(known.estimate, known.low, known.high),
         )
     return judged
@@ -193,8 +193,8 @@ def _contrast(
     )
 
 
-def _alarm(contrasts: list[Contrast], looks: tuple[int, ...], beside: list[Contrast]) -> bool:
-    """Return whether any interval excludes zero, at any look."""
+def _alarm(contrasts: list[Contrast], looks: tuple[int, ...], controls: list[Contrast]) -> bool:
+    """Return whether any interval excludes zero, at any analysis."""
     last = len(contrasts[0].seeds)
     return any(
         not found.low <= 0 <= found.high
@@ -202,7 +202,7 @@ def _alarm(contrasts: list[Contrast], looks: tuple[int, ...], beside: list[Contr
         for found in infer(
             [_cut(one, seeds) for one in contrasts],
             len(looks) or 1,
-            [_cut(one, seeds) for one in beside],
+            [_cut(one, seeds) for one in controls],
         )
     )
 
@@ -221,7 +221,8 @@ def _cut(contrast: Contrast, seeds: int) -> Contrast:
 def _counted(design: str, metric: str, drawn: list[dict[str, Judged]]) -> Row:
     """Return the row of a metric.
 
-    The true difference is the mean estimate, whose standard error is a hundredth of a single one's.
+    The true difference is the mean estimate. Its standard error is 1 / sqrt(replicates) of that of
+    one estimate.
     """
     found = [judged[metric] for judged in drawn if metric in judged]
     families = [one.family for one in found if one.family is not None]

@@ -1,4 +1,4 @@
-"""Measure the false alarm rate between trained seeds of one baseline.
+"""Measures the false alarm rate between trained seeds of one baseline.
 
 `python -m benchmarks.calibration.trained --home DIR` makes a world `taste` below DIR, trains the
 baseline with 40 seeds, and judges 10,000 comparisons of disjoint random sets of seeds on users
@@ -46,7 +46,7 @@ class Test:
     """The test impressions and the predictions of every seed."""
 
     click: np.ndarray  # (N,)
-    user: np.ndarray  # (N,) from 0; the rows of a user are adjacent
+    user: np.ndarray  # (N,) from 0; a user has adjacent rows
     start: np.ndarray  # (U + 1,) first row of each user
     p_click: np.ndarray  # (seeds, N)
 
@@ -108,7 +108,7 @@ def _replicate(test: Test, rng: np.random.Generator) -> dict[tuple[int, str], bo
     rows = np.concatenate([np.arange(test.start[u], test.start[u + 1]) for u in drawn])
     user = np.repeat(
         np.arange(users), np.diff(test.start)[drawn]
-    )  # a user drawn twice counts as two
+    )  # a user drawn twice becomes two users
     arms = rng.permutation(len(test.p_click))[: 2 * max(SEEDS)].reshape(2, -1)
     ours, theirs = (
         [influences(test.click[rows], test.p_click[seed][rows], user) for seed in arm]

@@ -1,4 +1,4 @@
-"""Compare half-widths of intervals with three and with ten seeds, in a matrix of three modes.
+"""Compares half-widths of intervals with three and with ten seeds, in a matrix of three modes.
 
 `python -m benchmarks.calibration.widths` simulates logs and models as `simulate` does, in a matrix
 of three modes with one version and its shuffled sibling each. It writes

@@ -1,4 +1,4 @@
-"""Compare the claims of the COURIER paper with our results: results/courier.md.
+"""Compares the claims of the COURIER paper with our results: results/courier.md.
 
 `python -m benchmarks.courier.page --movielens HOME --taste HOME` reads the stored records
 of both matrices and compares arms, paired by seed. A claim holds if the interval of its comparison

@@ -1,4 +1,4 @@
-"""Compare every mode under every setting of some benchmark files, on `valid` alone.
+"""Compares every mode under every setting of some benchmark files, on `valid` alone.
 
 `python -m benchmarks.defaults.study HOME FILE [HOME FILE ...]` trains each file and writes
 results/tables/defaults.md.

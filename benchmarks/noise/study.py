@@ -1,4 +1,4 @@
-"""Measure how much each method reduces the seed variance of a delta.
+"""Measures how much each method reduces the seed variance of a delta.
 
 `python -m benchmarks.noise.study HOME FILE VERSION SEEDS [HOME FILE VERSION SEEDS ...]` trains the
 baseline and every mode of each benchmark file with many seeds and writes results/tables/noise.md.
@@ -28,9 +28,9 @@ SPLITS = 40  # random pairs of disjoint ensembles
 MORE_BASELINES = 3  # seeds of the baseline per seed of the arm
 WORDS = ("HOME", "FILE", "VERSION", "SEEDS")
 CAPTION = (
-    "Seed variance of a delta, as a multiple of the usual one: one seed each, random draws and "
-    "data order shared with the baseline, last weights. In brackets: the change of the mean delta, "
-    "pp. Worth: the number of usual seeds with the same variance. Made by "
+    "Seed variance of a delta, as a multiple of that of the default delta: one seed per arm, "
+    "draws and data order shared with the baseline, last weights. In brackets: change of the mean "
+    "delta, pp. Equivalent seeds: the number of default seeds with the same variance. Made by "
     "`benchmarks/noise/study.py`; do not edit."
 )
 
@@ -38,11 +38,11 @@ Values = dict[str, np.ndarray]  # arm -> (S,) metric by seed
 
 
 @dataclass(frozen=True)
-class Way:
+class Method:
     """One method that reduces the seed variance of one arm's delta."""
 
     name: str
-    variance: float  # seed variance of the delta, as a multiple of the usual one
+    variance: float  # seed variance of the delta, as a multiple of that of the default delta
     shift: str = ""  # change of the mean delta, pp; empty if zero by construction
 
 
@@ -66,7 +66,7 @@ def report(name: str, trained: Trained) -> list[str]:
         name: The title.
         trained: The predictions of all seeds.
     """
-    found = {metric: _ways(trained, metric) for metric in METRICS}
+    found = {metric: _methods(trained, metric) for metric in METRICS}
     arms = [arm for arm in trained.p_click if arm != "baseline"]
     places = [(metric, arm) for metric in METRICS for arm in arms]
     seeds = len(trained.p_click["baseline"][LAST])
@@ -75,20 +75,20 @@ def report(name: str, trained: Trained) -> list[str]:
         "",
         "| | "
         + " | ".join(f"{metric.upper()} {arm}" for metric, arm in places)
-        + " | mean | worth |",
+        + " | mean | equivalent seeds |",
         "|---|" + "---:|" * (len(places) + 2),
     ]
     for row in range(len(found["gauc"][arms[0]])):
-        ways = [found[metric][arm][row] for metric, arm in places]
-        mean = float(np.exp(np.mean(np.log([max(way.variance, 1e-6) for way in ways]))))
-        places = [*map(_shown, ways), f"{mean:.2f}", f"{1 / mean:.1f}"]
-        lines.append(markdown_row([ways[0].name, *places]))
+        methods = [found[metric][arm][row] for metric, arm in places]
+        mean = float(np.exp(np.mean(np.log([max(method.variance, 1e-6) for method in methods]))))
+        places = [*map(_shown, methods), f"{mean:.2f}", f"{1 / mean:.1f}"]
+        lines.append(markdown_row([methods[0].name, *places]))
     for metric in METRICS:
         lines += ["", _split(trained, metric, arms), "", _levels(trained, metric)]
     return lines
 
 
-def _ways(trained: Trained, metric: str) -> dict[str, list[Way]]:
+def _methods(trained: Trained, metric: str) -> dict[str, list[Method]]:
     measure = _measure(trained, metric)
     arms = [arm for arm in trained.p_click if arm != "baseline"]
     values: dict[float, Values] = {
@@ -98,26 +98,28 @@ def _ways(trained: Trained, metric: str) -> dict[str, list[Way]]:
     found = {}
     for arm in arms:
         one, base = values[LAST][arm], values[LAST]["baseline"]
-        usual, delta = np.var(one - base, ddof=1), one - base
-        ways = [
-            Way("usual", 1.0),
-            Way(
+        default, delta = np.var(one - base, ddof=1), one - base
+        methods = [
+            Method("default", 1.0),
+            Method(
                 "draws and data order not shared",
-                (np.var(one, ddof=1) + np.var(base, ddof=1)) / usual,
+                (np.var(one, ddof=1) + np.var(base, ddof=1)) / default,
             ),
         ]
         for share in AVERAGED:
             averaged = values[share][arm] - values[share]["baseline"]
             name = f"weights averaged over the last {100 * share:g} % of the epoch"
-            ways.append(Way(name, np.var(averaged, ddof=1) / usual, _shift(averaged - delta)))
+            methods.append(
+                Method(name, np.var(averaged, ddof=1) / default, _shift(averaged - delta))
+            )
         variance, moved = _ensembles(trained, measure, arm, delta)
         name = f"predictions of {ENSEMBLE} seeds averaged"
-        ways.append(Way(name, variance / usual, f"{moved:+.2f}"))
-        ways.append(Way(f"the mean of {ENSEMBLE} seeds", 1 / ENSEMBLE))
-        control = _control_variate(one, base) / usual
+        methods.append(Method(name, variance / default, f"{moved:+.2f}"))
+        methods.append(Method(f"the mean of {ENSEMBLE} seeds", 1 / ENSEMBLE))
+        control = _control_variate(one, base) / default
         name = f"baseline as control variate, {MORE_BASELINES} x as many of its seeds"
-        ways.append(Way(name, control))
-        found[arm] = ways
+        methods.append(Method(name, control))
+        found[arm] = methods
     return found
 
 
@@ -139,9 +141,9 @@ def _ensembles(
 
 
 def _control_variate(arm: np.ndarray, base: np.ndarray) -> float:
-    """Return the least variance over b of arm - b * baseline - (1 - b) * mean of more baselines.
+    """Return the minimum over b of the variance of arm - b * baseline - (1 - b) * mean.
 
-    The mean is over other seeds, MORE_BASELINES per seed of the arm.
+    The mean is over other seeds of the baseline, MORE_BASELINES per seed of the arm.
     """
     (aa, ab), (_, bb) = np.cov(arm, base)
     slopes = np.linspace(0, 1, 101)
@@ -205,8 +207,8 @@ def _by_seed(measure: Callable[[np.ndarray], float], predictions: np.ndarray) ->
     return np.array([measure(p) for p in predictions])
 
 
-def _shown(way: Way) -> str:
-    return f"{way.variance:.2f}" + (f" [{way.shift}]" if way.shift else "")
+def _shown(method: Method) -> str:
+    return f"{method.variance:.2f}" + (f" [{method.shift}]" if method.shift else "")
 
 
 if __name__ == "__main__":

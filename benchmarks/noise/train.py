@@ -1,4 +1,4 @@
-"""Train arms over many seeds and store predictions of the last and of averaged weights."""
+"""Trains arms over many seeds and store predictions of the last and of averaged weights."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ctrbench.matrix import read_matrix
 from ctrbench.schema import Cell
 from ctrbench.workspace import Workspace
 
-AVERAGED = (0.1, 0.25, 0.5)  # the last shares of the epoch: 2, 5 and 10 snapshots
-LAST = 0.0  # no average: the last weights
+AVERAGED = (0.1, 0.25, 0.5)  # shares at the end of the epoch: 2, 5 and 10 snapshots
+LAST = 0.0  # the last weights, not averaged
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def train(workspace: Workspace, file: Path, version: str, seeds: int, jobs: int)
 
 
 def _predictions(home: Path, cell: Cell, folder: Path) -> dict[str, np.ndarray]:
-    """Return predictions by averaged share; training equals that of a cell of the matrix."""
+    """Return predictions by averaged share; the cell is trained as in a run of the matrix."""
     kept = folder / f"{cell.hash}.npz"
     if not kept.exists():
         np.savez(kept.with_suffix(".part.npz"), **_train(Workspace(home), cell))

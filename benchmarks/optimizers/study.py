@@ -1,9 +1,9 @@
-"""Compare optimizers of embedding tables by AUC and by deltas.
+"""Compares optimizers of embedding tables by AUC and by deltas.
 
 `python -m benchmarks.optimizers.study --seeds 10 HOME FILE [HOME FILE ...]` runs each
 benchmark file once per optimizer of the embedding tables, in its own workspace, and writes
-results/tables/optimizers.md: the baseline's metrics, every delta, and the difference of each from
-Adam's, paired by seed.
+results/tables/optimizers.md: the metrics of the baseline, every delta, and the difference of each
+value from that with Adam, paired by seed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ CAPTION = (
 )
 WORDS = ("HOME", "FILE")
 METRICS = ("auc", "gauc")
-WAYS = [way for way in get_args(TableOptimizer) if way != "auto"]
-FACTORS = (3.0, 10.0, 30.0, 100.0)  # Adagrad's learning rate over Adam's; chosen on valid
-CHOOSING = 1000  # the seed of that choice
+OPTIMIZERS = [optimizer for optimizer in get_args(TableOptimizer) if optimizer != "auto"]
+FACTORS = (3.0, 10.0, 30.0, 100.0)  # learning rate of Adagrad over that of Adam, chosen on valid
+CHOOSING = 1000  # the seed used to choose the factor
 
 
 @dataclass(frozen=True)
@@ -67,18 +67,22 @@ def train(workspace: Workspace, file: Path, seeds: int, jobs: int) -> Trained:
     """
     values: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     seconds: dict[str, float] = {}
-    for way in WAYS:
-        factor = _factor(workspace, file, jobs) if way == "rowwise_adagrad" else 1.0
-        varied = _varied(file, workspace, way, factor, list(range(seeds)))
+    for optimizer in OPTIMIZERS:
+        factor = _factor(workspace, file, jobs) if optimizer == "rowwise_adagrad" else 1.0
+        varied = _varied(file, workspace, optimizer, factor, list(range(seeds)))
         cells = list(read_matrix(varied, workspace).cells())
-        records = trained(workspace, cells, f"{file.stem}, {way}, factor {factor:g}", jobs)
-        values[way] = {}
+        records = trained(workspace, cells, f"{file.stem}, {optimizer}, factor {factor:g}", jobs)
+        values[optimizer] = {}
         for cell in cells:
             name = f"{cell.version_label} / {cell.mode}"
-            arm = values[way].setdefault(name, {metric: np.empty(seeds) for metric in METRICS})
+            arm = values[optimizer].setdefault(
+                name, {metric: np.empty(seeds) for metric in METRICS}
+            )
             for metric in METRICS:
                 arm[metric][cell.seed] = getattr(records[cell.hash].metrics["test"], metric)
-        seconds[way] = float(np.mean([record.seconds["train"] for record in records.values()]))
+        seconds[optimizer] = float(
+            np.mean([record.seconds["train"] for record in records.values()])
+        )
     return Trained(values, seconds)
 
 
@@ -102,48 +106,53 @@ def report(name: str, seeds: int, found: Trained) -> list[str]:
         seeds: The number of seeds.
         found: The metrics.
     """
-    ways = found.values
-    baseline, *arms = ways["adam"]
+    optimizers = found.values
+    baseline, *arms = optimizers["adam"]
     lines = [
         f"**{name}**, {seeds} seeds",
         "",
-        "| | " + " | ".join(ways) + " |",
-        "|---|" + "---:|" * len(ways),
+        "| | " + " | ".join(optimizers) + " |",
+        "|---|" + "---:|" * len(optimizers),
     ]
     for metric in METRICS:
-        levels = {way: arms_of[baseline][metric] for way, arms_of in ways.items()}
+        levels = {optimizer: arms_of[baseline][metric] for optimizer, arms_of in optimizers.items()}
         lines.append(_row(f"{metric.upper()} of the baseline", levels))
         for arm in arms:
-            deltas = {way: of[arm][metric] - of[baseline][metric] for way, of in ways.items()}
+            deltas = {
+                optimizer: of[arm][metric] - of[baseline][metric]
+                for optimizer, of in optimizers.items()
+            }
             lines.append(_row(f"delta {metric.upper()} of {arm}", deltas))
-    seconds = [f"{found.seconds[way]:.1f}" for way in ways]
+    seconds = [f"{found.seconds[optimizer]:.1f}" for optimizer in optimizers]
     return [*lines, markdown_row(["seconds of training per cell", *seconds])]
 
 
 def _row(name: str, values: dict[str, np.ndarray]) -> str:
     places = []
-    for way, found in values.items():
+    for optimizer, found in values.items():
         text = f"{100 * found.mean():.3f}"
-        if way != "adam":
-            apart = 100 * (found - values["adam"])
-            error = apart.std(ddof=1) / np.sqrt(len(apart))
-            half_width = student.ppf(0.975, len(apart) - 1) * error
-            text += f" ({apart.mean():+.3f} ± {half_width:.3f})"
+        if optimizer != "adam":
+            difference = 100 * (found - values["adam"])
+            error = difference.std(ddof=1) / np.sqrt(len(difference))
+            half_width = student.ppf(0.975, len(difference) - 1) * error
+            text += f" ({difference.mean():+.3f} ± {half_width:.3f})"
         places.append(text)
     return markdown_row([name, *places])
 
 
-def _varied(file: Path, workspace: Workspace, way: str, factor: float, seeds: list[int]) -> Path:
+def _varied(
+    file: Path, workspace: Workspace, optimizer: str, factor: float, seeds: list[int]
+) -> Path:
     """Write the file with another optimizer and other seeds into the workspace."""
     yaml = YAML()
     content = yaml.load(file.read_text(encoding="utf-8"))
     training = content.setdefault("training", {})
-    training |= {"table_optimizer": way, "table_learning_rate_factor": factor}
+    training |= {"table_optimizer": optimizer, "table_learning_rate_factor": factor}
     content["seeds"] = seeds
     content["repeat_baseline"] = False
     content.pop("slices", None)
     content.pop("tune", None)
-    path, text = workspace.home / f"{file.stem}-{way}.yaml", StringIO()
+    path, text = workspace.home / f"{file.stem}-{optimizer}.yaml", StringIO()
     yaml.dump(content, text)
     path.write_text(text.getvalue(), encoding="utf-8")
     return path

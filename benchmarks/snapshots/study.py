@@ -1,4 +1,4 @@
-"""Compare snapshots of the user state, and the user statistics that a model receives.
+"""Compares snapshots of the user state, and the user statistics that a model receives.
 
 `python -m benchmarks.snapshots.study --home DIR [--movielens FOLDER]` imports every log with every
 snapshot, trains baselines (and `sim_score` where true vectors exist) and writes
@@ -38,13 +38,13 @@ STATISTICS = {
 }
 LOGS = ("coins", "taste", "given", "movielens", "movielens-time")
 NOISE = 0.2  # standard deviation, in logits
-NOISE_DRAWS = 5  # of each seed
+NOISE_DRAWS = 5  # per seed
 SEEDS = (0, 1, 2)
 DAY_S = 24 * 3600
 
 
 def coin_flips(seed: int = 0) -> dict[str, np.ndarray]:
-    """Return a log of 3,000 users with 100 impressions each, whose clicks ignore the items."""
+    """Return a log of 3,000 users with 100 impressions each; clicks are independent of items."""
     rng = np.random.default_rng(seed)
     users, each, items = 3_000, 100, 500
     user = np.repeat(np.arange(1, users + 1), each)
@@ -76,7 +76,7 @@ def visual_taste(seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
     user = rng.permutation(np.repeat(np.arange(1, users + 1), each))
     session = rng.uniform(0, 28 * DAY_S, (users + 1, each // 5))
     time = session[user, rng.integers(0, each // 5, len(user))] + rng.uniform(0, 600, len(user))
-    born = np.searchsorted(birth, time)  # items with a lower id exist
+    born = np.searchsorted(birth, time)  # the number of items that exist
     popular = rng.random(len(user)) ** 2
     item = np.maximum(1, (born * (1 - popular)).astype(np.int64))
     lenient = rng.normal(0, 0.7, users + 1)
@@ -197,7 +197,7 @@ def trained_cells(
 
 
 def add_blank(workspace: Workspace, name: str) -> None:
-    """Add a version of random vectors, which the file requires but no trained cell uses.
+    """Add a version of random vectors; the file requires a version, but no trained cell uses it.
 
     Args:
         workspace: The workspace.
@@ -314,11 +314,11 @@ COLUMNS = ("auc", "gauc", "gauc_unseen", "noise", "noise_unseen", "oracle", "shu
 def table(found: list[dict]) -> list[str]:
     """Return a table with one row per log, snapshot and choice of statistics."""
     lines = [
-        f"Means over {len(SEEDS)} seeds; AUC and GAUC of the baseline in per cent, everything else "
-        f"in percentage points of GAUC. Noise: what Gaussian noise of standard deviation {NOISE:g} "
-        "on the baseline's logits adds (above zero: the metric is biased). Unseen: on items that "
-        "training has not seen. Oracle, shuffled: what `sim_score` adds on true styles and on "
-        "shuffled ones. Made by `benchmarks/snapshots/study.py`; do not edit.",
+        f"Means over {len(SEEDS)} seeds; AUC and GAUC of the baseline in per cent, all other "
+        f"values in percentage points of GAUC. Noise: change by Gaussian noise of deviation "
+        f"{NOISE:g} on the baseline's logits (above zero: the metric is biased). Unseen: on items "
+        "without training impressions. Oracle, shuffled: gain of `sim_score` with true styles and "
+        "with shuffled styles. Made by `benchmarks/snapshots/study.py`; do not edit.",
         "",
         "| log | snapshot | statistics | AUC | GAUC | GAUC unseen | noise | noise unseen | oracle "
         "| shuffled |",

@@ -1,6 +1,6 @@
-"""Run every measurement of this folder in sequence.
+"""Runs every measurement of this folder in sequence.
 
-`python -m benchmarks.speed.all --root DIR` takes most of a day on two cores, which should be idle.
+`python -m benchmarks.speed.all --root DIR` takes most of a day on two idle cores.
 It writes the tables below results/tables/ or adds rows to them. DIR contains logs, worlds and the
 peers' environments. If a measurement fails, the others still run; failures are listed at the end.
 """

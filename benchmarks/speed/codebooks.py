@@ -55,9 +55,9 @@ def main() -> None:
     write_table(
         "speed_codebooks.md",
         f"{given.rows:,} vectors of width {given.width} from a memory map into {given.codes:,} "
-        f"codes. Inertia: mean squared distance to the own centre, of unit vectors. {machine()}, "
+        f"codes. Inertia: mean squared distance of unit vectors to their centre. {machine()}, "
         f"load before {before}. Made by `benchmarks/speed/codebooks.py`; do not edit.\n\n"
-        "| method | fitting, s | giving codes, s | the whole process, s | anonymous memory, GiB | "
+        "| method | fitting, s | assigning codes, s | whole process, s | anonymous memory, GiB | "
         "resident, memory map included, GiB | inertia |\n|---|---:|---:|---:|---:|---:|---:|\n"
         + rows,
     )

@@ -17,7 +17,7 @@ from benchmarks.speed.watching import load, machine, watched
 
 HEAD = (
     "| impressions | users | items | workers | seconds | impressions/s | peak memory, GB | "
-    "of it anonymous, GB | disk, GB | load before | machine |\n"
+    "anonymous memory, GB | disk, GB | load before | machine |\n"
     "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n"
 )
 

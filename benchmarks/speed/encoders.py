@@ -44,11 +44,11 @@ def main() -> None:
         f"A step forward and backward on random pixels, {given.threads} threads of torch, median "
         f"of {REPEATS}. {machine()}, torch {torch.__version__}, load before {before}. Made by "
         "`benchmarks/speed/encoders.py`; do not edit.\n\n"
-        "| encoder | pixels | batch | parameters | MFLOP an image, forward | and backward | "
-        "images/s | GFLOP/s |\n|---|---:|---:|---:|---:|---:|---:|---:|\n"
+        "| encoder | pixels | batch | parameters | MFLOP per image, forward | forward and backward "
+        "| images/s | GFLOP/s |\n|---|---:|---:|---:|---:|---:|---:|---:|\n"
         + "\n".join(rows)
-        + f"\n\nAside: {decoded:,.0f} pictures of 64 pixels a second are read and decoded, "
-        f"{viewed:,.0f} of them are seen in a random view.",
+        + f"\n\nPictures of 64 pixels per second: {decoded:,.0f} decoded, {viewed:,.0f} decoded "
+        "and augmented to a random view.",
     )
 
 

@@ -63,9 +63,9 @@ def main() -> None:
     write_table(
         "speed_matrix.md",
         f"{cells} cells of {given.impressions:,} training impressions, {AT_ONCE} processes of one "
-        f"thread. Preparing: summed over processes. {date.today()}, {machine()}, load before "
+        f"thread. Preparation: summed over processes. {date.today()}, {machine()}, load before "
         f"{before}. Made by `benchmarks/speed/matrix.py`; do not edit.\n\n"
-        "| | seconds | of it preparing, s | ratio |\n|---|---:|---:|---:|\n"
+        "| | seconds | preparation, s | ratio |\n|---|---:|---:|---:|\n"
         f"| ctrbench run, to the printed table | {ours_s:,.0f} | | |\n"
         f"| FuxiCTR, to stored predictions | {theirs_s:,.0f} | {prepared_s:,.0f} | "
         f"{theirs_s / ours_s:.1f} |\n\nAUC on test, mean over seeds and versions:\n\n"
@@ -86,7 +86,7 @@ def _ours(root: Path, name: str) -> float:
 
 
 def _theirs(root: Path, name: str) -> tuple[float, list[dict[str, Any]]]:
-    """Return total seconds and the output of each cell; first cells prepare a version's files."""
+    """Return total seconds and the output of each cell; the first cell of a version prepares."""
     work = root / "peers" / name
     shutil.rmtree(work, ignore_errors=True)
     start = time.monotonic()
@@ -105,7 +105,9 @@ def _theirs(root: Path, name: str) -> tuple[float, list[dict[str, Any]]]:
         output = run_peer("fuxictr", arm, root, log, work / f"v{version}", seed)
         return output if cell in first.values() else output | {"prepare_s": 0.0}
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:  # preparing cells first, so that none waits
+    with ThreadPoolExecutor(
+        AT_ONCE
+    ) as pool:  # cells that prepare files come first, so that no other cell waits
         ordered = [*first.values(), *(cell for cell in cells if cell not in first.values())]
         outputs = list(pool.map(train, ordered))
     return time.monotonic() - start, outputs

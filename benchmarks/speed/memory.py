@@ -2,8 +2,8 @@
 
 `python -m benchmarks.speed.memory --home DIR` makes a world `taste` of 10 million impressions below
 DIR (`--impressions 100000000` for the large one, `--histories given` for a log that contains a
-history with every impression). It trains a baseline and a cell with similarities and adds a row for
-each to results/tables/speed_memory.md.
+history with every impression). It trains a baseline and a cell with similarities and adds one row
+per cell to results/tables/speed_memory.md.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from benchmarks.speed.work import Work, import_log
 
 HEAD = (
     "| impressions | users | items | trained on | image information | samples/s | "
-    "samples a CPU second, all of the process | anonymous memory, GB | of it libraries | resident, "
-    "memory maps included, GB | load before | machine |\n"
+    "samples/CPU second of the process | anonymous memory, GB | libraries alone, GB | resident "
+    "memory with memory maps, GB | load before | machine |\n"
     "| ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n"
 )
 LIBRARIES = "import faiss, sklearn, torch, ctrbench.training, ctrbench.runner.cell"

@@ -1,7 +1,7 @@
-"""Time of AUC, GAUC and the import of a log, compared with the usual implementation.
+"""Time of AUC, GAUC and the import of a log, compared with scikit-learn.
 
-`python -m benchmarks.speed.metrics` writes results/tables/speed_metrics.md. The usual GAUC, a loop
-over users with scikit-learn, is timed on some of the users and extrapolated to all.
+`python -m benchmarks.speed.metrics` writes results/tables/speed_metrics.md. The loop of
+scikit-learn over users is timed on some of the users and extrapolated to all.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ def main() -> None:
     rows = []
     click, p, user = _log(10_000_000, rng)
     rows.append(("AUC of 10 M impressions", _seconds(lambda: auc(click, p))))
-    rows.append(("the same by scikit-learn", _seconds(lambda: roc_auc_score(click, p))))
-    ranked, weight = RankedAuc(click, p), rng.integers(0, 3, len(click))
     rows.append(
-        ("AUC of a resampling of 10 M, sorted before", _seconds(lambda: ranked.auc(weight)))
+        ("AUC of 10 M impressions by scikit-learn", _seconds(lambda: roc_auc_score(click, p)))
     )
+    ranked, weight = RankedAuc(click, p), rng.integers(0, 3, len(click))
+    rows.append(("AUC of a resample of 10 M, sorted before", _seconds(lambda: ranked.auc(weight))))
     click, p, user = _log(1_000_000, rng)
     rows.append((f"GAUC of 1 M over {USERS:,} users", _seconds(lambda: gauc(click, p, user))))
     looped = USERS / LOOPED * _seconds(lambda: _looped(click, p, user), repeats=1)
-    rows.append(("the same by a loop with scikit-learn", looped))
+    rows.append((f"GAUC of 1 M over {USERS:,} users by a loop with scikit-learn", looped))
     seconds = _imported(given.imported, rng)
     name = f"import of {given.imported / 1e6:g} M impressions from Parquet"
     rows.append((name, seconds))
     work = Work()
-    name = f"of {work.impressions / 1e6:g} M and a tenth more, {work.history:g} clicks with each"
+    name = f"import of {1.1 * work.impressions / 1e6:g} M with histories of {work.history:g} clicks"
     rows.append((name, _imported_with_histories(work)))
     lines = [
-        f"Median of {REPEATS}, one process; CTR 10 %; the import once, as a command. {machine()}, "
-        f"load before {before}. Made by `benchmarks/speed/metrics.py`; do not edit.",
+        f"Median of {REPEATS}, one process; CTR 10 %; one run per import, as a command. "
+        f"{machine()}, load before {before}. Made by `benchmarks/speed/metrics.py`; do not edit.",
         "",
         "| | seconds |",
         "|---|---:|",
@@ -80,7 +80,7 @@ def _seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
 
 
 def _looped(click: np.ndarray, p: np.ndarray, user: np.ndarray) -> float:
-    """Return the GAUC of the first users by the usual loop."""
+    """Return the GAUC of the first users by a loop with scikit-learn."""
     found, weights = [], []
     for one in range(LOOPED):
         own = user == one
@@ -106,7 +106,7 @@ def _imported(rows: int, rng: np.random.Generator) -> float:
 
 
 def _imported_with_histories(work: Work) -> float:
-    """Return the same for a log that contains a history with every impression."""
+    """Return the seconds of the import of a log that contains a history with every impression."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         make_log(work, log)

@@ -1,7 +1,8 @@
-"""Train one cell of ctrbench as a run does, and print the fields of the peers' adapters.
+"""Trains one cell of ctrbench as a run does, and prints the fields of the peers' adapters.
 
 `python -m benchmarks.speed.ours --home DIR --arm vector --seed 0` reads the data set `work` and the
-prepared arrays of a workspace. It writes results elsewhere, so that the cell is always trained.
+prepared arrays of a workspace. It writes results to another folder, so that the cell is always
+trained.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--dataset", default="work")
-    parser.add_argument("--version", help="the first by name if omitted")
+    parser.add_argument("--version", help="the first version by name if omitted")
     parser.add_argument("--arm", choices=ARMS, default="none")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Test whether our DIN and FuxiCTR's are equivalent in AUC and GAUC: two one-sided tests.
+"""Tests whether the DIN of ctrbench and of FuxiCTR are equivalent: two one-sided tests.
 
 `python -m benchmarks.speed.parity --root DIR --dataset NAME --field FIELD` trains both on a data
 set that was imported below DIR: the same impressions, inputs, sizes and optimizer, one epoch, two
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def export(workspace: Workspace, dataset: str, field: str, folder: Path) -> None:
-    """Write a data set in the peers' format, with the numbers that our model receives.
+    """Write a data set in the peers' format, with the numeric inputs of the model of ctrbench.
 
     Args:
         workspace: The workspace of the data set.
@@ -110,7 +110,7 @@ def report(runs: Runs) -> list[str]:
     lines = [
         "The same impressions, inputs, sizes and optimiser, one epoch; mean ± standard deviation "
         "over seeds. Difference: ctrbench minus FuxiCTR with its 90 % interval (Welch); "
-        f"equivalent: within {MARGIN} either way, p of two one-sided tests. Made by "
+        f"equivalent: within ±{MARGIN}, by two one-sided tests. Made by "
         "`benchmarks/speed/parity.py`; do not edit.",
         "",
         "| data set | metric | seeds | ctrbench | FuxiCTR | difference | p | equivalent |",
@@ -118,7 +118,7 @@ def report(runs: Runs) -> list[str]:
     ]
     for dataset, sides in runs.items():
         if any(len(sides[side]) < 2 for side in SIDES):
-            continue  # no comparison possible yet
+            continue  # a test requires more seeds
         for metric in METRICS:
             ours, theirs = ([one[metric] for one in sides[side].values()] for side in SIDES)
             lines.append(markdown_row([dataset, metric.upper(), *_judged(ours, theirs)]))

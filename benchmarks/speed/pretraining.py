@@ -17,7 +17,7 @@ from benchmarks.shared import ctrbench, data_synth, write_table
 from benchmarks.speed.watching import machine, watched
 
 IMPRESSIONS = (50_000, 200_000)
-METHODS = {  # with their input
+METHODS = {  # options of the input by method
     "simclr": ["--images"],
     "courier": ["--images"],
     "courier on a version": ["--from-version", "oracle"],
@@ -54,7 +54,7 @@ def main() -> None:
         f"One epoch, batches of 256 lines or items, images in parts of 512. Libraries alone: "
         f"{libraries.anonymous_kb / 1e6:.2f} GB anonymous. {machine()}. "
         "Made by `benchmarks/speed/pretraining.py`; do not edit.\n\n"
-        "| method | impressions | items | anonymous memory, GB | resident, memory maps included, "
+        "| method | impressions | items | anonymous memory, GB | resident memory with memory maps, "
         f"GB |\n|---|---:|---:|---:|---:|\n{rows}",
     )
 

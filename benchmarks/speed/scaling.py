@@ -1,4 +1,4 @@
-"""Dependence of the training speed on sizes, and its distance from the machine's peak.
+"""Dependence of the training speed on sizes, compared with the peak of the machine.
 
 `python -m benchmarks.speed.scaling` times steps on logs simulated in memory, each kind in a
 separate process. It varies the mean length of histories, the batch size, the rows and the optimizer
@@ -95,12 +95,12 @@ def main() -> None:
             timed.append(pool.submit(measure, step).result())
         print(_row(timed[-1]), flush=True)
     head = (
-        f"One process; median of {STEPS} steps, packing aside. Ceiling: were there nothing but the "
-        "step's own matrix products, at the speed that these reach alone on this machine. "
+        f"One process; median of {STEPS} steps without packing. Ceiling: samples/s of a step that "
+        "consists only of its matrix products, at the speed measured for these products alone. "
         f"{machine()}, load before: {before}. Made by `benchmarks/speed/scaling.py`; do not "
-        "edit.\n\n| varied | image information | batch | mean history | items | tables by | "
-        "threads | ms a step | samples/s | Mflop a sample | Gflop/s alone | ceiling, samples/s | "
-        "of it |\n|---|---|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|\n"
+        "edit.\n\n| varied | image information | batch | mean history | items | table optimizer "
+        "| threads | ms/step | samples/s | Mflop/sample | Gflop/s alone | ceiling, samples/s | "
+        "share of ceiling |\n|---|---|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|\n"
     )
     write_table("speed_scaling.md", head + "\n".join(map(_row, timed)))
 
@@ -142,11 +142,11 @@ def _prepared(mode: str, rng: np.random.Generator) -> Prepared:
     """Return the prepared arrays of a mode; similarities are part of the batch."""
     rows = Step.items
     vectors = rng.standard_normal((rows, VECTOR_WIDTH), np.float32) / VECTOR_WIDTH**0.5
-    there = np.ones((rows, 1), np.float32)
+    present = np.ones((rows, 1), np.float32)
     return {
         "none": Prepared(),
-        "vector": Prepared(item={"vector": vectors, "missing": 1 - there}),
-        "sim_score": Prepared(item={"has_vector": there[:, 0]}),
+        "vector": Prepared(item={"vector": vectors, "missing": 1 - present}),
+        "sim_score": Prepared(item={"has_vector": present[:, 0]}),
         "cluster_id": Prepared(item={"code": rng.integers(1, CODES + 1, (rows, 1))}),
     }[mode]
 

@@ -1,8 +1,8 @@
 """Training speed compared with the peers, in alternation: two processes of one thread each.
 
 `python -m benchmarks.speed.training --root DIR` makes and imports the log, installs every peer in a
-separate environment below DIR, and lets the libraries train two seeds at once, one library after
-the other, `--repeats` times. It writes results/tables/speed_training.md and .json: samples/s of
+separate environment below DIR, and trains two seeds at once with each library in turn,
+`--repeats` times. It writes results/tables/speed_training.md and .json: samples/s of
 training summed over the two processes, seconds from the start of the processes to stored
 predictions, and the ratios of ctrbench to each library by repeat.
 """
@@ -30,7 +30,7 @@ PEERS = ("fuxictr", "deepctr_torch", "recbole")
 ARMS_OF = {"fuxictr": ("none", "vector", "cluster_id")}  # other peers: baseline only
 MODES = ("vector", "sim_score", "cluster_id", "sim_tier", "sim_attention")
 MODES += ("hash_id", "residual_id", "product_id", "id_init")
-STAND_IN = {  # modes that no peer has are compared with frozen vectors
+STAND_IN = {  # modes that no peer supports are compared with frozen vectors
     mode: "vector" for mode in MODES if mode not in ARMS_OF["fuxictr"]
 }
 AT_ONCE = 2  # processes of one thread each
@@ -173,11 +173,11 @@ def _kept(arms: set[str], impressions: int) -> list[Run]:
 def _write(runs: list[Run], before: str, impressions: int) -> None:
     lines = [
         f"{impressions:,} training impressions, one epoch; {AT_ONCE} processes of one thread, each "
-        "with a seed of its own, summed. Median of alternating repeats, in brackets the range. "
-        "Whole: from the start of the processes to "
-        "stored predictions, what is prepared once set aside. Ratio: ctrbench over the library, "
-        "repeat by repeat; a mode that no library has stands beside its frozen vectors, (vector), "
-        "by medians, since these were not timed in alternation with it.",
+        "with its own seed, summed. Median of alternating repeats, with the range in parentheses. "
+        "Whole: from the start of the processes to stored predictions, without shared preparation. "
+        "Ratio: ctrbench over the library, paired by repeat. A mode that no library supports is "
+        "compared with the library's frozen vectors, (vector), by medians, because these were not "
+        "timed in alternation.",
         "",
         _worst(runs),
         "",
@@ -190,9 +190,9 @@ def _write(runs: list[Run], before: str, impressions: int) -> None:
     ]
     for arm in dict.fromkeys(run.arm for run in runs):
         ours = [run for run in runs if (run.arm, run.library) == (arm, "ctrbench")]
-        beside = STAND_IN.get(arm, arm)
+        compared = STAND_IN.get(arm, arm)
         own = [run for run in runs if run.arm == arm]
-        own += [run for run in runs if run.arm == beside != arm and run.library != "ctrbench"]
+        own += [run for run in runs if run.arm == compared != arm and run.library != "ctrbench"]
         for library in dict.fromkeys(run.library for run in own):
             lines.append(_row(arm, library, [r for r in own if r.library == library], ours))
     kept = [vars(run) for run in runs]
@@ -212,7 +212,7 @@ def _worst(runs: list[Run]) -> str:
 
 def _row(arm: str, library: str, own: list[Run], ours: list[Run]) -> str:
     first = own[0].measured[0]
-    everything = [one for run in own for one in run.measured]
+    outputs = [one for run in own for one in run.measured]
     which = arm if own[0].arm == arm else f"{arm} ({own[0].arm})"
     cells = [which, f"{library} {first['version']}, torch {first['torch']}", f"{len(own)}"]
     for name in ("samples_per_s", "whole_per_s"):
@@ -225,7 +225,7 @@ def _row(arm: str, library: str, own: list[Run], ours: list[Run]) -> str:
             cells.append(_range(ratios, "{:.1f}"))
         else:
             cells.append(f"{median(getattr(run, name) for run in ours) / median(speeds):.1f}")
-    cells.append(f"{max(one['peak_memory_mb'] for one in everything):,.0f}")
+    cells.append(f"{max(one['peak_memory_mb'] for one in outputs):,.0f}")
     cells.append(f"{first['prepare_s']:.0f}")
     return markdown_row(cells)
 

@@ -1,4 +1,4 @@
-"""Measure a process from outside, and describe the machine. Requires Linux (/proc)."""
+"""Measures a process from outside, and describes the machine. Requires Linux (/proc)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def machine() -> str:
 
 
 def load() -> str:
-    """Return the load of the machine for a table; prints a warning if it is too high."""
+    """Return the load of the machine for a table; print a warning if it is too high."""
     found = os.getloadavg()[0]
     if found <= BUSY:
         return f"{found:.1f}"

@@ -1,9 +1,9 @@
-"""Make the log on which every library is timed.
+"""Makes the log on which every library is timed.
 
 `python -m benchmarks.speed.work --home DIR` imports it as the data set `work`.
 
-Users of a few tastes see items of 100 categories. Histories and clicks depend on the taste, so that
-a model has a signal to learn. Item vectors contain the same signal, as pictures would.
+Users have one of a few tastes and see items of 100 categories. Histories and clicks depend on the
+taste, so that a model can learn. Item vectors contain the same signal.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ MEASURED = 0.05  # impressions of valid, and of test, per training impression
 class Work:
     """The size of the log."""
 
-    impressions: int = 1_000_000  # to train on
+    impressions: int = 1_000_000  # of train
     items: int = 20_000
     users: int = 50_000
     history: float = 20.0  # mean length
     longest: int = 50
-    width: int = 128  # vectors
+    width: int = 128  # of the vectors
     seed: int = 0
 
 
@@ -54,7 +54,7 @@ def make_log(work: Work, folder: Path) -> None:
     category = np.argmax(items @ rng.normal(size=(FACTORS, CATEGORIES)), axis=1)
     affinity = tastes @ items.T / np.sqrt(FACTORS)  # (TASTES, items)
     liked = popularity * np.exp(1.5 * affinity)
-    reach = np.cumsum(liked / liked.sum(axis=1, keepdims=True), axis=1)
+    cumulative = np.cumsum(liked / liked.sum(axis=1, keepdims=True), axis=1)
     taste_of = rng.integers(TASTES, size=work.users)
     measured = int(MEASURED * work.impressions)
     for period, rows in zip(PERIODS, (work.impressions, measured, measured), strict=True):
@@ -62,7 +62,7 @@ def make_log(work: Work, folder: Path) -> None:
         taste = taste_of[user]
         item = np.where(
             rng.random(rows) < 0.5,
-            _drawn(reach, taste, rng),
+            _drawn(cumulative, taste, rng),
             rng.choice(work.items, rows, p=popularity / popularity.sum()),
         )
         logit = 1.2 * affinity[taste, item] + quality[item] - 1.5
@@ -70,7 +70,7 @@ def make_log(work: Work, folder: Path) -> None:
         share = work.history / work.longest
         length = np.rint(work.longest * rng.beta(3 * share, 3 * (1 - share), rows)).astype(int)
         offsets = np.concatenate([[0], np.cumsum(length)])
-        history = _drawn(reach, np.repeat(taste, length), rng)
+        history = _drawn(cumulative, np.repeat(taste, length), rng)
         table = {
             "user_id": user,
             "item_id": item + 1,  # libraries reserve 0 for padding
@@ -86,15 +86,15 @@ def make_log(work: Work, folder: Path) -> None:
     np.savez(folder / "vectors.npz", key=ids, value=vectors.astype(np.float32))
 
 
-def _drawn(reach: np.ndarray, taste: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _drawn(cumulative: np.ndarray, taste: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw one item per taste from its cumulative distribution."""
     found = np.empty(len(taste), np.int64)
     order = np.argsort(taste, kind="stable")
-    bounds = np.searchsorted(taste[order], np.arange(len(reach) + 1))
-    for one in range(len(reach)):
+    bounds = np.searchsorted(taste[order], np.arange(len(cumulative) + 1))
+    for one in range(len(cumulative)):
         rows = order[bounds[one] : bounds[one + 1]]
-        drawn = np.searchsorted(reach[one], rng.random(len(rows)))
-        found[rows] = np.minimum(drawn, reach.shape[1] - 1)
+        drawn = np.searchsorted(cumulative[one], rng.random(len(rows)))
+        found[rows] = np.minimum(drawn, cumulative.shape[1] - 1)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Show how each arm learns and what it uses: traces of whole matrices, averaged over seeds.
+"""Shows how each arm learns and which inputs it uses, by traces averaged over seeds.
 
 `python -m benchmarks.why.study HOME FILE [HOME FILE ...]` trains every benchmark file with traces
 and writes results/tables/why.md. README.md states the hypotheses.
