@@ -8,7 +8,7 @@ from benchmarks.noise.train import AVERAGED, LAST, Trained
 
 
 def test_control_variate_has_the_minimal_variance():
-    """The optimum is b = 1/4 for independent arms, by b^2 + (1 - b)^2 / 3, and 1 for equal noise."""
+    """The optimum is b = 1/4 for independent arms (b^2 + (1 - b)^2 / 3) and 1 for equal noise."""
     rng = np.random.default_rng(0)
     arm, base = rng.normal(size=(2, 4_000))
     expected = np.var(arm, ddof=1) + np.var(base, ddof=1) / 4

@@ -10,7 +10,7 @@ HASHED_ROWS = 1 << 14
 
 
 def code_facts(code: np.ndarray, codebook_size: int) -> dict[str, float]:
-    """Return how a codebook is used.
+    """Return usage statistics of a codebook.
 
     Args:
         code: (n,) int, the code of each item.
@@ -60,7 +60,7 @@ def count_distinct(vectors: np.ndarray) -> int:
     """Return the number of distinct rows, by a 64-bit hash of the bits of each row.
 
     Args:
-        vectors: (n, D) float32, possibly a memory map; memory is bounded.
+        vectors: (n, D) float32, possibly a memory map, read in blocks.
     """
     odd = np.random.default_rng(0).integers(2**63, size=vectors.shape[1], dtype=np.uint64) * 2 + 1
     hashes = np.empty(len(vectors), np.uint64)
@@ -68,6 +68,6 @@ def count_distinct(vectors: np.ndarray) -> int:
         block = np.asarray(vectors[rows], np.float32) + np.float32(0)  # -0 becomes 0
         bits = block.view(np.uint32).astype(np.uint64)
         mixed = (bits + 1) * odd
-        mixed ^= mixed >> np.uint64(32)  # a product alone never carries high bits to low ones
+        mixed ^= mixed >> np.uint64(32)  # a product never carries high bits to low bits
         hashes[rows] = (mixed * odd).sum(axis=1, dtype=np.uint64)
     return len(np.unique(hashes))

@@ -89,7 +89,7 @@ def fit_hierarchical(vectors: np.ndarray, codebook_size: int, seed: int) -> np.n
     nearest of all centres.
 
     Args:
-        vectors: (n, D) float32; of a memory map, one cluster at a time is in memory.
+        vectors: (n, D) float32, possibly a memory map, of which one cluster at a time is in memory.
         codebook_size: K.
         seed: The seed of the cell.
 
@@ -106,7 +106,7 @@ def fit_hierarchical(vectors: np.ndarray, codebook_size: int, seed: int) -> np.n
     begin = np.searchsorted(code[order], np.arange(branches + 1))
     members = [order[begin[place] : begin[place + 1]] for place in range(branches)]
     distinct = np.array([count_distinct(vectors[own]) if len(own) else 0 for own in members])
-    if distinct.sum() < codebook_size:  # plain k-means raises the error that names the numbers
+    if distinct.sum() < codebook_size:  # plain k-means raises the error with the numbers
         return fit_codebook(vectors, codebook_size, seed)
     shares = _shares(np.diff(begin), distinct, codebook_size)
     found = [
@@ -129,8 +129,8 @@ def _shares(size: np.ndarray, distinct: np.ndarray, total: int) -> np.ndarray:
             shares[np.argmax(shares)] -= 1
         else:
             free = shares < distinct
-            wanting = np.where(free, size / (shares + 1), -np.inf)
-            shares[np.argmax(wanting)] += 1
+            priority = np.where(free, size / (shares + 1), -np.inf)
+            shares[np.argmax(priority)] += 1
     return shares
 
 
@@ -145,7 +145,8 @@ def fit_single_pass(
     sampled from the whole table, so the result does not depend on the order of the table.
 
     Args:
-        vectors: (n, D) float32; of a memory map, the first chunk and then 64 MiB are in memory.
+        vectors: (n, D) float32, possibly a memory map, of which the first chunk and then 64 MiB are
+            in memory.
         codebook_size: K.
         seed: The seed of the cell.
         threshold: The soft threshold after the first chunk; it decreases with the square root of
@@ -171,10 +172,10 @@ def fit_single_pass(
             present, begin = np.unique(code[order], return_index=True)
             total[present] += np.add.reduceat(block[order], begin, axis=0, dtype=np.float64)
             count += np.bincount(code, minlength=codebook_size)
-        met = count > 0
-        mean = total[met] / count[met, None]
-        least = threshold * (len(first) / len(chunk)) ** 0.5
-        centres[met] = np.sign(mean) * np.maximum(np.abs(mean) - least, 0)
+        assigned = count > 0
+        mean = total[assigned] / count[assigned, None]
+        shrinkage = threshold * (len(first) / len(chunk)) ** 0.5
+        centres[assigned] = np.sign(mean) * np.maximum(np.abs(mean) - shrinkage, 0)
     return centres
 
 
@@ -194,7 +195,7 @@ def _chunks(rows: int, codebook_size: int, seed: int) -> Iterator[np.ndarray]:
     while start < rows:
         stop = start + int(np.ceil(size))
         size *= GROWTH
-        if stop + size > rows:  # the rest would be smaller than a full chunk
+        if stop + size > rows:  # the last chunk includes the remainder
             stop = rows
         yield np.sort(order[start:stop])
         start = stop

@@ -23,16 +23,16 @@ def fit_residual(vectors: np.ndarray, levels: int, codebook_size: int, seed: int
     Raises:
         DataError: There are fewer distinct vectors than centres.
     """
-    left = np.array(vectors, np.float32)
+    residual = np.array(vectors, np.float32)
     books = []
     for level in range(levels):
-        if level and count_distinct(left) < codebook_size:
-            few = np.unique(left, axis=0)
+        if level and count_distinct(residual) < codebook_size:
+            few = np.unique(residual, axis=0)
             book = np.concatenate([few, np.repeat(few[-1:], codebook_size - len(few), axis=0)])
         else:
-            book = fit_codebook(left, codebook_size, seed, name=f"codebook.{level}")
+            book = fit_codebook(residual, codebook_size, seed, name=f"codebook.{level}")
         books.append(book)
-        left -= book[nearest_code(left, book)]
+        residual -= book[nearest_code(residual, book)]
     return np.stack(books)
 
 
@@ -43,10 +43,10 @@ def residual_codes(vectors: np.ndarray, books: np.ndarray) -> np.ndarray:
         vectors: (n, D) float32.
         books: (L, K, D) float32, the centres.
     """
-    left, codes = np.array(vectors, np.float32), []
+    residual, codes = np.array(vectors, np.float32), []
     for book in books:
-        codes.append(nearest_code(left, book))
-        left -= book[codes[-1]]
+        codes.append(nearest_code(residual, book))
+        residual -= book[codes[-1]]
     return np.stack(codes, axis=1)
 
 
@@ -69,10 +69,10 @@ def fit_product(
         DataError: There are fewer distinct vectors than centres.
     """
     books = []
-    everything = count_distinct(vectors)
+    distinct = count_distinct(vectors)
     for place, part in enumerate(np.array_split(np.asarray(vectors, np.float32), parts, axis=1)):
         part = np.ascontiguousarray(part)
-        if count_distinct(part) < codebook_size <= everything:
+        if count_distinct(part) < codebook_size <= distinct:
             few = np.unique(part, axis=0)
             books.append(np.concatenate([few, few[[-1] * (codebook_size - len(few))]]))
         else:

@@ -23,7 +23,8 @@ def linear(width_in: int, width_out: int, seed: int, name: str, bias: bool = Fal
     """Return a linear layer with weights from a named random stream and zero bias.
 
     The variance of the weights is 2 / (fan-in + fan-out), as in the code of the DIN authors. The
-    default of torch is about a quarter of this in most layers here, and learns less in one epoch.
+    default of torch is about a quarter of it in most of these layers, and the model learns less in
+    one epoch.
 
     Args:
         width_in: The number of inputs.
@@ -100,6 +101,15 @@ class Numbers(nn.Module):
     """
 
     def __init__(self, fields: int, width: int, std: float, seed: int, name: str) -> None:
+        """Draw the vectors.
+
+        Args:
+            fields: The number of fields.
+            width: The width of each vector.
+            std: The standard deviation of the values.
+            seed: The seed of the cell.
+            name: The name of the random stream.
+        """
         super().__init__()
         with scoped_torch_seed(seed, "model", f"numbers.{name}"):
             self.weight = nn.Parameter(torch.randn(fields, width) * std)
@@ -110,13 +120,21 @@ class Numbers(nn.Module):
 
 
 class PairBlock(nn.Module):
-    """Computes `[q, k, q-k, q*k] W` for every history item without the wide input.
+    """Computes `[q, k, q-k, q*k] W` for every history item without building the wide input.
 
     W has four parts. `q (Wq + Wd)` is computed once per impression, `k (Wk - Wd)` once per distinct
-    item, and only `(q*k) Wp` per history item. The sum is the same with less arithmetic.
+    item, and only `(q*k) Wp` per history item. The sum is equal and requires less arithmetic.
     """
 
     def __init__(self, width: int, hidden: int, seed: int, name: str) -> None:
+        """Draw the weights.
+
+        Args:
+            width: E.
+            hidden: H.
+            seed: The seed of the cell.
+            name: The name of the random stream.
+        """
         super().__init__()
         self.width = width
         self.weight = linear(4 * width, hidden, seed, name).weight  # (H, 4E)
@@ -127,7 +145,12 @@ class PairBlock(nn.Module):
         return of_q + of_difference, of_k - of_difference, of_product
 
     def forward(self, items: Tensor, batch: Batch) -> Tensor:
-        """Map (U, E) items to (M, H)."""
+        """Map (U, E) items to (M, H).
+
+        Args:
+            items: (U, E) float32, the distinct items of the batch.
+            batch: The batch.
+        """
         of_q, of_k, of_product = self.parts()
         query = take(items, batch.target)  # (B, E)
         per_row, per_item = query @ of_q, items @ of_k  # (B, H), (U, H)
@@ -209,6 +232,14 @@ class HiddenLayers(nn.Module):
     def __init__(
         self, sizes: tuple[int, ...], settings: ModelSettings, seed: int, name: str
     ) -> None:
+        """Create the layers.
+
+        Args:
+            sizes: The width of each hidden layer; the first is that of the summed blocks.
+            settings: The model settings.
+            seed: The seed of the cell.
+            name: The prefix of the random streams.
+        """
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(sizes[0]))
         self.first = activation(settings.activation, sizes[0])

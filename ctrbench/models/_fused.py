@@ -1,10 +1,10 @@
 """Fast CPU versions of the sums over history slots in `_blocks`.
 
 Each slot requires short sums over wide arrays, so plain torch is limited by memory bandwidth: every
-operation, and every gradient, moves the arrays once. Here slots are processed in groups that fit
-into the processor cache. Matrix products use torch, all other operations one compiled loop, and
-gradients are explicit. Dice requires mean and variance of the whole batch, so each level is a
-separate pass.
+operation and every gradient reads and writes the arrays once. Here, slots are processed in groups
+that fit into the processor cache. Matrix products use torch, all other operations use compiled
+loops, and gradients are explicit. Dice requires mean and variance of the whole batch, so each level
+is a separate pass.
 
 Shapes: B impressions, U distinct items, M slots, E item width, H units of a level, n rows of any
 kind.
@@ -29,7 +29,7 @@ DICE_EPS = 1e-8  # DIN section 5.3
 
 
 class DiceState(Protocol):
-    """The state of a Dice activation apart from its parameters."""
+    """The state of a Dice activation, without its parameters."""
 
     training: bool
     mean: Tensor  # (H,) moving

@@ -40,9 +40,9 @@ def load_backbone(name: str) -> type[Backbone]:
 
 @cache
 def load_loops() -> ctypes.CDLL | None:
-    """Return the compiled loops, or None if the installation has none of this version.
+    """Return the compiled loops, or None if the installation has no loops of this version.
 
-    Without a C compiler the installation has none, and every layer uses its torch implementation.
+    Without a C compiler it has none, and every layer uses its torch implementation.
     """
     spec = importlib.util.find_spec("ctrbench.models._compiled")
     if spec is None or not spec.origin:
@@ -70,7 +70,7 @@ def usable(values: Tensor) -> bool:
 
 
 def run_loop(name: str, *arguments: Tensor | int) -> None:
-    """Call a compiled loop; it trusts the given sizes and does not check bounds.
+    """Call a compiled loop, which does not check sizes or bounds.
 
     Args:
         name: The name of the function in kernels.c.

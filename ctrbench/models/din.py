@@ -78,7 +78,7 @@ class DIN(Backbone):
         hidden = pair_sum(pairs, batch)  # (M, H)
         if injected.slot is not None:
             weight = self.image["attention_slot"].get_parameter("weight").t()
-            # contiguous, so that autograd computes (S, M) x (M, H), which is ten times as fast as
+            # contiguous, so that autograd computes (S, M) x (M, H), ten times as fast as
             # its alternative, (H, M) x (M, S)
             hidden = torch.addmm(hidden, injected.slot, weight.contiguous())
         logit = self.attention(hidden)

@@ -2,5 +2,5 @@
 
 `methods/` and `encoders/` contain the contenders, which do not depend on the training loop.
 `running.pretrain` creates one version. Only `running`, `fitting`, `steps` and `sources` import
-torch, so this module imports nothing.
+torch, and this module does not import them.
 """

@@ -1,4 +1,4 @@
-"""Expands a pre-training file and --set options to the versions to create, all validated."""
+"""Expands a pre-training file and --set options to validated settings of each version."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ctrbench.yaml_file import read_value, read_yaml
 
 SECTIONS = ("method", "training", "encoder")
 DEFAULT_ENCODER = "small"
-MOST_VERSIONS = 100  # of a grid
+MOST_VERSIONS = 100  # largest number of versions of a grid
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def variants(
         ending = "".join(f"-{name}{point[section, name]}" for section, name in varied)
         named = check_name("embedding version", version + ending)
         found.append(_variant(method, named, point))
-    _refuse_idle(method, found[0], sections, pixels)
+    _refuse_unused(method, found[0], sections, pixels)
     _build_once(found, pixels)
     return tuple(found)
 
@@ -90,7 +90,7 @@ def variants(
 def sources(
     workspace: Workspace, log: Impressions, from_version: str | None, found: Sequence[Variant]
 ) -> Sequence[ImageSource]:
-    """Return what each variant is trained on: the pictures, or the vectors of a version.
+    """Return the input of each variant: the pictures, or the vectors of a version.
 
     Args:
         workspace: The workspace of the data set.
@@ -109,7 +109,7 @@ def sources(
         return [Pixels(pictures, one.encoder, one.encoder_name, fitting) for one in found]
     if found[0].method.augmented:
         raise ConfigError(
-            "this method looks at random views of pictures, and vectors have none: use --images."
+            "this method requires random views of pictures; use --images instead of --from-version."
         )
     table = embeddings.open_version(workspace, log.manifest.name, from_version)
     manifest = embeddings.read_manifest(workspace, log.manifest.name, from_version)
@@ -133,7 +133,7 @@ def require_free(
         embeddings.registered(workspace, log.manifest, job.version, job.recipe(log, source))
 
 
-def _refuse_idle(
+def _refuse_unused(
     method: str, one: Variant, sections: dict[str, dict[str, Any]], pixels: bool
 ) -> None:
     """Reject settings that have no effect."""
@@ -142,10 +142,10 @@ def _refuse_idle(
             f"encoder ({', '.join(sections['encoder'])}) has no effect with --from-version, "
             "which replaces the encoder by vectors. Remove it, or train on pictures with --images."
         )
-    idle = [name for name in LINES if name in sections["training"]]
-    if idle and one.method.samples != "lines":
+    unused = [name for name in LINES if name in sections["training"]]
+    if unused and one.method.samples != "lines":
         raise ConfigError(
-            f"training ({', '.join(idle)}) has no effect on {method}, which trains on single "
+            f"training ({', '.join(unused)}) has no effect on {method}, which trains on single "
             "items, not on lines of the log. Remove it."
         )
 

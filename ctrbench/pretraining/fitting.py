@@ -21,12 +21,12 @@ from ctrbench.pretraining.lines import Lines, masked
 from ctrbench.pretraining.methods import ItemBatch, PretrainMethod
 from ctrbench.pretraining.settings import PretrainSettings
 from ctrbench.pretraining.sources import ImageSource
-from ctrbench.pretraining.steps import Step, learned
+from ctrbench.pretraining.steps import Step, trainable
 from ctrbench.seeding import scoped_torch_seed, stream
 
 CURVE_POINTS = 20  # per training
 CHECKPOINT = "checkpoint.pt"
-LEAST_SCALE = 2.0**-24  # of float16 gradients; below it, training has diverged
+SMALLEST_SCALE = 2.0**-24  # of float16 gradients; training has diverged below it
 
 WEIGHTS = "the weights became infinite or NaN"
 
@@ -52,7 +52,7 @@ def fit(
     folder: Path,
     progress: StepProgress,
 ) -> Trained:
-    """Train an encoder; resume from the last checkpoint, with identical results.
+    """Train an encoder, from the last checkpoint if there is one, with identical results.
 
     Args:
         method: The pre-training method.
@@ -72,7 +72,7 @@ def fit(
         network = source.network(settings.width).to(device)
     with scoped_torch_seed(settings.seed, "pretrain", "layers"):
         layers = nn.ModuleDict(method.layers(settings.width, titles)).to(device)
-    parameters = learned(network, layers)
+    parameters = trainable(network, layers)
     optimizer = torch.optim.Adam(
         parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -80,7 +80,7 @@ def fit(
     trained = Trained(network, layers)
     step = Step(method, source, settings, across, network, layers)
     state = _State(trained, optimizer, scaler, folder / CHECKPOINT)
-    done, total = state.load(), steps_in_all(len(samples), settings)
+    done, total = state.load(), total_steps(len(samples), settings)
     started, saved = time.monotonic() - trained.seconds, time.monotonic()
     network.train()
     layers.train()
@@ -88,7 +88,7 @@ def fit(
         optimizer.zero_grad()
         terms = step.gradients(batch, number, scaler)
         loss = sum(terms.values())
-        problem = _no_numbers(loss, parameters, scaler)
+        problem = _non_finite(loss, parameters, scaler)
         if not problem:
             scaler.step(optimizer)
             scaler.update()
@@ -96,7 +96,7 @@ def fit(
                 problem = WEIGHTS
         if problem:
             message = _diverged(problem, number, total, settings)
-            raise DivergedError(f"{message}{state.kept() if across.rank == 0 else ''}")
+            raise DivergedError(f"{message}{state.checkpoint_text() if across.rank == 0 else ''}")
         state.add(number, total, terms)
         trained.seconds = time.monotonic() - started
         if across.rank == 0:
@@ -109,7 +109,7 @@ def fit(
     return trained
 
 
-def steps_in_all(samples: int, settings: PretrainSettings) -> int:
+def total_steps(samples: int, settings: PretrainSettings) -> int:
     """Return the number of steps of a training; the last batch of an epoch may be smaller.
 
     Args:
@@ -119,32 +119,32 @@ def steps_in_all(samples: int, settings: PretrainSettings) -> int:
     return settings.epochs * -(-samples // settings.batch_size)
 
 
-def _no_numbers(
+def _non_finite(
     loss: float, parameters: list[nn.Parameter], scaler: torch.amp.GradScaler
 ) -> str | None:
-    """Return what is infinite or NaN before a step, or None; the same in all processes."""
+    """Return which value is infinite or NaN before a step, or None; equal in all processes."""
     if not np.isfinite(loss):
         return f"the loss became {loss}"
     if scaler.is_enabled():  # on overflow, the step is skipped and the scale halved
-        lost = scaler.get_scale() < LEAST_SCALE
-        return "the float16 gradient is infinite or NaN at every scale" if lost else None
+        diverged = scaler.get_scale() < SMALLEST_SCALE
+        return "the float16 gradient is infinite or NaN at every scale" if diverged else None
     norm = float(get_total_norm([one.grad for one in parameters if one.grad is not None]))
     return None if np.isfinite(norm) else f"the norm of the gradient became {norm}"
 
 
 def _diverged(problem: str, number: int, total: int, settings: PretrainSettings) -> str:
-    """Return the message for a diverged training: where, and what to change."""
+    """Return the message for a diverged training: problem, step and remedy."""
     if number == 0 and problem != WEIGHTS:
-        cure = (
+        remedy = (
             "no step was completed: a setting of the method, such as a very low temperature, or "
             "the initial vectors or weights are too extreme"
         )
     else:
-        cure = (
-            f"try a training.learning_rate below {settings.learning_rate:g}, or milder settings of "
-            "the method, such as a higher temperature"
+        remedy = (
+            f"try a training.learning_rate below {settings.learning_rate:g}, or less extreme "
+            "settings of the method, such as a higher temperature"
         )
-    return f"{problem} at step {number + 1:,} of {total:,}; {cure}."
+    return f"{problem} at step {number + 1:,} of {total:,}; {remedy}."
 
 
 def _batches(
@@ -170,13 +170,13 @@ def _batches(
 
 @dataclass
 class _State:
-    """The state to resume a training; the step determines the order of the data."""
+    """The state from which a training resumes; the step determines the order of the data."""
 
     trained: Trained
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     path: Path
-    saved: int = 0  # steps done at the last checkpoint
+    saved: int = 0  # finished steps at the last checkpoint
     since: int = 0  # steps since the last point of the curve
     sums: dict[str, float] = field(default_factory=dict)  # of the terms since the last point
 
@@ -189,7 +189,7 @@ class _State:
             self.trained.curve.append({"step": number + 1, "loss": sum(means.values()), **means})
             self.since, self.sums = 0, {}
 
-    def kept(self) -> str:
+    def checkpoint_text(self) -> str:
         """Return a sentence about the checkpoint of a training that failed."""
         if not self.saved:
             return " No checkpoint exists."
@@ -227,7 +227,7 @@ class _State:
             self.trained.layers.load_state_dict(stored["layers"])
             self.optimizer.load_state_dict(stored["optimizer"])
             self.scaler.load_state_dict(stored["scaler"])
-            parameters = learned(self.trained.network, self.trained.layers)
+            parameters = trainable(self.trained.network, self.trained.layers)
             if not torch.isfinite(get_total_norm(parameters)):
                 raise ValueError("weights are infinite or NaN")
         except (pickle.UnpicklingError, RuntimeError, KeyError, ValueError, EOFError) as error:

@@ -1,9 +1,9 @@
-"""Training lines of a log: what a user was shown and clicked, and the clicks before.
+"""Training lines of a log: impressions of a user, and the clicks before them.
 
-The impressions of a user in the `pretrain` period are split into lines. A line ends with a click,
-or when it is full, so each click is the target of exactly one line. The history of a line contains
-the latest clicks of the user strictly before its first impression, except items that the line
-shows. Items without an image are excluded, as are lines without a history.
+The impressions of a user in the `pretrain` period are split into lines. A line ends with a click
+or at its largest length, so each click is the target of exactly one line. The history of a line
+contains the latest clicks of the user strictly before its first impression, except items that the
+line shows. Items without an image and lines without a history are excluded.
 
 Lines are stored as positions in the log; a batch reads its items from the log.
 
@@ -23,14 +23,14 @@ from ctrbench.pretraining.histories import (
     filled_places,
     history_of,
     latest,
+    narrow,
     new_clicks,
-    places_of,
-    small,
+    positions_of,
 )
 from ctrbench.pretraining.methods import LineBatch
 from ctrbench.schema import Impressions
 
-COUNTED = 200_000  # targets on which repetitions are counted
+COUNTED = 200_000  # targets on which redundancy is measured
 LINES_AT_ONCE = 1 << 12
 DRAWN_AT_ONCE = 1 << 16
 
@@ -58,15 +58,15 @@ class Lines:
     history: int  # H
     row: np.ndarray  # (n,) impressions with an image, sorted by user and time
     begin: np.ndarray  # (L,) the first impression of each line in `row`
-    length: np.ndarray  # (L,) the number of its impressions
-    clicked: np.ndarray  # (L,) bool: whether it ends with a click
-    filled: np.ndarray  # (L,) the number of clicks of its history
+    length: np.ndarray  # (L,) the number of impressions of each line
+    clicked: np.ndarray  # (L,) bool: whether the line ends with a click
+    filled: np.ndarray  # (L,) the number of clicks in the history of each line
     target_begin: np.ndarray  # (L + 1,) targets of line i: [target_begin[i], target_begin[i + 1])
     target: np.ndarray  # (S,) position in the flat history
-    target_end: np.ndarray  # (S,) end of the clicks strictly before
-    target_filled: np.ndarray  # (S,) the number of clicks before
+    target_end: np.ndarray  # (S,) end of the clicks strictly before the target
+    target_filled: np.ndarray  # (S,) the number of clicks in the history of the target
     swap: np.ndarray | None = None  # (L,) history click to swap with the target
-    target_swap: np.ndarray | None = None  # (S,) 1: the latest; 0: none
+    target_swap: np.ndarray | None = None  # (S,) the same per target; 1: the latest, 0: none
 
     def __len__(self) -> int:
         return len(self.begin)
@@ -75,14 +75,14 @@ class Lines:
         """Return the items of lines and of their targets; `chosen` is (B,) int."""
         log, last = self.log, self.length[chosen].astype(np.int64) - 1
         place = np.arange(self.shown)
-        there = place <= last[:, None]  # (B, P)
-        rows = self.row[np.where(there, self.begin[chosen][:, None] + place, 0)]
-        shown = np.where(there, log.item_id[rows], 0)
-        click = there & (log.click[rows] == 1)
+        filled = place <= last[:, None]  # (B, P)
+        rows = self.row[np.where(filled, self.begin[chosen][:, None] + place, 0)]
+        shown = np.where(filled, log.item_id[rows], 0)
+        click = filled & (log.click[rows] == 1)
         start, end = history_of(log, rows[:, 0])
         history = latest(log, self.has_image, start, end, shown, self.history)
         begin, stop = self.target_begin[chosen], self.target_begin[chosen + 1]
-        line, targets = places_of(begin, stop)
+        line, targets = positions_of(begin, stop)
         target = log.history_items[self.target[targets]]
         earlier = latest(
             log,
@@ -134,18 +134,20 @@ def make_lines(log: Impressions, has_image: np.ndarray, shown: int = 5, history:
     """
     row = _rows_by_user(log, has_image)
     begin, length = _cut(log, row, shown)
-    start, end = (small(one, len(log.history_items)) for one in history_of(log, row[begin]))
+    start, end = (narrow(one, len(log.history_items)) for one in history_of(log, row[begin]))
 
-    def apart(lines: slice) -> np.ndarray:
+    def shown_items(lines: slice) -> np.ndarray:
         place = np.arange(shown)
-        there = place < length[lines, None]
-        return np.where(there, log.item_id[row[np.where(there, begin[lines, None] + place, 0)]], 0)
+        filled = place < length[lines, None]
+        return np.where(
+            filled, log.item_id[row[np.where(filled, begin[lines, None] + place, 0)]], 0
+        )
 
-    filled = filled_places(log, has_image, start, end, apart, history)
-    kept = filled > 0
+    filled = filled_places(log, has_image, start, end, shown_items, history)
+    has_history = filled > 0
     line, target, target_end = new_clicks(log, log.user_id[row[begin]], start, end)
-    alive = kept[line] & has_image[log.history_items[target]]
-    line, target, target_end = line[alive], target[alive], target_end[alive]
+    usable = has_history[line] & has_image[log.history_items[target]]
+    line, target, target_end = line[usable], target[usable], target_end[usable]
     target_filled = filled_places(
         log,
         has_image,
@@ -154,30 +156,30 @@ def make_lines(log: Impressions, has_image: np.ndarray, shown: int = 5, history:
         lambda targets: log.history_items[target[targets]][:, None],
         history,
     )
-    known = target_filled > 0
-    count = np.bincount(line[known], minlength=len(begin))[kept]
+    kept = target_filled > 0
+    count = np.bincount(line[kept], minlength=len(begin))[has_history]
     return Lines(
         log=log,
         has_image=has_image,
         shown=shown,
         history=history,
         row=row,
-        begin=begin[kept],
-        length=length[kept],
-        clicked=log.click[row[begin[kept] + length[kept] - 1]] == 1,
-        filled=filled[kept],
-        target_begin=small(np.append(0, np.cumsum(count)), len(target)),
-        target=target[known],
-        target_end=target_end[known],
-        target_filled=target_filled[known],
+        begin=begin[has_history],
+        length=length[has_history],
+        clicked=log.click[row[begin[has_history] + length[has_history] - 1]] == 1,
+        filled=filled[has_history],
+        target_begin=narrow(np.append(0, np.cumsum(count)), len(target)),
+        target=target[kept],
+        target_end=target_end[kept],
+        target_filled=target_filled[kept],
     )
 
 
 def masked(lines: Lines, rng: np.random.Generator) -> Lines:
     """Return lines in which a random click is the target, and the other clicks are the history.
 
-    This is random masked prediction, which the COURIER paper rejects: a click can be a target
-    several times or never, and can be predicted from later clicks.
+    This is random masked prediction, which the COURIER paper rejects, because a click can be a
+    target several times or never, and can be predicted from later clicks.
 
     Args:
         lines: The lines.
@@ -193,19 +195,19 @@ def redundancy(lines: Lines) -> dict[str, float]:
 
     Returns:
         `repeated_targets`, the share of targets that repeat a target of the same user, and
-        `reversed_pairs`, the share of pairs (target, history item) that the same user also trains
-        in reverse.
+        `reversed_pairs`, the share of pairs (target, history item) that occur in reverse for
+        the same user.
 
     Source: COURIER, appendix, section 2.
     """
     counted = min(len(lines.target), COUNTED)
     pairs = reversed_pairs = distinct = 0
-    for chosen in _whole_users(lines, counted):
-        found, most = lines.items(chosen), counted - int(lines.target_begin[chosen[0]])
-        user = np.unique(found.user[found.target_line[:most]], return_inverse=True)[1]
-        earlier = found.earlier[:most]
+    for chosen in _user_groups(lines, counted):
+        found, left = lines.items(chosen), counted - int(lines.target_begin[chosen[0]])
+        user = np.unique(found.user[found.target_line[:left]], return_inverse=True)[1]
+        earlier = found.earlier[:left]
         row, place = np.nonzero(earlier)
-        both = np.concatenate([found.target[:most], earlier[row, place]])
+        both = np.concatenate([found.target[:left], earlier[row, place]])
         items, code = np.unique(both, return_inverse=True)
         target, other, count = code[: len(user)], code[len(user) :], len(items)
         distinct += len(np.unique(user * count + target))
@@ -219,8 +221,8 @@ def redundancy(lines: Lines) -> dict[str, float]:
     }
 
 
-def _whole_users(lines: Lines, counted: int) -> Iterator[np.ndarray]:
-    """Yield the lines of the first targets, in groups of whole users."""
+def _user_groups(lines: Lines, counted: int) -> Iterator[np.ndarray]:
+    """Yield the lines of the first targets in groups; a group contains all lines of its users."""
     stop = int(np.searchsorted(lines.target_begin[:-1], counted))
     user = lines.log.user_id[lines.row[lines.begin[:stop]]]
     first = np.flatnonzero(np.diff(user, prepend=-1))  # of each user
@@ -231,7 +233,7 @@ def _whole_users(lines: Lines, counted: int) -> Iterator[np.ndarray]:
 
 
 def _drawn(length: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return 0 or a click of each history, all equally likely, (n,)."""
+    """Return a number drawn uniformly from 0 to the length of each history, (n,)."""
     drawn = np.empty_like(length)
     for part in blocks(len(length), DRAWN_AT_ONCE):
         drawn[part] = rng.integers(0, length[part].astype(np.int64) + 1)
@@ -252,16 +254,16 @@ def _rows_by_user(log: Impressions, has_image: np.ndarray) -> np.ndarray:
     """Return impressions of `pretrain` with an image, sorted by user and time, (n,)."""
     period = log.rows("pretrain")
     rows = period.start + np.flatnonzero(has_image[log.item_id[period]])
-    rows = small(rows, period.stop)
+    rows = narrow(rows, period.stop)
     return rows[np.argsort(log.user_id[rows], kind="stable")]
 
 
 def _cut(log: Impressions, row: np.ndarray, shown: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return begin and number of impressions of each line, (L,) each."""
+    """Return the first impression and the number of impressions of each line, (L,) each."""
     user, click = log.user_id[row], log.click[row] == 1
     begins = np.append(True, (user[1:] != user[:-1]) | click[:-1])
     place = np.arange(len(row), dtype=row.dtype)
     place -= np.maximum.accumulate(np.where(begins, place, 0))
     begin = np.flatnonzero(place % shown == 0)
     length = np.diff(begin, append=len(row)).astype(np.min_scalar_type(shown))
-    return small(begin, len(row)), length
+    return narrow(begin, len(row)), length

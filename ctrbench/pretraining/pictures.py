@@ -32,9 +32,9 @@ FORMATS = (
     "TIFF",
     "WEBP",
 )  # detected by content, not by file name
-READING = 2  # raise it when decoding changes; invalidates the cache
+READING = 2  # version of the decoding, part of the cache key; raise it when decoding changes
 LARGEST = 100_000_000  # pixels; larger pictures are rejected
-LONGEST = 20  # largest aspect ratio; the rest is cropped
+LONGEST = 20  # largest aspect ratio; longer pictures are cropped
 MARGIN = 256 / 224  # size before the centre crop, relative to the size after
 WRITTEN_AT_A_TIME = 64
 EXAMPLES = 5
@@ -65,9 +65,9 @@ class Pictures:
 
 
 def decode(data: bytes) -> Image.Image:
-    """Return an RGB picture: transparency becomes white, of an animation the first frame is used.
+    """Return an RGB picture; transparency becomes white, an animation becomes its first frame.
 
-    16-bit greyscale is converted to 8 bits; 32-bit greyscale is rejected, as its range is unknown.
+    16-bit greyscale is converted to 8 bits. 32-bit greyscale is rejected: its range is unknown.
 
     Raises:
         ValueError: The bytes are not a picture of `FORMATS`, damaged or too large, or the range of
@@ -169,10 +169,10 @@ def _flatten(record: Path, folder: Path, items: int) -> None:
 
 
 def _stored(record: Path, pool: ThreadPoolExecutor) -> Iterator[tuple[int, str, bytes | str]]:
-    """Yield item, file name, and bytes or a problem, in the order of items."""
+    """Yield item, file name, and the bytes or a problem, in the order of items."""
     import pyarrow.parquet as pq
 
-    def tried(data: bytes) -> bytes | str:
+    def checked(data: bytes) -> bytes | str:
         try:
             decode(data)
         except ValueError as error:
@@ -183,7 +183,10 @@ def _stored(record: Path, pool: ThreadPoolExecutor) -> Iterator[tuple[int, str, 
         for batch in parquet.iter_batches(WRITTEN_AT_A_TIME):
             columns = batch.to_pydict()
             yield from zip(
-                columns["item_id"], columns["file"], pool.map(tried, columns["bytes"]), strict=True
+                columns["item_id"],
+                columns["file"],
+                pool.map(checked, columns["bytes"]),
+                strict=True,
             )
 
 

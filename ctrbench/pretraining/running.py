@@ -34,7 +34,7 @@ from ctrbench.workspace import Workspace
 VIEWS_DRAWN_BY = "step, view, item"  # part of the recipe; identifies the random streams
 COLLAPSED_RANK = 3.0  # largest effective rank of collapsed vectors
 COLLAPSED_COSINE = 0.99  # smallest mean cosine of collapsed vectors
-SAME = 1e-10  # variance of unit vectors that differ only by rounding
+ROUNDING = 1e-10  # variance of unit vectors that differ only by rounding
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Job:
         """
         period = log.fitting_period
         fitting = embeddings.Fitting(period, impressions.items_in_period(log, period))
-        left_out = {"checkpoint_s"}
+        no_effect = {"checkpoint_s"}
         return {
             "method": self.method_name,
             "settings": self.method.model_dump(mode="json"),
@@ -65,7 +65,7 @@ class Job:
                 for name, value in self.method
                 if isinstance(value, Path)
             },
-            "training": self.settings.model_dump(mode="json", exclude=left_out),
+            "training": self.settings.model_dump(mode="json", exclude=no_effect),
             "data_hash": log.manifest.content_hash,
             "fit_period": period,
             "fit_hash": fitting.hash,
@@ -81,7 +81,7 @@ def pretrain(
     progress: StepProgress,
     allow_collapsed: bool = False,
     weights: Path | None = None,
-    waits: Callable[[], None] = lambda: None,
+    waiting: Callable[[], None] = lambda: None,
 ) -> tuple[VersionManifest, bool] | None:
     """Create a version, unless it already exists.
 
@@ -92,7 +92,7 @@ def pretrain(
         progress: Called after every step.
         allow_collapsed: Whether to register collapsed vectors.
         weights: A file for the weights of the encoder; not written if the version already exists.
-        waits: Called before waiting for another process that creates the same vectors.
+        waiting: Called before waiting for another process that creates the same vectors.
 
     Returns:
         The manifest, and whether the version is new; None in all processes except the first.
@@ -111,15 +111,15 @@ def pretrain(
     folder = workspace.cache / "pretraining" / key
     with ExitStack() as held:
 
-        def there() -> VersionManifest | None:
+        def registered() -> VersionManifest | None:
             return embeddings.registered(workspace, log.manifest, job.version, recipe)
 
         def claim() -> None:
-            if there() is None:
-                _lock(held, workspace.cache / "locks" / f"pretraining-{key}.lock", waits)
+            if registered() is None:
+                _lock(held, workspace.cache / "locks" / f"pretraining-{key}.lock", waiting)
 
         across.first(claim)
-        stored = there()  # another process may have finished it
+        stored = registered()  # another process may have registered it
         if stored is not None:
             return None if across.rank else (stored, False)
         titles = _titles(workspace, log) if job.method.titled else None
@@ -130,12 +130,12 @@ def pretrain(
         def provenance() -> dict[str, Any]:
             end = {"curve": trained.curve, "seconds": round(trained.seconds, 1)}
             end |= {"processes": across.count, "environment": environment()}
-            return recipe | _facts(job, samples) | spread.checked(allow_collapsed) | end
+            return recipe | _facts(job, samples) | spread.facts(allow_collapsed) | end
 
         def register() -> tuple[VersionManifest, bool]:
             if weights is not None:
                 source.save(trained.network, weights)
-            blocks = spread.seen(_encoded(trained, source, job.settings))
+            blocks = spread.accumulated(_encoded(trained, source, job.settings))
             made = embeddings.register(
                 workspace, log.manifest, job.version, job.settings.width, blocks, provenance
             )
@@ -145,12 +145,12 @@ def pretrain(
         return across.first(register)
 
 
-def _lock(held: ExitStack, path: Path, waits: Callable[[], None]) -> None:
-    """Hold the lock of a recipe, because its trainings share a checkpoint."""
+def _lock(held: ExitStack, path: Path, waiting: Callable[[], None]) -> None:
+    """Acquire the lock of a recipe, because its trainings share a checkpoint."""
     try:
         held.enter_context(lock(path, wait=False))
     except Timeout:
-        waits()
+        waiting()
         held.enter_context(lock(path))
 
 
@@ -227,10 +227,10 @@ class _Spread:
     def __init__(self, width: int) -> None:
         self._count, self._sum, self._products = 0, np.zeros(width), np.zeros((width, width))
 
-    def seen(
+    def accumulated(
         self, blocks: Iterator[tuple[np.ndarray, np.ndarray]]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the same blocks and accumulate their statistics.
+        """Yield the blocks unchanged and accumulate their statistics.
 
         Raises:
             DataError: A vector is not finite.
@@ -245,7 +245,7 @@ class _Spread:
             self._products += unit.T @ unit
             yield item_id, block
 
-    def checked(self, allow_collapsed: bool) -> dict[str, Any]:
+    def facts(self, allow_collapsed: bool) -> dict[str, Any]:
         """Return effective rank and mean cosine; `collapsed` is added for collapsed vectors.
 
         Raises:
@@ -253,7 +253,7 @@ class _Spread:
         """
         mean = self._sum / self._count
         covariance = self._products / self._count - np.outer(mean, mean)
-        rank = effective_rank(covariance) if covariance.trace() > SAME else 0.0
+        rank = effective_rank(covariance) if covariance.trace() > ROUNDING else 0.0
         found: dict[str, Any] = {"effective_rank": rank, "mean_cosine": float(mean @ mean)}
         if rank >= COLLAPSED_RANK and found["mean_cosine"] <= COLLAPSED_COSINE:
             return found

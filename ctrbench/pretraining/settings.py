@@ -11,7 +11,7 @@ from ctrbench.settings import Count, LearningRate, Number, Seed
 
 LineLength = Annotated[Count, Field(le=1000)]
 BatchSize = Annotated[Count, Field(ge=2, le=1 << 20)]  # a loss requires at least two samples
-Width = Annotated[Count, Field(le=16_384, multiple_of=4)]  # attention has 4 heads
+Width = Annotated[Count, Field(le=16_384, multiple_of=4)]  # a multiple of the 4 attention heads
 LINES = (
     "shown",
     "history",

@@ -1,4 +1,4 @@
-"""Sheets of pictures: items beside their nearest neighbours in a version."""
+"""Sheets of pictures: items and their nearest neighbours in a version."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def write_sheet(
         StoreError: The file cannot be written.
     """
     _require_format(path)
-    both = EmbeddingTable(table.vectors, np.asarray(table.has_vector) & pictures.usable)
-    known = np.flatnonzero(both.has_vector)
+    drawable = EmbeddingTable(table.vectors, np.asarray(table.has_vector) & pictures.usable)
+    known = np.flatnonzero(drawable.has_vector)
     if not len(known):
         raise DataError("no item has both a vector and a picture, so there is nothing to draw.")
     items = np.sort(stream(0, "sheet").permutation(known)[:rows])
-    near = nearest(both, items, columns)
+    near = nearest(drawable, items, columns)
     draw_rows(path, np.column_stack([items, near]), pictures, size, WIDE_GAP)
     return len(items)
 
@@ -71,11 +71,11 @@ def draw_rows(
     _require_format(path)
     height, width = (count * (size + GAP) for count in items.shape)
     sheet = Image.new("RGB", (width + after_first, height), "white")
-    for row, others in enumerate(items):
-        columns = np.flatnonzero((others >= 0) & pictures.usable[others.clip(min=0)])
+    for row, shown in enumerate(items):
+        columns = np.flatnonzero((shown >= 0) & pictures.usable[shown.clip(min=0)])
         if not len(columns):
             continue
-        for column, pixels in zip(columns, pictures.pixels(others[columns], size), strict=True):
+        for column, pixels in zip(columns, pictures.pixels(shown[columns], size), strict=True):
             left = int(column) * (size + GAP) + (after_first if column else 0)
             sheet.paste(Image.fromarray(pixels), (left, row * (size + GAP)))
     with atomic_file(path) as temporary:

@@ -47,7 +47,7 @@ class ImageSource(ABC):
     @property
     @abstractmethod
     def recipe(self) -> dict[str, Any]:
-        """The facts about the source that the vectors depend on."""
+        """The properties of the source on which the vectors depend."""
 
     def save(self, network: nn.Module, path: Path) -> None:
         """Write the weights as .safetensors; the setting `weights` of an encoder reads them.
@@ -86,13 +86,13 @@ class FrozenVectors(ImageSource):
             )
         self.table, self.name, self.content_hash = table, name, content_hash
         self.usable = np.asarray(table.has_vector)
-        seen = np.asarray(table.vectors[self.usable & fitting], np.float32)
+        fitted = np.asarray(table.vectors[self.usable & fitting], np.float32)
         low, high = SQUARABLE
-        largest = float(max(seen.max(), -seen.min()))
+        largest = float(max(fitted.max(), -fitted.min()))
         self._exponent = 0 if low < largest < high else int(np.frexp(largest)[1])
-        seen = np.ldexp(seen, -self._exponent)
-        self._mean = seen.mean(axis=0)
-        self._scale = float(np.square(seen - self._mean).mean() ** 0.5) or 1.0
+        fitted = np.ldexp(fitted, -self._exponent)
+        self._mean = fitted.mean(axis=0)
+        self._scale = float(np.square(fitted - self._mean).mean() ** 0.5) or 1.0
 
     def network(self, width: int) -> nn.Module:
         """Return one linear layer."""
@@ -130,19 +130,19 @@ class Pixels(ImageSource):
     def network(self, width: int) -> nn.Module:
         """Return the encoder with its initial output standardised to mean 0 and mean square 1.
 
-        A randomly initialised network maps all pictures to nearly the same vector, from which
-        contrastive losses on cosines hardly learn.
+        A randomly initialised network maps all pictures to nearly the same vector, so contrastive
+        losses on cosines hardly learn.
 
         Source: data-dependent initialisation, Krähenbühl et al. 2016, arXiv:1511.06856; here only
-        of the output.
+        for the output.
         """
         encoder = self.encoder.build(width)
         items = np.flatnonzero(self.usable & self._fitting)
-        seen = items[:: -(-len(items) // STARTED_ON) or 1]
+        sample = items[:: -(-len(items) // STARTED_ON) or 1]
         encoder.eval()
         with torch.no_grad():
             parts = [
-                encoder(self.inputs(part)) for part in np.split(seen, range(64, len(seen), 64))
+                encoder(self.inputs(part)) for part in np.split(sample, range(64, len(sample), 64))
             ]
         return nn.Sequential(encoder, _Standardised(torch.cat(parts)))
 
@@ -152,11 +152,11 @@ class Pixels(ImageSource):
         pixels = pixels.permute(0, 3, 1, 2)
         if view is not None:
             seed, name = view
-            changed = augmentation(self.encoder.size)
+            augmented = augmentation(self.encoder.size)
             views = []
             for item, picture in zip(item_id.tolist(), pixels, strict=True):
                 with scoped_torch_seed(seed, *name, item):
-                    views.append(changed(picture))
+                    views.append(augmented(picture))
             pixels = torch.stack(views)
         mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
         return (pixels / 255 - mean) / deviation
@@ -183,10 +183,10 @@ class Pixels(ImageSource):
 class _Standardised(nn.Module):
     """Standardises vectors by the mean and the scale of the initial output."""
 
-    def __init__(self, made: Tensor) -> None:
+    def __init__(self, initial: Tensor) -> None:
         super().__init__()
-        mean = made.mean(dim=0)
-        scale = (made - mean).square().mean().sqrt()
+        mean = initial.mean(dim=0)
+        scale = (initial - mean).square().mean().sqrt()
         self.mean: Tensor
         self.scale: Tensor
         self.register_buffer("mean", mean)

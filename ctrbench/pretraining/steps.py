@@ -1,8 +1,8 @@
-"""One step of pre-training with gradient caching for batches that exceed memory.
+"""One step of pre-training, with gradient caching for batches that exceed memory.
 
-The images of a batch are encoded in parts without gradient. The gradient of the loss with respect
-to the vectors is computed. Then each part is encoded again and receives its share of this gradient.
-The sum is the gradient of the whole batch, in the memory of one part.
+The images of a batch are encoded in parts without gradient, and the gradient of the loss with
+respect to the vectors is computed. Then each part is encoded again, with gradient, and propagates
+its share. The sum is the gradient of the whole batch, in the memory of one part.
 
 Source: Gao et al. 2021, arXiv:2101.06983.
 """
@@ -30,7 +30,7 @@ class Step:
     """Computes gradients; all random numbers depend only on the seed and the number of the step.
 
     The views of an item do not depend on its part or process. Random numbers inside a network
-    (dropout, stochastic depth of `swin_t`) do, since they are drawn once per part.
+    (dropout, stochastic depth of `swin_t`) depend on both, because they are drawn per part.
     """
 
     method: PretrainMethod
@@ -63,7 +63,7 @@ class Step:
             shares = vectors.grad.split([len(one) for one in encoded])
             for part, share in zip(parts, shares, strict=True):
                 self._encode(*part, number).backward(share)
-        self.across.add_up_gradients(learned(self.network, self.layers))
+        self.across.add_up_gradients(trainable(self.network, self.layers))
         return {name: self.across.total(float(term.detach())) for name, term in terms.items()}
 
     def _terms(self, vectors: Tensor, batch: Any) -> dict[str, Tensor]:
@@ -94,11 +94,11 @@ class Step:
             return self.network(inputs)
 
 
-def learned(*modules: nn.Module) -> list[nn.Parameter]:
+def trainable(*modules: nn.Module) -> list[nn.Parameter]:
     """Return the trainable parameters of modules."""
     return [one for module in modules for one in module.parameters() if one.requires_grad]
 
 
 def sum_of(terms: dict[str, Tensor]) -> Tensor:
-    """Return the sum of the terms, the loss."""
+    """Return the loss, the sum of the terms."""
     return torch.stack(list(terms.values())).sum()

@@ -22,7 +22,7 @@ from ctrbench.pretraining.methods import configured
 from ctrbench.pretraining.pictures import Pictures
 from ctrbench.pretraining.settings import PretrainSettings
 from ctrbench.pretraining.sources import FrozenVectors, ImageSource, Pixels
-from ctrbench.pretraining.steps import Step, learned
+from ctrbench.pretraining.steps import Step, trainable
 from ctrbench.schema import EmbeddingTable
 from ctrbench.seeding import scoped_torch_seed
 from tests.conftest import ITEMS, make_impressions
@@ -92,7 +92,7 @@ def step_of(name, source, settings=SMALL, across=None):
     network = source.network(settings.width)
     layers = nn.ModuleDict(method.layers(settings.width, titles_of(method)))
     step = Step(method, source, settings, across or Processes(), network, layers)
-    return step, samples_of(method), learned(network, layers)
+    return step, samples_of(method), trainable(network, layers)
 
 
 def by_two_processes(work, *arguments):

@@ -7,7 +7,7 @@ import torch
 
 from ctrbench import plugins
 from ctrbench.errors import DivergedError, StoreError
-from ctrbench.pretraining.fitting import CHECKPOINT, steps_in_all
+from ctrbench.pretraining.fitting import CHECKPOINT, total_steps
 from ctrbench.pretraining.methods import configured
 from tests.pretraining.made import SMALL, Views, samples_of, trained
 
@@ -157,5 +157,5 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
         trained(tmp_path)
 
 
-def test_steps_in_all():
-    assert steps_in_all(33, SMALL) == 2 * 3
+def test_total_steps():
+    assert total_steps(33, SMALL) == 2 * 3

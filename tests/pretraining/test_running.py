@@ -47,7 +47,7 @@ def test_who_finds_another_at_the_same_settings_waits_and_takes_what_that_one_ma
             shutil.move(workspace.home / "aside", folder)
             other.close()
 
-        (found, new), steps = made(workspace, waits=ends)
+        (found, new), steps = made(workspace, waiting=ends)
     assert found == first
     assert not new
     assert not steps
@@ -58,7 +58,7 @@ def test_who_waited_for_nothing_makes_the_version(workspace):
     key = hash_json(job("made").recipe(log, source(workspace, "oracle")))
     with ExitStack() as other:
         other.enter_context(lock(workspace.cache / "locks" / f"pretraining-{key}.lock"))
-        (_, new), steps = made(workspace, waits=other.close)
+        (_, new), steps = made(workspace, waiting=other.close)
     assert new
     assert steps
 

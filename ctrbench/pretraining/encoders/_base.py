@@ -20,8 +20,8 @@ PACKAGE = "ctrbench.pretraining.encoders"
 class Encoder(Frozen, ABC):
     """A network for pictures; its fields are its settings.
 
-    It must process each picture independently, without batch statistics, so that a large batch can
-    be encoded in parts.
+    An encoder processes each picture independently, without batch statistics, so that a large batch
+    can be encoded in parts.
     """
 
     size: PositiveInt = 64  # pixels, height and width

@@ -10,19 +10,19 @@ from torch import Tensor, nn
 from ctrbench.errors import ConfigError
 
 
-def load_weights(network: nn.Module, path: Path, apart: tuple[str, ...] = ()) -> None:
+def load_weights(network: nn.Module, path: Path, optional: tuple[str, ...] = ()) -> None:
     """Load weights from a file into a network.
 
     Args:
         network: The network, modified in place.
         path: A .safetensors file, or a dictionary of tensors saved by torch.
-        apart: Prefixes of tensors that the file may lack or have in another shape.
+        optional: Prefixes of tensors that may be missing or have another shape.
 
     Raises:
         ConfigError: The file is missing or damaged, or does not fit the network.
     """
     found, own = _read(path), network.state_dict()
-    needed = {name for name in own if not name.startswith(apart)}
+    needed = {name for name in own if not name.startswith(optional)}
     wrong = [
         f"{name} {tuple(found[name].shape)} instead of {tuple(own[name].shape)}"
         for name in sorted(needed & found.keys())

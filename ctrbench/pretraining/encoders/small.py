@@ -40,5 +40,5 @@ class Small(Encoder):
         layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width_in, width)]
         network = nn.Sequential(*layers)
         if self.weights is not None:
-            load_weights(network, self.weights, apart=(f"{len(layers) - 1}.",))
+            load_weights(network, self.weights, optional=(f"{len(layers) - 1}.",))
         return network

@@ -19,11 +19,11 @@ class SwinT(Encoder):
     """
 
     size: PositiveInt = 224
-    download: bool = False  # start from the ImageNet weights of torchvision
+    download: bool = False  # initialise with the ImageNet weights of torchvision
     checkpointing: bool = True  # recompute attention in the backward pass to save memory
 
     @model_validator(mode="after")
-    def _starts_from_one_place(self) -> SwinT:
+    def _has_one_initialisation(self) -> SwinT:
         if self.download and self.weights is not None:
             raise ValueError("give weights or download, not both")
         return self
@@ -43,20 +43,20 @@ class SwinT(Encoder):
             network = swin_t(weights=Swin_T_Weights.DEFAULT if self.download else None)
         except OSError as error:
             raise ConfigError(
-                f"the weights of swin_t cannot be downloaded ({error}); give a file by "
+                f"the weights of swin_t cannot be downloaded ({error}); give a file as "
                 "encoder.weights."
             ) from error
         if self.weights is not None:
-            load_weights(network, self.weights, apart=("head.",))
+            load_weights(network, self.weights, optional=("head.",))
         network.head = nn.Linear(network.head.in_features, width)
         if self.checkpointing:
             for module in network.modules():
                 if hasattr(module, "attn"):
-                    module.attn = _computed_again(module.attn)
+                    module.attn = _checkpointed(module.attn)
         return network
 
 
-def _computed_again(attention: Any) -> nn.Module:
+def _checkpointed(attention: Any) -> nn.Module:
     """Return the layer with activation checkpointing (Chen et al. 2016, arXiv:1604.06174)."""
     from torch import nn
     from torch.utils.checkpoint import checkpoint

@@ -32,7 +32,7 @@ class LineBatch:
     shown: Tensor  # (L, P) int64, index into the distinct items
     click: Tensor  # (L, P) bool
     history: Tensor  # (L, H) int64, oldest first
-    target: Tensor  # (S,) int64: clicks, each click of the period once
+    target: Tensor  # (S,) int64: clicks of the period, each once
     earlier: Tensor  # (S, H) int64: the clicks strictly before the target
 
 
@@ -54,7 +54,7 @@ class PretrainMethod(Frozen, ABC):
 
     @abstractmethod
     def layers(self, width: int, titles: list[str] | None) -> dict[str, nn.Module]:
-        """Return the layers that are trained beside the encoder and then discarded.
+        """Return the layers that are trained together with the encoder and then discarded.
 
         Args:
             width: The width of the vectors, D.

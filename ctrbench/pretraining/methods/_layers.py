@@ -41,6 +41,12 @@ class Reconstruction(nn.Module):
     """
 
     def __init__(self, width: int, query: Query) -> None:
+        """Create the attention layer and, if required, the token.
+
+        Args:
+            width: D, a multiple of the number of heads.
+            query: `target` or `token`.
+        """
         super().__init__()
         self.attention = nn.MultiheadAttention(width, HEADS, batch_first=True)
         self.token = nn.Parameter(torch.randn(width) / width**0.5) if query == "token" else None

@@ -30,7 +30,7 @@ def info_nce(
         candidates: (N, D) float32.
         item: (N,) int64, the item of each candidate.
         positive: (M,) int64, the index of the positive candidate of each query.
-        temperature: > 0.
+        temperature: The divisor of the cosines, above 0.
         across: The processes that share the batch.
 
     Returns:
@@ -39,8 +39,8 @@ def info_nce(
     Source: van den Oord et al. 2018, arXiv:1807.03748, equation 4.
     """
     total = max(across.total(len(queries)), 1)
-    everything, items = across.gather(_unit(candidates)), across.gather(item)
-    logits = _unit(queries) @ everything.t() / temperature  # (M, all N)
+    all_candidates, items = across.gather(_unit(candidates)), across.gather(item)
+    logits = _unit(queries) @ all_candidates.t() / temperature  # (M, all N)
     place = positive + across.offset(len(candidates))
     same = items == item[positive][:, None]
     same[torch.arange(len(positive)), place] = False
@@ -53,7 +53,7 @@ def nt_xent(one: Tensor, two: Tensor, temperature: float, across: Processes) -> 
     Args:
         one: (N, D) float32, first views.
         two: (N, D) float32, second views of the same images.
-        temperature: > 0.
+        temperature: The divisor of the cosines, above 0.
         across: The processes that share the batch.
 
     Returns:
@@ -63,8 +63,8 @@ def nt_xent(one: Tensor, two: Tensor, temperature: float, across: Processes) -> 
     """
     count = len(one)
     views = _unit(torch.cat([one, two]))  # (2N, D)
-    everything = across.gather(views)
-    logits = views @ everything.t() / temperature
+    all_views = across.gather(views)
+    logits = views @ all_views.t() / temperature
     start = across.offset(2 * count)
     own = torch.arange(2 * count, device=one.device)
     logits = logits.index_put((own, own + start), logits.new_tensor(-torch.inf))

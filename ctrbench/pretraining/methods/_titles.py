@@ -1,6 +1,6 @@
 """Encoders of titles: a trainable bag of words, or a model from a local folder.
 
-No file is downloaded: a missing file in a folder is an error.
+No file is downloaded. A missing file in a folder is an error.
 """
 
 from __future__ import annotations
@@ -16,17 +16,23 @@ from torch import Tensor, nn
 from ctrbench.errors import ConfigError
 
 BUCKETS = 1 << 15  # rows of the table for words and letter triples
-PART = 3  # letters per part of a word
+LETTERS = 3  # of a part of a word
 LONGEST = 64  # largest number of tokens of a title
 
 
 class BagOfWords(nn.Module):
     """The mean of the embeddings of words and letter triples, and a linear layer.
 
-    Source: Joulin et al. 2017, arXiv:1607.01759, with parts of words hashed into buckets.
+    Source: Joulin et al. 2017, arXiv:1607.01759, with letter triples hashed into buckets.
     """
 
     def __init__(self, titles: list[str], width: int) -> None:
+        """Tokenise the titles and create the table.
+
+        Args:
+            titles: The title of each item.
+            width: The width of the output.
+        """
         super().__init__()
         rows = [_tokens(title) for title in titles]
         lengths = torch.tensor([0, *map(len, rows)])
@@ -155,10 +161,10 @@ def _tokens(title: str) -> list[int]:
     """
     words = re.findall(r"\w+", title.lower())
     parts = [
-        marked[place : place + PART]
+        marked[place : place + LETTERS]
         for word in words
         for marked in [f"<{word}>"]
-        for place in range(len(marked) - PART + 1)
-        if len(marked) > PART
+        for place in range(len(marked) - LETTERS + 1)
+        if len(marked) > LETTERS
     ]
     return [crc32(token.encode()) % BUCKETS for token in [*words, *parts]]

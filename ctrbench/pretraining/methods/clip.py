@@ -51,7 +51,9 @@ class Clip(PretrainMethod):
 
         (images,) = vectors
         item = torch.from_numpy(batch.item_id).to(images.device)
-        texts = layers["text"](item) if len(item) else images  # language models reject no titles
+        texts = (
+            layers["text"](item) if len(item) else images
+        )  # language models reject an empty batch
         own = torch.arange(len(item), device=images.device)
         to_text = info_nce(images, texts, item, own, self.temperature, across)
         to_image = info_nce(texts, images, item, own, self.temperature, across)

@@ -1,4 +1,4 @@
-"""`courier`: reconstructs shown images from previously clicked ones (contrastive)."""
+"""`courier`: contrastive reconstruction of shown images from previously clicked images."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Courier(PretrainMethod):
     projection: bool = False  # compute losses on the output of an MLP, which is discarded
 
     @model_validator(mode="after")
-    def _learns_something(self) -> Courier:
+    def _has_a_term(self) -> Courier:
         if not (self.contrast or self.prediction or self.sequence):
             raise ValueError("one of contrast, prediction and sequence must be above 0")
         return self
@@ -66,14 +66,14 @@ class Courier(PretrainMethod):
         if self.projection:
             vectors = layers["projection"](vectors)
         item = torch.from_numpy(batch.item_id).to(vectors.device)
-        there = batch.shown >= 0
-        place, click = batch.shown[there], batch.click[there]  # (N,)
+        filled = batch.shown >= 0
+        place, click = batch.shown[filled], batch.click[filled]  # (N,)
         shown = vectors[place]
-        made = layers["reconstruction"](vectors, batch.shown, batch.history)[there]
+        made = layers["reconstruction"](vectors, batch.shown, batch.history)[filled]
         terms = {}
         if self.contrast:
             clicked = click.nonzero()[:, 0]
-            terms["contrast"] = self.contrast * self._recognised(
+            terms["contrast"] = self.contrast * self._identification(
                 made[clicked], shown, item[place], clicked, across
             )
         if self.prediction:
@@ -82,7 +82,7 @@ class Courier(PretrainMethod):
             terms["prediction"] = self.prediction * mean_over_all(each, across)
         if self.sequence:
             made = layers["reconstruction"](vectors, batch.target[:, None], batch.earlier)[:, 0]
-            terms["sequence"] = self.sequence * self._recognised(
+            terms["sequence"] = self.sequence * self._identification(
                 made,
                 vectors[batch.target],
                 item[batch.target],
@@ -91,7 +91,7 @@ class Courier(PretrainMethod):
             )
         return terms
 
-    def _recognised(
+    def _identification(
         self, made: Tensor, images: Tensor, item: Tensor, own: Tensor, across: Processes
     ) -> Tensor:
         """Return the loss of identifying the images (N, D) of reconstructions (M, D)."""

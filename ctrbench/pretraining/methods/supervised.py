@@ -36,10 +36,10 @@ class Supervised(PretrainMethod):
         filled = (batch.history >= 0).to(vectors.dtype)[..., None]  # (L, H, 1)
         clicked = vectors[batch.history.clamp(min=0)] * filled
         mean = clicked.sum(dim=1) / filled.sum(dim=1)  # (L, D)
-        there = batch.shown >= 0
-        shown = vectors[batch.shown[there]]  # (N, D)
-        line = there.nonzero()[:, 0]
+        present = batch.shown >= 0
+        shown = vectors[batch.shown[present]]  # (N, D)
+        line = present.nonzero()[:, 0]
         logit = layers["click"](torch.cat([shown, mean[line], shown * mean[line]], dim=1))[:, 0]
-        click = batch.click[there].float()
+        click = batch.click[present].float()
         each = F.binary_cross_entropy_with_logits(logit, click, reduction="none")
         return {"prediction": mean_over_all(each, across)}
