@@ -15,7 +15,7 @@ def test_collisions_of_single_codes():
     assert collisions(np.zeros(0, int)) == 0.0
 
 
-def test_distinct_vectors_are_counted_as_numpy_counts_them():
+def test_number_of_distinct_vectors_equals_that_of_numpy():
     rng = np.random.default_rng(0)
     vectors = rng.integers(0, 3, (5000, 4)).astype(np.float32)
     assert count_distinct(vectors) == len(np.unique(vectors, axis=0))

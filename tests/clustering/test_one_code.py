@@ -37,7 +37,7 @@ def test_constant_vectors_share_one_code():
     assert set(nearest_code(np.ones((10, 3), np.float32), codebook)) == {0}
 
 
-def test_too_few_distinct_vectors():
+def test_too_few_distinct_vectors_are_an_error():
     vectors = np.repeat(np.eye(3, dtype=np.float32), 5, axis=0)
     with pytest.raises(DataError, match=r"codebook_size 4 .* \(3, of 15 items\); choose at most 3"):
         fit_codebook(vectors, 4, seed=0)
@@ -56,7 +56,7 @@ def inertia(vectors, centres):
 
 
 @pytest.mark.parametrize("order", ["sorted", "shuffled"])
-def test_ends_near_to_converged_kmeans_in_any_order(order):
+def test_single_pass_is_close_to_converged_kmeans_in_any_order(order):
     vectors = made()
     if order == "shuffled":
         vectors = vectors[np.random.default_rng(1).permutation(len(vectors))]
@@ -64,7 +64,7 @@ def test_ends_near_to_converged_kmeans_in_any_order(order):
     assert inertia(vectors, fit_single_pass(vectors, SIZE, 0)) < 1.05 * converged
 
 
-def test_one_lloyd_step_is_not_enough_here():
+def test_one_lloyd_step_is_far_from_convergence():
     """Check that one Lloyd step is far from convergence, unlike in the previous test."""
     vectors = made()
     rng = np.random.default_rng(0)
@@ -81,7 +81,7 @@ def test_every_vector_is_read_once():
     assert all(len(after) > len(before) for before, after in pairwise(chunks))
 
 
-def test_a_chunk_moves_centres_to_the_thresholded_mean_of_its_vectors(monkeypatch):
+def test_chunk_moves_centres_to_the_thresholded_mean(monkeypatch):
     monkeypatch.setattr(one_code, "FIRST_PER_CENTRE", 300)
     vectors = made(4000)
     first, second = _chunks(len(vectors), 4, seed=0)
@@ -95,7 +95,7 @@ def test_a_chunk_moves_centres_to_the_thresholded_mean_of_its_vectors(monkeypatc
         np.testing.assert_allclose(found[place], expected, atol=1e-6)
 
 
-def test_hierarchical_centres_are_as_many_as_asked_for_and_near_to_kmeans():
+def test_hierarchical_has_the_given_number_of_centres_close_to_kmeans():
     vectors = made()
     found = fit_hierarchical(vectors, 300, 0)
     assert found.shape == (300, vectors.shape[1])

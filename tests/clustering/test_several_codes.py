@@ -27,7 +27,7 @@ def test_residual_codes_equal_a_greedy_loop_and_faiss():
     np.testing.assert_array_equal(bits @ (1 << np.arange(4)), code)
 
 
-def test_every_level_leaves_less_over():
+def test_residuals_decrease_with_every_level():
     books = fit_residual(VECTORS, 4, 16, seed=0)
     code = residual_codes(VECTORS, books)
     made, left = np.zeros_like(VECTORS), [np.square(VECTORS).sum()]
@@ -37,7 +37,7 @@ def test_every_level_leaves_less_over():
     assert all(after < 0.95 * before for before, after in pairwise(left))
 
 
-def test_few_remainders_are_taken_as_they_are():
+def test_few_distinct_residuals_become_the_centres():
     """With as many centres as vectors, the first level leaves zero residuals."""
     few = VECTORS[:5]
     books = fit_residual(few, 2, 5, seed=0)
@@ -60,7 +60,7 @@ def test_parts_need_not_divide_the_width():
     assert product_codes(VECTORS, books).shape == (400, 3)
 
 
-def test_a_part_with_few_values_takes_these():
+def test_few_distinct_values_of_a_part_become_the_centres():
     vectors = VECTORS.copy()
     vectors[:, :2] = np.arange(400)[:, None] % 3
     first, _ = fit_product(vectors, 2, 16, seed=0)[:2]

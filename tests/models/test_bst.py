@@ -34,7 +34,7 @@ def test_block_equals_torchs_own_transformer(slots):
             torch.testing.assert_close(found[row], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_order_of_clicks_counts(slots):
+def test_logit_depends_on_the_order_of_clicks(slots):
     model, packer = build("none", slots, settings=BACKBONES["bst"])
     nn.init.normal_(model.position.weight)
     model.eval()
@@ -48,7 +48,7 @@ def test_order_of_clicks_counts(slots):
     assert (model(batch) != model(other))[torch.from_numpy(long)].any()
 
 
-def test_attention_changes_the_targets_logits_only_as_told(slots):
+def test_attention_changes_apply_to_the_logits_of_the_target(slots):
     """Check that a shift of minus infinity on all clicks leaves only the target."""
     model, packer = build("sim_attention", slots, settings=BACKBONES["bst"])
     batch = packer.pack(ROWS, None)

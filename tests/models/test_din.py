@@ -56,7 +56,7 @@ class Everywhere(Injection):
 
 @pytest.mark.parametrize("weights", ["plain", "softmax"])
 @pytest.mark.parametrize("activation", ["dice", "prelu"])
-def test_logit_does_not_depend_on_the_rows_beside_it(slots, weights, activation):
+def test_logit_does_not_depend_on_other_rows(slots, weights, activation):
     settings = SMALL.model_copy(update={"attention_weights": weights, "activation": activation})
     model, packer = build(slots, None, settings)
     model.eval()
@@ -80,7 +80,7 @@ def test_pair_block_equals_the_wide_input_in_value_and_gradient(slots):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_dice_is_the_papers_formula():
+def test_dice_equals_the_formula_of_the_paper():
     torch.manual_seed(0)
     dice, s = Dice(3), torch.randn(50, 3)
     nn.init.constant_(dice.alpha, 0.3)
@@ -117,7 +117,7 @@ def test_forward_equals_a_loop_over_impressions(slots, weights):
     torch.testing.assert_close(model(batch), torch.stack(logits), rtol=1e-4, atol=1e-4)
 
 
-def test_parts_that_say_nothing_leave_the_baselines_logits(slots, monkeypatch):
+def test_neutral_parts_leave_the_logits_of_the_baseline(slots, monkeypatch):
     model, packer = build(slots, Everywhere())
     baseline, _ = build(slots)
     own = Everywhere.inject
@@ -127,7 +127,7 @@ def test_parts_that_say_nothing_leave_the_baselines_logits(slots, monkeypatch):
     assert torch.equal(model(batch), baseline(batch))
 
 
-def test_field_may_bear_any_name(slots):
+def test_field_may_have_any_name(slots):
     log = slots.impressions
     fields = [f.model_copy(update={"name": "type"}) for f in log.manifest.fields[:1]]
     manifest = log.manifest.model_copy(update={"fields": tuple(fields)})
@@ -169,7 +169,7 @@ def test_starting_ids_fill_the_embedding(slots):
     assert (model.id_embedding.weight == 0.5).all()
 
 
-def test_histories_may_all_be_empty(slots):
+def test_batch_with_only_empty_histories(slots):
     model, packer = build(slots)
     rows = np.flatnonzero(slots.impressions.history_length == 0)[:3]
     assert len(rows) == 3
@@ -177,7 +177,7 @@ def test_histories_may_all_be_empty(slots):
     assert torch.isfinite(model(packer.pack(rows, None))).all()
 
 
-def test_numbers_start_as_quiet_as_ids_and_are_learned(slots):
+def test_numbers_start_as_small_as_ids_and_are_learned(slots):
     model, packer = build(slots)
     batch = packer.pack(ROWS, None)
     model.eval()

@@ -24,7 +24,7 @@ def doubled(part):
 
 
 def in_double(batch):
-    """Return the batch in double precision, so that rounding does not hide a wrong term."""
+    """Return the batch in double precision, so that rounding does not mask a wrong term."""
     parts = {f.name: doubled(getattr(batch, f.name)) for f in dataclasses.fields(batch)}
     return dataclasses.replace(batch, **parts)
 
@@ -44,8 +44,8 @@ class Anywhere(Everywhere):
         )
 
 
-def both_ways(model, batch):
-    """Return models and logits of the compiled, the double and the single precision version."""
+def all_implementations(model, batch):
+    """Return models and logits: compiled, in double precision, and in single precision."""
     fast, exact, rounded = copy.deepcopy(model), copy.deepcopy(model).double(), copy.deepcopy(model)
     factor = torch.linspace(0.3, 2, len(batch.target))
     logits = [fast(batch), exact(in_double(batch))]
@@ -57,7 +57,7 @@ def both_ways(model, batch):
     return fast, exact, rounded, logits
 
 
-def assert_alike(fast, exact, rounded, logits):
+def assert_close(fast, exact, rounded, logits):
     """Check equality within the error of single precision."""
     torch.testing.assert_close(logits[0].double(), logits[1], rtol=1e-4, atol=1e-5)
     gradients = [
@@ -88,11 +88,11 @@ def test_outputs_and_gradients_equal_the_plain_ones(
         if name.endswith(("alpha", "bias")):
             torch.nn.init.uniform_(parameter, -0.5, 0.5)
     model.train(training)
-    assert_alike(*both_ways(model, packer.pack(ROWS, None)))
+    assert_close(*all_implementations(model, packer.pack(ROWS, None)))
 
 
-def test_the_fast_way_is_gone(slots, monkeypatch):
-    """Check that the previous test uses the compiled loops."""
+def test_compiled_loops_are_used(slots, monkeypatch):
+    """Check that the previous test does not compare the torch implementation with itself."""
     gone = []
     original = _loading.run_loop
     monkeypatch.setattr(
@@ -116,7 +116,7 @@ def test_impressions_and_items_without_slots(slots):
     log = dataclasses.replace(slots.impressions, history_length=length)
     settings = ModelSettings(history_length=3, embedding_std=1.0)
     model, packer = build(HistorySlots(log, 3), settings=settings)
-    assert_alike(*both_ways(model, packer.pack(ROWS, None)))
+    assert_close(*all_implementations(model, packer.pack(ROWS, None)))
 
 
 class Strided(Everywhere):
@@ -128,7 +128,7 @@ class Strided(Everywhere):
         return Injected(item=item, attention=(ones, ones))
 
 
-def test_any_layout_of_a_mode_is_fine(slots, monkeypatch):
+def test_mode_may_return_any_memory_layout(slots, monkeypatch):
     model, packer = build(slots, Strided())
     batch = packer.pack(ROWS, None)
     item = Strided().inject(model.image_layers, batch).item
@@ -149,13 +149,13 @@ def test_any_layout_of_a_mode_is_fine(slots, monkeypatch):
         torch.zeros(4, 2, dtype=torch.int32),
     ],
 )
-def test_what_a_loop_would_misread_is_refused(unfit):
+def test_unsuitable_tensors_are_rejected(unfit):
     vectors = torch.zeros(2)
     with pytest.raises(TypeError, match=r"moments: .*"):
         _loading.run_loop("moments", 4, 2, unfit, vectors, torch.zeros(2, 2))
 
 
-def test_half_precision_goes_the_plain_way(slots, monkeypatch):
+def test_half_precision_uses_the_torch_implementation(slots, monkeypatch):
     model, packer = build(slots)
     batch = packer.pack(ROWS, None)
     with torch.autocast("cpu", torch.bfloat16):
@@ -164,7 +164,7 @@ def test_half_precision_goes_the_plain_way(slots, monkeypatch):
         torch.testing.assert_close(given, model(batch))
 
 
-def test_sigmoid_of_any_number():
+def test_sigmoid_of_extreme_numbers():
     """Check Dice for extreme inputs, without batch statistics."""
     values = torch.cat([torch.linspace(-120, 120, 20_001), torch.tensor([0.0, 1e30, -1e30])])
     summed = values[:, None].contiguous()
@@ -186,7 +186,7 @@ def test_variance_of_sums_far_from_zero():
     torch.testing.assert_close(variance.double(), expected, rtol=1e-4, atol=0)
 
 
-def test_what_is_no_number_stays_none(slots):
+def test_nan_propagates(slots):
     """Check that NaN propagates, although the loops are compiled for finite numbers."""
     model, packer = build(slots)
     with torch.no_grad():

@@ -60,7 +60,7 @@ def unflatten(like, tensors):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # the exporter's own
+@pytest.mark.filterwarnings("ignore")  # warnings of the exporter
 @pytest.mark.parametrize("name", ["none", *MODES])
 def test_onnx_logits_equal_torch_on_another_batch(name, slots, tmp_path):
     model, packer = build(name, slots)

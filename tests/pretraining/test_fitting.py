@@ -20,11 +20,11 @@ class StoppedError(Exception):
 
 
 def stopping(step):
-    def told(done, total, loss):
+    def progress(done, total, loss):
         if done == step:
             raise StoppedError
 
-    return told
+    return progress
 
 
 def weights(found):
@@ -32,7 +32,7 @@ def weights(found):
 
 
 @pytest.mark.parametrize("name", plugins.names("ctrbench.pretraining.methods"))
-def test_the_loss_falls(name, tmp_path):
+def test_loss_decreases(name, tmp_path):
     curve = trained(tmp_path, name, settings=LONGER).curve
     assert len(curve) == 20
     assert curve[-1]["loss"] < curve[0]["loss"]
@@ -42,7 +42,7 @@ def test_the_loss_falls(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", plugins.names("ctrbench.pretraining.methods"))
-def test_the_last_batch_may_be_a_single_sample(name, tmp_path):
+def test_last_batch_with_one_sample(name, tmp_path):
     samples = len(samples_of(configured(name, {})))
     settings = SMALL.model_copy(update={"batch_size": samples - 1, "epochs": 6})
     curve = trained(tmp_path, name, settings=settings).curve
@@ -51,7 +51,7 @@ def test_the_last_batch_may_be_a_single_sample(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["courier", "simclr"])
 @pytest.mark.parametrize("step", [2, 7, 8])
-def test_stopped_and_taken_up_again_it_ends_the_same(name, step, tmp_path):
+def test_resumed_training_equals_an_uninterrupted_one(name, step, tmp_path):
     whole = trained(tmp_path / "whole", name, settings=OFTEN)
     with pytest.raises(StoppedError):
         trained(tmp_path / "cut", name, settings=OFTEN, progress=stopping(step))
@@ -62,10 +62,10 @@ def test_stopped_and_taken_up_again_it_ends_the_same(name, step, tmp_path):
     for one, other in zip(weights(again), weights(whole), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
     assert again.curve == whole.curve
-    assert seen[0] == step  # a checkpoint of every step, also between two points of the curve
+    assert seen[0] == step  # every step has a checkpoint, also between two points of the curve
 
 
-def test_random_masks_are_drawn_anew_in_every_epoch(tmp_path):
+def test_random_masks_differ_between_epochs(tmp_path):
     settings = SMALL.model_copy(update={"random_mask": True})
     one, two = (trained(tmp_path / str(i), settings=settings) for i in range(2))
     for first, second in zip(weights(one), weights(two), strict=True):
@@ -74,7 +74,7 @@ def test_random_masks_are_drawn_anew_in_every_epoch(tmp_path):
     assert not torch.equal(weights(one)[0], weights(plain)[0])
 
 
-class Breaking(Views):
+class BrokenInputs(Views):
     """Returns NaN inputs from the sixth batch."""
 
     asked = 0
@@ -84,7 +84,7 @@ class Breaking(Views):
         return super().inputs(item_id, view) * (1 if self.asked < 6 else float("nan"))
 
 
-class BreakingBackwards(Views):
+class BrokenGradients(Views):
     """Returns NaN gradients at some steps, with a finite loss."""
 
     def __init__(self, *steps):
@@ -104,45 +104,45 @@ class BreakingBackwards(Views):
 
 @pytest.mark.parametrize(
     ("source", "what"),
-    [(Breaking(), "the loss became nan"), (BreakingBackwards(6), "gradient became")],
+    [(BrokenInputs(), "the loss became nan"), (BrokenGradients(6), "gradient became")],
 )
-def test_what_is_no_number_stops_and_keeps_the_checkpoint(source, what, tmp_path):
-    with pytest.raises(DivergedError, match=rf"{what}.* at step 6 of .*learning_rate") as told:
+def test_divergence_stops_training_and_keeps_the_checkpoint(source, what, tmp_path):
+    with pytest.raises(DivergedError, match=rf"{what}.* at step 6 of .*learning_rate") as caught:
         trained(tmp_path, settings=OFTEN, source=source)
-    assert f"step 5 remains in {tmp_path}" in str(told.value)
+    assert f"step 5 remains in {tmp_path}" in str(caught.value)
     kept = torch.load(tmp_path / CHECKPOINT, weights_only=True)
     assert kept["done"] == 5
     assert all(torch.isfinite(weight).all() for weight in kept["network"].values())
 
 
-def test_weights_that_are_no_numbers_are_not_kept(tmp_path):
+def test_non_finite_weights_are_not_stored(tmp_path):
     settings = OFTEN.model_copy(update={"learning_rate": 3e37})
-    told = r"the weights became .* at step 1 of \d+; .*training\.learning_rate below 3e\+37"
-    with pytest.raises(DivergedError, match=told):
+    message = r"the weights became .* at step 1 of \d+; .*training\.learning_rate below 3e\+37"
+    with pytest.raises(DivergedError, match=message):
         trained(tmp_path, settings=settings)
     assert not (tmp_path / CHECKPOINT).exists()
 
 
-def test_diverging_before_anything_was_learned_does_not_blame_the_learning_rate(tmp_path):
-    with pytest.raises(DivergedError, match=r"at step 1 of \d+; ") as told:
+def test_divergence_at_the_first_step_does_not_suggest_the_learning_rate(tmp_path):
+    with pytest.raises(DivergedError, match=r"at step 1 of \d+; ") as caught:
         trained(tmp_path, settings=OFTEN, temperature=1e-39)
-    assert "No checkpoint" in str(told.value)
-    assert "learning_rate" not in str(told.value)
+    assert "No checkpoint" in str(caught.value)
+    assert "learning_rate" not in str(caught.value)
 
 
-def test_a_float16_step_that_overflows_is_left_out(tmp_path):
+def test_float16_step_that_overflows_is_skipped(tmp_path):
     settings = OFTEN.model_copy(update={"precision": "float16", "epochs": 2})
-    found = trained(tmp_path, settings=settings, source=BreakingBackwards(3))
+    found = trained(tmp_path, settings=settings, source=BrokenGradients(3))
     assert all(torch.isfinite(weight).all() for weight in weights(found))
 
 
-def test_float16_steps_that_all_overflow_stop(tmp_path):
+def test_overflow_of_every_float16_step_stops_training(tmp_path):
     settings = SMALL.model_copy(update={"precision": "float16", "epochs": 12})
     with pytest.raises(DivergedError, match="float16 gradient"):
-        trained(tmp_path, settings=settings, source=BreakingBackwards(*range(100)))
+        trained(tmp_path, settings=settings, source=BrokenGradients(*range(100)))
 
 
-def test_a_checkpoint_whose_weights_are_no_numbers_is_named(tmp_path):
+def test_checkpoint_with_non_finite_weights_is_an_error(tmp_path):
     trained(tmp_path)
     kept = torch.load(tmp_path / CHECKPOINT, weights_only=True)
     kept["network"]["weight"] *= float("nan")
@@ -151,7 +151,7 @@ def test_a_checkpoint_whose_weights_are_no_numbers_is_named(tmp_path):
         trained(tmp_path)
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path):
+def test_damaged_checkpoint_is_an_error(tmp_path):
     (tmp_path / CHECKPOINT).write_bytes(b"nonsense")
     with pytest.raises(StoreError, match=CHECKPOINT):
         trained(tmp_path)

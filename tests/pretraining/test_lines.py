@@ -89,9 +89,7 @@ def test_lines_equal_the_loops(impressions, has_image):
     assert found == by_loops(impressions, has_image)
 
 
-def test_each_click_is_a_target_at_most_once_and_only_what_came_before_it_is_seen(
-    impressions, has_image
-):
+def test_each_click_is_a_target_at_most_once_and_its_history_is_earlier(impressions, has_image):
     log, lines = impressions, made(impressions, has_image)
     assert len(lines.target) > 20
     clicks = {
@@ -110,7 +108,7 @@ def test_each_click_is_a_target_at_most_once_and_only_what_came_before_it_is_see
         assert {int(i) for i in earlier if i} <= seen - {int(target)}
 
 
-def test_no_line_shows_what_its_history_holds(impressions, has_image):
+def test_history_excludes_shown_items(impressions, has_image):
     lines = made(impressions, has_image)
     for shown, history in zip(lines.shown, lines.history, strict=True):
         assert not set(shown[shown > 0]) & set(history[history > 0])
@@ -118,7 +116,7 @@ def test_no_line_shows_what_its_history_holds(impressions, has_image):
         assert has_image[history[history > 0]].all()
 
 
-def test_clicks_after_the_period_change_nothing(impressions, has_image):
+def test_lines_do_not_depend_on_clicks_after_the_period(impressions, has_image):
     log, stop = impressions, impressions.rows("pretrain").stop
     later = log.click.copy()
     later[stop:] = 1 - later[stop:]
@@ -140,7 +138,7 @@ def test_clicks_after_the_period_change_nothing(impressions, has_image):
         np.testing.assert_array_equal(getattr(one, field.name), getattr(two, field.name))
 
 
-def test_a_batch_holds_each_item_once_and_the_same_lines(impressions, has_image):
+def test_batch_contains_each_item_once_and_the_same_lines(impressions, has_image):
     lines = make_lines(impressions, has_image)
     chosen = np.array([1, 4, 5, 9])
     batch = lines.batch(chosen)
@@ -153,7 +151,7 @@ def test_a_batch_holds_each_item_once_and_the_same_lines(impressions, has_image)
     np.testing.assert_array_equal(items[batch.earlier.numpy()], every.earlier[own])
 
 
-def test_random_masks_repeat_targets_and_predict_from_what_came_later(impressions, has_image):
+def test_random_masks_repeat_targets_and_use_later_clicks(impressions, has_image):
     lines = make_lines(impressions, has_image)
     random = masked(lines, np.random.default_rng(0))
     together = [
@@ -166,9 +164,9 @@ def test_random_masks_repeat_targets_and_predict_from_what_came_later(impression
         for each in map(items_of, (lines, random))
     ]
     np.testing.assert_array_equal(*shown)
-    plain, told = redundancy(lines), redundancy(random)
-    assert told["repeated_targets"] > plain["repeated_targets"]
-    assert told["reversed_pairs"] > plain["reversed_pairs"]
+    plain, found = redundancy(lines), redundancy(random)
+    assert found["repeated_targets"] > plain["repeated_targets"]
+    assert found["reversed_pairs"] > plain["reversed_pairs"]
 
 
 def test_other_lengths(has_image):
@@ -195,12 +193,12 @@ def test_redundancy_equals_the_loops(counted, random, impressions, has_image, mo
             distinct.add((user, int(target)))
             pairs += [(user, int(target), int(item)) for item in earlier if item]
     both = sum((user, two, one) in set(pairs) for user, one, two in pairs)
-    told = redundancy(lines)
-    assert told["repeated_targets"] == 1 - len(distinct) / (counted or len(every.target))
-    assert told["reversed_pairs"] == both / len(pairs)
+    found = redundancy(lines)
+    assert found["repeated_targets"] == 1 - len(distinct) / (counted or len(every.target))
+    assert found["reversed_pairs"] == both / len(pairs)
 
 
-def test_items_that_lines_show_or_hold(impressions, has_image, monkeypatch):
+def test_number_of_distinct_items(impressions, has_image, monkeypatch):
     monkeypatch.setattr("ctrbench.pretraining.lines.LINES_AT_ONCE", 7)
     lines = make_lines(impressions, has_image)
     every = items_of(lines)
@@ -208,14 +206,14 @@ def test_items_that_lines_show_or_hold(impressions, has_image, monkeypatch):
     assert lines.distinct_items() == len(found)
 
 
-def test_no_item_with_an_image_gives_no_line(impressions):
+def test_log_without_images_has_no_lines(impressions):
     lines = make_lines(impressions, np.zeros(41, bool))
     assert len(lines) == len(items_of(lines).target) == lines.distinct_items() == 0
     assert redundancy(lines) == {"repeated_targets": 0, "reversed_pairs": 0}
 
 
 @pytest.mark.parametrize("history", [5, 50])
-def test_memory_does_not_grow_with_the_history(history):
+def test_memory_does_not_depend_on_the_history_length(history):
     log = long_log()
     has_image = np.arange(log.item_rows) > 0
     tracemalloc.start()

@@ -50,14 +50,14 @@ def test_pictures_of_all_kinds(name):
     assert cropped(image, 16).shape == (16, 16, 3)
 
 
-def test_what_is_transparent_lies_on_white_and_red_is_red():
+def test_transparency_becomes_white():
     assert (cropped(decode(SHOWN["alpha"]), 4) == 255).all()
     red = cropped(decode(SHOWN["plain"]), 4).reshape(-1, 3).mean(axis=0)
     np.testing.assert_allclose(red, [200, 10, 10], atol=6)
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("truncated", "(?i)truncated"),
         ("text", "not a picture"),
@@ -67,26 +67,26 @@ def test_what_is_transparent_lies_on_white_and_red_is_red():
         ("whole numbers", "32-bit"),
     ],
 )
-def test_what_is_no_usable_picture(name, told):
-    with pytest.raises(ValueError, match=told):
+def test_invalid_picture_is_an_error(name, message):
+    with pytest.raises(ValueError, match=message):
         decode(NOT_SHOWN[name])
 
 
-def test_the_middle_is_cut_out():
+def test_centre_is_cropped():
     striped = np.zeros((10, 40, 3), np.uint8)
     striped[:, 15:25] = 255
     assert cropped(Image.fromarray(striped), 4)[1:3].mean() > 200
 
 
 @pytest.mark.parametrize("order", ["<u2", ">u2"])
-def test_grey_of_16_bits_keeps_its_steps(order):
+def test_16_bit_greyscale_is_converted_to_8_bits(order):
     ramp = np.arange(256, dtype=order).reshape(16, 16) * 257
     kind = "PNG" if order == "<u2" else "TIFF"
     grey = np.asarray(decode(encoded(Image.fromarray(ramp), kind)))
     np.testing.assert_array_equal(grey[:, :, 0].ravel(), np.arange(256))
 
 
-def test_whatever_a_decoder_raises_is_a_broken_picture(monkeypatch):
+def test_any_error_of_a_decoder_is_a_value_error(monkeypatch):
     def load(image):
         raise RuntimeError("Failed to decode frame 0\nand more")
 
@@ -96,7 +96,7 @@ def test_whatever_a_decoder_raises_is_a_broken_picture(monkeypatch):
 
 
 @pytest.mark.parametrize("size", [(1_000_000, 1), (1, 1_000_000), (9_000, 30)])
-def test_of_a_long_picture_the_middle_alone_is_scaled(size, monkeypatch):
+def test_long_picture_is_cropped_before_scaling(size, monkeypatch):
     scale = Image.Image.resize
 
     def checked(image, size, *more):
@@ -125,7 +125,7 @@ def stored(tmp_path, pictures):
     return workspace
 
 
-def test_a_data_sets_pictures(tmp_path):
+def test_pictures_of_a_data_set(tmp_path):
     workspace = stored(tmp_path, SHOWN | NOT_SHOWN)
     found = open_pictures(workspace, MANIFEST)
     assert list(np.flatnonzero(found.usable)) == list(range(1, len(SHOWN) + 1))
@@ -136,7 +136,7 @@ def test_a_data_sets_pictures(tmp_path):
     assert again.content_hash == found.content_hash
 
 
-def test_none_can_be_decoded_or_none_is_there(tmp_path):
+def test_data_set_without_usable_pictures_is_an_error(tmp_path):
     with pytest.raises(DataError, match=r" 6 images of 'tiny'"):
         open_pictures(stored(tmp_path, NOT_SHOWN), MANIFEST)
     without = MANIFEST.model_copy(update={"has_images": False})

@@ -34,7 +34,7 @@ def made(workspace, version="made", of="oracle", **more):
     return found, len(seen)
 
 
-def test_who_finds_another_at_the_same_settings_waits_and_takes_what_that_one_made(workspace):
+def test_second_command_waits_and_uses_the_version_of_the_first(workspace):
     (first, _), _ = made(workspace)
     folder = workspace.embeddings / "taste" / "made"
     shutil.move(folder, workspace.home / "aside")
@@ -53,7 +53,7 @@ def test_who_finds_another_at_the_same_settings_waits_and_takes_what_that_one_ma
     assert not steps
 
 
-def test_who_waited_for_nothing_makes_the_version(workspace):
+def test_command_that_waited_in_vain_creates_the_version(workspace):
     log = impressions.open_impressions(workspace, "taste")
     key = hash_json(job("made").recipe(log, source(workspace, "oracle")))
     with ExitStack() as other:
@@ -73,11 +73,11 @@ def both(rank, found, workspace):
         found["flat", rank] = str(error)
 
 
-def test_no_process_leaves_before_the_version_is_there(workspace):
+def test_no_process_ends_before_the_version_is_registered(workspace):
     found = by_two_processes(both, workspace)
     assert found["made", 0]
     assert found["made", 1]
     assert found["again", 1] == (None, 0)
     assert not found["again", 0][0][1]
     assert "the vectors collapsed" in found["flat", 0]
-    assert found["exit code", 1] == 0  # silent: the first says why
+    assert found["exit code", 1] == 0  # silent: the first process prints the reason

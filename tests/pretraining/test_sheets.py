@@ -26,7 +26,7 @@ def table(has_vector):
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "WEBP", "pdf"])
-def test_a_sheet(ending, tmp_path):
+def test_sheet_of_every_format(ending, tmp_path):
     path = tmp_path / f"sheet.{ending}"
     assert write_sheet(path, table([0, 1, 1, 1, 0, 1]), PICTURES, 5, 2, 16) == 3
     if ending == "png":
@@ -34,7 +34,7 @@ def test_a_sheet(ending, tmp_path):
             assert drawn.size == (3 * 20 + 16, 3 * 20)
 
 
-def test_what_cannot_be_drawn(tmp_path):
+def test_sheet_that_cannot_be_drawn_is_an_error(tmp_path):
     everything = table([0, 1, 1, 1, 1, 1])
     for ending in ("xyz", "xbm", ""):
         with pytest.raises(ConfigError, match=r"\.png or \.jpg"):

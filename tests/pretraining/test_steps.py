@@ -25,18 +25,18 @@ def gradients(name, chosen=CHOSEN, across=None, **settings):
     return terms, [parameter.grad.numpy() for parameter in parameters]
 
 
-def assert_alike(found, expected):
+def assert_close(found, expected):
     assert found[0] == pytest.approx(expected[0], rel=1e-5)
     for one, other in zip(found[1], expected[1], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * max(abs(other).max(), 0.1))
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_parts_give_the_gradient_of_the_whole(name):
-    assert_alike(gradients(name, images_at_once=5), gradients(name, images_at_once=512))
+def test_gradient_of_parts_equals_that_of_the_whole_batch(name):
+    assert_close(gradients(name, images_at_once=5), gradients(name, images_at_once=512))
 
 
-def test_parts_are_encoded_alike_both_times():
+def test_both_passes_use_the_same_dropout():
     """Check that dropout is equal in both passes of gradient caching."""
     step, samples, _ = step_of("simclr", Views(), SMALL.model_copy(update={"images_at_once": 4}))
     part = next(step._parts(samples[:8]))
@@ -44,7 +44,7 @@ def test_parts_are_encoded_alike_both_times():
     assert not torch.equal(step._encode(*part, 3), step._encode(*part, 4))
 
 
-def test_the_two_views_of_an_item_differ_and_change_with_every_step():
+def test_views_differ_between_each_other_and_between_steps():
     source = pixels()
     drawn = [source.inputs(np.array([3]), (0, ("view", *at))) for at in ((1, 0), (1, 1), (2, 0))]
     assert not torch.equal(drawn[0], drawn[1])
@@ -68,4 +68,4 @@ def of_two():
 @pytest.mark.parametrize("name", METHODS)
 def test_two_processes_give_loss_and_gradients_of_the_joint_batch(name, count, of_two):
     for rank in range(2):
-        assert_alike(of_two[name, count, rank], gradients(name, CHOSEN[:count]))
+        assert_close(of_two[name, count, rank], gradients(name, CHOSEN[:count]))

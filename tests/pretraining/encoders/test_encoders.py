@@ -13,7 +13,7 @@ PICTURES = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("name", plugins.names("ctrbench.pretraining.encoders"))
-def test_a_picture_is_encoded_by_itself(name):
+def test_encoding_does_not_depend_on_other_pictures(name):
     torch.manual_seed(0)
     network = configured(name, {"size": 64}).build(8).eval()
     together = network(PICTURES)
@@ -22,7 +22,7 @@ def test_a_picture_is_encoded_by_itself(name):
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
-def test_attention_computed_again_gives_the_same_gradient():
+def test_activation_checkpointing_does_not_change_the_gradient():
     found = []
     for checkpointing in (False, True):
         torch.manual_seed(0)
@@ -35,7 +35,7 @@ def test_attention_computed_again_gives_the_same_gradient():
 
 
 @pytest.mark.parametrize("ending", [".safetensors", ".pt"])
-def test_weights_of_torchvision_fill_all_but_the_last_layer(ending, tmp_path):
+def test_torchvision_weights_fill_all_layers_except_the_last(ending, tmp_path):
     torch.manual_seed(0)
     given = swin_t(weights=None)
     path = tmp_path / f"swin{ending}"
@@ -48,7 +48,7 @@ def test_weights_of_torchvision_fill_all_but_the_last_layer(ending, tmp_path):
             torch.testing.assert_close(network.state_dict()[name], value, rtol=0, atol=0)
 
 
-def test_weights_that_do_not_fit(tmp_path):
+def test_unsuitable_weights_are_an_error(tmp_path):
     path = tmp_path / "small.pt"
     small = {"channels": 8, "weights": str(path)}
     torch.save(configured("small", {"channels": 16}).build(8).state_dict(), path)
@@ -65,7 +65,7 @@ def test_weights_that_do_not_fit(tmp_path):
         configured("small", small).build(8)
 
 
-def test_mistakes():
+def test_invalid_settings_are_errors():
     with pytest.raises(ConfigError, match="channels: must be a multiple of 8"):
         configured("small", {"channels": 12})
     with pytest.raises(ConfigError, match="give weights or download, not both"):

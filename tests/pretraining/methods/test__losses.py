@@ -12,7 +12,7 @@ from ctrbench.pretraining.methods._losses import cosines, info_nce, nt_xent
 ALONE = Processes()
 
 
-def test_info_nce_by_hand_on_three_by_three():
+def test_info_nce_equals_a_hand_calculation():
     queries = torch.eye(3)
     candidates = torch.tensor([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 2.0]])
     item, own = torch.tensor([1, 2, 3]), torch.arange(3)
@@ -25,7 +25,7 @@ def test_info_nce_by_hand_on_three_by_three():
     assert float(found) == pytest.approx(sum(by_hand) / 3, abs=1e-6)
 
 
-def test_candidates_of_the_positives_own_item_are_no_negatives():
+def test_other_candidates_of_the_same_item_are_excluded():
     torch.manual_seed(0)
     queries, candidates = torch.randn(2, 5), torch.randn(4, 5)
     item, own = torch.tensor([7, 8, 7, 9]), torch.tensor([0, 1])
@@ -37,7 +37,7 @@ def test_candidates_of_the_positives_own_item_are_no_negatives():
     torch.testing.assert_close(found, torch.stack(without).mean())
 
 
-def test_nothing_to_find_costs_nothing():
+def test_loss_without_queries_is_zero():
     candidates = torch.randn(3, 4)
     found = info_nce(
         torch.empty(0, 4), candidates, torch.arange(3), torch.empty(0).long(), 0.1, ALONE
@@ -68,6 +68,6 @@ def test_losses_do_not_depend_on_the_length_of_vectors(exponent):
         assert torch.equal(found, loss(one, two))
 
 
-def test_half_floats_whose_norm_is_none():
+def test_float16_vectors_whose_norm_overflows():
     one = torch.full((2, 4), 60000.0, dtype=torch.float16)
     torch.testing.assert_close(cosines(one, one), torch.ones(2))

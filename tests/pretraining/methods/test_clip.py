@@ -17,7 +17,7 @@ from ctrbench.pretraining.methods._titles import BagOfWords, LanguageModel, _tok
 TITLES = ["", "Red dress", "red shirt", "a blue, blue coat", "dress"]
 
 
-def test_bag_of_words_is_the_mean_over_a_titles_tokens():
+def test_bag_of_words_is_the_mean_over_tokens():
     torch.manual_seed(0)
     bag = BagOfWords(TITLES, 6)
     found = bag(torch.tensor([3, 1, 1]))
@@ -66,7 +66,7 @@ def language_model(tmp_path_factory):
     return folder
 
 
-def test_a_language_model_reads_a_title_whatever_stands_beside_it(language_model):
+def test_language_model_encodes_titles_independently(language_model):
     torch.manual_seed(0)
     model = LanguageModel(TITLES, 6, language_model).eval()
     together = model(torch.tensor([1, 3, 4]))
@@ -75,7 +75,7 @@ def test_a_language_model_reads_a_title_whatever_stands_beside_it(language_model
         torch.testing.assert_close(row, model(torch.tensor([item]))[0], rtol=1e-4, atol=1e-5)
 
 
-def test_a_language_model_is_trained_along(language_model):
+def test_language_model_is_trained(language_model):
     method = configured("clip", {"text_model": str(language_model)})
     layers = nn.ModuleDict(method.layers(6, TITLES))
     batch = ItemBatch(np.array([1, 2, 4]))
@@ -86,7 +86,7 @@ def test_a_language_model_is_trained_along(language_model):
 
 
 class StandIn:
-    """The used part of a SentenceTransformer: vectors of title length and words."""
+    """A stand-in for SentenceTransformer: vectors of title length and number of words."""
 
     def __init__(self, folder, device, model_kwargs, local_files_only, trust_remote_code):
         if "broken" in folder:
@@ -109,7 +109,7 @@ def sentence_folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_sentence_encoder_stays_as_it_is_below_a_linear_layer(sentence_folder):
+def test_sentence_encoder_is_frozen_below_a_linear_layer(sentence_folder):
     method = configured("clip", {"text_model": str(sentence_folder / "good")})
     torch.manual_seed(0)
     text = nn.ModuleDict(method.layers(6, TITLES))["text"]
@@ -118,7 +118,7 @@ def test_a_sentence_encoder_stays_as_it_is_below_a_linear_layer(sentence_folder)
     assert set(text.state_dict()) == {"out.weight", "out.bias"}
 
 
-def test_sentence_encoders_that_cannot_be_loaded(sentence_folder, monkeypatch):
+def test_sentence_encoder_that_cannot_be_loaded_is_an_error(sentence_folder, monkeypatch):
     method = configured("clip", {"text_model": str(sentence_folder / "broken")})
     with pytest.raises(ConfigError, match=r"no tokenizer$"):
         method.layers(6, TITLES)
@@ -127,6 +127,6 @@ def test_sentence_encoders_that_cannot_be_loaded(sentence_folder, monkeypatch):
         method.layers(6, TITLES)
 
 
-def test_a_folder_without_a_model(tmp_path):
+def test_folder_without_a_model_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="encoder with tokenizer"):
         LanguageModel(TITLES, 6, tmp_path)

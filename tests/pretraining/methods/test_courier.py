@@ -100,7 +100,7 @@ def test_cosines_are_divided_by_the_temperature(term):
     assert abs(float(found) - float(wrong.detach())) > 0.1
 
 
-def test_padding_changes_nothing():
+def test_loss_does_not_depend_on_padding():
     method, layers = made()
     vectors, lines = torch.randn(7, WIDTH), batch()
     wider = dataclasses.replace(
@@ -115,7 +115,7 @@ def test_padding_changes_nothing():
         torch.testing.assert_close(one[name], two[name])
 
 
-def test_a_weight_of_zero_takes_a_term_off():
+def test_weight_of_zero_removes_a_term():
     for term in ("contrast", "prediction", "sequence"):
         method, layers = made(**{term: 0})
         assert term not in method.loss(layers, torch.randn(1, 7, WIDTH), batch(), ALONE)
@@ -133,7 +133,7 @@ def test_lines_without_a_sequence_target(negatives):
     found["sequence"].backward()
 
 
-def test_a_token_as_query_does_not_see_the_target():
+def test_token_query_does_not_depend_on_the_target():
     _, layers = made(query="token")
     vectors = torch.randn(7, WIDTH)
     rebuilt = layers["reconstruction"](vectors, batch().shown, batch().history)
@@ -143,7 +143,7 @@ def test_a_token_as_query_does_not_see_the_target():
     assert not torch.allclose(rebuilt[2, 0], rebuilt[2, 1])
 
 
-def test_the_projection_stands_between_vectors_and_losses():
+def test_projection_is_applied_before_the_losses():
     method, layers = made(projection=True)
     vectors = torch.randn(7, WIDTH)
     plain = configured("courier", {})
@@ -152,8 +152,8 @@ def test_the_projection_stands_between_vectors_and_losses():
         torch.testing.assert_close(method.loss(layers, vectors[None], batch(), ALONE)[name], term)
 
 
-def test_conflicting_negatives_end_in_a_tie():
-    """Two lines show the same images and click another of the first two: they tie, the third loses.
+def test_conflicting_negatives_converge_to_a_tie():
+    """Two lines show the same images; each clicks a different one of the first two, which then tie.
 
     The example of COURIER's section 3: [[1, 0, 0], [0, 1, 0]] converges to [.5, .5, 0].
     """
