@@ -1,4 +1,4 @@
-"""A benchmark file that trains in a moment."""
+"""A benchmark file that trains in about a second."""
 
 from pathlib import Path
 

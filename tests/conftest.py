@@ -1,4 +1,4 @@
-"""One tiny world in memory, built the slow and obvious way; and one on disk."""
+"""A tiny log in memory, built by plain loops, and a small world on disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ctrbench.workspace import Workspace
 from data_synth.world import WorldConfig
 from data_synth.writing import write_world
 
-# The gate tries the same examples every time; HYPOTHESIS_PROFILE=search tries others.
+# Every run uses the same examples; HYPOTHESIS_PROFILE=search uses new ones.
 settings.register_profile("same", derandomize=True)
 settings.register_profile("search", derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
@@ -26,7 +26,7 @@ BOUNDS = {"pretrain": 0.2, "train": 0.7, "valid": 0.8, "test": 1.0}
 
 
 def make_impressions(seed: int = 0, taste: float = 0.0, vectors: np.ndarray | None = None):
-    """A log whose clicks follow, by `taste`, the vectors that a user clicked before."""
+    """Return a log whose clicks depend on previously clicked vectors with weight `taste`."""
     rng = np.random.default_rng(seed)
     user = rng.integers(1, USERS + 1, IMPRESSIONS).astype(np.int32)
     item = rng.integers(1, ITEMS + 1, IMPRESSIONS).astype(np.int32)
@@ -116,7 +116,7 @@ def slots(impressions: Impressions) -> HistorySlots:
 
 @pytest.fixture(scope="session")
 def made_workspace(tmp_path_factory) -> Workspace:
-    """A small synthetic world on disk; copy it before you change it."""
+    """Return a small synthetic world on disk, shared by all tests; copy it before a change."""
     home = tmp_path_factory.mktemp("world")
     config = WorldConfig(kind="taste", users=80, items=60, impressions=4000, strength=1.0, seed=0)
     write_world(config, home)
@@ -125,6 +125,6 @@ def made_workspace(tmp_path_factory) -> Workspace:
 
 @pytest.fixture
 def workspace(made_workspace: Workspace, tmp_path: Path) -> Workspace:
-    """A workspace of one's own with the data set `taste` and versions of known quality."""
+    """Return a copy of the workspace with the data set `taste` and versions of known quality."""
     shutil.copytree(made_workspace.home, tmp_path / "home")
     return Workspace(tmp_path / "home")

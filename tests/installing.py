@@ -1,4 +1,4 @@
-"""Installs contenders as another package does."""
+"""Installs contenders as entry points of another package."""
 
 import re
 import sys
@@ -15,12 +15,12 @@ PACKAGE = "extra_contenders"
 def package_of(
     files: Mapping[tuple[str, str], str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """A package with one file per contender, as an installer would leave it.
+    """Install a package with one file per contender.
 
     Args:
-        files: The code by group and name. Its last public class is the contender.
+        files: The code by group and name. The last public class of a file is the contender.
         folder: An empty folder.
-        monkeypatch: Puts the folder into the path.
+        monkeypatch: Adds the folder to the path.
     """
     site = folder / "site"
     package, facts = site / PACKAGE, site / f"{PACKAGE}-1.0.dist-info"

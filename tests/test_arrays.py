@@ -12,7 +12,7 @@ def test_blocks_cover_the_range_once():
     assert list(blocks(0)) == []
 
 
-def test_a_block_holds_at_least_one_row():
+def test_block_contains_at_least_one_row():
     assert rows_within(1 << 40, 1 << 20) == 1
     assert [rows.stop for rows in table_blocks((3, 1 << 22))] == [1, 2, 3]
 

@@ -23,11 +23,11 @@ def fill(folder):
     (folder / "other").write_text("2")
 
 
-def test_file_appears_whole_or_not_at_all(tmp_path):
+def test_file_is_complete_or_absent(tmp_path):
     path = tmp_path / "deep" / "file.txt"
     with pytest.raises(RuntimeError, match="halfway"), atomic_file(path) as temporary:
         fail_after(temporary.write_text("half"))
-    assert list(tmp_path.iterdir()) == []  # not even the folder that was made for it
+    assert list(tmp_path.iterdir()) == []  # nor the folder that was created for the file
     with atomic_file(path) as temporary:
         temporary.write_text("whole")
         assert not path.exists()
@@ -35,14 +35,14 @@ def test_file_appears_whole_or_not_at_all(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_file_that_is_a_folder(tmp_path):
+def test_folder_instead_of_the_file_is_an_error(tmp_path):
     (tmp_path / "there").mkdir()
     with pytest.raises(StoreError, match="folder"):
         write_json(tmp_path / "there", {})
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
-def test_folder_appears_whole_or_not_at_all(tmp_path):
+def test_folder_is_complete_or_absent(tmp_path):
     path = tmp_path / "a" / "b" / "folder"
     with pytest.raises(RuntimeError, match="halfway"), atomic_folder(path) as temporary:
         fail_after((temporary / "one").write_text("1"))
@@ -55,7 +55,7 @@ def test_folder_appears_whole_or_not_at_all(tmp_path):
     assert [file.name for file in path.iterdir()] == ["one"]
 
 
-def test_folder_that_appeared_meanwhile_is_left_alone(tmp_path):
+def test_folder_created_meanwhile_is_not_changed(tmp_path):
     path = tmp_path / "folder"
     with pytest.raises(StoreError, match="folder"), atomic_folder(path):
         fill(path)
@@ -66,19 +66,19 @@ def test_folder_that_appeared_meanwhile_is_left_alone(tmp_path):
     ("number", "message"),
     [(errno.ENOSPC, "no space left"), (errno.EROFS, "read-only"), (errno.EACCES, "permission")],
 )
-def test_refused_writing_is_a_message(tmp_path, number, message):
+def test_failed_write_is_a_store_error(tmp_path, number, message):
     with pytest.raises(StoreError, match=message), atomic_file(tmp_path / "file"):
         raise OSError(number, os.strerror(number))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_file_where_a_folder_is_needed(tmp_path):
+def test_file_instead_of_a_folder_is_an_error(tmp_path):
     (tmp_path / "results").write_text("")
     with pytest.raises(StoreError, match="is a file instead of a folder"):
         write_json(tmp_path / "results" / "record.json", {})
 
 
-def test_link_is_written_through(tmp_path):
+def test_link_is_followed(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real" / "file")
     for text in ("new", "newer"):
@@ -90,7 +90,7 @@ def test_link_is_written_through(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("file/x", "is a file instead of a folder"),
         ("folder", "it is a folder"),
@@ -102,20 +102,20 @@ def test_link_is_written_through(tmp_path):
         ("/dev/null", "it is a device or a pipe"),
     ],
 )
-def test_path_that_cannot_be_written_is_said_before_the_work(tmp_path, name, told):
+def test_path_that_cannot_be_written_is_an_error_before_the_block(tmp_path, name, message):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     os.mkfifo(tmp_path / "pipe")
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(StoreError, match=told):
+    with pytest.raises(StoreError, match=message):
         check_writable(tmp_path / name)
-    with pytest.raises(StoreError, match=told), atomic_file(tmp_path / name):
+    with pytest.raises(StoreError, match=message), atomic_file(tmp_path / name):
         pytest.fail("the block began")
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_file_that_the_command_prints_into(tmp_path, monkeypatch):
+def test_file_that_receives_stdout_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "out").write_text("printed")
     found = (tmp_path / "out").stat()
     monkeypatch.setattr("ctrbench.atomic.os.fstat", lambda descriptor: found)
@@ -123,7 +123,7 @@ def test_file_that_the_command_prints_into(tmp_path, monkeypatch):
         check_writable(tmp_path / "out")
 
 
-def test_trial_leaves_nothing_behind(tmp_path):
+def test_check_leaves_no_file(tmp_path):
     check_writable(tmp_path / "a" / "b" / "file")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("kept")
@@ -131,7 +131,7 @@ def test_trial_leaves_nothing_behind(tmp_path):
     assert (tmp_path / "file").read_text() == "kept"
 
 
-def test_discarding_a_link_leaves_what_it_leads_to(tmp_path):
+def test_discarding_a_link_keeps_its_target(tmp_path):
     fill(tmp_path / "real")
     (tmp_path / "link").symlink_to(tmp_path / "real")
     discard(tmp_path / "link")
@@ -147,7 +147,7 @@ def test_nan_is_never_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sweep_takes_what_was_abandoned_and_nothing_else(tmp_path):
+def test_sweep_removes_only_abandoned_files(tmp_path):
     old, new, whole = (tmp_path / name for name in (".partial-old", ".partial-new", "whole"))
     for path in (old, new, whole):
         (path / "file").parent.mkdir()
@@ -158,7 +158,7 @@ def test_sweep_takes_what_was_abandoned_and_nothing_else(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-new", "whole"]
 
 
-def test_sweep_takes_an_abandoned_link_and_not_what_it_leads_to(tmp_path):
+def test_sweep_removes_an_abandoned_link_and_keeps_its_target(tmp_path):
     fill(tmp_path / "real")
     link = tmp_path / ".partial-link"
     link.symlink_to(tmp_path / "real")

@@ -34,7 +34,7 @@ def test_defaults_and_scientific_numbers(tmp_path):
     assert file.seeds == (0, 1)
 
 
-def test_short_forms_mean_what_the_long_ones_say(tmp_path):
+def test_short_forms_equal_the_long_forms(tmp_path):
     long = read(
         tmp_path,
         "dataset: tiny\nversions: [a]\nmodes: {vector: {}, sim_score: {}}\nseeds: [0, 1, 2]\n"
@@ -52,7 +52,7 @@ def test_short_forms_mean_what_the_long_ones_say(tmp_path):
     assert list(read(tmp_path, every).modes) == [name for name in mode_names() if name != "none"]
 
 
-def test_lists_span_a_grid_of_trainings(tmp_path):
+def test_lists_span_a_grid_of_training_settings(tmp_path):
     file = read(tmp_path, GOOD + "training: {epochs: [1, 2], warm_start: [0, 0.5], batch_size: 8}")
     assert [(one.epochs, one.warm_start, one.batch_size) for one in file.training] == [
         (1, 0, 8),
@@ -112,12 +112,12 @@ def test_lists_span_a_grid_of_trainings(tmp_path):
         (GOOD.replace("dataset: tiny\n", ""), r"dataset: missing; add it"),
     ],
 )
-def test_mistake_is_named_with_its_place(tmp_path, text, message):
+def test_mistake_is_reported_with_its_line(tmp_path, text, message):
     with pytest.raises(ConfigError, match=message):
         read(tmp_path, text)
 
 
-def test_all_mistakes_at_once(tmp_path):
+def test_all_mistakes_are_listed(tmp_path):
     with pytest.raises(ConfigError, match=r"(?s)has 2 mistake\(s\):.*sedes.*headline"):
         read(tmp_path, GOOD + "sedes: [1]\nheadline: accuracy\n")
 
@@ -134,14 +134,14 @@ def test_starting_file_is_read_back(tmp_path, name):
     assert list(every.modes) == [mode for mode in mode_names() if mode != "none"]
 
 
-def test_missing_file(tmp_path):
+def test_missing_file_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="no benchmark file"):
         read_benchmark(tmp_path / "absent.yaml")
     with pytest.raises(ConfigError, match="is a folder"):
         read_benchmark(tmp_path)
 
 
-def test_written_choice_is_read_back_and_comments_stay(tmp_path):
+def test_written_choice_is_read_back_and_comments_are_kept(tmp_path):
     read(tmp_path, GOOD)
     path = tmp_path / "file.yaml"
     write_choice(path, {"learning_rate": 0.002}, {"vector": 3.0})

@@ -1,4 +1,4 @@
-"""The simulation agrees with the suite and draws the stated effects."""
+"""The simulation agrees with ctrbench and draws the stated effects."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from benchmarks.calibration.tables import Row, share, write
 from ctrbench.stats import influences
 
 
-def test_fast_measurement_equals_the_suite_s():
+def test_vectorised_metrics_equal_those_of_ctrbench():
     for design in DESIGNS:
         rng = np.random.default_rng(0)
         log = draw_log(design, rng)
@@ -31,7 +31,7 @@ def test_fast_measurement_equals_the_suite_s():
                 assert one.items_worth == pytest.approx(expected[metric].items.worth)
 
 
-def test_a_design_is_counted():
+def test_row_of_a_design():
     gauc, auc = simulate(DESIGNS[0], 40)
     assert (gauc.metric, auc.metric) == ("gauc", "auc")
     for row in (gauc, auc):
@@ -49,7 +49,7 @@ def test_identically_distributed_arms_are_equal_and_a_better_one_is_not():
         assert better[metric].value.mean() > one[metric].value.mean() + 0.03
 
 
-def test_both_parts_of_the_table_are_kept(tmp_path):
+def test_writing_one_part_keeps_the_other(tmp_path):
     row = Row(
         "plain", "gauc", share([True] * 7 + [False] * 93), None, share([True] * 95 + [False] * 5)
     )

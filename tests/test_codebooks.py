@@ -37,7 +37,7 @@ def test_facts_of_two_clusters_of_two():
     assert facts.rand is None
 
 
-def test_distances_that_survive_are_a_rank_correlation(workspace, log):
+def test_preserved_distances_equal_a_rank_correlation(workspace, log):
     table = embeddings.open_version(workspace, "taste", "oracle")
     book = make_codebook(workspace, log, "oracle", 9)
     items = np.flatnonzero(table.has_vector)
@@ -50,7 +50,7 @@ def test_distances_that_survive_are_a_rank_correlation(workspace, log):
     assert describe(table, [book], center=False).distances == pytest.approx(expected, abs=0.02)
 
 
-def test_more_centres_keep_more_of_the_distances(workspace, log):
+def test_more_centres_preserve_more_distances(workspace, log):
     table = embeddings.open_version(workspace, "taste", "oracle")
     kept = [
         describe(table, [make_codebook(workspace, log, "oracle", size)], center=False).distances
@@ -59,7 +59,7 @@ def test_more_centres_keep_more_of_the_distances(workspace, log):
     assert kept[0] < kept[1] < kept[2]
 
 
-def test_stability_over_seeds_is_that_of_scikit_learn(workspace, log):
+def test_stability_over_seeds_equals_that_of_scikit_learn(workspace, log):
     books = [make_codebook(workspace, log, "oracle", 6, seed=seed) for seed in range(2)]
     table = embeddings.open_version(workspace, "taste", "oracle")
     codes = [book.code[table.has_vector] for book in books]
@@ -69,7 +69,7 @@ def test_stability_over_seeds_is_that_of_scikit_learn(workspace, log):
     assert agreement(books[0], books[0]) == (pytest.approx(1), pytest.approx(1))
 
 
-def test_a_codebook_is_fitted_once_and_kept(workspace, log, monkeypatch):
+def test_codebook_is_fitted_once_and_cached(workspace, log, monkeypatch):
     first = make_codebook(workspace, log, "oracle", 6, center=True)
     monkeypatch.setattr(codebooks, "fit_by", None)
     again = make_codebook(workspace, log, "oracle", 6, center=True)
@@ -78,7 +78,7 @@ def test_a_codebook_is_fitted_once_and_kept(workspace, log, monkeypatch):
         make_codebook(workspace, log, "oracle", 6, center=False)
 
 
-def test_codes_are_the_modes_own(workspace, log):
+def test_codes_equal_those_of_the_mode(workspace, log):
     """Check that the described codebook is the one that `cluster_id` uses."""
     from ctrbench.batches.slots import HistorySlots
     from ctrbench.injection import Images, load_mode
@@ -92,7 +92,7 @@ def test_codes_are_the_modes_own(workspace, log):
     np.testing.assert_array_equal(prepared.item["code"][:, 0], 1 + book.code)
 
 
-def test_export_names_items_by_their_raw_ids(tmp_path):
+def test_export_contains_raw_ids(tmp_path):
     _, book = corners()
     codebooks.export(book, ["a", "b", "c", "d"], tmp_path / "out")
     found = pd.read_parquet(tmp_path / "out" / "codes.parquet")
@@ -108,7 +108,7 @@ def test_central_items_of_the_largest_cluster_come_first():
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "told"),
+    ("changes", "error", "message"),
     [
         ({"method": "kmean"}, UnknownNameError, "kmeans"),
         ({"codebook_size": 0}, ConfigError, "size 0"),
@@ -118,7 +118,7 @@ def test_central_items_of_the_largest_cluster_come_first():
         ({"version": "oracel"}, UnknownNameError, "oracle"),
     ],
 )
-def test_bad_input(workspace, log, changes, error, told):
+def test_invalid_input_is_an_error(workspace, log, changes, error, message):
     given = {"version": "oracle", "codebook_size": 5} | changes
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=message):
         make_codebook(workspace, log, **given)

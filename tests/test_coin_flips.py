@@ -1,8 +1,9 @@
-"""On a log of coin flips nothing ranks within a group, whatever is shown and however it is fed in.
+"""GAUC on a log of coin flips is one half for every mode and backbone.
 
-Users click by a rate of their own. Histories, click rates and their lengths tell users apart, so
-AUC is above one half; within an evaluation group they tell nothing, so GAUC is one half. By the
-snapshot `impression` they hold outcomes of the group, and GAUC is far below it.
+Every user clicks at an individual rate. Histories, their lengths and click rates distinguish users,
+so AUC is above one half. Within an evaluation group they contain no information, so GAUC is one
+half. With the snapshot `impression` they contain outcomes of the group, and GAUC is far below one
+half.
 """
 
 from dataclasses import replace
@@ -26,7 +27,7 @@ from tests.benchmark import matrix
 from tests.impressions.logs import build_log, row, rows_of
 from tests.test_contracts import MODES
 
-SOFTMAX = "sim_attention"  # the mode that needs attention_weights: softmax
+SOFTMAX = "sim_attention"  # the mode that requires attention_weights: softmax
 USERS, EACH, ITEMS = 250, 80, 60
 SMALL = {"codebook_size": 8}
 FILE = """\
@@ -75,18 +76,18 @@ def workspace_of(folder, kind):
 
 def run(folder, kind, backbone="din", modes=("sim_score", "vector"), weights="plain"):
     workspace = workspace_of(folder, kind)
-    told = []
+    lines = []
     for name in modes:
         fields = plugins.load("ctrbench.injection", name, Injection).model_fields
         own = {key: value for key, value in SMALL.items() if key in fields}
-        told.append(f"{name}: {{{', '.join(f'{k}: {v}' for k, v in own.items())}}}")
-    text = FILE.format(modes=", ".join(told), backbone=backbone, weights=weights)
+        lines.append(f"{name}: {{{', '.join(f'{k}: {v}' for k, v in own.items())}}}")
+    text = FILE.format(modes=", ".join(lines), backbone=backbone, weights=weights)
     file = matrix(workspace, text)
     return workspace, file, run_matrix(workspace, file, 2, False, Silent())
 
 
 def deviations(workspace, file, records, key, value):
-    """How many standard errors each cell's GAUC lies from one half."""
+    """Return the distance of each cell's GAUC from one half, in standard errors."""
     found = {}
     for cell in file.cells():
         stored = Store(workspace).influence(cell)
@@ -94,7 +95,7 @@ def deviations(workspace, file, records, key, value):
             moved = stored[f"{key}/gauc"].astype(float)
             error = np.sqrt(np.sum(moved**2))
             away = value(records[cell.hash]) - 0.5
-            assert error > 0 or away == 0  # all alike within every group
+            assert error > 0 or away == 0  # all predictions of a group are equal
             found[cell.label] = away / error if error else 0.0
     return found
 
@@ -109,11 +110,11 @@ def deviations(workspace, file, records, key, value):
     ],
 )
 @pytest.mark.parametrize("kind", ["period", "day", "session"])
-def test_every_mode_ranks_coin_flips_by_chance(tmp_path, kind, backbone, weights, modes):
+def test_gauc_of_every_mode_on_coin_flips_is_one_half(tmp_path, kind, backbone, weights, modes):
     workspace, file, records = run(tmp_path, kind, backbone, modes, weights)
     whole = deviations(workspace, file, records, "test", lambda r: r.metrics["test"].gauc)
     assert len(whole) == 1 + 2 * len(modes)
-    assert max(map(abs, whole.values())) < 4.5, whole  # of some 25 arms that share their users
+    assert max(map(abs, whole.values())) < 4.5, whole  # about 25 arms with the same users
     for part in ("history_below=12", "unseen_items"):
         found = deviations(workspace, file, records, part, lambda r, p=part: r.slices[p].gauc)
         assert len(found) == len(whole)
@@ -125,20 +126,20 @@ def test_every_mode_ranks_coin_flips_by_chance(tmp_path, kind, backbone, weights
 
 
 @pytest.mark.slow
-def test_real_time_states_are_found_out(tmp_path):
+def test_bias_of_real_time_states_is_detected(tmp_path):
     workspace, file, records = run(tmp_path, "impression")
     baseline = records[file.cell(None, None, 0).hash]
     assert baseline.metrics["test"].gauc < 0.45
     assert baseline.probes["permuted/test"].gauc < 0.45
     assert baseline.probes["noise_0.2/test"].gauc > baseline.metrics["test"].gauc + 0.01
-    told = " ".join(comparison_table(workspace, file, records).warnings)
+    warnings = " ".join(comparison_table(workspace, file, records).warnings)
     for part in ("Noise on the baseline's logits raises GAUC", "permuted", "below 0.5 ranks"):
-        assert part in told
+        assert part in warnings
     assert comparison_table(workspace, file, records).verdicts is None
 
 
 @pytest.mark.parametrize("kind", ["impression", "day", "session", "period"])
-def test_permuted_outcomes_are_what_an_import_of_them_gives(tmp_path, kind):
+def test_permuted_outcomes_equal_an_import_of_permuted_outcomes(tmp_path, kind):
     workspace = workspace_of(tmp_path, kind)
     log = impressions.open_impressions(workspace, "log")
     assert inputs_follow_outcomes(log) == (kind != "period")
@@ -149,11 +150,11 @@ def test_permuted_outcomes_are_what_an_import_of_them_gives(tmp_path, kind):
     for group in np.unique(log.group_id[test])[:50]:
         own = log.group_id[test] == group
         assert permuted.click[test][own].sum() == log.click[test][own].sum()
-    told = {
+    permuted = {
         (words[1], words[2], words[4]): click
         for words, click in zip(rows_of(workspace), permuted.click.tolist(), strict=True)
     }
-    rows = [r | {"click": told[r["user_id"], r["item_id"], r["timestamp"]]} for r in coin_flips()]
+    rows = [r | {"click": permuted[r["user_id"], r["item_id"], r["timestamp"]]} for r in coin_flips()]
     again = Workspace(tmp_path / "again")
     build_log(again, rows, snapshot=Snapshot(kind))
     other = impressions.open_impressions(again, "log")
@@ -163,7 +164,7 @@ def test_permuted_outcomes_are_what_an_import_of_them_gives(tmp_path, kind):
         np.testing.assert_array_equal(permuted.prior_impressions, other.prior_impressions)
         np.testing.assert_array_equal(permuted.history_start, other.history_start)
         np.testing.assert_array_equal(permuted.history_items, other.history_items)
-    else:  # by `period` no row of test sees a click of test
+    else:  # with `period`, test states contain no clicks of test
         np.testing.assert_array_equal(log.history_length, other.history_length)
         for i in range(test.start, test.stop, 97):
             here, there = (
@@ -173,7 +174,7 @@ def test_permuted_outcomes_are_what_an_import_of_them_gives(tmp_path, kind):
             np.testing.assert_array_equal(here, there)
 
 
-def test_noise_lowers_a_model_that_is_right_and_is_drawn_by_seed():
+def test_noise_lowers_the_metrics_of_a_correct_model():
     rng = np.random.default_rng(0)
     user = np.repeat(np.arange(400), 25)
     logit = rng.normal(size=len(user))
@@ -188,7 +189,7 @@ def test_noise_lowers_a_model_that_is_right_and_is_drawn_by_seed():
     np.testing.assert_array_equal(noisy, with_noise(p, 0.2, 0))
 
 
-def test_a_click_rate_of_the_moment_ranks_coin_flips_below_chance_and_a_frozen_one_by_chance():
+def test_running_click_rate_is_biased_and_a_frozen_click_rate_is_not():
     rng = np.random.default_rng(0)
     user, each = np.repeat(np.arange(2000), 20), 20
     click = (rng.random((2000, each)) < 0.5).astype(int)
@@ -200,7 +201,7 @@ def test_a_click_rate_of_the_moment_ranks_coin_flips_below_chance_and_a_frozen_o
     assert influences(click.ravel(), frozen.ravel(), user)["gauc"].standard_error == 0
 
 
-def test_groups_of_one_impression_carry_nothing(tmp_path):
+def test_groups_of_one_impression_have_no_gauc(tmp_path):
     workspace = workspace_of(tmp_path, "day")
     log = impressions.open_impressions(workspace, "log")
     alone = replace(log, group=np.arange(len(log.click), dtype=np.int32))
@@ -208,7 +209,7 @@ def test_groups_of_one_impression_carry_nothing(tmp_path):
     np.testing.assert_array_equal(permuted.click, log.click)
 
 
-def test_weights_stay_with_their_outcomes(impressions):
+def test_permutation_keeps_weights_with_their_outcomes(impressions):
     weight = np.where(impressions.click == 1, 1, 7).astype(np.float32)
     log = replace(impressions, weight=weight)
     permuted = permuted_outcomes(log, np.random.default_rng(0))

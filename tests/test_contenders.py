@@ -1,4 +1,4 @@
-"""One contender of every kind, in a package of its own: listed, validated and run."""
+"""One contender of every kind in an installed package is listed, validated and run."""
 
 import json
 import textwrap
@@ -233,12 +233,12 @@ def test_metric_is_computed_stored_and_shown(run, workspace):
     ("text", "wrong"),
     [("{brightness: {}}", "{brightness: {contrast: 1}}"), ("kind: negated", "kind: negate")],
 )
-def test_mode_and_control_are_validated_with_the_file(run, workspace, text, wrong):
+def test_invalid_settings_of_mode_and_control_are_errors(run, workspace, text, wrong):
     with pytest.raises(ConfigError, match=r"contrast|negate\b"):
         run("plan", write(workspace.home, BENCHMARK.replace(text, wrong)))
 
 
-def test_importer_reader_and_derivation_make_a_version(run, workspace):
+def test_importer_reader_and_derivation_create_a_version(run, workspace):
     run("datasets", "import", "coins", "--name", "tossed", "--rows", 700)
     vectors = workspace.home / "given.vec"
     vectors.write_text("".join(f"{item} {item + 1} 1\n" for item in range(11)))
@@ -259,7 +259,7 @@ def test_importer_reader_and_derivation_make_a_version(run, workspace):
     assert sorted(made.tolist())[1:] == [[3.0 * item + 3, 3.0] for item in range(11)]
 
 
-def test_method_makes_a_version_on_vectors(run, workspace):
+def test_method_creates_a_version_from_vectors(run, workspace):
     few = ("--set", "training.epochs=1", "--set", "training.width=8")
     run(
         "pretrain",
@@ -275,13 +275,13 @@ def test_method_makes_a_version_on_vectors(run, workspace):
     assert "normed" in embeddings.names(workspace, "taste")
 
 
-def test_encoder_and_derivation_refuse_settings_that_they_lack(installed):
+def test_unknown_settings_of_encoder_and_derivation_are_errors(installed):
     assert encoder("flat", {"size": 8}).build(4)(torch.zeros(2, 3, 8, 8)).shape == (2, 4)
     for configured, name in ((encoder, "flat"), (derivation, "scaled")):
         with pytest.raises(ConfigError, match="depth"):
             configured(name, {"depth": 3})
 
 
-def test_contenders_leave_with_their_package():
+def test_contenders_of_a_removed_package_are_not_listed():
     with pytest.raises(UnknownNameError):
         encoder("flat", {})

@@ -1,4 +1,4 @@
-"""Every contender found by listing honours its contract; a new one needs no new test file."""
+"""Every listed contender satisfies its contract; a new one requires no new test file."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from ctrbench.training import fit, predict
 
 MODES = [name for name in plugins.names("ctrbench.injection") if name != "none"]
 SETTINGS = ModelSettings(history_length=10, embedding_size=4, attention=(8,), top=(8,))
-SMALL = {"codebook_size": 7}  # settings that the tiny world needs, where a mode has them
+SMALL = {"codebook_size": 7}  # settings required by the tiny world, for modes that have them
 ROWS = np.arange(400, 500)
 BACKBONES = {
     **{
@@ -60,8 +60,8 @@ def kinds(prepared: Prepared) -> tuple[dict[str, np.ndarray], ...]:
 
 
 @pytest.mark.parametrize("name", MODES)
-def test_mode_is_alive(name, slots):
-    """Trained alike, the model with the mode predicts other clicks than the baseline."""
+def test_mode_changes_predictions(name, slots):
+    """Check that predictions differ from those of a baseline with the same training."""
     predictions = []
     for which in (name, "none"):
         model, packer = build(which, slots)
@@ -71,7 +71,7 @@ def test_mode_is_alive(name, slots):
 
 
 @pytest.mark.parametrize("name", MODES)
-def test_mode_knows_how_many_numbers_it_learns(name, slots):
+def test_learned_equals_the_number_of_parameters(name, slots):
     mode = make(name)
     prepared = mode.prepare(images(slots), slots, 0)
     found = torch.nn.ModuleDict(mode.layers(prepared))
@@ -81,9 +81,7 @@ def test_mode_knows_how_many_numbers_it_learns(name, slots):
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("name", MODES)
-def test_image_block_that_says_nothing_gives_the_baselines_logits(
-    name, backbone, slots, monkeypatch
-):
+def test_neutral_image_block_gives_the_logits_of_the_baseline(name, backbone, slots, monkeypatch):
     settings = BACKBONES[backbone]
     (model, packer), (baseline, _) = (
         build(one, slots, settings=settings) for one in (name, "none")
@@ -99,7 +97,7 @@ def test_image_block_that_says_nothing_gives_the_baselines_logits(
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("name", MODES)
-def test_shared_parameters_start_equal_to_the_baselines(name, backbone, slots):
+def test_shared_parameters_are_initialised_as_in_the_baseline(name, backbone, slots):
     settings = BACKBONES[backbone]
     (model, _), (baseline, _) = (build(one, slots, settings=settings) for one in (name, "none"))
     own = dict(model.named_parameters())
@@ -110,7 +108,7 @@ def test_shared_parameters_start_equal_to_the_baselines(name, backbone, slots):
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("name", MODES)
-def test_logit_does_not_depend_on_the_rows_beside_it(name, backbone, slots):
+def test_logit_does_not_depend_on_other_rows(name, backbone, slots):
     model, packer = build(name, slots, settings=BACKBONES[backbone])
     model.eval()
     together = model(packer.pack(ROWS, None))
@@ -129,7 +127,7 @@ def test_every_image_parameter_is_trained(name, backbone, slots):
 
 
 @pytest.mark.parametrize("name", ["none", *MODES])
-def test_trained_twice_the_predictions_are_identical(name, slots):
+def test_training_twice_gives_identical_predictions(name, slots):
     def trained():
         model, packer = build(name, slots)
         fit(model, packer, TrainingSettings(batch_size=128), 0, lambda share: None)
@@ -139,7 +137,7 @@ def test_trained_twice_the_predictions_are_identical(name, slots):
 
 
 @pytest.mark.parametrize("name", MODES)
-def test_preparation_is_finite_repeats_and_leaves_the_vectors_alone(name, slots):
+def test_preparation_is_finite_and_deterministic_and_keeps_the_vectors(name, slots):
     given = images(slots)
     before = given.vectors.copy()
     one, two = (make(name).prepare(given, slots, 3) for _ in range(2))
@@ -154,8 +152,8 @@ def test_preparation_is_finite_repeats_and_leaves_the_vectors_alone(name, slots)
 
 
 @pytest.mark.parametrize("name", MODES)
-def test_a_vectors_length_changes_nothing(name, slots):
-    """Modes normalise: direction is what an embedding version says."""
+def test_length_of_vectors_has_no_effect(name, slots):
+    """Check that modes normalise vectors."""
     given = images(slots)
     longer = Images(given.vectors * np.float32(4), given.has_vector, given.fitting)
     one, two = make(name).prepare(given, slots, 0), make(name).prepare(longer, slots, 0)

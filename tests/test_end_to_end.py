@@ -1,4 +1,4 @@
-"""The suite finds a planted effect in every mode, and nothing where there is nothing."""
+"""ctrbench detects a planted effect in every mode, and none for a repeated baseline."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ training: {batch_size: 256, learning_rate: 2e-3}
 
 
 @pytest.mark.slow
-def test_oracle_vectors_move_every_mode_and_a_repeated_baseline_moves_nothing(tmp_path):
+def test_oracle_vectors_have_an_effect_and_a_repeated_baseline_has_none(tmp_path):
     write_world(WorldConfig("taste", strength=1.0), tmp_path)
     workspace = Workspace(tmp_path)
     matrix = read_matrix(write(tmp_path, BENCHMARK), workspace)

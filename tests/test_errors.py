@@ -4,7 +4,7 @@ from ctrbench.errors import refusal
 
 
 @pytest.mark.parametrize(
-    ("detail", "told"),
+    ("detail", "message"),
     [
         ({"type": "tuple_type", "input": 3}, "must be a list, such as [a, b] (given: 3)"),
         ({"type": "dict_type", "input": None}, "must contain `key: value` pairs (given: nothing)"),
@@ -14,5 +14,5 @@ from ctrbench.errors import refusal
         ({"type": "new_in_pydantic", "msg": "in its own words"}, "in its own words"),
     ],
 )
-def test_refusal(detail, told):
-    assert refusal({"msg": "", "input": object(), **detail}) == told
+def test_message_of_an_invalid_value(detail, message):
+    assert refusal({"msg": "", "input": object(), **detail}) == message

@@ -1,4 +1,4 @@
-"""Every contender that docs/extending.md shows works."""
+"""The contenders in docs/extending.md work."""
 
 import re
 from pathlib import Path
@@ -25,22 +25,22 @@ from tests.test_contracts import ROWS, SETTINGS, build, images
 
 
 def code_of(name: str) -> str:
-    """The block of the page that defines a class."""
+    """Return the code block of the page that defines a class."""
     text = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     (code,) = (block for block in blocks if f"class {name}(" in block)
     return code
 
 
-def shown(name: str) -> type:
-    """The class of a name that the page defines."""
-    names: dict[str, Any] = {"__name__": "shown"}
+def documented(name: str) -> type:
+    """Return the class of this name that the page defines."""
+    names: dict[str, Any] = {"__name__": "documented"}
     exec(code_of(name), names)
     return names[name]
 
 
-def test_shown_mode_runs_and_changes_the_logits(slots):
-    mode = shown("Brightness")()
+def test_documented_mode_runs_and_changes_the_logits(slots):
+    mode = documented("Brightness")()
     prepared = mode.prepare(images(slots), slots, 0)
     packer = Packer(slots, SETTINGS, prepared.item, prepared.slot)
     model = DIN(packer.sizes, SETTINGS, mode, prepared, packer.pack(ROWS[:8], None), 0)
@@ -49,11 +49,11 @@ def test_shown_mode_runs_and_changes_the_logits(slots):
     assert not torch.equal(model(batch), baseline(batch))
 
 
-def test_shown_metric_equals_scikit_learn_and_its_influence_sums_to_zero():
+def test_documented_metric_equals_scikit_learn_and_its_influence_sums_to_zero():
     draw = np.random.default_rng(0)
     click, p = draw.integers(0, 2, 60), draw.random(60)
     user, item, weight = draw.integers(0, 9, 60), draw.integers(0, 5, 60), draw.random(60) + 0.1
-    metric = shown("Brier")("brier")
+    metric = documented("Brier")("brier")
     scored = Scored.of(click, p, user, weight, item_id=item)
     expected = brier_score_loss(click, p, sample_weight=weight)
     assert metric.value(scored) == pytest.approx(expected)
@@ -63,15 +63,15 @@ def test_shown_metric_equals_scikit_learn_and_its_influence_sums_to_zero():
     assert found.per_user.shape == (9,)
 
 
-def test_shown_table_format_writes_the_entries():
+def test_documented_table_format_writes_the_entries():
     made = compare(plan(), {**baseline(), **arm("raw / vector", (0.1, 0.3))})
-    head, *lines = shown("Tabs")().render(made).splitlines()
+    head, *lines = documented("Tabs")().render(made).splitlines()
     assert head.split("\t") == [made.blocks[0].title, *made.headers]
     expected = [[row.title, *map(entry_text, row.entries)] for row in made.blocks[0].lines]
     assert [line.split("\t") for line in lines] == expected
 
 
-def test_shown_importer_makes_a_data_set(tmp_path, monkeypatch):
+def test_documented_importer_creates_a_data_set(tmp_path, monkeypatch):
     source, home = tmp_path / "likes.csv", tmp_path / "home"
     rows = [f"u{n % 7},{n % 11},{int(n % 3 == 0)},{1000 + n}" for n in range(500)]
     source.write_text("\n".join(["user,item,liked,time", *rows]))

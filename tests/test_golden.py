@@ -1,7 +1,7 @@
-"""Guards PROTOCOL: the same cell gives the same numbers, whatever else was changed.
+"""Cells equal the golden values of their PROTOCOL and revision.
 
-`python -m tests.test_golden` remakes the values; do so together with a raised PROTOCOL, or a mode's
-raised revision.
+`python -m tests.test_golden` recomputes the values. Raise PROTOCOL, or the revision of the changed
+mode, in the same change.
 """
 
 import json
@@ -22,7 +22,7 @@ from data_synth.writing import write_world
 from tests.benchmark import matrix
 
 GOLDEN = Path(__file__).with_name("golden.json")
-TOLERANCE = 1e-5  # processors differ in the last digits; ranks would jump, so no AUC here
+TOLERANCE = 1e-5  # processors differ in the last digits; without AUC, which depends on ranks
 
 
 def measured(home: Path) -> dict[str, dict[str, float]]:
@@ -41,24 +41,26 @@ def measured(home: Path) -> dict[str, dict[str, float]]:
 
 
 def defaults() -> dict[str, dict[str, Any]]:
-    """Cells are stored under what differs from these, so they belong to the protocol."""
+    """Return the defaults; a cell is stored under its differences from them."""
     settings = {"model": ModelSettings(), "training": TrainingSettings()}
     modes = [(name, load_mode(name, {})) for name in plugins.names("ctrbench.injection")]
     by_revision = {f"{name}, revision {mode.revision}": mode for name, mode in modes}
     return {name: value.model_dump(mode="json") for name, value in (settings | by_revision).items()}
 
 
-def test_defaults_belong_to_the_protocol():
+def test_defaults_equal_those_of_the_protocol():
     """A mode without golden values, such as a new one, is not compared."""
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))["defaults"]
     now = defaults()
-    assert golden.keys() <= now.keys(), "a mode or its revision changed: remake the golden values"
+    assert golden.keys() <= now.keys(), (
+        "a mode or its revision changed: recompute the golden values"
+    )
     for owner, settings in golden.items():
         for name, value in settings.items():
             assert now[owner][name] == value, f"{owner}.{name}: raise PROTOCOL, or the revision"
 
 
-def test_cells_give_the_golden_numbers(tmp_path):
+def test_cells_equal_the_golden_values(tmp_path):
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
     assert golden["protocol"] == PROTOCOL
     found = measured(tmp_path)

@@ -10,12 +10,12 @@ def of(array, monkeypatch=None):
     return content.hexdigest()
 
 
-def test_order_of_keys_does_not_matter_but_values_do():
+def test_hash_depends_on_values_and_not_on_the_order_of_keys():
     assert hash_json({"a": 1, "b": 2}) == hash_json({"b": 2, "a": 1})
     assert hash_json({"a": 1}) != hash_json({"a": 2})
 
 
-def test_blocks_and_byte_order_do_not_matter(monkeypatch):
+def test_blocks_and_byte_order_do_not_change_the_hash(monkeypatch):
     array = np.arange(1000, dtype=np.int32)
     whole = of(array)
     monkeypatch.setattr("ctrbench.arrays.BLOCK_ROWS", 7)
@@ -23,12 +23,12 @@ def test_blocks_and_byte_order_do_not_matter(monkeypatch):
     assert of(array.astype(">i4")) == whole
 
 
-def test_shape_type_and_name_matter():
+def test_hash_depends_on_shape_type_and_name():
     array = np.arange(6, dtype=np.int32)
     assert len({of(array), of(array.reshape(2, 3)), of(array.astype(np.int64))}) == 3
 
 
-def test_texts_do_not_run_together():
+def test_adjacent_texts_are_separated():
     one, two = ContentHash(), ContentHash()
     one.text("ids", ["ab", "c"])
     two.text("ids", ["a", "bc"])
@@ -55,7 +55,7 @@ class A:
         (CODE.replace("def f", "def g"), False),
     ],
 )
-def test_code_is_hashed_without_prose_and_layout(tmp_path, edit, same):
+def test_code_is_hashed_without_comments_docstrings_and_layout(tmp_path, edit, same):
     before, after = tmp_path / "before.py", tmp_path / "after.py"
     before.write_text(CODE)
     after.write_text(edit)

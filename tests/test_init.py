@@ -40,7 +40,7 @@ def test_unknown_name_is_an_attribute_error():
         vars(ctrbench)["__getattr__"]("nothing")
 
 
-def test_the_page_runs_a_matrix(workspace, monkeypatch, capsys):
+def test_documented_code_runs_a_matrix(workspace, monkeypatch, capsys):
     page = (Path(__file__).parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
     code = page.split("```python\n")[1].split("```")[0]
     text = SMALL.replace("  vector: {width: 4}\n  sim_score: {}\n", "").replace(", random", "")

@@ -52,6 +52,6 @@ def test_values(value, expected):
     assert plain(value) == expected
 
 
-def test_what_has_no_json_form():
+def test_value_without_json_form_is_an_error():
     with pytest.raises(TypeError, match="bytes"):
         plain(b"a")

@@ -1,4 +1,4 @@
-"""What import-linter cannot say: contenders of a plug-in folder never import each other."""
+"""Contenders of one folder do not import each other, which import-linter cannot express."""
 
 import ast
 import subprocess
@@ -52,7 +52,7 @@ def test_contenders_do_not_import_each_other(folder):
         assert not imported & others, name
 
 
-def test_command_line_and_benchmark_files_load_nothing_heavy():
+def test_command_line_and_benchmark_files_import_no_heavy_library():
     code = (
         "import sys, ctrbench.cli.main, ctrbench.matrix, ctrbench.plugins as p\n"
         "from ctrbench.injection import Injection\n"

@@ -35,14 +35,14 @@ def test_every_training_of_a_grid_has_its_own_baseline(workspace):
     assert len({cell.hash for cell in cells}) == len(cells) == 2 + 2 * len(labels)
 
 
-def test_versions_all_are_those_of_the_workspace(workspace):
+def test_versions_all_means_those_of_the_workspace(workspace):
     without_codes = SMALL.replace("  cluster_id: {codebook_size: 8, width: 4}\n", "")
     made = matrix(workspace, without_codes.replace("[oracle, random]", "all"))
     assert [row.label for row in made.rows] == embeddings.names(workspace, "taste")
     assert set(made.file.versions) == set(made.versions)
 
 
-def test_every_version_has_a_shuffled_sibling_unless_the_file_says_otherwise(workspace):
+def test_every_version_has_a_shuffled_sibling_by_default(workspace):
     made = matrix(workspace, SMALL.replace("controls: none\n", ""))
     assert [row.label for row in made.rows] == [
         "oracle",
@@ -53,13 +53,13 @@ def test_every_version_has_a_shuffled_sibling_unless_the_file_says_otherwise(wor
     assert [row.label for row in matrix(workspace).rows] == ["oracle", "random"]
 
 
-def test_baseline_is_the_same_cell_whatever_the_versions(workspace):
+def test_baseline_does_not_depend_on_the_versions(workspace):
     one = matrix(workspace)
     two = matrix(workspace, SMALL.replace("[oracle, random]", "[noisy_0.5]"))
     assert one.cell(None, None, 0).hash == two.cell(None, None, 0).hash
 
 
-def test_a_test_period_without_clicks_is_a_mistake(workspace):
+def test_test_period_without_clicks_is_a_mistake(workspace):
     log = impressions.open_impressions(workspace, "taste")
     path = workspace.cache / "data" / log.manifest.content_hash / "impressions.click.npy"
     click = np.load(path)
@@ -78,7 +78,7 @@ def test_a_test_period_without_clicks_is_a_mistake(workspace):
         ("attention: [8]", "attention: [8, 8]"),
     ],
 )
-def test_whatever_changes_the_result_changes_the_hash(workspace, change):
+def test_hash_depends_on_every_setting_that_changes_the_result(workspace, change):
     before = {cell.hash for cell in matrix(workspace).cells()}
     after = {cell.hash for cell in matrix(workspace, SMALL.replace(*change)).cells()}
     assert not before & after
@@ -151,7 +151,7 @@ def test_whatever_changes_the_result_changes_the_hash(workspace, change):
         (("batch_size: 256", "device: abacus"), r"training.device: 'abacus' cannot be used here"),
     ],
 )
-def test_mistake_is_found_before_anything_runs(workspace, change, message):
+def test_mistake_is_reported_before_any_cell_runs(workspace, change, message):
     with pytest.raises(ConfigError, match=message):
         matrix(workspace, SMALL.replace(*change))
 
@@ -165,7 +165,7 @@ def test_mistake_is_found_before_anything_runs(workspace, change, message):
         (("embedding_size: 4", "embedding_size: 4, fields: [styel]"), "model:"),
     ],
 )
-def test_mistake_that_only_the_workspace_tells_has_its_line(workspace, change, key):
+def test_mistake_that_requires_the_workspace_has_its_line(workspace, change, key):
     text = SMALL.replace(*change)
     assert text != SMALL
     number = next(row for row, line in enumerate(text.splitlines(), 1) if key in line)
@@ -173,7 +173,7 @@ def test_mistake_that_only_the_workspace_tells_has_its_line(workspace, change, k
         matrix(workspace, text)
 
 
-def test_grid_is_counted_before_it_is_spanned(workspace):
+def test_size_of_a_grid_is_checked_before_it_is_expanded(workspace):
     hundreds = list(range(1, 301))
     text = SMALL.replace("batch_size: 256", f"batch_size: {hundreds}, epochs: {hundreds}")
     with pytest.raises(ConfigError, match=r"line \d+: training: lists span 90,000 trainings"):
@@ -183,8 +183,8 @@ def test_grid_is_counted_before_it_is_spanned(workspace):
         matrix(workspace, SMALL.replace("vector: {width: 4}", f"vector: {grid}"))
 
 
-def test_cells_are_counted(workspace):
-    # two versions, three modes, and the baseline: 7 cells a seed
+def test_number_of_cells_is_limited(workspace):
+    # two versions, three modes and the baseline: 7 cells per seed
     seeds = MOST_CELLS // 7
     assert len(list(matrix(workspace, _with_seeds(seeds)).cells())) == 7 * seeds
     with pytest.raises(ConfigError, match=rf"lists span {7 * seeds + 7:,} cells, .* at most 5,000"):
@@ -195,13 +195,13 @@ def _with_seeds(count):
     return SMALL.replace("seeds: [0]", f"seeds: {list(range(count))}")
 
 
-def test_all_mistakes_at_once(workspace):
+def test_all_mistakes_are_listed(workspace):
     text = SMALL.replace("sim_score", "simscore").replace("[oracle,", "[orcle,")
     with pytest.raises(ConfigError, match=r"(?s)has 2 mistake\(s\):.*simscore.*orcle"):
         matrix(workspace, text)
 
 
-def test_version_of_another_data_set_is_refused(workspace):
+def test_version_of_another_data_set_is_a_mistake(workspace):
     path = workspace.embeddings / "taste" / "oracle" / "manifest.json"
     items_hash = embeddings.read_manifest(workspace, "taste", "oracle").items_hash
     path.write_text(path.read_text().replace(items_hash, "f" * 16))

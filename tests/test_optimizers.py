@@ -34,7 +34,7 @@ def table():
 def test_lazy_adam_equals_torch_s_sparse_adam():
     expected = trained(torch.optim.SparseAdam, table(), lr=0.1)
     found = trained(LazyAdam, table(), lr=0.1)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)  # epsilon stands elsewhere
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)  # epsilon is added elsewhere
 
 
 def test_lazy_adam_equals_adam_where_every_row_has_a_gradient():
@@ -62,7 +62,7 @@ def test_rowwise_adagrad_equals_a_loop():
 
 
 @pytest.mark.parametrize("kind", [LazyAdam, RowwiseAdagrad])
-def test_rows_without_a_gradient_stay(kind):
+def test_rows_without_a_gradient_do_not_change(kind):
     start, found = table().detach(), trained(kind, table())
     seen = torch.unique(torch.cat([ids for ids, _ in batches()]))
     moved = (found != start).any(dim=1)

@@ -17,7 +17,7 @@ KEYS: tuple[str, ...] = (
 )
 
 
-def test_cells_come_back_rounded(tmp_path):
+def test_cells_are_read_back_rounded(tmp_path):
     rng = np.random.default_rng(0)
     arrays = {"test/gauc": rng.normal(0, 1e-4, 50), "test/worth": np.array([123.0])}
     cells = [PackedCell("a", '{"x": 1}', arrays), PackedCell("b", "{}", {})]
@@ -38,19 +38,19 @@ def test_cells_come_back_rounded(tmp_path):
     }
 
 
-def test_a_file_that_is_no_pack(tmp_path):
+def test_file_that_is_no_pack_is_an_error(tmp_path):
     (tmp_path / "m.parquet").write_bytes(b"PAR1")
     with pytest.raises(StoreError, match=r"m\.parquet is damaged"):
         Packs(tmp_path).record("a")
 
 
-def test_no_folder_is_no_pack(tmp_path):
+def test_missing_folder_has_no_packs(tmp_path):
     assert Packs(tmp_path / "none").record("a") is None
 
 
 @pytest.fixture
 def packed(workspace, tmp_path):
-    """A workspace that holds nothing but the pack of another one, the other one and its cells."""
+    """Return a workspace with only the pack of another workspace, that workspace and its cells."""
     made = matrix(workspace)
     cells = list(made.cells())[:3]
     store = Store(workspace)
@@ -66,7 +66,7 @@ def packed(workspace, tmp_path):
     return elsewhere, store, cells
 
 
-def test_a_pack_stands_for_the_files_of_its_cells(packed):
+def test_pack_replaces_the_files_of_its_cells(packed):
     elsewhere, store, cells = packed
     there = Store(elsewhere)
     assert [there.read(cell) for cell in cells] == [store.read(cell) for cell in cells]
@@ -80,7 +80,7 @@ def test_a_pack_stands_for_the_files_of_its_cells(packed):
     assert there.read_summary("other") is there.read_version("taste", "other") is None
 
 
-def test_a_record_of_its_own_goes_before_a_packed_one(packed):
+def test_record_file_takes_precedence_over_a_packed_record(packed):
     elsewhere, _, cells = packed
     there = Store(elsewhere)
     newer = failed_record(cells[0], "newer", {})
@@ -89,7 +89,7 @@ def test_a_record_of_its_own_goes_before_a_packed_one(packed):
     assert [record.reason for record in there.records("taste")] == ["newer", "why 1"]
 
 
-def test_a_matrix_that_was_never_run(workspace, tmp_path):
+def test_packing_a_matrix_without_records_is_an_error(workspace, tmp_path):
     cells = list(matrix(workspace).cells())
     with pytest.raises(StoreError, match="no cell of the matrix is stored"):
         Store(Workspace(tmp_path)).pack(tmp_path / "m.parquet", cells, "taste", ())

@@ -1,4 +1,4 @@
-"""The files below benchmarks/ are good, and claims name arms that the matrices have."""
+"""The files below benchmarks/ are valid, and claims name arms of the matrices."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def test_results_are_few_and_small():
     assert sum(sizes) <= 10e6
 
 
-def test_claims_are_about_arms_of_the_matrices():
+def test_claims_compare_arms_of_the_matrices():
     for claim in CLAIMS:
         for name, pairs in claim.pairs.items():
             file = read_benchmark(FOLDER / "courier" / f"{name}.yaml")

@@ -117,7 +117,7 @@ def test_few_vectors(count, table, impressions):
     assert (overlap(few, few) is None) == (count == 0)
 
 
-def test_one_direction_for_all_is_told(table, impressions):
+def test_collapsed_version_is_reported(table, impressions):
     same = EmbeddingTable(np.ones_like(table.vectors), table.has_vector)
     found = quality(same, impressions, None)
     assert found.mean_cosine == pytest.approx(1)

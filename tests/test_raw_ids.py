@@ -1,4 +1,4 @@
-"""One rule for ids: the same item whatever type its id has in a file, or a refusal."""
+"""One rule for ids: every type gives the same text for the same item, or an error."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ def test_ids_of_each_type(ids: np.ndarray | pa.Array, text: list[str]) -> None:
         (["1.5E7", "9007199254740993"], ["15000000", "9007199254740993"]),
         (["1001.0", "007"], ["1001.0", "007"]),  # a column of text
         (["1001.0", "NA"], ["1001.0", "NA"]),
-        (["1e5", "3e7"], ["1e5", "3e7"]),  # nobody writes floats so
+        (["1e5", "3e7"], ["1e5", "3e7"]),  # no program writes floats in this form
         (["12E5", "1200000"], ["12E5", "1200000"]),
-        (["1E+07", "5"], ["10000000", "5"]),  # Excel does
+        (["1E+07", "5"], ["10000000", "5"]),  # Excel writes floats in this form
         (["007", "7"], ["007", "7"]),
     ],
 )
-def test_a_text_file_has_floats_only_where_all_are_numbers(
+def test_text_contains_floats_only_if_all_values_are_numbers(
     written: list[str], text: list[str]
 ) -> None:
     assert as_text(written, "ids.csv", typed=False) == text
 
 
 @pytest.mark.parametrize(
-    ("ids", "told"),
+    ("ids", "message"),
     [
         (np.array([1.5]), r"1 .*fraction.*: row 1 \(1.5\)"),
         (np.array([1, np.inf]), "1 ids are infinite"),
@@ -76,14 +76,14 @@ def test_a_text_file_has_floats_only_where_all_are_numbers(
         (pa.array([True]), "of type BOOLEAN"),
     ],
 )
-def test_what_is_no_id(ids: np.ndarray | pa.Array, told: str) -> None:
-    with pytest.raises(DataError, match=told):
+def test_invalid_ids_are_errors(ids: np.ndarray | pa.Array, message: str) -> None:
+    with pytest.raises(DataError, match=message):
         as_text(ids, "here")
 
 
 @pytest.mark.parametrize(
     "written", [["1.0", "1.1"], ["1e16", "5"], ["1.2345678901234568e+18"], ["1.23456E+17"]]
 )
-def test_what_a_text_file_cannot_mean(written: list[str]) -> None:
+def test_ambiguous_text_ids_are_errors(written: list[str]) -> None:
     with pytest.raises(DataError, match=r"fraction|2\^53"):
         as_text(written, "ids.csv", typed=False)

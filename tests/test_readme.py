@@ -1,6 +1,6 @@
-"""Pages quote published tables verbatim, and what they show can be run.
+"""Pages quote published tables verbatim, and their code and commands are valid.
 
-`python -m tests.test_readme` copies published tables that were made again into the pages.
+`python -m tests.test_readme` copies changed published tables into the pages.
 """
 
 import re
@@ -26,7 +26,7 @@ BLOCKS = [
 
 
 def _published(source: str, block: str) -> str:
-    """As many lines of the source as the block has, from the block's first line on."""
+    """Return the lines of the source from the first line of the block, as many as it has."""
     lines, quoted = (ROOT / source).read_text(encoding="utf-8").splitlines(), block.splitlines()
     start = lines.index(quoted[0])
     return "\n".join(lines[start : start + len(quoted)])
@@ -82,7 +82,7 @@ def test_commands_and_their_options_exist(language, code):
 
 
 def _check(words: list[str]) -> None:
-    """Walk down the groups, then look every option up."""
+    """Check that the command and its options exist."""
     command = typer.main.get_command(app)
     while get := getattr(command, "get_command", None):
         command = get(typer.Context(command), words.pop(0))

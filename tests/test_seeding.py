@@ -8,11 +8,11 @@ def test_streams_of_different_names_differ():
     assert len(draws) == 3
 
 
-def test_names_do_not_run_together():
+def test_parts_of_a_name_are_separated():
     assert stream(0, "ab", "c").integers(1 << 60) != stream(0, "a", "bc").integers(1 << 60)
 
 
-def test_scope_leaves_the_global_state_alone():
+def test_scope_restores_the_global_state():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)

@@ -1,4 +1,4 @@
-"""The parts that the studies of benchmarks/ share."""
+"""Shared parts of the studies in benchmarks/."""
 
 import argparse
 
@@ -10,7 +10,7 @@ from ctrbench.store import Store
 from tests.benchmark import matrix
 
 
-def test_studies_are_groups_of_words(capsys):
+def test_arguments_are_grouped_by_study(capsys):
     parser = argparse.ArgumentParser()
     add_studies(parser, "HOME", "FILE")
     assert studies(parser, ["a", "b", "c", "d"], "HOME", "FILE") == [("a", "b"), ("c", "d")]
@@ -19,7 +19,7 @@ def test_studies_are_groups_of_words(capsys):
     assert "HOME FILE" in capsys.readouterr().err
 
 
-def test_a_table_and_its_rows(tmp_path):
+def test_table_and_appended_rows(tmp_path):
     write_table("a.md", "one\ntwo\n", tmp_path)
     assert (tmp_path / "a.md").read_text() == "one\ntwo\n"
     for row in ("1", "2"):
@@ -32,7 +32,7 @@ def test_worlds_have_no_pictures_by_default():
     assert data_synth("home", pictures=64)[-1] == "--pictures=64"
 
 
-def test_a_failed_cell_ends_a_study(workspace, monkeypatch):
+def test_failed_cell_ends_a_study(workspace, monkeypatch):
     cell = next(iter(matrix(workspace).cells()))
     monkeypatch.setattr(
         "benchmarks.shared.run_cells",

@@ -104,7 +104,7 @@ def test_list_field_of_the_context():
     assert chosen(field="tags", value="ad") == [False, True, False, True, False]
 
 
-def test_period_that_the_data_set_has_not():
+def test_period_without_impressions():
     slice_ = Slice(field="tags", value="ad")
     assert len(mask(slice_, log(), "valid", VALUES.__getitem__, np.ones(5, bool))) == 0
 
@@ -134,7 +134,7 @@ def test_names(slice_, key, title):
         ({"genre": "Drama"}, "Extra inputs"),
     ],
 )
-def test_settings_that_name_no_slice(settings, message):
+def test_invalid_settings_are_errors(settings, message):
     with pytest.raises(ValidationError, match=message):
         Slice.model_validate(settings)
 

@@ -15,7 +15,7 @@ def cell(workspace):
     return next(iter(matrix(workspace).cells()))
 
 
-def test_predictions_come_back_in_stored_order(workspace, cell):
+def test_predictions_are_read_back_in_stored_order(workspace, cell):
     store, p_click = Store(workspace), np.random.default_rng(0).random(50, dtype=np.float32)
     predictions = {"valid": p_click[:20], "test": p_click[20:]}
     store.write(failed_record(cell, "", {}), predictions, {"valid": 100, "test": 120}, {})
@@ -23,7 +23,7 @@ def test_predictions_come_back_in_stored_order(workspace, cell):
     assert np.array_equal(store.predictions(cell, "valid"), p_click[:20])
 
 
-def test_record_comes_back_as_it_was(workspace, cell):
+def test_record_is_read_back_unchanged(workspace, cell):
     store, record = Store(workspace), failed_record(cell, "why", {"torch": "1"})
     assert store.read(cell) is None
     store.update(record)
@@ -31,7 +31,7 @@ def test_record_comes_back_as_it_was(workspace, cell):
     assert list(store.records("taste")) == [record]
 
 
-def test_damaged_record_is_named(workspace, cell):
+def test_damaged_record_is_an_error(workspace, cell):
     path = Store(workspace).path(cell)
     path.parent.mkdir(parents=True)
     path.write_text('{"hash": "half')
@@ -39,7 +39,7 @@ def test_damaged_record_is_named(workspace, cell):
         Store(workspace).read(cell)
 
 
-def test_record_of_another_cell_is_named(workspace):
+def test_record_of_another_cell_is_an_error(workspace):
     one, other, *_ = matrix(workspace).cells()
     store = Store(workspace)
     store.update(failed_record(one, "", {}))
@@ -49,14 +49,14 @@ def test_record_of_another_cell_is_named(workspace):
         store.read(other)
 
 
-def test_finished_record_without_metrics_is_named(workspace, cell):
+def test_finished_record_without_metrics_is_an_error(workspace, cell):
     store, record = Store(workspace), failed_record(cell, "", {})
     store.update(record.model_copy(update={"status": "done"}))
     with pytest.raises(StoreError, match=r"\.json.* metrics of valid"):
         store.read(cell)
 
 
-def test_metric_that_is_no_number_is_named(workspace, cell):
+def test_non_finite_metric_is_an_error(workspace, cell):
     store, record = Store(workspace), failed_record(cell, "", {})
     whole = dict.fromkeys(Metrics.model_fields, 1) | {"gauc": float("nan")}
     text = record.model_copy(update={"slices": {"a": Metrics(**whole)}}).model_dump_json()
@@ -66,27 +66,27 @@ def test_metric_that_is_no_number_is_named(workspace, cell):
         store.read(cell)
 
 
-def test_trace_without_a_point_is_named(workspace, cell):
+def test_trace_without_points_is_an_error(workspace, cell):
     store = Store(workspace)
     store.write_trace(cell, Trace(points=(), permuted={}))
     with pytest.raises(StoreError, match=r"\.trace .*--trace"):
         store.read_trace(cell)
 
 
-def test_predictions_that_are_no_numbers_are_named(workspace, cell):
+def test_non_finite_predictions_are_an_error(workspace, cell):
     store, p_click = Store(workspace), np.array([0.5, np.nan], np.float32)
     store.write(failed_record(cell, "", {}), {"test": p_click}, {"test": 0}, {})
     with pytest.raises(StoreError, match=r"\.parquet .*predictions of test"):
         store.predictions(cell, "test")
 
 
-def test_folder_pipe_or_circle_in_place_of_a_record_is_named(workspace, cell):
+def test_folder_pipe_or_link_cycle_instead_of_a_record_is_an_error(workspace, cell):
     store = Store(workspace)
     store.path(cell).mkdir(parents=True)
     with pytest.raises(StoreError, match=r"json .*plain file"):
         store.read(cell)
     store.path(cell).rmdir()
-    os.mkfifo(store.path(cell))  # whose reader would wait for ever
+    os.mkfifo(store.path(cell))  # a reader would wait forever
     with pytest.raises(StoreError, match=r"json .*plain file"):
         store.read(cell)
     store.path(cell).unlink()
@@ -96,7 +96,7 @@ def test_folder_pipe_or_circle_in_place_of_a_record_is_named(workspace, cell):
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1", b"half"])
-def test_damaged_predictions_are_named(workspace, cell, damage):
+def test_damaged_predictions_are_an_error(workspace, cell, damage):
     store, p_click = Store(workspace), np.ones(9, np.float32)
     store.write(failed_record(cell, "", {}), {"test": p_click}, {"test": 0}, {})
     path = store.path(cell).with_suffix(".parquet")
@@ -106,7 +106,7 @@ def test_damaged_predictions_are_named(workspace, cell, damage):
         store.predictions(cell, "test")
 
 
-def test_influence_values_come_back_rounded_to_float32(workspace, cell):
+def test_influence_values_are_read_back_as_float32(workspace, cell):
     store, values = Store(workspace), np.random.default_rng(0).normal(size=30)
     assert store.influence(cell) == {}
     count = np.array([7])
@@ -119,7 +119,7 @@ def test_influence_values_come_back_rounded_to_float32(workspace, cell):
     assert store.measured(cell) == {"test", "unseen_items"}
 
 
-def test_damaged_influence_values_are_named(workspace, cell):
+def test_damaged_influence_values_are_an_error(workspace, cell):
     store = Store(workspace)
     store.update(failed_record(cell, "", {}), {"test/auc": np.ones(30)})
     path = store.path(cell).with_suffix(".users.npz")

@@ -18,9 +18,9 @@ QUIET = {"progress": lambda share: None}
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-def test_l2_is_the_papers_sum_over_known_ids(sparse):
+def test_l2_penalty_equals_the_sum_over_known_ids(sparse):
     table = torch.nn.Embedding(4, 3, sparse=sparse)
-    item_id = torch.tensor([1, 0, 3, 0, 0])  # 0, unknown, is no id; 3 was never counted
+    item_id = torch.tensor([1, 0, 3, 0, 0])  # 0 is the unknown id; 3 has no count
     penalty = _MiniBatchAwareL2(table, np.array([7, 2, 5, 0]), strength=0.5)
     (3 * table(item_id)).sum().backward()
     penalty.add_gradient(item_id)
@@ -39,17 +39,17 @@ def test_every_parameter_is_trained_by_one_optimizer(slots, monkeypatch, kind):
     trained = [p for o in found for group in o.param_groups for p in group["params"]]
     assert sorted(map(id, trained)) == sorted(map(id, model.parameters()))
     by_row = [table for table in model.tables() if table.sparse]
-    assert len(found) == 2 + bool(by_row)  # one is the image block's
+    assert len(found) == 2 + bool(by_row)  # one of them for the image block
     assert bool(by_row) == (kind != "adam")
     assert all(table.num_embeddings > 20 for table in by_row)
 
 
-def test_auto_leaves_tables_of_ordinary_size_to_adam(slots):
+def test_auto_uses_adam_for_tables_of_ordinary_size(slots):
     model, _ = build("none", slots)
     assert len(training.optimizers(model, TrainingSettings())) == 1
 
 
-def test_rows_that_no_batch_holds_stay_where_they_are(slots, monkeypatch):
+def test_rows_without_impressions_do_not_change(slots, monkeypatch):
     monkeypatch.setattr("ctrbench.settings.SMALL_TABLE", 0)
     model, packer = build("none", slots)
     before = model.id_embedding.weight.detach().clone()
@@ -59,7 +59,7 @@ def test_rows_that_no_batch_holds_stay_where_they_are(slots, monkeypatch):
     np.testing.assert_array_equal(moved[1:].numpy(), packer.item_counts[1:] > 0)
 
 
-def test_training_learns_what_the_click_depends_on(slots):
+def test_training_learns_a_planted_effect(slots):
     """Check that the loss of random clicks stays near log 2."""
     model, packer = build("none", slots)
     curve = fit(model, packer, TrainingSettings(batch_size=64), 0, **QUIET)
@@ -91,14 +91,14 @@ def test_curve_agrees_with_torchmetrics():
     assert point.auc == pytest.approx(float(ranked.compute()), rel=1e-6)
 
 
-def test_diverging_loss_is_told_with_its_cure(slots):
+def test_diverging_loss_is_an_error_with_a_remedy(slots):
     model, packer = build("none", slots)
     settings = TrainingSettings(batch_size=64).model_copy(update={"learning_rate": 1e30})
     with pytest.raises(DivergedError, match=r"after \d+ impressions; lower training.learning_rate"):
         fit(model, packer, settings, 0, **QUIET)
 
 
-def test_infinite_prediction_is_told(slots):
+def test_infinite_prediction_is_an_error(slots):
     model, packer = build("none", slots)
     torch.nn.init.constant_(model.top.bias, float("nan"))
     with pytest.raises(DivergedError, match="240 predictions are not finite"):

@@ -24,6 +24,6 @@ def test_letters_are_composed():
         *("none", "Tables", "NONE"),
     ],
 )
-def test_names_that_are_no_folder_everywhere(name):
+def test_names_that_are_invalid_on_some_platform_are_errors(name):
     with pytest.raises(ConfigError, match="data set name"):
         check_name("data set", name)

@@ -10,13 +10,13 @@ def read(tmp_path, text):
     return read_yaml(path, "file", "a and b")
 
 
-def test_aliases_are_written_out_and_have_lines(tmp_path):
+def test_aliases_are_expanded_and_have_lines(tmp_path):
     value, lines = read(tmp_path, "a: &one {b: 1}\nc: *one\nd: {<<: *one, e: 1e-3}\n")
     assert value == {"a": {"b": 1}, "c": {"b": 1}, "d": {"b": 1, "e": 0.001}}
     assert lines["d", "e"] == 3
 
 
-def test_aliases_of_aliases_are_counted_before_they_are_written_out(tmp_path):
+def test_nested_aliases_are_counted_before_they_are_expanded(tmp_path):
     levels = [
         f"{name}: &{name} [{', '.join(9 * ['*' + last])}]"
         for last, name in zip("abcdefgh", "bcdefghi", strict=True)
@@ -27,8 +27,8 @@ def test_aliases_of_aliases_are_counted_before_they_are_written_out(tmp_path):
         read(tmp_path, text)
 
 
-def test_as_many_values_as_allowed(tmp_path):
-    entries = MOST_VALUES - 3  # beside the mapping, its key and the list
+def test_largest_number_of_values(tmp_path):
+    entries = MOST_VALUES - 3  # without the mapping, its key and the list
     assert len(read(tmp_path, f"a: [{entries * '1,'}]")[0]["a"]) == entries
     with pytest.raises(ConfigError, match=r"line 1: more than 10,000 values"):
         read(tmp_path, f"a: [{(entries + 1) * '1,'}]")
@@ -47,19 +47,19 @@ def test_as_many_values_as_allowed(tmp_path):
         ("? {a: 1}\n: 2", r"line 1: not YAML: found unhashable key"),
     ],
 )
-def test_refused_before_anything_is_built(tmp_path, text, message):
+def test_invalid_file_is_an_error_before_parsing(tmp_path, text, message):
     with pytest.raises(ConfigError, match=message):
         read(tmp_path, text)
 
 
 @pytest.mark.parametrize("name", ["missing.yaml", ".", "x/y.yaml", 300 * "n"])
-def test_path_that_is_no_file(tmp_path, name):
+def test_path_that_is_no_file_is_an_error(tmp_path, name):
     (tmp_path / "x").write_text("")
     with pytest.raises(ConfigError, match=r"Give the path of a YAML file|cannot be read"):
         read_yaml(tmp_path / name, "file", "a")
 
 
-def test_value_of_the_command_line():
+def test_value_from_the_command_line():
     assert read_value("[1, 1e-3]", "--set x") == [1, 0.001]
     with pytest.raises(ConfigError, match=r"--set x, its line 1: more than 20"):
         read_value(30 * "[", "--set x")

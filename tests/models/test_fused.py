@@ -93,21 +93,21 @@ def test_outputs_and_gradients_equal_the_plain_ones(
 
 def test_compiled_loops_are_used(slots, monkeypatch):
     """Check that the previous test does not compare the torch implementation with itself."""
-    gone = []
+    called = []
     original = _loading.run_loop
     monkeypatch.setattr(
-        _fused, "run_loop", lambda name, *a: gone.append(name) or original(name, *a)
+        _fused, "run_loop", lambda name, *a: called.append(name) or original(name, *a)
     )
     model, packer = build(slots)
     model(packer.pack(ROWS, None)).sum().backward()
-    assert set(gone) == {
+    assert set(called) == {
         *("pair_forward", "pair_backward", "pool_forward", "pool_backward"),
         *("moments", "dice_forward", "dice_backward", "dice_finish"),
     }
-    gone.clear()
+    called.clear()
     monkeypatch.setattr(_loading, "load_loops", lambda: None)
     model(packer.pack(ROWS, None)).sum().backward()
-    assert gone == []
+    assert called == []
 
 
 def test_impressions_and_items_without_slots(slots):
