@@ -150,11 +150,13 @@ def test_permuted_outcomes_equal_an_import_of_permuted_outcomes(tmp_path, kind):
     for group in np.unique(log.group_id[test])[:50]:
         own = log.group_id[test] == group
         assert permuted.click[test][own].sum() == log.click[test][own].sum()
-    permuted = {
+    outcome = {
         (words[1], words[2], words[4]): click
         for words, click in zip(rows_of(workspace), permuted.click.tolist(), strict=True)
     }
-    rows = [r | {"click": permuted[r["user_id"], r["item_id"], r["timestamp"]]} for r in coin_flips()]
+    rows = [
+        r | {"click": outcome[r["user_id"], r["item_id"], r["timestamp"]]} for r in coin_flips()
+    ]
     again = Workspace(tmp_path / "again")
     build_log(again, rows, snapshot=Snapshot(kind))
     other = impressions.open_impressions(again, "log")
