@@ -1,4 +1,4 @@
-# `make bench` and `make test` set up what is missing; CI runs `make check` and `make docs`.
+# `make bench` and `make test` first install what is missing; CI runs `make check` and `make docs`.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
@@ -33,8 +33,8 @@ clean:
 	rm -rf .venv .bench site
 
 $(READY): pyproject.toml constraints.txt ctrbench/models/kernels.c
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ctrbench needs Python 3.11 or newer; try make PYTHON=python3.11 ...")'
-	@echo "setting up .venv; torch alone is a few GB, this takes some minutes"
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ctrbench requires Python 3.11 or newer; try make PYTHON=python3.11 ...")'
+	@echo "installing into .venv: several GB, some minutes"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@

@@ -1,4 +1,4 @@
-"""Mirrors the repository's pages in the site, so that one relative link serves both."""
+"""Mirrors the pages of the repository in the site, so that relative links work in both."""
 
 from pathlib import Path
 
