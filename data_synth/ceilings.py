@@ -11,7 +11,7 @@ CHUNK = 1 << 14  # impressions per block; a block fits into the processor's cach
 
 
 def without_style(
-    world: World, liked: np.ndarray, session: np.ndarray, category: np.ndarray, rest: np.ndarray
+    world: World, taste: np.ndarray, session: np.ndarray, category: np.ndarray, rest: np.ndarray
 ) -> np.ndarray:
     """Return the mean click probability over the styles that an item of the category can have.
 
@@ -23,8 +23,8 @@ def without_style(
 
     Args:
         world: The hidden truth.
-        liked: (sessions, d) float32, the tastes.
-        session: (N,) int, rows of `liked`.
+        taste: (sessions, d) float32, the tastes.
+        session: (N,) int, rows of `taste`.
         category: (N,) int, the category of the item.
         rest: (N,) float32, the logit without its style term.
 
@@ -34,8 +34,8 @@ def without_style(
     config = world.config
     angle = np.deg2rad(config.within_style_deg if KINDS[config.kind].varied else 0.0)
     centres = world.centres.T.astype(np.float32)  # (d, styles)
-    parallel = liked @ centres  # (sessions, styles), component along each centre
-    squared_length = (liked**2).sum(axis=1)[:, None]  # (sessions, 1)
+    parallel = taste @ centres  # (sessions, styles), component along each centre
+    squared_length = (taste**2).sum(axis=1)[:, None]  # (sessions, 1)
     orthogonal = np.sqrt(np.maximum(squared_length - parallel**2, 0))  # (sessions, styles)
     parallel *= config.style_strength * np.cos(angle)
     orthogonal *= config.style_strength * np.sin(angle)

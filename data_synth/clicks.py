@@ -104,14 +104,14 @@ def tastes(world: World, shown: Shown) -> np.ndarray:
         (sessions, d) float32.
     """
     angle = np.deg2rad(world.config.drift_deg) / world.config.duration_s * shown.start
-    there, later = world.users.taste[shown.visitor], world.users.drift[shown.visitor]
+    initial, drift = world.users.taste[shown.visitor], world.users.drift[shown.visitor]
     cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
-    return cos[:, None] * there + sin[:, None] * later
+    return cos[:, None] * initial + sin[:, None] * drift
 
 
-def _style_term(world: World, shown: Shown, liked: np.ndarray) -> np.ndarray:
+def _style_term(world: World, shown: Shown, taste: np.ndarray) -> np.ndarray:
     """Return (n,) float32, the style term: strength * <taste at the session's start, style>."""
-    product = np.einsum("nd,nd->n", liked[shown.session], world.items.style[shown.item])
+    product = np.einsum("nd,nd->n", taste[shown.session], world.items.style[shown.item])
     return np.float32(world.config.style_strength) * product
 
 
@@ -133,10 +133,10 @@ def _block(model: ClickModel, number: int) -> Log:
     rng = stream(world.config.seed, "block", number)
     shown = show(model.policy, count, _window(world.config, number), rng)
     rest = np.float32(model.intercept) + _rest(world, shown)
-    liked = tastes(world, shown)
-    p_true = sigmoid(rest + _style_term(world, shown, liked))
+    taste = tastes(world, shown)
+    p_true = sigmoid(rest + _style_term(world, shown, taste))
     category = world.items.category[shown.item]
-    p_without_style = without_style(world, liked, shown.session, category, rest)
+    p_without_style = without_style(world, taste, shown.session, category, rest)
     click = (rng.random(count) < p_true).astype(np.int8)
     return Log(shown.user, shown.item, shown.time, shown.position, p_true, p_without_style, click)
 

@@ -9,8 +9,8 @@ from tests.benchmark import SMALL, matrix
 
 def test_cells_are_baselines_and_the_product_of_rows_columns_and_seeds(workspace):
     text = SMALL.replace("[0]", "[0, 7]").replace("size: 8", "size: [4, 8]")
-    asked = "controls: [{kind: shuffled, versions: [oracle]}]"
-    made = matrix(workspace, text.replace("controls: none", asked))
+    controls = "controls: [{kind: shuffled, versions: [oracle]}]"
+    made = matrix(workspace, text.replace("controls: none", controls))
     cells = list(made.cells())
     assert len(cells) == 2 * (1 + 3 * 4)
     assert len({cell.hash for cell in cells}) == len(cells)

@@ -77,11 +77,11 @@ def test_random_masks_differ_between_epochs(tmp_path):
 class BrokenInputs(Views):
     """Returns NaN inputs from the sixth batch."""
 
-    asked = 0
+    calls = 0
 
     def inputs(self, item_id, view=None):
-        self.asked += 1
-        return super().inputs(item_id, view) * (1 if self.asked < 6 else float("nan"))
+        self.calls += 1
+        return super().inputs(item_id, view) * (1 if self.calls < 6 else float("nan"))
 
 
 class BrokenGradients(Views):
@@ -89,7 +89,7 @@ class BrokenGradients(Views):
 
     def __init__(self, *steps):
         super().__init__()
-        self.steps, self.asked = steps, 0
+        self.steps, self.calls = steps, 0
 
     def network(self, width):
         network = super().network(width)
@@ -97,8 +97,8 @@ class BrokenGradients(Views):
         return network
 
     def broken(self, network, inputs, made):
-        self.asked += 1
-        if self.asked in self.steps:
+        self.calls += 1
+        if self.calls in self.steps:
             made.register_hook(lambda gradient: gradient * float("nan"))
 
 

@@ -33,7 +33,7 @@ def long_log(rows=200_000, users=1000, items=2000):
     item = rng.integers(1, items + 1, rows).astype(np.int32)
     click = (rng.random(rows) < 1 / 3).astype(np.int8)
     order = np.argsort(user, kind="stable")
-    before = np.cumsum(click[order]) - click[order]  # clicks that stand before in the flat history
+    before = np.cumsum(click[order]) - click[order]  # earlier clicks in the flat history
     first = np.searchsorted(user[order], user[order])
     start, length = np.empty(rows, np.int64), np.empty(rows, np.int32)
     start[order], length[order] = before[first], before - before[first]

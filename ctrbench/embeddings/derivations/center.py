@@ -7,7 +7,7 @@ from ctrbench.embeddings.derivations._base import Derivation, Fitted
 
 
 class Center(Derivation):
-    """This derivation has no settings."""
+    """Subtracts the mean vector of the fitting items; has no settings."""
 
     def fit(self, rows: SelectedRows) -> Fitted:
         """See `Derivation`."""

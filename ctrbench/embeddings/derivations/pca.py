@@ -11,7 +11,7 @@ from ctrbench.errors import ConfigError, DataError
 
 
 class Pca(Derivation):
-    """Centres and projects; the largest loading of each component is positive."""
+    """Centres vectors and projects them; the largest loading of each component is positive."""
 
     width: PositiveInt = 64  # number of components
 

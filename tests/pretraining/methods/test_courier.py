@@ -161,7 +161,7 @@ def test_conflicting_negatives_converge_to_a_tie():
 
     torch.manual_seed(0)
     images = nn.Parameter(torch.randn(3, WIDTH))
-    made_of = nn.Parameter(torch.randn(WIDTH))  # both histories are alike
+    made_of = nn.Parameter(torch.randn(WIDTH))  # both histories are equal
     optimizer = torch.optim.Adam([images, made_of], lr=0.05)
     shown = torch.tensor([0, 1, 2])
     for _ in range(1000):
