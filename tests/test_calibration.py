@@ -28,7 +28,7 @@ def test_vectorised_metrics_equal_those_of_ctrbench():
                 )
                 sums = one.items[seed][np.unique(item)]
                 np.testing.assert_allclose(sums, expected[metric].items.per_item, atol=1e-12)
-                assert one.items_worth == pytest.approx(expected[metric].items.worth)
+                assert one.effective_items == pytest.approx(expected[metric].items.effective)
 
 
 def test_row_of_a_design():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctrbench.metrics import PAIR_BUCKETS, pair_buckets, worth_of
+from ctrbench.metrics import PAIR_BUCKETS, effective_size, pair_buckets
 
 POPULARITY = 0.8  # exponent of the power law of item popularity
 
@@ -60,10 +60,10 @@ class Measured:
 
     value: np.ndarray  # (S,)
     per_user: np.ndarray  # (S, U)
-    worth: float  # effective number of users
+    effective_users: float  # effective number of users
     items: np.ndarray  # (S, I)
     pairs: np.ndarray  # (S, R)
-    items_worth: float
+    effective_items: float
     ignored: bool = False  # omit the item variance
 
 
@@ -157,7 +157,7 @@ def measure(log: Log, p: np.ndarray) -> dict[str, Measured]:
         mine[evaluable] = share[:, None] * (yes / mass[0] + no / mass[1])
         moved = np.zeros((len(p), *log.click.shape))
         moved[:, evaluable] = mine[evaluable] * (place - value[:, None, None])
-        found["gauc"] = _with_items(log, value, per_user, worth_of(share), moved, mine / 2)
+        found["gauc"] = _with_items(log, value, per_user, effective_size(share), moved, mine / 2)
     return found
 
 
@@ -175,15 +175,15 @@ def _auc(log: Log, yes: np.ndarray, no: np.ndarray, p: np.ndarray) -> Measured:
         moved = (deviation * mass / mass.sum()).sum(axis=2)
         per_user += _leverage(part, len(yes)) * moved
     mine = yes / yes.sum() + no / no.sum()
-    worth = min(map(worth_of, parts))
-    return _with_items(log, value, per_user, worth, mine * deviation, mine / 2)
+    effective_users = min(map(effective_size, parts))
+    return _with_items(log, value, per_user, effective_users, mine * deviation, mine / 2)
 
 
 def _with_items(
     log: Log,
     value: np.ndarray,
     per_user: np.ndarray,
-    worth: float,
+    effective_users: float,
     moved: np.ndarray,
     share: np.ndarray,
 ) -> Measured:
@@ -193,7 +193,9 @@ def _with_items(
     by_item = np.stack([np.bincount(item, one, minlength=1 + item.max()) for one in flat])
     by_pair = np.stack([np.bincount(bucket, log.sign.ravel() * one, PAIR_BUCKETS) for one in flat])
     part = np.bincount(item, share.ravel())
-    return Measured(value, per_user, worth, by_item, by_pair, worth_of(part), log.ignored)
+    return Measured(
+        value, per_user, effective_users, by_item, by_pair, effective_size(part), log.ignored
+    )
 
 
 def _leverage(part: np.ndarray, users: int | None = None) -> np.ndarray:

@@ -185,10 +185,10 @@ def _contrast(
         f"arm {i}",
         name,
         kind,
-        ours.worth,
+        ours.effective_users,
         None if ours.ignored else ours.items - theirs.items,
         None if ours.ignored else ours.pairs - theirs.pairs,
-        ours.items_worth,
+        ours.effective_items,
         name.split()[0],
     )
 

@@ -127,7 +127,9 @@ def _alarm(ours: list[Influence], theirs: list[Influence]) -> bool:
     pairs = list(zip(ours, theirs, strict=True))
     delta = np.array([one.value - other.value for one, other in pairs])
     moved = np.stack([one.per_user - other.per_user for one, other in pairs])
-    contrast = Contrast(tuple(range(len(pairs))), delta, moved, worth=ours[0].worth)
+    contrast = Contrast(
+        tuple(range(len(pairs))), delta, moved, effective_users=ours[0].effective_users
+    )
     (found,) = infer([contrast])
     return not found.low <= 0 <= found.high
 

@@ -132,10 +132,10 @@ def _contrast(ours: Measured, theirs: Measured, name: str, mode: int, against: s
         name,
         "baseline" if against == "baseline" else f"sibling {mode}",
         f"mode {mode} against {against}",
-        ours.worth,
+        ours.effective_users,
         ours.items - theirs.items,
         ours.pairs - theirs.pairs,
-        ours.items_worth,
+        ours.effective_items,
         against,
     )
 

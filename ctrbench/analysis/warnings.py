@@ -11,7 +11,13 @@ from ctrbench.analysis.caption import REFERENCE, mean_metric, repeat_differences
 from ctrbench.analysis.comparison import Arm, Arms, Measure, TablePlan
 from ctrbench.analysis.judging import Judged
 from ctrbench.settings import TrainingSettings
-from ctrbench.stats import FEWEST_ITEMS, FEWEST_USERS, FEWEST_WORTH, SIGNIFICANCE, Inference
+from ctrbench.stats import (
+    FEWEST_EFFECTIVE_USERS,
+    FEWEST_ITEMS,
+    FEWEST_USERS,
+    SIGNIFICANCE,
+    Inference,
+)
 
 LOWEST_COVERAGE = 0.5  # smallest share of targets and history slots with vectors
 LARGE_GAIN = 0.02  # the largest published gain of image embeddings is 0.016
@@ -295,18 +301,18 @@ def _few_users(plan: TablePlan, arms: Arms) -> str:
 
 def _heavy_users(plan: TablePlan, arms: Arms, judged: Judged) -> str:
     """Warn of measures with a small effective number of users."""
-    heavy = _below(plan, arms, judged, lambda one: one.worth, FEWEST_WORTH)
+    heavy = _below(plan, arms, judged, lambda one: one.effective_users, FEWEST_EFFECTIVE_USERS)
     if not heavy:
         return ""
     return (
-        f"The effective number of users is below {FEWEST_WORTH:g}: {heavy}. Intervals are wider "
-        "than necessary there, and below 3 too narrow."
+        f"The effective number of users is below {FEWEST_EFFECTIVE_USERS:g}: {heavy}. Intervals "
+        "are wider than necessary there, and below 3 too narrow."
     )
 
 
 def _heavy_items(plan: TablePlan, arms: Arms, judged: Judged) -> str:
     """Warn of measures with a small effective number of items."""
-    heavy = _below(plan, arms, judged, lambda one: one.items_worth, FEWEST_ITEMS)
+    heavy = _below(plan, arms, judged, lambda one: one.effective_items, FEWEST_ITEMS)
     if not heavy:
         return ""
     return (
@@ -319,14 +325,14 @@ def _below(
     plan: TablePlan,
     arms: Arms,
     judged: Judged,
-    worth: Callable[[Inference], float],
+    effective: Callable[[Inference], float],
     fewest: float,
 ) -> str:
     """Return the measures whose effective number is below a limit, as text."""
     found: list[str] = []
     for measure in plan.measures:
         known = (judged.get(one, measure) for one in arms.against_baseline())
-        number = next((worth(one) for one in known if one is not None), math.inf)
+        number = next((effective(one) for one in known if one is not None), math.inf)
         if number < fewest:
             where = measure.slice.title if measure.slice else "the test period"
             found.append(f"{measure.of.title} on {where} ({number:.1f})")

@@ -13,10 +13,10 @@ from ctrbench.metrics._influence import (
     PAIR_BUCKETS,
     Influence,
     Items,
+    effective_size,
     leverage,
     pair_buckets,
     standard_error,
-    worth_of,
 )
 from ctrbench.metrics._ranked import RankedAuc
 from ctrbench.metrics._scored import Scored
@@ -38,6 +38,7 @@ __all__ = [
     "Scored",
     "Weighting",
     "auc",
+    "effective_size",
     "evaluate",
     "every",
     "find",
@@ -53,5 +54,4 @@ __all__ = [
     "standard_error",
     "tied_pairs",
     "with_influence",
-    "worth_of",
 ]

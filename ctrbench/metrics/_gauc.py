@@ -8,7 +8,7 @@ import numpy as np
 
 from ctrbench.metrics._base import Metric
 from ctrbench.metrics._grouped import Weighting
-from ctrbench.metrics._influence import Influence, leverage, worth_of
+from ctrbench.metrics._influence import Influence, effective_size, leverage
 from ctrbench.metrics._scored import Scored
 
 
@@ -48,4 +48,4 @@ class WeightedGauc(Metric):
             mine = of_group[group] * scored.weights / mass[click.astype(np.int64), group]
             mine = np.where(grouped.evaluable[group], mine, 0.0)
             items = scored.sketch.items(mine * (scored.place - value), mine / 2)
-        return Influence(value, leverage(part) * moved, worth_of(part), items)
+        return Influence(value, leverage(part) * moved, effective_size(part), items)

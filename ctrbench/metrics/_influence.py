@@ -37,7 +37,7 @@ class Items:
 
     per_item: np.ndarray  # (I,) ascending by item id
     pairs: np.ndarray  # (PAIR_BUCKETS,)
-    worth: float  # effective number of items, see `worth_of`
+    effective: float  # effective number of items, see `effective_size`
     each: int = 2  # items per unit of the metric: 2 for pairs of impressions, 1 for a mean
 
 
@@ -47,7 +47,7 @@ class Influence:
 
     value: float
     per_user: np.ndarray  # (G,)
-    worth: float  # effective number of users, see `worth_of`
+    effective_users: float  # effective number of users, see `effective_size`
     items: Items | None = None  # None: without item ids
 
     @property
@@ -163,7 +163,7 @@ class Sketch:
         return Items(
             np.bincount(self.item, moved, self.count),
             np.bincount(self.bucket, self.sign * moved, PAIR_BUCKETS),
-            worth_of(part),
+            effective_size(part),
             each,
         )
 
@@ -202,7 +202,7 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     return values ^ (values >> np.uint64(31))
 
 
-def worth_of(part: np.ndarray) -> float:
+def effective_size(part: np.ndarray) -> float:
     """Return Kish's effective sample size, one over the sum of squared shares.
 
     A mean over this many users of equal weight has the same variance. A variance over users of
@@ -213,7 +213,7 @@ def worth_of(part: np.ndarray) -> float:
 
     Source: Kish 1965, Survey Sampling, section 11.7.
 
-    >>> worth_of(np.array([0.25, 0.25, 0.25, 0.25])), worth_of(np.array([1.0, 0.0]))
+    >>> effective_size(np.array([0.25, 0.25, 0.25, 0.25])), effective_size(np.array([1.0, 0.0]))
     (4.0, 1.0)
     """
     return 1 / float(np.sum(np.square(part)))

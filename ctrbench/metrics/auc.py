@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from ctrbench.errors import DataError
 from ctrbench.metrics._base import Metric
 from ctrbench.metrics._checks import checked
-from ctrbench.metrics._influence import Influence, leverage, places, worth_of
+from ctrbench.metrics._influence import Influence, effective_size, leverage, places
 from ctrbench.metrics._ranked import RankedAuc
 from ctrbench.metrics._scored import Scored
 
@@ -65,7 +65,7 @@ class Auc(Metric):
         A click has the share of non-clicks below it, a non-click the share of clicks above it. Each
         class is centred on its own mean. If all users have the same weight, the leverage is the
         factor n / (n - 1) of Obuchowski's variance, where n users have an impression of the class.
-        The class with the smaller effective number of users determines `worth`.
+        The class with the smaller effective number of users determines `effective_users`.
 
         Source: Obuchowski 1997, Biometrics 53.
         """
@@ -78,12 +78,12 @@ class Auc(Metric):
         value = float(np.average(place[click], weights=weights[click]))
         clicked, other = (float(weights[own].sum()) for own in (click, ~click))
         share = weights / np.where(click, clicked, other)
-        per_user, worth = np.zeros(users), float(users)
+        per_user, effective = np.zeros(users), float(users)
         for of_class in (click, ~click):
             own = user[of_class]
             part = np.bincount(own, share[of_class], users)
             moved = np.bincount(own, share[of_class] * (place[of_class] - value), users)
             per_user += leverage(part, users) * moved
-            worth = min(worth, worth_of(part))
+            effective = min(effective, effective_size(part))
         items = scored.sketch and scored.sketch.items(share * (place - value), share / 2)
-        return Influence(value, per_user, worth, items)
+        return Influence(value, per_user, effective, items)

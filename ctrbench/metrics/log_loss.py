@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from ctrbench.errors import DataError
 from ctrbench.metrics._base import Metric
 from ctrbench.metrics._checks import checked
-from ctrbench.metrics._influence import Influence, leverage, worth_of
+from ctrbench.metrics._influence import Influence, effective_size, leverage
 from ctrbench.metrics._scored import Scored
 
 SMALLEST_P = (
@@ -65,4 +65,4 @@ class LogLoss(Metric):
         moved = weights * (loss - value) / total
         items = scored.sketch and scored.sketch.items(moved, weights / total, each=1)
         per_user = leverage(part) * np.bincount(user, moved, users)
-        return Influence(value, per_user, worth_of(part), items)
+        return Influence(value, per_user, effective_size(part), items)

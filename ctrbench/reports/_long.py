@@ -39,8 +39,8 @@ def inferred(inference: Inference | None) -> dict[str, float | None]:
         "degrees_users": inference.variance.user_degrees,
         "degrees_items": _finite(inference.variance.item_degrees),
         "degrees_seeds": inference.variance.seed_degrees,
-        "effective_users": _finite(inference.worth),
-        "effective_items": _finite(inference.items_worth),
+        "effective_users": _finite(inference.effective_users),
+        "effective_items": _finite(inference.effective_items),
     }
 
 

@@ -95,12 +95,12 @@ def user_influences(
             name = f"{key}/{metric}"
             found[name] = np.zeros(len(users))
             found[name][place] = influence.per_user
-            found[f"{name}/worth"] = np.array([influence.worth])
+            found[f"{name}/worth"] = np.array([influence.effective_users])
             if influence.items is not None and metric in with_items:
                 found[f"{name}/items"] = np.zeros(len(items))
                 found[f"{name}/items"][item_place] = influence.items.per_item
                 found[f"{name}/pairs"] = influence.items.pairs
-                found[f"{name}/items_worth"] = np.array([influence.items.worth])
+                found[f"{name}/items_worth"] = np.array([influence.items.effective])
     return found
 
 

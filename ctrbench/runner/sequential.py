@@ -28,7 +28,7 @@ class Outcome:
     records: dict[str, CellRecord]
     looks: int  # planned interim analyses, including those that were not needed
     states: Mapping[Comparison, State]
-    effect: float  # a fraction: the smallest effect worth knowing of
+    effect: float  # a fraction: the smallest effect of interest
 
     @property
     def seeds(self) -> tuple[int, ...]:

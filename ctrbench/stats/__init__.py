@@ -2,9 +2,9 @@
 
 from ctrbench.metrics import Influence, influences, standard_error
 from ctrbench.stats.contrast import (
+    FEWEST_EFFECTIVE_USERS,
     FEWEST_ITEMS,
     FEWEST_USERS,
-    FEWEST_WORTH,
     Contrast,
     Measured,
     Variance,
@@ -20,9 +20,9 @@ from ctrbench.stats.student import CONFIDENCE, SIGNIFICANCE
 
 __all__ = [
     "CONFIDENCE",
+    "FEWEST_EFFECTIVE_USERS",
     "FEWEST_ITEMS",
     "FEWEST_USERS",
-    "FEWEST_WORTH",
     "SIGNIFICANCE",
     "Contrast",
     "Delta",

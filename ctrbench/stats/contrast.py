@@ -19,7 +19,7 @@ import numpy as np
 
 FEWEST_USERS = 100  # evaluable users; with fewer, a handful of users decides the result
 FEWEST_ITEMS = 20.0  # effective number of items; with fewer, item variance is imprecise
-FEWEST_WORTH = 10.0  # effective number of users; with fewer, intervals are less reliable
+FEWEST_EFFECTIVE_USERS = 10.0  # effective number of users; with fewer, intervals are less reliable
 MOST_PULL = 0.5  # largest share of the variance that `item_pull` corrects for
 
 
@@ -33,10 +33,10 @@ class Contrast:
     arm: str = ""
     reference: str = ""  # the arm it is compared with
     kind: str = ""  # contrasts of one kind share their seed variance; empty: not shared
-    worth: float = math.inf  # effective number of users, from the weights
+    effective_users: float = math.inf  # effective number of users, from the weights
     items: np.ndarray | None = None  # (S, I) influence of each item; None: no item variance
     pairs: np.ndarray | None = None  # (S, R) sketch of the influence of (user, item) pairs
-    items_worth: float = math.inf  # effective number of items
+    effective_items: float = math.inf  # effective number of items
     against: str = ""  # class of the reference; kinds of one class inform each other
     items_each: int = 2  # items per unit of the metric: 2 for pairs of impressions, 1 for a mean
 
@@ -89,10 +89,10 @@ class Measured:
     name: str
     values: Mapping[int, float]  # seed -> metric
     influence: Mapping[int, np.ndarray]  # seed -> (G,); every arm has the same order of users
-    worth: float = math.inf  # as in Contrast; the same for all arms and seeds of a test set
+    effective_users: float = math.inf  # as in Contrast; equal for all arms and seeds
     items: Mapping[int, np.ndarray] | None = None  # seed -> (I,); the same order of items
     pairs: Mapping[int, np.ndarray] | None = None  # seed -> (R,)
-    items_worth: float = math.inf
+    effective_items: float = math.inf
     items_each: int = 2  # as in Contrast
 
 
@@ -117,8 +117,8 @@ def pair(arm: Measured, reference: Measured, kind: str = "", against: str = "") 
         arm.name,
         reference.name,
         kind,
-        min(arm.worth, reference.worth),
-        items_worth=min(arm.items_worth, reference.items_worth),
+        min(arm.effective_users, reference.effective_users),
+        effective_items=min(arm.effective_items, reference.effective_items),
         items_each=arm.items_each,
         against=against,
     )
@@ -214,7 +214,7 @@ def user_degrees(contrast: Contrast) -> float:
     squares = float(np.sum(moved**2))
     most = max(int(np.count_nonzero(moved)) - 1, 1)
     effective = math.pi / 2 * float(moved.sum()) ** 2 / squares - 1 if squares else most
-    return float(min(most, max(min(effective, contrast.worth - 1), 1.0)))
+    return float(min(most, max(min(effective, contrast.effective_users - 1), 1.0)))
 
 
 def interaction_variance(contrast: Contrast) -> float:
@@ -262,7 +262,7 @@ def item_pull(contrast: Contrast) -> float:
     pair of impressions contains two items, so for AUC and GAUC the shares sum to 2, and the sum of
     q^2 is 4 divided by the effective number of items.
     """
-    return min(contrast.items_each**2 / contrast.items_worth, MOST_PULL)
+    return min(contrast.items_each**2 / contrast.effective_items, MOST_PULL)
 
 
 def item_degrees(contrast: Contrast) -> float:
@@ -272,4 +272,4 @@ def item_degrees(contrast: Contrast) -> float:
     squares = float(np.sum(moved**2))
     most = max(int(np.count_nonzero(moved)) - 1, 1)
     effective = math.pi / 2 * float(moved.sum()) ** 2 / squares - 1 if squares else most
-    return float(min(most, max(min(effective, contrast.items_worth - 1), 1.0)))
+    return float(min(most, max(min(effective, contrast.effective_items - 1), 1.0)))

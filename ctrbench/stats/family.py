@@ -36,8 +36,8 @@ class Inference:
     p_holm: float
     p_bh: float  # Benjamini-Hochberg
     smallest_effect: float  # minimum detectable effect at a power of 80 %
-    worth: float = math.inf  # effective number of test users
-    items_worth: float = math.inf  # effective number of test items; infinite where unknown
+    effective_users: float = math.inf  # effective number of test users
+    effective_items: float = math.inf  # effective number of test items; infinite where unknown
 
     @property
     def standard_error(self) -> float:
@@ -125,8 +125,8 @@ def infer(
                 p_bh=min(1.0, looks * p_bh),
                 smallest_effect=half
                 + student_quantile(spread.degrees, POWER) * spread.standard_error,
-                worth=contrast.worth,
-                items_worth=contrast.items_worth if spread.with_items else math.inf,
+                effective_users=contrast.effective_users,
+                effective_items=contrast.effective_items if spread.with_items else math.inf,
             )
         )
     return found

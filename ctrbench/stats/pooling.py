@@ -71,7 +71,7 @@ def _with_items(known: Variance, contrast: Contrast) -> Variance:
     clustered covariance matrix positive semi-definite. A test set of one item has no estimate of
     item variance.
     """
-    if contrast.items is None or contrast.items_worth <= ONE_ITEM:
+    if contrast.items is None or contrast.effective_items <= ONE_ITEM:
         return known
     apart = item_interaction_variance(contrast) / len(contrast.seeds)
     pull = item_pull(contrast)

@@ -115,9 +115,11 @@ def _measured(seeds: list[Influence | None]) -> Measured | None:
         name="",
         values={seed: one.value for seed, one in found.items()},
         influence={seed: one.per_user for seed, one in found.items()},
-        worth=found[0].worth,
+        effective_users=found[0].effective_users,
         items={seed: one.items.per_item for seed, one in found.items() if one.items},
         pairs={seed: one.items.pairs for seed, one in found.items() if one.items},
-        items_worth=min((one.items.worth for one in found.values() if one.items), default=math.inf),
+        effective_items=min(
+            (one.items.effective for one in found.values() if one.items), default=math.inf
+        ),
         items_each=next((one.items.each for one in found.values() if one.items), 2),
     )

@@ -7,7 +7,7 @@ from ctrbench.analysis.power import Required
 from ctrbench.analysis.prediction_files import ComparedFiles
 from ctrbench.analysis.two_arms import Compared, Decision
 from ctrbench.metrics import find
-from ctrbench.stats import FEWEST_USERS, FEWEST_WORTH, Inference
+from ctrbench.stats import FEWEST_EFFECTIVE_USERS, FEWEST_USERS, Inference
 from ctrbench.stats.power import MOST_SEEDS
 from ctrbench.terminal.output import echo
 
@@ -55,10 +55,11 @@ def describe(found: Compared, margin: float) -> str:
             f"Only {found.test.evaluable_users} users have both a click and a non-click; with "
             f"fewer than {FEWEST_USERS} the estimate depends on few users."
         )
-    if inference.worth < FEWEST_WORTH:
+    if inference.effective_users < FEWEST_EFFECTIVE_USERS:
         lines.append(
-            f"A few users dominate: the effective number of users is {inference.worth:.1f}. The "
-            "interval is wider than necessary; below 3 effective users it is too narrow."
+            "A few users dominate: the effective number of users is "
+            f"{inference.effective_users:.1f}. The interval is wider "
+            "than necessary; below 3 effective users it is too narrow."
         )
     if inference.low <= 0 <= inference.high:
         smallest = 100 * inference.smallest_effect

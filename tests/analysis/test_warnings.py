@@ -200,9 +200,9 @@ def test_one_seed_is_said_and_not_set_in_bold():
 def test_users_that_weigh_most_are_named_with_what_all_are_worth():
     records = {**baseline(), **arm("raw / vector", (1, 1, 1))}
     influences = moved(records)
-    for key, worth, fires in (("test/gauc", 9.9, True), ("test/gauc", 10.0, False)):
+    for key, effective, fires in (("test/gauc", 9.9, True), ("test/gauc", 10.0, False)):
         for values in influences.values():
-            values[f"{key}/worth"] = np.array([worth])
+            values[f"{key}/worth"] = np.array([effective])
         found = [
             line
             for line in compare(plan(), records, influences).warnings

@@ -151,11 +151,12 @@ def test_a_heavy_user_s_error_is_expected_to_be_the_true_one():
     assert np.mean(told) == pytest.approx(np.sum(part**2), rel=0.05)
 
 
-def test_worth_counts_users_of_the_rarer_class():
+def test_effective_users_are_those_of_the_rarer_class():
     click, p, user, weight = _log(4)
     heavy = np.where(user == user[0], 50.0, weight)
     for name, found in influences(click, p, user, heavy).items():
-        assert found.worth < influences(click, p, user, weight)[name].worth or name == "gauc_users"
+        plain = influences(click, p, user, weight)[name]
+        assert found.effective_users < plain.effective_users or name == "gauc_users"
     few = (user <= np.unique(user)[2]) & (click == 1)  # three users click
-    assert influences(few.astype(int), p, user)["auc"].worth <= 3
-    assert influences(few.astype(int), p, user)["log_loss"].worth > 5
+    assert influences(few.astype(int), p, user)["auc"].effective_users <= 3
+    assert influences(few.astype(int), p, user)["log_loss"].effective_users > 5

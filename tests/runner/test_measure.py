@@ -38,8 +38,8 @@ def test_influence_values_stand_in_the_order_of_all_test_users(workspace, slots,
         for u in users
         if len(set((own := log.click[rows][log.user_id[rows] == u]).tolist())) == 2
     ]
-    worth = sum(evaluable) ** 2 / sum(n**2 for n in evaluable)
-    assert found["test/gauc/worth"] == pytest.approx(worth)
+    effective = sum(evaluable) ** 2 / sum(n**2 for n in evaluable)
+    assert found["test/gauc/worth"] == pytest.approx(effective)
     chosen = log.history_length[rows] < 20
     assert found["history_below=20/impressions"].tolist() == [chosen.sum()]
     absent = ~np.isin(users, log.user_id[rows][chosen])

@@ -34,13 +34,13 @@ def read(workspace, text=FILE):
 
 def test_the_best_on_valid_are_kept_and_nothing_else_is_trained(workspace, monkeypatch):
     matrix = read(workspace)
-    worth = {"random": 0.5, "oracle": 0.9, "noisy_2": 0.7, "noisy_0.5": 0.6}
+    quality = {"random": 0.5, "oracle": 0.9, "noisy_2": 0.7, "noisy_0.5": 0.6}
 
     def on_valid(record):
         """Records that say on valid what we want, and the contrary on test."""
         if record.cell.version is None:
             return record
-        value = worth[record.cell.version]
+        value = quality[record.cell.version]
         metrics = {
             "valid": record.metrics["valid"].model_copy(update={"gauc": value}),
             "test": record.metrics["test"].model_copy(update={"gauc": 1 - value}),

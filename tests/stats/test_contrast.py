@@ -41,9 +41,9 @@ def test_degrees_of_equal_users_are_their_number_less_one_and_of_one_heavy_user_
 
 
 def test_degrees_are_no_more_than_the_weights_are_worth():
-    even = Contrast((0,), np.zeros(1), np.tile([1.0, -1.0], 50)[None], worth=7.5)
+    even = Contrast((0,), np.zeros(1), np.tile([1.0, -1.0], 50)[None], effective_users=7.5)
     assert user_degrees(even) == 6.5
-    assert user_degrees(replace(even, worth=1.2)) == 1
+    assert user_degrees(replace(even, effective_users=1.2)) == 1
 
 
 def test_satterthwaite_s_degrees_by_hand():

@@ -70,7 +70,7 @@ def test_item_sums_against_all_pairs(name, weighted):
     each, expected = _slow_items(_slow_pairs(name, click, p, user, weight), item)
     part = _parts(name, click, user, item, weight)
     np.testing.assert_allclose(found.per_item, expected, atol=1e-12)
-    assert found.worth == pytest.approx(1 / np.sum(part**2))
+    assert found.effective == pytest.approx(1 / np.sum(part**2))
     bucket, sign = pair_buckets(user, item)
     sketch = [np.sum((sign * each)[bucket == r]) for r in range(PAIR_BUCKETS)]
     np.testing.assert_allclose(found.pairs, sketch, atol=1e-12)
@@ -145,7 +145,7 @@ def test_other_ids_in_the_same_order_change_no_item_sum(name):
     one = influences(click, p, user, weight, item_id=item)[name]
     two = influences(click, p, 7 * user - 500, weight, item_id=item * 11 - 40)[name]
     np.testing.assert_allclose(two.items.per_item, one.items.per_item, atol=1e-15)
-    assert two.items.worth == pytest.approx(one.items.worth)
+    assert two.items.effective == pytest.approx(one.items.effective)
     squares = [np.sum(x.items.pairs**2) for x in (one, two)]
     assert squares[0] == pytest.approx(squares[1], rel=8 * np.sqrt(2 / PAIR_BUCKETS))
 
@@ -229,10 +229,10 @@ def _contrast(name, click, ours, theirs, user, item) -> Contrast:
             "",
             {s: one.value for s, one in enumerate(found)},
             {s: one.per_user for s, one in enumerate(found)},
-            found[0].worth,
+            found[0].effective_users,
             {s: one.items.per_item for s, one in enumerate(found)},
             {s: one.items.pairs for s, one in enumerate(found)},
-            found[0].items.worth,
+            found[0].items.effective,
         )
 
     found = pair(measured(ours), measured(theirs))
@@ -253,15 +253,15 @@ def test_item_variance_by_hand():
     """Return a contrast of two seeds with item sums (3, -3), (1, -1) and pairs (1, 0), (0, 1)."""
     items, pairs = np.array([[3.0, -3.0], [1.0, -1.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])
     delta, moved = np.array([0.1, 0.2]), np.array([[1.0, -1.0], [1.0, -1.0]])
-    contrast = Contrast((0, 1), delta, moved, items=items, pairs=pairs, items_worth=2)
+    contrast = Contrast((0, 1), delta, moved, items=items, pairs=pairs, effective_items=2)
     assert item_variance(contrast) == pytest.approx(8 - 0.5)
     assert item_interaction_variance(contrast) == pytest.approx(4 - 1)
     (found,) = variances([contrast])
     assert found.with_items
-    pull = item_pull(replace(contrast, items_worth=40))
+    pull = item_pull(replace(contrast, effective_items=40))
     assert pull == 4 / 40
-    assert item_pull(replace(contrast, items_worth=40, items_each=1)) == 1 / 40
-    (found,) = variances([replace(contrast, items_worth=40)])
+    assert item_pull(replace(contrast, effective_items=40, items_each=1)) == 1 / 40
+    (found,) = variances([replace(contrast, effective_items=40)])
     cross = 7.5 - 3 / 2
     assert found.items == pytest.approx((cross + 0.1 * found.users) / 0.9)
     assert found.sampled == pytest.approx((found.users + cross) / 0.9)
@@ -323,8 +323,8 @@ def test_groups_finer_than_users_are_summed_by_user():
     factor = np.sqrt((carrying - 1) / carrying / _free(part_of_user))
     expected = factor * [raw[owner == u].sum() for u in users]
     np.testing.assert_allclose(found["gauc"].per_user, expected, atol=1e-12)
-    assert found["gauc"].worth == pytest.approx(1 / np.sum(part_of_user**2))
-    assert by_group.worth > found["gauc"].worth
+    assert found["gauc"].effective_users == pytest.approx(1 / np.sum(part_of_user**2))
+    assert by_group.effective_users > found["gauc"].effective_users
     each, _ = _slow_items(_slow_pairs("gauc", click, p, user, weight, day), item)
     bucket, sign = pair_buckets(user, item)
     expected = np.bincount(bucket, sign * each, PAIR_BUCKETS)

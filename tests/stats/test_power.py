@@ -56,7 +56,7 @@ def test_items_limit_what_can_be_seen_as_users_do():
     moved, delta = rng.normal(0, 1e-4, (1, 1_000)).repeat(5, axis=0), np.full(5, 0.01)
     items = rng.normal(0, 1e-3, (1, 400)).repeat(5, axis=0)
     plain = Contrast(tuple(range(5)), delta, moved)
-    known = replace(plain, items=items, pairs=np.zeros((5, 2048)), items_worth=400)
+    known = replace(plain, items=items, pairs=np.zeros((5, 2048)), effective_items=400)
     one, two = (need(infer([contrast])[0], 0.01) for contrast in (plain, known))
     assert two.smallest_effect > 3 * one.smallest_effect
     assert two.hidden
