@@ -45,11 +45,11 @@ def starting_text(
     """Return a commented benchmark file.
 
     Args:
-        dataset: its name.
-        versions: names; None: all.
-        modes: settings by name; None: all modes with their default settings.
-        seeds: how many.
-        remark: of the first line.
+        dataset: The name of the data set.
+        versions: The names of its versions; None: all.
+        modes: Settings by mode; None: all modes with their default settings.
+        seeds: The number of seeds, at least 1.
+        remark: The end of the first line.
     """
     listed = ", ".join(map(_scalar, versions or ()))
     lines = [f"modes: {ALL}"]
@@ -61,7 +61,7 @@ def starting_text(
             f"dataset: {_scalar(dataset)}",
             f"versions: [{listed}]" if listed else f"versions: {ALL}",
             *lines,
-            f"seeds: {seeds}  # `ctrbench power FILE` says how many an effect takes",
+            f"seeds: {seeds}  # `ctrbench power FILE` computes how many an effect requires",
             "# controls: none  # by default every version is also run with its vectors shuffled",
             "# slices: [unseen_items: true, history_below: 5]",
             "# margin: 0.05pp  # a loss below it does not matter",
@@ -75,7 +75,7 @@ def starting_text(
 class Problem:
     """A mistake in a benchmark file."""
 
-    key: tuple[str, ...]  # where it is, such as ("modes", "vector", "width"); empty: at no key
+    key: tuple[str, ...]  # its path, such as ("modes", "vector", "width"); empty: the whole file
     message: str
 
 
@@ -83,8 +83,8 @@ def at(key: tuple[str, ...], text: str) -> Problem:
     """Return a problem whose message begins with its key.
 
     Args:
-        key: Where it is.
-        text: What is wrong, and what to do.
+        key: The path of the key.
+        text: The rest of the message: what is wrong, and what to do.
     """
     return Problem(key, f"{'.'.join(key)}: {text}")
 
@@ -94,7 +94,7 @@ def with_lines(path: Path, problems: Sequence[Problem]) -> list[str]:
 
     Args:
         path: The benchmark file, which is valid YAML.
-        problems: Found in it.
+        problems: The problems of the file.
     """
     lines = _read_yaml(path)[1]
     located = []

@@ -1,4 +1,4 @@
-"""What a command or a benchmark file can name: contenders, data sets, versions."""
+"""All names that a command or a benchmark file can use: contenders, data sets, versions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ctrbench import embeddings, impressions, plugins
 from ctrbench.injection import BASELINE
 from ctrbench.workspace import Workspace
 
-CONTENDERS = {  # what a kind is called, and the package that holds it; modes stand apart
+CONTENDERS = {  # kind -> its package; `Catalogue` lists modes separately
     "backbones": "ctrbench.models",
     "controls": "ctrbench.controls",
     "importers": "ctrbench.datasets",
@@ -29,8 +29,8 @@ class Catalogue:
 
     modes: tuple[str, ...]  # without the baseline
     baseline: str
-    contenders: Mapping[str, list[str]]  # of other kinds, by kind
-    versions: Mapping[str, list[str]]  # by data set
+    contenders: Mapping[str, list[str]]  # kind -> names, without modes
+    versions: Mapping[str, list[str]]  # data set -> names
 
 
 def catalogue(workspace: Workspace) -> Catalogue:

@@ -11,7 +11,7 @@ from ctrbench.codebooks import Codebook, CodebookFacts
 from ctrbench.errors import ConfigError
 from ctrbench.workspace import Workspace
 
-ROWS, COLUMNS, PIXELS = 12, 10, 64  # of the sheet of clusters
+ROWS, COLUMNS, PIXELS = 12, 10, 64  # size of the sheet of clusters
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def sizes_of(text: str) -> tuple[int, ...]:
     """Return the sizes in a text such as `50,200,1000`.
 
     Raises:
-        ConfigError: A size is no whole number, or is repeated.
+        ConfigError: A size is not a whole number, or is repeated.
     """
     try:
         sizes = tuple(int(part.replace("_", "")) for part in text.split(","))
@@ -44,7 +44,7 @@ def sizes_of(text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two codebooks hold the same items together."""
+    """Agreement of two codebooks on which items share a code."""
 
     rand: float  # adjusted Rand index
     mutual: float  # normalised mutual information
@@ -60,7 +60,7 @@ class SizeFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """What codebooks do to a version."""
+    """Statistics of the codebooks of one version."""
 
     request: Request
     sizes: tuple[SizeFacts, ...]
@@ -68,7 +68,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Codebooks and what they do."""
+    """Fitted codebooks with their statistics."""
 
     facts: Facts
     books: Mapping[int, Codebook]  # by size, of the first seed
@@ -78,13 +78,13 @@ def fit(workspace: Workspace, request: Request) -> Fitted:
     """Fit codebooks on the items of the fitting period, or take them from the cache.
 
     Args:
-        workspace: that holds data set and version.
-        request: which codebooks.
+        workspace: The workspace that holds the data set and its versions.
+        request: The codebooks to fit.
 
     Raises:
-        ConfigError: fewer than two centres.
-        DataError: fewer distinct vectors than centres.
-        UnknownNameError: no such data set, version or method.
+        ConfigError: A size is below 2.
+        DataError: There are fewer distinct vectors than centres.
+        UnknownNameError: The data set, the version or the method does not exist.
     """
     log = impressions.open_impressions(workspace, request.dataset)
     table = embeddings.open_version(workspace, request.dataset, request.version)
@@ -109,15 +109,15 @@ def export(workspace: Workspace, fitted: Fitted, output: Path) -> Iterator[str]:
     """Write codes, centres and a sheet of clusters, one folder per size.
 
     Args:
-        workspace: that holds data set and version.
-        fitted: the codebooks.
-        output: the folder of these folders.
+        workspace: The workspace that holds the data set and its versions.
+        fitted: The codebooks to write.
+        output: The parent folder of the folders.
 
     Yields:
-        What was written.
+        A description of each written file.
 
     Raises:
-        StoreError: a file cannot be written.
+        StoreError: A file cannot be written.
     """
     from ctrbench.pretraining.pictures import open_pictures
     from ctrbench.pretraining.sheets import draw_rows
@@ -134,4 +134,4 @@ def export(workspace: Workspace, fitted: Fitted, output: Path) -> Iterator[str]:
             items = codebooks.central_items(book, table, request.center, ROWS, COLUMNS)
             sheet = folder / "clusters.png"
             draw_rows(sheet, items, open_pictures(workspace, log.manifest), PIXELS)
-            yield f"{sheet}: a row per cluster, the largest first"
+            yield f"{sheet}: one row per cluster, largest first"

@@ -24,7 +24,7 @@ from ctrbench.workspace import Workspace
 
 REVISION = 1  # raised when centres change under equal settings
 PAIRS = 100_000  # random pairs of items for the correlation of distances
-ASKED = 5_000  # largest number of items for nearest neighbours
+MOST_ITEMS = 5_000  # largest number of items for nearest neighbours
 
 
 @dataclass(frozen=True)
@@ -131,11 +131,11 @@ def describe(table: EmbeddingTable, books: Sequence[Codebook], center: bool) -> 
     facts = code_facts(code, size)
     left = np.square(unit[items] - first.centres[code]).sum(axis=1)
     one, two = stream(0, "codebook", "pairs").choice(items, (2, PAIRS))
-    asked = items
-    if len(items) > ASKED:
-        asked = np.sort(stream(0, "codebook", "items").choice(items, ASKED, replace=False))
-    near = nearest(table, asked)
-    same = (first.code[near] == first.code[asked][:, None])[near >= 0]
+    sampled = items
+    if len(items) > MOST_ITEMS:
+        sampled = np.sort(stream(0, "codebook", "items").choice(items, MOST_ITEMS, replace=False))
+    near = nearest(table, sampled)
+    same = (first.code[near] == first.code[sampled][:, None])[near >= 0]
     return CodebookFacts(
         size=size,
         used=facts["codes_used"],

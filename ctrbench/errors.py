@@ -22,7 +22,7 @@ class SettingsError(ConfigError):
         """Store the message and the setting.
 
         Args:
-            message: Of all wrong settings.
+            message: The message about all wrong settings.
             setting: The first known setting that is out of range; empty if there is none.
         """
         super().__init__(message)
@@ -123,13 +123,13 @@ def raise_all(problems: list[str], kind: type[CtrBenchError], heading: str) -> N
 
 
 def message(error: Exception) -> str | None:
-    """Return what a user reads about an error; None for a bug of ctrbench."""
+    """Return the message of an error for the user; None for a bug of ctrbench."""
     if isinstance(error, CtrBenchError):
         return str(error)
     if isinstance(error, MemoryError):
         size = f" ({error})" if str(error) else ""
         return f"out of memory{size}; use smaller sizes or a larger machine."
     if isinstance(error, OSError) and error.filename is not None:
-        mend = "check that it exists, is of the right kind and may be read and written."
-        return f"{error.filename}: {error.strerror}; {mend}"
+        cure = "check that it exists, is of the right kind and may be read and written."
+        return f"{error.filename}: {error.strerror}; {cure}"
     return None

@@ -14,10 +14,10 @@ from pydantic import BaseModel
 
 @runtime_checkable
 class Plain(Protocol):
-    """An object with a JSON form of its own."""
+    """An object that defines its JSON form."""
 
     def plain(self) -> object:
-        """Return what stands for the object in JSON: plain values, or further result objects."""
+        """Return the JSON form of the object: plain values, or further result objects."""
         ...
 
 
@@ -25,10 +25,10 @@ def as_json(value: object) -> str:
     r"""Return an object as indented JSON text that ends with a newline.
 
     Args:
-        value: a dataclass, a pydantic model, an array, or plain values; nested as deep as need be.
+        value: A dataclass, a pydantic model, an array, or plain values, nested to any depth.
 
     Raises:
-        TypeError: a value has no JSON form.
+        TypeError: A value has no JSON form.
 
     >>> as_json([1, float("nan")])
     '[\n 1,\n null\n]\n'
@@ -39,10 +39,10 @@ def as_json(value: object) -> str:
 def plain(value: object) -> Any:
     """Return an object as dicts, lists, text and numbers; NaN and infinity become None.
 
-    A dataclass becomes a dict of its fields, unless its `plain` method says otherwise.
+    A dataclass becomes a dict of its fields, unless it has a `plain` method.
 
     Raises:
-        TypeError: a value has no JSON form.
+        TypeError: A value has no JSON form.
     """
     if value is None or isinstance(value, str | int):
         return value

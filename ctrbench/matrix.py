@@ -201,14 +201,14 @@ def _columns(file: BenchmarkFile, problems: list[Problem]) -> list[Column]:
 def _column(
     mode: str, made: Injection, training: TrainingSettings, own: Varied, trained: Varied
 ) -> Column:
-    """A column whose label names the settings that vary, its mode's own and its training's."""
+    """Return a column whose label names the varying settings of its mode and its training."""
     words = [f"{name}={value}" for name, value in (*own, *trained)]
-    label, told = " ".join([mode, *words]), " ".join(words[len(own) :])
-    return Column(mode, made, label, training, told, (*own, *trained))
+    label, of_training = " ".join([mode, *words]), " ".join(words[len(own) :])
+    return Column(mode, made, label, training, of_training, (*own, *trained))
 
 
 def _differing(trainings: Sequence[TrainingSettings]) -> list[Varied]:
-    """For each the settings in which it differs from the others, such as epochs and its value."""
+    """Return, for each training, the names and values of the settings that differ between them."""
     varying = [
         name
         for name in TrainingSettings.model_fields
@@ -320,10 +320,10 @@ def _data_problems(
     columns: list[Column],
 ) -> list[Problem]:
     """Return the problems that depend on data: periods, slices, batch sizes, modes on versions."""
-    told = slice_problems(
+    messages = slice_problems(
         file.slices, dataset, lambda field: impressions.vocabulary(workspace, dataset.name, field)
     )
-    found = [Problem((), problem) for problem in told]
+    found = [Problem((), problem) for problem in messages]
     log = impressions.open_impressions(workspace, dataset.name)
     found += [
         at(

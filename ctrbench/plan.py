@@ -47,7 +47,7 @@ def _counted(value: Any) -> Any:
         return value
     if not 1 <= value <= MOST_SEEDS:
         raise ValueError(
-            f"{value} is no number of seeds; give 1 to {MOST_SEEDS}, or a list such as [{value}]"
+            f"{value} seeds are not possible; give 1 to {MOST_SEEDS}, or a list such as [{value}]"
         )
     return list(range(value))
 

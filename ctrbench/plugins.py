@@ -96,11 +96,11 @@ def configured(
     """Return a contender, configured by settings for its fields.
 
     Args:
-        package: the plug-in folder.
-        name: the contender's name.
-        base: the contract.
-        kind: the word for such a contender in messages.
-        settings: value by field.
+        package: The plug-in folder as a package, such as `ctrbench.injection`.
+        name: The name of the contender.
+        base: The contract.
+        kind: What the contender is called in messages.
+        settings: Value by field.
 
     Raises:
         UnknownNameError: No contender has this name.
@@ -115,13 +115,13 @@ def validated(
     """Return settings as an instance of their class.
 
     Args:
-        model: the class of the settings.
-        settings: value by field.
-        where: the key that holds them, for messages.
-        hidden: fields that a message does not suggest.
+        model: The class of the settings.
+        settings: Value by field.
+        where: The key that holds them, for messages.
+        hidden: Fields that messages do not suggest.
 
     Raises:
-        SettingsError: lists every setting that is unknown or out of range.
+        SettingsError: Lists every setting that is unknown or out of range.
     """
     try:
         return model.model_validate(settings)
@@ -138,7 +138,7 @@ def _problem(detail: dict[str, Any], where: str, known: list[str]) -> str:
     place = ".".join(map(str, detail["loc"]))
     if detail["type"] == "extra_forbidden":
         if not known:
-            return f"{where}: no setting '{place}'; it has no settings, leave this one out."
+            return f"{where}: no setting '{place}'; it has no settings; remove this one."
         return f"{where}: {unknown_name('setting', place, known)}"
     return f"{where}.{place}: {refusal(detail)}" if place else f"{where}: {refusal(detail)}"
 

@@ -150,7 +150,8 @@ def _nearest(unit: np.ndarray, known: np.ndarray, items: np.ndarray, count: int)
     index.add(unit[known])  # pyright: ignore[reportCallIssue]
     _, place = index.search(unit[items], min(count + 1, len(known)))  # pyright: ignore
     found = np.where(place >= 0, known[place], -1)
-    order = np.argsort(found == items[:, None], axis=1, kind="stable")  # the item itself goes last
+    # move the item itself to the end
+    order = np.argsort(found == items[:, None], axis=1, kind="stable")
     found = np.take_along_axis(found, order, axis=1)[:, :count]
     return np.where(found == items[:, None], -1, found)
 
@@ -160,12 +161,12 @@ def _same_category(
 ) -> tuple[float | None, float | None]:
     if category is None or len(items) < 2:
         return None, None
-    asked = _sampled(items)
-    near = _nearest(unit, items, asked, NEIGHBOURS)
+    sampled = _sampled(items)
+    near = _nearest(unit, items, sampled, NEIGHBOURS)
     drawn = stream(0, "quality", "chance").choice(items, near.shape)
-    asked = np.repeat(asked, near.shape[1])
-    same = _shares_a_value(category, asked, near.clip(min=0).ravel()).mean()
-    return float(same), float(_shares_a_value(category, asked, drawn.ravel()).mean())
+    sampled = np.repeat(sampled, near.shape[1])
+    same = _shares_a_value(category, sampled, near.clip(min=0).ravel()).mean()
+    return float(same), float(_shares_a_value(category, sampled, drawn.ravel()).mean())
 
 
 def _shares_a_value(category: ColumnValues, one: np.ndarray, two: np.ndarray) -> np.ndarray:

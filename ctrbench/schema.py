@@ -68,8 +68,8 @@ class DatasetManifest(Frozen):
     unknown_codes: tuple[str, ...] = ()  # fields that distinguish unseen from missing values
     notes: tuple[str, ...] = ()  # sentences for readers of tables
     findings: tuple[str, ...] = ()  # problems found by the import; tables show them as warnings
-    content_hash: str  # of everything that a cell depends on, without images
-    items_hash: str  # of the raw item ids in order, to which embedding versions are joined
+    content_hash: str  # of everything that a cell depends on, except images
+    items_hash: str  # of the raw item ids in order, by which embedding versions are joined
     created: str  # ISO 8601, UTC
     ctrbench_version: str
 

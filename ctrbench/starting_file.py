@@ -105,7 +105,7 @@ def file_of_run(
 
     Raises:
         UnknownNameError: There is no such data set, version or mode.
-        ConfigError: Both or neither are given, or the file exists and another hand wrote it.
+        ConfigError: Both or neither are given, or the file exists and ctrbench did not write it.
     """
     options = {"--dataset": dataset, "--versions": versions, "--modes": modes, "--seeds": seeds}
     given = [name for name, value in options.items() if value is not None]

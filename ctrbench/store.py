@@ -392,7 +392,7 @@ def _complete(record: CellRecord, path: Path) -> CellRecord:
 
 
 def _require_plain(path: Path) -> None:
-    """Raise an error for folders, and for pipes, whose reader would block."""
+    """Raise an error for folders, and for pipes, which would block the reader."""
     if path.exists() and not path.is_file():
         raise StoreError(f"{path} is not a plain file. Remove it and run the matrix again.")
 

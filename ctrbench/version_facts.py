@@ -37,11 +37,11 @@ class VersionQuality:
 
 @dataclass(frozen=True)
 class Overlap:
-    """The ten nearest items in two versions."""
+    """The share of the ten nearest items that two versions have in common."""
 
     one: str
     two: str
-    share: float | None  # in common; None: no item has a vector in both
+    share: float | None  # None: no item has a vector in both
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ def manifests(workspace: Workspace, dataset: str | None) -> list[VersionManifest
     """Return the manifests of the versions of one data set, or of all.
 
     Args:
-        workspace: that holds them.
-        dataset: an imported data set; None: all.
+        workspace: The workspace that holds the versions.
+        dataset: The name of an imported data set; None: all.
 
     Raises:
-        StoreError: a version is damaged.
-        UnknownNameError: no such data set.
+        StoreError: A version is damaged.
+        UnknownNameError: The data set does not exist.
     """
     known = embeddings.datasets(workspace)
     if dataset is not None and dataset not in known:
@@ -81,13 +81,13 @@ def version_facts(workspace: Workspace, dataset: str, version: str) -> VersionFa
     """Return the facts of a version.
 
     Args:
-        workspace: that holds both.
-        dataset: an imported data set.
-        version: one of its versions.
+        workspace: The workspace that holds the data set and the version.
+        dataset: The name of an imported data set.
+        version: The name of one of its versions.
 
     Raises:
-        StoreError: the data set or the version is damaged.
-        UnknownNameError: no such data set or version.
+        StoreError: The data set or the version is damaged.
+        UnknownNameError: The data set or the version does not exist.
     """
     log = impressions.open_impressions(workspace, dataset)
     manifest = embeddings.read_manifest(workspace, dataset, version)
@@ -107,16 +107,16 @@ def version_facts(workspace: Workspace, dataset: str, version: str) -> VersionFa
 
 
 def quality_table(workspace: Workspace, dataset: str, versions: Sequence[str]) -> QualityTable:
-    """Return the quality of versions, and how much they have in common.
+    """Return the quality of versions, and the overlap of their nearest neighbours.
 
     Args:
-        workspace: that holds them.
-        dataset: an imported data set.
-        versions: of the data set; empty: all.
+        workspace: The workspace that holds the data set and its versions.
+        dataset: The name of an imported data set.
+        versions: The names of the versions to compare; empty: all.
 
     Raises:
-        StoreError: the data set or a version is damaged.
-        UnknownNameError: no such data set or version.
+        StoreError: The data set or a version is damaged.
+        UnknownNameError: The data set or a version does not exist.
     """
     log = impressions.open_impressions(workspace, dataset)
     tables = {
@@ -145,13 +145,13 @@ def checked(workspace: Workspace, dataset: str, version: str) -> list[Guard]:
     """Return the outcome of every guard of a version.
 
     Args:
-        workspace: that holds both.
-        dataset: an imported data set.
-        version: one of its versions.
+        workspace: The workspace that holds the data set and the version.
+        dataset: The name of an imported data set.
+        version: The name of one of its versions.
 
     Raises:
-        StoreError: the data set or the version is damaged.
-        UnknownNameError: no such data set or version.
+        StoreError: The data set or the version is damaged.
+        UnknownNameError: The data set or the version does not exist.
     """
     log = impressions.open_impressions(workspace, dataset)
     table = embeddings.open_version(workspace, dataset, version)

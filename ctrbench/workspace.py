@@ -43,14 +43,14 @@ def workspace_at(chosen: Path) -> Workspace:
     """Return the workspace of a folder that exists or can be created.
 
     Raises:
-        ConfigError: The path is something else.
+        ConfigError: The path is not a folder, or cannot be resolved.
     """
     try:
         folder = chosen.expanduser().resolve()
-    except RuntimeError as error:  # no such user, or links in a circle
-        raise ConfigError(f"--home {chosen} leads nowhere: {error}; give a folder.") from error
+    except RuntimeError as error:  # unknown user, or a cycle of links
+        raise ConfigError(f"--home {chosen} cannot be resolved: {error}; give a folder.") from error
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--home {chosen} is no folder; give one, or a name for a new one.")
+        raise ConfigError(f"--home {chosen} is not a folder; give an existing or a new one.")
     return Workspace(folder)
 
 

@@ -19,7 +19,7 @@ def shuffled_batches(rows: slice, batch_size: int, seed: int, epoch: int) -> Ite
     memory is read sequentially, and a batch still mixes users and times.
 
     Args:
-        rows: Which impressions.
+        rows: A range of row numbers.
         batch_size: B; the last batch may be smaller.
         seed: The seed of the cell.
         epoch: From 0; each epoch has its own order.
@@ -48,7 +48,7 @@ def sequential_batches(rows: slice, batch_size: int) -> Iterator[np.ndarray]:
     """Yield every row of a range once, in stored order.
 
     Args:
-        rows: Which impressions.
+        rows: A range of row numbers.
         batch_size: B; the last batch may be smaller.
 
     Yields:

@@ -47,8 +47,8 @@ class Batch:
     item_numbers: Tensor  # (U, n) float32, standardised
     row_codes: dict[str, Codes]  # fields of user and context (B)
     row_numbers: Tensor  # (B, n) float32, standardised
-    image_item: dict[str, Tensor]  # (U, ...) what the mode prepared per item
-    image_slot: dict[str, Tensor]  # (M, ...) what the mode prepared per slot
+    image_item: dict[str, Tensor]  # (U, ...) arrays that the mode prepared per item
+    image_slot: dict[str, Tensor]  # (M, ...) arrays that the mode prepared per slot
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on another device."""
@@ -57,7 +57,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class InputSizes:
-    """How large the tables and inputs of a model are."""
+    """The sizes of the tables and inputs of a model."""
 
     item_rows: int  # V
     item_codes: dict[str, int]  # values of each item field, the missing and unknown ones included
@@ -151,7 +151,7 @@ class Packer:
         )
 
     def _statistics(self, rows: np.ndarray | slice) -> np.ndarray:
-        """(B, n) what is known of each row's user."""
+        """Return (B, n) statistics of each row's user."""
         return _user_statistics(self.slots.impressions, rows)[:, self._chosen]
 
     def with_permuted_ids(self, rng: np.random.Generator) -> Packer:
@@ -178,7 +178,7 @@ class Packer:
         return other
 
     def _slots(self, rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """(M,) where in a slot array the values of the rows' slots are."""
+        """Return (M,) positions of the rows' slots in a slot array."""
         slots = self.slots.slots(rows, lengths)
         if self._slot_moved is None:
             return slots
@@ -186,12 +186,12 @@ class Packer:
         return np.where(slots < first, slots, places[np.maximum(slots - first, 0)])
 
     def _weight(self, rows: np.ndarray) -> np.ndarray:
-        """(B,) weights with mean 1 over the training period, so that their scale means nothing."""
+        """Return (B,) weights, scaled to a mean of 1 over the training period."""
         weight = self.slots.impressions.weight
         return np.ones(len(rows)) if weight is None else weight[rows] / self._mean_weight
 
     def _distinct(self, occurrences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Distinct items and the index of each occurrence, without a sort."""
+        """Return distinct items and the index of each occurrence, without a sort."""
         place = np.arange(len(occurrences))
         self._position[occurrences] = place  # the last occurrence represents the item
         items = occurrences[self._position[occurrences] == place]
@@ -363,7 +363,7 @@ def _look_up(
 
 
 def _gather(column: Ragged, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The values of some lists end to end, and whose each is."""
+    """Return the concatenated values of some lists, and the index of the list of each."""
     starts, lengths = column.offsets[rows], column.offsets[rows + 1] - column.offsets[rows]
     row = np.repeat(np.arange(len(rows)), lengths)
     within = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
@@ -381,7 +381,7 @@ def _drop(
 
 
 def _user_statistics(log: Impressions, rows: np.ndarray | slice) -> np.ndarray:
-    """(B, 2): log(1 + history length) and the share of clicks, as of the snapshot; NaN: unknown."""
+    """Return (B, 2) log(1 + history length) and click rate as of the snapshot; NaN if unknown."""
     length = np.log1p(log.history_length[rows], dtype=np.float64)
     if log.prior_impressions is None or log.prior_clicks is None:
         share = np.full(len(length), np.nan)

@@ -15,13 +15,13 @@ from ctrbench.arrays import write_npy
 from ctrbench.impressions.periods import chunks, count_targets, histories, ranges
 from ctrbench.schema import Impressions
 
-COARSE = 32  # impressions whose slots have one start that is kept; the others' are summed up
+COARSE = 32  # impressions per stored start of slots; other starts are sums of lengths
 BLOCK_SLOTS = 1 << 15  # with 1,280 wide vectors, two gathers of 160 MB
 
 
 @dataclass(frozen=True)
 class HistorySlots:
-    """The slots of all impressions from `train` on: what a mode may prepare one value for.
+    """The slots of all impressions from `train` on; a mode may prepare one value per slot.
 
     Slot arrays, such as similarities, follow this order: impressions as stored, each with its
     latest `history_length` clicks, oldest first.
@@ -29,7 +29,7 @@ class HistorySlots:
 
     impressions: Impressions
     history_length: int  # T, the number of latest clicks in the input of a model
-    scratch: Path | None = None  # a folder for values of all slots; None: they stay in memory
+    scratch: Path | None = None  # a folder for values of all slots; None: values are kept in memory
 
     @property
     def first_row(self) -> int:
@@ -48,8 +48,8 @@ class HistorySlots:
             rows: (B,) int, row numbers of impressions.
 
         Returns:
-            (M,) int64 positions in history_items, (M,) int64 which of the B rows each belongs
-            to, ascending, and (B,) int64 how many each row has.
+            (M,) int64 positions in history_items, (M,) int64 index of the row that each
+            belongs to, ascending, and (B,) int64 number of slots per row.
         """
         log = self.impressions
         full = log.history_length[rows]
@@ -75,9 +75,9 @@ class HistorySlots:
 
     @cached_property
     def _coarse(self) -> np.ndarray:
-        """(blocks + 1,) int64: where the slots of every COARSE-th impression start, and the end.
+        """(blocks + 1,) int64, the first slot of every COARSE-th impression, and the end.
 
-        Not of every one: a log may have more impressions than would fit into memory.
+        Other starts are not kept, because a log may have more impressions than fit into memory.
         """
         rows = slice(self.first_row, len(self.impressions.item_id))
         sums = [
@@ -87,7 +87,7 @@ class HistorySlots:
         return np.concatenate([[0], np.cumsum(np.concatenate(sums))])
 
     def _lengths(self, rows: np.ndarray | slice) -> np.ndarray:
-        """How many slots each row has."""
+        """Return the number of slots of each row."""
         return np.minimum(self.impressions.history_length[rows], self.history_length)
 
     def pairs(self) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
@@ -120,7 +120,7 @@ class HistorySlots:
         return np.load(file.name, mmap_mode="r")
 
     def item_counts(self, period: str) -> np.ndarray:
-        """Return how often each item occurs in a period's impressions, as target or in a slot.
+        """Return the number of occurrences of each item in a period, as target or in a slot.
 
         Returns:
             (V,) int64; 0 means that the item is not in the inputs of the period.

@@ -1,4 +1,4 @@
-"""Build the folder of a data set, whole or not at all, from what an importer read."""
+"""Build the folder of a data set atomically from the result of an importer."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from ctrbench.impressions.unseen import with_unknown
 from ctrbench.schema import DatasetManifest
 from ctrbench.workspace import Workspace, check_name
 
-NO_TIME = "No timestamps: rows keep the files' order, and nothing is known of earlier impressions."
-GIVEN_HISTORY = "Histories are given: that they end before the impression cannot be verified."
+NO_TIME = "No timestamps: rows keep the files' order, and earlier impressions are unknown."
+GIVEN_HISTORY = "Histories are given; it cannot be verified that they end before the impression."
 
 
 def build(
@@ -37,21 +37,21 @@ def build(
 ) -> DatasetManifest:
     """Write a data set and return its manifest.
 
-    A data set that exists with the same content stays as it is, apart from its findings, which
-    are those of today's checks.
+    An existing data set with the same content is unchanged, except that its findings become those
+    of the current checks.
 
     Args:
         workspace: Where the data set is stored.
-        name: Of the data set.
-        raw: What an importer read.
-        progress: Called with a few words when a step begins.
+        name: The name of the data set.
+        raw: The result of an importer.
+        progress: Receives a short description of each step when it begins.
 
     Raises:
         UnknownNameError: The snapshot names a column that the log lacks.
         ConfigError: The name, the split or the snapshot is not valid.
         DataError: The log cannot become a data set (see `number_log`), no image matches an item,
-            all rows of `valid` or `test` stand in another period, or the name exists with other
-            content.
+            all rows of `valid` or `test` also occur in another period, or the name exists with
+            other content.
         StoreError: The workspace cannot be written.
     """
     name = check_name("data set", name)
@@ -82,8 +82,8 @@ def _scratch(workspace: Workspace) -> tempfile.TemporaryDirectory[str]:
 def _with_findings(
     target: Path, manifest: DatasetManifest, findings: tuple[str, ...]
 ) -> DatasetManifest:
-    """The stored manifest with the findings of today's checks."""
-    if manifest.findings != findings:  # imported before ctrbench looked for them
+    """Return the stored manifest with the findings of the current checks."""
+    if manifest.findings != findings:  # an older ctrbench imported it
         manifest = manifest.model_copy(update={"findings": findings})
         write_json(target / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
@@ -142,7 +142,7 @@ def _counts(log: NumberedLog) -> dict[str, int]:
 
 
 def _write_images(folder: Path, log: NumberedLog) -> tuple[dict[str, int], list[str]]:
-    """Counts, and notes on what was left out."""
+    """Write the images, if any; return counts, and notes on files that were left out."""
     images = log.raw.images
     if images is None:
         return {}, []
@@ -169,8 +169,8 @@ def _notes(log: NumberedLog) -> list[str]:
     return notes + [GIVEN_HISTORY] * unverified
 
 
-def _require_same(there: Path, new: Path) -> None:
-    """Refuse a data set whose content differs from the one stored under its name.
+def _require_same(stored: Path, new: Path) -> None:
+    """Raise an error if the content differs from that of the data set stored under the name.
 
     Dates, versions, notes and findings may differ.
 
@@ -183,18 +183,18 @@ def _require_same(there: Path, new: Path) -> None:
         DatasetManifest.model_validate_json((folder / MANIFEST).read_bytes()).model_dump(
             exclude={"created", "ctrbench_version", "notes", "findings"}
         )
-        for folder in (there, new)
+        for folder in (stored, new)
     )
     differing = [key for key, value in new_manifest.items() if value != old_manifest[key]]
     texts = [field["name"] for field in new_manifest["fields"] if field["kind"] == "text"]
     for name in texts if not differing else []:
         old, fresh = (
-            pq.read_table(folder / "items.parquet", columns=[name]) for folder in (there, new)
+            pq.read_table(folder / "items.parquet", columns=[name]) for folder in (stored, new)
         )
         differing += [name] * (not old.equals(fresh))
     if differing:
         raise DataError(
-            f"the data set {there.name!r} exists with other content ({', '.join(differing)} "
+            f"the data set {stored.name!r} exists with other content ({', '.join(differing)} "
             "differ). A data set is immutable under its name: choose another --name, or remove it "
-            f"with `ctrbench datasets remove {there.name} --yes`."
+            f"with `ctrbench datasets remove {stored.name} --yes`."
         )

@@ -21,7 +21,7 @@ EXAMPLES = 5  # files named in a note
 def find_images(
     folder: Path, raw_item_ids: list[str]
 ) -> tuple[list[tuple[int, Path]], int, list[str]]:
-    """Return the pictures below a folder whose name, without its ending, is an item's raw id.
+    """Return the pictures below a folder whose name, without its extension, is an item's raw id.
 
     Args:
         folder: The folder; sub-folders are searched as well.
@@ -29,10 +29,10 @@ def find_images(
 
     Returns:
         (item_id, file) in the order of items, how many pictures match no item, and notes on files
-        of items that were left out: empty ones, and other endings of items without a picture.
+        that were left out: empty ones, and unsupported extensions of items without a picture.
 
     Raises:
-        DataError: no such folder, no picture matches, or two match one item.
+        DataError: The folder does not exist, no picture matches an item, or two match the same one.
     """
     if not folder.is_dir():
         raise DataError(f"no image folder {folder}; --images takes a folder of <item id>.jpg.")
@@ -42,10 +42,10 @@ def find_images(
     named = sorted((item_ids[file.stem], file) for file in files if file.stem in item_ids)
     found = [(item_id, file) for item_id, file in named if file.stat().st_size]
     if not found:
-        seen = ", ".join(file.name for file in files[:3]) or "no picture at all"
+        seen = ", ".join(file.name for file in files[:3]) or "no pictures"
         raise DataError(
-            f"no image in {folder} is named by an item id: there is {seen}; expected for example "
-            f"{raw_item_ids[0]}.jpg ({', '.join(sorted(SUFFIXES))}), and not empty."
+            f"no image in {folder} has an item id as its name (found: {seen}); expected for "
+            f"example {raw_item_ids[0]}.jpg ({', '.join(sorted(SUFFIXES))}), and not empty."
         )
     pairs = groupby(found, key=lambda pair: pair[0])
     for files_of_item in ([file.name for _, file in pair] for _, pair in pairs):
@@ -56,7 +56,7 @@ def find_images(
     empty = [file.name for _, file in named if not file.stat().st_size]
     without = item_ids.keys() - {file.stem for _, file in named}
     other = [file.name for file in every if file.stem in without]
-    notes = _left_out("empty", empty) + _left_out("of an ending that is not read", other)
+    notes = _left_out("empty", empty) + _left_out("with an unsupported extension", other)
     return found, len(files) - len(named), notes
 
 
@@ -68,7 +68,7 @@ def write_images(target: Path, found: list[tuple[int, Path]]) -> int:
         found: (item_id, file) in the order of items.
 
     Returns:
-        A number of bytes.
+        The size in bytes.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -98,7 +98,8 @@ def copy_images(items: Relation, source: Path, target: Path) -> tuple[dict[str, 
         Counts, and notes on images that were left out because they are empty.
 
     Raises:
-        DataError: no Parquet, a column is missing, no picture matches, or two match one item.
+        DataError: The file is not Parquet, a column is missing, no picture matches an item, or two
+            match the same one.
     """
     import duckdb
 
@@ -108,13 +109,13 @@ def copy_images(items: Relation, source: Path, target: Path) -> tuple[dict[str, 
         columns = column_types(connection, given)
     except duckdb.Error as error:
         raise DataError(
-            f"{source} is no Parquet file, or a damaged one; --images takes a folder of "
+            f"{source} is not a Parquet file, or is damaged; --images takes a folder of "
             "<item id>.jpg, or Parquet of item_id and bytes."
         ) from error
     missing = [name for name in ("item_id", "bytes") if name not in columns]
     if missing:
         raise DataError(
-            f"{source} has no column {' and no '.join(missing)}; images as Parquet need item_id "
+            f"{source} has no column {' and no '.join(missing)}; images as Parquet require item_id "
             "and bytes."
         )
     raw_id = _raw_id(connection, source, given, columns["item_id"])
@@ -132,8 +133,8 @@ def copy_images(items: Relation, source: Path, target: Path) -> tuple[dict[str, 
         coalesce(sum(octet_length(bytes)) FILTER (item_id IS NOT NULL), 0)::BIGINT"""
     )
     if not images:
-        are = "all that do are empty" if empty else "no item_id matches"
-        raise DataError(f"no image in {source} belongs to an item: {are}.")
+        reason = "all matching images are empty" if empty else "no item_id matches"
+        raise DataError(f"no image in {source} belongs to an item: {reason}.")
     if distinct < images:
         twice = f"SELECT any_value(raw_id) FROM {pictures} WHERE item_id IS NOT NULL AND NOT empty "
         twice += "GROUP BY item_id HAVING count(*) > 1 ORDER BY item_id LIMIT 1"
@@ -152,22 +153,22 @@ def copy_images(items: Relation, source: Path, target: Path) -> tuple[dict[str, 
 
 
 def _raw_id(connection: DuckDBPyConnection, source: Path, given: str, kind: str) -> str:
-    """SQL for the id of a picture as text.
+    """Return SQL for the id of a picture as text.
 
     Raises:
-        DataError: the column holds no ids.
+        DataError: The column contains values that are not ids.
     """
-    for wrong, told in refusals("item_id", kind):
+    for wrong, problem in refusals("item_id", kind):
         count, example = one_row(
             connection, f"SELECT count(*), any_value(item_id) FROM {given} WHERE {wrong}"
         )
         if count:
-            raise DataError(f"{source}: {count} values of 'item_id' {told}, such as {example}.")
+            raise DataError(f"{source}: {count} values of 'item_id' {problem}, such as {example}.")
     return expression("item_id", kind)
 
 
 def _left_out(why: str, names: list[str], count: int | None = None) -> list[str]:
-    """A note on image files that were left out, or none.
+    """Return a note on image files that were left out; empty if there are none.
 
     >>> _left_out("empty", ["3.jpg", "8.png"])
     ['Image files left out: 2 empty (3.jpg, 8.png).']

@@ -1,4 +1,4 @@
-"""From raw rows to numbered ones: ids, codes, periods, and what each user did strictly before."""
+"""Number raw rows: ids, codes, periods, and the counts of each user's earlier events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from ctrbench.importing.numbering import (
 )
 from ctrbench.importing.raw import Progress, Raw, check_raw
 from ctrbench.importing.relations import Relation, make_view
-from ctrbench.importing.snapshots import check_groups, check_resolution, count_earlier, freeze
+from ctrbench.importing.snapshots import (
+    check_groups,
+    check_resolution,
+    count_earlier,
+    snapshot_states,
+)
 from ctrbench.importing.splits import block_expression, period_expression
 from ctrbench.impressions.states import train_blocks
 from ctrbench.schema import PERIODS, Field
@@ -28,17 +33,17 @@ Periods = dict[str, tuple[int, int]]  # half-open ranges of rows
 
 @dataclass(frozen=True)
 class NumberedLog:
-    """A log as numbers, ready to be written."""
+    """A numbered log, ready to be written."""
 
     raw: Raw
     ids: Ids
     encoded_fields: tuple[EncodedField, ...]  # in canonical order
-    impressions: Relation  # one row each, with what its user did before and its period
+    impressions: Relation  # one row each, with the counts of earlier events and the period
     states: Relation | None  # as of the snapshot, row by row; None: those of `impressions`
     histories: Relation | None  # distinct given lists; None: histories are derived
     periods: Periods
     order: tuple[str, ...]  # columns of `impressions`: the order of rows in the data set
-    in_order: bool  # whether the rows of `impressions` stand in it
+    in_order: bool  # whether the rows of `impressions` are sorted so
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -47,7 +52,7 @@ class NumberedLog:
 
     @property
     def history(self) -> Literal["derived", "given"]:
-        """Where histories come from."""
+        """The origin of histories."""
         return "derived" if self.histories is None else "given"
 
     def has(self, column: str) -> bool:
@@ -56,18 +61,19 @@ class NumberedLog:
 
 
 def number_log(raw: Raw, progress: Progress) -> NumberedLog:
-    """Number every impression, count what its user did before, and place it in its period.
+    """Number every impression, count its user's earlier events, and assign it to its period.
 
     Args:
-        raw: What an importer read.
-        progress: Called with a few words when a step begins.
+        raw: The result of an importer.
+        progress: Receives a short description of each step when it begins.
 
     Raises:
         UnknownNameError: The snapshot names a column that the log lacks.
         ConfigError: The column of the snapshot is not categorical, or `valid_share` does not fit
             the split.
         DataError: A field's name is unsuitable, the log has neither timestamps nor histories, a
-            period is empty, all impressions have one label, or the log cannot carry the snapshot.
+            period is empty, all impressions have one label, or the log does not support the
+            snapshot.
     """
     check_raw(raw)
     progress("numbering users and items")
@@ -78,7 +84,7 @@ def number_log(raw: Raw, progress: Progress) -> NumberedLog:
     progress("numbering impressions")
     order = row_order(raw, fields)
     encoded = encode_rows(raw, ids, fields, order)
-    progress("looking back in time")
+    progress("counting earlier events")
     counted = count_earlier(encoded) if raw.has_timestamp else encoded
     histories = number_histories(raw, encoded) if raw.has_history else None
     progress("dividing into periods")
@@ -97,7 +103,7 @@ def number_log(raw: Raw, progress: Progress) -> NumberedLog:
 
 
 def _place(raw: Raw, encoded: Relation, counted: Relation) -> tuple[Relation, Periods]:
-    """`counted` with the index of each row's period, and the periods' ranges of rows."""
+    """Return `counted` with the index of each row's period, and the rows of each period."""
     expression = period_expression(encoded, raw.split, raw.valid_share)
     query = f"SELECT *, {expression} AS _index FROM {counted}"
     placed = make_view(counted.connection, "placed rows", query)
@@ -118,10 +124,10 @@ def _place(raw: Raw, encoded: Relation, counted: Relation) -> tuple[Relation, Pe
 def _check_periods(raw: Raw, rows: dict[str, int], clicks: int) -> None:
     total = sum(rows.values())
     if clicks in (0, total):
-        cure = " (a log of clicks alone: `import table --negatives 4` draws some)" if clicks else ""
+        cure = " (`import table --negatives 4` samples non-clicks)" if clicks else ""
         raise DataError(
             f"all {total} impressions are {'clicks' if clicks else 'non-clicks'}: a CTR model "
-            f"needs both{cure}."
+            f"requires both{cure}."
         )
     empty = [name for name in PERIODS[1:] if not rows[name]]
     if empty:
@@ -134,7 +140,7 @@ def _check_periods(raw: Raw, rows: dict[str, int], clicks: int) -> None:
 
 
 def _states(raw: Raw, encoded: Relation, placed: Relation, periods: Periods) -> Relation | None:
-    """User states as of the snapshot; None where each impression sees the state of its moment."""
+    """Return user states as of the snapshot; None if each impression has its own state."""
     if raw.snapshot.kind == "impression":
         if raw.has_timestamp:
             check_resolution(placed)
@@ -143,7 +149,7 @@ def _states(raw: Raw, encoded: Relation, placed: Relation, periods: Periods) -> 
     if raw.snapshot.kind == "period" and raw.has_timestamp:
         within = block_expression(encoded, raw.split, train_blocks(periods))
         block = f"CASE WHEN _index = {PERIODS.index('train')} THEN {within} ELSE 0 END"
-    frozen = freeze(placed, raw.snapshot, block)
+    states = snapshot_states(placed, raw.snapshot, block)
     if raw.snapshot.kind != "period":
-        check_groups(placed, frozen, raw.snapshot)
-    return frozen
+        check_groups(placed, states, raw.snapshot)
+    return states

@@ -1,4 +1,4 @@
-"""Dense numbers for raw ids and field values, in an order that no file's line order can change."""
+"""Number raw ids and field values densely, independently of the order of lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OWNERS = ("user", "item", "context")
 
 @dataclass(frozen=True)
 class Ids:
-    """Dense ids from 1, and the raw ids that they stand for."""
+    """Dense ids from 1, and the raw ids that they represent."""
 
     users: Relation  # raw_id, user_id
     items: Relation  # raw_id, item_id, listed: whether the items file has a row
@@ -29,7 +29,7 @@ class EncodedField:
     lists: Relation | None = None  # raw, codes: each distinct list; None: not a list field
 
     def expression(self, row: str) -> tuple[str, str]:
-        """Return SQL of the field as the data set stores it, and of the join that it needs.
+        """Return SQL of the field as the data set stores it, and of the join that it requires.
 
         Args:
             row: SQL name of the rows that hold the raw field.
@@ -107,7 +107,7 @@ def encode_field(raw: Raw, field: Field) -> EncodedField:
 
 
 def _lists(rows: Relation, name: str, values: Relation) -> Relation:
-    """Each distinct list of raw values with its codes."""
+    """Return each distinct list of raw values with its codes."""
     return make_table(
         rows.connection,
         "lists of codes",
@@ -119,7 +119,7 @@ def _lists(rows: Relation, name: str, values: Relation) -> Relation:
 
 
 def _canonical_order(relation: Relation, column: str) -> str:
-    """SQL order of a column: by number where every value is a whole number, else by text."""
+    """Return the SQL order of a column: by number if all values are whole numbers, else by text."""
     name = quoted(column)
     if relation.columns[column] != "VARCHAR":
         return name
@@ -212,5 +212,5 @@ def number_histories(raw: Raw, encoded: Relation) -> Relation:
 
 
 def _history_key(history: str) -> str:
-    """SQL for 128 bits that stand for a list of raw ids; NULL for the empty one."""
+    """Return SQL for a 128-bit key of a list of raw ids; NULL for an empty list."""
     return f"md5_number(nullif(array_to_string({history}, chr(31)), ''))"

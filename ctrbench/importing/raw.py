@@ -1,4 +1,4 @@
-"""What an importer hands over: relations of raw rows, and what they mean."""
+"""The result of an importer: relations of raw rows, and their meaning."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RESERVED = {
 
 @dataclass(frozen=True)
 class Raw:
-    """What an importer hands over.
+    """The result of an importer.
 
     - `impressions`: `user_id` and `item_id`, both VARCHAR or, faster, whole numbers from 0 of one
       integer type in all relations; `click`, 0 or 1; where the log has them, `timestamp` BIGINT,
@@ -38,16 +38,16 @@ class Raw:
 
     impressions: Relation
     importer: str
-    label: str  # what counts as a click, in words
+    label: str  # definition of a click, in words
     split: Split
     items: Relation | None = None
     users: Relation | None = None
     fields: tuple[Field, ...] = ()  # sizes are filled in by the import
     snapshot: Snapshot = PERIOD
-    valid_share: float | None = None  # of a given train period, when there is no valid one
+    valid_share: float | None = None  # of a given train period, if there is no valid one
     images: Path | None = None  # a folder of <item id>.jpg, or Parquet of item_id and bytes
     notes: tuple[str, ...] = ()
-    counts: dict[str, int] = dataclasses.field(default_factory=dict)  # by the importer
+    counts: dict[str, int] = dataclasses.field(default_factory=dict)  # counts of the importer
 
     @property
     def has_timestamp(self) -> bool:
@@ -80,13 +80,17 @@ def check_raw(raw: Raw) -> None:
     _check_fields(raw.fields)
     if not (raw.has_timestamp or raw.has_history):
         raise DataError(
-            "the impressions have neither a timestamp nor a history. An import needs one of them "
-            "to know what a user clicked before."
+            "the impressions have neither a timestamp nor a history. One of them is required to "
+            "determine the earlier clicks of a user."
         )
     if raw.split.kind != "given" and not raw.has_timestamp:
-        raise DataError(f"the split {raw.split} needs a timestamp; without one, give the periods.")
+        raise DataError(
+            f"the split {raw.split} requires a timestamp; without one, give the periods."
+        )
     if raw.split.kind == "given" and "period" not in raw.impressions.columns:
-        raise DataError("a given split needs a column 'period', or files as train=FILE, test=FILE.")
+        raise DataError(
+            "a given split requires a column 'period', or files as train=FILE, test=FILE."
+        )
     check_snapshot(raw.snapshot, raw.fields)
 
 
@@ -102,6 +106,6 @@ def _check_fields(fields: tuple[Field, ...]) -> None:
         elif field.kind == "text" and field.of != "item":
             problems.append(f"field {field.name!r}: only items have text fields; drop it.")
         elif field.name.lower() in seen:
-            problems.append(f"field {field.name!r} stands in two tables; rename or drop one.")
+            problems.append(f"field {field.name!r} occurs in two tables; rename or drop one.")
         seen.add(field.name.lower())
     raise_all(problems, DataError, "these fields cannot be stored:")

@@ -31,7 +31,7 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 }
 DISK_FULL = ("No space left", "Disk quota", "max_temp_directory_size", "Could not write")
 
-DAMAGED = ("Failed to read file",)  # found where rows are read, after the file was opened
+DAMAGED = ("Failed to read file",)  # these errors occur while rows are read
 PART = 1 << 20  # rows held in memory at a time
 
 
@@ -41,7 +41,7 @@ def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
 
     Raises:
         StoreError: The workspace cannot be written, or the disk is full.
-        DataError: A file turned out damaged while its rows were read.
+        DataError: A file is damaged.
     """
     import duckdb
 
@@ -65,7 +65,7 @@ def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):
-            workspace.cache.rmdir()  # only if nothing else stands there
+            workspace.cache.rmdir()  # only if it is empty
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Relation:
     """A table or view of an import's database. Steps take and return these, never bare names."""
 
     connection: DuckDBPyConnection = field(repr=False)
-    name: str  # as an SQL identifier; unique, so that only who holds the relation can read it
+    name: str  # as an SQL identifier; unique, so that only holders of the relation can read it
     columns: Mapping[str, str]  # name -> DuckDB's type
 
     def __str__(self) -> str:
@@ -91,7 +91,7 @@ class Relation:
     def parts(self, chosen: str) -> Iterator[tuple[np.ndarray, ...]]:
         """Yield columns in the relation's order, a bounded number of rows at a time.
 
-        The rows are read through a cursor of their own, so that the caller may write meanwhile.
+        The rows are read through a separate cursor, so that the caller may write in the meantime.
 
         Args:
             chosen: SQL of the columns.
@@ -104,7 +104,7 @@ class Relation:
             yield tuple(column.to_numpy(zero_copy_only=False) for column in batch.columns)
 
     def drop(self) -> None:
-        """Delete the table and free its room."""
+        """Delete the table and free its space."""
         self.connection.execute(f"DROP TABLE {self}")
 
 
@@ -113,7 +113,7 @@ def make_table(connection: DuckDBPyConnection, name: str, query: str) -> Relatio
 
     Args:
         connection: The database.
-        name: What the table holds, in a word or two.
+        name: The content of the table, in one or two words.
         query: SQL of the rows.
     """
     return _make(connection, "TABLE", name, query)
@@ -124,7 +124,7 @@ def make_view(connection: DuckDBPyConnection, name: str, query: str) -> Relation
 
     Args:
         connection: The database.
-        name: What the view holds, in a word or two.
+        name: The content of the view, in one or two words.
         query: SQL of the rows.
     """
     return _make(connection, "VIEW", name, query)
@@ -140,7 +140,7 @@ def fill_table(
 
     Args:
         connection: The database.
-        name: What the table holds, in a word or two.
+        name: The content of the table, in one or two words.
         columns: Name -> DuckDB's type.
         parts: For each part one (n,) array per column, of numpy or pyarrow.
     """
@@ -207,5 +207,5 @@ def literal(text: object) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Return the part of a DuckDB message that says what happened, without its advice."""
+    """Return the cause in a DuckDB message, without its advice."""
     return re.sub(r"^([A-Z]\w* )+Error: ", "", str(error)).splitlines()[0].rstrip(".")

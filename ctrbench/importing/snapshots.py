@@ -13,7 +13,7 @@ from ctrbench.importing.relations import Relation, fill_table, make_view, one_ro
 from ctrbench.impressions.states import (
     DAY_S,
     SESSION_GAP_S,
-    Freezer,
+    UnitStates,
     counted_before,
     ticks_per_second,
     whole_moments,
@@ -24,15 +24,15 @@ EARLIER: dict[str, str] = {
     **dict.fromkeys(("prior_impressions", "prior_clicks"), "INTEGER"),
     **dict.fromkeys(("_user_impressions", "_user_start"), "BIGINT"),
 }
-FROZEN: dict[str, str] = dict.fromkeys(("prior_impressions", "prior_clicks", "group_id"), "INTEGER")
-KINDS_BY_COLUMN = ("session", "day")  # whose units a column of the log may name
+STATES: dict[str, str] = dict.fromkeys(("prior_impressions", "prior_clicks", "group_id"), "INTEGER")
+KINDS_BY_COLUMN = ("session", "day")  # a column of the log may name their units
 
 States = tuple[np.ndarray, np.ndarray, np.ndarray]  # prior impressions and clicks, group; (n,) each
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """When the user state in the input of a model is renewed.
+    """The moments at which the user state in the input of a model is updated.
 
     Within `train`, `valid` and `test` all impressions of a unit share one state. For `session` and
     `day` the evaluation groups are user x unit; for `period` (and `impression`) they are the users.
@@ -125,7 +125,7 @@ def count_earlier(encoded: Relation) -> Relation:
     return make_view(encoded.connection, "counted rows", query)
 
 
-def freeze(placed: Relation, snapshot: Snapshot, block: str) -> Relation:
+def snapshot_states(placed: Relation, snapshot: Snapshot, block: str) -> Relation:
     """Return the user states as of a snapshot; the n-th row belongs to the n-th of `placed`.
 
     The columns are prior_impressions and prior_clicks as of the start of the impression's unit
@@ -155,23 +155,23 @@ def freeze(placed: Relation, snapshot: Snapshot, block: str) -> Relation:
             nothing = pa.nulls(len(group), pa.int32())
             yield (impressions, clicks, group) if has_timestamp else (nothing, nothing, group)
 
-    return fill_table(placed.connection, "frozen states", FROZEN, rows())
+    return fill_table(placed.connection, "user states", STATES, rows())
 
 
 def _by_time(placed: Relation, snapshot: Snapshot, block: str) -> Iterator[States]:
-    """States by block, day or gap, part by part; memory is bounded by the users."""
+    """Yield states by block, day or gap, part by part; memory grows only with the users."""
     unit, gap = _unit(placed, snapshot, block)
     (last,) = placed.one_row("max(user_id)")
     has_timestamp = "timestamp" in placed.columns
     prior = "prior_impressions, prior_clicks" if has_timestamp else "0, 0"
     moment = "timestamp" if has_timestamp else "0::BIGINT"
-    state = Freezer(1 + last, gap)
+    states = UnitStates(1 + last, gap)
     for columns in placed.parts(f"user_id, _index, {moment}, {unit}, {prior}"):
-        yield state.frozen(*columns)
+        yield states.at_unit_start(*columns)
 
 
 def _by_column(placed: Relation) -> Iterator[States]:
-    """States by the units that a column names, part by part; memory is bounded by the units.
+    """Yield states by the units that a column names; memory grows only with the units.
 
     Sessions of a user may overlap. Units are identified by 64 bits of a hash of user, period and
     name.
@@ -194,12 +194,12 @@ def _by_column(placed: Relation) -> Iterator[States]:
 
 
 def _unit(placed: Relation, snapshot: Snapshot, block: str) -> tuple[str, int | None]:
-    """SQL for the unit of a row as BIGINT, and the gap in ticks that ends one, if a gap does."""
+    """Return SQL for the unit of a row as BIGINT, and the gap in ticks that ends a unit, if any."""
     if snapshot.kind == "period":
         return f"({block})::BIGINT", None
     if "timestamp" not in placed.columns:
         raise DataError(
-            f"the snapshot '{snapshot.kind}' needs timestamps, and this log has none. Give "
+            f"the snapshot '{snapshot.kind}' requires timestamps, but this log has none. Give "
             "--snapshot-column with a column that names it, or use --snapshot period."
         )
     ticks = _ticks(placed, snapshot)
@@ -209,7 +209,7 @@ def _unit(placed: Relation, snapshot: Snapshot, block: str) -> tuple[str, int | 
 
 
 def check_resolution(placed: Relation) -> None:
-    """Refuse the state of the moment where timestamps are days: it would be that of the day.
+    """Raise an error for the snapshot `impression` if timestamps are days.
 
     Raises:
         DataError: Timestamps are whole days.
@@ -233,8 +233,8 @@ def _ticks(placed: Relation, snapshot: Snapshot) -> int:
         )
     if ticks is None:
         raise DataError(
-            f"the snapshot '{snapshot.kind}' needs clock times; the timestamps of this log (the "
-            f"largest is {latest}) are an order only. Give --snapshot-column with a column that "
+            f"the snapshot '{snapshot.kind}' requires clock times; the timestamps of this log (the "
+            f"largest is {latest}) only give an order. Use --snapshot-column with a column that "
             "names it, or use --snapshot period."
         )
     finest = {"day": ticks * DAY_S, "session": ticks * SESSION_GAP_S}[snapshot.kind]
@@ -246,15 +246,15 @@ def _ticks(placed: Relation, snapshot: Snapshot) -> int:
         )
     if snapshot.kind == "day" and first // finest == latest // finest:
         raise DataError(
-            f"the whole log lies on one day by its timestamps ({first} to {latest}, taken as "
-            "seconds since 1970), so the snapshot 'day' divides nothing. If they are something "
-            "else (20240131, for one), convert them; else use --snapshot session or period."
+            f"all timestamps are on one day ({first} to {latest}, read as "
+            "seconds since 1970), so the snapshot 'day' has a single unit. If they have another "
+            "meaning, such as 20240131, convert them; else use --snapshot session or period."
         )
     return ticks
 
 
 def _resolution(placed: Relation) -> int:
-    """The largest number that divides all differences of timestamps; 0 if all are equal."""
+    """Return the largest number that divides all differences of timestamps; 0 if all are equal."""
     step, first = 0, None
     for (moments,) in placed.parts("timestamp"):
         first = moments[0] if first is None else first
@@ -268,8 +268,8 @@ def _check_column(placed: Relation, snapshot: Snapshot) -> None:
     missing, distinct = placed.one_row("count(*) FILTER (_unit IS NULL), count(DISTINCT _unit)")
     if missing:
         raise DataError(
-            f"column '{snapshot.column}' is empty in {missing} impressions: every impression needs "
-            f"a {snapshot.kind}. Fill it, or use --snapshot period."
+            f"column '{snapshot.column}' is empty in {missing} impressions: every impression "
+            f"requires a {snapshot.kind}. Fill it, or use --snapshot period."
         )
     if distinct == 1:
         raise DataError(
@@ -278,12 +278,12 @@ def _check_column(placed: Relation, snapshot: Snapshot) -> None:
         )
 
 
-def check_groups(placed: Relation, frozen: Relation, snapshot: Snapshot) -> None:
-    """Refuse evaluation groups that cannot carry GAUC.
+def check_groups(placed: Relation, states: Relation, snapshot: Snapshot) -> None:
+    """Raise an error if no evaluation group has several test impressions.
 
     Args:
         placed: Impressions with the index of their period.
-        frozen: Their states and evaluation groups, row by row.
+        states: Their states and evaluation groups, row by row.
         snapshot: The snapshot that the groups come from.
 
     Raises:
@@ -291,11 +291,11 @@ def check_groups(placed: Relation, frozen: Relation, snapshot: Snapshot) -> None
     """
     groups, rows = one_row(
         placed.connection,
-        f"""SELECT count(DISTINCT group_id), count(*) FROM {placed} POSITIONAL JOIN {frozen}
+        f"""SELECT count(DISTINCT group_id), count(*) FROM {placed} POSITIONAL JOIN {states}
         WHERE _index = {PERIODS.index("test")}""",
     )
     if groups == rows:
         raise DataError(
-            f"by the snapshot '{snapshot}' each of the {rows} test impressions is a group of its "
-            "own, and GAUC compares impressions of one group. Use a coarser --snapshot."
+            f"with the snapshot '{snapshot}' each of the {rows} test impressions is its own group, "
+            "but GAUC compares impressions within a group. Use a coarser --snapshot."
         )

@@ -1,4 +1,4 @@
-"""Which period an impression belongs to: cut by time, in each user's own order, or as given."""
+"""Divide impressions into periods: by time, in each user's own order, or as given."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ctrbench.errors import ConfigError, DataError
 from ctrbench.importing.relations import Relation, one_row
 from ctrbench.schema import PERIODS, Split
 
-PARTS = 1_000_000  # shares are compared as whole millionths, so that no rounding moves a row
+PARTS = 1_000_000  # shares are compared as whole millionths, because rounding could move a row
 FORMS = "time:20/50/10/20, per_user:20/50/10/20 or given (three shares: no pretrain period)"
 LEAK = (
     "Split per user: each user's own order, so that train holds impressions that are later than "
@@ -47,8 +47,8 @@ def period_expression(encoded: Relation, split: Split, valid_share: float | None
     """Return SQL for the index of a row's period in PERIODS, over counted rows.
 
     A row belongs to the first period whose share is not used up by the strictly earlier rows, so
-    that equal timestamps, such as whole days, are never cut in two. Where that would leave a period
-    empty, each border is the timestamp nearest to its share that leaves none empty.
+    that equal timestamps, such as whole days, are never divided. If that leaves a period empty,
+    each border is the timestamp nearest to its share that leaves no period empty.
 
     Args:
         encoded: Impressions as numbers, in order of time.
@@ -56,7 +56,7 @@ def period_expression(encoded: Relation, split: Split, valid_share: float | None
         valid_share: The share of a given train period that becomes valid.
 
     Raises:
-        ConfigError: A valid share beside another split, or beside a valid period.
+        ConfigError: `valid_share` is given with another split, or with a valid period.
         DataError: A given period is missing, or has an unknown name.
     """
     if split.kind == "given":
@@ -97,7 +97,7 @@ def block_expression(encoded: Relation, split: Split, blocks: int) -> str:
 
 
 def _reached(encoded: Relation, split: Split, cuts: list[int]) -> str:
-    """SQL for how many of the cuts, in millionths of all impressions, lie at or before a row."""
+    """Return SQL for the number of cuts, in millionths of all impressions, at or before a row."""
     if split.kind == "per_user":
         return _sum(
             [f"prior_impressions::BIGINT * {PARTS} >= {cut} * _user_impressions" for cut in cuts]
@@ -107,21 +107,21 @@ def _reached(encoded: Relation, split: Split, cuts: list[int]) -> str:
 
 
 def _sum(conditions: list[str]) -> str:
-    """SQL for how many of the conditions hold."""
+    """Return SQL for the number of conditions that hold."""
     return " + ".join(["0", *(f"({condition})::INTEGER" for condition in conditions)])
 
 
 def _moments(encoded: Relation, cuts: list[int], where: str = "true") -> tuple[int | None, ...]:
-    """The first timestamp at which each share (in millionths) lies strictly earlier."""
+    """Return, per share in millionths, the first timestamp with that share strictly earlier."""
     (total,) = encoded.one_row("count(*)", where)
     return tuple(_moment(encoded, -(-cut * total // PARTS), where) for cut in cuts)
 
 
 def _nearest(encoded: Relation, cuts: list[int]) -> list[int]:
-    """The border of each share (in millionths) such that every period holds a timestamp.
+    """Return the border of each share in millionths, such that every period has a timestamp.
 
     Raises:
-        DataError: there are fewer timestamps than periods.
+        DataError: There are fewer timestamps than periods.
     """
     grouped = f"SELECT timestamp, count(*) AS rows FROM {encoded} GROUP BY timestamp"
     found = encoded.connection.execute(f"{grouped} ORDER BY timestamp").fetchnumpy()
@@ -129,8 +129,8 @@ def _nearest(encoded: Relation, cuts: list[int]) -> list[int]:
     if len(times) <= len(cuts):
         raise DataError(
             f"the log has only {len(times)} different timestamps, too few for {len(cuts) + 1} "
-            "periods, since equal ones are never divided. Import more days, or times of day; "
-            "three shares, time:60/20/20, need no pretrain period."
+            "periods, because equal ones are never divided. Import more days, or times of day; "
+            "three shares, as in time:60/20/20, omit the pretrain period."
         )
     earlier = (rows.cumsum() - rows) * PARTS / rows.sum()
     places, low = [], 1
@@ -142,10 +142,10 @@ def _nearest(encoded: Relation, cuts: list[int]) -> list[int]:
 
 
 def _moment(encoded: Relation, needed: int, where: str) -> int | None:
-    """The first timestamp with `needed` strictly earlier rows; None: no row has so many.
+    """Return the first timestamp with `needed` strictly earlier rows; None if there is none.
 
     Rows are in order of time, so this is the timestamp of the row at place `needed`, or the next
-    timestamp where earlier rows share that one.
+    timestamp if earlier rows have the same one.
     """
     (moment,) = one_row(
         encoded.connection,
@@ -162,13 +162,13 @@ def _check_given(encoded: Relation, valid_share: float | None) -> None:
     query = f"SELECT DISTINCT _period FROM {encoded}"
     rows = encoded.connection.execute(query).fetchall()
     found = {period for (period,) in rows}
-    strange = sorted(map(str, found - set(PERIODS)))
-    if strange:
+    unknown = sorted(map(str, found - set(PERIODS)))
+    if unknown:
         raise DataError(
-            f"unknown period(s) {', '.join(strange[:5])}; allowed: {', '.join(PERIODS)}."
+            f"unknown period(s) {', '.join(unknown[:5])}; allowed: {', '.join(PERIODS)}."
         )
     if valid_share and "valid" in found:
-        raise ConfigError("--valid-share makes a valid period, but the files give one already.")
+        raise ConfigError("--valid-share creates a valid period, but the files already give one.")
     if valid_share and not 0 < valid_share < 1:
         raise ConfigError(f"--valid-share {valid_share:g} must be above 0 and below 1.")
     if not valid_share and found >= {"train", "test"} and "valid" not in found:
@@ -179,7 +179,7 @@ def _check_given(encoded: Relation, valid_share: float | None) -> None:
 
 
 def _late_train(encoded: Relation, given: str, share: float) -> str:
-    """The last of train becomes valid; without timestamps, a draw by the hash of user and item."""
+    """Return SQL that moves the end of train, or without timestamps a random share, to valid."""
     cut = round(PARTS * share)
     if "timestamp" in encoded.columns:
         (moment,) = _moments(encoded, [PARTS - cut], "_period = 'train'")

@@ -14,7 +14,7 @@ def write_tables(log: NumberedLog, folder: Path) -> None:
     """Write impressions, history, items, users and vocabularies as Parquet.
 
     Args:
-        log: What to write.
+        log: The log to write.
         folder: An existing folder.
     """
     raw, ids = log.raw, log.ids
@@ -31,7 +31,7 @@ def write_tables(log: NumberedLog, folder: Path) -> None:
 
 
 def _impressions(log: NumberedLog) -> str:
-    """Rows in the order of the data set; only a join could change it."""
+    """Return SQL of the rows in the order of the data set. Only a join requires a sort."""
     state = "placed" if log.states is None else "frozen"
     chosen = ["user_id", "item_id", "click"]
     if log.histories is None:
@@ -56,7 +56,7 @@ def _impressions(log: NumberedLog) -> str:
 
 
 def _history(log: NumberedLog) -> str:
-    """All clicks of a user in the order of time, one user after the other; or the given lists."""
+    """Return SQL of the clicks, sorted by user and time, or of the given lists."""
     if log.histories is None:
         rows = f"SELECT item_id FROM {log.impressions} WHERE click = 1"
         return f"{rows} ORDER BY user_id, timestamp, item_id"
@@ -69,7 +69,7 @@ def _history(log: NumberedLog) -> str:
 def _entities(
     log: NumberedLog, owner: str, ids: Relation, given: Relation | None, more: str = ""
 ) -> str:
-    """Items or users in the order of their ids: dense id, raw id, fields."""
+    """Return SQL of items or users in the order of their ids: dense id, raw id, fields."""
     chosen, joins = [f"ids.{owner}_id", f"ids.raw_id::VARCHAR AS raw_id{more}"], []
     if given is not None:
         joins.append(f"LEFT JOIN {given} AS given ON given.{owner}_id = ids.raw_id")
@@ -83,7 +83,7 @@ def _entities(
 
 
 def _vocabularies(log: NumberedLog) -> str:
-    """The value of every code of every categorical or list field."""
+    """Return SQL of the value of every code of every categorical or list field."""
     parts = ["SELECT '' AS field, 0 AS code, '' AS value WHERE false"]
     parts += [
         f"SELECT {literal(one.field.name)}, code, value FROM {one.values}"

@@ -1,4 +1,4 @@
-"""Guards over a stored data set: faults that would bias or weaken its results."""
+"""Guards of a stored data set: they find faults that bias or weaken its results."""
 
 from __future__ import annotations
 

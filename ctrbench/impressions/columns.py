@@ -46,7 +46,7 @@ def derive(tables: Path, folder: Path) -> None:
             for field in file.schema_arrow:
                 stem = folder / f"{table}.{field.name}"
                 if first and field.name in ("user_id", "item_id"):
-                    continue  # of users and items they only count the rows
+                    continue  # of users and items, they only give the number of rows
                 if pa.types.is_list(field.type):
                     _write_lists(file, field.name, stem, first)
                 elif pa.types.is_integer(field.type) or pa.types.is_floating(field.type):
@@ -67,16 +67,17 @@ def table_errors(path: Path) -> Iterator[None]:
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
             raise  # an error of the disk, not of the file
-        told = str(error).splitlines()[0].rstrip(".")
+        reason = str(error).splitlines()[0].rstrip(".")
         raise StoreError(
-            f"{path} is missing or damaged ({told}): remove the data set and import it again."
+            f"{path} is missing or damaged ({reason}): remove the data set and import it again."
         ) from error
 
 
 def load(folder: Path) -> Iterator[tuple[str, ColumnValues]]:
     """Yield the columns that `derive` wrote, memory-mapped, sorted by `<table>.<column>`.
 
-    A caller that drops each column before the next one holds the pages of one column only.
+    A caller that drops each column before the next one keeps the pages of a single column in
+    memory.
     """
     for path in sorted(folder.glob("*.npy")):
         name = path.name.removesuffix(".npy")
@@ -104,7 +105,7 @@ def strings(path: Path, column: str) -> Iterator[str]:
 def content_hash(
     tables: Path, columns: Iterable[tuple[str, ColumnValues]], manifest: DatasetManifest
 ) -> str:
-    """Return the hash of everything a cell can depend on.
+    """Return the hash of all content that a cell can depend on.
 
     It covers label, split, ids, numbers, codes and their values. Text fields, images and the rest
     of the manifest are left out.

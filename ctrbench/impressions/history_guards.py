@@ -1,4 +1,4 @@
-"""The guard that finds given histories with clicks that come later."""
+"""Guard: finds given histories that contain later clicks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ LOG = "the log"
 # the log began may click it again. That affects many impressions, but few entries of histories.
 MANY_IMPRESSIONS = 0.1
 MANY_ENTRIES = 0.1
-# So is this share of histories whose last item is a later click. The last item of a correct history
-# was clicked before the impression; only a repeated click makes it look like a later one, and most
-# users who click new items do not repeat exactly that item first.
+# This share of histories whose last item is a later click is an error, too. The last item of a
+# correct history was clicked before the impression. It counts as a later click only if the user
+# clicks it again, and few users repeat exactly that item before they click new ones.
 MANY_ENDS = 0.5
 DOUBT = 3.0  # standard errors by which a share must be above its bound
 
@@ -30,10 +30,10 @@ class GivenHistories:
 
     shown: int  # impressions
     clicks: int
-    later: int  # impressions whose history has an item that the user first clicked then or later
+    later: int  # impressions whose history has an item first clicked at that time or later
     entries: int  # of all histories, each counted at its first impression
     later_entries: int  # items first clicked after that impression
-    able: int  # impressions with a history whose user first clicks some item then or later
+    able: int  # impressions with a history whose user has a first click at that time or later
     ends: int  # of these: the history ends with such an item
     last: int  # impressions whose history ends with their own item
     last_clicks: int  # of these: the impression is the user's first click on it
@@ -46,7 +46,7 @@ class GivenHistories:
 
     @property
     def leak(self) -> bool:
-        """Whether there are more later clicks than repeat clicks explain."""
+        """Whether there are more later clicks than repeated clicks explain."""
         many = _above(self.later, self.shown, MANY_IMPRESSIONS)
         many &= _above(self.later_entries, self.entries, MANY_ENTRIES)
         many |= _above(self.ends, self.able, MANY_ENDS)
@@ -55,11 +55,11 @@ class GivenHistories:
     def __str__(self) -> str:
         return (
             f"the given histories of {_share(self.later, self.shown, 'impressions')} contain an "
-            "item that their user first clicked then or later; "
+            "item that their user first clicked at that time or later; "
             f"{100 * self.later_entries / max(self.entries, 1):.1f} % of all entries are such "
             f"items, and {_share(self.ends, self.able, 'histories')} of users who click new "
-            f"items then or later end with one. {self.last} impressions end with their own item "
-            f"({self.last_clicks} of them are their user's first click on it)"
+            f"items at that time or later end with one. {self.last} impressions end with their own "
+            f"item ({self.last_clicks} of them are their user's first click on it)"
         )
 
 

@@ -39,7 +39,7 @@ def dataset_folder(workspace: Workspace, name: str) -> Path:
     """
     known, name = names(workspace), check_name("data set", name)
     if name not in known:
-        hint = f"Looked in {workspace.data}; `ctrbench datasets import` makes one."
+        hint = f"Looked in {workspace.data}; `ctrbench datasets import` creates one."
         raise UnknownNameError("data set", name, known, hint)
     return workspace.data / name
 
@@ -90,7 +90,7 @@ def open_impressions(workspace: Workspace, name: str) -> Impressions:
         return from_columns(manifest, dict(load(arrays)))
     except KeyError as error:
         raise StoreError(
-            f"{arrays} lacks the column {error}: delete the folder; it is derived once more."
+            f"{arrays} lacks the column {error}: delete the folder; ctrbench derives it again."
         ) from error
 
 
@@ -225,13 +225,13 @@ def remove(workspace: Workspace, name: str) -> None:
 
 
 def from_columns(manifest: DatasetManifest, columns: dict[str, ColumnValues]) -> Impressions:
-    """Return the impressions that columns make up.
+    """Return impressions from their columns.
 
     Args:
         manifest: The manifest of the data set.
         columns: `<table>.<column>` -> values, as `columns.load` yields them.
     """
-    arrays = cast(dict[str, np.ndarray], columns)  # of the columns below none is ragged
+    arrays = cast(dict[str, np.ndarray], columns)  # none of the columns below is ragged
 
     def fields(owner: FieldOwner, table: str) -> dict[str, ColumnValues]:
         return {

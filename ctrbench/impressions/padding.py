@@ -1,4 +1,4 @@
-"""Finds values that look like padding of given histories and lists."""
+"""Find values that look like padding of given histories and lists."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ctrbench.schema import ColumnValues, Impressions, Ragged
 PADDED = 0.9  # share of lists that begin, or end, with one value
 REPEATED = 0.5  # of these: share in which the next value is the same
 RARE = 0.001  # share of impressions that show the item
-FEW_USERS = 10  # so few users may all have begun with the same item
+FEW_USERS = 10  # fewer users may all have begun with the same item
 
 Lists = tuple[np.ndarray, np.ndarray, np.ndarray]  # starts, lengths, flat values
 

@@ -1,4 +1,4 @@
-"""Guards over periods: rows that two periods share, and periods with one label."""
+"""Guards of periods: rows that two periods share, and periods with one label."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def count_shared(impressions: Impressions) -> list[Shared]:
 
 
 def _same(impressions: Impressions) -> str:
-    """Return what defines the same row, in words."""
+    """Return the definition of equal rows, for messages."""
     when = "history" if impressions.timestamp is None else "timestamp"
     return f"same user, item, click and {when}"
 
@@ -104,12 +104,12 @@ def labels(impressions: Impressions) -> Guard:
     if not alone:
         return Guard(name, "ok", "train, valid and test each have clicks and non-clicks")
     message = "; ".join(sentence for _, sentence in alone)
-    message += ". A model cannot be trained or ranked on such a period"
+    message += ". A model cannot be trained or evaluated on such a period"
     return Guard(name, "warning" if [*dict(alone)] == ["valid"] else "error", message)
 
 
 def one_label(impressions: Impressions) -> list[tuple[str, str]]:
-    """Return the periods from `train` on that have one label only, each with a sentence."""
+    """Return the periods from `train` on that have one label only, each with a message."""
     found = []
     for period in JUDGED:
         rows = impressions.rows(period)

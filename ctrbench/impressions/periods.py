@@ -14,8 +14,8 @@ JUDGED = (
     "train",
     "valid",
     "test",
-)  # periods; one that is wrong spoils a table, however long others are
-HISTORY_BLOCK = 1 << 21  # items of histories held in memory at a time, and those of one row
+)  # a fault in one of these periods invalidates a table, whatever the size of the others
+HISTORY_BLOCK = 1 << 21  # history items held in memory at a time, besides those of one row
 
 
 def chunks(rows: slice) -> Iterator[slice]:
@@ -33,7 +33,7 @@ def count_users(impressions: Impressions, rows: slice) -> tuple[np.ndarray, np.n
 
     Args:
         impressions: The log.
-        rows: Which impressions.
+        rows: A range of row numbers.
 
     Returns:
         Two (users + 1,) int64; entry 0 is the unknown user.
@@ -48,11 +48,11 @@ def count_users(impressions: Impressions, rows: slice) -> tuple[np.ndarray, np.n
 
 
 def evaluable_groups(impressions: Impressions, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Return the evaluation groups among some rows, and whether each can carry GAUC.
+    """Return the evaluation groups among some rows, and whether each has an AUC.
 
     Args:
         impressions: The log.
-        rows: Which impressions.
+        rows: A range of row numbers.
 
     Returns:
         (G,) int64 users of the groups, and (G,) bool, whether the group has a click and a
@@ -74,7 +74,7 @@ def count_targets(impressions: Impressions, rows: slice) -> np.ndarray:
 
     Args:
         impressions: The log.
-        rows: Which impressions.
+        rows: A range of row numbers.
     """
     shown = np.zeros(impressions.item_rows, np.int64)
     for part in chunks(rows):
@@ -107,7 +107,7 @@ def histories(
 
     Args:
         impressions: The log.
-        rows: Which impressions.
+        rows: A range of row numbers.
         longest: The number of latest clicks of each history; None: all.
 
     Yields:

@@ -13,7 +13,7 @@ import numpy as np
 from ctrbench.impressions.states import (
     DAY_S,
     SESSION_GAP_S,
-    Freezer,
+    UnitStates,
     counted_before,
     ticks_per_second,
 )
@@ -68,8 +68,10 @@ def _derived(log: Impressions) -> Impressions:
         impressions, clicks = (_least(values, group, own) for values in (impressions, clicks))
     elif log.manifest.snapshot != "impression":
         unit, gap = _units(log, moment)
-        state = Freezer(users, gap)
-        impressions, clicks, _ = state.frozen(user, period, moment, unit, impressions, clicks)
+        states = UnitStates(users, gap)
+        impressions, clicks, _ = states.at_unit_start(
+            user, period, moment, unit, impressions, clicks
+        )
     found = {}
     for name, values in (("impressions", impressions), ("clicks", clicks)):
         found[name] = np.empty(len(order), np.int32)
@@ -89,7 +91,7 @@ def _derived(log: Impressions) -> Impressions:
 
 
 def _ends(log: Impressions) -> list[int]:
-    """The row after each period, an absent one being empty."""
+    """Return the end of each period's rows; an absent period is empty."""
     ends = [0]
     for period in PERIODS:
         ends.append(log.manifest.periods.get(period, (0, ends[-1]))[1])
@@ -97,14 +99,14 @@ def _ends(log: Impressions) -> list[int]:
 
 
 def _least(values: np.ndarray, group: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """(n,) the smallest value of each row's group: that of its start; `own` rows keep theirs."""
+    """Return (n,) the smallest value of each group, at its start; `own` rows keep theirs."""
     least = np.full(int(group.max()) + 1, values.max())
     np.minimum.at(least, group, values)
     return np.where(own, values, least[group])
 
 
 def _units(log: Impressions, moment: np.ndarray) -> tuple[np.ndarray, int | None]:
-    """The snapshot unit of each row, and the gap in ticks that ends one, if a gap does."""
+    """Return the snapshot unit of each row, and the gap in ticks that ends a unit, if any."""
     ticks = ticks_per_second(int(moment.max())) or 1
     if log.manifest.snapshot == "day":
         return moment // (ticks * DAY_S), None

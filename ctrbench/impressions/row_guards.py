@@ -1,4 +1,4 @@
-"""Guards over single impressions: ids, order in time, histories, repetitions."""
+"""Guards of single impressions: ids, order in time, histories, repetitions."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def _wrong_histories(impressions: Impressions, rows: np.ndarray, times: np.ndarr
 def _too_often_renewed(
     impressions: Impressions, rows: np.ndarray, users: np.ndarray, unit: np.ndarray
 ) -> np.ndarray:
-    """Return (n,) whether the user of a row of `train` has more states than there are blocks."""
+    """Return (n,) whether the user of a row of `train` has more states than blocks."""
     edges = impressions.manifest.periods
     train = (rows >= edges["train"][0]) & (rows < edges["train"][1])
     if impressions.manifest.snapshot != "period" or not train.any():

@@ -18,14 +18,14 @@ DAY_S = 24 * 3600
 SESSION_GAP_S = 30 * 60  # without an impression of the user; the usual limit of web analytics
 MOST_BLOCKS = 64
 NEVER = np.iinfo(np.int64).min  # moment of the latest impression of a user who has none
-OLDEST = 10**8  # smaller timestamps (before 1973) are an ordinal of the log, not seconds
-SCALES = ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**19, 10**9))  # bound, ticks a second
+OLDEST = 10**8  # smaller timestamps (before 1973) only give an order
+SCALES = ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**19, 10**9))  # bound, ticks per second
 
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]  # user_id, timestamp, click; (n,) each
 
 
 def ticks_per_second(latest: int) -> int | None:
-    """Return how many units of a timestamp make a second; None for an ordinal of the log.
+    """Return the number of timestamp units per second; None if timestamps only give an order.
 
     Args:
         latest: The largest timestamp.
@@ -39,9 +39,12 @@ def ticks_per_second(latest: int) -> int | None:
 
 
 def train_blocks(periods: dict[str, tuple[int, int]]) -> int:
-    """Return into how many blocks `period` divides `train`, each about as long as `test`.
+    """Return the number of blocks of `train`, each about as long as `test`; at most MOST_BLOCKS.
 
-    MOST_BLOCKS at most: with more, states are older in the test than in training.
+    With more blocks, states would be older in `test` than in `train`.
+
+    Args:
+        periods: Half-open ranges of rows by period.
 
     >>> train_blocks({"train": (20, 70), "valid": (70, 80), "test": (80, 100)})
     2
@@ -51,14 +54,14 @@ def train_blocks(periods: dict[str, tuple[int, int]]) -> int:
 
 
 def counted_before(parts: Iterable[Rows], users: int) -> Iterator[Rows]:
-    """Count, part by part.
+    """Yield the counts of each user's strictly earlier impressions and clicks, part by part.
 
     Args:
-        parts: in order of time, no moment divided between two.
-        users: ids are below it.
+        parts: Parts of the log in order of time; rows of one timestamp are in one part.
+        users: The number of users; ids are below it.
 
     Yields:
-        For each part the user ids, and the impressions and clicks of that user strictly before.
+        (n,) user ids, (n,) int64 impressions and (n,) int64 clicks for the n rows of each part.
     """
     shown, clicked = np.zeros(users, np.int64), np.zeros(users, np.int64)
     for user, moment, click in parts:
@@ -80,7 +83,7 @@ def counted_before(parts: Iterable[Rows], users: int) -> Iterator[Rows]:
 
 
 def whole_moments(parts: Iterable[Rows]) -> Iterator[Rows]:
-    """The same rows, cut where the timestamp changes."""
+    """Yield the same rows in parts that end where the timestamp changes."""
     rest: Rows | None = None
     for part in parts:
         if rest is not None:
@@ -94,15 +97,15 @@ def whole_moments(parts: Iterable[Rows]) -> Iterator[Rows]:
         yield rest
 
 
-class Freezer:
-    """Walks through the log in order of time and carries each user's open unit of each period."""
+class UnitStates:
+    """Reads the log in order of time and keeps the open unit of each user and period."""
 
     def __init__(self, users: int, gap: int | None) -> None:
         """Start before the first impression.
 
         Args:
-            users: Ids are below it.
-            gap: Ticks without an impression after which a unit ends; None: units are given.
+            users: The number of users; ids are below it.
+            gap: Ticks without an impression after which a unit ends; None if units are given.
         """
         owners = users * len(PERIODS)
         self._gap = gap
@@ -113,7 +116,7 @@ class Freezer:
         self._group = np.zeros(owners, np.int32)
         self._groups = 0
 
-    def frozen(
+    def at_unit_start(
         self,
         user: np.ndarray,
         period: np.ndarray,
@@ -122,7 +125,20 @@ class Freezer:
         impressions: np.ndarray,
         clicks: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the state as of the start of each row's unit, and the unit's number; (n,) each."""
+        """Return the user state as of the start of each row's unit, for the next part of the log.
+
+        Args:
+            user: (n,) int, user ids.
+            period: (n,) int, indices in PERIODS.
+            moment: (n,) int64, timestamps; no earlier than those of previous parts.
+            unit: (n,) int64, numbers of the units; ignored if units end by a gap.
+            impressions: (n,) int, the user's impressions strictly before each row.
+            clicks: (n,) int, the clicked ones among them.
+
+        Returns:
+            (n,) int32 impressions and (n,) int32 clicks before the unit, and (n,) int32 numbers of
+            the units, from 1.
+        """
         owner = user.astype(np.int64) * len(PERIODS) + period
         order = np.lexsort((np.arange(len(owner)), unit, moment, owner))
         owner, moment, unit = owner[order], moment[order], unit[order]
@@ -139,7 +155,7 @@ class Freezer:
         starts |= owner % len(PERIODS) == PERIODS.index("pretrain")
         number = self._groups + np.cumsum(starts, dtype=np.int32)
         self._groups = int(number[-1])
-        # the row that says of what state a row is: where its unit starts, else the carried one
+        # the row whose state each row has: the first of its unit, else the carried one
         leads = starts | first
         lead = np.maximum.accumulate(np.where(leads, np.arange(len(owner)), 0))
         carried = leads & ~starts

@@ -37,7 +37,7 @@ class Summary:
     history_quantiles: dict[float, int]  # of the history lengths over all impressions
     empty_history_share: float  # of all impressions
     filled: dict[str, float]  # share of rows with a value, by field; text fields are left out
-    unseen: dict[str, int]  # values that only valid and test show, by categorical or list field
+    unseen: dict[str, int]  # values that occur only in valid and test, by categorical or list field
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _period(impressions: Impressions, period: str) -> PeriodSummary:
 
 
 def _ctr(impressions: Impressions, rows: slice) -> float:
-    """Clicks over impressions, each counted by its sample weight."""
+    """Return clicks over impressions, each counted by its sample weight."""
     clicked = total = 0.0
     for part in chunks(rows):
         click, weight = impressions.click[part] == 1, impressions.weight
@@ -105,7 +105,7 @@ def _ctr(impressions: Impressions, rows: slice) -> float:
 
 
 def _length_counts(impressions: Impressions) -> np.ndarray:
-    """(longest + 1,): how many impressions have a history of each length."""
+    """Return (longest + 1,) int64, the number of impressions with a history of each length."""
     counts = np.zeros(int(impressions.history_length.max()) + 1, np.int64)
     for part in chunks(slice(0, len(impressions.history_length))):
         counts += np.bincount(impressions.history_length[part], minlength=len(counts))
@@ -113,7 +113,7 @@ def _length_counts(impressions: Impressions) -> np.ndarray:
 
 
 def _filled(column: ColumnValues, first: int) -> float:
-    """Share of the rows from `first` on that hold a value."""
+    """Return the share of the rows from `first` on that have a value."""
     if isinstance(column, Ragged):
         present = np.count_nonzero(np.diff(column.offsets)[first:])
         return present / max(len(column) - first, 1)

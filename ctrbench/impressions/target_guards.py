@@ -1,4 +1,4 @@
-"""The guard that finds target items whose presence in their own history reveals the click."""
+"""Guard: finds target items whose presence in their own history reveals the click."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from ctrbench.impressions.periods import CHUNK, JUDGED, chunks
 from ctrbench.schema import Guard, Impressions
 
-# An item's presence in its own history reveals the click if all three bounds are exceeded. Items
-# that a user clicked before are shown again and clicked more often, so that in correct logs, too,
-# the rate is higher among clicks.
+# An item's presence in its own history reveals the click if all three bounds are exceeded. In a
+# correct log the rate is also higher among clicks, because items that a user clicked before are
+# shown again and clicked more often.
 SURE = 4.0  # standard errors between the rates of clicks and non-clicks
 LARGE = 0.5  # the larger rate
 MANY_TIMES = 5.0  # ratio of the odds
@@ -27,18 +27,18 @@ def own_target(impressions: Impressions) -> Guard:
         return Guard(name, "ok", message)
     periods = {part: impressions.rows(part) for part in JUDGED}
     counted = {part: _by_label(impressions, rows, own) for part, own in periods.items()}
-    telling = [f"{of_part} in {part}" for part, of_part in counted.items() if of_part.telling]
-    if whole.telling:
+    leaking = [f"{of_part} in {part}" for part, of_part in counted.items() if of_part.reveals_click]
+    if whole.reveals_click:
         return Guard(name, "error", f"{message}: the given histories reveal the click")
-    if telling:
-        message += f", {', '.join(telling)}: the given histories reveal the click there"
+    if leaking:
+        message += f", {', '.join(leaking)}: the given histories reveal the click there"
         return Guard(name, "error", message)
     return Guard(name, "warning" if len(rows) else "ok", message)
 
 
 @dataclass(frozen=True)
 class _ByLabel:
-    """Impressions that show an item of their own history."""
+    """Numbers of impressions, by label, that show an item of their own history."""
 
     clicks: int
     all_clicks: int
@@ -46,8 +46,8 @@ class _ByLabel:
     all_others: int
 
     @property
-    def telling(self) -> bool:
-        """Whether the rates of clicks and non-clicks differ more than repeat clicks explain."""
+    def reveals_click(self) -> bool:
+        """Whether the rates of clicks and non-clicks differ more than repeated clicks explain."""
         if not self.all_clicks or not self.all_others:
             return False
         clicks, others = self.clicks / self.all_clicks, self.others / self.all_others
@@ -58,7 +58,7 @@ class _ByLabel:
 
     @property
     def _odds_ratio(self) -> float:
-        """The larger odds ratio of the two labels; one half is added to every count."""
+        """The larger odds ratio of the two labels, with one half added to every count."""
         clicks = (self.clicks + 0.5) / (self.all_clicks - self.clicks + 0.5)
         others = (self.others + 0.5) / (self.all_others - self.others + 0.5)
         return max(clicks / others, others / clicks)

@@ -1,4 +1,4 @@
-"""Values of fields that `valid` or `test` show and `train` does not."""
+"""Field values that occur in `valid` or `test` but not in `train`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ctrbench.impressions.periods import chunks, count_targets, count_users
 from ctrbench.schema import ColumnValues, Field, Impressions, Ragged
 
 LATER = ("valid", "test")
-Part = tuple[ColumnValues, np.ndarray]  # rows of a column, and how many impressions show each
+Part = tuple[ColumnValues, np.ndarray]  # rows of a column, and the number of impressions of each
 
 
 @dataclass(frozen=True)
 class UnseenValues:
-    """What a model trained on `train` cannot have learned of a field."""
+    """The values of a field that a model trained on `train` has not seen."""
 
-    values: int  # distinct ones that `valid` or `test` show and `train` does not
-    shares: dict[str, float]  # by period: impressions that show such a value
+    values: int  # number of distinct values in `valid` or `test` that `train` lacks
+    shares: dict[str, float]  # by period: share of impressions with such a value
 
 
 def unseen_values(impressions: Impressions) -> dict[str, UnseenValues]:
-    """Count by field, over the targets, users and contexts that are shown; missing is no value."""
+    """Return unseen values by field, over targets, users and contexts; missing is not a value."""
     coded = [f for f in impressions.manifest.fields if f.kind in ("categorical", "list")]
     return {field.name: _unseen(impressions, field) for field in coded}
 
@@ -32,7 +32,7 @@ def with_unknown(impressions: Impressions) -> tuple[str, ...]:
     """Return the categorical fields that have both missing and unseen values.
 
     `train` has missing values of such a field, and other periods have values that `train` lacks. A
-    model gives these fields separate codes for missing and for unseen values. Other fields need
+    model gives these fields separate codes for missing and for unseen values. Other fields have
     one code for both.
     """
     found = []
@@ -63,7 +63,7 @@ def _unseen(impressions: Impressions, field: Field) -> UnseenValues:
 
 
 def _parts(impressions: Impressions, field: Field, period: str) -> Iterator[Part]:
-    """The field's column, whole or in chunks, as far as a period shows it."""
+    """Yield the field's column, whole or in chunks, with the impressions of a period."""
     rows = impressions.rows(period)
     if field.of == "item":
         yield impressions.item_fields[field.name], count_targets(impressions, rows)
@@ -82,17 +82,18 @@ def _rows_of(column: ColumnValues, part: slice) -> ColumnValues:
 
 
 def _codes(column: ColumnValues, chosen: np.ndarray) -> np.ndarray:
-    """The codes of some rows."""
+    """Return the codes of some rows."""
     if not isinstance(column, Ragged):
         return column[chosen]
     first, last = column.offsets[0], column.offsets[-1]
     return column.values[first:last][np.repeat(chosen, np.diff(column.offsets))]
 
 
-def _holds(column: ColumnValues, wanted: np.ndarray) -> np.ndarray:
-    """(n,) bool: whether a row holds one of the codes that are wanted."""
+def _holds(column: ColumnValues, selected: np.ndarray) -> np.ndarray:
+    """Return whether each row contains a selected code, (n,) bool."""
     if not isinstance(column, Ragged):
-        return wanted[column]
+        return selected[column]
     first, last = column.offsets[0], column.offsets[-1]
-    reached = np.append(0, np.cumsum(wanted[column.values[first:last]]))  # such codes before each
-    return reached[column.offsets[1:] - first] > reached[column.offsets[:-1] - first]
+    # number of selected codes before each
+    before = np.append(0, np.cumsum(selected[column.values[first:last]]))
+    return before[column.offsets[1:] - first] > before[column.offsets[:-1] - first]

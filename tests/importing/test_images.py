@@ -33,7 +33,7 @@ def test_images_are_stored_by_item(tmp_path, folder):
     ("change", "message"),
     [
         (lambda f: (f / "1.jpg").write_bytes(b"x"), "1.PNG and 1.jpg|1.jpg and 1.PNG"),
-        (lambda f: [(f / "3.jpg").unlink(), (f / "deep" / "1.PNG").unlink()], "there is 99.jpg"),
+        (lambda f: [(f / "3.jpg").unlink(), (f / "deep" / "1.PNG").unlink()], "found: 99.jpg"),
         (lambda f: [(f / n).write_bytes(b"") for n in ("3.jpg", "deep/1.PNG")], "and not empty"),
         (lambda f: f.rename(f.with_name("moved")), "no image folder"),
     ],
@@ -62,7 +62,7 @@ def test_empty_files_and_other_endings_are_named_and_left_out(tmp_path, folder):
     assert manifest.counts["images"] == 2
     assert manifest.notes == (
         "Image files left out: 2 empty (1.jpg, 2.jpg).",
-        "Image files left out: 1 of an ending that is not read (4.heic).",
+        "Image files left out: 1 with an unsupported extension (4.heic).",
     )
     assert items_with_image(workspace, "log").nonzero()[0].tolist() == [2, 4]
     (folder / "4.heic").unlink()
@@ -91,7 +91,7 @@ def test_images_as_one_file(tmp_path, as_text):
     [
         (["98", "99"], [b"x", b"y"], "no item_id matches"),
         (["1", "1"], [b"x", b"y"], "item 1 has more than one image; keep one"),
-        (["1", "2"], [b"", None], "belongs to an item: all that do are empty"),
+        (["1", "2"], [b"", None], "belongs to an item: all matching images are empty"),
     ],
 )
 def test_unsuitable_files(tmp_path, item_ids, pictures, message):
@@ -115,11 +115,11 @@ def test_empty_images_in_a_file_are_named_and_left_out(tmp_path):
 
 def test_a_file_of_images_needs_its_columns(tmp_path):
     pq.write_table(pa.table({"item_id": ["1"]}), tmp_path / "images.parquet")
-    with pytest.raises(DataError, match=r"has no column bytes; images as Parquet need item_id"):
+    with pytest.raises(DataError, match=r"has no column bytes; images as Parquet require item_id"):
         build_log(Workspace(tmp_path / "home"), long_log(), images=tmp_path / "images.parquet")
 
 
 def test_a_file_that_is_no_parquet(tmp_path):
     (tmp_path / "images.zip").write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"images.zip is no Parquet file"):
+    with pytest.raises(DataError, match=r"images.zip is not a Parquet file"):
         build_log(Workspace(tmp_path / "home"), long_log(), images=tmp_path / "images.zip")

@@ -309,7 +309,7 @@ def without(rows, *columns):
     ("rows", "split", "message"),
     [
         (without(long_log(), "timestamp"), "time:60/20/20", "neither a timestamp nor a history"),
-        (long_log(), "given", "a given split needs a column 'period'"),
+        (long_log(), "given", "a given split requires a column 'period'"),
         (
             [r | {"timestamp": 5} for r in long_log()],
             "time:60/20/20",
@@ -326,7 +326,7 @@ def without(rows, *columns):
         (
             [{**without([r], "timestamp")[0], "history": ["1"]} for r in long_log()],
             "time:60/20/20",
-            "the split time 60/20/20 % needs a timestamp",
+            "the split time 60/20/20 % requires a timestamp",
         ),
     ],
 )
@@ -341,7 +341,7 @@ def test_unsuitable_logs_are_refused(tmp_path, rows, split, message):
     [
         (["price (EUR)"], "use letters, digits and '_'"),
         (["click"], "the name is reserved"),
-        (["Colour", "colour"], "stands in two tables"),
+        (["Colour", "colour"], "occurs in two tables"),
     ],
 )
 def test_unsuitable_field_names_are_refused(tmp_path, fields, message):
@@ -408,5 +408,5 @@ def test_sessions_of_a_user_may_overlap(tmp_path):
 
 def test_times_that_are_no_seconds_are_refused_by_day(tmp_path):
     rows = [r | {"timestamp": 2024013100 + r["timestamp"] % 24} for r in long_log()]
-    with pytest.raises(DataError, match="lies on one day"):
+    with pytest.raises(DataError, match="timestamps are on one day"):
         build_log(Workspace(tmp_path), rows, snapshot=Snapshot("day"))

@@ -28,7 +28,7 @@ def test_valid_share_belongs_to_a_given_split(tmp_path):
 
 @pytest.mark.parametrize(
     ("valid", "share", "message"),
-    [("valid", 0.1, "the files give one already"), ("train", 1.5, "must be above 0 and below 1")],
+    [("valid", 0.1, "the files already give one"), ("train", 1.5, "must be above 0 and below 1")],
 )
 def test_valid_share_must_make_sense(tmp_path, valid, share, message):
     periods = ["train", valid, "test"]
