@@ -105,7 +105,7 @@ def with_lines(path: Path, problems: Sequence[Problem]) -> list[str]:
 
 
 def _scalar(name: str) -> str:
-    """The name as YAML reads it back; `null` and `12` need quotes."""
+    """Return the name as a YAML text; `null` and `12` need quotes."""
     try:
         plain = read_value(f"[{name}]", "a name") == [name]
     except ConfigError:

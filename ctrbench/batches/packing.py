@@ -208,7 +208,7 @@ class _Scale:
 
     @classmethod
     def fit(cls, parts: Iterable[np.ndarray]) -> _Scale:
-        """From (rows, n) parts, by the update of Chan, Golub and LeVeque 1983."""
+        """Return the scale of (rows, n) parts, by the update of Chan, Golub and LeVeque 1983."""
         count = mean = squares = np.zeros(1)
         for numbers in parts:
             present = ~np.isnan(numbers)

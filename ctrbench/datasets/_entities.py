@@ -58,9 +58,9 @@ def require_common_ids(entities: Relation, key: str, path: Path, impressions: Re
         return
     theirs, ours = (examples(relation, key) for relation in (entities, impressions))
     raise DataError(
-        f"{path}: none of its {key}s occurs in the log. The file has {theirs}, the log {ours}. Ids "
-        "are compared as text: 007 differs from 7, and 7.0 equals 7 only in a column that holds "
-        "nothing but numbers."
+        f"{path}: none of its {key}s occurs in the log. The file has {theirs}; the log has {ours}. "
+        "Ids are compared as text: 007 differs from 7, and 7.0 equals 7 only in a column that "
+        "contains only numbers."
     )
 
 

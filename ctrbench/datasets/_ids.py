@@ -129,7 +129,7 @@ def _type(table: Table, kind: str, ids: Kind) -> str:
 
 
 def _blanks(table: Table, column: str) -> list[Rule]:
-    """Refuse blanks around ids of text files: they may belong to the id or to the separator."""
+    """Return the rule that no blanks surround ids of text files, where they are ambiguous."""
     if not table.is_text:
         return []
     name, trimmed = quoted(column), without_blanks(quoted(column))

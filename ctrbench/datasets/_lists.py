@@ -1,4 +1,4 @@
-"""Columns of lists: Parquet lists, text joined by a separator, or lists as programs print them."""
+"""Columns of lists: Parquet lists, text joined by a separator, or printed lists."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def history_rules(table: Table, options: ColumnOptions) -> list[Rule]:
     cure = "write ids without them, joined by a separator"
     return [
         Rule("history", wrong, "contain brackets or quotes", cure),
-        Rule("history", f"{value} IN ({nothing})", "are no ids", "leave empty histories empty"),
+        Rule("history", f"{value} IN ({nothing})", "are not ids", "leave empty histories empty"),
     ]
 
 

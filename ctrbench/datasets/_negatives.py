@@ -96,7 +96,7 @@ def draw(
     weights: np.ndarray,
     chance: np.random.Generator,
 ) -> np.ndarray:
-    """Sample distinct items by weight that the row's user has not clicked.
+    """Sample distinct items, by weight, that the user of each row has not clicked.
 
     A user with at most `number` unclicked items gets all of them, without sampling.
 
@@ -171,7 +171,7 @@ def _draw_one(
 
 
 def _number_clicks(impressions: Relation, items: Relation | None) -> tuple[Relation, Relation]:
-    """Clicks numbered by row, user and item, and the numbered candidates."""
+    """Return the clicks, numbered by row, user and item, and the numbered candidates."""
     sources = [f"SELECT item_id FROM {impressions}"]
     if items is not None:
         sources.append(f"SELECT item_id FROM {items}")

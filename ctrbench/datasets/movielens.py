@@ -65,7 +65,14 @@ class MovieLens(Importer):
     ] = None
 
     def read(self, connection: DuckDBPyConnection, split: Split | None, progress: Progress) -> Raw:
-        """Create impressions from ratings; read movies, and users if the format has them."""
+        """Return impressions from ratings, and movies; users if the format has them.
+
+        See `Importer` for the arguments.
+
+        Raises:
+            ConfigError: The threshold is not finite.
+            DataError: A file is missing, damaged, or has invalid content.
+        """
         if not isfinite(self.threshold):
             raise ConfigError(f"--threshold {self.threshold}: give a rating, such as 4.")
         progress("reading ratings")

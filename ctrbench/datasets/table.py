@@ -111,7 +111,7 @@ class TableImporter(Importer):
     ] = False
 
     def read(self, connection: DuckDBPyConnection, split: Split | None, progress: Progress) -> Raw:
-        """Create checked and typed views of impressions, items and users."""
+        """Return checked and typed views of impressions, items and users; see `Importer`."""
         progress("reading files")
         dialect = Dialect.of(self.separator, self.encoding)
         files = _Files(connection, _pairs("--rename", self.rename), _names(self.drop), dialect)
@@ -345,7 +345,7 @@ def _history_notes(impressions: Relation, items: Relation | None) -> list[str]:
     """Return a note if the log and the items file lack most items of given histories.
 
     Raises:
-        DataError: They lack all of them: the ids have another spelling, or belong to another log.
+        DataError: They lack all of them, because ids are written differently or are of another log.
     """
     known = f"SELECT item_id FROM {impressions}"
     if items is not None:
@@ -356,19 +356,19 @@ def _history_notes(impressions: Relation, items: Relation | None) -> list[str]:
         f"""SELECT item_id, count(*) AS entries
         FROM (SELECT unnest(history) AS item_id FROM {impressions}) GROUP BY item_id""",
     )
-    total, met = clicked.one_row(
+    total, found = clicked.one_row(
         f"""coalesce(sum(entries), 0), coalesce(sum(entries) FILTER (
         item_id IN ({known})), 0)"""
     )
-    if total and not met:
+    if total and not found:
         theirs, ours = (examples(relation, "item_id") for relation in (clicked, impressions))
         raise DataError(
-            f"no item of the given histories occurs in the log. The histories have {theirs}, the "
-            f"log {ours}. Use one spelling of ids; if the ids of a history are joined by a "
+            f"no item of the given histories occurs in the log. The histories have {theirs}; the "
+            f"log has {ours}. Use one spelling of ids; if the ids of a history are joined by a "
             "separator, give --list 'history=^'."
         )
-    if met < total / 2:
-        share = f"{100 * met / total:.1f} %"
+    if found < total / 2:
+        share = f"{100 * found / total:.1f} %"
         return [f"Only {share} of the entries of given histories are items of the log."]
     return []
 

@@ -1,4 +1,4 @@
-"""Derives an embedding version from another: fits on the items of one period, applies to all."""
+"""Derive an embedding version from another: fit on the items of one period, apply to all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Directions of vectors: detects zero vectors, and rescales vectors to avoid overflow."""
+"""Directions of vectors: detect zero vectors, and rescale vectors to avoid overflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joins a file of vectors to the items of a data set, by item id."""
+"""Join a file of vectors to the items of a data set, by item id."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def add(
 
 
 def _refuse_low_coverage(covered: Shares, join: _Join, file: Path) -> None:
-    """Reject a version that covers too few test impressions.
+    """Raise an error if a version covers too few test impressions.
 
     Raises:
         DataError: The share of covered test impressions is below `LOW_COVERAGE`.
@@ -215,8 +215,8 @@ class _Join:
             known = ", ".join(map(repr, self.raw_ids[:5]))
             listed.append(
                 f"none of its {self.rows:,} ids is an item of data set {dataset!r}; the file has "
-                f"{pairs(self.unmatched.examples, self.raw_ids)}, the data set {known}; ids are "
-                "compared as text."
+                f"{pairs(self.unmatched.examples, self.raw_ids)}, the data set has {known}. Ids "
+                "are compared as text."
             )
         return listed
 

@@ -1,4 +1,4 @@
-"""Registers vectors that ctrbench computed, such as those of pre-trained encoders."""
+"""Register vectors that ctrbench computed, such as those of pre-trained encoders."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def registered(
         recipe: Everything that the vectors depend on.
 
     Raises:
-        ConfigError: The name is invalid or has other content.
+        ConfigError: The name is invalid, or its version has other content.
     """
     version = check_name("embedding version", version)
     if version not in names(workspace, dataset.name):
@@ -66,7 +66,7 @@ def register(
         The manifest, and whether the version is new; False if the same content already existed.
 
     Raises:
-        ConfigError: The name is invalid or has other content.
+        ConfigError: The name is invalid, or its version has other content.
         StoreError: The workspace cannot be written.
     """
     version = check_name("embedding version", version)

@@ -20,7 +20,7 @@ class Statistics:
 
     items: int  # V - 1
     items_with_vector: int
-    zero_rows: int  # vectors without a direction; only versions of an older ctrbench have some
+    zero_rows: int  # vectors without a direction, which only versions of an older ctrbench have
     not_finite: int  # vectors with NaN or infinite numbers; an undamaged version has none
     norms: tuple[float, float, float] | None  # minimum, median, maximum; None without vectors
     mean_cosine: float | None  # of two different random items; None below two vectors

@@ -1,4 +1,4 @@
-"""The folder of an embedding version: opens, publishes and removes it."""
+"""Open, publish and remove the folder of an embedding version."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def open_version(
     if table.vectors.shape != shape or table.vectors.dtype != manifest.dtype:
         raise StoreError(
             f"embedding version {version!r} of {dataset!r} is damaged: {VECTORS} contains "
-            f"{table.vectors.dtype} {table.vectors.shape}, but the manifest says "
+            f"{table.vectors.dtype} {table.vectors.shape}, but the manifest states "
             f"{manifest.dtype} {shape}; remove the version and add it again."
         )
     return table
@@ -212,7 +212,7 @@ def publish(target: Path, build: Callable[[Path], VersionManifest]) -> tuple[Ver
         The stored manifest, and whether it is new; False if the same content already existed.
 
     Raises:
-        ConfigError: The name has other content; a version is immutable.
+        ConfigError: A version of this name has other content; a version is immutable.
         StoreError: The workspace cannot be written.
     """
     if not target.exists():
@@ -230,7 +230,7 @@ def publish(target: Path, build: Callable[[Path], VersionManifest]) -> tuple[Ver
 
 
 def taken(stored: VersionManifest) -> ConfigError:
-    """Return the error for a name that has other content."""
+    """Return the error for a name whose version has other content."""
     return ConfigError(
         f"embedding version {stored.name!r} of {stored.dataset!r} exists with other content, and a "
         f"version is immutable. Choose a new name, or run `ctrbench embeddings remove "

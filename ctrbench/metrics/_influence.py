@@ -75,7 +75,7 @@ def standard_error(per_user: np.ndarray) -> float:
 
 
 def places(clicks: np.ndarray, p: np.ndarray, weights: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Return for each row the share of its group's other class that it is ordered correctly with.
+    """Return the placement value of each row within its group.
 
     For a click it is the share of non-clicks below it, for a non-click the share of clicks above
     it. Shares are by weight, ties count one half, and a group of one class has 0.
@@ -146,7 +146,12 @@ class Sketch:
 
     @classmethod
     def of(cls, user_id: np.ndarray, item_id: np.ndarray) -> Sketch:
-        """Return the items and buckets of (N,) user and item ids."""
+        """Return the item and the bucket of each impression.
+
+        Args:
+            user_id: (N,) int or str, the user of each impression.
+            item_id: (N,) int or str, the item shown.
+        """
         ids, item = np.unique(item_id, return_inverse=True)
         bucket, sign = pair_buckets(user_id, item_id)
         return cls(item, len(ids), bucket, sign)

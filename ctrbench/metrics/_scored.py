@@ -121,7 +121,7 @@ class Scored:
 
     @cached_property
     def place(self) -> np.ndarray:
-        """Return (N,) the share of the other class that each row is ordered correctly with."""
+        """Return the (N,) placement value of each row, see `places`."""
         return places(self.click, self.p_click, self.weights, self.group)
 
     @cached_property

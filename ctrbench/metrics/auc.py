@@ -62,8 +62,8 @@ class Auc(Metric):
     def influence(self, scored: Scored) -> Influence | None:
         """See `Metric`; None if all clicks, or all non-clicks, belong to one user.
 
-        A click has the share of non-clicks below it, a non-click the share of clicks above it. Each
-        class is centred on its own mean. If all users have the same weight, the leverage is the
+        The influence of a row follows from its placement value. Each class is centred on its own
+        mean. If all users have the same weight, the leverage is the
         factor n / (n - 1) of Obuchowski's variance, where n users have an impression of the class.
         The class with the smaller effective number of users determines `effective_users`.
 

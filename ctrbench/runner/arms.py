@@ -23,12 +23,12 @@ from ctrbench.workspace import Workspace
 
 @dataclass(frozen=True)
 class Question:
-    """How two arms are compared."""
+    """The settings of a comparison of two arms."""
 
     metric: str = "gauc"
-    any_settings: bool = False  # also if the arms were not trained alike
-    scores: bool = False  # predictions of files are any scores, of which only the order counts
-    ignore: tuple[str, ...] = ()  # columns of files that are left aside
+    any_settings: bool = False  # compare arms with different settings, too
+    scores: bool = False  # predictions are scores; only their order counts
+    ignore: tuple[str, ...] = ()  # columns of files to ignore
 
 
 def compared(
@@ -37,17 +37,17 @@ def compared(
     """Return the paired difference of two arms.
 
     Args:
-        workspace: that holds the results.
-        a: the arm that may be shipped: a file of predictions, `VERSION/MODE` of a benchmark file,
+        workspace: The workspace that holds the results.
+        a: The arm that may be shipped: a file of predictions, `VERSION/MODE` of a benchmark file,
             or `DATASET/VERSION/MODE` of the store.
-        b: what it is compared with, named in the same way.
-        file: the benchmark file, if arms of one are named.
-        question: how they are compared.
+        b: The reference, named in the same way.
+        file: The benchmark file, if `a` and `b` are arms of one.
+        question: The settings of the comparison.
 
     Raises:
-        ConfigError: the names do not go together, or the arms were not trained alike.
-        DataError: the arms cannot be compared on the metric.
-        UnknownNameError: no such arm.
+        ConfigError: The names cannot be combined, or the arms were trained with different settings.
+        DataError: The arms cannot be compared on the metric.
+        UnknownNameError: An arm does not exist.
     """
     known = [one.name for one in metrics.with_influence()]
     if question.metric not in known:

@@ -33,7 +33,7 @@ class Cost:
     parameters: int
     latency: dict[int, Latency]  # by impressions per request
     item_bytes: int  # image data per item that an online server holds
-    request_bytes: int  # image data that it reads for one impression with a full history
+    request_bytes: int  # image data read for one impression with a full history
 
 
 def measure_cost(workspace: Workspace, cell: Cell) -> Cost:

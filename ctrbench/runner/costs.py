@@ -1,4 +1,4 @@
-"""What every arm of a matrix gains, beside what it costs."""
+"""Gain and cost of every arm of a matrix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ctrbench.workspace import Workspace
 
 @dataclass(frozen=True)
 class ArmCost:
-    """One arm: what it gains on the headline metric, a fraction, and what it costs."""
+    """The gain of one arm on the headline metric, a fraction, and its cost."""
 
     comparison: Comparison | None  # with the baseline; None: the baseline itself
     gain: Inference | None  # None: not stored, or the baseline
@@ -43,7 +43,7 @@ class Refused:
 class Costs:
     """The arms of a matrix, the baseline first."""
 
-    headline: str  # the metric
+    headline: str  # name of the metric
     arms: tuple[ArmCost, ...]
     refused: tuple[Refused, ...]
 
@@ -59,13 +59,13 @@ def measure_costs(
     Latencies are measured now, on one thread.
 
     Args:
-        workspace: of the data.
-        matrix: checked.
-        records: by cell hash, as far as they are stored.
-        gains: of comparisons with the baseline, as far as they are stored.
+        workspace: The workspace of the data set.
+        matrix: The checked matrix.
+        records: Its stored records, by cell hash.
+        gains: The stored comparisons with the baseline.
 
     Raises:
-        CtrBenchError: the baseline cannot be measured.
+        CtrBenchError: The baseline cannot be measured.
     """
     import torch
 

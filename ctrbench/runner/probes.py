@@ -117,12 +117,12 @@ def probe_model(workspace: Workspace, cell: Cell, parts: Parts, slices: Sequence
 
 
 def _of_judged() -> tuple[str, ...]:
-    """What the noise probe keeps."""
+    """Return the endings of the influence keys that the noise probe keeps."""
     return tuple(f"/{metric.name}{more}" for metric in judged() for more in STORED)
 
 
 def _within_groups() -> tuple[str, ...]:
-    """What the probe of permuted outcomes keeps: metrics that these make pure chance."""
+    """Return the keys that the probe of permuted outcomes keeps: metrics at chance level there."""
     return tuple(f"/{metric.name}" for metric in judged() if metric.within_groups)
 
 

@@ -66,7 +66,7 @@ class Silent:
     """The observer that shows nothing."""
 
     def begin(self, what: str, cells: int, missing: int, impressions: int) -> None:
-        """Ignore the begin of a run."""
+        """Ignore the start of a run."""
 
     def progress(self, cell: Cell, share: float) -> None:
         """Ignore the progress of a cell."""
@@ -233,14 +233,14 @@ def run_matrix(
 
 
 def completed(workspace: Workspace, matrix: Matrix) -> dict[str, CellRecord]:
-    """Return what is stored of a matrix, by cell hash, and measure what stored cells lack.
+    """Return the stored records of a matrix, by cell hash, with all slices and influence values.
 
     Args:
-        workspace: that holds the results.
-        matrix: checked.
+        workspace: The workspace that holds the results.
+        matrix: The checked matrix.
 
     Raises:
-        StoreError: predictions are damaged, or of other impressions.
+        StoreError: Predictions are damaged, or belong to other impressions.
     """
     return complete(workspace, matrix, stored_records(workspace, matrix.cells()))
 
@@ -298,7 +298,7 @@ def complete(
 
 
 def write_summaries(workspace: Workspace, matrix: Matrix) -> None:
-    """Store what tables require beside the records, so that they can be made without the data.
+    """Store the facts that tables require, so that they can be printed without the data.
 
     Args:
         workspace: The workspace of the data set.

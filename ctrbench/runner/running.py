@@ -1,4 +1,4 @@
-"""Which cells run at this moment: a lock and a small file of progress for each of them."""
+"""The cells that run at this moment: each has a lock and a small file of progress."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ def running_cells(workspace: Workspace, cells: Iterable[Cell]) -> tuple[RunningC
     found = []
     for cell in cells:
         try:
-            told = json.loads(_path(workspace, cell, "progress").read_text(encoding="ascii"))
+            stored = json.loads(_path(workspace, cell, "progress").read_text(encoding="ascii"))
         except (OSError, ValueError):  # no such file, or it is being written
             continue
         if _is_held(workspace, cell):  # else its process was killed
-            elapsed = max(time.time() - told["started"], 0.0)
-            found.append(RunningCell(cell.hash, cell.label, told["share"], elapsed))
+            elapsed = max(time.time() - stored["started"], 0.0)
+            found.append(RunningCell(cell.hash, cell.label, stored["share"], elapsed))
     return tuple(found)
 
 

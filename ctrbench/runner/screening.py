@@ -45,9 +45,9 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Screening:
-    """What a screen showed."""
+    """The result of a screen, with its agreement with the whole matrix."""
 
-    headline: str  # the metric
+    headline: str  # name of the metric
     mode: str
     seeds: tuple[int, ...]
     valid: dict[str, float]  # version -> headline metric on `valid`, best first
@@ -163,12 +163,12 @@ def agreements(
 
 
 def screening(matrix: Matrix, screened: Screened, records: dict[str, CellRecord]) -> Screening:
-    """Return what a screen showed.
+    """Return the result of a screen, with its agreement with the whole matrix.
 
     Args:
-        matrix: the whole one.
-        screened: how the screen went.
-        records: of the whole matrix by cell hash, as far as they are stored.
+        matrix: The whole matrix.
+        screened: The result of the screen.
+        records: The stored records of the whole matrix, by cell hash.
     """
     taken, whole = saved(screened, matrix)
     return Screening(

@@ -36,7 +36,7 @@ class Outcome:
         return self.matrix.file.seeds
 
     def plain(self) -> dict[str, Any]:
-        """Return seeds, looks, the effect, and the state of every comparison."""
+        """Return seeds, number of analyses, effect, and the state of every comparison."""
         return {
             "seeds": self.seeds,
             "looks": self.looks,
@@ -47,14 +47,14 @@ class Outcome:
         }
 
 
-def looks(first: int, most: int) -> list[int]:
+def interim_seeds(first: int, most: int) -> list[int]:
     """Return the number of seeds of each interim analysis: doubled each time, `most` at the end.
 
     Args:
         first: Seeds of the first analysis, at least 1.
         most: Seeds of the last analysis, at least `first`.
 
-    >>> looks(3, 20)
+    >>> interim_seeds(3, 20)
     [3, 6, 12, 20]
     """
     found = [first]
@@ -100,7 +100,7 @@ def run_until_decided(
         reason = f"the file has {given} seeds" if given == first else f"the minimum is {first}"
         raise ConfigError(f"--most-seeds {most_seeds}: {reason}. Give at least {first}.")
     margin = parse_points(matrix.file.margin, "margin")
-    planned = looks(first, most_seeds)
+    planned = interim_seeds(first, most_seeds)
     records: dict[str, CellRecord] = {}
     states: dict[Comparison, State] = {}
     for seeds in planned:

@@ -1,4 +1,4 @@
-"""What a matrix has stored, lacks, and will take to train."""
+"""Progress of a matrix, and the expected time and memory of its missing cells."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ctrbench.schema import Cell, CellRecord
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
-# Before anything is stored, from the default model on one core of a 2.25 GHz server processor:
+# If no cell is stored: measured with the default model on one core of a 2.25 GHz server processor:
 FIRST_GUESS_ROWS_PER_S = 25_000  # impressions trained or predicted
 
 
@@ -50,7 +50,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class MatrixStatus:
-    """How far a matrix is."""
+    """Progress of a matrix."""
 
     dataset: str
     places: tuple[PlaceState, ...]  # the baseline's row first
@@ -64,19 +64,19 @@ class MatrixStatus:
 
 @dataclass(frozen=True)
 class Expected:
-    """What training takes."""
+    """The expected time and memory of training."""
 
     jobs: int  # as requested
     seconds: float
     cell_seconds: float
-    source: Literal["as stored cells took", "a first guess"]
+    source: Literal["from stored cells", "rough estimate"]
     bytes: float  # of all cells that train at once
     cell_bytes: float
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """The cells of a matrix, and what the missing ones take."""
+    """The cells of a matrix, and the expected time and memory of the missing ones."""
 
     status: MatrixStatus
     to_train: int  # missing cells
@@ -85,10 +85,10 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class Notices:
-    """What someone who runs a matrix must know beforehand."""
+    """Facts that affect the interpretation of a matrix."""
 
     dataset: str
-    findings: tuple[str, ...]  # faults that the import found
+    findings: tuple[str, ...]  # faults found by the import
     changed_modes: Mapping[str, int]  # mode -> stored cells trained before its code changed
     zero_vectors: Mapping[str, int]  # version -> vectors without a direction
     plain_loops: bool  # whether the compiled loops are absent
@@ -97,12 +97,12 @@ class Notices:
 def status(
     matrix: Matrix, records: Mapping[str, CellRecord], running: tuple[RunningCell, ...] = ()
 ) -> MatrixStatus:
-    """Return how far a matrix is.
+    """Return the progress of a matrix.
 
     Args:
-        matrix: checked.
-        records: by cell hash, as far as they are stored.
-        running: its cells that are trained at this moment.
+        matrix: The checked matrix.
+        records: Its stored records, by cell hash.
+        running: Its cells that are trained at this moment.
     """
     cells = list(matrix.cells())
     counts = Counter(record.status for record in records.values())
@@ -124,12 +124,12 @@ def status(
 
 
 def planned(workspace: Workspace, matrix: Matrix, jobs: int) -> RunPlan:
-    """Return the cells of a matrix, and what the missing ones take.
+    """Return the progress of a matrix, and the expected time and memory of its missing cells.
 
     Args:
-        workspace: of the data.
-        matrix: checked.
-        jobs: cells at once.
+        workspace: The workspace of the data set.
+        matrix: The checked matrix.
+        jobs: Number of cells trained at once, at least 1.
     """
     cells = list(matrix.cells())
     records = stored_records(workspace, cells)
@@ -142,11 +142,11 @@ def planned(workspace: Workspace, matrix: Matrix, jobs: int) -> RunPlan:
 
 
 def notices(matrix: Matrix, records: Mapping[str, CellRecord]) -> Notices:
-    """Return what someone who runs a matrix must know beforehand.
+    """Return facts that affect the interpretation of a matrix.
 
     Args:
-        matrix: checked.
-        records: by cell hash, as far as they are stored.
+        matrix: The checked matrix.
+        records: Its stored records, by cell hash.
     """
     zero = {name: one.zero_vectors for name, one in matrix.versions.items() if one.zero_vectors}
     return Notices(
@@ -190,17 +190,17 @@ def _expected(
 
 def _cell_seconds(
     workspace: Workspace, matrix: Matrix, records: Mapping[str, CellRecord]
-) -> tuple[float, Literal["as stored cells took", "a first guess"]]:
-    """Seconds of a cell, and where the number comes from."""
+) -> tuple[float, Literal["from stored cells", "rough estimate"]]:
+    """Return the expected seconds per cell, and the source of the number."""
     done = [record for record in records.values() if record.status == "done"]
     if not done:
         same = Store(workspace).records(matrix.dataset.name)
         done = [record for record in same if record.status == "done"]
     if done:
-        return statistics.median(sum(r.seconds.values()) for r in done), "as stored cells took"
+        return statistics.median(sum(r.seconds.values()) for r in done), "from stored cells"
     periods = matrix.dataset.periods
     rows = {name: stop - start for name, (start, stop) in periods.items()}
     epochs = statistics.fmean(training.epochs for training in matrix.file.training)
     passes = epochs * rows.get("train", 0)
     measured = rows.get("valid", 0) + rows.get("test", 0)
-    return (passes + measured / 3) / FIRST_GUESS_ROWS_PER_S + 1, "a first guess"
+    return (passes + measured / 3) / FIRST_GUESS_ROWS_PER_S + 1, "rough estimate"

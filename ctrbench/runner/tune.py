@@ -37,7 +37,7 @@ class Trial:
 class Tuning:
     """All trials and the chosen settings."""
 
-    headline: str  # the metric
+    headline: str  # name of the metric
     trials: tuple[Trial, ...]
     training: dict[str, Any]  # chosen for the baseline, then fixed for all modes
     factors: dict[str, float]  # learning-rate factor by mode

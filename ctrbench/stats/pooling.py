@@ -101,7 +101,7 @@ def pooled_seeds(contrasts: Sequence[Contrast]) -> list[Seeds]:
     for (_, seeds), places in groups.items():
         if len(seeds) > 1 and len(places) > 1:
             together = [contrasts[place] for place in places]
-            if _alike(together):
+            if _equal_variances(together):
                 shared = _shared(together)
                 for place in places:
                     found[place] = shared
@@ -199,8 +199,8 @@ def _own(contrast: Contrast) -> Seeds:
     return Seeds(spread, count - 1, pooled=1)
 
 
-def _alike(contrasts: Sequence[Contrast]) -> bool:
-    """Whether variances on the same seeds pass Bartlett's test (Proc. R. Soc. A 160, 1937)."""
+def _equal_variances(contrasts: Sequence[Contrast]) -> bool:
+    """Return whether variances pass Bartlett's test (Proc. R. Soc. A 160, 1937)."""
     variances = np.stack([contrast.delta for contrast in contrasts]).var(axis=1, ddof=1)
     if variances.min() <= 0:
         return False

@@ -35,7 +35,7 @@ class Ranking:
     contenders: tuple[str, ...]
     mean_ranks: tuple[float, ...]  # 1 is best
     datasets: int
-    p_all_alike: float | None  # of the global null hypothesis; None for two contenders
+    p_global: float | None  # of the global null hypothesis; None for two contenders
     pairs: tuple[Pair, ...]
 
     @property
@@ -94,7 +94,7 @@ def rank(scores: ArrayLike, contenders: Sequence[str]) -> Ranking:
         contenders=tuple(contenders[int(i)] for i in order),
         mean_ranks=tuple(float(placed[:, i].mean()) for i in order),
         datasets=len(values),
-        p_all_alike=_all_alike(placed) if len(contenders) > 2 else None,
+        p_global=_global_p(placed) if len(contenders) > 2 else None,
         pairs=tuple(pairs),
     )
 
@@ -116,7 +116,7 @@ def _signed_rank(differences: np.ndarray) -> float:
     return float(min(1.0, 2 * counts[: extreme + 1].sum() / counts.sum()))
 
 
-def _all_alike(placed: np.ndarray) -> float:
+def _global_p(placed: np.ndarray) -> float:
     count, width = placed.shape
     between = count * float(np.sum((placed.mean(axis=0) - (width + 1) / 2) ** 2))
     within = float(np.sum((placed - placed.mean(axis=1, keepdims=True)) ** 2)) / (width - 1)

@@ -35,9 +35,9 @@ def _described(what: str, ranking: Ranking) -> list[str]:
         f"  {mean:.2f}  {name}"
         for name, mean in zip(ranking.contenders, ranking.mean_ranks, strict=True)
     ]
-    if ranking.p_all_alike is not None:
+    if ranking.p_global is not None:
         told.append(
-            f"Test of equal ranks (Friedman, Iman and Davenport): p {ranking.p_all_alike:.2g}."
+            f"Test of equal ranks (Friedman, Iman and Davenport): p {ranking.p_global:.2g}."
         )
     apart = [pair for pair in ranking.pairs if pair.p_holm <= SIGNIFICANCE]
     for pair in apart:

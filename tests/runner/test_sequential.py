@@ -5,7 +5,7 @@ import pytest
 
 from ctrbench.errors import ConfigError
 from ctrbench.runner import sequential
-from ctrbench.runner.sequential import looks, run_until_decided
+from ctrbench.runner.sequential import interim_seeds, run_until_decided
 from ctrbench.stats import Contrast, infer
 from tests.benchmark import matrix
 from tests.runner.test_run import Watcher
@@ -36,8 +36,8 @@ def run(workspace, monkeypatch):
 
 
 def test_looks_are_fixed_beforehand():
-    assert looks(3, 3) == [3]
-    assert looks(3, 12) == [3, 6, 12]
+    assert interim_seeds(3, 3) == [3]
+    assert interim_seeds(3, 12) == [3, 6, 12]
 
 
 def test_seeds_are_added_until_all_is_decided(run):
@@ -89,7 +89,7 @@ def test_false_alarms_over_all_looks_stay_below_five_in_a_hundred():
         of_user = rng.normal(0, 1, users)
         each = of_user + rng.normal(0, 0.5, (12, users)) + rng.normal(0, 0.3, (12, 1))
         moved = (each - each.mean(axis=1, keepdims=True)) / users
-        for seeds in looks(3, 12):
+        for seeds in interim_seeds(3, 12):
             contrast = Contrast(tuple(range(seeds)), each[:seeds].mean(axis=1), moved[:seeds])
             found = infer([contrast], looks=3)[0]
             if not found.low <= 0 <= found.high:

@@ -9,7 +9,7 @@ from ctrbench.stats.contrast import interaction_variance, user_variance
 from ctrbench.stats.pooling import (
     PRIOR_DEGREES,
     Seeds,
-    _alike,
+    _equal_variances,
     pooled_seeds,
     seed_correlation,
     variances,
@@ -179,10 +179,10 @@ def test_false_alarms_of_one_mode_in_three_with_nine_times_the_variance(noisy):
 def test_bartlett_s_test_is_scipy_s(scale, seeds):
     contrasts = _in_class(scale, seeds)
     expected = bartlett(*(contrast.delta for contrast in contrasts)).pvalue
-    assert _alike(contrasts) == (expected > 0.05)
+    assert _equal_variances(contrasts) == (expected > 0.05)
     for shrink in (0.5, 0.2, 0.1, 0.05):  # near the level, too
         one = [replace(c, delta=c.delta * (shrink if n else 1)) for n, c in enumerate(contrasts)]
-        assert _alike(one) == (bartlett(*(c.delta for c in one)).pvalue > 0.05)
+        assert _equal_variances(one) == (bartlett(*(c.delta for c in one)).pvalue > 0.05)
 
 
 def test_correlation_against_a_loop_over_pairs():

@@ -28,7 +28,7 @@ def test_friedman_and_wilcoxon_against_scipy(ties):
     f = 8 * statistic / (9 * 3 - statistic)
     from scipy.stats import f as fisher
 
-    assert found.p_all_alike == pytest.approx(fisher.sf(f, 3, 24))
+    assert found.p_global == pytest.approx(fisher.sf(f, 3, 24))
     if not ties:
         for pair in found.pairs:
             one, other = (scores[:, "abcd".index(name)] for name in (pair.one, pair.other))
@@ -51,19 +51,19 @@ def _subsets(n: int):
 def test_one_order_everywhere_is_exact():
     """On two data sets with three contenders, both orders agree by chance with probability 1/6."""
     found = rank([[3, 2, 1], [3, 2, 1]], list("abc"))
-    assert found.p_all_alike == pytest.approx(1 / len(list(permutations("abc"))))
+    assert found.p_global == pytest.approx(1 / len(list(permutations("abc"))))
 
 
 def test_two_contenders_have_no_test_of_all():
     found = rank([[1, 0]] * 6, ["a", "b"])
-    assert found.p_all_alike is None
+    assert found.p_global is None
     assert found.pairs[0].p_value == found.least_p == 2 / 64
     assert found.datasets_needed == 6
 
 
 def test_equal_everywhere():
     found = rank([[1, 1, 1]] * 4, list("abc"))
-    assert found.p_all_alike == 1
+    assert found.p_global == 1
     assert {pair.p_value for pair in found.pairs} == {1.0}
 
 

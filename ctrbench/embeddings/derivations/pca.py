@@ -16,7 +16,12 @@ class Pca(Derivation):
     width: PositiveInt = 64  # number of components
 
     def fit(self, rows: SelectedRows) -> Fitted:
-        """See `Derivation`."""
+        """See `Derivation`.
+
+        Raises:
+            ConfigError: There are more components than numbers per vector, or too few vectors.
+            DataError: All vectors are equal.
+        """
         most = min(rows.width, len(rows) - 1)
         if self.width > most:
             raise ConfigError(

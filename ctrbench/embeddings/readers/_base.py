@@ -137,7 +137,8 @@ def check_shape(shape: tuple[int, ...], where: object) -> None:
         where: The file, for the message.
 
     Raises:
-        DataError: The table has not two dimensions, or its width is 0 or above `MOST_NUMBERS`.
+        DataError: The table does not have two dimensions, or its width is 0 or above
+            `MOST_NUMBERS`.
     """
     if len(shape) != 2 or shape[1] == 0:
         raise DataError(f"{where}: vectors have shape {shape}; expected (number, width).")

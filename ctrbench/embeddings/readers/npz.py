@@ -65,7 +65,7 @@ def _names(path: Path) -> list[str]:
         counts = Counter(archive.namelist())
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
-        raise DataError(f"{path} contains {twice[0]} twice; one hides the other. Save it again.")
+        raise DataError(f"{path} contains {twice[0]} twice, which is ambiguous. Save it again.")
     return [name[:-4] for name in counts if name.endswith(".npy")]
 
 
