@@ -84,7 +84,7 @@ def judge(plan: TablePlan, arms: Arms, influences: Influences) -> Judged:
             with_items = all(one.variance.with_items for one in judged or found.values())
         for place, contrast in alone.items():
             beside = [other for other in everything if other is not contrast]
-            (found[place],) = infer([contrast], beside=beside)
+            (found[place],) = infer([contrast], auxiliary=beside)
     shares = _shares(plan, arms, influences, unfit)
     probes = probe(plan, arms, influences)
     return Judged(family, deltas(plan, arms), found, shares, probes, weak, with_items)

@@ -10,11 +10,8 @@ import numpy as np
 from ctrbench.schema import Impressions
 
 CHUNK = 1 << 22  # rows held in memory at a time; a multiple of slots.COARSE
-JUDGED = (
-    "train",
-    "valid",
-    "test",
-)  # a fault in one of these periods invalidates a table, whatever the size of the others
+# a fault in one of these periods invalidates a table, whatever the size of the others
+JUDGED = ("train", "valid", "test")
 HISTORY_BLOCK = 1 << 21  # history items held in memory at a time, besides those of one row
 
 

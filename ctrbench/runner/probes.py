@@ -53,7 +53,7 @@ class Probed:
             workspace: The workspace of the data set.
             slots: The data set, with permuted outcomes if the probe permutes them.
             p_click: (n,) float, predictions of the test period.
-            slices: Slices to measure beside the whole test period.
+            slices: Slices to measure in addition to the whole test period.
         """
         by_slice = slice_metrics(workspace, slots, p_click, slices)
         whole = evaluate_period(slots.impressions, WHOLE, p_click)
@@ -79,7 +79,7 @@ def probe_predictions(
         cell: The cell that made the predictions.
         slots: The opened data set with its history slots.
         p_click: (n,) float, predictions of the test period.
-        slices: Slices to measure beside the whole test period.
+        slices: Slices to measure in addition to the whole test period.
     """
     found = Probed()
     if cell.mode == BASELINE:
@@ -100,7 +100,7 @@ def probe_model(workspace: Workspace, cell: Cell, parts: Parts, slices: Sequence
         workspace: The workspace of the data set.
         cell: The cell that was trained.
         parts: Its parts, with the trained model.
-        slices: Slices to measure beside the whole test period.
+        slices: Slices to measure in addition to the whole test period.
     """
     from ctrbench.batches.packing import Packer
     from ctrbench.training import predict

@@ -80,7 +80,7 @@ class Inference:
 
 
 def infer(
-    contrasts: Sequence[Contrast], looks: int = 1, beside: Sequence[Contrast] = ()
+    contrasts: Sequence[Contrast], looks: int = 1, auxiliary: Sequence[Contrast] = ()
 ) -> list[Inference]:
     """Return simultaneous intervals and p-values for a family of comparisons.
 
@@ -93,14 +93,14 @@ def infer(
         contrasts: The family.
         looks: Number of planned analyses while seeds are added, >= 1. Each spends an equal part of
             the 5 % (Bonferroni, which is conservative because the analyses are correlated).
-        beside: Further comparisons of the same metric, such as those of controls. They only inform
-            the seed variance and get no result.
+        auxiliary: Further comparisons of the same metric, such as those of controls. They only
+            inform the seed variance and get no result.
 
     Source: Westfall and Young 1993, Resampling-Based Multiple Testing, section 2.
     """
     if not contrasts:
         return []
-    spreads = variances(contrasts, beside)
+    spreads = variances(contrasts, auxiliary)
     p_values = [p_value(one.estimate, of) for one, of in zip(contrasts, spreads, strict=True)]
     spent = (1 - CONFIDENCE) / looks
     largest = None if len(contrasts) == 1 else _largest(_correlation(contrasts, spreads))

@@ -35,7 +35,7 @@ class Seeds:
     pooled: int  # number of contrasts it was estimated from
 
 
-def variances(contrasts: Sequence[Contrast], beside: Sequence[Contrast] = ()) -> list[Variance]:
+def variances(contrasts: Sequence[Contrast], auxiliary: Sequence[Contrast] = ()) -> list[Variance]:
     """Return the variance of each mean difference, `V_user + V_item + s2_seed / S`.
 
     Both estimates contain the interaction of users and seeds. It is subtracted from the user part,
@@ -44,12 +44,12 @@ def variances(contrasts: Sequence[Contrast], beside: Sequence[Contrast] = ()) ->
 
     Args:
         contrasts: The differences.
-        beside: Further differences of the same metric, which only inform the seed variance.
+        auxiliary: Further differences of the same metric, which only inform the seed variance.
 
     Source: Hillis 2007, Statistics in Medicine 26; its readers and cases are our seeds and users.
     """
     found: list[Variance] = []
-    pooled = pooled_seeds([*contrasts, *beside])[: len(contrasts)]
+    pooled = pooled_seeds([*contrasts, *auxiliary])[: len(contrasts)]
     for contrast, seeds in zip(contrasts, pooled, strict=True):
         moved, degrees, count = user_variance(contrast), user_degrees(contrast), len(contrast.seeds)
         if not seeds.degrees:
@@ -163,7 +163,7 @@ def seed_correlation(contrasts: Sequence[Contrast]) -> np.ndarray:
     correlation = np.eye(len(contrasts))
     together: dict[str, float] = {"reference": 0.0, "arm": 0.0}
     apart = dict(together)
-    alike: list[tuple[str, np.ndarray, np.ndarray]] = []
+    places_of_pairs: list[tuple[str, np.ndarray, np.ndarray]] = []
     groups: dict[tuple[int, ...], list[int]] = {}
     for place, contrast in enumerate(contrasts):
         groups.setdefault(contrast.seeds, []).append(place)
@@ -179,8 +179,8 @@ def seed_correlation(contrasts: Sequence[Contrast]) -> np.ndarray:
             rows, columns = np.nonzero(np.tril(same, -1))
             together[name] += float(covariance[rows, columns].sum())
             apart[name] += float(scale[rows, columns].sum())
-            alike.append((name, np.array(places)[rows], np.array(places)[columns]))
-    for name, rows, columns in alike:
+            places_of_pairs.append((name, np.array(places)[rows], np.array(places)[columns]))
+    for name, rows, columns in places_of_pairs:
         if apart[name] > 0:
             shared = np.clip(together[name] / apart[name], 0.0, 1.0)
             correlation[rows, columns] = correlation[columns, rows] = shared

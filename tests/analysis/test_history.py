@@ -126,7 +126,7 @@ def test_deltas_are_those_of_one_family_and_so_are_the_steps_of_the_newest(cells
     family = [pair(measured(own), reference, vector, "baseline") for own in (one, two, three)]
     family.append(pair(measured(three), measured(sibling), "vector against sibling", "sibling"))
     control = pair(measured(sibling), reference, vector, "baseline")
-    expected = infer([own for own in family if own], beside=[control] if control else [])
+    expected = infer([own for own in family if own], auxiliary=[control] if control else [])
     places = [place for place in found.content.places if place.row.control is None]
     assert [place.row.version for place in places] == ["v1", "v2", "v3"]
     for place, other in zip(places, expected, strict=False):

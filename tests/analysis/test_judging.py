@@ -54,13 +54,13 @@ def test_headline_intervals_are_those_of_the_family_without_controls(records):
         contrast("pca_64 / vector", "Baseline"),
     ]
     control = contrast("raw@shuffled / vector", "Baseline")
-    expected = infer(family, beside=[control])
+    expected = infer(family, auxiliary=[control])
     lines = {line.title: line.entries[0].inference for line in table.blocks[0].lines}
     lines |= {line.title: line.entries[0].inference for line in table.blocks[1].lines}
     assert lines["raw"] == expected[0]
     assert lines["raw vs raw@shuffled"] == expected[1]
     assert lines["pca_64"] == expected[2]
-    (alone,) = infer([control], beside=family)
+    (alone,) = infer([control], auxiliary=family)
     assert lines["raw@shuffled"] == alone
     assert "The 3 headline comparisons that are no control share" in " ".join(table.caption)
 
