@@ -3,7 +3,7 @@ import numpy as np
 from ctrbench.batches.order import sequential_batches, shuffled_batches
 
 
-def test_every_row_once_whatever_the_sizes(monkeypatch):
+def test_every_row_occurs_once_for_any_sizes(monkeypatch):
     monkeypatch.setattr("ctrbench.batches.order.BLOCK_ROWS", 7)
     monkeypatch.setattr("ctrbench.batches.order.WINDOW_BLOCKS", 3)
     batches = list(shuffled_batches(slice(5, 138), 16, seed=1, epoch=0))

@@ -116,7 +116,7 @@ def shown(log, made, user, dropout=None):
     return made.pack(np.array([row]), dropout).row_codes["age"].item()
 
 
-def test_a_missing_value_is_not_one_that_training_never_saw(slots):
+def test_missing_and_unseen_values_have_different_codes(slots):
     log, made = of_ages(slots, [0, 1, 2, 3, 4])  # user 5 has none, user 25 one of its own
     assert made.sizes.row_codes["age"] == 7
     assert [shown(log, made, user) for user in (5, 1, 4, 25)] == [0, 1, 4, 6]
@@ -124,14 +124,14 @@ def test_a_missing_value_is_not_one_that_training_never_saw(slots):
     assert shown(log, made, 5, (1.0, stream(1, "id_dropout"))) == 6
 
 
-def test_an_unseen_value_is_unknown_where_none_is_missing_in_train(slots):
+def test_an_unseen_value_is_unknown_if_train_has_no_missing_values(slots):
     log, made = of_ages(slots, [1, 2, 3, 4])
     assert made.sizes.row_codes["age"] == 6
     assert [shown(log, made, user) for user in (25, 4)] == [0, 1]
     assert shown(log, made, 4, (1.0, stream(1, "id_dropout"))) == 0
 
 
-def test_a_missing_value_is_unknown_where_all_are_seen(slots):
+def test_a_missing_value_is_unknown_if_all_values_are_seen(slots):
     age = np.arange(slots.impressions.user_rows, dtype=np.int32) % 6
     field = Field(name="age", of="user", kind="categorical", size=5)
     log = with_field(dataclasses.replace(slots.impressions, user_fields={"age": age}), field)
@@ -141,7 +141,7 @@ def test_a_missing_value_is_unknown_where_all_are_seen(slots):
     assert shown(log, made, 11, (1.0, stream(1, "id_dropout"))) == 0
 
 
-def test_data_sets_imported_before_keep_their_codes(slots):
+def test_older_data_sets_keep_their_codes(slots):
     log, _ = of_ages(slots, [0, 1, 2, 3, 4])
     manifest = log.manifest.model_copy(update={"unknown_codes": ()})
     made = packer(HistorySlots(dataclasses.replace(log, manifest=manifest), 10))
@@ -149,7 +149,7 @@ def test_data_sets_imported_before_keep_their_codes(slots):
     assert [shown(log, made, user) for user in (5, 25)] == [0, 0]
 
 
-def test_later_clicks_change_nothing_before(slots):
+def test_later_clicks_do_not_change_earlier_batches(slots):
     """A future-leak probe: the batch of an early row depends on earlier clicks alone."""
     log = slots.impressions
     user = log.user_id[400]
@@ -178,7 +178,7 @@ def test_constant_number_of_the_training_period_stays_small(slots):
     assert batch.row_numbers.abs().max() < 10
 
 
-def test_scale_of_the_weights_means_nothing(slots):
+def test_scale_of_the_weights_has_no_effect(slots):
     log = slots.impressions
     weight = np.linspace(1, 3, len(log.click)).astype(np.float32)
     one, ten = (dataclasses.replace(log, weight=factor * weight) for factor in (1, 10))
@@ -191,9 +191,7 @@ def test_scale_of_the_weights_means_nothing(slots):
 
 
 @pytest.mark.parametrize("chunk", [32, 1 << 22])
-def test_what_is_learned_of_the_training_period_does_not_depend_on_its_parts(
-    slots, monkeypatch, chunk
-):
+def test_codes_and_scales_do_not_depend_on_the_chunk_size(slots, monkeypatch, chunk):
     monkeypatch.setattr(periods, "CHUNK", chunk)
     log = slots.impressions
     scale = Packer(slots, ModelSettings(), {}, {})._scale

@@ -19,7 +19,7 @@ def slow_history(log, row, latest):
     return log.item_id[clicks][-latest:].tolist()
 
 
-def test_positions_give_the_latest_clicks_before(slots):
+def test_positions_are_those_of_the_latest_earlier_clicks(slots):
     log = slots.impressions
     rows = np.array([900, 5, 1100, 300])
     positions, row, lengths = slots.positions(rows)
@@ -29,7 +29,7 @@ def test_positions_give_the_latest_clicks_before(slots):
         assert lengths[place] == len(expected)
 
 
-def test_pairs_walk_every_slot_from_train_on(slots):
+def test_pairs_cover_every_slot_from_train_on(slots):
     log = slots.impressions
     targets, histories = [], []
     for where, target, history in slots.pairs():
@@ -64,9 +64,7 @@ def test_item_counts_equal_a_loop(slots):
 
 
 @pytest.mark.parametrize("chunk", [32, 96, 1 << 22])
-def test_starts_are_the_running_sum_of_lengths_whatever_is_held_at_a_time(
-    slots, monkeypatch, chunk
-):
+def test_starts_are_cumulative_lengths_for_any_block_size(slots, monkeypatch, chunk):
     monkeypatch.setattr(periods, "CHUNK", chunk)
     log = slots.impressions
     rows = np.arange(slots.first_row, len(log.item_id))
@@ -78,9 +76,7 @@ def test_starts_are_the_running_sum_of_lengths_whatever_is_held_at_a_time(
 
 
 @pytest.mark.parametrize("block", [1, 4, 1 << 21])
-def test_counts_of_given_histories_equal_a_loop_whatever_is_held_at_a_time(
-    workspace, monkeypatch, block
-):
+def test_counts_of_given_histories_equal_a_loop_for_any_block_size(workspace, monkeypatch, block):
     monkeypatch.setattr(periods, "HISTORY_BLOCK", block)
     rows = [
         logs.row(f"u{i % 3}", f"i{i % 7}", i % 2, i, history=[f"h{k}" for k in range(i % 5)])
@@ -99,7 +95,7 @@ def test_counts_of_given_histories_equal_a_loop_whatever_is_held_at_a_time(
     assert items_in_period(log, "train").tolist() == known.tolist()
 
 
-def test_stored_values_are_the_same_in_memory_and_in_a_mapped_file(slots, tmp_path):
+def test_stored_values_are_equal_in_memory_and_in_a_mapped_file(slots, tmp_path):
     def blocks():
         return (1.5 * target - history for _, target, history in slots.pairs())
 
@@ -111,5 +107,5 @@ def test_stored_values_are_the_same_in_memory_and_in_a_mapped_file(slots, tmp_pa
     np.testing.assert_array_equal(mapped, kept)
 
 
-def test_a_chunk_ends_where_a_coarse_start_stands():
+def test_chunks_end_at_coarse_starts():
     assert periods.CHUNK % COARSE == 0

@@ -36,7 +36,7 @@ def test_all_kinds_are_found():
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_coverage_and_type_stay(kind, dtype, tmp_path):
+def test_coverage_and_dtype_are_unchanged(kind, dtype, tmp_path):
     table = make_table(dtype)
     np.save(tmp_path / "vectors.npy", table.vectors)
     mapped = EmbeddingTable(np.load(tmp_path / "vectors.npy", mmap_mode="r"), table.has_vector)
@@ -70,7 +70,7 @@ def test_random_keeps_each_norm_and_no_direction(dtype, tolerance):
     assert abs(cosine.mean()) < 0.03  # 1 / sqrt(50 * 320) = 0.008
 
 
-def test_random_does_not_depend_on_who_else_has_a_vector():
+def test_random_does_not_depend_on_other_vectors():
     table = make_table()
     fewer = EmbeddingTable(table.vectors.copy(), table.has_vector.copy())
     dropped = np.flatnonzero(fewer.has_vector)[0]
@@ -94,7 +94,7 @@ def test_shuffled_within_keeps_each_group():
     assert (made.vectors != table.vectors).any()
 
 
-def test_shuffled_reaches_every_place_equally_often():
+def test_shuffled_is_uniform():
     table = EmbeddingTable(np.array([[0], [1], [2], [3]], np.float32), np.arange(4) > 0)
     counts = np.zeros((4, 4))
     for seed in range(900):
@@ -103,7 +103,7 @@ def test_shuffled_reaches_every_place_equally_often():
     np.testing.assert_allclose(counts[1:, 1:], 300, atol=70)  # 5 standard deviations
 
 
-def test_items_alone_in_their_group_stay():
+def test_single_items_of_a_group_are_unchanged():
     groups = np.arange(60)
     table, made = make_table(), _apply("shuffled", within="id", groups=groups)
     np.testing.assert_array_equal(made.vectors, table.vectors)
@@ -122,12 +122,12 @@ def test_no_vector_at_all(kind):
 
 
 @pytest.mark.parametrize("kind", ["random", "constant"])
-def test_within_goes_with_shuffled_only(kind):
+def test_only_shuffled_supports_within(kind):
     with pytest.raises(ConfigError, match=f"'{kind}'.*'within'"):
         _apply(kind, within="colour", groups=GROUPS)
 
 
-def test_within_needs_the_codes():
+def test_within_requires_the_codes():
     with pytest.raises(ConfigError, match="'within'"):
         _apply("shuffled", within="colour")
     with pytest.raises(ConfigError, match="'within'"):

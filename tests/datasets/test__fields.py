@@ -14,7 +14,7 @@ from ctrbench.workspace import Workspace
 def read(tmp_path):
     """Kind and values of each column of a Parquet file, or of a text file."""
 
-    def call(columns, text=False, **wishes):
+    def call(columns, text=False, **options):
         path = tmp_path / ("a.csv" if text else "a.parquet")
         if text:
             rows = [list(columns), *zip(*columns.values(), strict=True)]
@@ -24,18 +24,18 @@ def read(tmp_path):
         with database(Workspace(tmp_path / "home")) as connection:
             table = read_table(connection, path)
             fields, (values,) = read_fields(
-                connection, [table], list(columns), "item", ColumnOptions(**wishes)
+                connection, [table], list(columns), "item", ColumnOptions(**options)
             )
-            told = connection.execute(
+            stored = connection.execute(
                 f"SELECT {', '.join(values)} FROM {table.relation}"
             ).fetchall()
-        columns = zip(*told, strict=True)
+        columns = zip(*stored, strict=True)
         return {f.name: (f.kind, list(v)) for f, v in zip(fields, columns, strict=True)}
 
     return call
 
 
-def test_types_tell_the_kind(read):
+def test_types_determine_the_kind(read):
     columns = {"a": [1, None], "b": [1.5, float("nan")], "c": ["x", ""], "d": [[1, 2], []]}
     assert read(columns) == {
         "a": ("categorical", ["1", None]),
@@ -46,7 +46,7 @@ def test_types_tell_the_kind(read):
     assert read({"a": [True, False]}) == {"a": ("categorical", ["true", "false"])}
 
 
-def test_of_text_only_broken_numbers_are_numeric(read):
+def test_text_is_numeric_only_with_decimal_points(read):
     columns = {"a": ["1", "2"], "b": ["1", "2.5"], "c": ["1.5", "x"], "d": ["-0.5", ""]}
     assert read(columns, text=True) == {
         "a": ("categorical", ["1", "2"]),
@@ -56,7 +56,7 @@ def test_of_text_only_broken_numbers_are_numeric(read):
     }
 
 
-def test_wishes_count_more(read):
+def test_options_override_types(read):
     kinds = {"a": "numeric", "b": "categorical", "c": "list", "d": "text"}
     columns = {"a": ["1", "2"], "b": ["1.5", "2"], "c": ["x|0|y", "0"], "d": ["t", "u"]}
     assert read(columns, text=True, kinds=kinds, separators={"c": "|"}, pad="0") == {
@@ -76,7 +76,7 @@ def test_wishes_count_more(read):
         ({"v": [1.0, float("inf")]}, r"'v' .*: row 2 \(inf\)"),
     ],
 )
-def test_what_is_no_field(read, columns, message):
+def test_unsupported_types(read, columns, message):
     with pytest.raises(DataError, match=message):
         read(columns)
 

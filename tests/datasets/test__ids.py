@@ -110,7 +110,7 @@ def _padded(word):
 
 @pytest.mark.parametrize("ids", [["007", "7", "07"], ["NA", "null", "None"], ["ä", "中", "a b"]])
 @pytest.mark.parametrize("kind", list(WRITERS))
-def test_usual_text_is_taken(ids, kind):
+def test_ordinary_text_is_accepted(ids, kind):
     assert set(imported(log_of(ids), kind)) == set(ids)
 
 
@@ -126,7 +126,7 @@ def test_usual_text_is_taken(ids, kind):
         (pa.array([True, False] * 30), "'item_id' are of type BOOLEAN"),
     ],
 )
-def test_what_is_no_id(tmp_path, column, message):
+def test_invalid_ids(tmp_path, column, message):
     table = pa.Table.from_pylist(long_log()).set_column(1, "item_id", column)
     pq.write_table(table, tmp_path / "log.parquet")
     with pytest.raises(DataError, match=message):
@@ -140,7 +140,7 @@ def test_blanks_around_an_id_in_a_text_file(tmp_path):
 
 
 @pytest.mark.parametrize("history", [[[1.0, 3.0]], [[Decimal("1.00"), Decimal("3.00")]]])
-def test_items_are_the_same_in_histories(tmp_path, history):
+def test_items_in_histories_have_the_same_ids(tmp_path, history):
     rows = [r | {"item_id": int(r["item_id"])} for r in long_log()]
     table = pa.Table.from_pylist(rows).append_column("history", pa.array(history * len(rows)))
     pq.write_table(table, tmp_path / "log.parquet")

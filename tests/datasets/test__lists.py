@@ -20,13 +20,13 @@ from ctrbench.workspace import Workspace
 def read(tmp_path):
     """The lists of a text column, and the problems with it."""
 
-    def call(values, **wishes):
+    def call(values, **options):
         pq.write_table(pa.table({"v": values}), tmp_path / "a.parquet")
         with database(Workspace(tmp_path / "home")) as connection:
             table = read_table(connection, tmp_path / "a.parquet")
-            wanted = ColumnOptions(printed=printed_lists(connection, [table]), **wishes)
-            problems = broken_rules(connection, table, list_rules(table, "v", wanted))
-            query = f"SELECT {list_value(table, 'v', wanted)} FROM {table.relation}"
+            chosen = ColumnOptions(printed=printed_lists(connection, [table]), **options)
+            problems = broken_rules(connection, table, list_rules(table, "v", chosen))
+            query = f"SELECT {list_value(table, 'v', chosen)} FROM {table.relation}"
             return [row for (row,) in connection.execute(query).fetchall()], problems
 
     return call
@@ -46,7 +46,7 @@ def read(tmp_path):
         ("[]", []),
     ],
 )
-def test_lists_as_programs_print_them(read, printed, values):
+def test_printed_lists(read, printed, values):
     assert read([printed, "[]"]) == ([values, []], [])
 
 
@@ -66,14 +66,14 @@ def test_lists_as_programs_print_them(read, printed, values):
         "[1, 2 3 ...]",
     ],
 )
-def test_what_cannot_be_read_exactly(read, printed):
+def test_ambiguous_lists(read, printed):
     _, (problem,) = read([printed, "[]"])
     assert re.search(r" 1 .*'v' .*: row 1", problem)
     assert "--list" in problem
 
 
 @pytest.mark.parametrize("value", ["(1, 2)", "{1,2}", "WrappedArray(1, 2)", "'1'^'2'", "nan"])
-def test_histories_hold_ids_alone(read, tmp_path, value):
+def test_histories_contain_only_ids(read, tmp_path, value):
     pq.write_table(pa.table({"history": [value, "1^2"]}), tmp_path / "a.parquet")
     with database(Workspace(tmp_path / "home")) as connection:
         table = read_table(connection, tmp_path / "a.parquet")
@@ -81,19 +81,19 @@ def test_histories_hold_ids_alone(read, tmp_path, value):
     assert re.search(r" 1 .*'history' .*: row 1", problem)
 
 
-def test_a_word_in_brackets_is_no_list(read):
+def test_a_word_in_brackets_is_not_a_list(read):
     lists, problems = read(["[top]", "[new]"], separators={"v": "|"})
     assert lists == [["[top]"], ["[new]"]]
     assert "row 1 ([top])" in problems[0]
 
 
-def test_only_some_values_stand_in_brackets(read):
+def test_only_some_values_are_in_brackets(read):
     _, (problem,) = read(["['a', 'b']", "a|b"])
     assert re.search(r" 1 .*'v' .*: row 1", problem)
 
 
 @pytest.mark.parametrize("separator", ["|", "^", ".", "*", ";", " ", "::"])
-def test_joined_lists_lose_blanks_and_empty_pieces(read, separator):
+def test_blanks_and_empty_parts_of_joined_lists_are_removed(read, separator):
     values = [f"12{separator}{separator}15", f"{separator}12{separator}15{separator}", "", None]
     values.append(f" 12 {separator} 15 ")
     lists = [["12", "15"], ["12", "15"], None, None, ["12", "15"]]

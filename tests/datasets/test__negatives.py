@@ -9,32 +9,32 @@ def chance():
     return np.random.default_rng(0)
 
 
-def test_draws_follow_the_weights_of_what_is_left():
+def test_draws_follow_the_weights_of_unclicked_items():
     drawn = draw(np.zeros(30_000, np.int64), 1, CLICKED, np.array([9, 9, 1, 2, 3]), chance())
     shares = np.bincount(drawn[:, 0], minlength=5) / len(drawn)
     np.testing.assert_allclose(shares, [0, 0, 1 / 6, 2 / 6, 3 / 6], atol=0.01)
 
 
-def test_a_row_holds_an_item_once():
+def test_items_of_a_row_are_distinct():
     drawn = draw(np.ones(500, np.int64), 4, CLICKED, np.ones(5, np.int64), chance())
     assert {tuple(sorted(row)) for row in drawn} == {(0, 1, 3, 4)}
 
 
-def test_what_cannot_be_drawn_is_left_out():
+def test_missing_draws_are_omitted():
     drawn = draw(np.zeros(3, np.int64), 4, CLICKED, np.ones(5, np.int64), chance())
     assert {tuple(sorted(row)) for row in drawn} == {(-1, 2, 3, 4)}
     drawn = draw(np.zeros(3, np.int64), 2, CLICKED, np.array([5, 5, 0, 1, 0]), chance())
     assert {tuple(row) for row in drawn} == {(3, -1)}
 
 
-def test_asking_for_more_than_there_is_takes_no_draws():
+def test_users_with_few_unclicked_items_consume_no_draws():
     stream = chance()
     drawn = draw(np.array([1, 0, 1]), 10**9, CLICKED, np.ones(5, np.int64), stream)
     assert drawn.tolist() == [[0, 1, 3, 4, -1], [2, 3, 4, -1, -1], [0, 1, 3, 4, -1]]
     assert stream.random() == chance().random()
 
 
-def test_others_draw_as_if_scarce_users_were_not_there():
+def test_draws_do_not_depend_on_users_with_few_unclicked_items():
     users = np.repeat([2, 0, 3], 50)  # users 2 and 3 have clicked nothing, 3 items are left to 0
     mixed = draw(users, 3, CLICKED, np.ones(5, np.int64), chance())
     alone = draw(users[users != 0], 3, CLICKED, np.ones(5, np.int64), chance())

@@ -15,13 +15,13 @@ def found(given):
     return [(part.path.name, part.partitions) for part in parts], notes
 
 
-def test_marks_of_spark_are_no_data(tmp_path):
+def test_marker_files_of_spark_are_ignored(tmp_path):
     touch(tmp_path, "_SUCCESS", "_committed_1", ".part-0.csv.crc", "._part-1.csv", "part-1.csv")
     touch(tmp_path, "part-0.csv")
     assert found(tmp_path) == ([("part-0.csv", {}), ("part-1.csv", {})], [])
 
 
-def test_what_else_is_left_aside_is_named(tmp_path):
+def test_ignored_files_are_noted(tmp_path):
     touch(tmp_path, "a.csv", "notes.txt")
     touch(tmp_path, "empty.csv", content="")
     parts, (note,) = found(tmp_path)
@@ -30,7 +30,7 @@ def test_what_else_is_left_aside_is_named(tmp_path):
     assert "notes.txt, empty.csv" in note
 
 
-def test_an_empty_parquet_file_is_no_part_of_sparks(tmp_path):
+def test_an_empty_parquet_file_is_ignored(tmp_path):
     touch(tmp_path, "a.parquet", content="")
     assert found(tmp_path)[0] == [("a.parquet", {})]
 
@@ -53,7 +53,7 @@ def test_folders_of_hive_in_the_path_itself(tmp_path):
     assert found(tmp_path / "log" / "dt=*")[0] == every
 
 
-def test_other_folders_are_not_passed_over(tmp_path):
+def test_other_folders_are_refused(tmp_path):
     touch(tmp_path, "2023/a.csv", "b.csv")
     with pytest.raises(DataError, match=r"2023.*column="):
         find_parts(str(tmp_path))

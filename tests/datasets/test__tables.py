@@ -42,7 +42,7 @@ def test_floats_that_are_whole_read_as_whole_numbers(connection, tmp_path):
     assert values(connection, table, "id") == ["7", "1.5", None, None]
 
 
-def test_wrong_lines_are_named_by_their_number(connection, tmp_path):
+def test_messages_contain_the_numbers_of_invalid_lines(connection, tmp_path):
     (tmp_path / "a.csv").write_text("n\n1\nx\n3\n" + "y\n" * 9)
     table = read_table(connection, tmp_path / "a.csv")
     (problem,) = broken_rules(connection, table, [Rule("n", "n > '5'", "are too large")])
@@ -51,7 +51,7 @@ def test_wrong_lines_are_named_by_their_number(connection, tmp_path):
     assert broken_rules(connection, table, []) == []
 
 
-def test_missing_columns_name_the_nearest(connection, tmp_path):
+def test_missing_columns_suggest_the_nearest(connection, tmp_path):
     (tmp_path / "a.csv").write_text("user,item_id\n1,2\n")
     table = read_table(connection, tmp_path / "a.csv")
     (problem,) = missing_columns(table, ["user_id", "item_id"])
@@ -100,7 +100,7 @@ def test_a_truncated_parquet_file(connection, tmp_path):
         read_table(connection, file)
 
 
-def test_a_file_that_is_not_there(connection, tmp_path):
+def test_a_missing_file(connection, tmp_path):
     (tmp_path / "clicks.csv").write_text("a\n1\n")
     with pytest.raises(DataError, match=r"no file .*click\.csv\. Did you mean .*clicks\.csv"):
         read_table(connection, tmp_path / "click.csv")

@@ -42,7 +42,7 @@ SAME = [("a", "b"), ("1", "2"), ("3", "4"), ("5", "6")]
         b'"a", "b"\n1, "2"\n3, 4\n5, 6\n',
     ],
 )
-def test_one_table_in_many_writings(read, content):
+def test_one_table_in_many_dialects(read, content):
     assert read(content)[0] == SAME
 
 
@@ -50,7 +50,7 @@ def test_mixed_line_ends_in_a_compressed_file(read):
     assert read(gzip.compress(b"a,b\n1,2\r\n3,4\n5,6\n"), "a.csv.gz")[0] == SAME
 
 
-def test_line_ends_over_the_border_of_two_blocks(read, monkeypatch):
+def test_line_ends_across_two_blocks(read, monkeypatch):
     monkeypatch.setattr("ctrbench.datasets._text_files.BLOCK", 5)
     for content in (b"a,b\r\n1,2\r\n3,4\r\n5,6\r\n", b"a,b\n1,2\r\n3,4\n5,6\r\n"):
         assert read(content)[0] == SAME
@@ -66,24 +66,24 @@ def test_other_encodings(read, encoding):
 
 
 @pytest.mark.parametrize("encoding", ["UTF-8", "utf8", "utf-16-le", "utf-32"])
-def test_a_byte_order_mark_is_no_name(read, encoding):
+def test_a_byte_order_mark_is_not_part_of_a_name(read, encoding):
     content = "\ufeffa,b\n1,2\n3,4\n5,6\n".encode("utf-8" if "8" in encoding else encoding)
     dialect = Dialect.of(None, encoding)
     assert read(content, encoding=dialect.encoding)[0] == SAME
 
 
-def test_a_separator_as_it_is_typed():
+def test_a_separator_typed_on_the_command_line():
     assert Dialect.of("\\t", "utf-8").separator == "\t"
 
 
-def test_a_separator_that_is_named(read):
+def test_a_given_separator(read):
     assert read(b"a, b\n1, 2\n", separator=", ")[0] == SAME[:2]
     assert read(b"a::b\n1::2\n", separator="::")[0] == SAME[:2]
     with pytest.raises(DataError, match=r"';' and '\|'.*--separator"):
         read(b"a;x|b\n1;2|3\n")
 
 
-def test_lines_are_called_lines_only_where_they_are(read):
+def test_messages_count_lines_only_in_text_files(read):
     assert "line 3 (x)" in read(b"a,b\n1,2\n1,x\n")[1][0]
     assert "row 2 (x)" in read(b'a,b\n"1\n",2\n1,x\n')[1][0]
     assert "row 2 (x)" in read(b"a,b\n1,2\n\n1,x\n")[1][0]
@@ -91,6 +91,6 @@ def test_lines_are_called_lines_only_where_they_are(read):
 
 
 @pytest.mark.parametrize("dialect", [{"encoding": "klingon"}, {"separator": ""}])
-def test_dialects_that_are_none(dialect):
+def test_invalid_dialects(dialect):
     with pytest.raises(ConfigError, match=r"--encoding: .*'klingon'|--separator '"):
         Dialect(**dialect).check()

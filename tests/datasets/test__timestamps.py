@@ -65,18 +65,18 @@ def test_whole_seconds(read, values, stored, text):
         ([DAY.replace(tzinfo=None), DAY.replace(tzinfo=None, microsecond=7)], "microseconds"),
     ],
 )
-def test_small_gaps_are_kept(read, values, unit):
+def test_small_differences_are_preserved(read, values, unit):
     stored, (note,) = read(values)
     assert stored[1] > stored[0]
     assert unit in note
 
 
-def test_time_zones_count(read):
+def test_time_zones_are_applied(read):
     values = ["2020-01-01T02:00:00+02:00", "2020-01-01T00:00:01Z"]
     assert read(values, text=True)[0] == [START, START + 1]
 
 
-def test_only_some_have_a_time_zone(read):
+def test_only_some_dates_have_a_time_zone(read):
     zoned, naive = "2020-01-01T02:00:00+02:00", "2020-01-01 00:00:02"
     for files in [([zoned, naive],), ([zoned], [naive])]:
         with pytest.raises(DataError, match=r"'timestamp' .*time zone"):
@@ -100,7 +100,7 @@ def test_a_comma_before_the_fraction(read):
         ("1970-01-01", r"1973.*: line 2"),
     ],
 )
-def test_dates_that_stand_for_none(read, value, message):
+def test_placeholder_dates(read, value, message):
     with pytest.raises(DataError, match=message):
         read([value, *["2020-01-01"] * 30], text=True)
 
@@ -112,14 +112,14 @@ def test_dates_that_stand_for_none(read, value, message):
         (20231114221320, r"2100.*--time-format %Y%m%d%H%M%S"),
     ],
 )
-def test_numbers_that_stand_for_none(read, value, message):
+def test_placeholder_numbers(read, value, message):
     with pytest.raises(DataError, match=message):
         read([value, *[START + i for i in range(30)]])
 
 
 @pytest.mark.parametrize("shift", [0, 19800])
 @pytest.mark.parametrize("unit", [1, 1000])
-def test_rounded_times_in_another_dress(read, shift, unit):
+def test_rounded_times_in_other_units(read, shift, unit):
     halved = [(int(np.float32(START + 977 * i)) + shift) * unit for i in range(60)]
     with pytest.raises(DataError, match=r"128 seconds"):
         read([*halved, START * unit + 5 * unit])
@@ -128,7 +128,7 @@ def test_rounded_times_in_another_dress(read, shift, unit):
         read(dates)
 
 
-def test_other_ways_to_write_numbers(read):
+def test_other_number_formats(read):
     assert read(["1.5778368e9", f"{START + 1}.0"], text=True)[0] == [START, START + 1]
     nanoseconds = [START * 10**9, START * 10**9 + 5 * 10**9]
     assert read(nanoseconds)[0] == [START, START + 5]

@@ -191,7 +191,7 @@ def test_unsuitable_further_fields(workspace, latest, tmp_path, text, message):
         run(workspace, MovieLens(latest, item_fields=lines(tmp_path / "more.csv", text)))
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real data does not stand beside the checkout")
+@pytest.mark.skipif(not REAL.exists(), reason="the real data are not beside the checkout")
 def test_the_real_ratings(workspace):
     manifest = run(workspace, MovieLens(REAL))
     assert manifest.counts["impressions"] == 402_723
@@ -200,6 +200,6 @@ def test_the_real_ratings(workspace):
     assert test.evaluable_users == 2273
 
 
-def test_threshold_that_is_no_number(workspace, latest):
+def test_invalid_threshold(workspace, latest):
     with pytest.raises(ConfigError, match="--threshold nan"):
         run(workspace, MovieLens(latest, threshold=float("nan")))

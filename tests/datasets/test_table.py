@@ -87,7 +87,7 @@ def test_ids_that_pandas_made_floats(workspace, tmp_path):
     assert raw_item_ids(workspace, "log") == list("0123456")
 
 
-def test_files_may_be_many_or_a_folder(workspace, tmp_path):
+def test_several_files_and_folders(workspace, tmp_path):
     rows = long_log()
     (tmp_path / "log").mkdir()
     one = csv(tmp_path / "log" / "a.csv", rows[:20])
@@ -156,7 +156,7 @@ def test_fields_of_items_users_and_context(workspace, tmp_path):
     assert manifest.counts["users"] == 6
 
 
-def test_given_histories_lose_their_padding(workspace, tmp_path):
+def test_padding_of_given_histories_is_removed(workspace, tmp_path):
     rows = [
         {
             "user_id": r["user_id"],
@@ -187,7 +187,7 @@ def test_given_histories_as_lists(workspace, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [int, float, str])
-def test_what_fills_up_histories_is_no_item(workspace, tmp_path, kind):
+def test_padding_of_histories_is_not_an_item(workspace, tmp_path, kind):
     rows = [
         r | {"item_id": kind("1" + r["item_id"]), "history": [kind(0), kind(9)]} for r in long_log()
     ]
@@ -201,7 +201,7 @@ def test_what_fills_up_histories_is_no_item(workspace, tmp_path, kind):
     assert raw_item_ids(workspace, "real")[0] == "0"
 
 
-def test_padding_that_is_shown_is_refused(workspace, tmp_path):
+def test_padding_that_is_a_target_is_refused(workspace, tmp_path):
     file = parquet(tmp_path / "a.parquet", [r | {"history": ["0", "3"]} for r in long_log()])
     with pytest.raises(DataError, match=r"8 .*'item_id' are 0, .*--pad"):
         run(workspace, importer(file, pad="0"))
@@ -326,7 +326,7 @@ def test_user_fields_must_be_constant(workspace, tmp_path):
         run(workspace, importer(csv(tmp_path / "a.csv", rows), user_fields="city"))
 
 
-def test_items_that_contradict_themselves(workspace, tmp_path):
+def test_items_with_several_different_rows(workspace, tmp_path):
     items = lines(tmp_path / "items.csv", "item_id,year\n1,1999\n1,2000\n2,1\n2,1")
     with pytest.raises(DataError, match=r"1 item_id\(s\) have several .*such as 1"):
         run(workspace, importer(csv(tmp_path / "a.csv", long_log()), items=items))
@@ -365,7 +365,7 @@ def test_unsuitable_options(workspace, tmp_path, options, message):
         run(workspace, importer(file, **options))
 
 
-def test_periods_are_given_once(workspace, tmp_path):
+def test_periods_given_twice(workspace, tmp_path):
     one = csv(tmp_path / "a.csv", long_log())
     with pytest.raises(ConfigError, match=r"--impressions.*PERIOD=FILE"):
         run(workspace, importer([f"train={one}", one]))
@@ -384,7 +384,7 @@ def test_negatives_need_a_log_of_clicks_alone(workspace, tmp_path):
         run(workspace, importer(csv(tmp_path / "a.csv", long_log()), negatives=1))
 
 
-def test_hint_about_clicks_only_where_clicks_are_missing(workspace, tmp_path):
+def test_hint_about_clicks_only_if_clicks_are_missing(workspace, tmp_path):
     rows = [{k: v for k, v in r.items() if k != "user_id"} for r in long_log()]
     with pytest.raises(DataError, match=r"no column 'user_id'[^\n]*$"):
         run(workspace, importer(csv(tmp_path / "a.csv", rows)))
@@ -399,7 +399,7 @@ def test_given_period_that_is_empty(workspace, tmp_path):
         run(workspace, importer(f"train={file}"))
 
 
-def test_damaged_parquet_message_holds_no_sql(workspace, tmp_path):
+def test_message_about_damaged_parquet_contains_no_sql(workspace, tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"^[^;]*a.parquet is damaged or no parquet file: [^;]*$"):
         run(workspace, importer(str(tmp_path / "a.parquet")))
@@ -422,13 +422,13 @@ def test_few_items_of_histories_or_of_the_items_file_are_noted(workspace, tmp_pa
 
 
 @pytest.mark.parametrize(("pad", "note"), [("9", "--pad 9 does not"), ("1.0", "60 times")])
-def test_what_the_pad_did_is_noted(workspace, tmp_path, pad, note):
+def test_removed_padding_is_noted(workspace, tmp_path, pad, note):
     rows = [r | {"item_id": str(2 + int(r["item_id"])), "history": [1.0, 2.0]} for r in long_log()]
     manifest = run(workspace, importer(parquet(tmp_path / "a.parquet", rows), pad=pad))
     assert any(note in one for one in manifest.notes)
 
 
-def test_ids_of_the_items_file_are_read_by_themselves(workspace, tmp_path):
+def test_ids_of_the_items_file_have_their_own_kind(workspace, tmp_path):
     rows = [r | {"item_id": f"{r['item_id']}.0"} for r in long_log()]
     items = tmp_path / "items.csv"
     items.write_text("item_id,c\n1,a\nUNK,b\n")
@@ -443,13 +443,13 @@ def test_a_file_given_twice(workspace, tmp_path):
 
 
 @pytest.mark.parametrize("weight", [1e-46, 1e39, -1])
-def test_weights_that_32_bits_do_not_hold(workspace, tmp_path, weight):
+def test_weights_that_overflow_32_bits(workspace, tmp_path, weight):
     rows = [r | {"weight": 1.0 if i else weight} for i, r in enumerate(long_log())]
     with pytest.raises(DataError, match=r"1 .*'weight' .*: row 1"):
         run(workspace, importer(parquet(tmp_path / "a.parquet", rows)))
 
 
-def test_columns_called_as_ours_are(workspace, tmp_path):
+def test_columns_with_internal_names(workspace, tmp_path):
     rows = [r | {"row": 7, "_row": 8, "value": 9} for r in long_log()]
     rows[30]["click"] = 5
     with pytest.raises(DataError, match=r"neither 0 nor 1: row 31 \(5\)"):

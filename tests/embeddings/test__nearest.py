@@ -21,11 +21,11 @@ KNOWN = [str(number) for number in range(1, 3000)] + ["B00X4WHP5E", "item_99999"
         ("GRÖSSE", "Größe"),
     ],
 )
-def test_the_id_that_was_meant(raw, near):
+def test_nearest_id_is_suggested(raw, near):
     assert pairs([raw], KNOWN) == f"{raw!r} (nearest item: {near!r})"
 
 
 @pytest.mark.parametrize("raw", ["?", "", "x" * 10_000])
-def test_an_id_like_no_other_stands_alone(raw):
+def test_an_id_without_a_similar_one(raw):
     assert pairs([raw], KNOWN) == repr(raw)
     assert pairs([raw], []) == repr(raw)

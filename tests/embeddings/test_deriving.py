@@ -28,11 +28,15 @@ def test_center_subtracts_the_fitting_items_mean(derive, workspace):
     assert new
     assert not table.vectors[[0, 6]].any()
     assert table.has_vector.tolist() == [False, True, True, True, True, True, False]
-    told = manifest.provenance
-    assert (told["method"], told["parent"], told["settings"]) == ("center", "raw", {})
-    assert (told["fit_period"], told["fit_items"]) == ("pretrain", 4)
+    made = manifest.provenance
+    assert (made["method"], made["parent"], made["settings"]) == (
+        "center",
+        "raw",
+        {},
+    )
+    assert (made["fit_period"], made["fit_items"]) == ("pretrain", 4)
     raw = embeddings.read_manifest(workspace, "tiny", "raw")
-    assert told["parent_hash"] == raw.content_hash
+    assert made["parent_hash"] == raw.content_hash
 
 
 @pytest.mark.parametrize("block_bytes", [1, 1 << 20])
@@ -50,7 +54,7 @@ def test_pca_equals_scikit_learn_up_to_sign(derive, workspace, monkeypatch, bloc
     assert (manifest.width, manifest.dtype) == (2, "float32")
 
 
-def test_a_vector_that_a_derivation_makes_zero_is_none(derive, add, workspace):
+def test_a_derived_zero_vector_is_missing(derive, add, workspace):
     add("pair", {"7": [1, 2], "12": [3, 6], "a": [2, 4]})
     manifest, _ = derive("center", "centred", fit=[0, 1, 1, 0, 0, 0, 0], parent="pair")
     table = embeddings.open_version(workspace, "tiny", "centred")
@@ -58,13 +62,13 @@ def test_a_vector_that_a_derivation_makes_zero_is_none(derive, add, workspace):
     assert manifest.zero_vectors == 1
 
 
-def test_derived_twice_is_there_already(derive):
+def test_deriving_twice_returns_the_existing_version(derive):
     first, _ = derive("pca", "narrow", width=2)
     again, new = derive("pca", "narrow", width=2)
     assert (again, new) == (first, False)
 
 
-def test_same_name_other_recipe_is_refused(derive):
+def test_same_name_with_another_recipe_is_refused(derive):
     derive("pca", "narrow", width=2)
     with pytest.raises(ConfigError, match=r"'.*' of 'tiny'"):
         derive("pca", "narrow", width=1)
@@ -78,7 +82,7 @@ def test_derived_from_derived(derive, workspace):
     assert manifest.provenance["parent"] == "centred"
 
 
-def test_mistakes(derive, workspace):
+def test_invalid_arguments(derive, workspace):
     with pytest.raises(UnknownNameError, match="'pcaa'; known: center, pca"):
         derive("pcaa", "x")
     with pytest.raises(UnknownNameError, match="'row'; known: raw"):
@@ -96,7 +100,7 @@ def test_mistakes(derive, workspace):
     assert embeddings.names(workspace, "tiny") == ["raw"]
 
 
-def test_pca_needs_vectors_that_differ(derive, add):
+def test_pca_requires_different_vectors(derive, add):
     add("same", {raw: [1, 2] for raw in ROWS})
     with pytest.raises(DataError, match="pca"):
         derive("pca", "x", parent="same", width=1)

@@ -17,22 +17,22 @@ PLAIN = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
         ([np.nan, 0], True),
     ],
 )
-def test_what_has_a_direction(vector, has):
+def test_vectors_with_a_direction(vector, has):
     assert has_direction(np.array([vector], np.float32)).tolist() == [has]
 
 
-def test_half_floats_have_a_direction_down_to_the_smallest():
+def test_subnormal_half_floats_have_a_direction():
     assert has_direction(np.array([[6e-8, 0], [60000, 60000]], np.float16)).all()
 
 
-def test_ordinary_vectors_stay_as_they_are():
+def test_ordinary_vectors_are_unchanged():
     vectors = PLAIN.copy()
     bring_into_range(vectors)
     np.testing.assert_array_equal(vectors, PLAIN)
 
 
 @pytest.mark.parametrize("exponent", [-115, 120])
-def test_extreme_vectors_keep_every_digit(exponent):
+def test_extreme_vectors_are_scaled_exactly(exponent):
     vectors = np.ldexp(PLAIN, exponent)
     assert np.isfinite(vectors).all()
     bring_into_range(vectors)

@@ -67,7 +67,7 @@ def test_zero_vectors_of_the_file(add, outcomes):
     assert outcomes("zero") == {"zero vectors": "warning"}
 
 
-def test_zero_vectors_of_a_version_that_was_made_before(add, workspace, outcomes):
+def test_zero_vectors_of_an_older_version(add, workspace, outcomes):
     add("old", ROWS)
     _rewrite(workspace, "old", "vectors.npy", lambda vectors: vectors.__setitem__(1, 0))
     assert outcomes("old") == {"content": "error", "zero vectors": "warning"}

@@ -241,7 +241,7 @@ def _padded(ids: list[str]) -> bool:
         ("x\t", None),
     ],
 )
-def test_spellings_beside_a_whole_number(write, raw, meant):
+def test_spellings_of_whole_numbers(write, raw, meant):
     assert _found(write, [raw, "42"]) == (None if meant is None else [meant, "42"])
 
 
@@ -301,7 +301,7 @@ def test_text_without_a_type(write, ids):
 
 @FEW
 @given(ids=TEXTS)
-def test_text_a_line_each(ids):
+def test_text_with_one_id_per_line(ids):
     ids = [re.sub(r"[\r\n\ufeff]", "-", raw) for raw in ids]  # ends of lines, and of no line
     expected = None if _padded(ids) else _of_a_file(ids)
     assert _found(_ids_txt, ids) in (expected, None)  # empty lines at the end are none

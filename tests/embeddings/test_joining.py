@@ -29,7 +29,7 @@ def test_permuted_rows_and_blocks_give_identical_bytes(add, workspace, monkeypat
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_a_zero_vector_is_none(add, workspace, dtype):
+def test_a_zero_vector_is_missing(add, workspace, dtype):
     tiny = 6e-8 if dtype == "float16" else 2e-38
     manifest, _ = add("raw", {**ROWS, "b": [0, 0], "0042": [-0.0, 0], "12": [tiny, 0]}, dtype=dtype)
     table = embeddings.open_version(workspace, "tiny", "raw")
@@ -42,10 +42,10 @@ def test_a_zero_vector_is_none(add, workspace, dtype):
 @pytest.mark.parametrize(
     ("dtype", "tiny"), [("float32", 1e-40), ("float64", 1e-50), ("float64", 5e-324)]
 )
-def test_a_vector_too_short_for_float32_is_not_called_zero(add, workspace, dtype, tiny):
-    told = "2 vectors .* 1.2e-38 .*: ids 12, zz"
+def test_a_vector_too_short_for_float32_is_not_a_zero_vector(add, workspace, dtype, tiny):
+    message = "2 vectors .* 1.2e-38 .*: ids 12, zz"
     rows = {**ROWS, "12": [tiny, 0], "zz": [-tiny, tiny], "b": [0, 0]}
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         add("raw", rows, dtype=dtype)
     assert not embeddings.names(workspace, "tiny")
 
@@ -127,7 +127,7 @@ def test_contradictory_duplicates(workspace, log, tmp_path, monkeypatch, block_b
         _add_file(workspace, log, tmp_path, ids, vectors)
 
 
-def test_append_keeps_the_old_and_adds_the_new(add, workspace):
+def test_append_keeps_old_vectors_and_adds_new_ones(add, workspace):
     old, _ = add("monday", {"7": [1, 2], "a": [3, 4]})
     new, _ = add("tuesday", {"a": [3, 4], "b": [5, 6]}, append_to="monday")
     table = embeddings.open_version(workspace, "tiny", "tuesday")
@@ -174,11 +174,11 @@ def test_too_few_test_impressions_have_a_vector(add, workspace):
     assert add("raw", rows)[0].items_with_vector == 3
 
 
-def test_coverage_is_that_of_the_result(add):
+def test_coverage_is_checked_after_appending(add):
     add("old", {"b": [1]})
     assert add("new", {"zz": [1], "7": [2]}, append_to="old", low=False)[0].items_with_vector == 2
 
 
-def test_zero_vectors_cover_nothing(add):
+def test_zero_vectors_do_not_count_as_coverage(add):
     with pytest.raises(DataError, match=r"only 0.0 % .* --allow-low-coverage"):
         add("raw", {"7": [1], "b": [0]}, low=False)

@@ -180,9 +180,9 @@ def test_corrupt_content(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_text_is_no_archive(tmp_path, suffix):
+def test_text_is_not_an_archive(tmp_path, suffix):
     path = tmp_path / f"v.{suffix}"
-    path.write_text("not what it says")
+    path.write_text("not an archive")
     path.with_name("ids.txt").write_text("7\n")
     ids = path.with_name("ids.txt") if suffix == "npy" else None
     with pytest.raises(DataError, match=r"is not a complete|cannot be read|no column item_id"):
@@ -212,12 +212,12 @@ def test_missing_file_folder_and_unknown_extension(tmp_path):
         ("v.pt", "v.pt: pickled"),
     ],
 )
-def test_endings_that_are_not_read_have_a_way_out(tmp_path, name, way_out):
+def test_unsupported_extensions_have_a_remedy(tmp_path, name, way_out):
     with pytest.raises(DataError, match=way_out):
         collect(Source(tmp_path / name), tmp_path)
 
 
-def test_file_that_may_not_be_read(tmp_path, monkeypatch):
+def test_file_without_read_permission(tmp_path, monkeypatch):
     source = _npz(tmp_path / "v.npz", IDS, VECTORS)
 
     def denied(path, mode):
@@ -264,7 +264,7 @@ def test_vectors_without_ids(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["npz", "parquet", "csv", "safetensors"])
-def test_ids_named_twice(tmp_path, suffix):
+def test_ids_given_twice(tmp_path, suffix):
     source = FORMATS[suffix][0](tmp_path / f"v.{suffix}", IDS, VECTORS)
     (tmp_path / "more.txt").write_text("7\n")
     with pytest.raises(ConfigError, match=r"--ids .*ids"):
@@ -307,7 +307,7 @@ def test_ids_of_another_type(tmp_path, ids):
         collect(_npz(tmp_path / "v.npz", ids, VECTORS), tmp_path)
 
 
-def test_ids_files_that_will_not_do(tmp_path):
+def test_invalid_ids_files(tmp_path):
     np.save(tmp_path / "v.npy", VECTORS)
     for name, content, kind, message in [
         ("ids.json", b"[]", ConfigError, ".npy, .txt or .csv"),
@@ -340,7 +340,7 @@ def test_ragged_lists(tmp_path, suffix, write):
         pa.array([1.0, None, 2.0]),
     ],
 )
-def test_a_null_vector_is_called_null(tmp_path, vectors):
+def test_null_vectors_are_reported(tmp_path, vectors):
     pq.write_table(pa.table({"item_id": IDS, "v": vectors}), tmp_path / "v.parquet")
     with pytest.raises(DataError, match=r"1 ids .*: 12;"):
         collect(Source(tmp_path / "v.parquet"), tmp_path)
@@ -392,7 +392,7 @@ def test_a_null_vector_is_called_null(tmp_path, vectors):
         ({"item_id": IDS, "d0": np.zeros(3, "u1"), "d1": np.zeros(3, "u1")}, "d0 .uint8.*scale"),
     ],
 )
-def test_parquet_columns_that_will_not_do(tmp_path, columns, message):
+def test_unsuitable_parquet_columns(tmp_path, columns, message):
     pd.DataFrame(columns).to_parquet(tmp_path / "v.parquet", index=False)
     with pytest.raises(DataError, match=message):
         collect(Source(tmp_path / "v.parquet"), tmp_path)
@@ -411,7 +411,7 @@ def test_parquet_columns_that_will_not_do(tmp_path, columns, message):
         ("a,b\n7,1\n", "no column item_id"),
     ],
 )
-def test_csv_that_will_not_do(tmp_path, text, message):
+def test_unsuitable_csv(tmp_path, text, message):
     (tmp_path / "v.csv").write_text(text, "latin-1")
     with pytest.raises(DataError, match=message):
         collect(Source(tmp_path / "v.csv"), tmp_path)
@@ -451,16 +451,16 @@ def test_the_separator_of_vectors_follows_from_the_header(tmp_path, name, separa
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("item_id;a|b\n7;1|2\n", r"';' or '\|'.*','"),
         ("item_id;a\n7;0,5\n", r"a \(numbers with a decimal comma\)"),
         ("id;a\n7;1\n", "no column item_id .or key.; found id, a"),
     ],
 )
-def test_separators_that_will_not_do(tmp_path, text, told):
+def test_ambiguous_separators(tmp_path, text, message):
     (tmp_path / "v.csv").write_text(text)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         collect(Source(tmp_path / "v.csv"), tmp_path)
 
 
@@ -487,7 +487,7 @@ def test_ids_without_a_header_may_hold_separators(tmp_path):
         ("ids.txt", "id\n7\n"),
     ],
 )
-def test_a_header_that_is_not_known_is_no_id(tmp_path, name, text):
+def test_an_unknown_header_is_not_an_id(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=r"line 1: '\w+' is a header"):
         read_ids(tmp_path / name)
@@ -527,7 +527,7 @@ def test_columns_of_vectors_of_each_type(tmp_path, vectors, ending):
     np.testing.assert_array_equal(read_vectors.astype(np.float32), VECTORS)
 
 
-def test_numbered_columns_are_the_vector_and_others_are_named(tmp_path):
+def test_numbered_columns_are_the_vector_and_others_are_noted(tmp_path):
     others = {"title": "x", "price": EXACT, "year": [1, 2, 3]}
     frame = pd.DataFrame({"d1": 2 * EXACT, "d2": EXACT, "item_id": IDS, **others, "d0": 3 * EXACT})
     for name, write in [("v.parquet", frame.to_parquet), ("v.csv", frame.to_csv)]:
@@ -571,7 +571,7 @@ def test_a_file_of_ids_follows_the_one_rule(tmp_path, text, ids):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "message"),
     [
         ("ids.txt", "7\n 12\n42 \n", r"2 ids, line 2 \(' 12'\), line 3 \('42 '\)"),
         ("ids.csv", "item_id\n7\n12 \n", r"1 ids, line 3 \('12 '\)"),
@@ -580,15 +580,15 @@ def test_a_file_of_ids_follows_the_one_rule(tmp_path, text, ids):
         ("v.csv", "a, item_id\n1, 7\n2,12\n", r"1 ids, line 2 \(' 7'\)"),
     ],
 )
-def test_blanks_around_ids_are_named(tmp_path, name, text, told):
+def test_blanks_around_ids_are_named(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     source = Source(tmp_path / name)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         collect(source, tmp_path) if name == "v.csv" else read_ids(tmp_path / name)
 
 
 @pytest.mark.parametrize("end", ["\xa0", "\u3000", "\x1f"])
-def test_what_logs_hold_for_letters_belongs_to_an_id(tmp_path, end):
+def test_unusual_characters_belong_to_an_id(tmp_path, end):
     (tmp_path / "v.csv").write_text(f"item_id,a\n1001{end},1\n7,2\n", "utf-8")
     ids, _ = collect(Source(tmp_path / "v.csv"), tmp_path)
     assert ids == read_ids(_first_column(tmp_path)) == [f"1001{end}", "7"]
@@ -600,14 +600,14 @@ def _first_column(folder):
     return folder / "ids.txt"
 
 
-def test_a_blank_after_every_separator_is_no_part_of_an_id(tmp_path):
+def test_a_blank_after_every_separator_is_not_part_of_an_id(tmp_path):
     (tmp_path / "v.csv").write_text("a, item_id, b\n1, 7, 2\n3, 12, 4\n")
     ids, vectors = collect(Source(tmp_path / "v.csv"), tmp_path)
     assert ids == read_ids(tmp_path / "v.csv") == ["7", "12"]
     np.testing.assert_array_equal(vectors, [[1, 2], [3, 4]])
 
 
-def test_a_row_that_is_beyond_reason(tmp_path):
+def test_a_row_that_exceeds_the_limit(tmp_path):
     (tmp_path / "v.csv").write_text(f'item_id,v\n7,"{[0] * 70_000}"\n')
     long = pa.array([[0.0] * 70_000], pa.list_(pa.float32()))
     pq.write_table(pa.table({"item_id": [7], "v": long}), tmp_path / "v.parquet")
@@ -625,7 +625,7 @@ def _folder_of(tmp_path, arrays):
     return folder
 
 
-def test_a_folder_of_one_file_for_each_item(tmp_path):
+def test_a_folder_with_one_file_per_item(tmp_path):
     folder = _folder_of(tmp_path, {"12.5A": VECTORS[:1], "12.7B": VECTORS[1], "42": VECTORS[2:]})
     (folder / "log.txt").write_text("done")
     ids, vectors = collect(Source(folder), tmp_path)
@@ -633,7 +633,7 @@ def test_a_folder_of_one_file_for_each_item(tmp_path):
     np.testing.assert_array_equal(vectors, VECTORS)
 
 
-def test_marks_of_other_programs_in_a_folder_are_left_out_and_named(tmp_path):
+def test_hidden_files_in_a_folder_are_ignored_and_noted(tmp_path):
     folder = _folder_of(tmp_path, {"7": VECTORS[0], "42": VECTORS[2], "_mean": VECTORS[1]})
     (folder / "._7.npy").write_bytes(b"\0\5\26\7" * 40)
     (tmp_path / "scratch").mkdir()
@@ -647,19 +647,19 @@ def test_marks_of_other_programs_in_a_folder_are_left_out_and_named(tmp_path):
         collect(Source(folder), tmp_path)
 
 
-def test_files_of_a_folder_that_will_not_do(tmp_path):
+def test_invalid_files_of_a_folder(tmp_path):
     odd = {"8": np.zeros((1, 5)), "9": VECTORS, "b": np.array(["x", "y"])}
     folder = _folder_of(tmp_path, {"7": VECTORS[0], "a": VECTORS[1], **odd})
     (folder / "6.npy").touch()
     with pytest.raises(DataError) as error:
         collect(Source(folder), tmp_path)
-    for told in (
+    for part in (
         "6.npy is empty",
         "8.npy: 5 numbers",
         "9.npy: shape (3, 2)",
         "b.npy: vectors are of type <U1",
     ):
-        assert told in str(error.value)
+        assert part in str(error.value)
     assert "7.npy" not in str(error.value)
 
 
@@ -687,7 +687,7 @@ def _header(shape, descr="<f4"):
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_headers_that_lie(tmp_path, header, packed):
+def test_headers_that_contradict_the_data(tmp_path, header, packed):
     path = tmp_path / ("v.npz" if packed else "v.npy")
     if packed:
         with zipfile.ZipFile(path, "w") as archive:
@@ -706,7 +706,7 @@ def _add_zeros(archive, name, header, megabytes):
             file.write(bytes(1 << 20))
 
 
-def test_nothing_is_unpacked_before_shapes_fit(tmp_path, monkeypatch):
+def test_shapes_are_checked_before_unpacking(tmp_path, monkeypatch):
     monkeypatch.setattr("ctrbench.embeddings.readers.npz._unpack", pytest.fail)
     whole = io.BytesIO()
     np.save(whole, np.arange(3))
@@ -722,7 +722,7 @@ def test_nothing_is_unpacked_before_shapes_fit(tmp_path, monkeypatch):
         collect(Source(tmp_path / "long.npz"), tmp_path)
 
 
-def test_an_array_that_stands_twice_in_an_archive(tmp_path):
+def test_an_array_that_occurs_twice_in_an_archive(tmp_path):
     path = _npz(tmp_path / "v.npz", IDS, VECTORS).vectors
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("value.npy", _packed_npy(_header((3, 2))))
@@ -730,7 +730,7 @@ def test_an_array_that_stands_twice_in_an_archive(tmp_path):
         collect(Source(path), tmp_path)
 
 
-def test_arrow_files_whose_offsets_lead_astray(tmp_path):
+def test_arrow_files_with_invalid_offsets(tmp_path):
     lists = pa.array([[1.0, 2.0], [3.0, 4.0]], pa.list_(pa.float32()))
     astray = pa.py_buffer(np.array([0, 2**30, 2], np.int32).tobytes())
     broken = pa.Array.from_buffers(lists.type, 2, [None, astray], children=[lists.values])
@@ -749,7 +749,7 @@ def test_paths_that_cannot_be_opened(tmp_path):
         collect(Source(tmp_path / f"{300 * 'x'}.npz"), tmp_path)
 
 
-def test_other_columns_of_ids_are_no_dimension(tmp_path):
+def test_other_columns_of_ids_are_not_dimensions(tmp_path):
     (tmp_path / "v.csv").write_text("item_id,key,a,b\n7,1,2,3\n")
     ids, vectors = collect(Source(tmp_path / "v.csv"), tmp_path)
     assert (ids, vectors.tolist()) == (["7"], [[2, 3]])

@@ -20,14 +20,14 @@ def test_statistics_by_hand():
     assert facts.not_finite == 0
 
 
-def test_vectors_whose_squares_vanish_in_float32():
+def test_vectors_whose_squares_underflow_float32():
     facts = describe(table_of({1: [3e-30, 4e-30], 2: [1e-30, 0]}))
     assert facts.norms == pytest.approx((1e-30, 3e-30, 5e-30))
     assert facts.mean_cosine == pytest.approx(0.6)
     assert facts.zero_rows == 0
 
 
-def test_block_size_changes_nothing(monkeypatch):
+def test_results_do_not_depend_on_the_block_size(monkeypatch):
     rng = np.random.default_rng(0)
     table = table_of({item: rng.normal(size=3).tolist() for item in (1, 2, 4, 5)})
     whole = describe(table)
@@ -36,7 +36,7 @@ def test_block_size_changes_nothing(monkeypatch):
     assert describe(table).mean_cosine == pytest.approx(whole.mean_cosine)
 
 
-def test_mean_cosine_needs_two_vectors():
+def test_mean_cosine_requires_two_vectors():
     facts = describe(table_of({3: [0, 1]}))
     assert (facts.mean_cosine, facts.largest_group) == (None, 1)
 

@@ -34,7 +34,7 @@ def test_same_name_other_content_is_refused(add, workspace):
     assert embeddings.open_version(workspace, "tiny", "raw").vectors[1, 1] == 2
 
 
-def test_names_leave_out_what_is_being_written(add, workspace):
+def test_names_exclude_incomplete_versions(add, workspace):
     add("b", {"7": [1]})
     add("a", {"7": [1]})
     unfinished = workspace.embeddings / "tiny" / f"{PARTIAL}x"
@@ -45,7 +45,7 @@ def test_names_leave_out_what_is_being_written(add, workspace):
     assert embeddings.names(workspace, "other") == []
 
 
-def test_unknown_version_names_the_nearest(add, workspace):
+def test_unknown_version_suggests_the_nearest(add, workspace):
     add("raw", {"7": [1]})
     with pytest.raises(UnknownNameError, match="Did you mean 'raw'"):
         embeddings.open_version(workspace, "tiny", "row")
@@ -63,7 +63,7 @@ def test_unsuitable_name(workspace, log, name):
     assert not workspace.home.exists()
 
 
-def test_other_items_than_the_data_set_has_now(add, workspace):
+def test_version_of_other_items(add, workspace):
     add("raw", {"7": [1]})
     with pytest.raises(DataError, match=r"'raw' .*'tiny'"):
         embeddings.open_version(workspace, "tiny", "raw", items_hash="j")
@@ -104,7 +104,7 @@ def test_full_disk_leaves_nothing_behind(add, workspace, monkeypatch):
     assert not list(workspace.home.rglob("*"))
 
 
-def test_remove_refuses_while_records_stand(add, workspace):
+def test_remove_refuses_while_records_exist(add, workspace):
     add("raw", {"7": [1]})
     add("raw2", {"7": [2]})
     record = workspace.results / "tiny" / "raw@shuffled" / "vector" / "abc.json"
@@ -133,7 +133,7 @@ def test_remove_a_version_that_is_a_link(add, workspace, tmp_path):
     assert (tmp_path / "elsewhere" / versions.VECTORS).exists()
 
 
-def test_a_name_in_another_form_is_the_same_name(add, workspace):
+def test_names_are_equal_up_to_unicode_form(add, workspace):
     add("größe", {"7": [1]})
     assert embeddings.names(workspace, "tiny") == ["größe"]
     decomposed = "gro\u0308ße"

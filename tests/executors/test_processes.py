@@ -29,25 +29,25 @@ def always(task):
     return True
 
 
-def test_every_task_is_done_and_tells_its_progress():
+def test_every_task_is_done_and_reports_progress():
     events = list(run_tasks([1, 2, 3], square, 2, always, []))
     assert sorted(e.value for e in events if e.kind == "done") == [1, 4, 9]
     assert [e.value for e in events if e.kind == "progress"] == [0.5] * 3
 
 
-def test_killed_process_is_told_and_its_siblings_go_on():
+def test_killed_process_is_reported_and_others_continue():
     events = {event.task: event for event in run_tasks([1, 2, 3], die_on_two, 1, always, [])}
     assert events[2].kind == "died"
     assert "signal 9" in events[2].value
     assert [events[task].kind for task in (1, 3)] == ["done", "done"]
 
 
-def test_users_mistake_in_a_process_ends_the_run_with_its_message():
+def test_error_in_a_process_ends_the_run_with_its_message():
     with pytest.raises(CtrBenchError, match="no space left"):
         list(run_tasks([1, 2], full_disk, 1, always, []))
 
 
-def test_task_that_is_not_free_waits_for_its_turn(tmp_path):
+def test_task_that_is_not_free_waits(tmp_path):
     asked = []
 
     def free(task):

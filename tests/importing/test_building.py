@@ -69,7 +69,7 @@ def test_fields_are_codes_of_their_vocabulary(tmp_path):
     assert manifest.counts["items_unlisted"] == 1
 
 
-def test_the_same_content_is_left_as_it_is(tmp_path):
+def test_the_same_content_is_unchanged(tmp_path):
     workspace = Workspace(tmp_path)
     manifest = with_fields(workspace)
     before = {path: path.stat().st_mtime_ns for path in workspace.data.rglob("*")}
@@ -93,7 +93,7 @@ def test_titles_do_not_enter_the_content_hash(tmp_path):
     assert with_fields(workspace, title="u", name="other").content_hash == one.content_hash
 
 
-def test_the_record_is_enough_to_rebuild(tmp_path):
+def test_arrays_are_rebuilt_from_the_tables(tmp_path):
     workspace = Workspace(tmp_path / "a")
     with_fields(workspace)
     old = open_impressions(workspace, "log")
@@ -117,7 +117,7 @@ def test_weights_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a/b", "../up", "", "none"])
-def test_a_name_is_no_path(tmp_path, name):
+def test_a_name_is_not_a_path(tmp_path, name):
     with pytest.raises(ConfigError, match="name"):
         build_log(Workspace(tmp_path), long_log(), name=name)
     assert list(tmp_path.iterdir()) == []
@@ -129,20 +129,20 @@ def test_a_workspace_that_cannot_be_written(tmp_path):
         build_log(Workspace(tmp_path / "file"), long_log())
 
 
-def test_a_folder_that_is_no_data_set_is_in_the_way(tmp_path):
+def test_a_folder_that_is_not_a_data_set_is_refused(tmp_path):
     (tmp_path / "data" / "log").mkdir(parents=True)
     with pytest.raises(StoreError, match=r"data.log is not a data set"):
         build_log(Workspace(tmp_path), long_log())
 
 
-def test_the_manifest_is_plain_json(tmp_path):
+def test_the_manifest_is_json(tmp_path):
     manifest = with_fields(Workspace(tmp_path))
-    told = json.loads((tmp_path / "data" / "log" / "manifest.json").read_text())
-    assert told["content_hash"] == manifest.content_hash
+    stored = json.loads((tmp_path / "data" / "log" / "manifest.json").read_text())
+    assert stored["content_hash"] == manifest.content_hash
     assert read_manifest(Workspace(tmp_path), "log") == manifest
 
 
-def test_an_older_data_set_learns_what_import_finds(tmp_path):
+def test_a_repeated_import_updates_the_findings(tmp_path):
     rows = [r | {"history": ["9", r["item_id"]]} for r in long_log()]
     made = build_log(Workspace(tmp_path), rows)
     assert made.findings

@@ -45,14 +45,14 @@ def test_unsuitable_folders(tmp_path, folder, change, message):
 
 
 @pytest.mark.parametrize("ending", [".gif", ".BMP", ".tiff", ".avif"])
-def test_pictures_of_every_ending_that_can_be_decoded(tmp_path, folder, ending):
+def test_pictures_of_every_supported_extension(tmp_path, folder, ending):
     (folder / f"2{ending}").write_bytes(b"two")
     manifest = build_log(Workspace(tmp_path / "home"), long_log(), images=folder)
     assert manifest.counts["images"] == 3
     assert not manifest.notes
 
 
-def test_empty_files_and_other_endings_are_named_and_left_out(tmp_path, folder):
+def test_empty_files_and_other_extensions_are_noted_and_skipped(tmp_path, folder):
     (folder / "2.jpg").write_bytes(b"")
     (folder / "1.jpg").write_bytes(b"")  # the item has another
     (folder / "4.heic").write_bytes(b"four")
@@ -101,7 +101,7 @@ def test_unsuitable_files(tmp_path, item_ids, pictures, message):
     assert not (tmp_path / "home" / "data").exists()
 
 
-def test_empty_images_in_a_file_are_named_and_left_out(tmp_path):
+def test_empty_images_in_a_file_are_noted_and_skipped(tmp_path):
     file = _parquet(
         tmp_path / "images.parquet", ["3", "1", "2", "1"], [b"three", b"one", b"", None]
     )
@@ -113,13 +113,13 @@ def test_empty_images_in_a_file_are_named_and_left_out(tmp_path):
     assert table["bytes"] == [b"one", b"three"]
 
 
-def test_a_file_of_images_needs_its_columns(tmp_path):
+def test_a_file_of_images_requires_its_columns(tmp_path):
     pq.write_table(pa.table({"item_id": ["1"]}), tmp_path / "images.parquet")
     with pytest.raises(DataError, match=r"has no column bytes; images as Parquet require item_id"):
         build_log(Workspace(tmp_path / "home"), long_log(), images=tmp_path / "images.parquet")
 
 
-def test_a_file_that_is_no_parquet(tmp_path):
+def test_a_file_that_is_not_parquet(tmp_path):
     (tmp_path / "images.zip").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"images.zip is not a Parquet file"):
         build_log(Workspace(tmp_path / "home"), long_log(), images=tmp_path / "images.zip")

@@ -31,7 +31,7 @@ logs = st.lists(
 
 
 def index_of(r, rows, split, shares):
-    """In which part of the shares, in per cent, a row lies."""
+    """Return the part of the shares, in per cent, that a row belongs to."""
     peers = [q for q in rows if q["user_id"] == r["user_id"]] if split == "per_user" else rows
     earlier = sum(q["timestamp"] < r["timestamp"] for q in peers)
     cuts = [round(10_000 * Fraction(share)) for share in accumulate(shares)]  # millionths
@@ -39,11 +39,11 @@ def index_of(r, rows, split, shares):
 
 
 def units(rows, split, snapshot):
-    """The snapshot unit of every row, from plain loops."""
+    """Return the snapshot unit of every row, from plain loops."""
     index = [index_of(r, rows, split, SHARES[:-1]) for r in rows]
     blocks = max(1, round(index.count(1) / max(index.count(3), 1)))
     shares = [20, *[Fraction(50, blocks)] * (blocks - 1)]
-    told = []
+    found = []
     for place, r in zip(index, rows, strict=True):
         unit = r["timestamp"]
         if place and snapshot == "period":
@@ -58,13 +58,13 @@ def units(rows, split, snapshot):
             ]
             while any(0 < unit - time <= 1800 for time in own):
                 unit = max(time for time in own if 0 < unit - time <= 1800)
-        told.append((r["user_id"], place, unit))
-    return told
+        found.append((r["user_id"], place, unit))
+    return found
 
 
 def expected(rows, split, snapshot="impression"):
-    """Every row as `rows_of` tells it, from plain loops."""
-    told, unit = [], units(rows, split, snapshot)
+    """Return every row in the form of `rows_of`, from plain loops."""
+    rows_before, unit = [], units(rows, split, snapshot)
     for r, mine in zip(rows, unit, strict=True):
         own = [q for q in rows if q["user_id"] == r["user_id"]]
         start = min(q["timestamp"] for q, theirs in zip(rows, unit, strict=True) if theirs == mine)
@@ -72,8 +72,8 @@ def expected(rows, split, snapshot="impression"):
         clicks = sorted((q["timestamp"], int(q["item_id"])) for q in before if q["click"])
         history = tuple(str(item) for _, item in clicks)
         words = r["user_id"], r["item_id"], r["click"], r["timestamp"]
-        told.append((PERIODS[mine[1]], *words, history, len(before), len(clicks)))
-    return told
+        rows_before.append((PERIODS[mine[1]], *words, history, len(before), len(clicks)))
+    return rows_before
 
 
 def built(rows, split, snapshot="impression"):
@@ -95,7 +95,7 @@ def built(rows, split, snapshot="impression"):
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 @given(rows=logs, seed=st.randoms())
-def test_rows_equal_the_reference_and_forget_the_lines_order(split, snapshot, rows, seed):
+def test_rows_equal_the_reference_in_any_order_of_lines(split, snapshot, rows, seed):
     apart = DAY if snapshot == "day" else SESSION
     rows = [r | {"timestamp": START + apart * r["timestamp"]} for r in rows]
     wanted = expected(rows, split, snapshot)
@@ -109,12 +109,12 @@ def test_rows_equal_the_reference_and_forget_the_lines_order(split, snapshot, ro
     order = [PERIODS.index(period) for period, *_ in found]
     assert order == sorted(order)
     if groups is not None:
-        told = {
+        unit_of = {
             words[:5]: unit
             for words, unit in zip(wanted, units(rows, split, snapshot), strict=True)
         }
         pairs = {
-            (group, told[words[:5]])
+            (group, unit_of[words[:5]])
             for group, words in zip(groups, found, strict=True)
             if words[0] != "pretrain"
         }
@@ -135,11 +135,11 @@ def test_a_state_is_renewed_at_the_start_of_every_period_and_block(tmp_path):
     assert seen["0", "test"] == [16] * 4
 
 
-def test_outcomes_of_a_group_change_nothing_in_it(tmp_path):
+def test_outcomes_of_a_group_do_not_change_its_states(tmp_path):
     log = long_log(users=5, length=40)
     rows = [r | {"timestamp": START + 7200 * r["timestamp"]} for r in log]
     for kind in ("period", "day"):
-        workspace, told = Workspace(tmp_path / kind), []
+        workspace, states = Workspace(tmp_path / kind), []
         flipped = [r | {"click": 1 - r["click"]} for r in rows]
         build_log(workspace, rows, snapshot=Snapshot(kind), name="a")
         log = open_impressions(workspace, "a")
@@ -150,9 +150,9 @@ def test_outcomes_of_a_group_change_nothing_in_it(tmp_path):
         changed = [f if r["timestamp"] >= moment else r for r, f in zip(rows, flipped, strict=True)]
         build_log(workspace, changed, snapshot=Snapshot(kind), name="b")
         for name in ("a", "b"):
-            told.append([words[5:] for words in rows_of(workspace, name)])
-        assert [told[0][i] for i in np.flatnonzero(last)] == [
-            told[1][i] for i in np.flatnonzero(last)
+            states.append([words[5:] for words in rows_of(workspace, name)])
+        assert [states[0][i] for i in np.flatnonzero(last)] == [
+            states[1][i] for i in np.flatnonzero(last)
         ]
 
 
@@ -208,7 +208,7 @@ VISIT = (Field(name="visit", of="context", kind="categorical"),)
         (long_log(), Snapshot("session", "vist"), "vist"),
     ],
 )
-def test_snapshots_that_a_log_cannot_carry_are_refused(tmp_path, rows, snapshot, message):
+def test_snapshots_that_a_log_does_not_support_are_refused(tmp_path, rows, snapshot, message):
     fields = VISIT if "visit" in rows[0] else ()
     with pytest.raises(CtrBenchError, match=message):
         build_log(Workspace(tmp_path), rows, snapshot=snapshot, fields=fields)
@@ -223,18 +223,18 @@ def test_days_of_a_log_without_times_are_refused(tmp_path):
         build_log(Workspace(tmp_path), rows, "given", snapshot=Snapshot("day"))
 
 
-def test_later_clicks_change_nothing_earlier(tmp_path):
+def test_later_clicks_do_not_change_earlier_rows(tmp_path):
     rows, moment = long_log(), 30
     changed = [r | {"click": 1 - r["click"]} if r["timestamp"] >= moment else r for r in rows]
-    told = []
+    earlier = []
     for name, log in (("a", rows), ("b", changed)):
         build_log(Workspace(tmp_path), log, name=name)
-        told.append([r for r in rows_of(Workspace(tmp_path), name) if r[4] < moment])
-    assert told[0] == told[1]
-    assert len(told[0]) == 30
+        earlier.append([r for r in rows_of(Workspace(tmp_path), name) if r[4] < moment])
+    assert earlier[0] == earlier[1]
+    assert len(earlier[0]) == 30
 
 
-def test_three_shares_leave_no_pretrain_period(tmp_path):
+def test_three_shares_omit_the_pretrain_period(tmp_path):
     manifest = build_log(Workspace(tmp_path), long_log(), "time:60/20/20")
     assert manifest.periods == {"train": (0, 36), "valid": (36, 48), "test": (48, 60)}
     assert str(manifest.split) == "time 60/20/20 %"
@@ -245,7 +245,7 @@ def test_per_user_split_is_noted(tmp_path):
     assert any("leaks future popularity" in note for note in manifest.notes)
 
 
-def test_ids_are_numbered_as_numbers_where_all_are(tmp_path):
+def test_ids_are_sorted_as_numbers_if_all_are(tmp_path):
     rows = [r | {"item_id": ["10", "9", "007", "7"][i % 4]} for i, r in enumerate(long_log())]
     build_log(Workspace(tmp_path), rows)
     items = {item for _, _, item, *_ in rows_of(Workspace(tmp_path))}
@@ -254,7 +254,7 @@ def test_ids_are_numbered_as_numbers_where_all_are(tmp_path):
     assert log.item_rows == 5
 
 
-def test_given_histories_are_stored_once_each(tmp_path):
+def test_distinct_given_histories_are_stored_once(tmp_path):
     lists = [["z", "a"], [], ["a", "b", "a"], None]
     rows = [r | {"history": lists[i % 4]} for i, r in enumerate(long_log())]
     manifest = build_log(Workspace(tmp_path), rows)
@@ -275,19 +275,19 @@ def test_without_times_rows_keep_their_order_and_have_no_prior_counts(tmp_path):
     )
     build_log(Workspace(tmp_path), rows, "given")
     found = rows_of(Workspace(tmp_path))
-    told = [(r["period"], r["user_id"], r["item_id"], r["click"]) for r in rows]
-    assert [words[:4] for words in found] == told
+    given = [(r["period"], r["user_id"], r["item_id"], r["click"]) for r in rows]
+    assert [words[:4] for words in found] == given
     assert {words[-1] for words in found} == {None}
 
 
-def test_valid_share_takes_the_last_of_train_by_time(tmp_path):
+def test_valid_share_takes_the_end_of_train(tmp_path):
     rows = [r | {"period": "test" if r["timestamp"] >= 40 else "train"} for r in long_log()]
     manifest = build_log(Workspace(tmp_path), rows, "given", valid_share=0.1)
     assert manifest.periods == {"train": (0, 36), "valid": (36, 40), "test": (40, 60)}
     assert any("10 % of the given train, last by time" in note for note in manifest.notes)
 
 
-def test_valid_share_without_times_is_a_draw_by_hash(tmp_path):
+def test_valid_share_without_times_samples_by_hash(tmp_path):
     rows = untimed(
         r | {"history": ["1"], "period": "test" if i % 3 == 0 else "train", "item_id": str(i)}
         for i, r in enumerate(long_log(length=40))
@@ -350,14 +350,14 @@ def test_unsuitable_field_names_are_refused(tmp_path, fields, message):
         build_log(Workspace(tmp_path), long_log(), fields=named)
 
 
-def test_text_belongs_to_items(tmp_path):
+def test_only_items_have_text_fields(tmp_path):
     field = Field(name="query", of="context", kind="text")
     with pytest.raises(DataError, match="only items have text"):
         build_log(Workspace(tmp_path), long_log(query="x"), fields=(field,))
 
 
 def interleaved(users=40, each=30):
-    """A random tenth of each user's impressions is test, whatever its time."""
+    """A random tenth of the impressions of each user is test, at any time."""
     rng = np.random.default_rng(0)
     return [
         row(user, int(rng.integers(9)), int(rng.random() < 0.5), 1000 * step + user)
@@ -380,8 +380,8 @@ def test_periods_that_interleave_in_time_have_one_state_each(tmp_path, share):
         for user, prior in zip(log.user_id[part], log.prior_impressions[part], strict=True):
             states.setdefault(int(user), set()).add(int(prior))
         assert max(map(len, states.values())) == 1
-    told = [g for g in check(Workspace(tmp_path), "log") if g.name == "history strictly before"]
-    assert [g.outcome for g in told] == ["ok"]
+    guards = [g for g in check(Workspace(tmp_path), "log") if g.name == "history strictly before"]
+    assert [g.outcome for g in guards] == ["ok"]
 
 
 def test_sessions_of_a_user_may_overlap(tmp_path):
@@ -406,7 +406,7 @@ def test_sessions_of_a_user_may_overlap(tmp_path):
     assert (permuted.prior_impressions == log.prior_impressions).all()
 
 
-def test_times_that_are_no_seconds_are_refused_by_day(tmp_path):
+def test_snapshot_day_requires_seconds(tmp_path):
     rows = [r | {"timestamp": 2024013100 + r["timestamp"] % 24} for r in long_log()]
     with pytest.raises(DataError, match="timestamps are on one day"):
         build_log(Workspace(tmp_path), rows, snapshot=Snapshot("day"))

@@ -8,14 +8,14 @@ from ctrbench.importing.relations import fill_table, one_row
 from ctrbench.workspace import Workspace
 
 
-def test_nothing_is_left_behind(tmp_path):
+def test_temporary_files_are_removed(tmp_path):
     with database(Workspace(tmp_path)) as connection:
         assert one_row(connection, "SELECT 1 + 1") == (2,)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", [duckdb.IOException, duckdb.TransactionException])
-def test_a_full_disk_is_told(tmp_path, kind):
+def test_a_full_disk_is_reported(tmp_path, kind):
     with (
         pytest.raises(StoreError, match=r"Could not write.*nothing was changed"),
         database(Workspace(tmp_path)),
@@ -24,7 +24,7 @@ def test_a_full_disk_is_told(tmp_path, kind):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_turns_out_damaged(tmp_path):
+def test_damage_found_while_reading_rows(tmp_path):
     with (
         pytest.raises(DataError, match=r'^Failed to read file "a": Snappy: the file is damaged'),
         database(Workspace(tmp_path)),
@@ -32,12 +32,12 @@ def test_a_file_that_turns_out_damaged(tmp_path):
         raise duckdb.InvalidInputException('Invalid Input Error: Failed to read file "a": Snappy')
 
 
-def test_our_own_mistakes_keep_their_traceback(tmp_path):
+def test_bugs_keep_their_traceback(tmp_path):
     with pytest.raises(duckdb.CatalogException), database(Workspace(tmp_path)) as connection:
         connection.execute("FROM nowhere")
 
 
-def test_relations_of_one_name_are_apart(tmp_path):
+def test_relations_of_one_name_are_distinct(tmp_path):
     with database(Workspace(tmp_path)) as connection:
         one, two = (make_table(connection, "n", f"SELECT {n} AS n") for n in (1, 2))
         assert (one.one_row("n"), two.one_row("n")) == ((1,), (2,))

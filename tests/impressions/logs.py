@@ -17,10 +17,10 @@ def build_log(workspace, rows, split="time:20/50/10/20", name="log", tables=None
         for view, records in {"impressions": rows, **(tables or {})}.items():
             connection.register("given", pa.Table.from_pylist(records))
             views[view] = make_table(connection, view, "FROM given")
-        told = Raw(
+        raw_log = Raw(
             views.pop("impressions"), "test", "click = 1", parse_split(split), **views, **raw
         )
-        return build(workspace, name, told)
+        return build(workspace, name, raw_log)
 
 
 def row(user, item, click, timestamp, **more):
@@ -38,7 +38,7 @@ def rows_of(workspace, name="log"):
     log = open_impressions(workspace, name)
     users = ["", *strings(workspace.data / name / "users.parquet", "raw_id")]
     items = ["", *raw_item_ids(workspace, name)]
-    told = []
+    found = []
     for period in PERIODS:
         for i in range(log.rows(period).start, log.rows(period).stop):
             start, length = int(log.history_start[i]), int(log.history_length[i])
@@ -47,8 +47,8 @@ def rows_of(workspace, name="log"):
             prior = log.prior_impressions, log.prior_clicks
             counts = tuple(None if column is None else int(column[i]) for column in prior)
             user, item, click = users[log.user_id[i]], items[log.item_id[i]], int(log.click[i])
-            told.append((period, user, item, click, time, history, *counts))
-    return told
+            found.append((period, user, item, click, time, history, *counts))
+    return found
 
 
 def long_log(users=6, length=10, **more):

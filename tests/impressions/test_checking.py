@@ -40,7 +40,7 @@ def test_a_sound_log_has_no_error(workspace):
     assert len(found) == 21
 
 
-def test_one_chunk_or_many_give_the_same(workspace, monkeypatch):
+def test_results_do_not_depend_on_the_chunk_size(workspace, monkeypatch):
     build_log(workspace, long_log())
     whole = check(workspace, "log")
     monkeypatch.setattr(periods, "CHUNK", 7)
@@ -100,7 +100,7 @@ def test_the_target_in_a_given_history(workspace):
     assert ("history strictly before", "warning") in guards(workspace)
 
 
-def test_a_second_click_is_in_its_own_history_but_no_fault(workspace):
+def test_a_repeated_click_in_its_own_history_is_not_an_error(workspace):
     again = [row(7, 3, 1, t) for t in range(3)]  # the second and the third
     build_log(workspace, long_log() + again)
     assert guards(workspace)["target in its own history", "ok"].startswith(
@@ -192,13 +192,13 @@ def test_groups_finer_than_users_are_counted(workspace):
         groups.setdefault(group, (user, set()))[1].add(click)
     alone = sum(len(clicks) == 1 for _, clicks in groups.values())
     evaluable = len({user for user, clicks in groups.values() if len(clicks) == 2})
-    told = [g.message for g in check(workspace, "log") if g.name in ("one-class groups",)]
-    assert told[1].startswith(f"{alone} of {len(groups)} test groups have one class only")
-    told = [g.message for g in check(workspace, "log") if g.name == "evaluable users"]
-    assert told[1].startswith(f"{evaluable} test users have both")
+    messages = [g.message for g in check(workspace, "log") if g.name in ("one-class groups",)]
+    assert messages[1].startswith(f"{alone} of {len(groups)} test groups have one class only")
+    messages = [g.message for g in check(workspace, "log") if g.name == "evaluable users"]
+    assert messages[1].startswith(f"{evaluable} test users have both")
 
 
-def test_given_histories_that_hold_outcomes_of_their_group(workspace):
+def test_given_histories_with_outcomes_of_their_group(workspace):
     seen, rows = {}, []
     for r in long_log(length=20):
         mine = seen.setdefault(r["user_id"], [])
@@ -207,10 +207,10 @@ def test_given_histories_that_hold_outcomes_of_their_group(workspace):
             mine.append(f"{r['item_id']}-{r['timestamp']}")
     rows = [r | {"item_id": f"{r['item_id']}-{r['timestamp']}"} for r in rows]
     build_log(workspace, rows)
-    told = guards(workspace)["history strictly before", "warning"]
+    message = guards(workspace)["history strictly before", "warning"]
     # 6 users with 4 test impressions each, clicks on every second one: two see an own outcome
-    assert told.startswith("the given histories of 12 of 24 test impressions contain items")
-    frozen = [r | {"history": r["history"][:8] if r["timestamp"] >= 96 else []} for r in rows]
-    build_log(workspace, frozen, name="frozen")
-    (told,) = [g for g in check(workspace, "frozen") if g.name == "history strictly before"]
-    assert "24 test impressions contain no own outcomes" in told.message
+    assert message.startswith("the given histories of 12 of 24 test impressions contain items")
+    fixed = [r | {"history": r["history"][:8] if r["timestamp"] >= 96 else []} for r in rows]
+    build_log(workspace, fixed, name="fixed")
+    (found,) = [g for g in check(workspace, "fixed") if g.name == "history strictly before"]
+    assert "24 test impressions contain no own outcomes" in found.message

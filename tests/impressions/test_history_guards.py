@@ -64,7 +64,7 @@ def chance_log(seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_counts_are_those_of_the_slow_way(workspace, monkeypatch, seed):
+def test_counts_equal_a_loop(workspace, monkeypatch, seed):
     rows = chance_log(seed)
     build_log(workspace, rows)
     log = open_impressions(workspace, "log")
@@ -94,7 +94,7 @@ def with_histories(rows, frozen):
     return [r | {"history": clicked[r["user_id"]]} for r in rows] if frozen else growing
 
 
-def test_histories_that_grow_hold_nothing_later(workspace):
+def test_growing_histories_contain_no_later_clicks(workspace):
     build_log(workspace, with_histories(long_log(length=12), frozen=False))
     assert guard(workspace, "later clicks in histories").outcome == "ok"
     assert open_impressions(workspace, "log").manifest.findings == ()
@@ -106,11 +106,11 @@ def test_one_history_for_all_rows_is_an_error_and_stored(workspace):
     assert found.outcome == "error"
     assert "histories of 72 of 72 impressions (100.0 %)" in found.message
     assert "6 of 6 users have one history for all impressions" in found.message
-    assert [told for told in manifest.findings if found.message[1:] in told]
+    assert [finding for finding in manifest.findings if found.message[1:] in finding]
     assert open_impressions(workspace, "log").manifest.findings == manifest.findings
 
 
-def test_single_items_known_from_before_the_log_are_a_warning(workspace):
+def test_single_items_clicked_before_the_log_are_a_warning(workspace):
     rows = with_histories(long_log(length=12), frozen=False)
     rows = [r | {"history": [*map(str, range(90, 99)), "3", *r["history"]]} for r in rows]
     build_log(workspace, rows)  # each user clicks item 3 once more in the log
@@ -156,10 +156,10 @@ def test_the_next_click_at_the_end_of_long_histories_is_an_error(workspace):
     counted = count_later(log, log.timestamp)["the log"]
     assert counted.later_entries < 0.1 * counted.entries
     assert counted.ends == counted.able == sum(bool(to_come(rows, r)) for r in rows)
-    assert [told for told in manifest.findings if found.message[1:] in told]
+    assert [finding for finding in manifest.findings if found.message[1:] in finding]
 
 
-def test_the_future_in_the_test_period_alone_is_an_error_there(workspace):
+def test_later_clicks_in_the_test_period_alone_are_an_error(workspace):
     rows = growing_log()
     late = 0.8 * len(rows)
     leaking = [
@@ -173,11 +173,11 @@ def test_the_future_in_the_test_period_alone_is_an_error_there(workspace):
     assert [name for name, part in counted.items() if part.leak] == ["test"]
     assert found.outcome == "error"
     assert f". In test the given histories of {counted['test'].later} of 480 imp" in found.message
-    assert [told for told in manifest.findings if found.message[1:] in told]
+    assert [finding for finding in manifest.findings if found.message[1:] in finding]
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_honest_repeat_clicks_are_no_error(workspace, frozen):
+def test_repeated_clicks_are_not_an_error(workspace, frozen):
     """Users who know 40 of 80 items from before the log; a third of all clicks is on one of them.
 
     Histories begin with these items, and grow or stay as they were before the log.
@@ -197,7 +197,7 @@ def test_honest_repeat_clicks_are_no_error(workspace, frozen):
     found = guard(workspace, "later clicks in histories")
     assert found.outcome == "warning", found.message
     assert guard(workspace, "target in its own history").outcome == "warning"
-    assert not [told for told in manifest.findings if "own history" in told]
+    assert not [finding for finding in manifest.findings if "own history" in finding]
 
 
 def test_clicks_at_the_end_of_their_own_history_are_an_error(workspace):
@@ -211,7 +211,7 @@ def test_clicks_at_the_end_of_their_own_history_are_an_error(workspace):
     )
 
 
-def test_without_times_nothing_is_compared(workspace):
+def test_without_times_histories_are_not_compared(workspace):
     names = ["train"] * 30 + ["valid"] * 15 + ["test"] * 15
     rows = [
         {"user_id": r["user_id"], "item_id": r["item_id"], "click": r["click"], "period": name}
@@ -222,13 +222,13 @@ def test_without_times_nothing_is_compared(workspace):
     assert guard(workspace, "later clicks in histories").outcome == "ok"
 
 
-def test_without_times_targets_in_their_histories_are_stored(workspace):
+def test_without_times_targets_in_their_histories_are_findings(workspace):
     names = ["train"] * 30 + ["valid"] * 15 + ["test"] * 15
     rows = [
         {"user_id": r["user_id"], "item_id": r["item_id"], "click": r["click"], "period": name}
         | {"history": [r["item_id"], str(90 + i)] if r["click"] else ["x", f"y{i}"]}
         for i, (r, name) in enumerate(zip(long_log(), names, strict=True))
     ]
-    (told,) = build_log(workspace, rows, "given").findings
+    (finding,) = build_log(workspace, rows, "given").findings
     assert guard(workspace, "target in its own history").outcome == "error"
-    assert told.startswith("30 of 60 impressions show an item of their own history (30 of 30")
+    assert finding.startswith("30 of 60 impressions show an item of their own history (30 of 30")

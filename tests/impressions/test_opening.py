@@ -23,7 +23,7 @@ def workspace(tmp_path):
     return workspace
 
 
-def test_names_leave_out_what_is_half_written(workspace):
+def test_names_exclude_incomplete_data_sets(workspace):
     (workspace.data / ".partial-x").mkdir()
     (workspace.data / ".partial-x" / "manifest.json").write_text("{}")
     assert names(workspace) == ["log"]
@@ -69,7 +69,7 @@ def test_derived_folder_that_lacks_a_column_is_named(workspace):
         open_impressions(workspace, "log")
 
 
-def test_remove_takes_what_was_derived_along(workspace):
+def test_remove_deletes_derived_arrays(workspace):
     open_impressions(workspace, "log")
     remove(workspace, "log")
     assert list(workspace.data.iterdir()) == []

@@ -29,30 +29,30 @@ def padded(rows, fill, before=True, length=6):
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_what_fills_up_histories_is_named(workspace, before):
+def test_padding_of_histories_is_found(workspace, before):
     rows = with_histories(long_log(length=8), frozen=False)
     manifest = build_log(workspace, padded(rows, "00", before))
     found = guard(workspace, "padding")
     assert found.outcome == "warning"
     assert "00 begins or ends more than 90 % of the given histories" in found.message
     assert "--pad 00" in found.message
-    assert any(told.startswith("00 begins") for told in manifest.findings)
+    assert any(finding.startswith("00 begins") for finding in manifest.findings)
 
 
-def test_an_item_that_is_shown_and_seldom_repeated_is_no_padding(workspace):
+def test_a_shown_and_rarely_repeated_item_is_not_padding(workspace):
     rows = with_histories(long_log(length=8), frozen=False)
     build_log(workspace, [r | {"history": ["0", *r["history"]]} for r in rows])
     assert find_padding(open_impressions(workspace, "log")) == []
 
 
-def test_an_item_that_opens_the_histories_of_many_and_is_never_shown(workspace):
+def test_a_common_first_item_that_is_never_shown_is_padding(workspace):
     rows = with_histories(long_log(users=12, length=8), frozen=False)
     build_log(workspace, [r | {"history": ["-", *r["history"]]} for r in rows])
     assert "- begins" in guard(workspace, "padding").message
 
 
 @pytest.mark.parametrize("of", ["item", "context"])
-def test_lists_that_are_filled_up(workspace, monkeypatch, of):
+def test_padding_of_lists_is_found(workspace, monkeypatch, of):
     field = Field(name="tags", of=of, kind="list")
     lists = [["0"] * (4 - i % 4) + [str(k) for k in range(1, i % 4 + 1)] for i in range(60)]
     items = [{"item_id": str(i), "tags": lists[i]} for i in range(7)]
@@ -66,7 +66,7 @@ def test_lists_that_are_filled_up(workspace, monkeypatch, of):
     )
 
 
-def test_lists_that_all_begin_alike(workspace):
+def test_lists_with_equal_first_values(workspace):
     field = Field(name="tags", of="context", kind="list")
     build_log(workspace, [r | {"tags": ["a", r["item_id"]]} for r in long_log()], fields=(field,))
     assert find_padding(open_impressions(workspace, "log")) == []

@@ -23,38 +23,38 @@ def target_log(clicks, others, leaking=("train", "valid", "test")):
         click = int(rng.random() < 0.4)
         held = rng.random() < (clicks if click else others) and period in leaking
         item = int(rng.integers(50))
-        told = row(
+        impression = row(
             i % 100, item, click, i, period=period, history=[str(item)] * held + ["x", f"y{i}"]
         )
-        rows.append(told)
+        rows.append(impression)
     return rows
 
 
 def found(workspace, rows, timed):
     rows = [{k: v for k, v in r.items() if timed or k != "timestamp"} for r in rows]
     manifest = build_log(workspace, rows, "given")
-    (told,) = [one for one in check(workspace, "log") if one.name == NAME]
-    return told, any("item of their own history" in finding for finding in manifest.findings)
+    (guard,) = [one for one in check(workspace, "log") if one.name == NAME]
+    return guard, any("item of their own history" in finding for finding in manifest.findings)
 
 
 @pytest.mark.parametrize("timed", [True, False])
 @pytest.mark.parametrize(("clicks", "others"), [(0.23, 1), (0, 0.6), (1, 0), (1, 0.6), (0.6, 0.1)])
-def test_a_history_that_tells_the_label_is_an_error_and_stored(workspace, clicks, others, timed):
-    told, stored = found(workspace, target_log(clicks, others), timed)
-    assert (told.outcome, stored) == ("error", True)
-    assert told.message.endswith("non-clicks): the given histories reveal the click")
+def test_a_history_that_reveals_the_label_is_an_error_and_stored(workspace, clicks, others, timed):
+    guard, stored = found(workspace, target_log(clicks, others), timed)
+    assert (guard.outcome, stored) == ("error", True)
+    assert guard.message.endswith("non-clicks): the given histories reveal the click")
 
 
 @pytest.mark.parametrize("period", ["valid", "test"])
-def test_one_period_is_enough(workspace, period):
+def test_a_leak_in_one_period_is_an_error(workspace, period):
     rows = target_log(0, 1, leaking=[period])
-    told, stored = found(workspace, rows, timed=False)
+    guard, stored = found(workspace, rows, timed=False)
     own = sum(r["period"] == period and not r["click"] for r in rows)
-    assert (told.outcome, stored) == ("error", True)
-    assert f"{own} of {own} non-clicks in {period}" in told.message
+    assert (guard.outcome, stored) == ("error", True)
+    assert f"{own} of {own} non-clicks in {period}" in guard.message
 
 
 @pytest.mark.parametrize(("clicks", "others"), [(0.3, 0.1), (0.7, 0.5), (0.6, 0.6), (0.4, 0)])
 def test_items_clicked_before_are_clicked_more_often(workspace, clicks, others):
-    told, stored = found(workspace, target_log(clicks, others), timed=False)
-    assert (told.outcome, stored) == ("warning", False)
+    guard, stored = found(workspace, target_log(clicks, others), timed=False)
+    assert (guard.outcome, stored) == ("warning", False)

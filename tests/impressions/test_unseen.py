@@ -28,7 +28,7 @@ def some(rng, values, most):
     return [str(value) for value in rng.integers(0, values, rng.integers(0, most))]
 
 
-def test_counts_are_those_of_the_slow_way(workspace, monkeypatch):
+def test_counts_equal_a_loop(workspace, monkeypatch):
     rng = np.random.default_rng(3)
     items = [
         {"item_id": str(i), "colour": str(i // 3) if i % 4 else None, "tags": some(rng, 20, 4)}

@@ -26,7 +26,7 @@ def test_directions_do_not_depend_on_the_length(factor, center):
     np.testing.assert_allclose(found[1:], by_hand(vectors, center)[1:], atol=2e-6)
 
 
-def test_half_floats_whose_norm_is_none():
+def test_half_floats_whose_norm_overflows():
     vectors = (np.sign(PLAIN) * 60000).astype(np.float16)  # of norm 120000
     np.testing.assert_allclose(images(vectors).unit()[1:], np.sign(PLAIN[1:]) / 2, atol=1e-6)
 

@@ -13,7 +13,7 @@ BOTH = "sim_score+sim_tier+cluster_id"
 SETTINGS = {"cluster_id.codebook_size": 5, "sim_tier.tiers": 3, "learning_rate_factor": 2.0}
 
 
-def test_parts_inject_what_they_inject_alone(slots):
+def test_parts_inject_the_same_as_alone(slots):
     mode, given = load_mode(BOTH, SETTINGS), drawn(slots)
     prepared = mode.prepare(given, slots, 0)
     batch = packed(slots, prepared)
@@ -27,7 +27,7 @@ def test_parts_inject_what_they_inject_alone(slots):
                 torch.testing.assert_close(getattr(whole, kind), getattr(alone, kind))
 
 
-def test_attention_changes_go_one_after_the_other(slots, monkeypatch):
+def test_attention_changes_are_composed(slots, monkeypatch):
     mode, given = load_mode("sim_attention+sim_score", {}), drawn(slots)
     other = mode.parts["sim_score"]
     own = type(other).inject
@@ -46,7 +46,7 @@ def test_attention_changes_go_one_after_the_other(slots, monkeypatch):
     torch.testing.assert_close(shift, 2 * first.attention[1] + 3)
 
 
-def test_settings_come_back_from_what_a_cell_stores():
+def test_settings_are_restored_from_a_stored_cell():
     mode = load_mode(BOTH, SETTINGS)
     stored = mode.model_dump(mode="json", exclude_defaults=True)
     assert stored == SETTINGS
@@ -56,7 +56,7 @@ def test_settings_come_back_from_what_a_cell_stores():
     assert not load_mode("sim_score+sim_tier", {}).seeded
 
 
-def test_report_and_facts_bear_the_parts_names(slots):
+def test_report_and_facts_have_the_names_of_the_parts(slots):
     mode = load_mode("cluster_id+sim_attention", {"cluster_id.codebook_size": 5})
     prepared = mode.prepare(drawn(slots), slots, 0)
     assert prepared.facts["cluster_id.codes_used"] == 1.0
@@ -64,7 +64,7 @@ def test_report_and_facts_bear_the_parts_names(slots):
     assert mode.report(layers)["sim_attention.g1"] == 1.0
 
 
-def test_a_start_of_the_ids_is_passed_on(slots):
+def test_starting_ids_are_passed_on(slots):
     from ctrbench.settings import ModelSettings
 
     given = drawn(slots, width=20)
@@ -76,7 +76,7 @@ def test_a_start_of_the_ids_is_passed_on(slots):
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "told"),
+    ("name", "settings", "message"),
     [
         ("sim_score+sim_score", {}, r"sim_score\+sim_score"),
         ("none+sim_score", {}, "'none'"),
@@ -90,12 +90,12 @@ def test_a_start_of_the_ids_is_passed_on(slots):
         ),
     ],
 )
-def test_what_does_not_go_together(name, settings, told):
-    with pytest.raises(ConfigError, match=told):
+def test_parts_that_cannot_be_combined(name, settings, message):
+    with pytest.raises(ConfigError, match=message):
         load_mode(name, settings)
 
 
-def test_two_starts_of_the_ids(monkeypatch):
+def test_two_parts_with_starting_ids(monkeypatch):
     from ctrbench.injection.sim_score import SimScore
 
     monkeypatch.setattr(SimScore, "starts_ids", True)

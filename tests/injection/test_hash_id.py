@@ -10,7 +10,7 @@ def codes(kind, vectors, slots, seed=0, size=16):
     return mode.prepare(images(vectors), slots, seed).item["code"][:, 0]
 
 
-def test_simhash_follows_the_signs_of_projections_and_random_follows_nothing(slots):
+def test_simhash_depends_on_angles_and_random_does_not(slots):
     """Check that two vectors share a sign with probability 1 - angle / pi."""
     rng = np.random.default_rng(0)
     one, turned = rng.normal(size=(2, slots.impressions.item_rows, 8))
@@ -36,6 +36,6 @@ def test_equal_vectors_share_a_code_and_a_missing_image_has_its_own(slots):
 
 def test_number_of_codes_is_a_power_of_two():
     assert HashId(codebook_size=64).problems(9, 4, ModelSettings()) == []
-    told = HashId(codebook_size=200).problems(9, 4, ModelSettings())
-    assert len(told) == 1
-    assert all(number in told[0] for number in ("200", "128", "256"))
+    problems = HashId(codebook_size=200).problems(9, 4, ModelSettings())
+    assert len(problems) == 1
+    assert all(number in problems[0] for number in ("200", "128", "256"))

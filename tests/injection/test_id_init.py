@@ -17,7 +17,7 @@ def start(mode, given, slots, settings=SETTINGS):
 
 
 @pytest.mark.parametrize("projection", ["pca", "random"])
-def test_start_has_the_spread_asked_for_and_is_unknown_without_an_image(slots, projection):
+def test_starting_ids_have_the_given_spread_and_nan_without_an_image(slots, projection):
     found = start(IdInit(projection=projection, std=0.3), drawn(slots, width=6), slots)
     missing = np.isnan(found).all(axis=1)
     assert np.flatnonzero(missing).tolist() == [0, 5]
@@ -34,14 +34,14 @@ def test_pca_keeps_the_first_principal_components(slots):
         assert abs(np.corrcoef(own, component)[0, 1]) > 1 - 1e-6
 
 
-def test_none_takes_the_vectors_as_they_are(slots):
+def test_none_uses_the_vectors_unchanged(slots):
     given = drawn(slots, width=4)
     found = start(IdInit(projection="none", center=False), given, slots)[given.has_vector]
     unit = given.unit()[given.has_vector]
     np.testing.assert_allclose(found / found[0, 0], unit / unit[0, 0], rtol=1e-4)
 
 
-def test_model_starts_there_and_draws_the_rest_as_the_baseline_does(slots):
+def test_model_uses_starting_ids_and_the_draws_of_the_baseline(slots):
     given, mode = drawn(slots, width=6), IdInit()
     prepared = mode.prepare(given, slots, 0)
     packer = Packer(slots, SETTINGS, {}, {})
@@ -57,11 +57,11 @@ def test_model_starts_there_and_draws_the_rest_as_the_baseline_does(slots):
 
 
 @pytest.mark.parametrize(
-    ("mode", "width", "told"),
+    ("mode", "width", "message"),
     [
         (IdInit(projection="none"), 6, "embedding of 4"),
         (IdInit(), 3, "projection: random"),
     ],
 )
-def test_vectors_that_cannot_fit(mode, width, told):
-    assert told in mode.problems(40, width, SETTINGS)[0]
+def test_vectors_that_cannot_fit(mode, width, message):
+    assert message in mode.problems(40, width, SETTINGS)[0]

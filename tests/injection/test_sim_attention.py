@@ -6,7 +6,7 @@ from ctrbench.settings import ModelSettings
 from tests.injection.made import drawn, packed
 
 
-def test_scale_and_shift_make_the_three_terms(slots):
+def test_scale_and_shift_equal_the_three_terms(slots):
     mode, given = SimAttention(), drawn(slots)
     prepared = mode.prepare(given, slots, 0)
     batch = packed(slots, prepared)
@@ -29,6 +29,6 @@ def test_scale_and_shift_make_the_three_terms(slots):
     }
 
 
-def test_asks_for_softmax():
+def test_requires_softmax():
     assert SimAttention().problems(9, 4, ModelSettings(attention_weights="softmax")) == []
     assert "softmax" in SimAttention().problems(9, 4, ModelSettings())[0]

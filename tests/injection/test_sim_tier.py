@@ -11,7 +11,7 @@ def cosine(given, one, two):
     return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
-def test_counts_equal_a_loop_over_pairs_and_leave_out_what_has_no_image(slots):
+def test_counts_equal_a_loop_over_pairs_with_images(slots):
     given = drawn(slots)
     found, batch = injected(SimTier(tiers=4, counts="plain"), slots, given)
     batch = raw_items(slots, batch)

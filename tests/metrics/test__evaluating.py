@@ -19,7 +19,7 @@ def test_evaluate_gathers_all():
     assert found.predicted_over_observed == predicted_over_observed(click, p, weight)
 
 
-def test_evaluate_says_none_where_a_metric_is_not_defined():
+def test_evaluate_returns_none_for_undefined_metrics():
     found = evaluate([0, 0], [0.1, 0.2], [1, 1])
     assert (found.auc, found.gauc, found.predicted_over_observed) == (None, None, None)
     assert found.log_loss is not None

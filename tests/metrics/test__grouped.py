@@ -7,7 +7,7 @@ from ctrbench.metrics import grouped_auc
 from tests.metrics.made import EXACT, logs, random_log
 
 
-def test_one_class_users_are_left_out_and_counted():
+def test_one_class_users_are_excluded_and_counted():
     found = grouped_auc([1, 0, 1, 1, 0], [0.9, 0.1, 0.3, 0.2, 0.1], [5, 5, 6, 6, 7])
     assert found.user_id.tolist() == [5, 6, 7]
     assert found.auc.tolist()[0] == 1
@@ -35,13 +35,13 @@ def test_counts_are_of_rows_and_weights_are_summed():
         np.array(["anna", "anna", "zoé", "zoé"], object),
     ],
 )
-def test_any_integers_or_strings_name_users(users):
+def test_user_ids_are_any_integers_or_strings(users):
     found = grouped_auc([1, 0, 0, 1], [0.9, 0.1, 0.9, 0.1], users)
     assert found.user_id.tolist() == [users[0], users[2]]
     assert found.auc.tolist() == [1, 0]
 
 
-def test_small_users_keep_their_digits_beside_a_huge_weight():
+def test_small_weights_are_exact_next_to_a_huge_one():
     click, p, user, weight = random_log(500, 40, 8)
     alone = grouped_auc(click, p, user, weight).auc
     with_giant = grouped_auc(
@@ -52,7 +52,7 @@ def test_small_users_keep_their_digits_beside_a_huge_weight():
 
 
 @given(logs)
-def test_strictly_increasing_map_changes_nothing(log):
+def test_strictly_increasing_map_has_no_effect(log):
     click, p, user, weight = log
     before, after = (grouped_auc(click, x, user, weight).auc for x in (p, np.exp(p) - 9))
     assert np.array_equal(before, after, equal_nan=True)

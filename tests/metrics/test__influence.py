@@ -95,21 +95,21 @@ def test_error_of_a_paired_difference_against_a_bootstrap_of_users(name):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_every_impression_twice_changes_no_error(name):
+def test_duplicated_impressions_do_not_change_the_error(name):
     click, p, user, weight = _log(3)
     once = influences(click, p, user, weight)[name]
     twice = influences(*(np.tile(column, 2) for column in (click, p, user, weight)))[name]
     np.testing.assert_allclose(twice.per_user, once.per_user, atol=1e-12)
 
 
-def test_a_user_with_one_class_moves_gauc_by_nothing():
+def test_a_user_with_one_class_has_no_influence_on_gauc():
     found = influences([1, 0, 1, 0, 0], [0.9, 0.1, 0.2, 0.8, 0.5], [1, 1, 2, 2, 3])
     assert found["gauc"].per_user[2] == 0
     # users 1 and 2 have AUC 1 and 0, two impressions each: 1/2 * (1 - 1/2) and its negative
     assert found["gauc"].per_user[:2].tolist() == [0.25, -0.25]
 
 
-def test_what_is_not_defined_is_left_out():
+def test_undefined_metrics_are_omitted():
     assert influences([0, 0], [0.1, 0.2], [1, 2]).keys() == {"log_loss"}
     assert influences([0, 1], [0.1, 0.2], [1, 2]).keys() == {"log_loss"}  # one user has all clicks
     assert influences([0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4], [1, 2, 2, 1]).keys() == set(METRICS)
@@ -144,11 +144,11 @@ def test_a_heavy_user_s_error_is_expected_to_be_the_true_one():
     weight = np.array([30.0, *np.ones(30)])
     part, drawn = weight / weight.sum(), np.random.default_rng(0).normal(size=(4_000, 31))
     values = np.array([np.average(x, weights=weight) for x in drawn])
-    told = [
+    squares = [
         standard_error(leverage(part) * part * (x - v)) ** 2
         for x, v in zip(drawn, values, strict=True)
     ]
-    assert np.mean(told) == pytest.approx(np.sum(part**2), rel=0.05)
+    assert np.mean(squares) == pytest.approx(np.sum(part**2), rel=0.05)
 
 
 def test_effective_users_are_those_of_the_rarer_class():

@@ -34,5 +34,5 @@ def test_close_doubles_do_not_tie():
     assert auc([1, 0], [0.1 + 1e-15, 0.1]) == 1
 
 
-def test_scores_beyond_float32_keep_their_order():
+def test_scores_outside_float32_keep_their_order():
     assert auc([0, 1, 0, 1], [-1e300, 1e300, -2e-300, 5.0]) == 1

@@ -16,7 +16,7 @@ def test_every_library_computes_a_cell_on_one_thread():
     assert torch.get_num_threads() == before
 
 
-def test_a_record_tells_what_was_not_as_usual(workspace, monkeypatch):
+def test_records_contain_unusual_settings(workspace, monkeypatch):
     """Lazy Adam behind `auto`, and cells without the compiled loops."""
     found = matrix(workspace)
     usual = run_cell(workspace, found.cell(None, None, 0), (), {}, lambda share: None)

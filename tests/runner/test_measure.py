@@ -26,7 +26,7 @@ def test_every_slice_counts_its_own_impressions(workspace, slots, p_click):
     assert found.gauc == gauc(log.click[rows][chosen], p_click[chosen], user)
 
 
-def test_influence_values_stand_in_the_order_of_all_test_users(workspace, slots, p_click):
+def test_influence_values_follow_the_order_of_all_test_users(workspace, slots, p_click):
     log = slots.impressions
     rows = log.rows("test")
     users = np.unique(log.user_id[rows])

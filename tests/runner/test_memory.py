@@ -35,7 +35,7 @@ def trained_bytes(model, training):
 
 
 @pytest.mark.parametrize("mode", ["none", "vector", "cluster_id"])
-def test_what_is_expected_is_what_training_holds_but_for_the_layers_of_histories(workspace, mode):
+def test_estimate_equals_training_memory_without_history_layers(workspace, mode):
     large = "embedding_size: 512, attention_weights: uniform"
     text = SMALL.replace("embedding_size: 4", large).replace("256", "1")
     cell = cell_of(workspace, mode, text)
@@ -44,7 +44,7 @@ def test_what_is_expected_is_what_training_holds_but_for_the_layers_of_histories
     assert 0.75 * held < expected_bytes(workspace, cell) - LIBRARIES_BYTES <= held + 100_000
 
 
-def test_tables_whose_gradients_are_sparse_take_less(workspace, monkeypatch):
+def test_sparse_gradients_require_less_memory(workspace, monkeypatch):
     text = SMALL.replace("embedding_size: 4", "embedding_size: 1000")
     dense = expected_bytes(workspace, cell_of(workspace, "none", text))
     monkeypatch.setattr("ctrbench.settings.LARGE_TABLE", 60)  # 61 items and the unknown one
@@ -62,7 +62,7 @@ def test_tables_whose_gradients_are_sparse_take_less(workspace, monkeypatch):
         ("hash_id", ("sim_score: {}", "hash_id: {codebook_size: 65536}")),
     ],
 )
-def test_cell_that_cannot_fit_is_refused_by_name(workspace, monkeypatch, mode, change):
+def test_cells_that_exceed_the_memory_are_named(workspace, monkeypatch, mode, change):
     small = matrix(workspace, SMALL.replace("sim_score: {}", "hash_id: {codebook_size: 64}"))
     large = matrix(workspace, SMALL.replace(*change))
     limit = 100_000 + max(expected_bytes(workspace, cell) for cell in small.cells())
@@ -79,7 +79,7 @@ def test_codes_of_a_combination_are_counted():
     assert mode.learned(10) == 3 * 10 + 9 * 16
 
 
-def test_what_is_trained_elsewhere_takes_no_memory_here(workspace):
+def test_training_on_another_device_requires_no_memory(workspace):
     cell = cell_of(workspace, "none", SMALL.replace("embedding_size: 4", "embedding_size: 4096"))
     training = {**cell.training, "device": "cuda"}
     elsewhere = cell.model_copy(update={"training": training})

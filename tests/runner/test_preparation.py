@@ -9,7 +9,7 @@ from tests.benchmark import matrix
 MODE = "sim_score+sim_tier"
 
 
-def test_values_of_slots_are_kept_in_the_file_that_they_were_written_to(workspace):
+def test_slot_values_stay_in_their_file(workspace):
     found = matrix(workspace)
     mode, slots = (
         load_mode(MODE, {}),

@@ -19,7 +19,7 @@ def test_ceiling_is_the_metrics_of_the_true_probability(impressions):
     assert found.gauc == gauc(*columns, impressions.user_id[test])
 
 
-def test_weights_count(impressions):
+def test_weights_are_used(impressions):
     log = make_impressions()
     weight = np.random.default_rng(1).uniform(1, 3, len(log.click)).astype(np.float32)
     weighted = replace(log, weight=weight, p_true=np.full(len(log.click), 0.5, np.float32))

@@ -64,7 +64,7 @@ def test_run_trains_only_what_is_missing(workspace):
     assert {record.cell.version for record in trained} == {"noisy_0.5"}
 
 
-def test_baseline_trained_a_second_time_differs_by_nothing(workspace):
+def test_repeated_baseline_is_identical(workspace):
     text = SMALL.replace("repeat_baseline: false\n", "")
     again = matrix(workspace, text).repeated()
     assert again is not None
@@ -77,7 +77,7 @@ def test_baseline_trained_a_second_time_differs_by_nothing(workspace):
     assert matrix(workspace).repeated() is None
 
 
-def test_record_says_everything(workspace):
+def test_record_is_complete(workspace):
     cell = list(matrix(workspace).cells())[3]
     record = train(workspace, cell)
     assert record.hash == cell.hash
@@ -99,7 +99,7 @@ def test_a_cell_trained_twice_predicts_the_same(workspace, made_workspace, tmp_p
         assert np.array_equal(first, predictions(workspace, cell)), cell.label
 
 
-def test_order_of_rows_in_the_vector_file_changes_nothing(workspace, tmp_path):
+def test_order_of_rows_in_the_vector_file_has_no_effect(workspace, tmp_path):
     table = embeddings.open_version(workspace, "taste", "oracle")
     raw = np.array(impressions.raw_item_ids(workspace, "taste"))
     items = np.flatnonzero(table.has_vector)
@@ -119,7 +119,7 @@ def test_order_of_rows_in_the_vector_file_changes_nothing(workspace, tmp_path):
     assert np.array_equal(*(predictions(workspace, cell) for cell in cells))
 
 
-def test_diverged_cell_is_stored_as_failed_and_its_siblings_go_on(workspace):
+def test_diverged_cell_is_stored_as_failed_and_others_continue(workspace):
     text = SMALL.replace("vector: {width: 4}", "vector: {learning_rate_factor: 1e9}")
     records, trained = run(workspace, text)
     failed = [record for record in records.values() if record.status == "failed"]
@@ -130,7 +130,7 @@ def test_diverged_cell_is_stored_as_failed_and_its_siblings_go_on(workspace):
     assert len(run(workspace, text, retry_failed=True)[1]) == len(failed)
 
 
-def test_cell_that_another_process_holds_is_left_to_it(workspace):
+def test_cell_locked_by_another_process_is_skipped(workspace):
     cell = next(iter(matrix(workspace).cells()))
     with cell_lock(workspace, cell):
         assert run_cell(workspace, cell, (), {}, lambda share: None) is None
@@ -144,7 +144,7 @@ def test_stored_cell_is_not_trained_again(workspace):
     assert again == record
 
 
-def test_new_slice_is_measured_from_kept_predictions(workspace):
+def test_new_slice_is_measured_from_stored_predictions(workspace):
     text = SMALL.replace("[oracle, random]", "[oracle]")
     run(workspace, text)
     sliced = text + "slices: [{history_below: 3}, {unseen_items: true}]\n"
@@ -157,7 +157,7 @@ def test_new_slice_is_measured_from_kept_predictions(workspace):
         assert "unseen_items" in record.slices
 
 
-def test_kept_predictions_of_other_impressions_are_named(workspace):
+def test_stored_predictions_of_other_impressions_are_an_error(workspace):
     made = matrix(workspace)
     cell = next(iter(made.cells()))
     train(workspace, cell)
@@ -176,7 +176,7 @@ def test_missing_and_stored_cells(workspace):
     assert list(stored_records(workspace, cells)) == [cells[0].hash]
 
 
-def test_seed_moves_the_result_and_each_seed_has_its_own_codebook(workspace):
+def test_seeds_differ_in_result_and_codebook(workspace):
     text = SMALL.replace("seeds: [0]", "seeds: [0, 1]")
     cells = [c for c in matrix(workspace, text).cells() if c.mode in ("none", "cluster_id")]
     for cell in cells:
@@ -197,7 +197,7 @@ def test_random_vectors_are_not_the_baseline(workspace, mode):
     )
 
 
-def test_an_edited_mode_is_prepared_anew_and_named(workspace, monkeypatch):
+def test_an_edited_mode_is_prepared_again_and_reported(workspace, monkeypatch):
     text = SMALL.replace("seeds: [0]", "seeds: [0, 1]")
     made, records = matrix(workspace, text), {}
     first, second = (c for c in made.cells() if (c.version, c.mode) == ("oracle", "sim_score"))

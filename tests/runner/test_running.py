@@ -13,7 +13,7 @@ def file_of(workspace, cell):
 
 
 def hold(workspace, cell, send, receive):
-    """Publish a cell's progress as another process would, until told to end."""
+    """Publish a cell's progress as another process would, until a message arrives."""
     running.INTERVAL_S = 0.0
     with cell_lock(workspace, cell), published(workspace, cell, lambda share: None) as publish:
         publish(0.5)
@@ -84,7 +84,7 @@ def test_progress_is_written_once_per_interval(workspace, monkeypatch):
         assert '"share": 0.2' in file_of(workspace, cell).read_text()
 
 
-def test_disk_that_is_full_stops_no_training(workspace, monkeypatch):
+def test_a_full_disk_does_not_stop_training(workspace, monkeypatch):
     cell = next(matrix(workspace).cells())
     monkeypatch.setattr(running.Path, "write_text", full)
     with cell_lock(workspace, cell), published(workspace, cell, lambda share: None) as publish:

@@ -32,12 +32,12 @@ def read(workspace, text=FILE):
     return read_matrix(write(workspace.home, text), workspace)
 
 
-def test_the_best_on_valid_are_kept_and_nothing_else_is_trained(workspace, monkeypatch):
+def test_only_the_best_on_valid_are_kept_and_trained(workspace, monkeypatch):
     matrix = read(workspace)
     quality = {"random": 0.5, "oracle": 0.9, "noisy_2": 0.7, "noisy_0.5": 0.6}
 
     def on_valid(record):
-        """Records that say on valid what we want, and the contrary on test."""
+        """Return the record with the given quality on valid, and its opposite on test."""
         if record.cell.version is None:
             return record
         value = quality[record.cell.version]
@@ -70,7 +70,7 @@ def test_controls_are_confirmed_but_not_screened(workspace):
     assert all(cell.control is None for cell in first.cells())
 
 
-def test_agreement_is_spearmans_over_versions(workspace):
+def test_agreement_is_spearmans_correlation_over_versions(workspace):
     matrix = read(workspace)
     screened = screen(workspace, matrix, 1, False, Silent())
     assert agreements(matrix, screened, {}) == []
@@ -87,7 +87,7 @@ def test_agreement_is_spearmans_over_versions(workspace):
     assert found["vector"].correlation == pytest.approx(expected)
 
 
-def test_interval_covers_about_as_often_as_it_says():
+def test_interval_has_its_nominal_coverage():
     """Ten versions of a true rank correlation near 0.7, drawn 2,000 times."""
     rng = np.random.default_rng(0)
     true = 6 / math.pi * math.asin(0.72 / 2)  # of normal variables with correlation 0.72
@@ -108,16 +108,16 @@ def test_too_few_versions_have_no_interval():
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("mode: sim_score", "mode: sim_scor", "sim_score"),
         ("keep: 2", "keep: 4", "screen.keep: 4"),
         ("vector: {width: 4}", "vector: {width: [4, 8]}", None),
     ],
 )
-def test_screens_that_make_no_sense(workspace, old, new, told):
+def test_invalid_screens(workspace, old, new, message):
     text = FILE.replace(old, new)
-    if told is None:
-        text, told = text.replace("mode: sim_score", "mode: vector"), "screen.mode: vector"
-    with pytest.raises(ConfigError, match=told):
+    if message is None:
+        text, message = text.replace("mode: sim_score", "mode: vector"), "screen.mode: vector"
+    with pytest.raises(ConfigError, match=message):
         plan(read(workspace, text))

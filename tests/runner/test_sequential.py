@@ -35,12 +35,12 @@ def run(workspace, monkeypatch):
     return go
 
 
-def test_looks_are_fixed_beforehand():
+def test_interim_analyses_are_planned():
     assert interim_seeds(3, 3) == [3]
     assert interim_seeds(3, 12) == [3, 6, 12]
 
 
-def test_seeds_are_added_until_all_is_decided(run):
+def test_seeds_are_added_until_all_comparisons_are_decided(run):
     def judge(matrix, records, count):
         assert count == 3
         return {"a": _inference(0.02, 0.0, len(matrix.file.seeds), count)}
@@ -51,13 +51,13 @@ def test_seeds_are_added_until_all_is_decided(run):
     assert outcome.matrix.file.seeds == seeds[-1]
 
 
-def test_it_stops_where_no_seed_would_help(run):
+def test_run_stops_if_seeds_cannot_help(run):
     outcome, seeds = run(lambda m, r, n: {"a": _inference(0.0, 1.0, len(m.file.seeds), n)})
     assert len(seeds) == 1
     assert outcome.states == {"a": "undecidable on this test set"}
 
 
-def test_the_budget_ends_it(run):
+def test_run_stops_at_the_budget(run):
     outcome, seeds = run(lambda m, r, n: {"a": _inference(-0.011, 0.0, 3, n)})
     assert [len(s) for s in seeds] == [3, 6, 12]
     assert outcome.states == {"a": "out of budget"}
@@ -82,7 +82,7 @@ def test_a_budget_below_the_file_s_seeds_is_refused(run):
         run(lambda m, r, n: {}, most_seeds=2)
 
 
-def test_false_alarms_over_all_looks_stay_below_five_in_a_hundred():
+def test_false_alarms_over_all_analyses_stay_below_5_percent():
     """Equal arms, judged at 3, 6 and 12 seeds: users stay the same, seeds are added."""
     rng, alarms, runs, users = np.random.default_rng(2), 0, 1_500, 60
     for _ in range(runs):

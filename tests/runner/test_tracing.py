@@ -1,4 +1,4 @@
-"""What a trace says, against worlds and models where the answer is known."""
+"""Traces of models and worlds with a known answer."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_every_parameter_belongs_to_one_part(slots):
     assert set(blocks(baseline)) == {"ids", "attention", "mlp"}
 
 
-def test_recorder_measures_gradients_and_the_way(workspace):
+def test_recorder_measures_gradients_and_distances(workspace):
     parts = build_parts(workspace, cell_of(workspace))
     recorder = Recorder(parts)
     before = [p.detach().clone() for p in blocks(parts.model)["image"]]
@@ -63,7 +63,7 @@ def test_recorder_measures_gradients_and_the_way(workspace):
     assert ids.gradient > 0
 
 
-def test_tracing_changes_nothing(workspace, traced):
+def test_tracing_does_not_change_the_result(workspace, traced):
     record, trace = traced
     assert record.status == "done", record.reason
     assert [point.impressions for point in trace.points] == [p.impressions for p in record.curve]
@@ -92,7 +92,7 @@ def test_baseline_has_no_images_to_permute(workspace):
     assert set(Store(workspace).read_trace(cell).permuted) == {"item_id"}
 
 
-def test_permuted_ids_are_other_items_that_training_knows(slots):
+def test_permuted_ids_are_other_items_of_the_training_period(slots):
     _, packer = build("none", slots)
     batch = packer.pack(ROWS, None)
     other = packer.with_permuted_ids(np.random.default_rng(0)).pack(ROWS, None)
@@ -105,7 +105,7 @@ def test_permuted_ids_are_other_items_that_training_knows(slots):
 
 
 @pytest.mark.parametrize("name", ["vector", "sim_score"])
-def test_permuted_images_move_images_alone(name, slots):
+def test_permuted_images_change_only_images(name, slots):
     _, packer = build(name, slots)
     has = np.ones(slots.impressions.item_rows, bool)
     has[0] = False
@@ -121,10 +121,10 @@ def test_permuted_images_move_images_alone(name, slots):
                 assert torch.equal(values.sort().values, moved.sort().values)
 
 
-def test_images_are_used_where_they_say_something_and_ids_where_they_do(workspace):
-    """The oracle's similarities in a world of strong taste; one vector for all says nothing.
+def test_informative_images_and_ids_are_used(workspace):
+    """The oracle's similarities in a world of strong taste; equal vectors are uninformative.
 
-    Random vectors say something there: a similarity of 1 tells an item that was clicked before.
+    Random vectors are informative there: a similarity of 1 identifies an item clicked before.
     """
     text = SMALL.replace("batch_size: 256", "batch_size: 64, learning_rate: 0.01")
     text = text.replace("[oracle, random]", "[oracle, constant]").replace(

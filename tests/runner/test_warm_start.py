@@ -85,7 +85,7 @@ def test_cells_share_one_baseline(workspace, monkeypatch):
     assert seen == {rows.stop - rows.start - round(0.4 * (rows.stop - rows.start))}
 
 
-def test_interrupted_warm_start_leaves_nothing_half(workspace, monkeypatch):
+def test_interrupted_warm_start_leaves_no_partial_state(workspace, monkeypatch):
     cell = matrix(workspace, WARM_FILE).cell(None, None, 0)
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -94,7 +94,7 @@ def test_interrupted_warm_start_leaves_nothing_half(workspace, monkeypatch):
     assert warm_state(workspace, cell)["model"]
 
 
-def test_start_of_ids_is_refused(workspace):
+def test_id_init_is_refused(workspace):
     text = WARM_FILE.replace("sim_score: {}", "id_init: {projection: random}")
     with pytest.raises(ConfigError, match=r"id_init .*training\.warm_start"):
         read_matrix(write(workspace.home, text), workspace)

@@ -42,9 +42,9 @@ def test_gauc_difference_is_a_regression_of_user_aucs_with_cr2_errors(log):
     found = compare_predictions(click, user, ours, theirs)
     assert found.estimate == pytest.approx(fitted.params[0])
     assert found.standard_error == pytest.approx(_cr2(fitted))
-    alike = sm.OLS(delta, constant).fit(cov_type="HC2")
+    reference = sm.OLS(delta, constant).fit(cov_type="HC2")
     found = compare_predictions(click, user, ours, theirs, "gauc_users")
-    assert found.standard_error == pytest.approx(alike.bse[0])
+    assert found.standard_error == pytest.approx(reference.bse[0])
 
 
 def _cr2(fitted) -> float:

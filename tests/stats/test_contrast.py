@@ -7,7 +7,7 @@ from ctrbench.stats import Contrast, Measured, Variance, pair
 from ctrbench.stats.contrast import interaction_variance, user_degrees, user_variance
 
 
-def test_pair_takes_the_seeds_that_both_have():
+def test_pair_uses_common_seeds():
     moved = {0: np.array([1.0, -1.0]), 1: np.array([2.0, -2.0])}
     arm = Measured("new", {0: 0.7, 1: 0.8, 2: 0.9}, moved)
     found = pair(arm, Measured("base", {1: 0.5}, {1: np.array([0.5, -0.5])}), kind="vector")
@@ -33,14 +33,14 @@ def test_variances_by_hand():
     assert interaction_variance(contrast) == pytest.approx(2 * (0.5 + 0.5))
 
 
-def test_degrees_of_equal_users_are_their_number_less_one_and_of_one_heavy_user_few():
+def test_degrees_of_equal_users_and_of_one_heavy_user():
     even = Contrast((0,), np.zeros(1), np.tile([1.0, -1.0], 50)[None])
     assert user_degrees(even) == 99
     heavy = Contrast((0,), np.zeros(1), np.array([[10.0, -10.0, *np.tile([0.1, -0.1], 49)]]))
     assert 1 <= user_degrees(heavy) < 6
 
 
-def test_degrees_are_no_more_than_the_weights_are_worth():
+def test_degrees_are_bounded_by_the_effective_number_of_users():
     even = Contrast((0,), np.zeros(1), np.tile([1.0, -1.0], 50)[None], effective_users=7.5)
     assert user_degrees(even) == 6.5
     assert user_degrees(replace(even, effective_users=1.2)) == 1
@@ -52,15 +52,15 @@ def test_satterthwaite_s_degrees_by_hand():
     assert spread.degrees == pytest.approx(16 / (1 / 50 + 9 / 4))
 
 
-def test_one_user_alone_or_all_alike_says_nothing():
+def test_variance_of_one_user_or_equal_users_is_unknown():
     one = Contrast((0, 1), np.array([0.1, 0.2]), np.array([[0.1, 0.0], [0.2, 0.0]]))
-    alike = Contrast((0,), np.array([0.1]), np.zeros((1, 9)))
+    equal_arms = Contrast((0,), np.array([0.1]), np.zeros((1, 9)))
     assert np.isnan(user_variance(one))
-    assert np.isnan(user_variance(alike))
+    assert np.isnan(user_variance(equal_arms))
     assert user_variance(Contrast((0,), np.zeros(1), np.zeros((1, 9)))) == 0
 
 
-def test_users_who_move_nothing_do_not_count():
+def test_users_without_influence_do_not_count():
     moved = np.array([[0.3, -0.1, -0.2]])
     few = Contrast((0,), np.array([0.1]), moved)
     many = Contrast((0,), np.array([0.1]), np.pad(moved, ((0, 0), (0, 100))))

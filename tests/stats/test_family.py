@@ -41,7 +41,7 @@ def test_reversed_arms_flip_every_sign():
     assert (one.verdict(0.0), other.verdict(0.0)) == ("better", "worse") or one.low < 0
 
 
-def test_equal_arms_are_exactly_nothing():
+def test_equal_arms_have_a_difference_of_exactly_zero():
     (found,) = infer([_contrast([0.0, 0.0], np.zeros(10))])
     assert (found.estimate, found.low, found.high, found.p_value) == (0, 0, 0, 1)
     assert found.verdict(0.0005) == "no worse"
@@ -64,14 +64,14 @@ def test_verdicts(low, high, verdict):
     assert found.verdict(margin=0.05) == verdict
 
 
-def test_the_same_comparison_many_times_costs_nothing():
+def test_repeated_comparisons_do_not_widen_intervals():
     users = np.random.default_rng(2).normal(0, 0.01, 2_000)
     one = infer([_contrast([0.2, 0.2], users)])[0]
     many = infer([_contrast([0.2, 0.2], users) for _ in range(5)])[0]
     assert many.high == pytest.approx(one.high, rel=0.02)
 
 
-def test_unrelated_comparisons_cost_what_sidak_says():
+def test_independent_comparisons_match_sidak():
     rng = np.random.default_rng(3)
     contrasts = [
         _contrast([0.0, 0.0], rng.normal(0, 0.01, 20_000), f"reference {n}") for n in range(8)
@@ -82,7 +82,7 @@ def test_unrelated_comparisons_cost_what_sidak_says():
     assert found.p_adjusted > found.p_value or found.p_value == 1
 
 
-def test_smallest_effect_is_seen_four_times_in_five():
+def test_smallest_effect_is_detected_with_80_percent_power():
     """In a simulation, an effect of this size has an interval above zero in 80 % of the runs."""
     rng, users, seen = np.random.default_rng(4), 60, 0
     smallest = infer([_contrast([0.0, 0.0], rng.normal(0, 1 / users, users))])[0].smallest_effect
@@ -95,7 +95,7 @@ def test_smallest_effect_is_seen_four_times_in_five():
 
 
 @pytest.mark.parametrize(("seed_sd", "mixed_sd"), [(0.0, 0.0), (0.3, 0.0), (0.1, 1.0), (0.0, 2.0)])
-def test_nineteen_of_twenty_intervals_hold_the_truth(seed_sd, mixed_sd):
+def test_intervals_have_95_percent_coverage(seed_sd, mixed_sd):
     """Each run draws users, seeds and their interaction; the true difference is 0."""
     rng, held, users, seeds, runs = np.random.default_rng(5), 0, 80, 5, 1_500
     for _ in range(runs):

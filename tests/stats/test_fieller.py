@@ -5,7 +5,7 @@ from scipy.stats import t
 from ctrbench.stats import Contrast, share_of_attainable
 
 
-def test_limits_are_where_the_t_test_of_the_ratio_turns():
+def test_limits_are_those_of_the_t_test_of_the_ratio():
     """Without user variance the interval follows from a quadratic equation and from the t test."""
     rng = np.random.default_rng(0)
     top, bottom = rng.normal(0.3, 0.2, 8), rng.normal(1.0, 0.3, 8)
@@ -45,15 +45,15 @@ def test_share_is_gain_over_attainable_gain():
 
 
 @pytest.mark.parametrize("ceiling", [[0.1, -0.1, 0.05], [-0.1, -0.1, -0.1]])
-def test_nothing_is_said_of_a_gain_not_above_zero(ceiling):
+def test_no_share_without_a_significant_gain(ceiling):
     assert share_of_attainable(_contrast([0.1, 0.1, 0.2]), _contrast(ceiling)) is None
 
 
-def test_one_seed_says_nothing():
+def test_no_share_with_one_seed():
     assert share_of_attainable(_contrast([0.1]), _contrast([0.2])) is None
 
 
-def test_one_interval_in_twenty_is_wrong():
+def test_interval_has_95_percent_coverage():
     """Each run draws users, seeds and shared baseline noise; the true share is 0.3."""
     rng, wrong, users, seeds, runs = np.random.default_rng(1), 0, 150, 5, 2_000
     for _ in range(runs):

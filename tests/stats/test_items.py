@@ -166,12 +166,12 @@ def test_the_sketch_is_unbiased_over_hashes():
     rng, users = np.random.default_rng(4), np.repeat(np.arange(60), 20)
     items, values = rng.integers(0, 500, 1_200), rng.normal(size=1_200)
     codes = users * 500 + items
-    exact, told = np.sum(np.bincount(codes, values) ** 2), []
+    exact, estimates = np.sum(np.bincount(codes, values) ** 2), []
     for shift in range(200):
         bucket, sign = pair_buckets(users + 1_000 * shift, items)
-        told.append(np.sum(np.bincount(bucket, sign * values) ** 2))
-    assert np.mean(told) == pytest.approx(exact, rel=0.01)
-    assert np.std(told) / exact < 1.3 * np.sqrt(2 / PAIR_BUCKETS)
+        estimates.append(np.sum(np.bincount(bucket, sign * values) ** 2))
+    assert np.mean(estimates) == pytest.approx(exact, rel=0.01)
+    assert np.std(estimates) / exact < 1.3 * np.sqrt(2 / PAIR_BUCKETS)
 
 
 @pytest.mark.parametrize("name", ["auc", "gauc", "log_loss"])
@@ -240,7 +240,7 @@ def _contrast(name, click, ours, theirs, user, item) -> Contrast:
     return found
 
 
-def test_one_item_says_nothing_of_other_items():
+def test_no_item_variance_with_one_item():
     click, p, user, _, _ = _log()
     other = np.random.default_rng(1).permutation(p)
     found = compare_predictions(click, user, p, other, item_id=np.full(len(p), 9))
@@ -269,7 +269,7 @@ def test_item_variance_by_hand():
     assert found.item_degrees == pytest.approx((found.items / (8 / 0.9)) ** 2)
 
 
-def test_item_effects_widen_the_interval_and_their_absence_does_not():
+def test_item_effects_widen_the_interval():
     rng = np.random.default_rng(5)
     user, item = np.repeat(np.arange(300), 20), rng.integers(0, 40, 6_000)
     click = rng.integers(0, 2, 6_000)
@@ -334,7 +334,7 @@ def test_groups_finer_than_users_are_summed_by_user():
         np.testing.assert_array_equal(found[name].per_user, plain.per_user)
 
 
-def test_the_users_as_groups_change_nothing():
+def test_users_as_groups_have_no_effect():
     click, p, user, item, weight = _log()
     one = influences(click, p, user, weight, item_id=item)
     two = influences(click, p, user, weight, group_id=user, item_id=item)
@@ -343,7 +343,7 @@ def test_the_users_as_groups_change_nothing():
         np.testing.assert_array_equal(one[name].items.per_item, two[name].items.per_item)
 
 
-def test_metrics_count_users_where_groups_are_finer():
+def test_metrics_count_users_if_groups_are_finer():
     click, p = [1, 0, 1, 0, 1, 1], [0.9, 0.1, 0.2, 0.8, 0.5, 0.5]
     user, group = [1, 1, 1, 1, 2, 2], [10, 10, 11, 12, 20, 21]
     found = evaluate(click, p, user, group_id=group)

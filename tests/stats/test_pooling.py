@@ -43,7 +43,7 @@ def test_pooled_variance_is_the_mean_with_fewer_degrees_than_independent_ones():
         (["", "", ""], [1.0, 1.0, 1.0]),
     ],
 )
-def test_unlike_variances_and_other_kinds_are_not_pooled(kinds, scale):
+def test_different_variances_and_kinds_are_not_pooled(kinds, scale):
     contrasts = _many(kinds, scale)
     for contrast, seeds in zip(contrasts, pooled_seeds(contrasts), strict=True):
         assert (seeds.variance, seeds.degrees) == (contrast.delta.var(ddof=1), 4)
@@ -52,7 +52,7 @@ def test_unlike_variances_and_other_kinds_are_not_pooled(kinds, scale):
 def test_degrees_of_a_pooled_variance_by_simulation():
     """The spread of the mean variance over simulations gives its degrees of freedom."""
     rng, runs = np.random.default_rng(0), 4_000
-    found, told = [], []
+    found, degrees = [], []
     for _ in range(runs):
         shared = rng.normal(size=5)
         contrasts = [
@@ -64,12 +64,12 @@ def test_degrees_of_a_pooled_variance_by_simulation():
         seeds = pooled_seeds(contrasts)[0]
         if seeds.pooled == 4:
             found.append(seeds.variance)
-            told.append(seeds.degrees)
+            degrees.append(seeds.degrees)
     expected = 2 * np.mean(found) ** 2 / np.var(found)
-    assert np.mean(told) == pytest.approx(expected, rel=0.2)
+    assert np.mean(degrees) == pytest.approx(expected, rel=0.2)
 
 
-def test_correlation_knows_common_references_and_common_arms():
+def test_correlation_of_common_references_and_common_arms():
     rng = np.random.default_rng(1)
     seeds, count = tuple(range(2_000)), 2_000
     base, sibling, one, two = rng.normal(size=(4, count))
@@ -84,7 +84,7 @@ def test_correlation_knows_common_references_and_common_arms():
     np.testing.assert_allclose(seed_correlation(contrasts), expected, atol=0.05)
 
 
-def test_the_interaction_is_taken_out_of_the_users_part():
+def test_the_interaction_is_subtracted_from_the_user_part():
     rng = np.random.default_rng(0)
     influence = rng.normal(0, 0.01, 50) + rng.normal(0, 0.005, (4, 50))
     influence -= influence.mean(axis=1, keepdims=True)
@@ -97,14 +97,14 @@ def test_the_interaction_is_taken_out_of_the_users_part():
     assert found.users**2 / found.user_degrees == pytest.approx(whole**2 / 49, rel=0.4)
 
 
-def test_one_seed_leaves_the_users_alone():
+def test_one_seed_has_only_user_variance():
     contrast = Contrast((0,), np.array([0.1]), np.array([[0.2, -0.1, -0.1]]))
     (found,) = variances([contrast])
     assert (found.seeds, found.seed_degrees) == (0, 0)
     assert found.users == user_variance(contrast)
 
 
-def test_one_seed_borrows_what_its_kind_says():
+def test_one_seed_uses_the_estimate_of_its_kind():
     contrasts = _many(["vector"] * 3, [1.0] * 3)
     lone = Contrast((0,), np.array([0.1]), np.zeros((1, 9)), "late", "base", "vector")
     *others, found = pooled_seeds([*contrasts, lone])
@@ -130,7 +130,7 @@ def _in_class(scale: list[float], seeds: int = 3, against: str = "baseline") -> 
     ]
 
 
-def test_kinds_of_a_class_are_drawn_to_their_mean_by_hand():
+def test_shrinkage_of_kinds_by_hand():
     contrasts = _in_class([1.0, 1.0, 3.0])
     own = [contrast.delta.var(ddof=1) for contrast in contrasts]
     for one, found in zip(own, pooled_seeds(contrasts), strict=True):
@@ -139,7 +139,7 @@ def test_kinds_of_a_class_are_drawn_to_their_mean_by_hand():
         assert found.variance == pytest.approx(expected)
 
 
-def test_nothing_is_borrowed_without_a_second_kind_or_a_class():
+def test_no_shrinkage_without_a_second_kind_or_a_class():
     for contrasts in (_in_class([1.0]), _in_class([1.0, 2.0], against="")):
         for contrast, found in zip(contrasts, pooled_seeds(contrasts), strict=True):
             assert (found.variance, found.degrees) == (contrast.delta.var(ddof=1), 2)
@@ -147,12 +147,12 @@ def test_nothing_is_borrowed_without_a_second_kind_or_a_class():
     assert [found.degrees for found in pooled_seeds([baseline, sibling])] == [2, 2]
 
 
-def test_arms_that_do_not_differ_stay_exactly_equal():
+def test_equal_arms_stay_exactly_equal():
     contrasts = _in_class([0.0, 1.0, 2.0])
     assert pooled_seeds(contrasts)[0] == Seeds(0.0, 2, 1)
 
 
-def test_what_stands_beside_informs_the_seeds_alone():
+def test_auxiliary_contrasts_only_inform_the_seed_variance():
     one, *beside = _in_class([1.0, 1.0, 3.0])
     (alone,), (informed,) = variances([one]), variances([one], beside)
     assert informed.seeds == pytest.approx(pooled_seeds([one, *beside])[0].variance / 3)

@@ -16,7 +16,7 @@ def _inference(users_sd: float, seeds_sd: float, users: int = 4_000, seeds: int 
     ]
 
 
-def test_no_seed_helps_where_the_users_alone_hide_the_effect():
+def test_seeds_cannot_help_if_user_variance_hides_the_effect():
     found = need(_inference(users_sd=1.0, seeds_sd=0.001), effect=0.01)
     # the error from 4,000 users is about 1 / sqrt(4000) = 0.0158; 2.8 of it can be seen
     assert found.smallest_effect == pytest.approx(2.802 * 0.0158, rel=0.03)
@@ -24,7 +24,7 @@ def test_no_seed_helps_where_the_users_alone_hide_the_effect():
     assert found.users == pytest.approx((found.smallest_effect / 0.01) ** 2)
 
 
-def test_that_many_seeds_see_it_four_times_in_five():
+def test_required_seeds_have_80_percent_power():
     """In a simulation, Satterthwaite intervals on this many seeds have a power of 80 %."""
     inference = _inference(users_sd=0.1, seeds_sd=0.01)
     found = need(inference, effect=0.01)
@@ -44,14 +44,14 @@ def test_that_many_seeds_see_it_four_times_in_five():
     assert power(found.seeds - 2) < power(found.seeds)
 
 
-def test_more_comparisons_need_more():
+def test_more_comparisons_require_more_seeds():
     inference = _inference(users_sd=0.1, seeds_sd=0.01)
     one, twenty = need(inference, 0.01), need(inference, 0.01, comparisons=20)
     assert twenty.seeds > one.seeds
     assert twenty.smallest_effect > one.smallest_effect
 
 
-def test_items_limit_what_can_be_seen_as_users_do():
+def test_item_variance_limits_the_detectable_effect():
     rng = np.random.default_rng(0)
     moved, delta = rng.normal(0, 1e-4, (1, 1_000)).repeat(5, axis=0), np.full(5, 0.01)
     items = rng.normal(0, 1e-3, (1, 400)).repeat(5, axis=0)

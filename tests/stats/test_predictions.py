@@ -33,7 +33,7 @@ def test_reversed_arms_flip_every_sign():
     assert (one.estimate, one.low) == (pytest.approx(-other.estimate), pytest.approx(-other.high))
 
 
-def test_every_impression_twice_leaves_the_interval_as_it_is():
+def test_duplicated_impressions_do_not_change_the_interval():
     click, user, ours, theirs = _models()
     once = compare_predictions(click, user, ours, theirs)
     twice = compare_predictions(
@@ -65,6 +65,6 @@ def test_unfit_predictions(change, message):
 
 
 @pytest.mark.parametrize("text", ["0.05", "-0.1pp", "5 %", "pp", ""])
-def test_points_need_their_unit(text):
+def test_points_require_their_unit(text):
     with pytest.raises(ConfigError, match=r"margin .* such as 0.05pp"):
         parse_points(text, "margin")

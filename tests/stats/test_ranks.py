@@ -75,11 +75,11 @@ def test_equal_everywhere():
         ([[1, 2, 3], [1, 2, 3]], "do not fit 2 contenders"),
     ],
 )
-def test_mistakes(scores, message):
+def test_invalid_arguments(scores, message):
     with pytest.raises(DataError, match=message):
         rank(scores, ["a", "b"])
 
 
-def test_ties_are_nobody_s_win():
+def test_ties_are_not_wins():
     pair = rank([[1, 0]] * 3 + [[0, 0]] * 5 + [[0, 1]], ["a", "b"]).pairs[0]
     assert (pair.wins, pair.losses) == (3, 1)

@@ -15,11 +15,11 @@ def test_hand_made_pairs():
     assert delta.standard_error_pp == pytest.approx(1.5275252)
 
 
-def test_only_common_seeds_count():
+def test_only_common_seeds_are_used():
     assert paired_delta({0: 0.75, 7: 0.1}, {0: 0.5, 3: 0.9}) == Delta(25.0, None, (0,))
 
 
-def test_no_common_seed_is_no_delta():
+def test_no_delta_without_a_common_seed():
     assert paired_delta({0: 0.7}, {1: 0.7}) is None
 
 

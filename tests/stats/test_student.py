@@ -14,12 +14,12 @@ def test_one_part_alone_is_student_s_t():
 
 @pytest.mark.parametrize("level", [0.05, 0.01, 1e-6])
 @pytest.mark.parametrize("seed_degrees", [1, 2, 4, 13.7])
-def test_reach_is_where_the_p_value_is_the_level(seed_degrees, level):
+def test_half_width_matches_the_p_value(seed_degrees, level):
     spread = Variance(0.3, 55, 0.7, seed_degrees)
     assert p_value(half_width(level, spread), spread) == pytest.approx(level)
 
 
-def test_nothing_varies():
+def test_no_variance():
     assert p_value(0.1, Variance(0.0, 9, 0.0, 2)) == 0
     assert half_width(0.05, Variance(0.0, 9, 0.0, 2)) == 0
     assert np.isnan(half_width(0.05, Variance(np.nan, 1, 0.0, 0)))
@@ -47,14 +47,14 @@ def _false_alarms(half_width, of_seeds: float, known: int) -> float:
 
 @pytest.mark.parametrize("of_seeds", [0.05, 0.2, 0.5, 0.8, 0.9, 0.97])
 @pytest.mark.parametrize("known", [2, 4, 9])
-def test_five_in_a_hundred_whatever_the_seeds_share(known, of_seeds):
+def test_false_alarms_are_5_percent_for_any_seed_share(known, of_seeds):
     within = {2: (4.1, 5.7), 4: (4.7, 5.3), 9: (4.9, 5.1)}[known]
     assert within[0] < _false_alarms(lambda s: half_width(0.05, s), of_seeds, known) < within[1]
 
 
 @pytest.mark.parametrize("level", [0.02, 0.0087, 0.003])
 @pytest.mark.parametrize("known", [1, 2, 3, 4, 9])
-def test_levels_that_a_family_needs_are_not_passed_by_much(known, level):
+def test_false_alarms_at_levels_of_a_family(known, level):
     found = [
         _false_alarms(lambda s: half_width(level, s), share, known)
         for share in (0.2, 0.5, 0.8, 0.9)
@@ -63,14 +63,14 @@ def test_levels_that_a_family_needs_are_not_passed_by_much(known, level):
     assert max(found) > (0.95 if known > 1 else 0.3) * 100 * level  # and not safe by giving away
 
 
-def test_satterthwaite_s_degrees_would_let_more_through():
+def test_satterthwaite_s_degrees_have_more_false_alarms():
     def reach_of_t(spread: Variance) -> float:
         return t.ppf(0.975, spread.degrees) * spread.standard_error
 
     assert 7.5 < _false_alarms(reach_of_t, 0.9, 2) < 8
 
 
-def test_two_seeds_are_on_the_safe_side():
+def test_two_seeds_are_conservative():
     assert all(
         _false_alarms(lambda s: half_width(0.05, s), share, 1) < 5 for share in (0.1, 0.5, 0.9)
     )
