@@ -92,7 +92,7 @@ def test_dropout_replaces_ids_by_unknown_and_repeats_with_the_seed(slots):
 
 
 def of_ages(slots, ages, absent=25):
-    """A packer of users whose ages these are (user_id 0, 1, ...); `absent` is not in train."""
+    """Return a packer of users with these ages (user_id 0, 1, ...); `absent` is not in train."""
     log = slots.impressions
     user, train = log.user_id.copy(), log.rows("train")
     user[train][user[train] == absent] = 1
@@ -104,7 +104,7 @@ def of_ages(slots, ages, absent=25):
 
 
 def with_field(log, field):
-    """A log that has just been imported with one more field."""
+    """Return a newly imported log with one more field."""
     manifest = log.manifest.model_copy(update={"fields": (*log.manifest.fields, field)})
     log = dataclasses.replace(log, manifest=manifest)
     manifest = manifest.model_copy(update={"unknown_codes": with_unknown(log)})
@@ -117,7 +117,7 @@ def shown(log, made, user, dropout=None):
 
 
 def test_missing_and_unseen_values_have_different_codes(slots):
-    log, made = of_ages(slots, [0, 1, 2, 3, 4])  # user 5 has none, user 25 one of its own
+    log, made = of_ages(slots, [0, 1, 2, 3, 4])  # user 5 has no value, user 25 a unique one
     assert made.sizes.row_codes["age"] == 7
     assert [shown(log, made, user) for user in (5, 1, 4, 25)] == [0, 1, 4, 6]
     assert shown(log, made, 1, (1.0, stream(1, "id_dropout"))) == 6
@@ -150,7 +150,7 @@ def test_older_data_sets_keep_their_codes(slots):
 
 
 def test_later_clicks_do_not_change_earlier_batches(slots):
-    """A future-leak probe: the batch of an early row depends on earlier clicks alone."""
+    """A future-leak probe: the batch of an early row depends only on earlier clicks."""
     log = slots.impressions
     user = log.user_id[400]
     own = np.flatnonzero((log.user_id == user) & (log.click == 1))
@@ -169,7 +169,7 @@ def test_later_clicks_do_not_change_earlier_batches(slots):
 
 
 def test_constant_number_of_the_training_period_stays_small(slots):
-    """Rounding noise is no deviation: a later, different value must not explode."""
+    """Rounding noise is not a deviation: a later, different value must stay small."""
     log = slots.impressions
     length = np.full_like(log.history_length, 10)
     length[1000:] = 3

@@ -12,7 +12,7 @@ from ctrbench.workspace import Workspace
 
 @pytest.fixture
 def read(tmp_path):
-    """Kind and values of each column of a Parquet file, or of a text file."""
+    """Return kind and values of each column of a Parquet file, or of a text file."""
 
     def call(columns, text=False, **options):
         path = tmp_path / ("a.csv" if text else "a.parquet")

@@ -1,4 +1,4 @@
-"""Ids of a log: any of them, in any file, stays what it is, or is refused."""
+"""Ids of a log: in every format they are preserved or refused."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TYPES = {
 
 
 def imported(frame, kind):
-    """The items of the data set that a written table becomes, in its order; None: refused."""
+    """Return the items of the data set made from a table, in its order; None if refused."""
     with tempfile.TemporaryDirectory() as folder:
         WRITERS[kind](frame, Path(folder) / "log")
         workspace = Workspace(Path(folder) / "home")
@@ -69,10 +69,10 @@ def test_whole_numbers_of_any_type(ids, kind, kept):
     try:
         column = TYPES[kept](ids)
     except OverflowError:
-        return  # no such number in this type
-    ids = [int(i) for i in column]  # as they were when they were written
+        return  # the type has no such number
+    ids = [int(i) for i in column]  # as stored
     if kept == "float32" and kind != "parquet" and max(ids) >= 2**24:
-        return  # written with the fewest digits that give the float back, which is another number
+        return  # written with the fewest digits that restore the float, which is another number
     found = imported(log_of(column), kind)
     assert found is None or found == sorted({str(i) for i in ids}, key=int)
     exact = kept in ("int64", "uint64", "text", "category", "nullable") or max(ids) < 2**24

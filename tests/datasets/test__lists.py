@@ -18,7 +18,7 @@ from ctrbench.workspace import Workspace
 
 @pytest.fixture
 def read(tmp_path):
-    """The lists of a text column, and the problems with it."""
+    """Return the lists of a text column, and its problems."""
 
     def call(values, **options):
         pq.write_table(pa.table({"v": values}), tmp_path / "a.parquet")

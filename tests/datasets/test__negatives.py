@@ -2,7 +2,7 @@ import numpy as np
 
 from ctrbench.datasets._negatives import draw
 
-CLICKED = np.array([0 * 5 + 0, 0 * 5 + 1, 1 * 5 + 2])  # of five items user 0 clicks two, user 1 one
+CLICKED = np.array([0 * 5 + 0, 0 * 5 + 1, 1 * 5 + 2])  # user 0 clicks two of five items, user 1 one
 
 
 def chance():
@@ -35,7 +35,7 @@ def test_users_with_few_unclicked_items_consume_no_draws():
 
 
 def test_draws_do_not_depend_on_users_with_few_unclicked_items():
-    users = np.repeat([2, 0, 3], 50)  # users 2 and 3 have clicked nothing, 3 items are left to 0
+    users = np.repeat([2, 0, 3], 50)  # no clicks of users 2 and 3; user 0 has 3 items left
     mixed = draw(users, 3, CLICKED, np.ones(5, np.int64), chance())
     alone = draw(users[users != 0], 3, CLICKED, np.ones(5, np.int64), chance())
     assert mixed[users != 0].tolist() == alone.tolist()

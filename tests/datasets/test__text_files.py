@@ -11,7 +11,7 @@ from ctrbench.workspace import Workspace
 
 @pytest.fixture
 def read(tmp_path):
-    """Columns and rows of a text file."""
+    """Return columns and rows of a text file."""
 
     def call(content, name="a.csv", **dialect):
         (tmp_path / name).write_bytes(content)

@@ -17,7 +17,7 @@ START = 1577836800
 
 @pytest.fixture
 def read(tmp_path):
-    """The stored timestamps of one file per list of values, and the notes."""
+    """Return the stored timestamps of one file per list of values, and the notes."""
 
     def call(*files, text=False, time_format=None):
         with database(Workspace(tmp_path / "home")) as connection:

@@ -68,7 +68,7 @@ def hundred(tmp_path):
 
 
 def item_field(workspace, name):
-    """The values of an item field, per raw id."""
+    """Return the values of an item field by raw id."""
     column = open_impressions(workspace, "log").item_fields[name]
     values = ["", *vocabulary(workspace, "log", name)]
     ids = raw_item_ids(workspace, "log")

@@ -21,7 +21,7 @@ def workspace(tmp_path):
 
 
 def csv(path, rows, separator=","):
-    """Write dicts as a text file; the path as text, as the command line gives it."""
+    """Write dicts as a text file, and return its path as a string."""
     table = [list(rows[0]), *(row.values() for row in rows)]
     path.write_text("".join(separator.join(map(str, row)) + "\n" for row in table))
     return str(path)

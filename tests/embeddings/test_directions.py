@@ -11,7 +11,7 @@ PLAIN = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
     [
         ([0, 0], False),
         ([1e-30, 0], True),
-        ([1e-38, 1e-38], True),  # subnormal numbers, of a norm that is none
+        ([1e-38, 1e-38], True),  # subnormal numbers, whose norm is zero
         ([1e-39, 0], False),
         ([3e38, 3e38], True),
         ([np.nan, 0], True),

@@ -31,7 +31,7 @@ TEXT = st.one_of(
     st.sampled_from(ODD),
     st.integers(-(2**70), 2**70).map(str),
     st.floats(allow_nan=False).map(str),
-    # numpy's text ends before NUL, and no file holds half a surrogate pair
+    # numpy's text ends before NUL, and files cannot contain half a surrogate pair
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8),
 )
 INTEGERS = [np.dtype(f"{sign}{bytes_}") for sign in "iu" for bytes_ in (1, 2, 4, 8)]
@@ -258,7 +258,7 @@ ARROW_TEXT = [
 @FEW
 @given(ids=NUMBERS)
 def test_numbers_have_a_type(write, ids):
-    if write in (_parquet, _feather, _pandas_parquet):  # Arrow takes no other order of bytes
+    if write in (_parquet, _feather, _pandas_parquet):  # Arrow requires native byte order
         ids = ids.astype(ids.dtype.newbyteorder("="))
     assert _found(write, ids) == _of_numbers(ids)
 
@@ -294,7 +294,7 @@ def test_text_of_arrow(write, kind, ids):
 @FEW
 @given(ids=TEXTS)
 def test_text_without_a_type(write, ids):
-    if write is _pandas_csv:  # leaves a carriage return without quotes
+    if write is _pandas_csv:  # does not quote a carriage return
         ids = [raw.replace("\r", "-") for raw in ids]
     assert _found(write, ids) == (None if _padded(ids) else _of_a_file(ids))
 
@@ -302,9 +302,9 @@ def test_text_without_a_type(write, ids):
 @FEW
 @given(ids=TEXTS)
 def test_text_with_one_id_per_line(ids):
-    ids = [re.sub(r"[\r\n\ufeff]", "-", raw) for raw in ids]  # ends of lines, and of no line
+    ids = [re.sub(r"[\r\n\ufeff]", "-", raw) for raw in ids]  # line ends, and a mark that is not
     expected = None if _padded(ids) else _of_a_file(ids)
-    assert _found(_ids_txt, ids) in (expected, None)  # empty lines at the end are none
+    assert _found(_ids_txt, ids) in (expected, None)  # empty lines at the end are ignored
 
 
 @pytest.mark.parametrize("write", [_parquet, _feather])

@@ -21,7 +21,7 @@ def test_joined_by_id_not_by_row(add, workspace):
 
 def test_permuted_rows_and_blocks_give_identical_bytes(add, workspace, monkeypatch):
     first, _ = add("raw", ROWS)
-    monkeypatch.setattr(arrays, "BLOCK_BYTES", 1)  # one row a block
+    monkeypatch.setattr(arrays, "BLOCK_BYTES", 1)  # one row per block
     second, _ = add("permuted", dict(reversed(ROWS.items())))
     assert first.content_hash == second.content_hash
     files = [workspace.embeddings / "tiny" / name / "vectors.npy" for name in ("raw", "permuted")]

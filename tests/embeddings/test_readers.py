@@ -531,7 +531,7 @@ def test_numbered_columns_are_the_vector_and_others_are_noted(tmp_path):
     others = {"title": "x", "price": EXACT, "year": [1, 2, 3]}
     frame = pd.DataFrame({"d1": 2 * EXACT, "d2": EXACT, "item_id": IDS, **others, "d0": 3 * EXACT})
     for name, write in [("v.parquet", frame.to_parquet), ("v.csv", frame.to_csv)]:
-        write(tmp_path / name)  # of CSV with the number of the row
+        write(tmp_path / name)  # CSV messages contain the row number
         (tmp_path / "scratch").mkdir(exist_ok=True)
         (block,) = read(Source(tmp_path / name), tmp_path / "scratch")
         np.testing.assert_allclose(block.vectors, EXACT[:, None] * [3, 2, 1])

@@ -17,18 +17,18 @@ def test_parses_four_three_and_no_shares():
     ["time", "time:50/50", "time:a/b/c", "time:50/30/30", "daily:60/20/20", "given:60/20/20"],
 )
 def test_invalid_splits_are_refused(text):
-    with pytest.raises(ConfigError, match="per cent and sum to 100"):
+    with pytest.raises(ConfigError, match=f"'{text}'"):
         parse_split(text)
 
 
 def test_valid_share_requires_a_given_split(tmp_path):
-    with pytest.raises(ConfigError, match="--valid-share belongs to a given split"):
+    with pytest.raises(ConfigError, match="--valid-share"):
         build_log(Workspace(tmp_path), long_log(), valid_share=0.1)
 
 
 @pytest.mark.parametrize(
     ("valid", "share", "message"),
-    [("valid", 0.1, "the files already give one"), ("train", 1.5, "must be above 0 and below 1")],
+    [("valid", 0.1, "--valid-share"), ("train", 1.5, r"1\.5")],
 )
 def test_invalid_valid_shares_are_refused(tmp_path, valid, share, message):
     periods = ["train", valid, "test"]
@@ -38,7 +38,7 @@ def test_invalid_valid_shares_are_refused(tmp_path, valid, share, message):
 
 
 def days(*counts):
-    """Impressions of whole days, so many a day."""
+    """Return impressions of whole days, with the given number per day."""
     times = [day * 86400 for day, count in enumerate(counts) for _ in range(count)]
     return [row(i % 6, i % 7, i // 6 % 2, time) for i, time in enumerate(times)]
 
@@ -54,7 +54,7 @@ def test_whole_days_are_never_divided(tmp_path):
 
 
 def test_fewer_days_than_periods(tmp_path):
-    with pytest.raises(DataError, match=r"3 different timestamps.*too few for 4 periods"):
+    with pytest.raises(DataError, match=r"\b3 .*timestamps.*\b4 periods"):
         build_log(Workspace(tmp_path), days(12, 12, 12))
     manifest = build_log(Workspace(tmp_path), days(12, 12, 12), "time:60/20/20")
     assert manifest.periods == {"train": (0, 12), "valid": (12, 24), "test": (24, 36)}

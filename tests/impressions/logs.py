@@ -1,4 +1,4 @@
-"""Tiny logs: built by the code under test, and looked at the slow and obvious way."""
+"""Tiny logs, built by the code under test and read in a slow and obvious way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ctrbench.schema import PERIODS
 
 
 def build_log(workspace, rows, split="time:20/50/10/20", name="log", tables=None, **raw):
-    """Build a data set from dicts (user_id, item_id, click, ...); `tables`: items, users."""
+    """Build a data set from dicts (user_id, item_id, click, ...); `tables`: items and users."""
     views = {}
     with database(workspace) as connection:
         for view, records in {"impressions": rows, **(tables or {})}.items():
@@ -34,7 +34,7 @@ def row(user, item, click, timestamp, **more):
 
 
 def rows_of(workspace, name="log"):
-    """Every stored row in words: period, raw user, raw item, click, time, history, prior counts."""
+    """Return all rows as (period, raw user, raw item, click, time, history, *prior counts)."""
     log = open_impressions(workspace, name)
     users = ["", *strings(workspace.data / name / "users.parquet", "raw_id")]
     items = ["", *raw_item_ids(workspace, name)]
@@ -52,7 +52,7 @@ def rows_of(workspace, name="log"):
 
 
 def long_log(users=6, length=10, **more):
-    """Users who click every second of their impressions; one impression a second in turn."""
+    """Return impressions of users in turn, one per second; each user clicks every second one."""
     return [
         row(user, (user + step) % 7, step % 2, users * step + user, **more)
         for step in range(length)

@@ -1,4 +1,4 @@
-"""Each guard on a log that it should pass, and on one with the fault it is there for."""
+"""Each guard on a correct log, and on one with the fault that it detects."""
 
 import numpy as np
 import pytest
@@ -208,7 +208,7 @@ def test_given_histories_with_outcomes_of_their_group(workspace):
     rows = [r | {"item_id": f"{r['item_id']}-{r['timestamp']}"} for r in rows]
     build_log(workspace, rows)
     message = guards(workspace)["history strictly before", "warning"]
-    # 6 users with 4 test impressions each, clicks on every second one: two see an own outcome
+    # 6 users with 4 test impressions each and every second one clicked: two contain own outcomes
     assert message.startswith("the given histories of 12 of 24 test impressions contain items")
     fixed = [r | {"history": r["history"][:8] if r["timestamp"] >= 96 else []} for r in rows]
     build_log(workspace, fixed, name="fixed")

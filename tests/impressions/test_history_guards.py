@@ -1,4 +1,4 @@
-"""Given histories beside the log's own clicks, counted row by row as well."""
+"""Given histories compared with the clicks of the log, and with a count row by row."""
 
 from dataclasses import fields
 
@@ -22,7 +22,7 @@ def guard(workspace, named, log="log"):
 
 
 def slow_count(rows, part):
-    """The same numbers for a part of the rows, one impression after the other."""
+    """Return the same counts for some rows, one impression at a time."""
     first, lists, found = {}, {}, dict.fromkeys((one.name for one in fields(GivenHistories)), 0)
     for r in rows:
         if r["click"]:
@@ -53,7 +53,7 @@ def slow_count(rows, part):
 
 
 def chance_log(seed):
-    """Clicks, ties in time and histories at random; some users have one history."""
+    """Return rows with random clicks, tied times and histories; some users have one history."""
     rng, rows = np.random.default_rng(seed), []
     fixed = {user: list(map(str, rng.integers(0, 9, user))) for user in range(3)}
     for time in range(120):
@@ -85,7 +85,7 @@ def test_counts_equal_a_loop(workspace, monkeypatch, seed):
 
 
 def with_histories(rows, frozen):
-    """Each row with its user's clicks before it; frozen: with all clicks of the user."""
+    """Return rows with the earlier clicks of their user; if frozen, with all its clicks."""
     clicked, growing = {}, []
     for r in rows:
         mine = clicked.setdefault(r["user_id"], [])
@@ -120,7 +120,7 @@ def test_single_items_clicked_before_the_log_are_a_warning(workspace):
 
 
 def growing_log(users=60, length=40, items=40, seed=0):
-    """Users who click a fifth of what they are shown; histories of their clicks before."""
+    """Return users who click a fifth of their impressions, with histories of earlier clicks."""
     rng = np.random.default_rng(seed)
     return with_histories(
         [
@@ -133,7 +133,7 @@ def growing_log(users=60, length=40, items=40, seed=0):
 
 
 def new_clicks(rows):
-    """Of each user the first clicks on items: (time, item) in order."""
+    """Return each user's first clicks on items as sorted (time, item)."""
     clicked = {}
     for r in rows:
         if r["click"]:
@@ -146,7 +146,7 @@ def to_come(rows, r):
 
 
 def test_the_next_click_at_the_end_of_long_histories_is_an_error(workspace):
-    long = [str(100 + i) for i in range(50)]  # clicks from before the log, which thin out entries
+    long = [str(100 + i) for i in range(50)]  # clicks before the log, which dilute the entries
     rows = growing_log(users=30, length=20)
     leaking = [r | {"history": [*long, *r["history"], *to_come(rows, r)[:1]]} for r in rows]
     manifest = build_log(workspace, leaking)
@@ -178,7 +178,7 @@ def test_later_clicks_in_the_test_period_alone_are_an_error(workspace):
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_repeated_clicks_are_not_an_error(workspace, frozen):
-    """Users who know 40 of 80 items from before the log; a third of all clicks is on one of them.
+    """Users clicked 40 of 80 items before the log; a third of all clicks is on one of them.
 
     Histories begin with these items, and grow or stay as they were before the log.
     """

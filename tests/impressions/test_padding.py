@@ -1,4 +1,4 @@
-"""Values that fill up, and values that only look like it."""
+"""Padding values, and values that only look like padding."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Rows in two periods, and periods without a label."""
+"""Rows in two periods, and periods with one label."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What came before, against plain loops, over parts that end anywhere; the order of a long log."""
+"""Counts of earlier events against plain loops, for any parts; the order of a long log."""
 
 from itertools import pairwise
 

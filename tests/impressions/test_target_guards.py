@@ -1,4 +1,4 @@
-"""Targets in their own given histories: an answer, or clicks from before."""
+"""Targets in their own given histories: leaked labels, or earlier clicks."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def workspace(tmp_path):
 
 
 def target_log(clicks, others, leaking=("train", "valid", "test")):
-    """1500 impressions whose history holds their item, by label, at these rates."""
+    """Return 1,500 impressions; per label, this share of histories contains the target."""
     rng, rows = np.random.default_rng(3), []
     for i in range(1500):
         period = "train" if i < 900 else "valid" if i < 1200 else "test"

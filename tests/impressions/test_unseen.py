@@ -1,4 +1,4 @@
-"""Values that only later periods show, counted in Python as well."""
+"""Values that occur only in later periods, against a count in plain Python."""
 
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ def test_scale_and_shift_equal_the_three_terms(slots):
     batch = packed(slots, prepared)
     layers = nn.ModuleDict(mode.layers(prepared))
     g1, g2, g3, temperature = 0.7, -0.4, 0.2, 0.25
-    numbers = torch.tensor([g1, g2, g3, temperature]).log()  # the last is kept as a logarithm
+    numbers = torch.tensor([g1, g2, g3, temperature]).log()  # the last is stored as a logarithm
     with torch.no_grad():
         for weight, value in zip(layers["weights"], (g1, g2, g3, numbers[3]), strict=True):
             weight.fill_(value)

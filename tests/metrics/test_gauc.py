@@ -76,7 +76,7 @@ def test_a_million_random_impressions_are_at_chance():
 
 
 def test_running_click_rate_has_a_gauc_below_one_half_on_coin_flips():
-    """A feature that follows a user's own outcomes biases GAUC, which compares within users.
+    """A feature that depends on the user's own outcomes biases GAUC, which compares within users.
 
     After a click the rate is higher, and fewer of the user's remaining impressions are clicks. A
     coin flip is not predictable, which pooled AUC shows.

@@ -17,7 +17,7 @@ def test_every_library_computes_a_cell_on_one_thread():
 
 
 def test_records_contain_unusual_settings(workspace, monkeypatch):
-    """Lazy Adam behind `auto`, and cells without the compiled loops."""
+    """Records name lazy Adam if `auto` selects it, and missing compiled loops."""
     found = matrix(workspace)
     usual = run_cell(workspace, found.cell(None, None, 0), (), {}, lambda share: None)
     assert usual is not None

@@ -17,7 +17,7 @@ def cell_of(workspace, mode, text=SMALL):
 
 
 def trained_bytes(model, training):
-    """Of all that an optimiser has after a step: weights, gradients and its state."""
+    """Return the bytes of an optimiser after a step: weights, gradients and state."""
     chosen = optimizers(model, training)
     total = 0
     for parameter in model.parameters():

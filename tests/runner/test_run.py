@@ -209,5 +209,5 @@ def test_an_edited_mode_is_prepared_again_and_reported(workspace, monkeypatch):
     prepared = []
     own = SimScore.prepare
     monkeypatch.setattr(SimScore, "prepare", lambda *given: prepared.append(given) or own(*given))
-    train(workspace, second)  # the same arrays but for the text
+    train(workspace, second)  # the same arrays except for the text
     assert len(prepared) == 1

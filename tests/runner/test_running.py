@@ -23,7 +23,7 @@ def hold(workspace, cell, send, receive):
 
 @pytest.fixture
 def elsewhere(workspace):
-    """A process that trains the first cell of the matrix, half done."""
+    """Start a process that trains the first cell of the matrix and is half done."""
     cell = next(matrix(workspace).cells())
     context = multiprocessing.get_context("spawn")
     (ready, send), (receive, end) = context.Pipe(duplex=False), context.Pipe(duplex=False)

@@ -1,4 +1,4 @@
-"""Screen, then confirm: what is trained, what is chosen, and by what."""
+"""Screening and confirmation: the trained cells, the chosen versions, and the criterion."""
 
 import math
 
@@ -88,7 +88,7 @@ def test_agreement_is_spearmans_correlation_over_versions(workspace):
 
 
 def test_interval_has_its_nominal_coverage():
-    """Ten versions of a true rank correlation near 0.7, drawn 2,000 times."""
+    """Ten versions with a true rank correlation near 0.7, drawn 2,000 times."""
     rng = np.random.default_rng(0)
     true = 6 / math.pi * math.asin(0.72 / 2)  # of normal variables with correlation 0.72
     inside = 0

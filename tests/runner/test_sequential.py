@@ -12,7 +12,7 @@ from tests.runner.test_run import Watcher
 
 
 def _inference(estimate: float, users_sd: float, seeds: int, count: int):
-    """A comparison with this estimate, whose seeds are a hundredth apart."""
+    """Return a comparison with this estimate, whose seeds differ by a hundredth."""
     moved = np.random.default_rng(0).normal(0, users_sd / 100, 100)
     delta = estimate + 0.01 * np.linspace(-1, 1, seeds)
     influence = np.tile(moved - moved.mean(), (seeds, 1))
@@ -21,7 +21,7 @@ def _inference(estimate: float, users_sd: float, seeds: int, count: int):
 
 @pytest.fixture
 def run(workspace, monkeypatch):
-    """Runs without training: what is judged follows from the number of seeds alone."""
+    """Replace training: results depend only on the number of seeds."""
     asked = []
     monkeypatch.setattr(sequential, "run_matrix", lambda w, m, *rest: asked.append(m) or {})
 
@@ -83,7 +83,7 @@ def test_a_budget_below_the_file_s_seeds_is_refused(run):
 
 
 def test_false_alarms_over_all_analyses_stay_below_5_percent():
-    """Equal arms, judged at 3, 6 and 12 seeds: users stay the same, seeds are added."""
+    """Equal arms, analysed at 3, 6 and 12 seeds: users stay the same, seeds are added."""
     rng, alarms, runs, users = np.random.default_rng(2), 0, 1_500, 60
     for _ in range(runs):
         of_user = rng.normal(0, 1, users)

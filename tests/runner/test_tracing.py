@@ -83,7 +83,7 @@ def test_stored_cell_is_traced_without_touching_its_record(workspace):
     assert store.path(cell).read_bytes() == before
     assert store.read_trace(cell) is not None
     assert missing_cells(workspace, [cell], traced=True) == []
-    assert list(store.records("taste")) == [record]  # a trace is no record
+    assert list(store.records("taste")) == [record]  # a trace is not a record
 
 
 def test_baseline_has_no_images_to_permute(workspace):
@@ -101,7 +101,7 @@ def test_permuted_ids_are_other_items_of_the_training_period(slots):
     assert not torch.equal(batch.item_id, other.item_id)
     assert torch.equal(batch.item_numbers, other.item_numbers)
     again = packer.pack(ROWS, None)
-    assert torch.equal(batch.item_id, again.item_id)  # the first packer is as it was
+    assert torch.equal(batch.item_id, again.item_id)  # the first packer is unchanged
 
 
 @pytest.mark.parametrize("name", ["vector", "sim_score"])
@@ -138,7 +138,7 @@ def test_informative_images_and_ids_are_used(workspace):
         run_cell(workspace, cell, (), {}, QUIET, traced=True)
         lost[row.label] = Store(workspace).read_trace(cell).permuted["image"]["gauc"]
     assert lost["oracle"] > 0.02
-    assert abs(lost["constant"]) < lost["oracle"] / 3  # equal vectors: only who lacks one moves
+    assert abs(lost["constant"]) < lost["oracle"] / 3  # equal vectors: only missing ones change
 
 
 def test_slots_of_earlier_periods_keep_their_values(slots):

@@ -1,4 +1,4 @@
-"""All arms of a seed go on from one baseline."""
+"""All arms of a seed continue from one baseline."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ QUIET = lambda share: None  # noqa: E731
 
 
 def learned(slots, settings=WARM):
-    """A baseline of the tiny world after its first part."""
+    """Return a baseline of the tiny world, trained on the first part of `train`."""
     model, packer = build("none", slots)
     chosen = optimizers(model, settings)
     curve = fit(model, packer, settings, 0, QUIET, chosen, warming=True)

@@ -57,8 +57,8 @@ def test_equal_arms_have_a_difference_of_exactly_zero():
     ],
 )
 def test_verdicts(low, high, verdict):
-    middle, reach = (low + high) / 2, (high - low) / 2
-    spread = reach / t.ppf(0.975, 1)  # two seeds this far apart have this interval
+    middle, half_width = (low + high) / 2, (high - low) / 2
+    spread = half_width / t.ppf(0.975, 1)  # two seeds this far apart have this interval
     (found,) = infer([_contrast([middle - spread, middle + spread], np.zeros(10))])
     assert (found.low, found.high) == pytest.approx((low, high))
     assert found.verdict(margin=0.05) == verdict

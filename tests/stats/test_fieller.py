@@ -40,8 +40,8 @@ def test_share_is_gain_over_attainable_gain():
     share = share_of_attainable(_contrast([0.02, 0.01, 0.03]), _contrast([0.1, 0.1, 0.1]))
     assert share is not None
     assert share.value == pytest.approx(0.2)
-    reach = t.ppf(0.975, 2) * 0.01 / np.sqrt(3) / 0.1
-    assert (share.low, share.high) == pytest.approx((0.2 - reach, 0.2 + reach))
+    half_width = t.ppf(0.975, 2) * 0.01 / np.sqrt(3) / 0.1
+    assert (share.low, share.high) == pytest.approx((0.2 - half_width, 0.2 + half_width))
 
 
 @pytest.mark.parametrize("ceiling", [[0.1, -0.1, 0.05], [-0.1, -0.1, -0.1]])

@@ -192,7 +192,7 @@ def test_item_sums_are_derivatives_in_the_weight_of_an_item(name):
     if name != "gauc":
         np.testing.assert_allclose(sums, moved, atol=1e-8)
         return
-    # The weight of a user moves with its items' too; that part is the users', not the items'.
+    # The weight of a user also changes with those of its items; that part belongs to users.
     grouped = grouped_auc(click, p, user, weight)
     deviation = np.where(grouped.evaluable, grouped.auc - grouped.gauc(), 0)
     of_user = np.searchsorted(grouped.user_id, user)

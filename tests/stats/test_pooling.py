@@ -93,7 +93,7 @@ def test_the_interaction_is_subtracted_from_the_user_part():
     whole, mixed = user_variance(contrast), interaction_variance(contrast) / 4
     assert found.users == pytest.approx(whole - mixed)
     assert found.seeds == pytest.approx(np.var([0.0, 0.4, 0.8, 1.2], ddof=1) / 4)
-    # known as exactly as before: the same squared error on a smaller number
+    # the same squared error on a smaller number
     assert found.users**2 / found.user_degrees == pytest.approx(whole**2 / 49, rel=0.4)
 
 

@@ -18,7 +18,7 @@ def _inference(users_sd: float, seeds_sd: float, users: int = 4_000, seeds: int 
 
 def test_seeds_cannot_help_if_user_variance_hides_the_effect():
     found = need(_inference(users_sd=1.0, seeds_sd=0.001), effect=0.01)
-    # the error from 4,000 users is about 1 / sqrt(4000) = 0.0158; 2.8 of it can be seen
+    # the error from 4,000 users is about 1 / sqrt(4000) = 0.0158; the MDE is 2.8 times that
     assert found.smallest_effect == pytest.approx(2.802 * 0.0158, rel=0.03)
     assert found.seeds is None
     assert found.users == pytest.approx((found.smallest_effect / 0.01) ** 2)

@@ -60,14 +60,14 @@ def test_false_alarms_at_levels_of_a_family(known, level):
         for share in (0.2, 0.5, 0.8, 0.9)
     ]
     assert max(found) < 1.15 * 100 * level
-    assert max(found) > (0.95 if known > 1 else 0.3) * 100 * level  # and not safe by giving away
+    assert max(found) > (0.95 if known > 1 else 0.3) * 100 * level  # and not conservative
 
 
 def test_satterthwaite_s_degrees_have_more_false_alarms():
-    def reach_of_t(spread: Variance) -> float:
+    def half_width_of_t(spread: Variance) -> float:
         return t.ppf(0.975, spread.degrees) * spread.standard_error
 
-    assert 7.5 < _false_alarms(reach_of_t, 0.9, 2) < 8
+    assert 7.5 < _false_alarms(half_width_of_t, 0.9, 2) < 8
 
 
 def test_two_seeds_are_conservative():
