@@ -129,7 +129,6 @@ FILES = {
 
         class Contender(Metric):
             title = "share of clicks in the upper half"
-            unit = "pp"
             judged = True
             items_each = 1
 

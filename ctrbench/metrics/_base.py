@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import lru_cache
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from ctrbench import plugins
 from ctrbench.errors import UnknownNameError
@@ -22,7 +22,6 @@ class Metric(ABC):
     """
 
     title: ClassVar[str]  # display name
-    unit: ClassVar[Literal["pp", "nats", "ratio"]]  # of a difference
     less_is_better: ClassVar[bool] = False
     judged: ClassVar[bool] = False  # tables show its deltas in pp, with intervals and verdicts
     described: ClassVar[bool] = False  # captions state the baseline's value

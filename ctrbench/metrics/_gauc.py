@@ -15,7 +15,6 @@ from ctrbench.metrics._scored import Scored
 class WeightedGauc(Metric):
     """The weighted mean of per-group AUC over evaluable groups."""
 
-    unit = "pp"
     within_groups = True
     chance = 0.5
     requires = "no user has both a click and a non-click"

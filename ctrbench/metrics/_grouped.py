@@ -47,16 +47,6 @@ class GroupedAuc:
         """Return the number of impressions of evaluable users."""
         return int(self.impressions[self.evaluable].sum())
 
-    @property
-    def share_of_users(self) -> float:
-        """Return the share of users that are evaluable."""
-        return self.evaluable_users / max(len(self.auc), 1)
-
-    @property
-    def share_of_impressions(self) -> float:
-        """Return the share of impressions that belong to evaluable users."""
-        return self.evaluable_impressions / max(int(self.impressions.sum()), 1)
-
     def gauc(self, weighting: Weighting = "impressions") -> float:
         """Return the weighted mean of per-user AUC over evaluable users.
 

@@ -48,7 +48,6 @@ class Auc(Metric):
     """AUC over pairs of impressions of all users."""
 
     title = "AUC"
-    unit = "pp"
     judged = True
     chance = 0.5
     requires = "there are not both a click and a non-click"

@@ -43,7 +43,6 @@ class LogLoss(Metric):
     """The mean of the loss over impressions."""
 
     title = "log loss"
-    unit = "nats"
     less_is_better = True
     described = True
     needs_probabilities = True

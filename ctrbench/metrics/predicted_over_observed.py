@@ -40,7 +40,6 @@ class PredictedOverObserved(Metric):
     """Calibration. Its best value is 1, so a difference has no direction and no interval."""
 
     title = "predicted over observed CTR"
-    unit = "ratio"
     described = True
     needs_probabilities = True
     acceptable = (0.8, 1.25)
