@@ -1,4 +1,4 @@
-"""The headline's delta against a setting that varies, such as the number of codes."""
+"""The headline delta as a function of a setting, such as the number of codes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 
 from ctrbench.analysis.comparison import Comparison
 from ctrbench.errors import ConfigError
+from ctrbench.metrics import find
 from ctrbench.plan import Column, Matrix, Row
 from ctrbench.stats import Inference
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One value of the setting, and the delta there."""
+    """The delta at one value of the setting."""
 
     value: float
     gain: Inference
@@ -22,7 +23,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Curve:
-    """The columns of a version that differ in the setting alone, in the order of its values."""
+    """Columns of one version that differ only in the setting, in the order of its values."""
 
     row: Row
     columns: tuple[Column, ...]
@@ -31,7 +32,7 @@ class Curve:
 
     @property
     def label(self) -> str:
-        """Return the curve's name for people: version, mode, and the other varied settings."""
+        """Return the display name: version, mode, and the other varied settings."""
         return f"{self.row.label} / {self.columns[0].label_without(self.setting)}"
 
     def plain(self) -> dict[str, Any]:
@@ -41,32 +42,37 @@ class Curve:
 
 @dataclass(frozen=True)
 class Curves:
-    """Every curve of a matrix."""
+    """All curves of a matrix."""
 
-    headline: str  # the metric
+    headline: str  # name of the metric
     setting: str
     curves: tuple[Curve, ...]
+
+    @property
+    def metric(self) -> str:
+        """Return the display name of the headline metric."""
+        return find(self.headline).title
 
 
 def curves(matrix: Matrix, setting: str, gains: Mapping[Comparison, Inference]) -> Curves:
     """Return the curves of every version and mode.
 
     Args:
-        matrix: checked.
-        setting: of modes or of training.
-        gains: of comparisons with the baseline, as far as they are stored.
+        matrix: The checked matrix.
+        setting: Name of a setting of modes or of training.
+        gains: Stored comparisons with the baseline.
 
     Raises:
-        ConfigError: the setting does not vary in this matrix, or nothing is stored.
+        ConfigError: The setting does not vary in this matrix, or no comparison is stored.
     """
     if not any(len(columns) > 1 for columns in _varied(matrix.columns, setting)):
         raise ConfigError(
-            f"nothing in this file takes several numbers for {setting}; write a list, such as "
+            f"no mode of this file has several numeric values of {setting}; write a list, such as "
             "cluster_id: {codebook_size: [50, 200, 1000]}."
         )
     found = curves_along(setting, matrix.rows, matrix.columns, gains)
     if not found:
-        raise ConfigError("nothing of these curves is stored yet: `ctrbench run` the file first.")
+        raise ConfigError("no point of these curves is stored yet; run `ctrbench run FILE` first.")
     return Curves(matrix.file.headline, setting, found)
 
 
@@ -76,13 +82,13 @@ def curves_along(
     columns: Sequence[Column],
     gains: Mapping[Comparison, Inference],
 ) -> tuple[Curve, ...]:
-    """Return the curves along a setting; none where it does not vary, or nothing is stored.
+    """Return the curves along a setting; empty if it does not vary or no comparison is stored.
 
     Args:
-        setting: of modes or of training.
-        rows: of a table.
-        columns: of the same table.
-        gains: of comparisons with the baseline, as far as they are stored.
+        setting: Name of a setting of modes or of training.
+        rows: The rows of a table.
+        columns: The columns of the same table.
+        gains: Stored comparisons with the baseline.
     """
     groups = [own for own in _varied(columns, setting) if len(own) > 1]
     found: list[Curve] = []
@@ -99,7 +105,7 @@ def curves_along(
 
 
 def _varied(every: Sequence[Column], setting: str) -> list[dict[float, Column]]:
-    """The columns that differ in the setting alone, by its value."""
+    """Return groups of columns that differ only in the setting, by its value."""
     groups: list[tuple[tuple[str, Any], dict[float, Column]]] = []
     for column in every:
         value = _value(column, setting)
@@ -115,7 +121,7 @@ def _varied(every: Sequence[Column], setting: str) -> list[dict[float, Column]]:
 
 
 def _value(column: Column, setting: str) -> float | None:
-    """The number that a setting has in a column; None where it has none."""
+    """Return the numeric value of a setting in a column; None if it has none."""
     settings = (column.settings, column.training)
     value = next((getattr(one, setting) for one in settings if hasattr(one, setting)), None)
     number = isinstance(value, int | float) and not isinstance(value, bool)

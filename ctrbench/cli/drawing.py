@@ -49,20 +49,21 @@ def cost(
     thread, including packing, with an untrained model of the first seed.
     """
     from ctrbench.analysis.matrices import judged
-    from ctrbench.drawings import costs as drawing
+    from ctrbench.figures import save, scatter
     from ctrbench.matrix import read_matrix
     from ctrbench.runner import stored_records
-    from ctrbench.runner.costs import measure_costs
+    from ctrbench.runner.costs import check_axis, measure_costs
     from ctrbench.terminal import costs as terminal
 
-    drawing.require_axis(against)
+    check_axis(against)
     workspace: Workspace = context.obj
     matrix = read_matrix(file, workspace)
     records = stored_records(workspace, list(matrix.cells()))
     found = measure_costs(workspace, matrix, records, judged(workspace, matrix, records))
     show(found, json, terminal.show)
     if output is not None:
-        drawing.draw(found, against, output)
+        panel = found.panel(against)
+        save(lambda: scatter([panel], found.metric, front=True), output)
         echo(f"wrote {output}", err=json)
     for arm in found.refused:
         echo(f"{arm.comparison.label}: {arm.reason}", err=True)
@@ -84,7 +85,7 @@ def curve(
     """
     from ctrbench.analysis.curves import curves
     from ctrbench.analysis.matrices import judged
-    from ctrbench.drawings import curves as drawing
+    from ctrbench.figures import draw_curves, save
     from ctrbench.matrix import read_matrix
     from ctrbench.runner import stored_records
     from ctrbench.terminal import curves as terminal
@@ -95,7 +96,7 @@ def curve(
     found = curves(matrix, setting, gains)
     show(found, json, terminal.show)
     if output is not None:
-        drawing.draw(found, output)
+        save(lambda: draw_curves(found.curves, found.metric, setting), output)
         echo(f"wrote {output}", err=json)
 
 
@@ -135,7 +136,7 @@ def history(
         kind = figure("history")
         if lacks := kind.lacks(found.content):
             raise DataError(f"{output} is not written: {lacks}")
-        save(kind, found.content, output)
+        save(lambda: kind.draw(found.content), output)
         echo(f"wrote {output}", err=json)
 
 
@@ -154,12 +155,11 @@ def explain(
     the images, of the test items are permuted.
     """
     from ctrbench.analysis.traces import explained
-    from ctrbench.drawings import traces as drawing
+    from ctrbench.figures import draw_trace, save
     from ctrbench.terminal import traces as terminal
 
-    workspace: Workspace = context.obj
-    found = explained(workspace, cell)
+    found = explained(context.obj, cell)
     show(found, json, terminal.show)
     if output is not None:
-        drawing.draw(found, output)
+        save(lambda: draw_trace(found), output)
         echo(f"wrote {output}", err=json)

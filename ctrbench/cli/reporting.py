@@ -49,8 +49,8 @@ def report(
     size = write_page(page, output)
     for line in page.shown.answer.lines:
         echo(line.text)
-    for told in page.shown.missing:
-        echo(told, err=True)
+    for line in page.shown.missing:
+        echo(line, err=True)
     echo(f"wrote {output} ({size / 1e6:.1f} MB)")
 
 
@@ -80,5 +80,5 @@ def plot(
     content = shown(workspace, matrix, records, known)
     if lacks := chosen.lacks(content):
         raise DataError(f"{kind} has nothing to draw: {lacks}")
-    save(chosen, content, output)
+    save(lambda: chosen.draw(content), output)
     echo(f"wrote {output}")

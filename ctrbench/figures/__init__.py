@@ -1,12 +1,27 @@
 """Figures of a matrix: one file per kind, found by listing.
 
-A kind is one public subclass of `Figure` in a file of its own; the file's name is the kind's. It
-draws a `Shown` and decides nothing. matplotlib draws all of them, so that the report page and the
-static files show the same figure.
+A kind is one public subclass of `Figure` in its own file, whose name is the kind's name. It draws a
+`Shown` and computes no result. matplotlib draws all kinds, so the report page and static files show
+the same figures. `_curves`, `_scatter` and `_traces` also draw for `ctrbench curve`, `cost` and
+`explain`.
 """
 
 from ctrbench.figures._base import Figure, figure, kinds
+from ctrbench.figures._curves import draw_curves
 from ctrbench.figures._saving import check_drawable, save, svg
+from ctrbench.figures._scatter import scatter
 from ctrbench.figures._style import without_controls
+from ctrbench.figures._traces import draw_trace
 
-__all__ = ["Figure", "check_drawable", "figure", "kinds", "save", "svg", "without_controls"]
+__all__ = [
+    "Figure",
+    "check_drawable",
+    "draw_curves",
+    "draw_trace",
+    "figure",
+    "kinds",
+    "save",
+    "scatter",
+    "svg",
+    "without_controls",
+]

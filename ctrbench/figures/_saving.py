@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,40 +20,39 @@ if TYPE_CHECKING:
 
     from ctrbench.analysis.shown import Shown
 
-METADATA = {  # by format: nothing that changes from call to call
+METADATA = {  # by format; without dates and versions, so that equal figures are equal files
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
-DPI = 150  # of pictures in pixels
+DPI = 150  # dots per inch of .png files
 
 
 def check_drawable(path: Path) -> None:
-    """Refuse a file that no figure can be written to, before anything is computed.
+    """Raise an error if no figure can be written to a file, before anything is computed.
 
     Raises:
-        ConfigError: The file's ending is no format.
+        ConfigError: The file name does not end in .png, .svg or .pdf.
         StoreError: The file cannot be written.
     """
     if path.suffix[1:] not in METADATA:
-        raise ConfigError(f"{path}: write a figure as {', '.join(f'.{one}' for one in METADATA)}.")
+        raise ConfigError(f"{path}: a figure ends in {', '.join(f'.{one}' for one in METADATA)}.")
     check_writable(path)
 
 
-def save(kind: Figure, shown: Shown, path: Path) -> None:
+def save(draw: Callable[[], Drawing], path: Path) -> None:
     """Write a figure; the same input gives the same bytes.
 
     Args:
-        kind: A kind for which `lacks` is empty.
-        shown: The content of a matrix.
-        path: The file, which ends in .png, .svg or .pdf.
+        draw: Returns the figure; called in the common style.
+        path: A file name that ends in .png, .svg or .pdf.
 
     Raises:
         StoreError: The file cannot be written.
     """
     ending = path.suffix[1:]
-    with _drawing(kind, shown) as made, atomic_file(path) as temporary:
-        made.savefig(temporary, format=ending, dpi=DPI, metadata=METADATA[ending])
+    with _style(), atomic_file(path) as temporary:
+        draw().savefig(temporary, format=ending, dpi=DPI, metadata=METADATA[ending])
 
 
 def svg(kind: Figure, shown: Shown, name: str) -> str:
@@ -62,11 +61,11 @@ def svg(kind: Figure, shown: Shown, name: str) -> str:
     Args:
         kind: A kind for which `lacks` is empty.
         shown: The content of a matrix.
-        name: A unique name on the page, with which every id of the figure begins.
+        name: A unique name on the page; the prefix of every id in the figure.
     """
     text = io.StringIO()
-    with _drawing(kind, shown) as made:
-        made.savefig(text, format="svg", metadata=METADATA["svg"])
+    with _style():
+        kind.draw(shown).savefig(text, format="svg", metadata=METADATA["svg"])
     found = text.getvalue()
     found = found[found.index("<svg ") :]
     found = re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.DOTALL)
@@ -75,16 +74,16 @@ def svg(kind: Figure, shown: Shown, name: str) -> str:
     found = re.sub(r'(href="|url\()#', rf"\1#{name}-", found)
     size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', found)
     assert size is not None
-    width = round(float(size[1]) * 4 / 3)  # pixels of CSS
+    width = round(float(size[1]) * 4 / 3)  # points to CSS pixels
     found = found.replace(size[0], f'style="width: {width}px" role="img" aria-label="{name}"', 1)
     return re.sub("#[0-9a-f]{6}", lambda m: VARIABLES.get(m[0], m[0]), found)
 
 
 @contextmanager
-def _drawing(kind: Figure, shown: Shown) -> Iterator[Drawing]:
-    """A drawing in the common style; a letter that the font lacks is drawn as a box."""
+def _style() -> Iterator[None]:
+    """Apply the common style; characters that the font lacks are drawn as boxes."""
     from matplotlib import rc_context
 
     with rc_context(RC), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")
-        yield kind.draw(shown)
+        yield

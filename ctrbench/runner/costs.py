@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ctrbench.analysis import Comparison
-from ctrbench.errors import CtrBenchError
+from ctrbench.analysis.shown import Place
+from ctrbench.errors import ConfigError, CtrBenchError
 from ctrbench.injection import BASELINE
+from ctrbench.metrics import find
 from ctrbench.plan import Matrix
 from ctrbench.runner.cost import Cost, measure_cost
 from ctrbench.schema import CellRecord
 from ctrbench.stats import Inference
 from ctrbench.workspace import Workspace
+
+AXES = {  # costs that a figure can show
+    "latency": "median latency of 1,024 impressions, ms",
+    "bytes": "bytes read per impression with a full history",
+    "training": "training per cell, seconds",
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,48 @@ class Costs:
     headline: str  # name of the metric
     arms: tuple[ArmCost, ...]
     refused: tuple[Refused, ...]
+
+    @property
+    def metric(self) -> str:
+        """Return the display name of the headline metric."""
+        return find(self.headline).title
+
+    def panel(self, axis: str) -> tuple[str, list[tuple[Place, float]]]:
+        """Return the label of a cost, and the arms that have a gain with that cost.
+
+        Args:
+            axis: A key of `AXES`.
+
+        Raises:
+            ConfigError: No gain is stored.
+        """
+        points = [
+            (Place(arm.comparison.row, arm.comparison.column, arm.gain), value)
+            for arm in self.arms
+            if arm.comparison is not None
+            and arm.gain is not None
+            and (value := _value(arm, axis)) is not None
+        ]
+        if not points:
+            raise ConfigError("no gain is stored yet; run `ctrbench run FILE` first.")
+        return AXES[axis], points
+
+
+def check_axis(axis: str) -> None:
+    """Raise an error if a cost does not exist.
+
+    Raises:
+        ConfigError: The axis is not a key of `AXES`.
+    """
+    if axis not in AXES:
+        raise ConfigError(f"--against {axis!r}: one of {', '.join(AXES)}.")
+
+
+def _value(arm: ArmCost, axis: str) -> float | None:
+    if axis == "training":
+        return arm.train_s
+    latency_ms = 1000 * arm.cost.latency[1024].median_s
+    return latency_ms if axis == "latency" else float(arm.cost.request_bytes)
 
 
 def measure_costs(

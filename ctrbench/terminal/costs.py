@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from ctrbench.metrics import find
 from ctrbench.runner.costs import Costs
 from ctrbench.terminal.output import console
 
-WIDTH = 120  # least width of the table in letters; a narrower terminal wraps its lines
+WIDTH = 120  # minimum width of the table in characters; a narrower terminal wraps it
 
 
 def show(found: Costs) -> None:
     """Print a row per arm."""
     table = Table()
     table.add_column("arm", overflow="fold")
-    metric = f"{find(found.headline).title}, pp"
+    metric = f"{found.metric}, pp"
     names = (metric, "parameters", "training, s", "1: ms", "p99", "1,024: ms")
     for name in (*names, "p99", "stored B", "read B"):
         table.add_column(name, justify="right", overflow="fold")

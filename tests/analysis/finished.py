@@ -1,4 +1,4 @@
-"""Finished tables with any deltas, in percentage points: `{"v7": {"vector": Told(0.5, 0.1)}}`."""
+"""Finished tables with any deltas, in percentage points: `{"v7": {"vector": Deltas(0.5, 0.1)}}`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ POWER = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)
 
 
 @dataclass(frozen=True)
-class Told:
+class Deltas:
     """The deltas of one arm in pp; `image` and `sibling` are set if a sibling was run."""
 
     gain: float
@@ -58,11 +58,11 @@ def entry(estimate: float | None, half: float, seeds: tuple[int, ...] = SEEDS) -
     return Entry("done", delta, inference=inferred(estimate, half, seeds))
 
 
-def finished(told: Mapping[str, Mapping[str, Told | None]]) -> ComparisonTable:
-    columns = tuple(column(name) for name in next(iter(told.values())))
-    rows = {name: list(own.values()) for name, own in told.items()}
+def finished(arms: Mapping[str, Mapping[str, Deltas | None]]) -> ComparisonTable:
+    columns = tuple(column(name) for name in next(iter(arms.values())))
+    rows = {name: list(own.values()) for name, own in arms.items()}
     with_sibling = [n for n, own in rows.items() if any(o and o.image is not None for o in own)]
-    none = Told(0.0)
+    none = Deltas(0.0)
     gains = [Line(None, None, tuple(entry(0.0, 0.0) for _ in columns))]
     for name, own in rows.items():
         entries = (entry(o.gain, o.half, o.seeds) if o else entry(None, 0) for o in own)
@@ -85,9 +85,9 @@ def finished(told: Mapping[str, Mapping[str, Told | None]]) -> ComparisonTable:
     return ComparisonTable("films", caption, columns, SEEDS, tuple(blocks), found, None, (), ())
 
 
-def shown(told: Mapping[str, Mapping[str, Told | None]]) -> Shown:
+def shown(arms: Mapping[str, Mapping[str, Deltas | None]]) -> Shown:
     """Return the same table with curves, costs and codebooks."""
-    table = finished(told)
+    table = finished(arms)
     places = tuple(
         Place(line.row, column, one.inference, status=one.status)
         for line in table.blocks[0].lines

@@ -11,7 +11,7 @@ from ctrbench.runner.cost import measure_cost
 from tests.benchmark import SMALL, matrix, write
 
 
-def test_bytes_are_those_that_a_mode_looks_up(workspace):
+def test_bytes_are_those_that_a_mode_reads(workspace):
     found = matrix(workspace)
     columns = {column.mode: column for column in found.columns}
     width = embeddings.read_manifest(workspace, "taste", "oracle").width
@@ -68,14 +68,14 @@ def test_arm_that_cannot_be_measured_is_named_and_the_others_are_shown(workspace
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--against", "money"], "one of latency, bytes, training"),
         (["--output", "front.xls"], r"front\.xls: .*\.png, \.svg, \.pdf"),
     ],
 )
-def test_bad_input(workspace, run, words, told):
+def test_bad_input(workspace, run, words, message):
     file = write(workspace.home, SMALL.replace("seeds: [0]", "seeds: [0, 1]"))
     run("run", file, "--no-report")
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         run("cost", file, *words)

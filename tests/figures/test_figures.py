@@ -11,19 +11,19 @@ from ctrbench.analysis.shown import Shown
 from ctrbench.errors import ConfigError, UnknownNameError
 from ctrbench.figures import check_drawable, figure, kinds, save, svg
 from ctrbench.quality import Quality
-from tests.analysis.finished import Told, inferred, shown
+from tests.analysis.finished import Deltas, inferred, shown
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MODES = ("vector", "sim_score", "cluster_id")
 
 
 def many(versions: int, name: str = "v{}") -> Shown:
-    """A matrix with every kind of content."""
-    told = {
-        name.format(at): {mode: Told(0.3 * (at % 4), 0.2, image=0.1) for mode in MODES}
+    """Return a matrix with every kind of content."""
+    arms = {
+        name.format(at): {mode: Deltas(0.3 * (at % 4), 0.2, image=0.1) for mode in MODES}
         for at in range(versions)
     }
-    made = shown(told)
+    made = shown(arms)
     row = made.places[0].row
     points = tuple(CurvePoint(size, inferred(0.1, 0.2)) for size in (50, 200))
     curve = Curve(row, (made.places[0].column,) * 2, "codebook_size", points)
@@ -47,7 +47,7 @@ def test_every_kind_draws_the_same_bytes_twice(kind, content, tmp_path):
     for ending in ("png", "svg", "pdf"):
         paths = [tmp_path / f"{number}.{ending}" for number in (1, 2)]
         for path in paths:
-            save(made, content, path)
+            save(lambda: made.draw(content), path)
         assert paths[0].read_bytes() == paths[1].read_bytes()
     with Image.open(tmp_path / "1.png") as picture:
         assert picture.width > 500
@@ -67,7 +67,7 @@ def test_inside_a_page_colours_are_variables_and_ids_unique(kind, content):
 
 
 @pytest.mark.parametrize("kind", kinds())
-def test_nothing_stored_is_said_in_a_sentence(kind):
+def test_without_stored_cells_a_sentence_gives_the_reason(kind):
     empty = replace(shown({"v7": {"vector": None}}), costs=(), health=())
     assert figure(kind).lacks(empty).endswith(".")
 
@@ -81,10 +81,10 @@ def test_names_of_any_kind_are_text(kind):
     assert "\x1b" not in text
 
 
-def test_no_colour_suggests_an_effect_that_is_not_decided():
-    text = svg(figure("heatmap"), shown({"v7": {"vector": Told(0.19, half=0.2)}}), "own")
+def test_only_intervals_that_exclude_zero_have_a_colour():
+    text = svg(figure("heatmap"), shown({"v7": {"vector": Deltas(0.19, half=0.2)}}), "own")
     assert set(re.findall(r"--scale-\d", text)) == {"--scale-3"}
-    text = svg(figure("heatmap"), shown({"v7": {"vector": Told(0.21, half=0.2)}}), "own")
+    text = svg(figure("heatmap"), shown({"v7": {"vector": Deltas(0.21, half=0.2)}}), "own")
     assert "--scale-6" in text
 
 
@@ -94,14 +94,14 @@ def test_a_line_of_the_forest_for_each_of_two_hundred_arms():
 
 
 @pytest.mark.parametrize(("versions", "named"), [(2, 2), (36, 36), (40, 5)])
-def test_every_version_is_named_where_there_is_room(versions, named):
+def test_every_version_is_named_if_space_permits(versions, named):
     """Gains repeat 0, 0.3, 0.6, 0.9: of many, the first four set records, and one is newest."""
     text = svg(figure("history"), many(versions), "own")
     assert len(re.findall(">v[0-9]+<", text)) == named
     assert f">v{versions - 1}<" in text
 
 
-def test_versions_added_at_once_stand_side_by_side():
+def test_versions_added_at_once_are_moved_apart():
     at_once = many(3)
     same = replace(at_once, added=dict.fromkeys(at_once.added, START))
     text = svg(figure("history"), same, "own")

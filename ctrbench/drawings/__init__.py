@@ -1,1 +1,0 @@
-"""HOW results are drawn by `cost`, `curve` and `explain`: one file per subject."""
