@@ -1,7 +1,7 @@
 """The recommendation of a finished table: a verdict per version and mode, and the remedies.
 
-An arm is better if it is better than the baseline and than every shuffled sibling that was run. A
-gain that the sibling shares is not due to image content.
+An arm is better if it beats the baseline and every shuffled sibling that was run. A gain that the
+sibling shares is not due to image content.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KINDS: dict[Kind, str] = {  # in the order in which an answer lists them
     "worse": "worse",
     "none": "no evidence of an effect",
 }
-NAMED = 4  # arms that one line names
+NAMED = 4  # maximum number of arms that one line names
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ class Finding:
     @property
     def verdict(self) -> str:
         """Return the verdict as text."""
-        told = KINDS[self.kind]
+        text = KINDS[self.kind]
         if self.kind == "better" and self.image is None:
-            told += " than the baseline; no shuffled sibling was run"
-        return f"{told}, on one seed" if self.one_seed else told
+            text += " than the baseline; no shuffled sibling was run"
+        return f"{text}, on one seed" if self.one_seed else text
 
 
 @dataclass(frozen=True)
@@ -137,18 +137,18 @@ class Answer:
         gains = (*self.of("shared"), *self.of("unexplained"))
         if gains:
             kinds: dict[Kind, None] = dict.fromkeys(one.kind for one in gains)
-            told = " ".join(f"{_named(self.of(kind))}: {KINDS[kind]}." for kind in kinds)
-            lines.append(AnswerLine(gains[0].kind, gains, told))
+            text = " ".join(f"{_named(self.of(kind))}: {KINDS[kind]}." for kind in kinds)
+            lines.append(AnswerLine(gains[0].kind, gains, text))
         if worse := self.of("worse"):
-            told = f"{_named(worse)}: worse than the baseline."
-            lines.append(AnswerLine("worse", worse, told))
+            text = f"{_named(worse)}: worse than the baseline."
+            lines.append(AnswerLine("worse", worse, text))
         if none := self.of("none"):
-            told = f"{_named(none)}: no evidence of an effect ({_detectable(none)})."
-            lines.append(AnswerLine("none", none, told))
+            text = f"{_named(none)}: no evidence of an effect ({_detectable(none)})."
+            lines.append(AnswerLine("none", none, text))
         if self.missing:
-            are = "version and mode has" if self.missing == 1 else "versions and modes have"
-            told = f"{self.missing} {are} no verdict yet: cells are missing or failed."
-            lines.append(AnswerLine("missing", (), told))
+            subject = "version and mode has" if self.missing == 1 else "versions and modes have"
+            text = f"{self.missing} {subject} no verdict yet: cells are missing or failed."
+            lines.append(AnswerLine("missing", (), text))
         return tuple(lines)
 
     def _recommendation(self) -> AnswerLine:
@@ -157,30 +157,32 @@ class Answer:
             why = ", the largest supported gain" if several else ", the only supported gain"
             return AnswerLine("ship", (self.ship,), f"Ship {self.ship.label}{why}.")
         if not self.findings:
-            return AnswerLine("ship", (), "Nothing can be judged yet: run the benchmark file.")
-        told = "No version and mode is supported."
+            return AnswerLine(
+                "ship", (), "No comparison can be judged yet: run the benchmark file."
+            )
+        text = "No version and mode is supported."
         better = self.of("better")
         if better:
-            told += " One seed does not show how much results vary; more seeds would decide."
+            text += " One seed gives no estimate of seed variance; more seeds are required."
         elif self.remedies is not None:
-            told += f" {_remedy(self.remedies)}"
-        return AnswerLine("ship", better, told)
+            text += f" {_remedy(self.remedies)}"
+        return AnswerLine("ship", better, text)
 
     def _better(self, better: Sequence[Finding]) -> str:
         first, rest = better[0], better[1:]
-        told = f"{first.label}: better. {self.metric} {_points(first.gain)} over the baseline"
-        told += (
+        text = f"{first.label}: better. {self.metric} {_points(first.gain)} over the baseline"
+        text += (
             f", {_points(first.image)} over shuffled vectors."
             if first.image
             else ("; no shuffled sibling was run, so the cause of the gain is not known.")
         )
-        return told + (f" Also better: {_named(rest)}." if rest else "")
+        return text + (f" Also better: {_named(rest)}." if rest else "")
 
 
 def answer(
     blocks: Sequence[Block], columns: tuple[Column, ...], margin: float, effect: float
 ) -> Answer:
-    """Return the recommendation of a table, by its headline metric.
+    """Return the recommendation of a table, based on its headline metric.
 
     Args:
         blocks: The blocks of the table, those of the headline metric first.
@@ -263,17 +265,17 @@ def _remedies(found: Iterable[Finding], effect: float, family: int) -> Remedies 
 def _remedy(remedies: Remedies) -> str:
     effect, name = f"{100 * remedies.effect:g} pp", remedies.finding.label
     if remedies.kind == "neither":
-        return f"Neither more seeds nor more users are needed: {effect} would have been detected."
+        return f"The run could detect {effect}: neither more seeds nor more users are required."
     if remedies.need is None:
-        return "More seeds would decide: one seed does not show how much results vary."
+        return "More seeds are required: one seed gives no estimate of seed variance."
     if remedies.kind == "users":
         return (
-            f"More test users would decide: about {_times(remedies.need.users)} as many for "
-            f"{effect} ({name}); more seeds alone would not."
+            f"More test users are required: about {_times(remedies.need.users)} as many to detect "
+            f"{effect} ({name}); more seeds alone do not suffice."
         )
     if remedies.need.seeds is None:
-        return f"No practical number of seeds decides {effect}; more test users would."
-    return f"More seeds would decide: about {remedies.need.seeds} for {effect} ({name})."
+        return f"No practical number of seeds detects {effect}; more test users are required."
+    return f"More seeds are required: about {remedies.need.seeds} to detect {effect} ({name})."
 
 
 def _times(users: float) -> str:
@@ -283,8 +285,8 @@ def _times(users: float) -> str:
 def _detectable(findings: Sequence[Finding]) -> str:
     effects = [one.gain.smallest_effect for one in findings]
     low, high = (f"{100 * one:.2f}" for one in (min(effects), max(effects)))
-    told = low if low == high else f"{low} to {high}"
-    return f"smallest effect this run could detect: {told} pp"
+    text = low if low == high else f"{low} to {high}"
+    return f"smallest effect this run could detect: {text} pp"
 
 
 def _named(findings: Sequence[Finding]) -> str:

@@ -12,14 +12,14 @@ from ctrbench.schema import DatasetManifest, Metrics
 
 REFERENCE = "a logistic regression on item mean and the user's earlier click rate"
 SNAPSHOTS = {
-    "impression": "Histories and click rates are as of each impression.",
-    "session": "Histories and click rates are as of the start of the session.",
-    "day": "Histories and click rates are as of the start of the day.",
-    "period": "Histories and click rates are as of the start of the period.",
+    "impression": "Histories and click rates are computed at each impression.",
+    "session": "Histories and click rates are computed at the start of the session.",
+    "day": "Histories and click rates are computed at the start of the day.",
+    "period": "Histories and click rates are computed at the start of the period.",
 }
 GIVEN = "Histories are given by the data set."
 CALIBRATION = {  # by whether the log has sample weights
-    False: "Calibration is relative to the log, which cannot show if non-clicks were left out.",
+    False: "Calibration is relative to the log, which cannot show whether non-clicks are missing.",
     True: "Calibration is relative to the log with its sample weights.",
 }
 
@@ -50,8 +50,8 @@ def caption(plan: TablePlan, arms: Arms, family: int, with_items: bool) -> tuple
     ]
     if arms.against_siblings():
         sentences.append(
-            "The delta against the shuffled sibling, the same mode on the version's own vectors "
-            "permuted over items, is what the images' information adds."
+            "The shuffled sibling is the same mode on the version's own vectors, permuted over "
+            "items. The delta against it is the contribution of image information."
         )
     if data.has_weight:
         sentences.append("Every metric counts an impression by its sample weight.")
@@ -98,7 +98,7 @@ def _group(data: DatasetManifest) -> str:
 def _seeds(seeds: tuple[int, ...], family: int, with_items: bool) -> str:
     listed = ", ".join(map(str, seeds))
     sources = ["user", "item"] if with_items else ["user"]
-    same_items = "" if with_items else "; they hold for the same items only"
+    same_items = "" if with_items else " and apply to the same items only"
     if family:
         shared = (
             f"The {family} headline comparisons that are no control share one simultaneous level; "
@@ -116,7 +116,7 @@ def _seeds(seeds: tuple[int, ...], family: int, with_items: bool) -> str:
             "or *: the interval excludes zero."
         )
     if len(seeds) == 1:
-        return f"One seed ({listed}), hence no standard error."
+        return f"One seed ({listed}); its standard error is unknown."
     return (
         f"Mean ± standard error over {len(seeds)} seeds ({listed}); the standard error accounts "
         "for seed variance only."
@@ -149,10 +149,10 @@ def _repeated(plan: TablePlan, arms: Arms) -> str:
     if not differing:
         return ""
     most = max(map(abs, differing.values()))
-    told = "exactly 0" if most == 0 else f"at most {100 * most:.1g} pp"
+    difference = "exactly 0" if most == 0 else f"at most {100 * most:.1g} pp"
     return (
-        f"A/A: the baseline of seed {plan.seeds[0]}, trained twice, differs from itself by {told} "
-        "in every metric."
+        f"A/A: the baseline of seed {plan.seeds[0]}, trained twice, differs from itself by "
+        f"{difference} in every metric."
     )
 
 
@@ -172,8 +172,8 @@ def _test_users(arms: Arms) -> str:
     share = test.evaluable_impressions / max(test.impressions, 1)
     return (
         f"Test: {test.impressions:,} impressions of {test.users:,} users; "
-        f"{test.evaluable_users:,} evaluable users, with both a click and a non-click, "
-        f"carry GAUC on {100 * share:.1f} % of the impressions."
+        f"GAUC is computed from {test.evaluable_users:,} evaluable users, who have both a click "
+        f"and a non-click, and {100 * share:.1f} % of the impressions."
     )
 
 
@@ -200,8 +200,8 @@ def _trainings(arms: Arms) -> Iterator[str]:
         yield f"In all: {modes}."
     if len(epochs) > 1:
         yield (
-            "Epochs beyond the first are a diagnostic of CTR models' overfitting, not something to "
-            "choose by this table."
+            "Epochs beyond the first diagnose overfitting of CTR models. Do not choose the number "
+            "of epochs from this table."
         )
 
 
@@ -225,7 +225,7 @@ def _warmed(training: dict[str, Any]) -> str:
         return ""
     first, rest = 100 * share, 100 * (1 - share)
     return (
-        f" on the last {rest:g} % of train, all arms going on from one baseline trained on the "
+        f" on the last {rest:g} % of train, all arms continuing from one baseline trained on the "
         f"first {first:g} %"
     )
 

@@ -13,7 +13,7 @@ from ctrbench.schema import CellRecord, Impressions
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
-EACH = 3  # users with the largest gains, and with the largest losses
+EACH = 3  # number of users with the largest gains, and with the largest losses
 FEWEST_PAIRS = 6  # (click, non-click) pairs; with fewer, one pair decides a user's AUC
 HISTORY, SHOWN = 8, 8  # items per user
 
@@ -39,7 +39,7 @@ class ChangedUser:
     after: float
     error: float | None  # standard error of the change over seeds; None: one seed
     history: tuple[int, ...]  # the latest clicks, oldest first
-    items: tuple[Ranked, ...]  # best and clicked ones, in the order of the arm
+    items: tuple[Ranked, ...]  # the top-ranked and clicked items, in the order of the arm
     impressions: int  # total number
 
     @property
@@ -155,7 +155,7 @@ def changed_users(
 
 
 def _chosen(best: np.ndarray, click: np.ndarray) -> np.ndarray:
-    """Return the impressions to show, in the order of the arm; up to half of them are clicked."""
+    """Return the impressions to show, in the order of the arm; at most half of them are clicked."""
     clicked = best[click[best] == 1][: SHOWN // 2]
     others = best[click[best] == 0][: SHOWN - len(clicked)]
     return best[np.isin(best, np.concatenate([clicked, others]))]

@@ -13,7 +13,7 @@ from ctrbench.slices import Slice
 
 @dataclass(frozen=True)
 class Comparison:
-    """One place of a table and its reference. With a measure it is the key of every result."""
+    """One place of a table and its reference; together with a measure, the key of a result."""
 
     row: Row
     column: Column
@@ -153,7 +153,7 @@ class Arm:
 class Arms:
     """All arms of the table, with their comparisons."""
 
-    baselines: Mapping[str, Arm]  # by `Column.trained`; one if all columns train alike
+    baselines: Mapping[str, Arm]  # by `Column.trained`; one if all columns share training settings
     cells: Mapping[tuple[Row, Column], Arm]
     comparisons: tuple[Comparison, ...]  # with baselines, and with siblings that were run
     repeated: CellRecord | None = None  # the A/A cell, if it was run

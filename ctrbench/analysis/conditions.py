@@ -11,7 +11,7 @@ from ctrbench.settings import TrainingSettings
 
 MARK = "†"
 # `protocol` and a mode's `revision` identify the code, so that these keys may differ
-VOUCHED = {"ctrbench", "commit", "python", MODE_CODE, MODE_TEXT}
+IGNORED = {"ctrbench", "commit", "python", MODE_CODE, MODE_TEXT}
 
 
 def differences(arms: Arms) -> tuple[list[str], set[Arm]]:
@@ -25,17 +25,17 @@ def differences(arms: Arms) -> tuple[list[str], set[Arm]]:
     if not finished:
         return [], set()
     usual_arm, usual = finished[0]
-    meant = _varied(arms)
+    intended = _varied(arms)
     places: dict[str, list[str]] = {}
     marked: set[Arm] = set()
     for arm in arms.all:
-        for text, seeds in _by_difference(arm, _conditions(usual), meant).items():
-            whose = "" if len(seeds) == len(arm.done) else f" (seed {', '.join(map(str, seeds))})"
-            places.setdefault(text, []).append(arm.label + whose)
+        for text, seeds in _by_difference(arm, _conditions(usual), intended).items():
+            which = "" if len(seeds) == len(arm.done) else f" (seed {', '.join(map(str, seeds))})"
+            places.setdefault(text, []).append(arm.label + which)
             marked.add(arm)
     against = f"{usual_arm.label}, seed {usual.cell.seed}"
     sentences = [
-        f"{'; '.join(labels)}: not trained like {against}: {text}."
+        f"{'; '.join(labels)}: trained under other conditions than {against}: {text}."
         for text, labels in places.items()
     ]
     return sentences, marked
@@ -51,14 +51,14 @@ def _varied(arms: Arms) -> set[str]:
     }
 
 
-def _by_difference(arm: Arm, usual: Mapping[str, str], meant: set[str]) -> dict[str, list[int]]:
+def _by_difference(arm: Arm, usual: Mapping[str, str], intended: set[str]) -> dict[str, list[int]]:
     """Return the seeds by unintended difference."""
     found: dict[str, list[int]] = {}
     for seed, record in sorted(arm.done.items()):
         own = _conditions(record)
         parts = [
             f"{key} {own.get(key, 'not recorded')} instead of {usual.get(key, 'not recorded')}"
-            for key in sorted((own.keys() | usual.keys()) - meant)
+            for key in sorted((own.keys() | usual.keys()) - intended)
             if own.get(key) != usual.get(key)
         ]
         if parts:
@@ -74,7 +74,7 @@ def _conditions(record: CellRecord) -> dict[str, str]:
         "protocol": str(cell.protocol),
         **_flat("model", cell.model),
         **_flat("training", cell.training),
-        **{key: value for key, value in record.environment.items() if key not in VOUCHED},
+        **{key: value for key, value in record.environment.items() if key not in IGNORED},
     }
 
 

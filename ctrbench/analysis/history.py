@@ -1,4 +1,4 @@
-"""Version after version over time: what each gains, by the date on which it was added."""
+"""The gain of each version of a data set, by the date on which the version was added."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ctrbench.settings import TrainingSettings
 from ctrbench.stats import Inference, infer, pair, parse_points
 from ctrbench.stats.contrast import Contrast, user_variance
 
-NAMED = 4  # arms or versions that one sentence names
+NAMED = 4  # maximum number of arms or versions that one sentence names
 UNKNOWN_DATE = datetime.min.replace(tzinfo=UTC)  # before all others
 
 
@@ -43,7 +43,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Newest:
-    """What the newest version adds, under the mode in which it gains most."""
+    """The gains of the newest version, under the mode with its largest gain."""
 
     version: str
     column: Column
@@ -62,47 +62,48 @@ class History:
     versions: tuple[str, ...]  # the oldest first; those without a date come first
     newest: Newest | None  # None: the newest version has no interval under any mode
     settings: tuple[str, ...]  # a sentence per mode
-    margin: float  # a fraction; a loss below it does not matter
+    margin: float  # a fraction; a smaller loss is acceptable
 
     @property
     def line(self) -> str:
-        """Return what is to be said of the newest version, in one line."""
+        """Return the result of the newest version as one sentence."""
         if self.newest is None:
             return f"{self.versions[-1]}, the newest version, has no interval yet."
         found = self.newest
-        told = f"{found.version}, the newest version, under {found.column.label}: "
-        told += f"{_points(found.gain)} over the baseline"
+        text = f"{found.version}, the newest version, under {found.column.label}: "
+        text += f"{_points(found.gain)} over the baseline"
         if found.before is None and found.best is None:
-            return f"{told}; no earlier version can be compared with it."
+            return f"{text}; no earlier version can be compared with it."
         names = [(found.before, "the one before"), (found.best, "the best so far")]
         if found.before == found.best:
             names = [(found.before, "the one before and the best so far")]
         for step, name in names:
             if step is not None:
                 verdict = _verdict(step.difference, self.margin)
-                told += f"; {_points(step.difference)} over {step.earlier}, {name} ({verdict})"
-        return told + "."
+                text += f"; {_points(step.difference)} over {step.earlier}, {name} ({verdict})"
+        return text + "."
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return how to read the intervals."""
+        """Return sentences on how to read the intervals."""
         table, steps = self.content.table, self.newest.steps if self.newest else 0
         judged = len(table.verdicts.lines) if table.verdicts else 0
-        told = [
+        text = [
             f"Intervals are 95 % confidence intervals. The {judged} deltas share one simultaneous "
-            f"level, and so do the {steps} comparisons of the newest version with an earlier one."
+            f"level. The {steps} comparisons of the newest version with an earlier one share "
+            "another."
         ]
         if len(table.seeds) == 1:
-            told.append(f"One seed ({table.seeds[0]}): they do not account for seed variance.")
-        return tuple(told)
+            text.append(f"One seed ({table.seeds[0]}): intervals do not account for seed variance.")
+        return tuple(text)
 
     @property
     def differing(self) -> tuple[str, ...]:
-        """Return which versions were not trained under the same conditions, a sentence each."""
+        """Return one sentence per version that was trained under other conditions."""
         return tuple(one.text for one in self.content.table.footnotes if one.mark == MARK)
 
     def verdict(self, place: Place) -> str:
-        """Return the verdict on one version under one mode; empty if it has none."""
+        """Return the verdict on one version under one mode; empty if there is none."""
         for found in self.content.answer.findings:
             if (found.row, found.column) == (place.row, place.column):
                 return KINDS[found.kind]
@@ -160,14 +161,14 @@ class _Group:
 def history(stored: StoredVersions, effect: float, matrix: Matrix | None = None) -> History:
     """Return the versions of a data set over time.
 
-    Judges every stored version together, so that their intervals are simultaneous. Each mode is
+    All stored versions are judged together, so their intervals are simultaneous. Each mode is
     shown under one set of settings.
 
     Args:
-        stored: What the workspace holds.
-        effect: > 0, a fraction; the smallest gain that matters.
-        matrix: A benchmark file's, whose settings, seeds and headline are shown; None: of each
-            mode the settings with most versions.
+        stored: The stored cells and manifests of the data set.
+        effect: > 0, a fraction; the smallest effect of interest.
+        matrix: The matrix whose settings, seeds and headline are shown. None: each mode is shown
+            under the settings with which most versions were run.
 
     Raises:
         DataError: No version can be shown.
@@ -200,7 +201,7 @@ def history(stored: StoredVersions, effect: float, matrix: Matrix | None = None)
         key: {
             name: values
             for name, values in stored.influence(records[key].cell).items()
-            if f"/{headline}/" in f"/{name}/"  # its items and probes, too; others are not shown
+            if f"/{headline}/" in f"/{name}/"  # includes its item sums and probes
         }
         for key in sorted(wanted)
         if key in records
@@ -224,9 +225,9 @@ def history(stored: StoredVersions, effect: float, matrix: Matrix | None = None)
 
 
 def _current(stored: StoredVersions, left_out: Counter[str]) -> Iterator[CellRecord]:
-    """The cells of this protocol, data set and vectors; counts the others by their reason."""
+    """Yield the cells of this protocol, data set and vectors; count the others by reason."""
     vectors = {name: manifest.content_hash for name, manifest in stored.versions.items()}
-    latest: dict[str, str] = {}  # of versions without a manifest: when they were run last
+    latest: dict[str, str] = {}  # version without a manifest -> end of its last cell
     for record in stored.records:
         version, hash = record.cell.version, record.cell.vectors_hash
         if version is None or hash is None or version in stored.versions:
@@ -258,7 +259,7 @@ def _kind(cell: Cell) -> str:
 def _groups(
     records: Iterable[CellRecord], matrix: Matrix | None, left_out: Counter[str]
 ) -> list[_Group]:
-    """The cells of each kind of settings; only those of the matrix, and in its order, if given."""
+    """Return the cells by settings; with a matrix, only its settings, in its order."""
     found: dict[str, dict[Row, dict[int, CellRecord]]] = {}
     for record in records:
         cell = record.cell
@@ -277,14 +278,14 @@ def _groups(
 
 
 def _group(cells: Mapping[Row, Mapping[int, CellRecord]], left_out: Counter[str]) -> _Group | None:
-    """None, and counted, if this installation cannot read the mode or has another revision."""
+    """Return None, and count the cells, if the mode is unknown or has another revision."""
     example = next(iter(next(iter(cells.values())).values())).cell
     count = sum(map(len, cells.values()))
     try:
         settings = load_mode(example.mode, example.mode_settings)
         training = TrainingSettings.model_validate(example.training)
     except (CtrBenchError, ValidationError):
-        left_out[f"{example.mode} with settings that are not known here"] += count
+        left_out[f"{example.mode} with settings unknown to this installation"] += count
         return None
     if settings.revision != example.mode_revision:
         left_out[f"revision {example.mode_revision} of {example.mode}"] += count
@@ -295,7 +296,7 @@ def _group(cells: Mapping[Row, Mapping[int, CellRecord]], left_out: Counter[str]
 
 
 def _shared_seeds(cells: Mapping[Row, Mapping[int, CellRecord]]) -> tuple[int, ...]:
-    """The seeds that most versions were run with; of equally many, the larger set."""
+    """Return the set of seeds that most versions were run with; on ties, the larger set."""
     sets = Counter(tuple(sorted(own)) for row, own in cells.items() if row.control is None)
     sets = sets or Counter(tuple(sorted(own)) for own in cells.values())
     return max(sets, key=lambda seeds: (sets[seeds], len(seeds), seeds))
@@ -311,9 +312,9 @@ def _of_seeds(
 def _chosen(
     groups: Iterable[_Group], baselines: Mapping[str, Mapping[int, CellRecord]]
 ) -> list[_Group]:
-    """Of every mode the settings with most versions; one without a baseline is the last resort."""
+    """Return for each mode the settings with most versions, preferring those with a baseline."""
 
-    def worth(group: _Group) -> tuple[Any, ...]:
+    def rank(group: _Group) -> tuple[Any, ...]:
         judged = bool(baselines.get(group.conditions, {}).keys() & set(group.seeds))
         last = max(r.finished for own in group.cells.values() for r in own.values())
         return judged, len(group.versions), len(group.seeds), last
@@ -321,21 +322,21 @@ def _chosen(
     best: dict[str, _Group] = {}
     for group in groups:
         mode = group.column.mode
-        if mode not in best or worth(group) > worth(best[mode]):
+        if mode not in best or rank(group) > rank(best[mode]):
             best[mode] = group
     return [group for _, group in sorted(best.items())]
 
 
 def _trained(groups: Sequence[_Group]) -> list[_Group]:
-    """Columns that say in what their model and training differ from other columns."""
+    """Return columns labelled by the model and training settings in which they differ."""
     flat = [_flat(group.example) for group in groups]
     keys = sorted({key for own in flat for key in own})
     varying = [key for key in keys if len({str(own.get(key)) for own in flat}) > 1]
     found: list[_Group] = []
     for group, own in zip(groups, flat, strict=True):
         column = group.column
-        told = " ".join(f"{key}={own.get(key, 'default')}" for key in varying)
-        column = Column(column.mode, column.settings, column.label, column.training, told)
+        text = " ".join(f"{key}={own.get(key, 'default')}" for key in varying)
+        column = Column(column.mode, column.settings, column.label, column.training, text)
         found.append(_Group(column, group.conditions, group.example, group.cells, group.seeds))
     return found
 
@@ -345,7 +346,7 @@ def _flat(cell: Cell) -> dict[str, Any]:
 
 
 def _added(stored: StoredVersions, groups: Iterable[_Group]) -> dict[str, datetime]:
-    """When each version was added, as far as its manifest is there and says so."""
+    """Return when each version was added, if its manifest is stored and has a date."""
     versions = {version for group in groups for version in group.versions}
     return dates({v: stored.versions[v].created for v in versions if v in stored.versions})
 
@@ -394,7 +395,7 @@ def _newest(
     found: Answer,
     order: Sequence[str],
 ) -> Newest | None:
-    """The newest version against every earlier one, under every mode, judged together."""
+    """Return the comparisons of the newest version with every earlier one, as one family."""
     version = order[-1]
     gains = {(one.row.version, one.column): one.gain for one in found.findings}
     own = {column: gains[version, column] for column in plan.columns if (version, column) in gains}
@@ -425,7 +426,7 @@ def _newest(
 
 
 def _between(ours: Arm, theirs: Arm, measure: Measure, influences: Influences) -> Contrast | None:
-    """None where the versions share no seed, or rest on a single user."""
+    """Return the contrast of two versions; None if they share no seed or have one user."""
     kind = f"{ours.column.label if ours.column else BASELINE} between versions"
     sides = (arm_measured(one, measure, influences) for one in (ours, theirs))
     contrast = pair(*sides, kind=kind, against="version")
@@ -443,39 +444,39 @@ def _missing(
     added: Mapping[str, datetime],
     left_out: Counter[str],
 ) -> Iterator[str]:
-    """What is not shown, and why; a sentence each."""
+    """Yield one sentence per group of results that are not shown, with the reason."""
     undated = [version for version in order if version not in added]
     if undated:
         yield (
-            f"Date unknown, the manifest is missing or has no time: {_named(undated)}. They stand "
-            "first in the table and not in the figure."
+            f"Versions whose manifest is missing or has no date: {_named(undated)}. They are first "
+            "in the table and are not in the figure."
         )
     unrun = sorted(set(stored.versions) - set(order))
     if unrun:
-        yield f"No cell of these settings is stored of {_named(unrun)}: run a file that names them."
-    lacking: list[str] = []
+        yield f"No cell of {_named(unrun)} has these settings; run a file that names them."
+    absent: list[str] = []
     failed: list[str] = []
     for group in groups:
         if not group.versions:
-            yield f"{group.column.label}: no cell of the file's settings is stored."
+            yield f"{group.column.label}: no cell is stored with the settings of the file."
             continue
         own = baselines.get(group.conditions, {})
         if not any(own[seed].status == "done" for seed in group.seeds if seed in own):
             yield (
-                f"{group.column.label} has no stored baseline of its settings and seeds, so it "
-                "cannot be judged."
+                f"{group.column.label} has no stored baseline with the same settings and seeds, so "
+                "it cannot be judged."
             )
         for row, cells in group.cells.items():
             name = f"{row.label} / {group.column.label}"
             if seeds := [seed for seed in group.seeds if seed not in cells]:
-                lacking.append(f"{name} (seeds {', '.join(map(str, seeds))})")
+                absent.append(f"{name} (seeds {', '.join(map(str, seeds))})")
             failed += [
                 f"{name} (seed {seed})"
                 for seed, record in sorted(cells.items())
                 if record.status == "failed"
             ]
-    if lacking:
-        yield f"Cells of {len(lacking)} arms are not stored: {_named(lacking, '; ')}."
+    if absent:
+        yield f"Cells of {len(absent)} arms are not stored: {_named(absent, '; ')}."
     if failed:
         yield f"{len(failed)} cells failed: {_named(failed, '; ')}."
     for group in groups:
@@ -494,19 +495,19 @@ def _missing(
 
 def _nothing(stored: StoredVersions, left_out: Counter[str]) -> str:
     name = stored.dataset.name
-    told = f"no version of data set '{name}' has a cell that can be shown"
+    text = f"no version of data set '{name}' has a cell that can be shown"
     if left_out:
         others = "; ".join(f"{count} of {what}" for what, count in sorted(left_out.items()))
-        told += f"; stored are {others}"
-    return f"{told}. Run `ctrbench run FILE` first."
+        text += f"; stored cells: {others}"
+    return f"{text}. Run `ctrbench run FILE` first."
 
 
 def _settings(group: _Group) -> str:
     cell = group.example
     parts = {**cell.mode_settings, **_flat(cell)}
-    told = ", ".join(f"{key} {value}" for key, value in parts.items())
+    text = ", ".join(f"{key} {value}" for key, value in parts.items())
     seeds = ", ".join(map(str, group.seeds))
-    rest = f"{told}; all else at its default" if told else "all settings at their default"
+    rest = f"{text}; other settings have their defaults" if text else "default settings"
     return f"{group.column.label}: {rest}. Seeds: {seeds}."
 
 
@@ -523,7 +524,7 @@ def _points(inference: Inference) -> str:
 
 
 def _verdict(inference: Inference, margin: float) -> str:
-    told = inference.verdict(margin)
-    if told == "no worse":
+    text = inference.verdict(margin)
+    if text == "no worse":
         return f"no worse by more than {100 * margin:g} pp"
-    return "not decided" if told == "inconclusive" else told
+    return "not decided" if text == "inconclusive" else text

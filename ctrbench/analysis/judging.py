@@ -53,8 +53,8 @@ class Judged:
 def judge(plan: TablePlan, arms: Arms, influences: Influences) -> Judged:
     """Return the results of all comparisons.
 
-    The headline comparisons without controls form one family. Every other comparison is judged
-    alone. All comparisons of a measure, including controls, inform each other's seed variance.
+    The headline comparisons without controls form one family. Every other interval is pointwise.
+    Seed variance is estimated from all comparisons of a measure, including controls.
 
     Args:
         plan: What the table shows.
@@ -63,14 +63,14 @@ def judge(plan: TablePlan, arms: Arms, influences: Influences) -> Judged:
     """
     headline = Measure(plan.headline)
     weak = below_chance(plan, arms)
-    unfit = {(arm, measure) for arm, measure, _ in weak}
+    excluded = {(arm, measure) for arm, measure, _ in weak}
     family, with_items = 0, False
     found: dict[Key, Inference] = {}
     for measure in plan.measures:
         together: dict[Key, Contrast] = {}
         alone: dict[Key, Contrast] = {}
         for comparison in arms.comparisons:
-            if (arms.baselines[comparison.column.trained], measure) in unfit:
+            if (arms.baselines[comparison.column.trained], measure) in excluded:
                 continue
             contrast = _contrast(arms, comparison, measure, influences)
             if contrast is not None and not math.isnan(user_variance(contrast)):
@@ -85,7 +85,7 @@ def judge(plan: TablePlan, arms: Arms, influences: Influences) -> Judged:
         for place, contrast in alone.items():
             beside = [other for other in everything if other is not contrast]
             (found[place],) = infer([contrast], auxiliary=beside)
-    shares = _shares(plan, arms, influences, unfit)
+    shares = _shares(plan, arms, influences, excluded)
     probes = probe(plan, arms, influences)
     return Judged(family, deltas(plan, arms), found, shares, probes, weak, with_items)
 
@@ -128,7 +128,7 @@ def below_chance(plan: TablePlan, arms: Arms) -> tuple[tuple[Arm, Measure, float
 
 
 def _shares(
-    plan: TablePlan, arms: Arms, influences: Influences, unfit: set[tuple[Arm, Measure]]
+    plan: TablePlan, arms: Arms, influences: Influences, excluded: set[tuple[Arm, Measure]]
 ) -> dict[Key, Share]:
     """Return the share of the attainable gain of each arm, if the true probability is known."""
     found: dict[Key, Share] = {}
@@ -139,7 +139,7 @@ def _shares(
             continue
         for comparison in arms.against_baseline():
             baseline = arms.reference(comparison)
-            if (baseline, measure) in unfit:
+            if (baseline, measure) in excluded:
                 continue
             model = _contrast(arms, comparison, measure, influences)
             if model is None:

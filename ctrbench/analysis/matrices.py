@@ -79,7 +79,12 @@ def headline_deltas(
 
 
 def printed_keys(workspace: Workspace, matrix: Matrix) -> frozenset[str]:
-    """Return the keys of all influence values that the table of a matrix depends on."""
+    """Return the keys of all influence values that the table of a matrix requires.
+
+    Args:
+        workspace: The workspace that holds the results.
+        matrix: The checked matrix.
+    """
     return influence_keys(_table_plan(workspace, matrix, looks=1))
 
 
@@ -107,7 +112,7 @@ def _table_plan(workspace: Workspace, matrix: Matrix, looks: int) -> TablePlan:
         slices=matrix.file.slices,
         reference=summary.reference if summary else None,
         ceiling=summary.ceiling if summary else None,
-        repeated=again.hash if (again := matrix.repeated()) else None,
+        repeated=repeated.hash if (repeated := matrix.repeated()) else None,
         margin=parse_points(matrix.file.margin, "margin"),
         effect=parse_points(matrix.file.effect, "effect") if matrix.file.effect else None,
         looks=looks,

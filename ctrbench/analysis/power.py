@@ -24,7 +24,7 @@ class Power:
 
 @dataclass(frozen=True)
 class Required:
-    """What every comparison of a matrix requires."""
+    """The requirements of all comparisons of a matrix."""
 
     headline: str  # the metric
     effect: float  # a fraction
@@ -50,8 +50,8 @@ def required(workspace: Workspace, matrix: Matrix, records: Records, effect: flo
     }
     if not found:
         raise DataError(
-            "power needs at least two stored seeds of the baseline and of a cell; run the matrix "
-            "first."
+            "power requires at least two stored seeds of the baseline and of an arm; run "
+            "`ctrbench run FILE` first."
         )
     powers = (
         Power(comparison, inference, need(inference, effect, len(found)))

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from ctrbench.datasets._tables import Rule, Table
 
 ENDINGS = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
-NEEDED = ("user_id", "click", "p_click")
+REQUIRED = ("user_id", "click", "p_click")
 OPTIONAL = ("impression_id", "item_id", "group_id", "weight", "seed")
 IDS = ("impression_id", "user_id", "item_id", "group_id")
 SHARED = ("user_id", "item_id", "group_id", "click", "weight")  # equal in both files
-OF_PANDAS = "__index_level_"  # prefix of index columns that pandas saves
+INDEX_OF_PANDAS = "__index_level_"  # prefix of index columns that pandas saves
 SEED = 'TRY_CAST("seed" AS BIGINT)'  # SQL
 EXAMPLES = 3  # rows that a message shows
 
@@ -83,19 +83,21 @@ def compare_files(
         ignore: Columns to ignore.
 
     Raises:
-        ConfigError: A file does not exist or lacks a column, or the metric needs probabilities and
-            `scores` is set.
-        DataError: The files are not of the same impressions, or predictions are invalid.
+        ConfigError: A file does not exist or lacks a column, or `scores` is set although the metric
+            requires probabilities.
+        DataError: The files contain different impressions, or predictions are invalid.
     """
     judged_by = find(metric)
     if scores and judged_by.needs_probabilities:
-        raise ConfigError(f"{metric} needs probabilities: --scores is for metrics of the order.")
+        raise ConfigError(
+            f"{metric} requires probabilities; --scores allows only metrics of the ranking."
+        )
     one, other = (read_predictions(Path(name), scores, ignore) for name in (a, b))
     matched = "impression_id" in one.ids and "impression_id" in other.ids
     problems = []
     if ("impression_id" in one.ids) != ("impression_id" in other.ids):
-        told = "; give it to both, or take rows in their order: --ignore impression_id"
-        problems = [f"only one of them has the column impression_id{told}"]
+        advice = "add it to both, or match rows by order with --ignore impression_id"
+        problems = [f"only one of them has the column impression_id; {advice}"]
     elif matched:
         problems, other = _in_order_of(one, other)
     raise_all(problems or _differences(one, other), DataError, f"{a} and {b} cannot be compared:")
@@ -121,7 +123,7 @@ def compare_files(
 
 
 def read_predictions(path: Path, scores: bool = False, ignore: tuple[str, ...] = ()) -> Predictions:
-    """Return the predictions of a file with the columns `NEEDED`, and optionally `OPTIONAL`.
+    """Return the predictions of a file with the columns `REQUIRED`, and optionally `OPTIONAL`.
 
     Args:
         path: A Parquet or text file, in the formats of a click log.
@@ -129,8 +131,8 @@ def read_predictions(path: Path, scores: bool = False, ignore: tuple[str, ...] =
         ignore: Columns to ignore.
 
     Raises:
-        ConfigError: The file does not exist, a column is missing, or a column would be unused.
-        DataError: A value is invalid, or the seeds are not of the same impressions.
+        ConfigError: The file does not exist, a column is missing, or a column is unknown.
+        DataError: A value is invalid, or the seeds have different impressions.
     """
     import duckdb
 
@@ -140,13 +142,13 @@ def read_predictions(path: Path, scores: bool = False, ignore: tuple[str, ...] =
         raise ConfigError(f"there is no file {path}.")
     with duckdb.connect() as connection:
         table = refuse_empty(read_table(connection, path))
-        aside = {*ignore, *(name for name in table.types if name.startswith(OF_PANDAS))}
+        ignored = {*ignore, *(name for name in table.types if name.startswith(INDEX_OF_PANDAS))}
         unknown = [name for name in ignore if name not in table.types]
         if unknown:
             raise ConfigError(
                 f"{path}: {unknown_name('column', unknown[0], table.types)} (--ignore)"
             )
-        kept = {name: name for name in table.types if name not in aside}
+        kept = {name: name for name in table.types if name not in ignored}
         table = renamed(connection, table, kept)
         _check_columns(path, table)
         ids: dict[str, Kind] = {
@@ -159,19 +161,19 @@ def read_predictions(path: Path, scores: bool = False, ignore: tuple[str, ...] =
 
 
 def _check_columns(path: Path, table: Table) -> None:
-    missing = [name for name in NEEDED if name not in table.types]
+    missing = [name for name in REQUIRED if name not in table.types]
     has = ", ".join(table.types)
     optional = ", ".join(OPTIONAL)
     if missing:
         raise ConfigError(
             f"{path} lacks the column(s) {', '.join(missing)}; it has {has}. "
-            f"A file of predictions has {', '.join(NEEDED)}, and optionally {optional}."
+            f"A file of predictions has {', '.join(REQUIRED)}, and optionally {optional}."
         )
-    unused = [name for name in table.types if name not in (*NEEDED, *OPTIONAL)]
+    unused = [name for name in table.types if name not in (*REQUIRED, *OPTIONAL)]
     if unused:
         raise ConfigError(
-            f"{path}: {', '.join(unused)} would not be used; columns are {', '.join(NEEDED)}, and "
-            f"optionally {optional}. Rename it, or leave it aside: --ignore {','.join(unused)}."
+            f"{path}: unknown column(s) {', '.join(unused)}; columns are {', '.join(REQUIRED)}, "
+            f"and optionally {optional}. Rename them, or add --ignore {','.join(unused)}."
         )
 
 
@@ -197,8 +199,8 @@ def _rules(table: Table, ids: dict[str, Kind], scores: bool) -> list[Rule]:
                 rules.append(Rule(name, f"isnan(TRY_CAST({name} AS DOUBLE))", "are NaN"))
     value = number(table, "p_click")
     if not scores:
-        cure = "give probabilities; metrics of the order take any scores with --scores"
-        rules.append(Rule("p_click", f"NOT {value} BETWEEN 0 AND 1", "lie outside [0, 1]", cure))
+        cure = "give probabilities; for metrics of the ranking, --scores allows any numbers"
+        rules.append(Rule("p_click", f"NOT {value} BETWEEN 0 AND 1", "are outside [0, 1]", cure))
     if "weight" in table.types:
         rules.append(Rule("weight", f"{number(table, 'weight')} <= 0", "are not above 0"))
     if "seed" in table.types:
@@ -206,7 +208,7 @@ def _rules(table: Table, ids: dict[str, Kind], scores: bool) -> list[Rule]:
         wrong = f"{SEED} IS NULL OR {value} % 1 <> 0"
         if table.types["seed"] in FLOATS:
             wrong += f" OR abs({value}) >= {2**53}"
-        rules += [missing(table, "seed"), Rule("seed", wrong, "are no whole numbers of 64 bits")]
+        rules += [missing(table, "seed"), Rule("seed", wrong, "are not 64-bit integers")]
     return rules
 
 
@@ -253,7 +255,7 @@ def _by_seed(path: Path, columns: dict[str, np.ndarray], ids: tuple[str, ...]) -
         raise_all(
             problems,
             DataError,
-            f"{path}: seed {part.seeds[0]} is not of the same impressions as the first:",
+            f"{path}: seed {part.seeds[0]} has other impressions than seed {first.seeds[0]}:",
         )
         rows_of_seeds.append(part.p_click)
     return Predictions(
@@ -273,7 +275,7 @@ def _refuse_repeated(path: Path, part: Predictions) -> None:
     repeated = values[counts > 1]
     if len(repeated):
         raise DataError(
-            f"{path}: {len(repeated)} impression_ids stand in several rows of one seed, such as "
+            f"{path}: {len(repeated)} impression_ids occur in several rows of one seed, such as "
             f"{', '.join(repeated[:EXAMPLES])}."
         )
 
@@ -281,14 +283,14 @@ def _refuse_repeated(path: Path, part: Predictions) -> None:
 def _in_order_of(one: Predictions, other: Predictions) -> tuple[list[str], Predictions]:
     """Return the problems of matching by id, and `other` in the order of `one`."""
     ours, theirs = one.ids["impression_id"], other.ids["impression_id"]
-    alone = [np.setdiff1d(ours, theirs), np.setdiff1d(theirs, ours)]
-    if len(ours) != len(theirs) or any(map(len, alone)):
-        told = [
+    unmatched = [np.setdiff1d(ours, theirs), np.setdiff1d(theirs, ours)]
+    if len(ours) != len(theirs) or any(map(len, unmatched)):
+        reasons = [
             f"{len(names)} impression_ids of the {which} are not in the other"
             + (f", such as {', '.join(names[:EXAMPLES])}" if len(names) else "")
-            for which, names in zip(("first", "second"), alone, strict=True)
+            for which, names in zip(("first", "second"), unmatched, strict=True)
         ]
-        return [f"they hold {len(ours)} and {len(theirs)} impressions; {'; '.join(told)}"], other
+        return [f"they have {len(ours)} and {len(theirs)} impressions; {'; '.join(reasons)}"], other
     order = np.argsort(theirs)[np.argsort(np.argsort(ours))]
     return [], Predictions(
         {name: column[order] for name, column in other.ids.items()},
@@ -302,7 +304,7 @@ def _in_order_of(one: Predictions, other: Predictions) -> tuple[list[str], Predi
 def _differences(one: Predictions, other: Predictions, seeds: bool = True) -> list[str]:
     """Return the differences between the impressions of two files, one phrase each."""
     if len(one.click) != len(other.click):
-        return [f"they hold {len(one.click)} and {len(other.click)} impressions"]
+        return [f"they have {len(one.click)} and {len(other.click)} impressions"]
     found: list[str] = []
     for name in SHARED:
         ours, theirs = one.column(name), other.column(name)
@@ -316,9 +318,9 @@ def _differences(one: Predictions, other: Predictions, seeds: bool = True) -> li
             shown = ", ".join(
                 f"row {row + 1}: {ours[row]} and {theirs[row]}" for row in rows[:EXAMPLES]
             )
-            sorted_alike = np.array_equal(np.sort(ours), np.sort(theirs))
-            cure = "; sort both alike, or give both the column impression_id"
-            order = cure if sorted_alike and name == "user_id" else ""
+            same_multiset = np.array_equal(np.sort(ours), np.sort(theirs))
+            cure = "; sort both in the same order, or add the column impression_id to both"
+            order = cure if same_multiset and name == "user_id" else ""
             found.append(f"{name} differs in {rows.size} rows ({shown}){order}")
     if seeds and one.seeds != other.seeds:
         found.append(f"their seeds are {list(one.seeds)} and {list(other.seeds)}")

@@ -16,7 +16,7 @@ from ctrbench.stats import Inference, infer, pair, standard_error
 from ctrbench.stats.contrast import Contrast, Measured, user_variance
 from ctrbench.stats.distributions import normal_quantile
 
-SURELY = 0.001  # level of a warning about permuted outcomes, for a whole table
+LEVEL_OF_PERMUTED = 0.001  # level of a warning about permuted outcomes, for a whole table
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Probes:
 
     @property
     def ranked(self) -> list[PermutedFinding]:
-        """Return the arms that differ from chance on permuted outcomes, by Bonferroni over all."""
-        limit = -normal_quantile(SURELY / 2 / max(len(self.permuted), 1))
+        """Return the arms that differ from chance on permuted outcomes, with Bonferroni."""
+        limit = -normal_quantile(LEVEL_OF_PERMUTED / 2 / max(len(self.permuted), 1))
         return [
             one
             for one in self.permuted
@@ -63,7 +63,7 @@ class Probes:
 
 
 def influence_keys(plan: TablePlan) -> frozenset[str]:
-    """Return the keys of all influence values that the table of a plan depends on."""
+    """Return the keys of all influence values that the table of a plan requires."""
     ranked = [Measure("gauc", slice_) for slice_ in (None, *plan.slices)]
     return frozenset(
         [measure.key for measure in plan.measures]

@@ -19,7 +19,7 @@ REVISION = 1  # raised when the measures of the same vectors change
 
 
 def qualities(workspace: Workspace, matrix: Matrix) -> dict[str, Quality]:
-    """Return the quality of every version that the workspace has; measures those not cached.
+    """Return the quality of every version in the workspace, measured unless cached.
 
     Args:
         workspace: The workspace of the data set.

@@ -22,7 +22,7 @@ class Rankings:
 
     headline: str
     datasets: tuple[str, ...]
-    pairs: int  # number of (version, mode) pairs that all data sets have
+    pairs: int  # number of (version, mode) pairs common to all data sets
     left_out: tuple[str, ...]  # versions without a cell of some mode on some data set
     modes: Ranking
     versions: Ranking
@@ -36,14 +36,14 @@ def rankings(workspace: Workspace, stored: Sequence[tuple[Matrix, Records]]) -> 
         stored: Matrices, one per data set, with their records.
 
     Raises:
-        ConfigError: Two files are of one data set, or have different headline metrics.
-        DataError: A file has no finished comparison, or no place is common to all files.
+        ConfigError: Two files name one data set, or have different headline metrics.
+        DataError: A file has no finished comparison, or no version and mode is common to all files.
     """
     datasets = tuple(matrix.dataset.name for matrix, _ in stored)
     for name in datasets:
         if datasets.count(name) > 1:
             raise ConfigError(
-                f"{datasets.count(name)} files are of data set {name}; give one file per data set."
+                f"{datasets.count(name)} files name data set {name}; give one file per data set."
             )
     headlines = {matrix.file.headline for matrix, _ in stored}
     if len(headlines) > 1:
@@ -58,8 +58,8 @@ def rankings(workspace: Workspace, stored: Sequence[tuple[Matrix, Records]]) -> 
     left_out = sorted({version for version, _ in shared} - {version for version, _ in common})
     if not common:
         raise DataError(
-            f"no version and mode has finished cells on all of {', '.join(datasets)}; ranks need "
-            "the same names in every file."
+            f"no version and mode has finished cells on all of {', '.join(datasets)}; ranks "
+            "require the same names in every file."
         )
     by_mode, by_version = (_ranked(found, common, axis) for axis in (1, 0))
     return Rankings(headline, datasets, len(common), tuple(left_out), by_mode, by_version)
@@ -73,7 +73,7 @@ def _deltas(workspace: Workspace, matrix: Matrix, records: Records) -> Deltas:
 
 
 def _ranked(found: list[Deltas], common: list[tuple[str, str]], axis: int) -> Ranking:
-    """Rank means over the other axis; the baseline is a contender with delta 0."""
+    """Return the ranking of means over the other axis; the baseline has delta 0."""
     names = sorted({place[axis] for place in common})
     scores = [
         [fmean(deltas[place] for place in common if place[axis] == name) for name in names] + [0.0]

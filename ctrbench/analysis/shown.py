@@ -25,9 +25,9 @@ from ctrbench.workspace import Workspace
 if TYPE_CHECKING:
     from ctrbench.quality import Quality
 
-NAMED = 4  # arms that one sentence names
-CODES = "codebook_size"  # the setting whose number of codes varies
-HEALTH = {  # of a codebook: facts that modes report, and what they are
+NAMED = 4  # maximum number of arms that one sentence names
+CODES = "codebook_size"  # the setting along which curves are drawn
+HEALTH = {  # key of a fact that modes report -> display name
     "codes_used": "codes in use, share",
     "largest_code": "items in largest code, share",
     "code_entropy_bits": "entropy of codes, bits",
@@ -67,7 +67,7 @@ class Cost:
 
     place: Place
     train_s: float | None
-    parameters: float  # more than the baseline has
+    parameters: float  # minus those of the baseline
     memory_bytes: float
 
 
@@ -89,8 +89,8 @@ class Shown:
     codes: tuple[Curve, ...]  # of versions whose number of codes varies
     costs: tuple[Cost, ...]
     health: tuple[Health, ...]
-    missing: tuple[str, ...]  # sentences on what is not stored, or not shown
-    quality: Mapping[str, Quality]  # by version; empty where the vectors are not at hand
+    missing: tuple[str, ...]  # sentences on results that are not stored or not shown
+    quality: Mapping[str, Quality]  # by version; empty if the vectors are not in the workspace
     slices: Mapping[str, str] = field(default_factory=dict[str, str])  # titles by key
     added: Mapping[str, datetime] = field(default_factory=dict[str, datetime])  # by version
 
@@ -148,10 +148,10 @@ def shown(
 
 
 def dates(created: Mapping[str, str]) -> dict[str, datetime]:
-    """Return when versions were added, without those whose manifest has no valid time.
+    """Return when each version was added; versions without a valid date are left out.
 
     Args:
-        created: By version, as its manifest has it.
+        created: ISO 8601 date by version.
 
     >>> dates({"v1": "2026-01-31T12:00:00Z", "v2": ""})
     {'v1': datetime.datetime(2026, 1, 31, 12, 0, tzinfo=datetime.timezone.utc)}
@@ -187,7 +187,7 @@ def places_of(table: ComparisonTable) -> tuple[Place, ...]:
 def _done(
     matrix: Matrix, records: Records, row: Row | None, column: Column
 ) -> dict[int, CellRecord]:
-    """The finished cells of an arm by seed."""
+    """Return the finished cells of an arm by seed."""
     cells = {seed: matrix.cell(row, column, seed).hash for seed in matrix.file.seeds}
     found = {seed: records[key] for seed, key in cells.items() if key in records}
     return {seed: record for seed, record in found.items() if record.status == "done"}
@@ -248,18 +248,18 @@ def _health(matrix: Matrix, records: Records, places: Iterable[Place]) -> Iterab
 
 def _missing(workspace: Workspace, matrix: Matrix, records: Records) -> Iterable[str]:
     arms = [(row, column) for row in (None, *matrix.rows) for column in matrix.columns]
-    lacking: list[str] = []
+    absent: list[str] = []
     for row, column in arms:
         seeds = [s for s in matrix.file.seeds if matrix.cell(row, column, s).hash not in records]
         if seeds and (row is not None or column.trained or column is matrix.columns[0]):
             name = f"{row.label} / {column.label}" if row else f"{BASELINE} {column.trained}"
-            lacking.append(f"{name.rstrip()} (seeds {', '.join(map(str, seeds))})")
-    if lacking:
-        more = f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
-        yield f"Cells of {len(lacking)} arms are not stored: {'; '.join(lacking[:NAMED])}{more}."
+            absent.append(f"{name.rstrip()} (seeds {', '.join(map(str, seeds))})")
+    if absent:
+        more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
+        yield f"Cells of {len(absent)} arms are not stored: {'; '.join(absent[:NAMED])}{more}."
     failed = [record for record in records.values() if record.status == "failed"]
     if failed:
-        yield f"Cells that failed: {len(failed)}; the notes state why."
+        yield f"{len(failed)} cells failed; the notes give the reasons."
     others: Counter[str] = Counter()
     for record in Store(workspace).records(matrix.dataset.name):
         if record.cell.protocol != PROTOCOL:
@@ -284,7 +284,7 @@ def environments(records: Records) -> dict[str, dict[str, int]]:
 
 
 def settings_of(records: Records) -> dict[str, dict[str, Any]]:
-    """Return the settings that all finished cells of a matrix share, by group.
+    """Return the settings of the cells of a matrix, by group; several values are listed.
 
     Args:
         records: The records of a matrix.

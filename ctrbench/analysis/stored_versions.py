@@ -1,4 +1,4 @@
-"""What a workspace holds of a data set's versions, whichever benchmark files they were run with."""
+"""Stored cells and manifests of all versions of a data set, from any benchmark file."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from ctrbench.workspace import Workspace, check_name
 
 @dataclass(frozen=True)
 class StoredVersions:
-    """The data set as it is now, its versions, and every stored cell."""
+    """The current data set, its versions, and every stored cell."""
 
     dataset: DatasetManifest
-    versions: Mapping[str, VersionManifest]  # by name; lacks those whose manifest is lost
+    versions: Mapping[str, VersionManifest]  # by name; without those whose manifest is lost
     records: tuple[CellRecord, ...]  # of any protocol, import and benchmark file
     influence: Callable[[Cell], Mapping[str, np.ndarray]]  # as `Store.influence`
-    reference: Metrics | None = None  # test metrics of the simple rule a baseline should beat
+    reference: Metrics | None = None  # test metrics of a simple model that a baseline should beat
 
 
 def stored_versions(workspace: Workspace, name: str) -> StoredVersions:
-    """Return what is stored of a data set.
+    """Return the stored cells and manifests of a data set.
 
     Args:
         workspace: The workspace.
-        name: The name of the data set. Its files may be gone: results, or a pack, suffice.
+        name: The name of the data set. Its files are not required if results or a pack are stored.
 
     Raises:
-        ConfigError: The name is no name.
+        ConfigError: The name is not valid.
         StoreError: A record or a manifest is damaged.
         UnknownNameError: Neither data/ nor results/ has such a data set.
     """
-    store, check = Store(workspace), check_name("data set", name)
-    known, summary = impressions.names(workspace), store.read_summary(check)
+    store, name = Store(workspace), check_name("data set", name)
+    known, summary = impressions.names(workspace), store.read_summary(name)
     if name in known:
         dataset = impressions.read_manifest(workspace, name)
     elif summary is not None:
@@ -57,11 +57,11 @@ def stored_versions(workspace: Workspace, name: str) -> StoredVersions:
 
 
 def _manifests(workspace: Workspace, store: Store, dataset: str) -> dict[str, VersionManifest]:
-    """Of every version: the one beside its vectors, else the one that the last run kept."""
+    """Return the manifest of each version: that of its vectors, else that of its last run."""
     registered = embeddings.names(workspace, dataset)
     found = {name: embeddings.read_manifest(workspace, dataset, name) for name in registered}
     for name in store.version_names(dataset):
-        kept = None if name in found else store.read_version(dataset, name)
-        if kept is not None:
-            found[name] = kept
+        stored = None if name in found else store.read_version(dataset, name)
+        if stored is not None:
+            found[name] = stored
     return found

@@ -1,4 +1,4 @@
-"""The table of a matrix: paired deltas with marks and footnotes, which formats only render."""
+"""The table of a matrix: paired deltas with marks and footnotes; report formats render it."""
 
 from __future__ import annotations
 
@@ -128,8 +128,8 @@ class _Builder:
         ]
         yield Block(
             f"{measure.title}, share of the attainable gain",
-            f"The probability that clicks were drawn from reaches {ceiling:.4f}; what it is above "
-            "the baseline is attainable. In brackets 95 % intervals (Fieller), each by itself.",
+            f"The true click probability scores {ceiling:.4f}; its excess over the baseline is the "
+            "attainable gain. In brackets: pointwise 95 % confidence intervals (Fieller).",
             measure.metric,
             "",
             "attainable",
@@ -144,9 +144,9 @@ class _Builder:
         if share is None and paired == 1:
             notes.append("One seed has no interval.")
         elif share is None and paired:
-            notes.append("The attainable gain is not separable from zero.")
+            notes.append("The attainable gain does not differ significantly from zero.")
         elif share is not None and not share.defined:
-            notes.append("Too few users differ from this share of the ceiling for an interval.")
+            notes.append("Too few users contribute to this share for an interval.")
         return replace(self._place(arm, baseline, notes, share is not None), share=share)
 
     def _baseline_line(self, measure: Measure) -> Line:
@@ -181,13 +181,13 @@ class _Builder:
         notes = [*_failures(arm), *_limits(arm, reference, measure, delta, self.plan.seeds)]
         return replace(self._place(arm, reference, notes, delta is not None), delta=delta)
 
-    def _place(self, arm: Arm, reference: Arm, notes: list[str], told: bool) -> Entry:
+    def _place(self, arm: Arm, reference: Arm, notes: list[str], has_number: bool) -> Entry:
         """Return an entry with its status, marks and hashes, but without its number."""
         marks = [str(self.numbers.setdefault(note, len(self.numbers) + 1)) for note in notes]
-        if told and {arm, reference} & self.marked:
+        if has_number and {arm, reference} & self.marked:
             marks.append(MARK)
         hashes = tuple(arm.hashes[seed] for seed in self.plan.seeds if seed in arm.hashes)
-        status = "done" if told else "failed" if arm.failed and not arm.done else "missing"
+        status = "done" if has_number else "failed" if arm.failed and not arm.done else "missing"
         return Entry(status, None, tuple(marks), hashes)
 
 
@@ -218,11 +218,11 @@ def _limits(
         if len(delta.seeds) < len(seeds):
             yield f"{len(delta.seeds)} of {len(seeds)} seeds: {_listed(delta.seeds)}."
         if len(delta.seeds) == 1 and arm is not reference:
-            yield "One seed: how much the difference varies from seed to seed is not known."
+            yield "One seed: the seed variance of the difference is unknown."
     elif not arm.done or not (reference.run or reference.row is None):
-        return  # one of the two was not run, which the dash shows
+        return  # one of the two was not run; the table shows a dash
     elif arm.values(measure):
-        yield "Run, but what it is set against has no finished cell of the same seed."
+        yield "The reference has no finished cell with the same seed."
     elif any(measure.metrics(record) for record in arm.done.values()):
         yield f"{measure.title} is not defined: {measure.of.requires}."
     else:

@@ -1,4 +1,4 @@
-"""How a cell learned, from its stored trace."""
+"""The training trace of a stored cell, with summaries."""
 
 from __future__ import annotations
 
@@ -10,52 +10,52 @@ from ctrbench.schema import CellRecord, Trace
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
-SHORTEST = 4  # letters of a hash
-IMAGE, IDS = "image", "ids"  # parts of a model, as its trace names them
+SHORTEST = 4  # characters of a hash
+IMAGE, IDS = "image", "ids"  # names of blocks in a trace
 
 
 @dataclass(frozen=True)
 class Explained:
-    """A cell's trace, and what follows from it."""
+    """The trace of a cell with summaries."""
 
     hash: str
-    label: str  # of the cell
+    label: str  # display name of the cell
     trace: Trace
-    image_gradient: tuple[float, float] | None  # over that of the ids, at the first and last point
-    half_way: Mapping[str, float]  # part -> share of the epoch after half of the distance moved
+    image_gradient: tuple[float, float] | None  # that of the ids = 1, at the first and last point
+    half_way: Mapping[str, float]  # block -> share of the epoch, see `half_way`
 
 
 def explained(workspace: Workspace, wanted: str) -> Explained:
-    """Return how a cell learned.
+    """Return the trace of a cell with summaries.
 
     Args:
-        workspace: that holds the results.
-        wanted: the start of a hash, or DATASET/VERSION/MODE, or that and /SEED.
+        workspace: The workspace that holds the results.
+        wanted: The first characters of a hash, or DATASET/VERSION/MODE, optionally with /SEED.
 
     Raises:
-        ConfigError: no cell or several cells match, or the cell was trained without a trace.
+        ConfigError: No cell or several cells match, or the cell was trained without a trace.
     """
     record = _found(workspace, wanted)
     trace = Store(workspace).read_trace(record.cell)
     if trace is None:
         raise ConfigError(
-            f"cell {record.hash} ({record.cell.label}) was trained without a trace: "
-            "`ctrbench run FILE --trace` trains it once more, to the same result."
+            f"cell {record.hash} ({record.cell.label}) was trained without a trace; "
+            "`ctrbench run FILE --trace` trains it again, with the same result."
         )
     return Explained(record.hash, record.cell.label, trace, _image_gradient(trace), half_way(trace))
 
 
 def half_way(trace: Trace) -> dict[str, float]:
-    """Return the share of the epoch after which each part had moved half of its distance.
+    """Return the share of the epoch after which each block has moved half of its distance.
 
-    The distance is the sum of the L2 distances between the points of the trace.
+    The distance is the sum of the L2 distances between consecutive points of the trace.
     """
     found: dict[str, float] = {}
     for part in trace.points[0].blocks:
-        gone, total = 0.0, sum(point.blocks[part].update for point in trace.points)
+        moved, total = 0.0, sum(point.blocks[part].update for point in trace.points)
         for number, point in enumerate(trace.points, start=1):
-            gone += point.blocks[part].update
-            if gone >= total / 2:
+            moved += point.blocks[part].update
+            if moved >= total / 2:
                 found[part] = number / len(trace.points)
                 break
     return found
@@ -72,10 +72,12 @@ def _image_gradient(trace: Trace) -> tuple[float, float] | None:
 
 
 def _found(workspace: Workspace, wanted: str) -> CellRecord:
-    """The one finished cell of that hash, or of DATASET/VERSION/MODE and perhaps /SEED."""
+    """Return the only finished cell that matches a hash or a path."""
     store, parts = Store(workspace), wanted.split("/")
     if len(parts) == 1 and len(wanted) < SHORTEST:
-        raise ConfigError(f"{wanted!r} is too short for a cell: give {SHORTEST} letters or more.")
+        raise ConfigError(
+            f"{wanted!r} is too short for a hash: give at least {SHORTEST} characters."
+        )
     folders = [path.name for path in sorted(workspace.results.glob("*")) if path.is_dir()]
     found = [
         record
@@ -83,17 +85,17 @@ def _found(workspace: Workspace, wanted: str) -> CellRecord:
         for record in store.records(dataset)
         if record.status == "done" and _matches(record, parts)
     ]
-    if len(parts) == 3:  # without a seed, the first one
+    if len(parts) == 3:  # without a seed: the first seed
         first = min((record.cell.seed for record in found), default=0)
         found = [record for record in found if record.cell.seed == first]
     traced = [record for record in found if store.read_trace(record.cell) is not None]
     found = traced or found
     if len(found) == 1:
         return found[0]
-    told = "; ".join(f"{record.hash} is {record.cell.label}" for record in found[:5])
+    labels = "; ".join(f"{record.hash} is {record.cell.label}" for record in found[:5])
     raise ConfigError(
-        f"{len(found)} finished cells are {wanted!r}{f': {told}' if told else ''}. Give a hash, "
-        "or DATASET/VERSION/MODE, or that and /SEED."
+        f"{len(found)} finished cells match {wanted!r}{f': {labels}' if labels else ''}. Give a "
+        "hash, or DATASET/VERSION/MODE, optionally with /SEED."
     )
 
 

@@ -66,10 +66,10 @@ class Compared:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a comparison of two arms means for a release."""
+    """The verdict on a comparison of two arms, and the outcome of a gate."""
 
     compared: Compared
-    margin: float  # a fraction; a loss below it does not matter
+    margin: float  # a fraction; a smaller loss is acceptable
     verdict: Verdict | None  # None: B ranks worse than chance
     gate: Gate | None = None
     failed: bool = False  # of the gate
@@ -78,13 +78,13 @@ class Decision:
 def decide(found: Compared, margin: float, gate: Gate | None = None) -> Decision:
     """Return the verdict on A, and whether it fails a gate.
 
-    A gate `worse` fails if A is worse, unless its loss is certainly below the margin. A gate
-    `not-better` fails if A is not shown to be better. A reference below chance fails both.
+    The gate `worse` fails if A is worse, unless the interval excludes a loss of the margin. The
+    gate `not-better` fails unless A is better. If B is below chance, both gates fail.
 
     Args:
-        found: two arms.
-        margin: >= 0, a fraction.
-        gate: None: nothing can fail.
+        found: The comparison of two arms.
+        margin: >= 0, a fraction; a smaller loss is acceptable.
+        gate: The gate; None: there is none.
     """
     inference = found.inference
     verdict = None if found.below_chance else inference.verdict(margin)
@@ -147,7 +147,7 @@ def stored_arms(workspace: Workspace, a: str, b: str) -> tuple[StoredArm, Stored
         DataError: An arm has no finished cell.
         UnknownNameError: Nothing is stored under a name.
     """
-    ours, theirs = _alike((a, b), [_of_store(workspace, name) for name in (a, b)])
+    ours, theirs = _with_equal_settings((a, b), [_of_store(workspace, name) for name in (a, b)])
     return ours, theirs
 
 
@@ -182,8 +182,9 @@ def compare_arms(
     )
     if differing and not any_settings:
         raise ConfigError(
-            f"{a} and {b} were not trained alike: {'; '.join(differing)} (beyond the defaults). "
-            "What differs could be the settings' doing; --any-settings compares them all the same."
+            f"{a} and {b} have different settings: {'; '.join(differing)} (only non-default "
+            "values). The settings may cause the difference; --any-settings compares the arms "
+            "regardless."
         )
     sides = [_measured(Store(workspace), arm, metric) for arm in (ours, theirs)]
     contrast = pair(sides[0], sides[1])
@@ -193,7 +194,7 @@ def compare_arms(
         contrast = contrast.reversed()
     (inference,) = infer([contrast])
     if math.isnan(inference.low):
-        raise DataError(f"{metric} rests on a single user here: there is no interval over users.")
+        raise DataError(f"{metric} is defined for a single user only, so it has no interval.")
     value, reference = (fmean(side.values[seed] for seed in contrast.seeds) for side in sides)
     test = one.metrics["test"]
     return Compared(a, b, metric, test, inference, differing, value, reference)
@@ -217,8 +218,8 @@ def compare_predictions(
         DataError: The files are not of the same impressions, or predictions are invalid.
     """
     found = compare_files(a, b, metric, scores, ignore)
-    turned = find(metric).less_is_better
-    inference = found.inference.reversed() if turned else found.inference
+    reverse = find(metric).less_is_better
+    inference = found.inference.reversed() if reverse else found.inference
     return Compared(a, b, metric, found.counts, inference, (), found.value, found.reference, found)
 
 
@@ -228,7 +229,8 @@ def _of_store(workspace: Workspace, name: str) -> list[list[CellRecord]]:
     version, _, mode = place.partition("/")
     if not version or not dataset or {".", ".."} & set(name.split("/")):
         raise ConfigError(
-            f"{name!r} names no arm: give DATASET/VERSION/MODE, or --file and VERSION/MODE."
+            f"{name!r} is not the name of an arm: give DATASET/VERSION/MODE, or --file and "
+            "VERSION/MODE."
         )
     mode = mode or (BASELINE if version == BASELINE else "")
     records = list(Store(workspace).records(dataset))
@@ -246,7 +248,9 @@ def _of_store(workspace: Workspace, name: str) -> list[list[CellRecord]]:
     return list(groups.values())
 
 
-def _alike(names: tuple[str, str], kinds: list[list[list[CellRecord]]]) -> list[StoredArm]:
+def _with_equal_settings(
+    names: tuple[str, str], kinds: list[list[list[CellRecord]]]
+) -> list[StoredArm]:
     """Return for each arm its only settings, or those of the only pair with equal settings."""
     pairs = [
         (ours, theirs)
@@ -262,10 +266,10 @@ def _alike(names: tuple[str, str], kinds: list[list[list[CellRecord]]]) -> list[
     if len(pairs) != 1 and same_data:
         for name, groups in zip(names, kinds, strict=True):
             if len(groups) > 1:
-                told = "; ".join(_settings(group[0]) for group in groups)
+                listed = "; ".join(_settings(group[0]) for group in groups)
                 raise ConfigError(
-                    f"{name} is stored under {len(groups)} kinds of settings ({told}): say which "
-                    "with --file FILE, a benchmark file."
+                    f"{name} is stored with {len(groups)} different settings ({listed}); select "
+                    "one with --file FILE, a benchmark file."
                 )
     if len(pairs) != 1:  # data or protocol differ, which the next check reports
         pairs = [(kinds[0][0], kinds[1][0])]
@@ -275,14 +279,14 @@ def _alike(names: tuple[str, str], kinds: list[list[list[CellRecord]]]) -> list[
 def _settings(record: CellRecord) -> str:
     cell = record.cell
     parts = {**cell.mode_settings, **cell.training, **cell.model}
-    told = ", ".join(f"{key} {value}" for key, value in parts.items()) or "all at their default"
-    return f"{told}, protocol {cell.protocol}, revision {cell.mode_revision} of the mode"
+    text = ", ".join(f"{key} {value}" for key, value in parts.items()) or "default settings"
+    return f"{text}, protocol {cell.protocol}, revision {cell.mode_revision} of the mode"
 
 
 def _finished(name: str, records: list[CellRecord]) -> StoredArm:
     done = {record.cell.seed: record for record in records if record.status == "done"}
     if not done:
-        raise DataError(f"{name} has no finished cell; run its matrix first.")
+        raise DataError(f"{name} has no finished cell; run its benchmark file first.")
     return StoredArm(name, done)
 
 
@@ -295,8 +299,8 @@ def _require_same(workspace: Workspace, a: str, b: str, one: CellRecord, other: 
         differing += _data_differences(workspace, one.cell, other.cell)
     if differing:
         raise DataError(
-            f"{a} and {b} cannot be compared, for these differ: {'; '.join(differing)}. Both arms "
-            "need the same test impressions, label rule and protocol."
+            f"{a} and {b} cannot be compared, because they differ: {'; '.join(differing)}. Both "
+            "arms require the same test impressions, label rule and protocol."
         )
 
 
@@ -311,15 +315,15 @@ def _data_differences(workspace: Workspace, one: Cell, other: Cell) -> list[str]
     if [manifest.content_hash for manifest in known] == [one.data_hash, other.data_hash]:
         ours, theirs = map(_described, known)
         found += [
-            f"{name} {told} and {theirs[name]}"
-            for name, told in ours.items()
-            if told != theirs[name]
+            f"{name} {value} and {theirs[name]}"
+            for name, value in ours.items()
+            if value != theirs[name]
         ]
     return [*found, f"content {one.data_hash} and {other.data_hash}"]
 
 
 def _described(manifest: DatasetManifest) -> dict[str, str]:
-    """Return what a reader compares of two data sets."""
+    """Return the facts in which two data sets may differ."""
     return {
         "label": repr(manifest.label),
         "split": str(manifest.split),
@@ -350,7 +354,7 @@ def _why_not(arms: Sequence[StoredArm], sides: Sequence[Measured], metric: str) 
         ):
             return f"{metric} of {arm.name} is not defined: {find(metric).requires}."
         if not side.influence:
-            return f"{arm.name} has no influence values and no predictions to make them from."
+            return f"{arm.name} has neither influence values nor predictions to compute them from."
     a, b = (f"{arm.name} (seeds {', '.join(map(str, sorted(arm.seeds)))})" for arm in arms)
     return f"{a} and {b} share no seed."
 

@@ -52,8 +52,8 @@ def verdicts(plan: TablePlan, arms: Arms, judged: Judged, found: Answer) -> Verd
         inference = judged.get(comparison, headline)
         if inference is not None and not comparison.control:
             above = found.above_zero(comparison.row, comparison.column, comparison.reference)
-            told = phrase(inference, plan.margin, above)
-            lines.append(VerdictLine(comparison, told, inference))
+            text = phrase(inference, plan.margin, above)
+            lines.append(VerdictLine(comparison, text, inference))
     if not lines:
         return None
     lines.sort(key=lambda line: -line.inference.estimate)
@@ -74,30 +74,30 @@ def phrase(inference: Inference, margin: float, above: str) -> str:
         above: What an interval above zero means, see `Answer.above_zero`.
     """
     low, high = 100 * inference.low, 100 * inference.high
-    told = {
+    text = {
         "better": above,
         "worse": "worse",
         "no worse": f"no worse by more than {100 * margin:g} pp",
         "inconclusive": "not decided",
     }[inference.verdict(margin)]
     if not inference.variance.seed_degrees:
-        told += " on this seed"
-    return f"{told}: {100 * inference.estimate:+.2f} pp, between {low:+.2f} and {high:+.2f}"
+        text += " on this seed"
+    return f"{text}: {100 * inference.estimate:+.2f} pp, between {low:+.2f} and {high:+.2f}"
 
 
 def _reading(plan: TablePlan) -> str:
     return (
-        "Better: the range lies above zero, against the baseline and against every shuffled "
-        "sibling that was run. Worse: it lies below zero. No worse: it excludes a loss of "
-        f"{100 * plan.margin:g} pp. MDE: the minimum detectable effect, the smallest that is "
-        "detected with a power of 80 %. p: of the line alone; Holm and BH (Benjamini-Hochberg): "
-        "corrected for all lines. Users / items / seeds: shares of the variance, each of which "
-        "only more of its own shrink."
+        "Better: the intervals against the baseline and against every shuffled sibling that was "
+        "run lie above zero. Worse: the interval lies below zero. No worse: it excludes a loss of "
+        f"{100 * plan.margin:g} pp. MDE: the minimum detectable effect, which is detected with a "
+        "power of 80 %. p: uncorrected; Holm and BH (Benjamini-Hochberg): corrected for all lines. "
+        "Users / items / seeds: shares of the variance; more users reduce only the share of users, "
+        "and likewise for items and seeds."
     )
 
 
 def _narrower(inferences: list[Inference]) -> list[str]:
-    """Return a sentence on what would narrow the intervals; none with one seed."""
+    """Return a sentence on how to narrow the intervals; empty with one seed."""
     shares = [one.shares for one in inferences if one.variance.total and len(one.seeds) > 1]
     if not shares:
         return []
@@ -108,4 +108,4 @@ def _narrower(inferences: list[Inference]) -> list[str]:
         "items": "Only more test items",
         "seeds": "More seeds",
     }[largest if middle["seeds"] < 0.2 else "seeds"]
-    return [f"{cure} would make most ranges narrower; `ctrbench power FILE` says how many."]
+    return [f"{cure} would narrow most intervals; `ctrbench power FILE` computes how many."]

@@ -22,12 +22,12 @@ from ctrbench.stats import (
 LOWEST_COVERAGE = 0.5  # smallest share of targets and history slots with vectors
 LARGE_GAIN = 0.02  # the largest published gain of image embeddings is 0.016
 BETTER_THAN_TRAINING = 0.02  # excess of the AUC gain on test over that on training impressions
-OF_CURVES = "auc"  # the metric that learning curves hold
+CURVE_METRIC = "auc"  # the metric of learning curves
 CURVE_TAIL = 5  # points, a quarter of an epoch
-MOST_NAMED = 5  # arms that one warning names
+MOST_NAMED = 5  # maximum number of arms that one warning names
 CURE = (
-    "Import the log again with --snapshot period; histories that are given must end before the "
-    "evaluation group (see docs/evaluation_groups.md)."
+    "Import the log again with --snapshot period. Given histories must end before the evaluation "
+    "group (see docs/evaluation_groups.md)."
 )
 FEWEST_STEPS = 100  # a model with fewer training steps is close to its initial state
 ROUNDING = 1e-7  # differences of metrics between processors
@@ -66,28 +66,28 @@ def _probes(judged: Judged) -> Iterator[str]:
     """Warn of metrics that noise improves, and of arms that rank permuted outcomes."""
     raised = judged.probes.raised
     if raised:
-        told = ", ".join(
+        listed = ", ".join(
             f"{one.measure.title} by {100 * one.inference.estimate:.2f} pp "
             f"[{100 * one.inference.low:.2f}, {100 * one.inference.high:.2f}] "
             f"(standard deviation {one.deviation:g})"
             for one in raised
         )
         yield (
-            f"Noise on the baseline's logits raises {told}. Noise carries no information, so these "
-            "metrics are biased: models see outcomes of the impressions they are judged on. Do not "
-            f"read deltas on them. {CURE}"
+            f"Noise on the baseline's logits raises {listed}. Noise carries no information, so "
+            "these metrics are biased: the input contains outcomes of the evaluated impressions. "
+            f"Do not use their deltas. {CURE}"
         )
     ranked = judged.probes.ranked
     if ranked:
-        told = ", ".join(
+        listed = ", ".join(
             f"{one.arm.label} {one.value:.4f} ± {one.standard_error:.4f} ({one.measure.title})"
             for one in ranked[:MOST_NAMED]
         )
         more = len(ranked) - MOST_NAMED
-        told += f" and {more} more" if more > 0 else ""
+        listed += f" and {more} more" if more > 0 else ""
         yield (
-            "With outcomes permuted within evaluation groups GAUC must be 0.5, and is not: "
-            f"{told}. Inputs hold outcomes of the group that GAUC compares. {CURE}"
+            "GAUC differs from 0.5 although outcomes are permuted within evaluation groups: "
+            f"{listed}. The input contains outcomes of the evaluation group. {CURE}"
         )
 
 
@@ -99,13 +99,13 @@ def _title(plan: TablePlan) -> str:
 def _below_chance(judged: Judged) -> Iterator[str]:
     """Warn of baselines below chance, whose comparisons are not judged."""
     if judged.below_chance:
-        told = ", ".join(
+        listed = ", ".join(
             f"{measure.title} {mean:.4f} ({arm.label.lower()})"
             for arm, measure, mean in judged.below_chance
         )
         yield (
-            f"A baseline below 0.5 ranks worse than chance and is no reference: {told}. These "
-            "deltas have no interval and no verdict."
+            f"The baseline is below chance level (0.5): {listed}. Deltas against it have no "
+            "interval and no verdict."
         )
 
 
@@ -114,10 +114,10 @@ def _real_time(plan: TablePlan) -> Iterator[str]:
     manifest = plan.dataset
     derived = manifest.history == "derived"
     if manifest.snapshot == "impression" and (derived or manifest.has_timestamp):
-        held = "histories and click rates hold" if derived else "click rates hold"
+        biased = "histories and click rates contain" if derived else "click rates contain"
         yield (
-            f"The data set's snapshot is 'impression': {held} the user's own outcomes in the test "
-            f"period, and GAUC is biased by them. {CURE}"
+            f"The data set's snapshot is 'impression': {biased} the user's own outcomes in the "
+            f"test period, which bias GAUC. {CURE}"
         )
 
 
@@ -130,12 +130,13 @@ def _repeat(plan: TablePlan, arms: Arms) -> str:
     }
     if not differing:
         return ""
-    told = ", ".join(
+    listed = ", ".join(
         f"{metrics.find(name).title} {100 * value:+.3f} pp" for name, value in differing.items()
     )
     return (
-        f"A/A: the baseline of seed {plan.seeds[0]}, trained twice, differs from itself ({told}). "
-        "Training is not reproducible here, and every delta carries that on top."
+        f"A/A: the baseline of seed {plan.seeds[0]}, trained twice, differs from itself "
+        f"({listed}). Training is not reproducible on this machine, which adds noise to every "
+        "delta."
     )
 
 
@@ -146,17 +147,17 @@ def _controls(plan: TablePlan, arms: Arms, judged: Judged) -> str:
         for arm, inference in _against_baseline(plan, arms, judged, control=True)
         if inference.estimate > 0
     ]
-    asked = sum(one.control for one in arms.against_baseline())
-    told = [
+    controls = sum(one.control for one in arms.against_baseline())
+    listed = [
         f"{arm.label} {100 * inference.estimate:+.2f} pp (p {inference.p_value:.2g})"
         for arm, inference in found
-        if inference.p_value < SIGNIFICANCE / asked
+        if inference.p_value < SIGNIFICANCE / controls
     ]
-    if not told:
+    if not listed:
         return ""
     return (
-        f"Controls that beat the baseline on {_title(plan)}: {', '.join(told)}. They hold "
-        "no information of images, so read the real versions against their shuffled siblings."
+        f"Controls that beat the baseline on {_title(plan)}: {', '.join(listed)}. They contain "
+        "no image information, so read the real versions against their shuffled siblings."
     )
 
 
@@ -165,13 +166,13 @@ def _wide(plan: TablePlan, arms: Arms, judged: Judged) -> str:
     if plan.effect is None:
         return ""
     found = list(_against_baseline(plan, arms, judged, control=False))
-    hidden = [one.smallest_effect for _, one in found if one.smallest_effect > plan.effect]
-    if not hidden:
+    larger = [one.smallest_effect for _, one in found if one.smallest_effect > plan.effect]
+    if not larger:
         return ""
     return (
         f"The requested effect, {100 * plan.effect:g} pp of {_title(plan)}, is below the "
-        f"minimum detectable effect (MDE) of {len(hidden)} of {len(found)} comparisons with the "
-        f"baseline: their MDE is {100 * min(hidden):.2f} to {100 * max(hidden):.2f} pp."
+        f"minimum detectable effect (MDE) of {len(larger)} of {len(found)} comparisons with the "
+        f"baseline: their MDE is {100 * min(larger):.2f} to {100 * max(larger):.2f} pp."
     )
 
 
@@ -179,8 +180,8 @@ def _few_seeds(plan: TablePlan, arms: Arms, judged: Judged) -> str:
     """Warn of two seeds, and of three seeds if seed variance dominates."""
     if len(plan.seeds) == len(arms.first.done) == 2:
         return (
-            "Two seeds say next to nothing of how deltas vary from seed to seed: the intervals are "
-            "wider than they need be. A third seed narrows them the most."
+            "Two seeds give an imprecise estimate of seed variance, so the intervals are wide. A "
+            "third seed narrows them the most."
         )
     found = list(_against_baseline(plan, arms, judged, control=False))
     noisy = [arm.label for arm, one in found if len(one.seeds) == 3 and one.seed_share > 0.5]
@@ -188,8 +189,8 @@ def _few_seeds(plan: TablePlan, arms: Arms, judged: Judged) -> str:
         return ""
     return (
         f"Three seeds, and seed variance dominates in {len(noisy)} of {len(found)} comparisons "
-        "with the baseline. Intervals may be slightly too narrow there: up to 6.1 % false alarms, "
-        "nominal 5 %, for a mode that is three times as noisy as the others "
+        "with the baseline. Their intervals may be slightly too narrow: at most 6.1 % false "
+        "positives at a nominal 5 %, for a mode three times as noisy as the others "
         "(results/tables/calibration_prior.md)."
     )
 
@@ -203,8 +204,9 @@ def _leaks(plan: TablePlan, arms: Arms, judged: Judged) -> Iterator[str]:
     ]
     if large:
         yield (
-            f"Suspiciously good: {', '.join(large)} of {_title(plan)}; published image "
-            "embeddings gain up to 1.6 pp. Were the vectors trained on clicks after pretrain?"
+            f"Implausibly large gains in {_title(plan)}: {', '.join(large)}. Published image "
+            "embeddings gain at most 1.6 pp. Check that the vectors were not trained on clicks "
+            "after the pretrain period."
         )
     headline = Measure(plan.headline)
     above = [
@@ -214,8 +216,8 @@ def _leaks(plan: TablePlan, arms: Arms, judged: Judged) -> Iterator[str]:
     ]
     if above:
         yield (
-            f"More than can be attained: {', '.join(above)} of the attainable gain. The input "
-            "must hold outcomes of the test period."
+            f"Gains above the attainable gain: {', '.join(above)} of it. The input contains "
+            "outcomes of the test period."
         )
     better = [
         f"{arm.label} by {100 * (own - usual):.2f} pp"
@@ -223,18 +225,18 @@ def _leaks(plan: TablePlan, arms: Arms, judged: Judged) -> Iterator[str]:
         if (usual := _test_over_training(baseline)) is not None
         and (own := _test_over_training(arm)) is not None
         and own > usual + BETTER_THAN_TRAINING
-        and (mean_metric(arm, OF_CURVES) or 0) > (mean_metric(baseline, OF_CURVES) or 1)
+        and (mean_metric(arm, CURVE_METRIC) or 0) > (mean_metric(baseline, CURVE_METRIC) or 1)
     ]
     if better:
         yield (
-            "AUC gains more on test than on training impressions before they were learned: "
-            f"{', '.join(better)}. Look for outcomes of the test period in the vectors."
+            "The gain of AUC is larger on test than in progressive evaluation of train: "
+            f"{', '.join(better)}. Check the vectors for outcomes of the test period."
         )
 
 
 def _test_over_training(arm: Arm) -> float | None:
     """Return the AUC on test minus the progressive AUC at the end of training."""
-    test, training = mean_metric(arm, OF_CURVES), _training_auc(arm)
+    test, training = mean_metric(arm, CURVE_METRIC), _training_auc(arm)
     return None if test is None or training is None else test - training
 
 
@@ -265,22 +267,22 @@ def _weak_baseline(plan: TablePlan, arms: Arms) -> Iterator[str]:
         if mean is not None and simple is not None and mean <= simple:
             yield (
                 f"The {arm.label.lower()}'s {_title(plan)} {mean:.4f} is not above the "
-                f"{simple:.4f} of {REFERENCE}: a delta over a weak baseline may not carry over to "
-                "a good one."
+                f"{simple:.4f} of {REFERENCE}. A delta over a weak baseline may not generalize to "
+                "a strong one."
             )
 
 
 def _few_steps(arms: Arms) -> Iterator[str]:
     for arm in arms.baselines.values():
-        record = next((one for one in arm.done.values() if one.curve), None)  # seeds are alike
+        record = next((one for one in arm.done.values() if one.curve), None)  # seeds are equal
         if record is not None:
             batch_size = TrainingSettings.model_validate(record.cell.training).batch_size
             steps = record.curve[-1].impressions / batch_size
             if steps < FEWEST_STEPS:
                 yield (
-                    f"The {arm.label.lower()} was trained for {math.ceil(steps)} steps: it has "
-                    "hardly left its start, and a delta over it says little. Lower "
-                    "training.batch_size, or let `ctrbench tune` choose."
+                    f"The {arm.label.lower()} was trained for only {math.ceil(steps)} steps and is "
+                    "close to its initial state, so deltas over it are uninformative. Lower "
+                    "training.batch_size, or choose it with `ctrbench tune`."
                 )
 
 
@@ -296,7 +298,7 @@ def _few_users(plan: TablePlan, arms: Arms) -> str:
             few.append(f"{where} ({counts.evaluable_users})")
     if not few:
         return ""
-    return f"Fewer than {FEWEST_USERS} evaluable users carry GAUC on {'; '.join(few)}."
+    return f"GAUC is computed from fewer than {FEWEST_USERS} evaluable users on {'; '.join(few)}."
 
 
 def _heavy_users(plan: TablePlan, arms: Arms, judged: Judged) -> str:
@@ -305,8 +307,8 @@ def _heavy_users(plan: TablePlan, arms: Arms, judged: Judged) -> str:
     if not heavy:
         return ""
     return (
-        f"The effective number of users is below {FEWEST_EFFECTIVE_USERS:g}: {heavy}. Intervals "
-        "are wider than necessary there, and below 3 too narrow."
+        f"The effective number of users is below {FEWEST_EFFECTIVE_USERS:g}: {heavy}. Their "
+        "intervals are wider than necessary; below 3 effective users they are too narrow."
     )
 
 
@@ -316,8 +318,8 @@ def _heavy_items(plan: TablePlan, arms: Arms, judged: Judged) -> str:
     if not heavy:
         return ""
     return (
-        f"The effective number of items is below {FEWEST_ITEMS:g}: {heavy}. Item variance is known "
-        "poorly there, and intervals may be too narrow for other items."
+        f"The effective number of items is below {FEWEST_ITEMS:g}: {heavy}. The estimate of item "
+        "variance is imprecise there, and intervals may be too narrow for other items."
     )
 
 
@@ -353,7 +355,8 @@ def _coverage(plan: TablePlan, arms: Arms) -> list[str]:
             lines.append(
                 f"{row.label} has vectors for {100 * shares['targets']:.1f} % of the targets, "
                 f"{100 * shares['slots']:.1f} % of the history slots and "
-                f"{100 * shares['items']:.1f} % of the items: most of it is without images."
+                f"{100 * shares['items']:.1f} % of the items. Its deltas reflect mostly missing "
+                "images."
             )
     return lines
 

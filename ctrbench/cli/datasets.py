@@ -25,7 +25,7 @@ from ctrbench.workspace import Workspace, check_name
 
 PACKAGE = "ctrbench.datasets"
 
-app = typer.Typer(help="Click logs: what was shown to whom, and clicked.", no_args_is_help=True)
+app = typer.Typer(help="Click logs: impressions and clicks of users.", no_args_is_help=True)
 
 Name = Annotated[
     str, typer.Argument(help="The data set's name.", autocompletion=completing.datasets)

@@ -17,12 +17,13 @@ DatasetOfRun = Annotated[
     str | None, typer.Option(help="Run without FILE.", autocompletion=completing.datasets)
 ]
 VersionsOfRun = Annotated[
-    str | None, typer.Option(metavar="A,B", help="Else all.", autocompletion=completing.versions)
+    str | None,
+    typer.Option(metavar="A,B", help="Default: all.", autocompletion=completing.versions),
 ]
 ModesOfRun = Annotated[
-    str | None, typer.Option(metavar="A,B", help="Else all.", autocompletion=completing.modes)
+    str | None, typer.Option(metavar="A,B", help="Default: all.", autocompletion=completing.modes)
 ]
-SeedsOfRun = Annotated[int | None, typer.Option(min=1, max=1000, help="How many; 5 unless said.")]
+SeedsOfRun = Annotated[int | None, typer.Option(min=1, max=1000, help="Default: 5.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +36,7 @@ def init(
     dataset: Annotated[
         str, typer.Argument(help="An imported data set.", autocompletion=completing.datasets)
     ],
-    output: Annotated[Path | None, typer.Option(help="Else DATASET.yaml.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Default: DATASET.yaml.")] = None,
 ) -> None:
     """Write a commented benchmark file for DATASET and all its versions."""
     from ctrbench.starting_file import Choice, starting_file, write_new

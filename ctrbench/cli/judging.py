@@ -26,9 +26,8 @@ ArmArgument = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the root."""
-    app.command()(compare)
-    app.command()(power)
-    app.command()(ranks)
+    for command in (compare, power, ranks):
+        app.command()(command)
 
 
 def compare(
@@ -41,7 +40,7 @@ def compare(
     metric: Annotated[
         str, typer.Option(help="A metric with intervals; see `ctrbench list`.")
     ] = "gauc",
-    margin: Annotated[str, typer.Option(help="A smaller loss does not matter.")] = "0.05pp",
+    margin: Annotated[str, typer.Option(help="A smaller loss is acceptable.")] = "0.05pp",
     fail_on: Annotated[
         Literal["worse", "not-better"] | None,
         typer.Option(
@@ -69,8 +68,8 @@ def compare(
 
     workspace: Workspace = context.obj
     loss = parse_points(margin, "--margin")
-    left = tuple(name.strip() for name in ignore.split(",") if name.strip())
-    found = compared(workspace, a, b, file, Question(metric, any_settings, scores, left))
+    ignored = tuple(name.strip() for name in ignore.split(",") if name.strip())
+    found = compared(workspace, a, b, file, Question(metric, any_settings, scores, ignored))
     decision = decide(found, loss, fail_on)
     show(decision, json, terminal.show)
     if decision.failed:
@@ -81,7 +80,7 @@ def power(
     context: typer.Context,
     file: BenchmarkArgument,
     effect: Annotated[
-        str | None, typer.Option(help="The effect to detect; default: that of FILE, else 0.1pp.")
+        str | None, typer.Option(help="The effect to detect. Default: that of FILE, else 0.1pp.")
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`ctrbench list`: what there is to put into a benchmark file."""
+"""`ctrbench list`: the names that commands and benchmark files accept."""
 
 from __future__ import annotations
 

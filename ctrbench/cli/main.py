@@ -30,12 +30,12 @@ from ctrbench.terminal.output import printable
 from ctrbench.workspace import workspace_at
 
 USER_MISTAKE = 2  # exit code
-CRASH = 70  # of sysexits.h; 1 is reserved for gates
-INTERRUPTED = 130  # the exit code of typer after Ctrl-C
+CRASH = 70  # EX_SOFTWARE of sysexits.h; 1 is reserved for gates
+INTERRUPTED = 130  # exit code of typer after Ctrl-C
 
 app = typer.Typer(
     name="ctrbench",
-    help="Is a new image embedding worth shipping to a CTR model, and how should it be fed in?",
+    help="Benchmark image embeddings and injection modes for CTR models.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
 )
@@ -58,7 +58,7 @@ def root(
         Path | None,
         typer.Option(
             envvar="CTRBENCH_HOME",
-            help="Folder for data/, embeddings/, cache/ and results/; else the current folder.",
+            help="Folder of data/, embeddings/, cache/ and results/. Default: the current folder.",
         ),
     ] = None,
     version: Annotated[
@@ -66,7 +66,7 @@ def root(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Is a new image embedding worth shipping to a CTR model, and how should it be fed in?"""
+    """Benchmark image embeddings and injection modes for CTR models."""
     del version
     context.obj = workspace_at(home or Path())
     if context.invoked_subcommand is None:
@@ -85,9 +85,9 @@ def main() -> None:
             )
         raise
     except Exception as error:
-        told = message(error)
-        if told is None:
+        text = message(error)
+        if text is None:
             traceback.print_exc()
             sys.exit(CRASH)
-        sys.stderr.write(f"ctrbench: {printable(told)}\n")
+        sys.stderr.write(f"ctrbench: {printable(text)}\n")
         sys.exit(USER_MISTAKE)

@@ -77,7 +77,7 @@ def run(
     ] = False,
     most_seeds: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="Most seeds of --until-decided. Default: 20."),
+        typer.Option(min=1, max=1000, help="Maximum seeds of --until-decided. Default: 20."),
     ] = None,
     effect: Annotated[
         str | None,
@@ -112,7 +112,7 @@ def run(
     if not until_decided and (most_seeds is not None or effect is not None):
         raise ConfigError("--most-seeds and --effect require --until-decided; add it.")
     if until_decided and traced:
-        raise ConfigError("--trace and --until-decided exclude each other; trace afterwards.")
+        raise ConfigError("--trace and --until-decided exclude each other; use --trace later.")
     file = file_of_run(workspace, file, dataset, versions, modes, seeds)
     matrix = read_matrix(file, workspace)
     terminal.show_notices(notices(matrix, stored_records(workspace, matrix.cells())))
@@ -192,7 +192,7 @@ def tables(
     full: FullOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Print the answer and the headline table of FILE from what is stored; trains nothing."""
+    """Print the answer and the headline table of FILE from stored cells; trains nothing."""
     from ctrbench.analysis.matrices import comparison_table
     from ctrbench.atomic import atomic_file, check_writable
     from ctrbench.matrix import read_matrix

@@ -1,4 +1,4 @@
-"""The contract of a kind of figure, and the door to all of them."""
+"""The contract of a kind of figure, and the functions that find kinds."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ PACKAGE = "ctrbench.figures"
 
 
 class Figure(ABC):
-    """A way to draw what a matrix shows."""
+    """A kind of figure of a matrix."""
 
-    title: ClassVar[str]  # for people
-    order: ClassVar[int] = 100  # of the kinds on a page
-    tall: ClassVar[bool] = False  # whether it grows by a line per arm
+    title: ClassVar[str]  # display name
+    order: ClassVar[int] = 100  # ascending order of the kinds on a page
+    tall: ClassVar[bool] = False  # whether its height grows with the number of arms
 
     @abstractmethod
     def lacks(self, shown: Shown) -> str:
-        """Return why there is nothing to draw, as a sentence; empty if there is something."""
+        """Return a sentence on why the figure cannot be drawn; empty if it can."""
 
     @abstractmethod
     def draw(self, shown: Shown) -> Drawing:
-        """Return the figure of a matrix that lacks nothing for it."""
+        """Return the figure; `lacks` must be empty."""
 
     @abstractmethod
     def caption(self, shown: Shown) -> str:
-        """Return what the marks mean, for people who see the figure and who do not."""
+        """Return sentences that describe the marks."""
 
 
 def kinds() -> list[str]:
-    """Return the names of all kinds, own and installed."""
+    """Return the names of all kinds, built in and installed."""
     return plugins.names(PACKAGE)
 
 
@@ -43,7 +43,14 @@ def figure(kind: str) -> Figure:
     """Return a kind of figure.
 
     Raises:
-        UnknownNameError: No such kind.
+        UnknownNameError: No kind has this name.
     """
     chosen: type[Figure] = plugins.load(PACKAGE, kind, Figure, "kind of figure")
     return chosen()
+
+
+def lacks_intervals(shown: Shown) -> str:
+    """Return a sentence if no arm has an interval; otherwise an empty string."""
+    if any(place.gain is not None for place in shown.places):
+        return ""
+    return "No version and mode has an interval yet."

@@ -1,4 +1,4 @@
-"""The common style: colours that stay apart for colour-blind people, marks that do in grey."""
+"""The common style: colours for colour-blind readers, and marks that differ in greyscale."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT, MUTED, LINE, PAPER = "#1b1c1d", "#5a5f66", "#c9cdd2", "#fffffe"
 SERIES = ("#0b62a4", "#b93e0b", "#00735a", "#9a3a7d", "#866000", "#4d5e70")
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
-SCALE = (  # from a loss to a gain; the middle is no difference
+SCALE = (  # from a loss to a gain; the middle colour is no difference
     "#e79a76",
     "#f2bb9f",
     "#f9dccd",
@@ -27,7 +27,7 @@ SCALE = (  # from a loss to a gain; the middle is no difference
     "#a3c8e5",
     "#72abd8",
 )
-VARIABLES = {  # colours that a page replaces, so that light, dark and print each have their own
+VARIABLES = {  # colour -> CSS variable, which light, dark and print styles define
     TEXT: "var(--text)",
     MUTED: "var(--muted)",
     LINE: "var(--line)",
@@ -67,26 +67,30 @@ RC: dict[Any, Any] = {
     "path.sketch": None,
 }
 WIDTH = 6.4  # inches of every figure
-TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # of the writing's direction
-LONGEST = 34  # letters of a label
+DIRECTION = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # characters of text direction
+LONGEST = 34  # characters of a label
 LABEL_GAP = 0.015  # of a figure's width, between the common label and tick labels
-LETTERS = 92  # across a figure
+LETTERS = 92  # characters across a figure
 
 
 def without_controls(text: str) -> str:
-    r"""Return a text whose control characters, and those that turn its direction, are boxes.
+    r"""Return a text in which U+FFFD replaces control and direction characters.
 
     >>> without_controls("a\x1b[31m\nb")
     'a�[31m�b'
     """
     return "".join(
-        "�" if unicodedata.category(one) in ("Cc", "Cs", "Cn") or one in TURNING else one
+        "�" if unicodedata.category(one) in ("Cc", "Cs", "Cn") or one in DIRECTION else one
         for one in text
     )
 
 
 def label(text: str, longest: int = LONGEST) -> str:
-    """Return a name that fits beside an axis: on one line, its middle left out if it is long.
+    """Return a name on one line; an ellipsis replaces the middle of a long name.
+
+    Args:
+        text: The name.
+        longest: Maximum number of characters, at least 3.
 
     >>> label("a" * 30 + "b" * 30, 11)
     'aaaaa…bbbbb'
@@ -99,22 +103,33 @@ def label(text: str, longest: int = LONGEST) -> str:
 
 
 def arm(row: Row, column: Column, longest: int = LONGEST) -> str:
-    """Return the name of an arm that fits beside an axis; both its parts stay readable."""
+    """Return the display name of an arm; version and mode are both shortened if necessary.
+
+    Args:
+        row: The row of the arm.
+        column: The column of the arm.
+        longest: Maximum number of characters, at least 20.
+    """
     mode = label(column.label, longest - 12)
     return f"{label(row.label, longest - len(mode) - 3)} / {mode}"
 
 
 def drawing(height: float, width: float = WIDTH) -> Drawing:
-    """Return an empty figure; sizes in inches."""
+    """Return an empty figure.
+
+    Args:
+        height: In inches.
+        width: In inches.
+    """
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def settle(figure: Drawing) -> None:
-    """Fix the layout at rounded positions; the solver's last digits vary from call to call.
+    """Fix the layout at rounded positions, because the last digits of the solver vary.
 
-    Axes keep a distance from the common label, because a browser's fonts can be wider.
+    Axes keep a distance from the common label, because fonts of a browser can be wider.
     """
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
@@ -130,11 +145,11 @@ def bars(
     mark: str,
     filled: bool = True,
 ) -> None:
-    """Draw differences in percentage points and their intervals, lying.
+    """Draw differences and their intervals as horizontal lines, in percentage points.
 
     Args:
-        axes: The axes, whose x is the difference.
-        gains: The heights of the lines, and the differences as fractions.
+        axes: The axes; x is the difference.
+        gains: The y position of each line, and the difference as a fraction.
         colour: The colour of the marks and the intervals.
         mark: The mark of the estimates.
         filled: Whether the marks are filled.
@@ -151,7 +166,14 @@ def bars(
 
 
 def key(colour: str, mark: str, text: str, filled: bool = True) -> Any:
-    """Return an entry of a legend."""
+    """Return an entry of a legend.
+
+    Args:
+        colour: The colour of line and mark.
+        mark: The mark; empty: a line only.
+        text: The label.
+        filled: Whether the mark is filled.
+    """
     from matplotlib.lines import Line2D
 
     face = colour if filled else PAPER
@@ -159,20 +181,34 @@ def key(colour: str, mark: str, text: str, filled: bool = True) -> Any:
 
 
 def zero(axes: Axes, upright: bool = True) -> None:
-    """Mark where there is no difference."""
+    """Draw the line of no difference.
+
+    Args:
+        axes: The axes.
+        upright: Whether the difference is on the x axis.
+    """
     draw = axes.axvline if upright else axes.axhline
     draw(0, color=TEXT, linewidth=1, zorder=1.5)
 
 
 def legend(figure: Drawing, entries: Sequence[Any]) -> None:
-    """Put the legend above the axes, in as many columns as its names allow."""
+    """Add a legend above the axes, in as many columns as fit.
+
+    Args:
+        figure: The figure.
+        entries: At least one entry, see `key`.
+    """
     longest = max(len(entry.get_label()) for entry in entries)
     columns = max(1, min(len(entries), LETTERS // (longest + 7)))
     figure.legend(handles=list(entries), loc="outside upper left", ncols=columns)
 
 
 def rows_and_columns(count: int, most: int = 3) -> tuple[int, int]:
-    """Return how small axes are laid out.
+    """Return the numbers of rows and columns of a grid of axes.
+
+    Args:
+        count: Number of axes, at least 1.
+        most: Maximum number of columns.
 
     >>> rows_and_columns(5)
     (2, 3)

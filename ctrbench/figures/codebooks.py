@@ -1,4 +1,4 @@
-"""How codebooks are used: shares, entropy, collisions."""
+"""Use of codebooks: shares, entropy, collisions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CodebookHealth(Figure):
     tall = True
 
     def lacks(self, shown: Shown) -> str:
-        """Say whether no mode has codebooks."""
+        """Return a sentence if no stored mode has a codebook."""
         return "" if shown.health else "No stored mode has a codebook."
 
     def draw(self, shown: Shown) -> Drawing:
@@ -34,8 +34,10 @@ class CodebookHealth(Figure):
         across = min(2, len(keys))
         axes = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
         for own, key in zip(axes, keys, strict=False):
-            told = [(at, one.facts[key]) for at, one in enumerate(shown.health) if key in one.facts]
-            heights, values = [at for at, _ in told], [value for _, value in told]
+            points = [
+                (at, one.facts[key]) for at, one in enumerate(shown.health) if key in one.facts
+            ]
+            heights, values = [at for at, _ in points], [value for _, value in points]
             own.hlines(heights, 0, values, colors=SERIES[0], linewidths=1.2)
             own.plot(values, heights, "o", color=SERIES[0], markersize=5)
             own.set_title(HEALTH[key], loc="left", fontsize=8.5)
@@ -50,8 +52,8 @@ class CodebookHealth(Figure):
         return figure
 
     def caption(self, shown: Shown) -> str:
-        """Say what is healthy."""
+        """Return sentences on what a healthy codebook is."""
         return (
-            "Healthy codebooks use all codes, and no code holds a large share of the items. Means "
-            "over the seeds' own codebooks."
+            "A healthy codebook uses all codes, and no code has a large share of the items. Values "
+            "are means over the codebooks of all seeds."
         )

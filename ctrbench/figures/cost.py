@@ -1,4 +1,4 @@
-"""The gain of every arm against what it costs."""
+"""The gain of every arm against its cost."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class Cost(Figure):
     order = 60
 
     def lacks(self, shown: Shown) -> str:
-        """Say whether no arm has both a gain and a cost."""
+        """Return a sentence if no arm has both a gain and a cost."""
         return "" if shown.costs else "No arm has both a gain and a cost."
 
     def draw(self, shown: Shown) -> Drawing:
-        """Draw what is stored with the cells."""
+        """Return a panel per cost that is stored with the cells."""
         seconds = [(one.place, one.train_s) for one in shown.costs if one.train_s is not None]
         added = [(one.place, one.parameters / 1000) for one in shown.costs]
-        panels = [("training of a cell, seconds", seconds), ("added parameters, thousands", added)]
+        panels = [("training per cell, seconds", seconds), ("added parameters, thousands", added)]
         return scatter([panel for panel in panels if panel[1]], shown.metric)
 
     def caption(self, shown: Shown) -> str:
-        """Say where the costs come from."""
+        """Return sentences on the source of the costs."""
         return (
             "Seconds and parameters are stored with the cells. `ctrbench cost FILE` measures the "
             "latency of serving. "
-            "Intervals are drawn for up to 40 arms; arms at the same place stand side by side."
+            "Intervals are drawn for at most 40 arms; overlapping arms are moved apart."
         )

@@ -1,4 +1,4 @@
-"""Learning curves: what an arm is ahead of its baseline while both learn."""
+"""Learning curves: progressive AUC of each arm minus that of its baseline."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ctrbench.figures._style import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-HEIGHT = 2.1  # inches of one mode
-MOST = len(SERIES)  # versions with a colour of their own
+HEIGHT = 2.1  # inches per mode
+MOST = len(SERIES)  # maximum number of coloured versions
 
 
 class Curve(Figure):
@@ -32,11 +32,11 @@ class Curve(Figure):
     order = 40
 
     def lacks(self, shown: Shown) -> str:
-        """Say whether no curve is stored."""
+        """Return a sentence if no learning curve is stored."""
         return "" if shown.learning else "No learning curve is stored with these cells."
 
     def draw(self, shown: Shown) -> Drawing:
-        """Draw all modes on one scale; beyond six versions, the best six have colours."""
+        """Return all modes on one scale; of more than six versions, the best six have colours."""
         columns = list(dict.fromkeys(one.column for one in shown.learning))
         rows = _coloured(shown)
         down, across = rows_and_columns(len(columns), 2)
@@ -60,7 +60,7 @@ class Curve(Figure):
             spare.set_visible(False)
         low, high = _range(shown)
         axes[0].set_ylim(low, high)
-        figure.supxlabel("impressions learned from, thousands", fontsize=9)
+        figure.supxlabel("training impressions, thousands", fontsize=9)
         figure.supylabel("progressive AUC over the baseline, pp", fontsize=9)
         entries = []
         for number, row in enumerate(rows):
@@ -73,16 +73,17 @@ class Curve(Figure):
         return figure
 
     def caption(self, shown: Shown) -> str:
-        """Say how AUC is measured."""
+        """Return sentences on how AUC is measured."""
         return (
-            "AUC while learning, minus that of the baseline of the same seed, mean over seeds. "
-            "Every impression is predicted before the model learns from it. The curves have no "
-            "intervals: differences between them may be noise. Their first fifth may lie outside."
+            "Progressive AUC minus that of the baseline of the same seed, mean over seeds. Every "
+            "impression is predicted before the model is trained on it. The curves have no "
+            "intervals: differences between them may be noise. Their first fifth may be outside "
+            "the axes."
         )
 
 
 def _range(shown: Shown) -> tuple[float, float]:
-    """The axis of the gain: all curves but their first fifth, where they are far apart."""
+    """Return the limits of the y axis: those of all curves without their first fifth."""
     kept = [auc for one in shown.learning for auc in one.auc_pp[len(one.auc_pp) // 5 :]]
     low, high = min(kept, default=0.0), max(kept, default=0.0)
     low, high = min(low, 0.0), max(high, 0.0)
@@ -91,7 +92,7 @@ def _range(shown: Shown) -> tuple[float, float]:
 
 
 def _coloured(shown: Shown) -> list:
-    """Versions with a colour: all of few, else those with the best end of a curve."""
+    """Return the rows with a colour: at most `MOST`, those with the highest last points."""
     rows = list(dict.fromkeys(one.row for one in shown.learning))
     if len(rows) <= MOST:
         return rows

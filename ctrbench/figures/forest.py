@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ctrbench.analysis.shown import Shown
-from ctrbench.figures._base import Figure
+from ctrbench.figures._base import Figure, lacks_intervals
 from ctrbench.figures._style import MUTED, SERIES, arm, bars, drawing, key, legend, zero
 
 if TYPE_CHECKING:
@@ -14,25 +14,23 @@ if TYPE_CHECKING:
 
     from ctrbench.stats import Inference
 
-LINE = 0.3  # inches of one arm
+LINE = 0.3  # inches per arm
 EDGE = 1.1  # inches of legend and axis
 
 
 class Forest(Figure):
-    """One line per arm, grouped by version; the delta over the sibling lies just below."""
+    """One line per arm, grouped by version; the delta over the sibling is just below it."""
 
     title = "Both deltas of every version and mode"
     order = 10
     tall = True
 
     def lacks(self, shown: Shown) -> str:
-        """Say whether no arm has an interval."""
-        if any(place.gain is not None for place in shown.places):
-            return ""
-        return "No version and mode has an interval yet."
+        """Return a sentence if no arm has an interval."""
+        return lacks_intervals(shown)
 
     def draw(self, shown: Shown) -> Drawing:
-        """Draw versions first, controls hollow."""
+        """Return versions first, then controls with hollow marks."""
         places = [place for place in shown.places if place.gain is not None]
         versions = [(row, list(own)) for row, own in groupby(places, key=lambda one: one.row)]
         lines = len(places) + 0.6 * (len(versions) - 1)
@@ -68,9 +66,9 @@ class Forest(Figure):
         return figure
 
     def caption(self, shown: Shown) -> str:
-        """Say how to read the marks."""
+        """Return sentences on the marks."""
         return (
             "Circles show the delta over the baseline, squares the delta over the shuffled "
             "sibling. A gain is due to image content only if both intervals lie to the right of "
-            "zero. Hollow circles are controls: they should cover zero."
+            "zero. Hollow circles are controls; their intervals should contain zero."
         )

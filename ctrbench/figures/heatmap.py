@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctrbench.analysis.shown import Shown
-from ctrbench.figures._base import Figure
+from ctrbench.figures._base import Figure, lacks_intervals
 from ctrbench.figures._style import LINE, MUTED, PAPER, SCALE, TEXT, drawing, label
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from ctrbench.stats import Inference
 
 CELL = 0.3  # inches, height of one version
-EDGE = 0.9  # inches of the labels above
-WIDEST = 16  # letters of a mode's name on one line
+EDGE = 0.9  # inches for the labels above
+WIDEST = 16  # characters of a mode's name on one line
 
 
 class Heatmap(Figure):
@@ -26,13 +26,11 @@ class Heatmap(Figure):
     tall = True
 
     def lacks(self, shown: Shown) -> str:
-        """Say whether no arm has an interval."""
-        if any(place.gain is not None for place in shown.places):
-            return ""
-        return "No version and mode has an interval yet."
+        """Return a sentence if no arm has an interval."""
+        return lacks_intervals(shown)
 
     def draw(self, shown: Shown) -> Drawing:
-        """Draw rows in the order of the table."""
+        """Return a grid with rows in the order of the table."""
         from matplotlib.patches import Rectangle
 
         rows = list(dict.fromkeys(place.row for place in shown.places))
@@ -49,10 +47,11 @@ class Heatmap(Figure):
                 colour = _colour(gain.estimate / largest)
             axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor=LINE))
             if gain is None:
-                told, ink = "failed" if place.status == "failed" else "–", MUTED
+                text = "failed" if place.status == "failed" else "–"
             else:
-                told, ink = f"{100 * gain.estimate:+.2f}{' ●' if _decided(gain) else ''}", TEXT
-            axes.text(x + 0.5, y + 0.5, told, ha="center", va="center", color=ink, fontsize=8.5)
+                text = f"{100 * gain.estimate:+.2f}{' ●' if _decided(gain) else ''}"
+            color = MUTED if gain is None else TEXT
+            axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", color=color, fontsize=8.5)
         axes.set_xlim(0, len(columns))
         axes.set_ylim(len(rows), 0)
         axes.grid(visible=False)
@@ -66,7 +65,7 @@ class Heatmap(Figure):
         return figure
 
     def caption(self, shown: Shown) -> str:
-        """Say what the numbers are."""
+        """Return sentences on numbers, dots and colours."""
         return (
             f"Delta of {shown.metric} over the baseline in percentage points. A dot and a colour "
             "mark intervals that exclude zero. A dash marks arms without an interval."
@@ -74,18 +73,18 @@ class Heatmap(Figure):
 
 
 def _decided(gain: Inference) -> bool:
-    """Whether the interval excludes zero, that of other seeds included."""
+    """Whether the interval accounts for seed variance and excludes zero."""
     return bool(gain.variance.seed_degrees) and not gain.low <= 0 <= gain.high
 
 
 def _colour(share: float) -> str:
-    """The colour of a difference, as a share of the largest."""
+    """Return the colour of a difference, given as a share of the largest."""
     half = len(SCALE) // 2
     return SCALE[half + round(share * half)]
 
 
 def _lines(name: str) -> list[str]:
-    """A mode and its settings on lines of their own, as far as they are short.
+    """Return the mode and at most three settings, one per line.
 
     >>> _lines("cluster_id codebook_size=200")
     ['cluster_id', 'codebook_size=200']

@@ -14,33 +14,33 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
 
-PANEL, EDGE = 1.7, 0.8  # inches of one mode, and of legend and axis
+PANEL, EDGE = 1.7, 0.8  # inches per mode, and for legend and axis
 ACROSS = 5.4  # inches from the first date to the last
-LETTER, LINE = 0.075, 0.15  # inches that a letter is wide, and a line of text high
+LETTER, LINE = 0.075, 0.15  # inches: width of a character, height of a line of text
 LEADER = 0.25  # inches between the axes and the names
-LONGEST = 18  # letters of a version's name
-MOST_NAMED = int(ACROSS / LINE)  # versions
-APART = 60  # marks that fit side by side
+LONGEST = 18  # characters of a version's name
+MOST_NAMED = int(ACROSS / LINE)  # maximum number of named versions
+APART = 60  # number of marks that fit side by side
 
 
 class History(Figure):
-    """Small axes below each other, one per mode, on common scales; names stand on top."""
+    """Axes below each other, one per mode, on common scales; version names are at the top."""
 
     title = "Versions over time"
     order = 35
     tall = True
 
     def lacks(self, shown: Shown) -> str:
-        """Say whether there are fewer than two versions with a date and an interval."""
+        """Return a sentence if fewer than two versions have a date and an interval."""
         if len(_dated(shown)) > 1:
             return ""
         return (
-            "Fewer than two versions have an interval and a date. Dates within one day are shown "
-            "by `ctrbench history` alone."
+            "Fewer than two versions have an interval and a date. Only `ctrbench history` shows "
+            "versions that were all added on one day."
         )
 
     def draw(self, shown: Shown) -> Drawing:
-        """Draw both deltas; a line follows the largest gain over the baseline so far."""
+        """Return both deltas; a line follows the largest gain over the baseline so far."""
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
         versions = _dated(shown)
@@ -78,15 +78,15 @@ class History(Figure):
         return figure
 
     def caption(self, shown: Shown) -> str:
-        """Say what the marks and the line mean."""
-        told = (
+        """Return sentences on the marks and the line."""
+        text = (
             "Circles show the delta over the baseline, squares the delta over the shuffled "
             "sibling. The dashed line follows the largest estimate so far, which is not corrected "
-            "for selection. Versions added at nearly the same time stand side by side."
+            "for selection. Versions added at nearly the same time are moved apart."
         )
         if len(_dated(shown)) > MOST_NAMED:
-            told += " Only versions that set a new largest gain, and the newest, are named."
-        return told
+            text += " Only versions that set a new largest gain, and the newest, are named."
+        return text
 
 
 def spread(positions: Sequence[float], gap: float) -> list[float]:
@@ -99,7 +99,7 @@ def spread(positions: Sequence[float], gap: float) -> list[float]:
     >>> spread([0, 0, 10], 2)
     [-1.0, 1.0, 10.0]
     """
-    groups: list[tuple[float, int]] = []  # sum of what each asks of the first, and number
+    groups: list[tuple[float, int]] = []  # sum of the targets for the first position, and number
     for number, position in enumerate(positions):
         total, count = position - number * gap, 1
         while groups and groups[-1][0] / groups[-1][1] > total / count:
@@ -111,13 +111,13 @@ def spread(positions: Sequence[float], gap: float) -> list[float]:
 
 
 def _dated(shown: Shown) -> list[str]:
-    """Versions with an interval and a date, the oldest first."""
+    """Return the versions with an interval and a date, the oldest first."""
     found = {one.row.version for one in shown.places if one.gain and one.row.control is None}
     return sorted(found & shown.added.keys(), key=lambda version: (shown.added[version], version))
 
 
 def _places(shown: Shown, column: object) -> list[Place]:
-    """The versions of one mode that are drawn, the oldest first."""
+    """Return the drawn versions of one mode, the oldest first."""
     own = {
         one.row.version: one
         for one in shown.places
@@ -154,7 +154,7 @@ def _estimate(place: Place) -> float:
 def _name(
     axes: Axes, at: dict[str, float], names: dict[str, str], span: float, upright: bool
 ) -> None:
-    """Names side by side, each with a line to its version."""
+    """Draw the names side by side, each with a line to its version."""
     room = LINE if upright else LETTER * (max(map(len, names.values())) + 1)
     places = spread([at[version] for version in names], room / ACROSS * span)
     shift = max(0.0, min(places[0] - min(at.values()) + span / 20, 0.0))

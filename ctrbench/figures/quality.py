@@ -1,4 +1,4 @@
-"""What a version knows without a CTR model, against what it gains."""
+"""The gain of every version against its intrinsic quality."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ MEASURES = {
 
 
 class IntrinsicQuality(Figure):
-    """Three measures of the vectors side by side, as far as they are defined."""
+    """At most three measures of the vectors side by side."""
 
     title = "Intrinsic quality against delta"
     order = 70
 
     def lacks(self, shown: Shown) -> str:
-        """Say whether no version was measured."""
+        """Return a sentence if no version was measured."""
         if _panels(shown):
             return ""
         return "The vectors are not in this workspace, so their quality is not measured."
 
     def draw(self, shown: Shown) -> Drawing:
-        """Draw versions; controls have no quality of their own."""
+        """Return a panel per measure; controls have no quality of their own."""
         return scatter(_panels(shown), shown.metric)
 
     def caption(self, shown: Shown) -> str:
-        """Say what the measures are."""
+        """Return sentences on the measures."""
         return (
-            "Each version stands at the quality of its vectors, measured on `valid` without a CTR "
-            "model. `ctrbench embeddings quality` explains the measures. "
-            "Intervals are drawn for up to 40 arms; arms at the same place stand side by side."
+            "The quality of each version's vectors is measured on `valid` without a CTR model; "
+            "`ctrbench embeddings quality` prints all measures. "
+            "Intervals are drawn for at most 40 arms; overlapping arms are moved apart."
         )
 
 

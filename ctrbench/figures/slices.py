@@ -21,7 +21,7 @@ from ctrbench.figures._style import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-LINE, EDGE = 0.22, 0.85  # inches of one arm, and of title and axis
+LINE, EDGE = 0.22, 0.85  # inches per arm, and for title and axis
 
 
 class Slices(Figure):
@@ -32,13 +32,13 @@ class Slices(Figure):
     tall = True
 
     def lacks(self, shown: Shown) -> str:
-        """Say whether the file names no slice, or none has an interval."""
+        """Return a sentence if the file names no slice, or no slice has an interval."""
         if not any(block.slice for block in shown.table.blocks):
             return "The benchmark file names no slices."
         return "" if len(_blocks(shown)) > 1 else "No slice has an interval."
 
     def draw(self, shown: Shown) -> Drawing:
-        """Draw each slice on its own scale."""
+        """Return one pair of axes per slice, each on its own scale."""
         blocks = _blocks(shown)
         lines = [line for line in blocks[0].lines if line.row is not None and not line.control]
         names = [
@@ -74,7 +74,7 @@ class Slices(Figure):
         return figure
 
     def caption(self, shown: Shown) -> str:
-        """Say which intervals are exploratory."""
+        """Return sentences on scales and intervals."""
         return (
             "Delta over the baseline on each slice, each on its own scale. Intervals of slices are "
             "pointwise and exploratory."
@@ -82,12 +82,12 @@ class Slices(Figure):
 
 
 def _wrapped(title: str) -> str:
-    """At most two lines."""
+    """Return a title on at most two lines."""
     return "\n".join(wrap(label(title, 44), 23)[:2])
 
 
 def _blocks(shown: Shown) -> list[Block]:
-    """The headline metric over the baseline, on the whole period and wherever it is defined."""
+    """Return the headline blocks against the baseline, on the test period and on slices."""
     metric = shown.table.blocks[0].metric
     return [
         block

@@ -1,7 +1,7 @@
-"""The report page of a matrix: one HTML file that needs nothing else.
+"""The report page of a matrix: one self-contained HTML file.
 
-Figures are inline SVG by matplotlib, with text as text and colours as CSS variables. So the page
-needs no bundle of a chart library, can be read without scripts, and shows the figures that
+Figures are inline SVG by matplotlib, with text as text and colours as CSS variables. The page
+therefore requires no chart library, can be read without scripts, and shows the figures that
 `ctrbench plot` writes.
 """
 

@@ -1,4 +1,4 @@
-"""What a report page shows, gathered from the store and, where it is at hand, the data set."""
+"""The content of a report page, from the store and, if it is in the workspace, the data set."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from ctrbench.schema import Impressions
 from ctrbench.seeding import stream
 from ctrbench.workspace import Workspace
 
-VERSIONS = 4  # whose neighbours are shown side by side
+VERSIONS = 4  # maximum number of versions whose neighbours are shown
 QUERIES, NEIGHBOURS = 6, 5
 CLUSTERS, MEMBERS = 6, 8
-CODES = 50  # of the codebook that is shown, where no mode has one
+CODES = 50  # size of the shown codebook if no mode has one
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """An item, and those that each version holds nearest."""
+    """An item, and its nearest neighbours in each version."""
 
     item: Thumbnail
     nearest: Mapping[str, tuple[Thumbnail, ...]]  # by version
@@ -46,7 +46,7 @@ class Clusters:
 
 @dataclass(frozen=True)
 class PicturedUser:
-    """A user whose ranking changed, and the pictures of the items."""
+    """A user whose ranking changed, with pictures of the items."""
 
     user: ChangedUser
     history: tuple[Thumbnail, ...]
@@ -55,7 +55,7 @@ class PicturedUser:
 
 @dataclass(frozen=True)
 class PicturedUsers:
-    """The users at both ends."""
+    """The users with the largest gains and losses, with pictures."""
 
     found: ChangedUsers
     improved: tuple[PicturedUser, ...]
@@ -64,9 +64,9 @@ class PicturedUsers:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Everything that needs the data set itself."""
+    """The part of the page that requires the data set itself."""
 
-    notes: tuple[str, ...]  # sentences on what cannot be shown, and why
+    notes: tuple[str, ...]  # sentences on missing parts, with the reason
     neighbours: tuple[Neighbours, ...] = ()
     clusters: Clusters | None = None
     users: PicturedUsers | None = None
@@ -89,7 +89,7 @@ def gather(
     with_pictures: bool = True,
     looks: int = 1,
 ) -> Page:
-    """Return what the page of a matrix shows; trains nothing.
+    """Return the content of the page of a matrix; trains nothing.
 
     Args:
         workspace: The workspace that holds the results.
@@ -100,12 +100,14 @@ def gather(
 
     Raises:
         DataError: No cell of the matrix is stored.
-        StoreError: What is stored is damaged.
+        StoreError: A stored file is damaged.
     """
     known = qualities(workspace, matrix)
     found = shown(workspace, matrix, records, known, looks)
     if not with_pictures:
-        return Page(matrix, records, found, Pictures(("Pictures were not asked for.",)))
+        return Page(
+            matrix, records, found, Pictures(("The report was written with --no-pictures.",))
+        )
     return Page(matrix, records, found, _pictures(workspace, matrix, records, found))
 
 
@@ -115,10 +117,12 @@ def _pictures(workspace: Workspace, matrix: Matrix, records: Records, found: Sho
         return Pictures(("The data set is not in this workspace, so no items are shown.",))
     manifest = impressions.read_manifest(workspace, name)
     if manifest.content_hash != matrix.dataset.content_hash:
-        return Pictures(("The data set was imported again since, so no items are shown.",))
+        return Pictures(
+            ("The data set has been imported again with other content, so no items are shown.",)
+        )
     log = impressions.open_impressions(workspace, name)
     thumbnails = open_thumbnails(workspace, manifest)
-    notes = [thumbnails.lacking] if thumbnails.lacking else []
+    notes = [thumbnails.problem] if thumbnails.problem else []
     chosen = _best(found)
     users = None
     if chosen is not None:
@@ -127,7 +131,7 @@ def _pictures(workspace: Workspace, matrix: Matrix, records: Records, found: Sho
             notes.append("Predictions are not stored with these cells, so no users are shown.")
         else:
             users = _pictured(changed, thumbnails)
-    if thumbnails.lacking:
+    if thumbnails.problem:
         return Pictures(tuple(notes), users=users)
     own = embeddings.names(workspace, name)
     versions = [one for one in _versions(found) if one in own]
@@ -144,13 +148,13 @@ def _pictures(workspace: Workspace, matrix: Matrix, records: Records, found: Sho
 
 
 def _best(found: Shown) -> Place | None:
-    """The arm with the largest gain that is no control."""
+    """Return the arm with the largest gain, without controls; None if no arm has a gain."""
     judged = [one for one in found.places if one.row.control is None and one.gain is not None]
     return max(judged, key=lambda one: one.gain.estimate if one.gain else 0.0, default=None)
 
 
 def _versions(found: Shown) -> list[str]:
-    """The versions, that of the best arm first, the others in the order of the table."""
+    """Return the versions: that of the best arm, then the others in the order of the table."""
     best = _best(found)
     names = [place.row.version for place in found.places]
     return list(dict.fromkeys(([best.row.version] if best else []) + names))
@@ -159,7 +163,7 @@ def _versions(found: Shown) -> list[str]:
 def _neighbours(
     workspace: Workspace, log: Impressions, thumbnails: Thumbnails, versions: Sequence[str]
 ) -> tuple[Neighbours, ...]:
-    """Items at random that all versions have, each with its nearest by every version."""
+    """Return random items that all versions contain, with their neighbours in each version."""
     tables = {
         name: embeddings.open_version(workspace, log.manifest.name, name) for name in versions
     }
@@ -185,7 +189,7 @@ def _neighbours(
 def _clusters(
     workspace: Workspace, log: Impressions, thumbnails: Thumbnails, version: str, found: Shown
 ) -> Clusters:
-    """Of the number of codes that a mode of the matrix has, fitted with seed 0."""
+    """Return clusters with the codebook size of a mode of the matrix, fitted with seed 0."""
     sizes = [getattr(column.settings, "codebook_size", None) for column in found.table.columns]
     codes = next((size for size in sizes if isinstance(size, int)), CODES)
     table = embeddings.open_version(workspace, log.manifest.name, version)

@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  // The state of sorting and filters stands in the fragment: #sort=headline.3.descending&find=v7
+  // The URL fragment contains the state of sorting and filters: #sort=headline.3.descending&find=v7
   const state = new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : "");
   const remember = (key, value) => {
     if (value) state.set(key, value); else state.delete(key);
@@ -68,7 +68,7 @@
     .map((row) => [...row.cells].map((cell) => (cell.tagName === "TD" ? value(cell) : cell.textContent.trim())));
   const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   for (const tools of document.querySelectorAll(".tools")) {
-    const own = document.getElementById(tools.dataset.for), told = tools.querySelector(".told");
+    const own = document.getElementById(tools.dataset.for), status = tools.querySelector(".status");
     tools.hidden = false;
     tools.addEventListener("click", async (event) => {
       const wanted = event.target.dataset.do;
@@ -76,9 +76,9 @@
         const text = lines(own, (cell) => cell.textContent.trim()).map((line) => line.join("\t")).join("\n");
         try {
           await navigator.clipboard.writeText(text);
-          told.textContent = "Copied.";
+          status.textContent = "Copied.";
         } catch {
-          told.textContent = "The browser does not allow copying; save the table instead.";
+          status.textContent = "The browser does not allow copying; save the table instead.";
         }
       } else if (wanted === "save") {
         const text = lines(own, valueOf).map((line) => line.map(quoted).join(",")).join("\n");

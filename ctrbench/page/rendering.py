@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
     from ctrbench.plan import Column
 
-LONGEST = 4000  # letters of a sentence or a name
-POLICY = (  # the browser itself refuses whatever would leave the page
+LONGEST = 4000  # characters of a sentence or a name
+POLICY = (  # the browser blocks every external request
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 )
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number as it is shown, and in full for sorting and for saved tables."""
+    """A number as text, and at full precision for sorting and for saved tables."""
 
     text: str
     value: float | None
@@ -43,14 +43,14 @@ class HeadlineRow:
     version: str
     mode: str
     control: bool
-    kind: str  # key of the verdict, for filters
+    kind: str  # key of the verdict; filters use it
     verdict: str
     numbers: tuple[Number, ...]
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One figure of the page, or why there is none."""
+    """One figure of the page, or the reason why there is none."""
 
     name: str
     title: str
@@ -62,7 +62,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Trained:
-    """The cells of one arm, as the last table lists them."""
+    """The cells of one arm, as a row of the table of cells."""
 
     label: str
     seeds: str
@@ -118,7 +118,7 @@ def render(page: Page) -> str:
 
 
 def _prose(text: str) -> Markup:
-    """A sentence, escaped; what stands between backticks is code."""
+    """Return a sentence as HTML; text between backticks becomes code."""
     from markupsafe import Markup, escape
 
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(plain(text, LONGEST)))))
@@ -164,7 +164,7 @@ def _verdict(line: Line, entry: Entry, finding: Finding | None) -> tuple[str, st
 
 
 def _sibling(images: Block, line: Line, at: int) -> Entry | None:
-    """The comparison with a sibling whose interval begins lowest, which the verdict rests on."""
+    """Return the comparison with the sibling whose interval has the lowest lower limit."""
     found = [other.entries[at] for other in images.lines if other.row == line.row]
     judged = [entry for entry in found if entry.inference is not None]
     return min(judged or found, key=_low, default=None)
@@ -200,7 +200,7 @@ def _rest(entry: Entry) -> list[Number]:
 
 
 def _full(entry: Entry) -> str:
-    """The number in full, for sorting and saved tables; empty where there is none."""
+    """Return the number at full precision for sorting and saved tables; empty if missing."""
     if entry.share is not None:
         return repr(entry.share.value)
     return "" if entry.delta is None else repr(entry.delta.mean_pp)

@@ -1,4 +1,4 @@
-"""Items as a page shows them: a name, and a small picture where there is one."""
+"""Items of a page: a name, and a small picture if there is one."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ctrbench.workspace import Workspace
 
 PIXELS = 96  # height and width of a thumbnail
 QUALITY = 80  # of JPEG
-LONGEST = 80  # letters of a name
+LONGEST = 80  # characters of a name
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """One item: `source` is a data URI, or empty where the item has no picture."""
+    """One item: `source` is a data URI, or empty if the item has no picture."""
 
     name: str
     source: str
@@ -35,11 +35,11 @@ class Thumbnails:
 
     names: list[str]  # of item 0, 1, ...
     pictures: Pictures | None
-    lacking: str  # why there are no pictures, as a sentence; empty if there are
+    problem: str  # a sentence on why there are no pictures; empty if there are
     _encoded: dict[int, str] = field(default_factory=dict)
 
     def of(self, items: Iterable[int]) -> tuple[Thumbnail, ...]:
-        """Return thumbnails; item 0, and what has no picture, is an empty frame."""
+        """Return thumbnails; item 0 and items without a picture have an empty frame."""
         return tuple(self._one(item) for item in items)
 
     def _one(self, item: int) -> Thumbnail:
@@ -54,7 +54,7 @@ class Thumbnails:
 
 
 def open_thumbnails(workspace: Workspace, manifest: DatasetManifest) -> Thumbnails:
-    """Return the items of a data set, by their first text field if there is one, else by raw id.
+    """Return the thumbnails of a data set, named by the first text field of items or by raw id.
 
     Args:
         workspace: The workspace that holds the data set.
@@ -71,16 +71,20 @@ def open_thumbnails(workspace: Workspace, manifest: DatasetManifest) -> Thumbnai
         for at, raw in enumerate(ids)
     ]
     try:
-        pictures, lacking = open_pictures(workspace, manifest), ""
+        pictures, problem = open_pictures(workspace, manifest), ""
     except DataError as error:
         pictures = None
-        lacking = f"The data set has no pictures to show: {error}" if manifest.has_images else ""
-        lacking = lacking or "The data set has no images."
-    return Thumbnails(["unknown item", *named], pictures, lacking)
+        problem = f"The data set has no pictures to show: {error}" if manifest.has_images else ""
+        problem = problem or "The data set has no images."
+    return Thumbnails(["unknown item", *named], pictures, problem)
 
 
 def plain(text: str, longest: int = LONGEST) -> str:
-    r"""Return a text without control characters, cut if it is long.
+    r"""Return a text without control characters, truncated if it is long.
+
+    Args:
+        text: Any text.
+        longest: Maximum number of characters, at least 1.
 
     >>> plain("a\x1b[31mb")
     'a�[31mb'

@@ -1,4 +1,4 @@
-"""Where the report of a benchmark file is written, and whether it is up to date."""
+"""Writing the report of a benchmark file, and checking whether it is up to date."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ctrbench.workspace import Workspace
 
 @dataclass(frozen=True)
 class ReportOfRun:
-    """The report that belongs to a run: where it is, or why it is not there."""
+    """The report of a run: its path, and whether it exists."""
 
     file: Path  # the benchmark file
     path: Path
     current: bool  # whether the report exists and is not older than the newest cell
-    problem: str = ""  # why it could not be written
+    problem: str = ""  # the reason why it could not be written
 
 
 def report_of_run(workspace: Workspace, file: Path, records: Records) -> ReportOfRun:
@@ -45,8 +45,8 @@ def write_report_of_run(
 ) -> ReportOfRun:
     """Write the report of a benchmark file to `results/reports/`.
 
-    Any error becomes the `problem` of the result: the cells are stored, and a page that cannot be
-    made must not change how a run ends. `ctrbench report` raises the error.
+    Any error becomes the `problem` of the result, because an error in the page must not change the
+    exit code of a run whose cells are stored. `ctrbench report` raises the error.
 
     Args:
         workspace: The workspace that holds the results.
@@ -68,7 +68,7 @@ def _path(workspace: Workspace, file: Path) -> Path:
 
 
 def write_page(page: Page, output: Path) -> int:
-    """Write a page, and return its size in bytes.
+    """Write a page and return its size in bytes.
 
     Args:
         page: The gathered content.

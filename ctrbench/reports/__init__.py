@@ -1,4 +1,4 @@
-"""HOW results are shown: one file per format, found by listing.
+"""Report formats of comparison tables: one file per format, found by listing.
 
 A format is one public subclass of `Report` in its own file, whose name is the format's name. It
 turns a `ComparisonTable` into text and computes nothing: the table already contains every number,

@@ -19,7 +19,7 @@ class Report(ABC):
         """Return the whole table as text that ends with a newline."""
 
     def brief(self, table: ComparisonTable) -> str:
-        """Return the short form; formats that programs read have none and return the whole."""
+        """Return the short form; formats without one return the whole table."""
         return self.render(table)
 
 

@@ -1,4 +1,4 @@
-"""The rows that CSV and JSON share: one per block, row and column, at full precision."""
+"""Rows of CSV and JSON: one per block, row and column, at full precision."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INFERRED = (
 
 
 def inferred(inference: Inference | None) -> dict[str, float | None]:
-    """Return a delta's inference by column name; None where influence values are not stored."""
+    """Return a delta's inference by column name; None if influence values are not stored."""
     if inference is None:
         return dict.fromkeys(INFERRED)
     return {
@@ -49,7 +49,7 @@ def _finite(value: float) -> float | None:
 
 
 def _shared(share: Share | None) -> dict[str, float | None]:
-    """The share and its limits; None where there is none, or it has no interval."""
+    """Return the share and its limits; None if there is no share or no interval."""
     if share is None or not share.defined:
         return dict.fromkeys(("share", "share_low", "share_high"))
     return {"share": share.value, "share_low": share.low, "share_high": share.high}
@@ -95,7 +95,7 @@ def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:
 
 
 def long_table(table: ComparisonTable) -> dict[str, Any]:
-    """Return everything a table says, as plain values."""
+    """Return the whole content of a table as plain values."""
     lines = table.verdicts.lines if table.verdicts else ()
     return {
         "dataset": table.dataset,

@@ -1,4 +1,4 @@
-"""The texts of numbers that all formats share."""
+"""Texts of numbers, common to all formats."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Latex(Report):
         tables = [_table(block, table, first=not n) for n, block in enumerate(table.blocks)]
         tables += [_verdicts(table.verdicts)] if table.verdicts else []
         answer = rf"\noindent {escape(' '.join(line.text for line in table.answer.lines))}"
-        return "% needs \\usepackage{booktabs}\n" + "\n\n".join([answer, *tables]) + "\n"
+        return "% requires \\usepackage{booktabs}\n" + "\n\n".join([answer, *tables]) + "\n"
 
 
 def escape(text: str) -> str:

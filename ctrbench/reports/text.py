@@ -22,7 +22,7 @@ class Text(Report):
     """Aligned columns; columns that do not fit continue in another part below."""
 
     def brief(self, table: ComparisonTable) -> str:
-        """Return the answer, the headline deltas and a line per warning; answers are unwrapped."""
+        """Return the answer, the headline deltas and a line per warning; wraps no answer."""
         blocks = [headline(table.blocks, "baseline"), headline(table.blocks, "shuffled")]
         shown = [block for block in blocks if block is not None]
         parts = ["\n".join(line.text for line in table.answer.lines)]
@@ -41,7 +41,7 @@ class Text(Report):
 
     def render(self, table: ComparisonTable) -> str:
         """Return answer, caption, blocks, verdicts, footnotes and warnings, with blank lines."""
-        parts = ["\n".join(told for line in table.answer.lines for told in _wrapped(line.text))]
+        parts = ["\n".join(part for line in table.answer.lines for part in _wrapped(line.text))]
         parts += ["\n".join(_wrapped(" ".join(table.caption)))]
         parts += ["\n".join(_block(block, table.headers)) for block in table.blocks]
         parts += ["\n".join(_verdicts(table.verdicts))] if table.verdicts else []
@@ -93,7 +93,7 @@ def _block(block: Block, columns: Sequence[str]) -> Iterator[str]:
 
 
 def _verdicts(verdicts: Verdicts) -> Iterator[str]:
-    """Yield the lines of the verdicts. Words are wrapped; numbers are on the first line of each."""
+    """Yield the lines of each verdict; words are wrapped, and numbers are on its first line."""
     yield verdicts.title
     numbers = [verdict_texts(line)[2:] for line in verdicts.lines]
     widths = [max(map(len, column)) for column in zip(HEAD[2:], *numbers, strict=True)]
@@ -116,7 +116,7 @@ def _verdicts(verdicts: Verdicts) -> Iterator[str]:
     yield from _wrapped(" ".join(verdicts.reading))
 
 
-TextColumn = tuple[list[str], list[str]]  # lines of the header, one text per row; all equally wide
+TextColumn = tuple[list[str], list[str]]  # lines of the header, texts of the rows; equal widths
 
 
 def _column(name: str, entries: Sequence[Entry]) -> TextColumn:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ctrbench.terminal import output
 
-WIDE = 160  # columns where the output is no terminal and nothing should be cut
+WIDE = 160  # columns if the output is not a terminal
 NUMBER = re.compile(r"[<>]? ?-?[\d.,]+( %)?|–")
 
 
@@ -25,9 +25,9 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: Seque
     """Return a table without lines.
 
     Args:
-        headings: of the columns.
-        rows: one text per column.
-        numbers: the headings of right-aligned columns.
+        headings: One per column.
+        rows: One text per column.
+        numbers: The headings of right-aligned columns.
     """
     made = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=any(headings))
     for heading in headings:
@@ -41,7 +41,7 @@ def aligned(rows: Iterable[Sequence[str]]) -> str:
     """Return rows as lines of aligned columns, numbers right-aligned.
 
     Args:
-        rows: at least one; one text per column.
+        rows: At least one row, with one text per column.
     """
     made = list(rows)
     widths = [max(map(len, column)) for column in zip(*made, strict=True)]

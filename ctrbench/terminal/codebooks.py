@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 def show(found: Facts) -> None:
     """Print a column per size."""
     request = found.request
-    told = [_column(one, request.against) for one in found.sizes]
-    first, *others = told[0]
+    columns = [_column(one, request.against) for one in found.sizes]
+    first, *others = columns[0]
     title = f"{request.method} codebooks of {request.version} of {request.dataset}"
     table = Table(title=title)
     table.add_column(first)
-    for column in told:
+    for column in columns:
         table.add_column(column[first], justify="right")
     for name in others:
-        table.add_row(name, *(column[name] for column in told))
+        table.add_row(name, *(column[name] for column in columns))
     console().print(table)
 
 

@@ -83,7 +83,7 @@ def describe(found: Compared, margin: float) -> str:
     lines += [f"Settings differ: {text}." for text in found.differing]
     if found.files is None:
         lines.append(
-            "This comparison stands alone. If the arm was selected as the best of several, use the "
+            "This interval is pointwise. If the arm was selected as the best of several, use the "
             "verdict of the table, which is simultaneous over all of them."
         )
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What the shell completes: names of the installation and of the workspace."""
+"""Shell completion: names of the installation and of the workspace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Completion = Callable[[typer.Context, str], list[str]]
 
 
 def _completion(names: Callable[[Workspace, typer.Context], Iterable[str]]) -> Completion:
-    """Return what typer calls; a workspace that cannot be read completes nothing."""
+    """Return a callback for typer; it returns no names if the workspace cannot be read."""
 
     def complete(ctx: typer.Context, incomplete: str) -> list[str]:
         try:

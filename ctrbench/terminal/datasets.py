@@ -34,11 +34,11 @@ def show(found: Described) -> None:
 
 
 def show_imported(found: Described, was_there: bool) -> None:
-    """Print what an import read, and the command to type next.
+    """Print the summary of an imported data set, and the next command.
 
     Args:
         found: The description of the data set.
-        was_there: Whether the same content was imported before.
+        was_there: Whether the data set already existed with the same content.
     """
     manifest, summary = found.manifest, found.summary
     done = "already exists with the same content:" if was_there else "imported as"
@@ -107,13 +107,13 @@ def _periods(summary: Summary) -> Table:
 
 def _histories(summary: Summary) -> str:
     """Return the lengths of histories in one line."""
-    names = {0.1: "10 % up to", 0.5: "half up to", 0.9: "90 % up to", 1.0: "longest"}
-    told = ", ".join(f"{names[q]} {length:,}" for q, length in summary.history_quantiles.items())
-    return f"history length: {told}; {100 * summary.empty_history_share:.1f} % are empty"
+    names = {0.1: "10 % at most", 0.5: "half at most", 0.9: "90 % at most", 1.0: "longest"}
+    lengths = ", ".join(f"{names[q]} {length:,}" for q, length in summary.history_quantiles.items())
+    return f"history length: {lengths}; {100 * summary.empty_history_share:.1f} % are empty"
 
 
 def _fields(manifest: DatasetManifest, summary: Summary) -> Table:
-    """Return a row per field; `not in train` counts values that only valid and test show."""
+    """Return a row per field; `not in train` counts values that occur only in valid and test."""
     rows = [
         (
             field.name,

@@ -10,7 +10,7 @@ from ctrbench.terminal.output import echo
 
 
 def show(found: History) -> None:
-    """Print the line on the newest version, a table per mode, and how to read them."""
+    """Print the sentence on the newest version, a table per mode, and notes."""
     echo(found.line)
     metric = found.content.metric
     headings = ("added", "version", f"{metric} over baseline, pp", "over shuffled, pp", "verdict")
@@ -35,11 +35,11 @@ def show(found: History) -> None:
 def _row(found: History, place: Place) -> tuple[str, ...]:
     added = found.content.added
     at = added.get(place.row.version)
-    one_a_day = len({day.date() for day in added.values()}) == len(added)
-    told = f"{at:{'%Y-%m-%d' if one_a_day else '%Y-%m-%d %H:%M'}}" if at else "–"
+    distinct_days = len({day.date() for day in added.values()}) == len(added)
+    date = f"{at:{'%Y-%m-%d' if distinct_days else '%Y-%m-%d %H:%M'}}" if at else "–"
     gain = _interval(place.gain) if place.gain else place.status
     images = ", ".join(map(_interval, place.images)) or "–"
-    return told, place.row.label, gain, images, found.verdict(place)
+    return date, place.row.label, gain, images, found.verdict(place)
 
 
 def _interval(one: Inference) -> str:

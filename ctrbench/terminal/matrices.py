@@ -1,4 +1,4 @@
-"""Plans, states and choices of a matrix on the terminal."""
+"""Plan, status, notices and tuning of a matrix on the terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ctrbench.terminal.output import console, echo
 
 
 def show_plan(plan: RunPlan) -> None:
-    """Print cells by row and column, and what training the missing ones takes."""
+    """Print the cells by row and column, and the expected time and memory."""
     found, out = plan.status, console()
     missing = plan.to_train
     out.print(
@@ -28,7 +28,7 @@ def show_plan(plan: RunPlan) -> None:
         expected = plan.expected
         out.print(
             f"About {_duration(expected.seconds)} with {expected.jobs} job(s) "
-            f"({expected.cell_seconds:.0f} s a cell, {expected.source}) and "
+            f"({expected.cell_seconds:.0f} s per cell, {expected.source}) and "
             f"{expected.bytes / 1e9:.1f} GB of memory.",
             highlight=False,
         )
@@ -36,7 +36,7 @@ def show_plan(plan: RunPlan) -> None:
 
 
 def show_status(found: MatrixStatus) -> None:
-    """Print how far a matrix is, and why cells failed."""
+    """Print the counts of cells by state, running cells, and the reasons of failures."""
     out = console()
     out.print(
         f"{found.cells} cells: {found.done} done, {found.failed} failed, {found.missing} missing"
@@ -66,17 +66,17 @@ def show_failed(found: MatrixStatus) -> bool:
 
 
 def show_notices(found: Notices, training: bool = True) -> None:
-    """Print on stderr what someone who runs a matrix must know beforehand.
+    """Print on stderr the notices of a matrix.
 
     Args:
-        found: of the matrix.
-        training: whether cells are missing, so that the loops matter.
+        found: The notices of the matrix.
+        training: Whether cells are missing, so that slow loops matter.
     """
     show_findings(found.dataset, found.findings)
     for mode, cells in found.changed_modes.items():
         _warn(
-            f"{mode}: its file was changed since {cells} stored cell(s) were trained. If that "
-            "changes its results, raise its `revision`, and they are trained anew.",
+            f"{mode}: its file has changed since {cells} stored cell(s) were trained. If the "
+            "change affects results, raise its `revision`, so that these cells are trained again.",
         )
     for version, count in found.zero_vectors.items():
         _warn(
@@ -84,17 +84,17 @@ def show_notices(found: Notices, training: bool = True) -> None:
         )
     if found.plain_loops and training:
         _warn(
-            "The compiled loops are not there: cells train several times slower, to the same "
-            "results but for last digits. Install a C compiler, then ctrbench once more."
+            "The compiled loops are missing: training is several times slower, and results differ "
+            "only in the last digits. Install a C compiler, then install ctrbench again."
         )
 
 
 def show_findings(dataset: str, findings: Sequence[str]) -> None:
-    """Print on stderr the faults that an import found.
+    """Print on stderr the problems that an import found.
 
     Args:
-        dataset: its name.
-        findings: a sentence each.
+        dataset: The name of the data set.
+        findings: One sentence per problem.
     """
     for finding in findings:
         text = f"data set {dataset}: {finding}"
@@ -102,41 +102,41 @@ def show_findings(dataset: str, findings: Sequence[str]) -> None:
 
 
 def show_lack_of_memory(expected: Expected) -> None:
-    """Print on stderr whether the jobs together exceed the machine's memory."""
+    """Print on stderr a warning if the jobs together exceed the memory of the machine."""
     available = machine_bytes()
     if expected.cell_bytes <= available < expected.bytes:
         _warn(
-            f"That is more than the {available / 1e9:.1f} GB there are, and the system ends "
-            f"processes that ask for more: give --jobs {available // int(expected.cell_bytes)}."
+            f"This exceeds the {available / 1e9:.1f} GB of memory, so the system may kill "
+            f"processes: use --jobs {available // int(expected.cell_bytes)}."
         )
 
 
 def show_states(outcome: Outcome, answer: Answer) -> None:
-    """Print how each comparison of a sequential run ended.
+    """Print the final state of each comparison of a sequential run.
 
     Args:
-        outcome: Of the run.
-        answer: Of its table; `better` needs both deltas.
+        outcome: The outcome of the run.
+        answer: The answer of its table; `better` requires both deltas.
     """
     seeds, margin = outcome.matrix.file.seeds, outcome.matrix.file.margin
     out = console()
-    told = f"After {len(seeds)} seeds, judged at most {outcome.looks} times, for an effect of "
-    out.print(f"{told}{100 * outcome.effect:g} pp:", highlight=False)
+    heading = f"After {len(seeds)} seeds, with at most {outcome.looks} interim analyses, for "
+    out.print(f"{heading}an effect of {100 * outcome.effect:g} pp:", highlight=False)
     for comparison, state in outcome.states.items():
         above = answer.above_zero(comparison.row, comparison.column, comparison.reference)
-        words = {"no worse": f"no worse by more than {margin}", "better": above}
-        told = words.get(state, state)
-        out.print(f"- {comparison.title}: {told}", highlight=False, markup=False, soft_wrap=True)
+        names = {"no worse": f"no worse by more than {margin}", "better": above}
+        name = names.get(state, state)
+        out.print(f"- {comparison.title}: {name}", highlight=False, markup=False, soft_wrap=True)
     out.print(
-        "The looks are paid for in these intervals. `ctrbench tables` judges the seeds that the "
-        "file names; adding these to it and judging again would not pay for them.",
+        "These intervals are corrected for the interim analyses. `ctrbench tables` uses only the "
+        "seeds of the file and does not correct for them; do not add these seeds to the file.",
         highlight=False,
         soft_wrap=True,
     )
 
 
 def show_tuning(tuning: Tuning) -> None:
-    """Print every trial, best first within its kind, and the choice as lines of a file."""
+    """Print every trial, best first within its kind, and the choice as YAML."""
     table = Table("for", "settings", f"{find(tuning.headline).title} on valid", "cells")
     for trial in sorted(
         tuning.trials, key=lambda trial: (trial.what != "baseline", trial.what, -(trial.valid or 0))
@@ -146,7 +146,7 @@ def show_tuning(tuning: Tuning) -> None:
         table.add_row(trial.what, settings, valid, str(trial.cells))
     out = console()
     out.print(table)
-    out.print("Chosen on valid; put this into the file, or let --write do it:")
+    out.print("Chosen on valid; add this to the file, or use --write:")
     lines = ["training:", *(f"  {key}: {value}" for key, value in tuning.training.items())]
     if tuning.factors:
         lines += ["modes:"]
@@ -155,7 +155,7 @@ def show_tuning(tuning: Tuning) -> None:
 
 
 def _places(places: Sequence[PlaceState]) -> Table:
-    """Cells done of all seeds, by row and column; failed ones beside."""
+    """Return the numbers of finished and failed cells by row and column."""
     columns = list(dict.fromkeys(place.column for place in places))
     table = Table()
     table.add_column("version", no_wrap=True)

@@ -1,4 +1,4 @@
-"""The two ways to the terminal. Both show control characters of names instead of sending them."""
+"""Text and rich output on the terminal. Both replace control characters with visible symbols."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ VISIBLE = C0 | {0x7F: "\N{SYMBOL FOR DELETE}"} | C1
 
 
 def printable(text: str) -> str:
-    r"""Return the text with visible signs in place of control characters.
+    r"""Return the text with visible symbols in place of control characters.
 
-    Newlines and tabs stay. A title that holds an escape code could otherwise clear the terminal.
+    Newlines and tabs stay. Otherwise an escape code in a title could clear the terminal.
 
     >>> printable("film \x1b[2J")
     'film ␛[2J'
@@ -34,25 +34,25 @@ def echo(text: str = "", err: bool = False) -> None:
     """Print a line of text.
 
     Args:
-        text: may hold control characters.
-        err: print it on stderr.
+        text: May contain control characters.
+        err: Whether to print on stderr.
     """
     typer.echo(printable(text), err=err)
 
 
 def write(text: str) -> None:
-    """Write a result on stdout: printable on a terminal, unchanged into files and pipes."""
+    """Write a result to stdout: printable on a terminal, unchanged to files and pipes."""
     sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
-    sys.stdout.flush()  # what follows may fail or be killed
+    sys.stdout.flush()  # later work may fail or be killed
 
 
 def show(found: T, json: bool, view: Callable[[T], None]) -> None:
     """Print a result.
 
     Args:
-        found: a result object.
-        json: print it as JSON.
-        view: prints it as text.
+        found: The result object.
+        json: Whether to print JSON.
+        view: Prints the result as text.
     """
     if json:
         write(as_json(found))
@@ -64,20 +64,25 @@ def console(err: bool = False, width: int | None = None, quiet: bool = False) ->
     """Return a console.
 
     Args:
-        err: print on stderr.
-        width: columns; None: those of the terminal.
-        quiet: print nothing.
+        err: Whether to print on stderr.
+        width: Number of columns; None: that of the terminal.
+        quiet: Whether to print nothing.
     """
     return _PrintableConsole(stderr=err, width=width, quiet=quiet, highlight=False)
 
 
 class _PrintableConsole(Console):
-    """A console that sends the control codes of rich alone."""
+    """A console that sends no control codes except those of rich."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Yield the segments of an object, without control characters in their text."""
+        """Yield the segments of an object, without control characters in their text.
+
+        Args:
+            renderable: The object.
+            options: The options of the console; None: the defaults.
+        """
         for segment in super().render(renderable, options):
             yield segment if segment.control else _printable_segment(segment)
 

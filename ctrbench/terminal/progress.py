@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, lines elsewhere."""
+"""Progress of long work: a bar on a terminal, otherwise lines."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class _State(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Return the state of the run as text."""
         done, running = task.fields["done"], task.fields["running"]
-        told = [f"{done} done, {running} running, {(task.total or 0) - done - running:.0f} left"]
+        parts = [f"{done} done, {running} running, {(task.total or 0) - done - running:.0f} left"]
         if task.speed is not None and not task.finished:
             speed = task.speed * task.fields["impressions_per_cell"]
-            told.append(f"{speed:,.0f} impressions/s")
-        return Text("; ".join(told))
+            parts.append(f"{speed:,.0f} impressions/s")
+        return Text("; ".join(parts))
 
 
 class RunDisplay:
-    """Progress of a run: a bar with the time left on a terminal, a line per cell elsewhere.
+    """Progress of a run: a bar with the time left on a terminal, otherwise a line per cell.
 
     Args:
-        detail: True: a line with the seconds of every stage per cell, also on a terminal. False:
-            nothing at all.
+        detail: True: a line per cell with the seconds of every stage, also on a terminal. False:
+            no output. None: the default.
     """
 
     def __init__(self, detail: bool | None = None) -> None:
@@ -76,37 +76,42 @@ class RunDisplay:
         self._progress.stop()
 
     def begin(self, what: str, cells: int, missing: int, impressions: int) -> None:
-        """Print what is run, and extend the bar by it.
+        """Print the number of cells, and extend the bar.
 
         Args:
-            what: what is run.
-            cells: their number.
-            missing: the number that is trained.
-            impressions: the number that these train on.
+            what: Display name of the cells.
+            cells: Number of cells.
+            missing: Number of cells to train.
+            impressions: Number of training impressions of the missing cells.
         """
         self._total += missing
         self._impressions += impressions
         self._update()
-        self._say(f"{what}: {cells - missing} cells stored, {missing} to train.")
+        self._print(f"{what}: {cells - missing} cells stored, {missing} to train.")
 
     def progress(self, cell: Cell, share: float) -> None:
-        """Move the bar by parts of cells, so that the time left is right from the start."""
+        """Move the bar by a fraction of a cell, so that the time left is accurate early.
+
+        Args:
+            cell: The running cell.
+            share: The finished share of its work, in [0, 1].
+        """
         self._shares[cell.hash] = share
         self._update()
 
     def finished(self, record: CellRecord) -> None:
-        """Count the cell, and say how it ended."""
+        """Count a finished cell, and print its result."""
         self._shares.pop(record.hash, None)
         self._done += 1
         self._update()
         count = f"[{self._done}/{self._total}] {record.cell.label}:"
         if record.status == "failed":
             reason = record.reason if self._detail else record.reason.splitlines()[0]
-            self._say(f"{count} failed: {reason}")
+            self._print(f"{count} failed: {reason}")
         elif self._detail:
-            self._say(f"{count} {_detailed(record)}")
+            self._print(f"{count} {_detailed(record)}")
         elif not self._console.is_terminal:
-            self._say(f"{count} {sum(record.seconds.values()):.1f} s")
+            self._print(f"{count} {sum(record.seconds.values()):.1f} s")
 
     def _update(self) -> None:
         self._progress.update(
@@ -118,7 +123,7 @@ class RunDisplay:
             impressions_per_cell=self._impressions / max(self._total, 1),
         )
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if self._detail is not False:
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
@@ -139,8 +144,8 @@ def pretraining(version: str, detail: bool | None = None) -> Iterator[Any]:
     """Show the steps of a pre-training: a bar on a terminal, else a line per tenth of the work.
 
     Args:
-        version: that is made.
-        detail: True: lines, also on a terminal. False: nothing at all.
+        version: The name of the new version.
+        detail: True: lines, also on a terminal. False: no output. None: the default.
     """
     if detail is False:
         yield lambda done, total, loss: None

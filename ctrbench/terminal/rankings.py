@@ -17,26 +17,26 @@ def show(found: Rankings) -> None:
 
 def describe_rankings(found: Rankings) -> str:
     """Return both rankings in words."""
-    told = [
+    lines = [
         f"{find(found.headline).title} deltas on {len(found.datasets)} data sets: "
         f"{', '.join(found.datasets)}. The ranks use the {found.pairs} pairs of version and mode "
-        "that all of them have."
+        "that are common to all of them."
     ]
     if found.left_out:
-        told.append(f"Excluded, because a data set lacks a mode: {', '.join(found.left_out)}.")
+        lines.append(f"Excluded, because a data set lacks a mode: {', '.join(found.left_out)}.")
     for what, ranking in (("modes", found.modes), ("versions", found.versions)):
-        told += ["", *_described(what, ranking)]
-    return "\n".join(told)
+        lines += ["", *_described(what, ranking)]
+    return "\n".join(lines)
 
 
 def _described(what: str, ranking: Ranking) -> list[str]:
-    told = [f"Mean rank of {what} (1 is best; {BASELINE} is the baseline):"]
-    told += [
+    lines = [f"Mean rank of {what} (1 is best; {BASELINE} is the baseline):"]
+    lines += [
         f"  {mean:.2f}  {name}"
         for name, mean in zip(ranking.contenders, ranking.mean_ranks, strict=True)
     ]
     if ranking.p_global is not None:
-        told.append(
+        lines.append(
             f"Test of equal ranks (Friedman, Iman and Davenport): p {ranking.p_global:.2g}."
         )
     apart = [pair for pair in ranking.pairs if pair.p_holm <= SIGNIFICANCE]
@@ -44,18 +44,18 @@ def _described(what: str, ranking: Ranking) -> list[str]:
         better, worse, wins = pair.one, pair.other, pair.wins
         if pair.wins < pair.losses:
             better, worse, wins = pair.other, pair.one, pair.losses
-        told.append(
+        lines.append(
             f"{better} is above {worse} on {wins} of {ranking.datasets} data sets (signed ranks, "
             f"Holm: p {pair.p_holm:.2g})."
         )
     rest = len(ranking.pairs) - len(apart)
     if rest:
         pairs = "No two" if not apart else f"The other {rest} pairs do not"
-        told.append(f"{pairs} differ significantly.")
+        lines.append(f"{pairs} differ significantly.")
     if ranking.datasets < ranking.datasets_needed:
-        told.append(
+        lines.append(
             f"{ranking.datasets} data sets are too few: a contender that wins on all of them has "
             f"p {ranking.least_p:.2g} before the correction for {len(ranking.pairs)} pairs; "
             f"{ranking.datasets_needed} are required."
         )
-    return told
+    return lines

@@ -1,4 +1,4 @@
-"""Tables of a matrix on the terminal, and where its report is."""
+"""The path of the report of a matrix on the terminal."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from ctrbench.terminal.output import echo
 
 
 def show_report(found: ReportOfRun, brief: bool) -> None:
-    """Print where the report of a run is, or the command that makes it.
+    """Print the path of the report of a run, or the command that writes it.
 
     Args:
         found: The report.
-        brief: Whether stdout shows the short form of the table; else stderr names the report.
+        brief: Whether to print on stdout, below the short form of the table, or on stderr.
     """
     if found.problem:
         echo(f"The report was not written: {found.problem}", err=True)

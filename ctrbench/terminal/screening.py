@@ -21,14 +21,14 @@ def show(found: Screening) -> None:
     share = 1 - found.cells / found.cells_whole
     less = f", {share:.0%} less" if share > 0 else ", none saved"
     echo(
-        f"{found.cells} cells instead of {found.cells_whole}{less}. The excluded versions are not "
-        "shown to be worse: few seeds on valid are imprecise."
+        f"{found.cells} cells instead of {found.cells_whole}{less}. This does not show that the "
+        "excluded versions are worse: few seeds on valid are imprecise."
     )
     for one in found.agreements:
         if one.versions < FEWEST:
             continue
-        told = "" if math.isnan(one.low) else f" [{one.low:+.2f}, {one.high:+.2f}]"
+        interval = "" if math.isnan(one.low) else f" [{one.low:+.2f}, {one.high:+.2f}]"
         echo(
-            f"Every version is stored with {one.mode}: rank correlation of the screen's order "
-            f"with it on test, {one.versions} versions: {one.correlation:+.2f}{told}."
+            f"Rank correlation of the screen with {one.mode} on test, over {one.versions} "
+            f"versions: {one.correlation:+.2f}{interval}."
         )

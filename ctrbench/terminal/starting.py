@@ -1,4 +1,4 @@
-"""What `ctrbench` alone prints: what the workspace holds, and what to type next."""
+"""The output of `ctrbench` without a command: the workspace, and the next command."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ctrbench.terminal.output import echo
 from ctrbench.workspace import Workspace
 
 DATASET_LINE = re.compile(r"^dataset: *([^\s#]+)", re.MULTILINE)
-SHOWN = 20  # data sets
-MOST_BYTES = 100_000  # of a benchmark file
+SHOWN = 20  # maximum number of listed data sets
+MOST_BYTES = 100_000  # size of a benchmark file that is searched
 
 
 def show(workspace: Workspace, program: str) -> None:
-    """Print what the workspace holds and the next command; in an empty one, the next three.
+    """Print the data sets of the workspace and the next command; if it is empty, the first three.
 
     Args:
-        workspace: the workspace.
-        program: how commands begin, such as `ctrbench --home .bench`.
+        workspace: The workspace.
+        program: The start of a command line, such as `ctrbench --home .bench`.
     """
     names = impressions.names(workspace)
     if names:
@@ -38,7 +38,7 @@ def show(workspace: Workspace, program: str) -> None:
         command = _next(workspace, versions, cells)
         echo(f"\nNext: {program} {command}")
     else:
-        echo(f"No data sets in {workspace.home} yet. Three commands lead to a first result:\n")
+        echo(f"No data sets in {workspace.home} yet. Start with these three commands:\n")
         for command in (
             "datasets import table --name shop --impressions clicks.parquet --items items.parquet",
             _add("shop"),

@@ -1,4 +1,4 @@
-"""How a cell learned, on the terminal."""
+"""The trace of a cell on the terminal."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from rich.table import Table
 from ctrbench.analysis.traces import Explained
 from ctrbench.terminal.output import console
 
-SHOWN = (0.1, 0.5, 1.0)  # of the epoch
+SHOWN = (0.1, 0.5, 1.0)  # shares of the epoch
 
 
 def show(found: Explained) -> None:
-    """Print gradients and updates of every part, then a summary in sentences."""
+    """Print gradients and updates of every block, then a summary."""
     out, trace = console(), found.trace
-    table = Table(title=f"{found.label}: how its parts learned")
-    table.add_column("part", no_wrap=True)
+    table = Table(title=f"{found.label}: gradients and updates by block")
+    table.add_column("block", no_wrap=True)
     points = [trace.points[max(0, round(share * len(trace.points)) - 1)] for share in SHOWN]
     for point in points:
         table.add_column(f"gradient at {point.impressions:,}", justify="right")
@@ -42,13 +42,16 @@ def _lines(found: Explained) -> Iterator[str]:
         if found.image_gradient is not None:
             yield (
                 f"The gradient of the image block is {found.image_gradient[0]:.2f} times that of "
-                f"the ids at the first point and {found.image_gradient[1]:.2f} times at the last."
+                f"the ids at the first point, and {found.image_gradient[1]:.2f} times at the last "
+                "point."
             )
-        told = ", ".join(f"{part} {share:.0%}" for part, share in found.half_way.items())
-        yield f"Share of the epoch after which half of the total change was made: {told}."
+        listed = ", ".join(f"{part} {share:.0%}" for part, share in found.half_way.items())
+        yield f"Share of the epoch after which half of the total distance is moved: {listed}."
     for name, value in last.reported.items():
         yield f"{name}: {first.reported[name]:.3f} at the first point, {value:.3f} at the last."
     names = {"image": "images", "item_id": "item ids"}
     for which, lost in trace.permuted.items():
-        told = ", ".join(f"{100 * value:+.2f} pp of {name.upper()}" for name, value in lost.items())
-        yield f"Lost if the {names[which]} of the test items are permuted: {told}."
+        listed = ", ".join(
+            f"{100 * value:+.2f} pp of {name.upper()}" for name, value in lost.items()
+        )
+        yield f"Decrease if the {names[which]} of the test items are permuted: {listed}."

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ctrbench.quality import Quality
     from ctrbench.version_facts import QualityTable, VersionFacts
 
-SHOWN = 5  # most pictures named that cannot be decoded
+SHOWN = 5  # maximum number of listed pictures that cannot be decoded
 
 
 def show_list(manifests: Sequence[VersionManifest]) -> None:
@@ -89,7 +89,7 @@ def show_added(manifest: VersionManifest, new: bool, coverage: embeddings.Shares
 
     Args:
         manifest: The manifest of the version.
-        new: False if the version existed with the same content.
+        new: Whether the version is new; otherwise it existed with the same content.
         coverage: Its coverage of the data set.
     """
     echo(f"with a vector: {coverage}")
@@ -102,7 +102,7 @@ def show_added(manifest: VersionManifest, new: bool, coverage: embeddings.Shares
 
 
 def show_unmatched(manifest: VersionManifest, examples: str) -> None:
-    """Print which ids of a file match no item.
+    """Print the number of ids of a file that match no item, with examples.
 
     Args:
         manifest: The manifest of the version.
@@ -116,7 +116,7 @@ def show_derived(manifest: VersionManifest, new: bool) -> None:
 
     Args:
         manifest: The manifest of the new version.
-        new: False if the version existed with the same content.
+        new: Whether the version is new; otherwise it existed with the same content.
     """
     _announce(manifest, new)
     echo(f"made from: {_origin(manifest)}")
@@ -127,7 +127,7 @@ def show_pretrained(manifest: VersionManifest, new: bool) -> None:
 
     Args:
         manifest: The manifest of the version.
-        new: False if the version existed, trained with the same settings.
+        new: Whether the version is new; otherwise it existed with the same settings.
     """
     facts = manifest.provenance
     what = "added" if new else "already exists, trained with the same settings:"
@@ -157,7 +157,7 @@ def show_unusable(unusable: Mapping[str, str]) -> None:
 
 
 def repetition(manifest: VersionManifest) -> list[str]:
-    """Return the redundancy of the targets of a training on click histories; else empty."""
+    """Return a sentence on repeated targets of a training on click histories; else nothing."""
     made = manifest.provenance
     if "repeated_targets" not in made:
         return []

@@ -4,20 +4,21 @@ from ctrbench.analysis import compare
 from tests.analysis.made import arm, baseline, manifest, metrics, plan, row
 
 
-def test_caption_says_what_was_measured():
+def test_caption_describes_the_measurement():
     records = {**baseline(), **arm("raw@shuffled / vector", (0.1, 0.2, 0.3))}
     text = " ".join(compare(plan(), records).caption)
     for part in (
         "test period of films in percentage points (pp)",
         "GAUC is weighted by impressions and compares impressions of one user.",
-        "Histories and click rates are as of the start of the period.",
+        "Histories and click rates are computed at the start of the period.",
         "Mean ± standard error over 3 seeds (0, 1, 2); the standard error accounts for seed",
         "Label: rating >= 4. Split: per_user 20/50/10/20 %.",
         "Impressions: pretrain 2,000, train 5,000, valid 1,000, test 2,000.",
-        "Test: 2,000 impressions of 400 users; 300 evaluable users",
-        "carry GAUC on 95.0 % of the impressions.",
+        "Test: 2,000 impressions of 400 users",
+        "300 evaluable users",
+        "95.0 % of the impressions",
         "Baseline (mean of 3 seeds): GAUC 0.6000, AUC 0.7000, log loss 0.6500, predicted over",
-        "Calibration is relative to the log, which cannot show if non-clicks were left out.",
+        "Calibration is relative to the log",
         "shuffled sibling",
         "The split leaks future popularity.",
     ):
@@ -50,19 +51,21 @@ def test_caption_of_a_weighted_data_set_without_pretrain_period_or_controls():
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "text_of_optimizer"),
     [("auto", ""), ("adam", ""), ("lazy_adam", ", embedding tables by lazy adam")],
 )
-def test_caption_tells_an_optimiser_of_tables_that_is_not_the_model_s(kind, told):
+def test_caption_names_the_optimizer_of_tables_if_it_differs_from_the_model_s(
+    kind, text_of_optimizer
+):
     training = {"epochs": 1, "batch_size": 8, "learning_rate": 0.1, "table_optimizer": kind}
     records = baseline(settings={"training": training})
     text = " ".join(compare(plan(), records).caption)
-    assert f"Trained for one epoch, batch size 8, learning rate 0.1{told}." in text
+    assert f"Trained for one epoch, batch size 8, learning rate 0.1{text_of_optimizer}." in text
 
 
-def test_caption_says_what_gauc_compares_and_as_of_when_states_are():
+def test_caption_names_evaluation_group_and_snapshot():
     text = " ".join(compare(plan(dataset=manifest(snapshot="session")), baseline()).caption)
     assert "compares impressions of one user x session." in text
-    assert "as of the start of the session." in text
+    assert "at the start of the session." in text
     text = " ".join(compare(plan(dataset=manifest(history="given")), baseline()).caption)
     assert "Histories are given by the data set." in text

@@ -26,7 +26,7 @@ def test_arms_of_a_comparison():
     assert whole.title == "raw / vector against Baseline"
 
 
-def test_controls_are_known_by_their_row():
+def test_row_determines_whether_an_arm_is_a_control():
     assert Comparison(row("raw@shuffled"), column("vector")).control
     assert not Comparison(row("raw"), column("vector"), row("raw@shuffled")).control
 

@@ -15,7 +15,7 @@ def column(size: int, width: int = 16) -> Column:
     return Column("cluster_id", settings, label, TrainingSettings(), varied=varied)
 
 
-def test_curves_differ_in_nothing_else_and_ascend():
+def test_curves_vary_only_the_setting_in_ascending_order():
     columns = (column(200), column(50), column(50, 8))
     gains = {Comparison(V7, one): inferred(at / 10, 0.1) for at, one in enumerate(columns)}
     (curve,) = curves_along("codebook_size", (V7, V8), columns, gains)
@@ -25,7 +25,7 @@ def test_curves_differ_in_nothing_else_and_ascend():
     assert curve.points[0].gain == gains[Comparison(V7, columns[1])]
 
 
-def test_an_arm_that_is_not_stored_is_no_point():
+def test_an_arm_that_is_not_stored_has_no_point():
     columns = (column(50), column(200))
     (curve,) = curves_along(
         "codebook_size", (V7,), columns, {Comparison(V7, columns[1]): inferred(0.1, 0.1)}

@@ -89,7 +89,7 @@ def influence(cell: Cell) -> dict[str, np.ndarray]:
     return {"test/gauc": values, "test/auc": values}
 
 
-def asked(
+def history_of(
     *records: list[CellRecord],
     versions: tuple[VersionManifest, ...] = tuple(map(version, DAYS)),
     **changes: Any,
@@ -109,7 +109,7 @@ def measured(records: list[CellRecord]) -> Measured:
     cell = records[0].cell
     return Measured(
         f"{cell.version_label} / {cell.mode}", values, moved
-    )  # names say what is common
+    )  # the name states the common part
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def cells() -> Callable[..., list[list[CellRecord]]]:
 def test_deltas_are_those_of_one_family_and_so_are_the_steps_of_the_newest(cells):
     baseline, one, two, three = cells()
     sibling = arm("v3", control=SHUFFLED)
-    found = asked(three, sibling, two, baseline, one)
+    found = history_of(three, sibling, two, baseline, one)
     vector = "vector against baseline"
     reference = measured(baseline)
     family = [pair(measured(own), reference, vector, "baseline") for own in (one, two, three)]
@@ -149,10 +149,10 @@ def test_deltas_are_those_of_one_family_and_so_are_the_steps_of_the_newest(cells
     assert "v2, the one before and the best so far" in found.line
 
 
-def test_time_is_the_order_and_the_best_need_not_be_the_one_before(cells):
+def test_versions_are_ordered_by_date_and_compared_with_previous_and_best(cells):
     days = {"v1": "2026-03-01", "v2": "2025-02-01", "v3": "2026-01-01"}
     made = tuple(version(name, f"{day}T12:00:00Z") for name, day in days.items())
-    found = asked(*cells(), versions=made)
+    found = history_of(*cells(), versions=made)
     assert found.versions == ("v2", "v3", "v1")
     assert found.newest is not None
     assert found.newest.version == "v1"
@@ -164,17 +164,20 @@ def test_time_is_the_order_and_the_best_need_not_be_the_one_before(cells):
 
 def test_a_version_without_a_manifest_has_no_date(cells):
     made = (version("v1"), version("v3"))
-    found = asked(*cells(), versions=made)
+    found = history_of(*cells(), versions=made)
     assert found.versions == ("v2", "v1", "v3")
     assert "v2" not in found.content.added
-    assert any("Date unknown" in told and "v2" in told for told in found.content.missing)
-    found = asked(*cells(), versions=(*made, version("v2", "yesterday")))
+    assert any(
+        "manifest is missing" in not_shown and "v2" in not_shown
+        for not_shown in found.content.missing
+    )
+    found = history_of(*cells(), versions=(*made, version("v2", "yesterday")))
     assert "v2" not in found.content.added
 
 
-def test_of_every_mode_the_settings_with_most_versions():
+def test_each_mode_is_shown_under_the_settings_with_most_versions():
     few: dict[str, Any] = {"training": {"epochs": 2}}
-    found = asked(
+    found = history_of(
         arm(None, "none"),
         *(arm(name) for name in ("v1", "v2", "v3")),
         *(arm(name, **few) for name in ("v2", "v3")),
@@ -190,13 +193,13 @@ def test_of_every_mode_the_settings_with_most_versions():
         *(f"{name} / vector" for name in ("v1", "v2", "v3")),
         *(f"{name} / sim_score" for name in ("v1", "v2")),
     }
-    told = " ".join(found.content.missing)
-    assert "vector: 1 other set of settings is stored, with at most 2 versions" in told
-    assert "sim_score: 1 other set of settings is stored, with at most 1 versions" in told
+    not_shown = " ".join(found.content.missing)
+    assert "vector: 1 other set of settings is stored, with at most 2 versions" in not_shown
+    assert "sim_score: 1 other set of settings is stored, with at most 1 versions" in not_shown
 
 
 def test_the_seeds_that_most_versions_share():
-    found = asked(
+    found = history_of(
         arm(None, "none", (0, 1, 2, 3, 7)),
         arm("v1", seeds=(0, 1)),
         arm("v2", seeds=(0, 1)),
@@ -207,8 +210,8 @@ def test_the_seeds_that_most_versions_share():
     assert "Seeds: 0, 1." in found.settings[0]
 
 
-def test_an_unfinished_version_is_shown_on_the_seeds_it_has():
-    found = asked(
+def test_an_unfinished_version_is_shown_on_its_stored_seeds():
+    found = history_of(
         arm(None, "none"),
         arm("v1"),
         arm("v2"),
@@ -217,14 +220,14 @@ def test_an_unfinished_version_is_shown_on_the_seeds_it_has():
             record("v3", "vector", 1, status="failed", mode_revision=revision("vector")),
         ],
     )
-    told = " ".join(found.content.missing)
-    assert "v3 / vector (seeds 2)" in told
-    assert "1 cells failed: v3 / vector (seed 1)" in told
+    not_shown = " ".join(found.content.missing)
+    assert "v3 / vector (seeds 2)" in not_shown
+    assert "1 cells failed: v3 / vector (seed 1)" in not_shown
     assert found.newest is not None
     assert found.newest.gain.seeds == (0,)
 
 
-def test_what_is_not_of_now_is_counted_and_not_mixed(cells):
+def test_other_protocols_imports_and_vectors_are_counted_and_not_mixed(cells):
     rest = [
         *arm("v3", protocol=PROTOCOL - 1),
         *arm("v3", data_hash="another"),
@@ -234,9 +237,9 @@ def test_what_is_not_of_now_is_counted_and_not_mixed(cells):
         record("v3", "vector", 0, mode_settings={"lost": 1}),
         *arm(None, "none", (0,), repeat=1),
     ]
-    found, alone = asked(*cells(), rest), asked(*cells())
+    found, alone = history_of(*cells(), rest), history_of(*cells())
     assert found.content.places == alone.content.places
-    told = found.content.missing
+    not_shown = found.content.missing
     for count, what in (
         (3, f"protocol {PROTOCOL - 1} "),
         (3, "another import"),
@@ -245,29 +248,29 @@ def test_what_is_not_of_now_is_counted_and_not_mixed(cells):
         (1, "vanished with settings"),
         (1, "vector with settings"),
     ):
-        assert any(line.startswith(f"{count} stored cells of {what}") for line in told), what
+        assert any(line.startswith(f"{count} stored cells of {what}") for line in not_shown), what
 
 
 def test_nothing_to_show():
     with pytest.raises(DataError, match="'films'"):
-        asked()
+        history_of()
     with pytest.raises(DataError, match="3 of protocol 1 "):
-        asked(arm("v1", protocol=1))
+        history_of(arm("v1", protocol=1))
     with pytest.raises(DataError, match="'films'"):
-        asked(arm(None, "none"))
+        history_of(arm(None, "none"))
 
 
-def test_no_baseline_is_said():
-    found = asked(arm("v1"), arm("v2"))
+def test_no_baseline():
+    found = history_of(arm("v1"), arm("v2"))
     assert found.newest is None
     assert found.line.startswith("v2, the newest version, has no interval")
-    told = " ".join(found.content.missing)
-    assert "vector has no stored baseline" in told
-    assert "v3" in told
+    not_shown = " ".join(found.content.missing)
+    assert "vector has no stored baseline" in not_shown
+    assert "v3" in not_shown
 
 
 def test_one_version_and_one_seed():
-    found = asked(arm(None, "none", (4,)), arm("v1", seeds=(4,)))
+    found = history_of(arm(None, "none", (4,)), arm("v1", seeds=(4,)))
     assert found.newest is not None
     assert (found.newest.before, found.newest.best) == (None, None)
     assert "no earlier version" in found.line
@@ -275,7 +278,7 @@ def test_one_version_and_one_seed():
 
 
 def test_json_has_a_date_and_an_interval_per_version_and_mode(cells):
-    plain = asked(*cells()).plain()
+    plain = history_of(*cells()).plain()
     assert [one["version"] for one in plain["versions"]] == ["v1", "v2", "v3"]
     assert plain["versions"][0]["added"] == "2026-01-05T12:00:00+00:00"
     assert plain["newest"]["version"] == "v3"

@@ -43,7 +43,7 @@ def test_delta_is_the_mean_of_the_paired_differences_in_points():
     assert place.marks == ()
 
 
-def test_columns_are_set_against_the_baseline_that_was_trained_alike():
+def test_columns_are_compared_with_the_baseline_of_equal_training():
     columns = tuple(column(f"vector epochs={n}", f"epochs={n}", epochs=n) for n in (1, 2))
     records = {
         **baseline(),
@@ -65,8 +65,8 @@ def test_columns_are_set_against_the_baseline_that_was_trained_alike():
     deltas = [entry(table, "raw", place).delta for place in (0, 1)]
     assert [delta and delta.mean_pp for delta in deltas] == pytest.approx([0.2, 0.7])
     mean = sum(BASELINE) / 3
-    told = f"Baseline epochs=1 {mean:.4f}; Baseline epochs=2 {mean + 0.005:.4f}; "
-    assert table.blocks[0].detail.startswith(told)
+    start = f"Baseline epochs=1 {mean:.4f}; Baseline epochs=2 {mean + 0.005:.4f}; "
+    assert table.blocks[0].detail.startswith(start)
     assert "†" not in entry(table, "raw", 1).marks
 
 
@@ -104,14 +104,14 @@ def test_failed_cell_gives_reason_and_hash():
     assert entry(table, "raw", VECTOR, block=1).marks == place.marks  # AUC: the same footnote
 
 
-def test_part_of_the_seeds_says_which():
+def test_part_of_the_seeds_is_named():
     table = compare(plan(), {**baseline(), **arm("raw / vector", (0.1, 0.3))})
     place = entry(table, "raw", VECTOR)
     assert entry_text(place) == "+0.20 ± 0.10"
     assert notes(table, place) == ["2 of 3 seeds: 0, 1."]
 
 
-def test_partly_failed_cell_shows_what_is_left_and_why():
+def test_partly_failed_arm_shows_the_finished_seeds_and_the_reason():
     failed = record("raw / vector", 2, None, failed="out of\n  memory.")
     table = compare(plan(), {**baseline(), **arm("raw / vector", (0.1, 0.3)), **by_hash(failed)})
     assert notes(table, entry(table, "raw", VECTOR)) == [
@@ -124,22 +124,18 @@ def test_one_seed_has_no_standard_error():
     table = compare(plan(seeds=(0,)), {**baseline(), **arm("raw / vector", (0.25,))})
     place = entry(table, "raw", VECTOR)
     assert entry_text(place) == "+0.25"
-    assert notes(table, place) == [
-        "One seed: how much the difference varies from seed to seed is not known."
-    ]
-    assert "One seed (0), hence no standard error." in table.caption
+    assert notes(table, place) == ["One seed: the seed variance of the difference is unknown."]
+    assert "One seed (0); its standard error is unknown." in table.caption
 
 
 def test_cells_without_a_baseline_of_their_seed_are_not_compared():
     table = compare(plan(), arm("raw / vector", (0.1, 0.2, 0.6)))
     place = entry(table, "raw", VECTOR)
     assert entry_text(place) == "–"
-    assert notes(table, place) == [
-        "Run, but what it is set against has no finished cell of the same seed."
-    ]
+    assert notes(table, place) == ["The reference has no finished cell with the same seed."]
 
 
-def test_sibling_block_waits_for_the_sibling():
+def test_sibling_block_requires_a_stored_sibling():
     records = {**baseline(), **arm("raw / vector", (0.1, 0.2, 0.3))}
     assert [b.comparison for b in compare(plan(), records).blocks] == ["baseline", "baseline"]
 
@@ -175,13 +171,13 @@ def test_delta_against_the_shuffled_sibling():
     assert entry_text(line.entries[CLUSTER]) == "–"
 
 
-def test_controls_stand_under_the_versions():
+def test_controls_are_below_the_versions():
     lines = compare(plan(), baseline()).blocks[0].lines
     assert [line.label for line in lines] == ["Baseline", "raw", "pca_64", "raw@shuffled"]
     assert [line.control for line in lines] == [False, False, False, True]
 
 
-def test_block_tells_where_the_deltas_start_from():
+def test_block_names_the_value_of_the_baseline():
     table = compare(plan(slices=(DRAMA,)), baseline())
     assert table.blocks[0].detail == (
         "Baseline 0.6000; 2,000 impressions, 300 of 400 users evaluable."
@@ -189,7 +185,7 @@ def test_block_tells_where_the_deltas_start_from():
     assert table.blocks[2].detail.startswith("Baseline 0.6000; 700 impressions")
 
 
-def test_slice_that_was_not_stored_says_so():
+def test_slice_that_is_not_stored():
     table = compare(
         plan(slices=(DRAMA,)), {**baseline(), **arm("raw / vector", (1, 1, 1), slices={})}
     )
@@ -200,7 +196,7 @@ def test_slice_that_was_not_stored_says_so():
     ]
 
 
-def test_undefined_metric_says_so():
+def test_undefined_metric():
     records = {**baseline(), **arm("raw / vector", (1, 1, 1), metrics={"test": metrics(None)})}
     table = compare(plan(), records)
     assert notes(table, entry(table, "raw", VECTOR)) == [
@@ -217,7 +213,8 @@ def test_other_environment_is_marked_and_named():
     assert entry(table, "raw", VECTOR).marks == ("†",)
     assert entry(table, "pca_64", VECTOR).marks == ()
     assert [note.text for note in table.footnotes] == [
-        "raw / vector: not trained like Baseline, seed 0: torch 2.5.0 instead of 2.6.0."
+        "raw / vector: trained under other conditions than Baseline, seed 0: "
+        "torch 2.5.0 instead of 2.6.0."
     ]
 
 
@@ -229,7 +226,7 @@ def test_other_training_settings_in_one_seed_are_marked_and_named():
     table = compare(plan(), records)
     assert entry(table, "raw", VECTOR).marks == ("†",)
     assert table.footnotes[0].text == (
-        "raw / vector (seed 1): not trained like Baseline, seed 0: "
+        "raw / vector (seed 1): trained under other conditions than Baseline, seed 0: "
         "training.learning_rate 0.01 instead of 0.001."
     )
 

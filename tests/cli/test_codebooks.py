@@ -38,14 +38,14 @@ def test_table_and_files(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("size", "told"), [("4;8", "whole numbers"), ("4,8,4", "repeated"), ("1", "size 1")]
+    ("size", "message"), [("4;8", "whole numbers"), ("4,8,4", "repeated"), ("1", "size 1")]
 )
-def test_size_that_will_not_do(run, size, told):
-    with pytest.raises(ConfigError, match=told):
+def test_invalid_size(run, size, message):
+    with pytest.raises(ConfigError, match=message):
         run("oracle", "--size", size)
 
 
-def test_output_that_cannot_be_written_is_said_before_anything_is_fitted(run, tmp_path):
+def test_output_that_cannot_be_written_is_an_error_before_fitting(run, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="is a file instead of a folder"):
         run("oracle", "--size", "4", "--output", str(tmp_path / "file"))

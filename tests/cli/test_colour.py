@@ -1,4 +1,4 @@
-"""Colour is for terminals, unless NO_COLOR is set; escape codes of names never reach either."""
+"""Only terminals get colour, unless NO_COLOR is set; escape codes of names are never printed."""
 
 import os
 import pty
@@ -25,15 +25,15 @@ def on_a_terminal(*words, **more):
     command = [sys.executable, "-m", "ctrbench", *words]
     process = subprocess.Popen(command, stdout=slave, stderr=slave, env=environment(**more))
     os.close(slave)
-    told = b""
+    printed = b""
     try:
         while part := os.read(master, 1 << 16):
-            told += part
+            printed += part
     except OSError:  # Linux ends the output of a closed terminal so
         pass
     os.close(master)
     process.wait()
-    return told.decode()
+    return printed.decode()
 
 
 def test_no_color():
@@ -56,16 +56,18 @@ def test_a_pipe_gets_no_escape_codes(workspace, words):
 def test_bar_of_a_run_on_a_terminal(workspace):
     one = SMALL.replace("  sim_score: {}\n  cluster_id: {codebook_size: 8, width: 4}\n", "")
     words = "--home", str(workspace.home), "run", str(write(workspace.home, one))
-    told = on_a_terminal(*words)
-    assert "1 running" in told
-    assert "[1/3]" not in told  # a line per cell is for pipes
+    printed = on_a_terminal(*words)
+    assert "1 running" in printed
+    assert "[1/3]" not in printed  # a line per cell is for pipes
     assert "0 running" in on_a_terminal(*words)
     assert "running" not in on_a_terminal(*words, "--quiet")
 
 
 def test_escape_codes_of_a_benchmark_file(workspace):
     nasty = SMALL.replace("oracle", '"\\e[2Jora"').replace("vector:", '"\\e[31mvector":')
-    told = on_a_terminal("--home", str(workspace.home), "plan", str(write(workspace.home, nasty)))
-    assert "mistake" in told
-    assert "\x1b[2J" not in told
-    assert "\x1b[31m" not in told
+    printed = on_a_terminal(
+        "--home", str(workspace.home), "plan", str(write(workspace.home, nasty))
+    )
+    assert "mistake" in printed
+    assert "\x1b[2J" not in printed
+    assert "\x1b[31m" not in printed

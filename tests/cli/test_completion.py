@@ -1,4 +1,4 @@
-"""What a shell completes, asked as bash asks."""
+"""Shell completion, through the interface of bash."""
 
 import pytest
 from typer.testing import CliRunner
@@ -44,6 +44,6 @@ def test_completed_names(workspace, completed, line, names):
     assert completed(line) == names
 
 
-def test_folder_that_is_none_completes_nothing(tmp_path, monkeypatch, completed):
+def test_path_that_is_not_a_folder_completes_nothing(tmp_path, monkeypatch, completed):
     (tmp_path / "file").write_text("")
     assert completed(f"--home {tmp_path}/file datasets show ") == []

@@ -35,7 +35,7 @@ def log(tmp_path):
     )
 
 
-def test_import_tells_what_was_read_and_what_comes_next(run, log):
+def test_import_prints_a_summary_and_the_next_command(run, log):
     output = run("import", "table", "--impressions", log, "--name", "log")
     assert "imported as log" in output
     assert "60 with 30 clicks" in output
@@ -50,7 +50,7 @@ def test_show_and_list(run, log, workspace):
     assert "no data sets in" in run("list")
     run("import", "table", "--impressions", log, "--name", "log", "--split", "per_user:60/20/20")
     output = run("show", "log")
-    for part in ("click = 1", "per_user 60/20/20 %", "leaks future popularity", "half up to 2"):
+    for part in ("click = 1", "per_user 60/20/20 %", "leaks future popularity", "half at most 2"):
         assert part in output
     assert ["hour", "context", "categorical", "1", "100.0", "%", "0"] in map(
         str.split, output.splitlines()
@@ -81,7 +81,7 @@ def test_check_ends_with_one_where_a_guard_is_an_error(run, tmp_path):
     assert "0 test users have both" in run("check", "bad", code=1)
 
 
-def test_remove_asks_and_spares_versions(run, log, workspace):
+def test_remove_requires_yes_and_keeps_versions(run, log, workspace):
     run("import", "table", "--impressions", log, "--name", "log")
     with pytest.raises(ConfigError, match="--yes"):
         run("remove", "log")
@@ -122,7 +122,7 @@ def test_importers_are_found_by_listing(run):
     assert "table" in output
 
 
-def test_snapshots_are_told_and_mistakes_in_them_refused(run, tmp_path):
+def test_snapshots_are_printed_and_checked(run, tmp_path):
     rows = [
         r | {"timestamp": 10**9 + 9_000 * r["timestamp"], "visit": f"v{i // 12}", "price": 1.5 * i}
         for i, r in enumerate(long_log())
@@ -136,11 +136,11 @@ def test_snapshots_are_told_and_mistakes_in_them_refused(run, tmp_path):
     output = run(*log, "--name", "c", "--snapshot", "impression")
     assert "impression; GAUC" in output
     assert "GAUC is biased" in run("check", "c")
-    for options, error, told in (
+    for options, error, message in (
         (("--snapshot", "hour"), ConfigError, "hour"),
         (("--snapshot-column", "visit"), ConfigError, "--snapshot session"),
         (("--snapshot", "day", "--snapshot-column", "vist"), UnknownNameError, "visit"),
         (("--snapshot", "day", "--snapshot-column", "price"), ConfigError, "--categorical price"),
     ):
-        with pytest.raises(error, match=told):
+        with pytest.raises(error, match=message):
             run(*log, "--name", "x", *options)

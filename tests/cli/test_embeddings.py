@@ -42,14 +42,14 @@ def raw(run):
 LOW = "--allow-low-coverage"
 
 
-def test_add_says_first_how_much_is_covered(run, raw):
+def test_add_prints_coverage_first(run, raw):
     first, second = raw.splitlines()[:2]
     shares = r"with a vector: \d\d\.\d % of the test impressions, \d\d\.\d % of all impressions, "
     assert re.fullmatch(shares + r"87\.5 % of the items", first)
     assert second.startswith("added raw")
 
 
-def test_add_refuses_what_covers_little(run, tmp_path):
+def test_add_refuses_low_coverage(run, tmp_path):
     np.savez(tmp_path / "few.npz", key=["i1", "i2.0"], value=np.ones((2, 4), np.float32))
     add = "add", "few", "--dataset", "tiny", "--vectors", "DIR/few.npz"
     with pytest.raises(DataError, match=r"'i2.0' \(nearest item: 'i2'\).* --allow-low-coverage"):
@@ -59,7 +59,7 @@ def test_add_refuses_what_covers_little(run, tmp_path):
     assert "'i2.0' (nearest item: 'i2')" in run("show", "few", "--dataset", "tiny")
 
 
-def test_add_says_what_was_joined(run, raw):
+def test_add_prints_the_joined_ids(run, raw):
     assert "added raw of tiny: 35 vectors of width 4, float32" in raw
     assert "unmatched ids: 1 of the file that match no item of the data set, such as 'x'" in raw
     again = run("add", "raw", "--dataset", "tiny", "--vectors", "DIR/v.npz")
@@ -84,7 +84,7 @@ def test_add_one_of_several_columns(run, tmp_path):
     assert "1 vectors of width 2" in run("add", "b", *options, "--column", "b", LOW)
 
 
-def test_add_says_what_it_made_of_the_file(run, tmp_path):
+def test_add_prints_notes_on_the_file(run, tmp_path):
     lists = pa.array([[127, 0], [0, 1]], pa.list_(pa.int8()))
     table = pa.table({"item_id": ["i1", "i2"], "title": ["a", "b"], "v": lists})
     pq.write_table(table, tmp_path / "v.parquet")
@@ -135,7 +135,7 @@ def test_show(run, raw):
     assert periods == ["pretrain", "train", "valid", "test"]
 
 
-def test_show_names_what_stands_out(run, tmp_path):
+def test_show_names_unusual_vectors(run, tmp_path):
     value = np.array([[5, 1], [5, 1], [5, 1.1], [0, 0]], np.float32)
     np.savez(tmp_path / "odd.npz", key=["i1", "i2", "i3", "i4"], value=value)
     run("add", "odd", "--dataset", "tiny", "--vectors", "DIR/odd.npz", LOW)
@@ -144,12 +144,12 @@ def test_show_names_what_stands_out(run, tmp_path):
     assert "2 items share a vector with another (distinct vectors: 1, largest group: 2)" in output
 
 
-def test_zero_vectors_are_said(run, tmp_path):
+def test_zero_vectors_are_printed(run, tmp_path):
     value = np.array([[5, 1], [0, 0], [0, 0], [1, 2]], np.float32)
     np.savez(tmp_path / "odd.npz", key=["i1", "i2", "i3", "i4"], value=value)
-    told = "2, whose items count as items without a vector"
-    assert told in run("add", "odd", "--dataset", "tiny", "--vectors", "DIR/odd.npz", LOW)
-    assert told in run("show", "odd", "--dataset", "tiny")
+    note = "2, whose items count as items without a vector"
+    assert note in run("add", "odd", "--dataset", "tiny", "--vectors", "DIR/odd.npz", LOW)
+    assert note in run("show", "odd", "--dataset", "tiny")
     output = run("check", "odd", "--dataset", "tiny")
     assert "2 vectors are zero" in output
 

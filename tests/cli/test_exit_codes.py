@@ -97,6 +97,6 @@ def test_130_interrupted(workspace):
     while "to train" not in process.stderr.readline():
         assert process.poll() is None
     os.kill(process.pid, signal.SIGINT)
-    _, told = process.communicate()
+    _, output = process.communicate()
     assert process.returncode == 130
-    assert "run the command again to resume" in told
+    assert "run the command again to resume" in output

@@ -12,7 +12,7 @@ TWO = SMALL.replace("seeds: [0]", "seeds: [0, 1]").replace(
 )
 
 
-def test_history_says_what_the_table_of_a_file_says(workspace, run, tmp_path):
+def test_history_equals_the_table_of_a_file(workspace, run, tmp_path):
     with pytest.raises(DataError, match="'taste'"):
         run("history", "taste")
     file = write(workspace.home, TWO)
@@ -37,7 +37,7 @@ def test_history_says_what_the_table_of_a_file_says(workspace, run, tmp_path):
     assert run("history", "taste", "--file", file) == run("history", "taste")
 
 
-def test_a_file_chooses_settings(workspace, run):
+def test_a_file_selects_settings(workspace, run):
     run("run", write(workspace.home, TWO))
     one = write(
         workspace.home, TWO.replace("width: 4", "width: 2").replace("[oracle, random]", "[oracle]")

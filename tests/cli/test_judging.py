@@ -45,11 +45,11 @@ def run(trained):
     return go
 
 
-def test_compare_says_who_is_better_and_by_how_much(run, trained):
-    code, said = run("compare", "taste/oracle/sim_score", "taste/none")
+def test_compare_prints_estimate_and_verdict(run, trained):
+    code, printed = run("compare", "taste/oracle/sim_score", "taste/none")
     assert code == 0
-    assert "taste/oracle/sim_score against taste/none: 3 seed(s)" in said
-    assert "95 % interval" in said
+    assert "taste/oracle/sim_score against taste/none: 3 seed(s)" in printed
+    assert "95 % interval" in printed
     folder = trained.results / "taste"
 
     def mean(place: str) -> float:
@@ -58,10 +58,10 @@ def test_compare_says_who_is_better_and_by_how_much(run, trained):
         return sum(values) / len(values)
 
     delta = 100 * (mean("oracle/sim_score") - mean("none/none"))
-    assert f"gauc {delta:+.3f} pp" in said
+    assert f"gauc {delta:+.3f} pp" in printed
 
 
-def test_reversed_arms_turn_the_sign(run):
+def test_swapped_arms_reverse_the_sign(run):
     ours = run("compare", "taste/oracle/sim_score", "taste/none")[1]
     theirs = run("compare", "taste/none", "taste/oracle/sim_score")[1]
     number = ours.split("gauc ")[1].split(" pp")[0]
@@ -69,31 +69,33 @@ def test_reversed_arms_turn_the_sign(run):
     assert float(number) == -float(turned)
 
 
-def test_an_arm_against_itself_is_exactly_nothing(run):
-    code, said = run("compare", "taste/none", "taste/none", "--fail-on", "worse")
+def test_an_arm_against_itself_is_exactly_zero(run):
+    code, printed = run("compare", "taste/none", "taste/none", "--fail-on", "worse")
     assert code == 0
-    assert "gauc +0.000 pp (0.5307 and 0.5307), 95 % interval +0.000 to +0.000 (p 1)" in said
-    assert "Gate --fail-on worse: passed." in said
+    assert "gauc +0.000 pp (0.5307 and 0.5307), 95 % interval +0.000 to +0.000 (p 1)" in printed
+    assert "Gate --fail-on worse: passed." in printed
 
 
-def test_gate_ends_with_one(run):
-    code, said = run("compare", "taste/none", "taste/none", "--fail-on", "not-better")
+def test_failed_gate_exits_with_1(run):
+    code, printed = run("compare", "taste/none", "taste/none", "--fail-on", "not-better")
     assert code == 1
-    assert "Gate --fail-on not-better: failed." in said
+    assert "Gate --fail-on not-better: failed." in printed
 
 
 def test_places_of_a_benchmark_file(run, trained):
     file = str(trained.home / "benchmark.yaml")
-    code, said = run("compare", "oracle/sim_score", "none", "--file", file, "--metric", "log_loss")
+    code, printed = run(
+        "compare", "oracle/sim_score", "none", "--file", file, "--metric", "log_loss"
+    )
     assert code == 0
-    assert "log_loss (sign reversed: less is better)" in said
+    assert "log_loss (sign reversed: less is better)" in printed
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("taste/oracle/sim_scor", "taste/none"), "Did you mean 'taste/oracle/sim_score'"),
-        (("oracle", "taste/none"), "'oracle' names no arm: give DATASET/VERSION/MODE"),
+        (("oracle", "taste/none"), "'oracle' is not the name of an arm"),
         (
             ("taste/oracle/sim_score", "taste/none", "--margin", "0.05"),
             "--margin '0.05' is not valid",
@@ -102,13 +104,13 @@ def test_places_of_a_benchmark_file(run, trained):
     ],
 )
 def test_mistakes(run, arguments, message):
-    code, said = run("compare", *arguments)
+    code, printed = run("compare", *arguments)
     assert code == 2
-    assert message in said
+    assert message in printed
 
 
 def _beside(trained, run, changes):
-    """`compare` while a cell of other settings is stored beside an arm's."""
+    """Call `compare` while a cell with other settings is stored for one arm."""
     first = sorted((trained.results / "taste/oracle/sim_score").glob("*.json"))[0]
     record = json.loads(first.read_bytes())
     record["cell"].update(changes)
@@ -120,29 +122,29 @@ def _beside(trained, run, changes):
         other.unlink()
 
 
-def test_arms_of_several_settings_have_to_be_told_apart(run, trained):
-    code, said = _beside(trained, run, {"mode_settings": {"learning_rate_factor": 0.5}})
+def test_arms_with_several_settings_require_a_file(run, trained):
+    code, printed = _beside(trained, run, {"mode_settings": {"learning_rate_factor": 0.5}})
     assert code == 2
-    assert "stored under 2 kinds of settings" in said
-    assert "learning_rate_factor 0.5" in said
+    assert "stored with 2 different settings" in printed
+    assert "learning_rate_factor 0.5" in printed
 
 
-def test_arms_trained_alike_are_taken_from_several_settings(run, trained):
+def test_arms_with_equal_settings_are_selected(run, trained):
     alone = run("compare", "taste/oracle/sim_score", "taste/none")
     assert _beside(trained, run, {"training": {"learning_rate": 0.5}}) == alone
 
 
-def test_power_names_seeds_or_users(run, trained):
+def test_power_prints_seeds_or_users(run, trained):
     file = str(trained.home / "benchmark.yaml")
-    code, said = run("power", file, "--effect", "50pp")
+    code, printed = run("power", file, "--effect", "50pp")
     assert code == 0
-    assert re.search(r"oracle / sim_score against Baseline: \d+ seeds \(stored: 3\)", said)
-    code, said = run("power", file, "--effect", "0.001pp")
-    assert "no number of seeds suffices with these test users" in said
+    assert re.search(r"oracle / sim_score against Baseline: \d+ seeds \(stored: 3\)", printed)
+    code, printed = run("power", file, "--effect", "0.001pp")
+    assert "no number of seeds suffices with these test users" in printed
     assert run("power", file, "--effect", "1")[0] == 2
-    code, said = run("power", file, "--effect", "0pp")
+    code, printed = run("power", file, "--effect", "0pp")
     assert code == 2
-    assert "greater than 0" in said
+    assert "greater than 0" in printed
 
 
 def _stored(trained, place: str, name: str = "taste", **changes):
@@ -168,11 +170,11 @@ def _stored(trained, place: str, name: str = "taste", **changes):
 def test_arms_of_other_tests_or_protocols_are_refused(run, trained, changes, message):
     folder = _stored(trained, "none/none", "other", **changes)
     try:
-        code, said = run("compare", "taste/oracle/sim_score", "other/none")
+        code, printed = run("compare", "taste/oracle/sim_score", "other/none")
     finally:
         shutil.rmtree(folder)
     assert code == 2
-    assert message in said
+    assert message in printed
 
 
 def test_difference_of_two_described_data_sets_is_named(run, trained):
@@ -181,31 +183,31 @@ def test_difference_of_two_described_data_sets_is_named(run, trained):
     summary["manifest"].update(name="other", label="rating >= 5", content_hash="f" * 16)
     (folder / "dataset.json").write_text(json.dumps(summary))
     try:
-        code, said = run("compare", "taste/oracle/sim_score", "other/none")
+        code, printed = run("compare", "taste/oracle/sim_score", "other/none")
     finally:
         shutil.rmtree(folder)
     assert code == 2
-    assert "label 'a draw from the true click probability' and 'rating >= 5'" in said
-    assert "split" not in said.split("these differ")[1].split("Both arms")[0]
+    assert "label 'a draw from the true click probability' and 'rating >= 5'" in printed
+    assert "split" not in printed.split("they differ")[1].split("Both arms")[0]
 
 
-def test_arms_not_trained_alike_need_consent(run, trained):
+def test_arms_with_different_settings_require_any_settings(run, trained):
     folder = _stored(trained, "none/none", "other", training={"learning_rate": 0.5})
     arms = ("compare", "taste/oracle/sim_score", "other/none")
     try:
-        refused, told = run(*arms)
-        allowed, said = run(*arms, "--any-settings")
+        refused, reason = run(*arms)
+        allowed, printed = run(*arms, "--any-settings")
     finally:
         shutil.rmtree(folder)
     assert (refused, allowed) == (2, 0)
-    assert "were not trained alike: training" in told
-    assert "Settings differ: training" in said
+    assert "different settings: training" in reason
+    assert "Settings differ: training" in printed
 
 
-def test_a_file_and_a_stored_arm_do_not_go_together(run):
-    code, said = run("compare", "taste/none", "new.parquet")
+def test_a_file_and_a_stored_arm_cannot_be_compared(run):
+    code, printed = run("compare", "taste/none", "new.parquet")
     assert code == 2
-    assert "give two files of predictions and no --file" in said
+    assert "give two files of predictions and no --file" in printed
 
 
 def test_power_takes_the_effect_of_the_file(run, trained):
@@ -217,22 +219,22 @@ def test_power_takes_the_effect_of_the_file(run, trained):
 
 
 def test_ranks_of_one_file_are_refused(run, trained):
-    code, said = run("ranks", str(trained.home / "benchmark.yaml"))
+    code, printed = run("ranks", str(trained.home / "benchmark.yaml"))
     assert code == 2
-    assert "two data sets and two contenders; there are 1 and 2" in said
+    assert "two data sets and two contenders; there are 1 and 2" in printed
 
 
 @pytest.mark.parametrize("name", ["/taste/none", "../taste/none", "taste/../none"])
 def test_names_that_are_paths_are_refused(run, name):
-    code, said = run("compare", name, "taste/none")
+    code, printed = run("compare", name, "taste/none")
     assert code == 2
-    assert "names no arm: give DATASET/VERSION/MODE" in said
+    assert "give DATASET/VERSION/MODE" in printed
 
 
-def test_options_of_until_decided_need_it(run, trained):
-    code, said = run("run", str(trained.home / "benchmark.yaml"), "--most-seeds", "9")
+def test_options_of_until_decided_require_it(run, trained):
+    code, printed = run("run", str(trained.home / "benchmark.yaml"), "--most-seeds", "9")
     assert code == 2
-    assert "--until-decided; add it" in said
+    assert "--until-decided; add it" in printed
 
 
 def test_the_answer_takes_the_effect_of_until_decided(run, trained):
@@ -257,8 +259,8 @@ def test_a_crash_has_an_exit_code_of_its_own(monkeypatch, capsys):
 def test_a_pack_prints_the_same_table_without_data(run, trained, tmp_path):
     file = str(trained.home / "benchmark.yaml")
     straight = run("tables", file, "--full")[1]
-    code, said = run("pack", file, "--output", str(tmp_path / "results/published/b.parquet"))
+    code, printed = run("pack", file, "--output", str(tmp_path / "results/published/b.parquet"))
     assert code == 0
-    assert "cells, " in said
+    assert "cells, " in printed
     elsewhere = CliRunner().invoke(app, ["--home", str(tmp_path), "tables", file, "--full"])
     assert elsewhere.output == straight

@@ -10,7 +10,7 @@ module = importlib.import_module("ctrbench.cli.main")  # the package's `main` is
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "told"),
+    ("error", "code", "message"),
     [
         (KeyboardInterrupt(), 130, "\nctrbench: stopped."),
         (ConfigError("no such thing."), 2, "ctrbench: no such thing.\n"),
@@ -24,7 +24,7 @@ module = importlib.import_module("ctrbench.cli.main")  # the package's `main` is
         (ZeroDivisionError(), 70, "Traceback"),
     ],
 )
-def test_end_without_a_traceback(monkeypatch, capsys, error, code, told):
+def test_end_without_a_traceback(monkeypatch, capsys, error, code, message):
     app = typer.Typer(pretty_exceptions_enable=False)
 
     @app.command()
@@ -36,11 +36,11 @@ def test_end_without_a_traceback(monkeypatch, capsys, error, code, told):
     with pytest.raises(SystemExit) as end:
         module.main()
     assert end.value.code == code
-    assert capsys.readouterr().err.startswith(told)
+    assert capsys.readouterr().err.startswith(message)
 
 
 @pytest.mark.parametrize("home", ["{}/file", "{}/circle", "~nobody.of.this.name"])
-def test_home_that_is_no_folder(tmp_path, home):
+def test_home_that_is_not_a_folder(tmp_path, home):
     (tmp_path / "file").write_text("")
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     result = CliRunner().invoke(module.app, ["--home", home.format(tmp_path), "list"])

@@ -46,7 +46,7 @@ def test_plan_run_status_tables(workspace):
     assert "| oracle |" in path.read_text(encoding="utf-8")
 
 
-def test_plan_and_run_repeat_what_import_found(workspace):
+def test_plan_and_run_repeat_findings_of_the_import(workspace):
     path = workspace.data / "taste" / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(manifest | {"findings": ["Histories hold later clicks."]}))
@@ -63,22 +63,22 @@ def test_run_writes_the_report_and_tables_name_it(workspace):
     page = workspace.results / "reports" / "benchmark.html"
     assert not page.exists()
     assert done.count("\n\n") >= 2
-    told = ctrbench(workspace, "tables", str(file)).stdout.splitlines()[-1]
-    assert f"`ctrbench report {file} -o {page}`" in told
+    last = ctrbench(workspace, "tables", str(file)).stdout.splitlines()[-1]
+    assert f"`ctrbench report {file} -o {page}`" in last
     done = ctrbench(workspace, "run", str(file)).stdout
     assert done.splitlines()[-1] == f"Report: {page}"
     assert "<html" in page.read_text(encoding="utf-8")
     assert ctrbench(workspace, "tables", str(file)).stdout == done
     os.utime(page, (0, 0))  # older than the cells
-    told = ctrbench(workspace, "tables", str(file)).stdout.splitlines()[-1]
-    assert "ctrbench report" in told
+    last = ctrbench(workspace, "tables", str(file)).stdout.splitlines()[-1]
+    assert "ctrbench report" in last
     whole = ctrbench(workspace, "tables", str(file), "--full").stdout
     assert "Label: " in whole
     assert "Label: " not in done
     assert str(page) not in whole
 
 
-def test_a_report_that_cannot_be_written_hides_nothing(workspace):
+def test_a_report_that_cannot_be_written_changes_no_output(workspace):
     file = write(workspace.home)
     workspace.results.mkdir()
     (workspace.results / "reports").write_text("a file where the folder should be")
@@ -106,15 +106,15 @@ def test_mistake_exits_with_2_and_no_traceback(workspace):
     assert not workspace.results.exists()
 
 
-def test_fewer_distinct_vectors_than_codes_is_told_before_anything_runs(workspace):
+def test_fewer_distinct_vectors_than_codes_is_an_error_before_the_run(workspace):
     text = SMALL.replace("[oracle, random]", "[constant]")
     for command in ("plan", "run"):
-        said = ctrbench(workspace, command, str(write(workspace.home, text)), expect=2).stderr
-        assert "2 distinct vectors" in said
+        printed = ctrbench(workspace, command, str(write(workspace.home, text)), expect=2).stderr
+        assert "2 distinct vectors" in printed
     assert not workspace.results.exists()
 
 
-def test_failed_cells_are_told_by_the_exit_code(workspace):
+def test_failed_cells_set_the_exit_code(workspace):
     text = SMALL.replace("vector: {width: 4}", "vector: {learning_rate_factor: 1e9}")
     done = ctrbench(workspace, "run", str(write(workspace.home, text)), expect=1)
     assert "2 cell(s) failed" in done.stderr
@@ -138,7 +138,7 @@ def test_tune_chooses_on_valid_and_writes_the_file(workspace):
 
 
 @pytest.mark.slow
-def test_killed_run_goes_on_where_it_was(workspace):
+def test_killed_run_resumes(workspace):
     file = str(write(workspace.home, SMALL.replace("seeds: [0]", "seeds: [0, 1, 2, 3]")))
     command = [*COMMAND, str(workspace.home), "run", file, "--jobs", "2", "--no-report"]
     for enough in (3, 9):
@@ -182,23 +182,23 @@ def test_two_runs_at_once_train_each_cell_once(workspace):
 
 
 @pytest.mark.parametrize(
-    ("told", "cores"), [("max 100000", None), ("250000 100000", 2), ("50000 100000", 1)]
+    ("last", "cores"), [("max 100000", None), ("250000 100000", 2), ("50000 100000", 1)]
 )
-def test_a_container_s_share_of_time_bounds_the_jobs(tmp_path, told, cores):
+def test_the_cpu_quota_of_a_container_limits_the_jobs(tmp_path, last, cores):
     file = tmp_path / "cpu.max"
     assert cores_of_quota(file) is None
-    file.write_text(told + "\n")
+    file.write_text(last + "\n")
     assert cores_of_quota(file) == cores
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "٢", "99999999999999999999"])
-def test_what_is_no_number_of_jobs_is_refused(text):
+def test_invalid_number_of_jobs_is_refused(text):
     with pytest.raises(ConfigError, match="give a number from 1 to 9999, or auto"):
         jobs_of(text)
 
 
-def test_missing_loops_are_said(workspace, monkeypatch, run):
+def test_missing_loops_are_printed(workspace, monkeypatch, run):
     monkeypatch.setattr("ctrbench.runner.states.load_loops", lambda: None)
     file = write(workspace.home)
-    assert "The compiled loops are not there" in run("plan", file)
-    assert "The compiled loops are not there" in run("run", file)
+    assert "The compiled loops are missing" in run("plan", file)
+    assert "The compiled loops are missing" in run("run", file)

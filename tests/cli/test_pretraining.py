@@ -65,20 +65,20 @@ def test_every_method_makes_a_version_of_pixels(method, run):
         with pytest.raises(DataError, match="has no titles"):
             run(method, "made", "--images", *QUICK, *SMALL)
         return
-    said = run(method, "made", "--images", *QUICK, *SMALL)
-    assert "added made of taste: 39 vectors of width 16" in said
+    text = run(method, "made", "--images", *QUICK, *SMALL)
+    assert "added made of taste: 39 vectors of width 16" in text
     again = run(method, "made", "--images", *QUICK, *SMALL)
     assert "already exists, trained with the same settings: made" in again
     with pytest.raises(ConfigError, match="'made' of 'taste' exists with other content"):
         run(method, "made", "--images", *QUICK, *SMALL, "--set", "training.seed=5")
     listed = CliRunner().invoke(app, ["--home", str(run.workspace.home), "embeddings", "list"])
     assert f"{method} on pictures by small" in listed.output
-    told = embeddings.read_manifest(run.workspace, "taste", "made").provenance
-    assert told["method"] == method
-    assert told["fit_period"] == "pretrain"
-    assert told["curve"]
-    assert told["processes"] == 1
-    assert ("views_drawn_by" in told) == configured(method, {}).augmented
+    expected = embeddings.read_manifest(run.workspace, "taste", "made").provenance
+    assert expected["method"] == method
+    assert expected["fit_period"] == "pretrain"
+    assert expected["curve"]
+    assert expected["processes"] == 1
+    assert ("views_drawn_by" in expected) == configured(method, {}).augmented
     assert not (run.workspace.cache / "pretraining").exists() or not list(
         (run.workspace.cache / "pretraining").iterdir()
     )
@@ -93,20 +93,20 @@ def test_a_layer_on_a_registered_version(run):
         run("simclr", "views", "--from-version", "oracle", *QUICK)
 
 
-def test_how_often_targets_are_repeated_is_told(run):
-    said = run("courier", "made", "--from-version", "oracle", *QUICK)
+def test_share_of_repeated_targets_is_printed(run):
+    text = run("courier", "made", "--from-version", "oracle", *QUICK)
     mask = run("courier", "mask", "--from-version", "oracle", *QUICK, *MASK)
     home = str(run.workspace.home)
     shown = CliRunner().invoke(
         app, ["--home", home, "embeddings", "show", "mask", "--dataset", "taste"]
     )
     facts = embeddings.read_manifest(run.workspace, "taste", "mask").provenance
-    told = f"{100 * facts['repeated_targets']:.1f} % repeat another of the same user; "
-    told += f"{100 * facts['reversed_pairs']:.1f} % of the pairs with an earlier click"
-    assert f"targets: {told}" in mask
-    assert told in shown.output
-    assert told not in said  # without random masks less is repeated
-    assert "targets: " in said
+    expected = f"{100 * facts['repeated_targets']:.1f} % repeat another of the same user; "
+    expected += f"{100 * facts['reversed_pairs']:.1f} % of the pairs with an earlier click"
+    assert f"targets: {expected}" in mask
+    assert expected in shown.output
+    assert expected not in text  # without random masks less is repeated
+    assert "targets: " in text
     assert "targets: " not in run("simsiam", "items", "--images", *QUICK, *SMALL)
 
 
@@ -129,7 +129,7 @@ def test_a_grid_makes_a_version_of_every_point(run, tmp_path):
     assert names == [f"grid-temperature{t}-width{w}" for t in ("0.05", "0.2") for w in (16, 8)]
 
 
-def test_a_name_that_is_taken_is_told_before_a_grid_begins(run):
+def test_a_name_that_exists_is_an_error_before_a_grid_begins(run):
     quick = ("courier", "--from-version", "oracle", *QUICK)
     run(quick[0], "grid-seed2", *quick[1:])
     with pytest.raises(ConfigError, match="'grid-seed2' of 'taste' exists with other content"):
@@ -137,16 +137,16 @@ def test_a_name_that_is_taken_is_told_before_a_grid_begins(run):
     assert "grid-seed1" not in embeddings.names(run.workspace, "taste")
 
 
-def test_weights_that_cannot_be_saved_are_told_before_the_training(run, tmp_path):
+def test_weights_that_cannot_be_saved_are_an_error_before_the_training(run, tmp_path):
     start = ("courier", "made", "--from-version", "oracle", *QUICK, "--save-weights")
     (tmp_path / "folder.safetensors").mkdir()
     (tmp_path / "file").touch()
-    for path, told in (
+    for path, expected in (
         ("/proc/x.safetensors", "no file can be created"),
         (tmp_path / "folder.safetensors", "it is a folder"),
         (tmp_path / "file" / "x.safetensors", "is a file instead of a folder"),
     ):
-        with pytest.raises(StoreError, match=told):
+        with pytest.raises(StoreError, match=expected):
             run(*start, str(path))
     assert "made" not in embeddings.names(run.workspace, "taste")
 
@@ -155,19 +155,19 @@ def test_collapse_is_named_and_not_registered(run):
     off = ("--set", "method.negatives=false", "--set", "method.prediction=0")
     hard = ("--set", "training.epochs=60", "--set", "training.learning_rate=0.03")
     start = ("courier", "flat", "--from-version", "oracle", *QUICK, *off, *hard)
-    told = r"collapsed: effective rank \d\.\d .* mean cosine \d\.\d{3}"
-    with pytest.raises(DataError, match=told):
+    expected = r"collapsed: effective rank \d\.\d .* mean cosine \d\.\d{3}"
+    with pytest.raises(DataError, match=expected):
         run(*start)
     assert "flat" not in embeddings.names(run.workspace, "taste")
-    said = run(*start, "--allow-collapsed")
-    assert "added flat" in said
-    assert "step" not in said  # not trained again
+    text = run(*start, "--allow-collapsed")
+    assert "added flat" in text
+    assert "step" not in text  # not trained again
     reason = embeddings.read_manifest(run.workspace, "taste", "flat").provenance["collapsed"]
-    assert f"flat collapsed: {reason}" in said
+    assert f"flat collapsed: {reason}" in text
     assert f"flat collapsed: {reason}" in run(*start)  # already there
 
 
-def test_a_collapsed_version_is_marked_wherever_it_is_looked_at(run):
+def test_a_collapsed_version_is_marked_in_every_output(run):
     start = "courier", "flat", "--from-version", "constant", "--allow-collapsed", *QUICK
     assert "0 dimensions in use" in run(*start)  # all vectors are the same
     run("courier", "made", "--from-version", "oracle", *QUICK)
@@ -186,7 +186,7 @@ def test_a_collapsed_version_is_marked_wherever_it_is_looked_at(run):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "kind", "told"),
+    ("arguments", "kind", "expected"),
     [
         ((), ConfigError, "either --images or --from-version"),
         (("--images", "--from-version", "oracle"), ConfigError, "either --images"),
@@ -200,8 +200,8 @@ def test_a_collapsed_version_is_marked_wherever_it_is_looked_at(run):
         (("--images", "--config", "none.yaml"), ConfigError, "no pre-training file none.yaml"),
     ],
 )
-def test_mistakes(run, arguments, kind, told):
-    with pytest.raises(kind, match=told):
+def test_mistakes(run, arguments, kind, expected):
+    with pytest.raises(kind, match=expected):
         run("courier", "made", *arguments)
 
 
@@ -211,15 +211,15 @@ def test_images_that_cannot_be_decoded_are_named_and_left_out(run):
     rows = table.to_pylist()
     rows[3]["bytes"] = rows[3]["bytes"][:40]
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
-    said = run("courier", "made", "--images", *QUICK, *SMALL)
-    assert "1 images ignored" in said
-    assert "38 vectors" in said
+    text = run("courier", "made", "--images", *QUICK, *SMALL)
+    assert "1 images ignored" in text
+    assert "38 vectors" in text
 
 
 def test_saved_weights_start_another_encoder(run, tmp_path):
     path = tmp_path / "encoder.safetensors"
-    said = run("simsiam", "made", "--images", *QUICK, *SMALL, "--save-weights", str(path))
-    assert f"wrote {path}" in said
+    text = run("simsiam", "made", "--images", *QUICK, *SMALL, "--save-weights", str(path))
+    assert f"wrote {path}" in text
     weights = load_file(path)
     assert weights["0.weight"].shape == (8, 3, 3, 3)
     fresh = encoders.configured("small", {"channels": 8, "size": 32, "weights": path}).build(16)

@@ -55,7 +55,7 @@ def test_few_vectors_get_a_small_codebook(workspace, monkeypatch):
         assert read_benchmark(path).modes == {"cluster_id": expected}
 
 
-def test_unknown_names_are_told(call):
+def test_unknown_names(call):
     for words in (("init", "tastes"), ("run", "--dataset", "taste", "--versions", "oracel")):
         with pytest.raises(UnknownNameError):
             call(*words)

@@ -70,19 +70,19 @@ def pages(made, file, page, tmp_path_factory) -> dict[int, Path]:
 
 @pytest.fixture
 def visit(browser):
-    """Open a page; every request and every line on the console is kept."""
+    """Return a function that opens a page and records requests and console output."""
     contexts = []
 
     def opened(path: Path, fragment: str = "", **options):
         context = browser.new_context(**options)
         contexts.append(context)
         found = context.new_page()
-        found.told = []
-        found.on("console", lambda message: found.told.append(message.text))
-        found.on("pageerror", lambda error: found.told.append(str(error)))
+        found.problems = []
+        found.on("console", lambda message: found.problems.append(message.text))
+        found.on("pageerror", lambda error: found.problems.append(str(error)))
         found.on(
             "request",
-            lambda one: one.url.startswith(("data:", "file:")) or found.told.append(one.url),
+            lambda one: one.url.startswith(("data:", "file:")) or found.problems.append(one.url),
         )
         found.goto(path.as_uri() + fragment)
         return found
@@ -99,7 +99,7 @@ def test_nothing_is_wider_than_the_screen_or_overlaps(visit, pages, width, arms)
     assert found.evaluate("document.documentElement.scrollWidth") <= width
     assert found.evaluate(WIDER) == []
     assert found.evaluate(OVERLAPS) == []
-    assert found.told == []
+    assert found.problems == []
 
 
 def test_labels_of_figures_do_not_overlap(visit, pages):
@@ -113,7 +113,7 @@ def column(found, number: int) -> list[str]:
     return [text.strip() for text in cells.all_inner_texts()]
 
 
-def test_a_click_sorts_and_the_fragment_keeps_it(visit, page):
+def test_a_click_sorts_and_updates_the_fragment(visit, page):
     found = visit(page)
     before = column(found, 4)
     found.locator("#headline thead th:nth-child(4) button").click()
@@ -125,10 +125,10 @@ def test_a_click_sorts_and_the_fragment_keeps_it(visit, page):
     again = visit(page, fragment)
     assert column(again, 4) == column(found, 4)
     assert again.locator("#headline th[aria-sort=descending]").count() == 1
-    assert found.told == again.told == []
+    assert found.problems == again.problems == []
 
 
-def test_filters_stand_in_the_fragment(visit, page):
+def test_the_fragment_contains_the_filters(visit, page):
     found = visit(page)
     found.locator("#filters [name=mode]").select_option("vector")
     found.locator("#filters [name=find]").fill("RANDOM")
@@ -157,7 +157,7 @@ def test_the_page_is_readable_without_scripts(visit, page):
     assert len(column(found, 1)) == 9
 
 
-def test_everything_is_reached_by_the_keyboard(visit, page):
+def test_everything_is_reachable_by_keyboard(visit, page):
     found = visit(page, viewport={"width": 390, "height": 900})
     wanted = found.locator("a:visible, button:visible, input:visible, select:visible, summary")
     seen = set()
@@ -193,8 +193,8 @@ def test_axe_finds_nothing(visit, page, scheme, width):
     found.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     found.evaluate(AXE.read_text(encoding="utf-8"))
     result = found.evaluate("axe.run()")
-    told = [
+    problems = [
         (one["id"], [node["html"][:150] for node in one["nodes"]][:3])
         for one in result["violations"]
     ]
-    assert told == []
+    assert problems == []

@@ -24,7 +24,7 @@ EVIL = "</script><script>alert(1)</script>]]>\x1b[31m'\"&"
 
 
 class Tables(HTMLParser):
-    """Every table by its id: rows of (text, data-value)."""
+    """Return every table by its id: rows of (text, data-value)."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ def content(made: Workspace, file: Path):
 
 
 def shown(points: str) -> str:
-    """A number of the CSV as the page shows it."""
+    """Return a number of the CSV in the format of the page."""
     value = float(points) if points else None
     if value is None:
         return "–"
@@ -75,12 +75,12 @@ def test_every_number_of_the_headline_is_that_of_the_csv(made, file, page):
         own = [row for row in whole if (row["row"], row["column"]) == (name, mode)]
         (gain,) = [row for row in own if row["comparison"] == "baseline"]
         image = next((row for row in own if row["comparison"] == "shuffled"), None)
-        told = [text for text, _ in line[3:]]
+        cells = [text for text, _ in line[3:]]
         keys = ("delta_pp", "low_pp", "high_pp")
-        assert told[:3] == [shown(gain[key]) for key in keys]
-        assert told[3:6] == [shown(image[key]) if image else "–" for key in keys]
-        assert told[6] == f"{float(gain['minimum_detectable_effect_pp']):.2f}"
-        assert told[8] == gain["seeds"] == "2"
+        assert cells[:3] == [shown(gain[key]) for key in keys]
+        assert cells[3:6] == [shown(image[key]) if image else "–" for key in keys]
+        assert cells[6] == f"{float(gain['minimum_detectable_effect_pp']):.2f}"
+        assert cells[8] == gain["seeds"] == "2"
         assert float(line[3][1]) == pytest.approx(float(gain["delta_pp"]), abs=1e-12)
 
 
@@ -97,7 +97,7 @@ def test_every_number_of_every_block_is_that_of_the_csv(made, file, page):
             assert text.startswith(f"{shown(row['delta_pp'])} {ends}")
 
 
-def test_the_page_needs_nothing_but_itself(page):
+def test_the_page_is_self_contained(page):
     text = page.read_text(encoding="utf-8")
     assert not re.search(r'(src|href)="(?!#|data:)', text)
     assert not re.search(r"url\((?!#)", text)
@@ -113,8 +113,8 @@ def test_the_same_content_gives_the_same_bytes(made, file, page):
 
 def test_pictures_of_all_kinds_are_shown(page):
     text = page.read_text(encoding="utf-8")
-    for told in ("Nearest neighbours", "Clusters of", "Improved most", "Fell most"):
-        assert told in text
+    for cells in ("Nearest neighbours", "Clusters of", "Improved most", "Fell most"):
+        assert cells in text
     assert text.count("data:image/jpeg;base64,") > 50
 
 
@@ -136,13 +136,13 @@ def test_names_titles_and_notes_are_escaped(made, file):
     assert '<span class="frame"' in text  # the item that has no picture
 
 
-def test_titles_lose_their_control_characters():
+def test_control_characters_are_removed_from_titles():
     items = Thumbnails(["unknown item", "a"], None, "The data set has no images.")
     assert [one.name for one in items.of([0, 1, 7])] == ["unknown item", "a", "unknown item"]
     assert all(one.source == "" for one in items.of([0, 1]))
 
 
-def test_two_hundred_versions_with_names_of_two_hundred_letters(made, file):
+def test_two_hundred_versions_with_names_of_two_hundred_characters(made, file):
     page = content(made, file)
     text = render(replace(page, shown=many(200, "x" * 200 + "{}")))
     assert len(Tables(text).tables["headline"]) > 600
@@ -197,11 +197,11 @@ def test_results_of_an_older_protocol_are_named_and_not_mixed(made, tmp_path):
     store.update(record.model_copy(update={"cell": cell, "hash": cell.hash}))
     before = content(made, made.home / "benchmark.yaml").shown
     after = content(workspace, tmp_path / "home" / "benchmark.yaml").shown
-    assert any("protocol 1 " in told for told in after.missing)
+    assert any("protocol 1 " in cells for cells in after.missing)
     assert after.places == before.places
 
 
-def test_an_empty_folder_of_results_is_said(workspace, tmp_path):
+def test_an_empty_folder_of_results_is_an_error(workspace, tmp_path):
     with pytest.raises(DataError, match="ctrbench run"):
         call(workspace.home, "report", write(workspace.home), "-o", tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()

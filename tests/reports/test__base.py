@@ -21,12 +21,12 @@ def test_every_format_writes_every_state_of_a_matrix(format, stored):
 
 
 @pytest.mark.parametrize("format", ["json", "latex", "markdown", "text"])
-def test_the_answer_stands_in_every_format_for_readers(format):
+def test_every_format_for_readers_contains_the_answer(format):
     table = compare(plan(), {**baseline(), **arm("raw / vector", (1, 2))})
     assert table.answer.lines[0].text in " ".join(render(table, format).split())
 
 
-def test_unknown_format_offers_the_nearest():
+def test_unknown_format_names_the_nearest():
     with pytest.raises(UnknownNameError, match="Did you mean 'markdown'"):
         render(compare(plan(), {}), "markdwn")
     with pytest.raises(UnknownNameError, match="no table format 'tex'"):

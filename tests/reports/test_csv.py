@@ -13,7 +13,7 @@ def rows() -> list[dict[str, str]]:
         **baseline(),
         **arm("raw / vector", (0.1, 0.3), environment={"torch": "2.5"}),
         **arm("raw@shuffled / vector", (0.0, 0.0)),
-        **by_hash(record("pca_64 / vector", 0, None, failed='said "no", twice')),
+        **by_hash(record("pca_64 / vector", 0, None, failed='printed "no", twice')),
     }
     text = render(compare(plan(slices=(DRAMA,)), records), "csv")
     return list(csv.DictReader(io.StringIO(text)))
@@ -38,4 +38,4 @@ def test_row_of_a_number_at_full_precision():
 def test_row_of_a_failed_cell_has_no_number():
     row = next(r for r in rows() if r["status"] == "failed")
     assert (row["delta_pp"], row["seeds"]) == ("", "0")
-    assert 'said "no", twice' in row["notes"]
+    assert 'printed "no", twice' in row["notes"]

@@ -7,7 +7,7 @@ from ctrbench.reports import render
 from tests.analysis.made import arm, baseline, metrics, plan
 
 
-def test_everything_a_table_says():
+def test_whole_content_of_a_table():
     records = {**baseline(), **arm("raw / vector", (0.1, 0.3), environment={"torch": "2.5"})}
     value = json.loads(render(compare(plan(reference=metrics(0.7)), records), "json"))
     row = next(r for r in value["rows"] if r["row"] == "raw" and r["status"] == "done")

@@ -24,17 +24,17 @@ def text() -> str:
 
 
 @pytest.mark.parametrize("sign", list("%&#$_{}"))
-def test_special_signs_get_a_backslash(sign):
+def test_special_characters_are_escaped(sign):
     assert escape(f"a{sign}b") == f"a\\{sign}b"
 
 
-def test_signs_that_latex_writes_by_name():
+def test_characters_with_a_latex_command():
     assert escape("\\~^<>|") == (
         r"\textbackslash{}\textasciitilde{}\textasciicircum{}\textless{}\textgreater{}\textbar{}"
     )
 
 
-def test_numbers_and_marks_stand_in_mathematics():
+def test_numbers_and_marks_are_in_math_mode():
     assert r"raw & $+0.20 \pm 0.10^{1,\dagger}$ & -- \\" in text()
     assert r"pca\_64 & failed$^{2}$ & -- \\" in text()
 
@@ -53,6 +53,6 @@ def test_every_table_is_well_formed():
         assert begun == ended == 2  # GAUC and AUC; the siblings were not run
 
 
-def test_first_table_alone_carries_caption_and_warnings():
+def test_only_the_first_table_has_caption_and_warnings():
     assert text().count("Split: per") == 1
     assert text().count("Warning: The baseline") == 1

@@ -3,7 +3,7 @@ from ctrbench.reports import render
 from tests.analysis.made import arm, baseline, manifest, plan
 
 
-def test_table_as_written():
+def test_whole_table():
     records = {**baseline(), **arm("raw / vector", (0.1, 0.3)), **arm("pca_64 / vector", (1, 1, 1))}
     lines = render(compare(plan(), records), "markdown").splitlines()
     start = lines.index(r"|  | vector | cluster\_id codebook\_size=200 |")

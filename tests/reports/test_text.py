@@ -20,7 +20,7 @@ def block(text: str, title: str) -> str:
     return text[text.index(title) :].split("\n\n")[0]
 
 
-def test_blocks_as_printed():
+def test_whole_blocks():
     text = render(compare(plan(), records()), "text")
     assert block(text, "GAUC, delta against the baseline").splitlines() == [
         "GAUC, delta against the baseline, pp",
@@ -43,8 +43,8 @@ def test_short_form_is_answer_headline_and_a_line_per_warning():
     table = compare(plan(effect=0.001, reference=metrics(0.7)), records())
     assert table.warnings
     text = render(table, "text", full=False)
-    told = [line.text for line in table.answer.lines]
-    assert text.splitlines()[: len(told)] == told
+    answer_lines = [line.text for line in table.answer.lines]
+    assert text.splitlines()[: len(answer_lines)] == answer_lines
     titles = [line for line in text.splitlines() if ", delta against" in line]
     assert titles == [
         "GAUC, delta against the baseline, pp",
@@ -53,7 +53,7 @@ def test_short_form_is_answer_headline_and_a_line_per_warning():
     assert "² pca_64 / vector, seed 0 failed: loss is NaN" in text
     assert text.count("\nWarning: ") == min(3, len(table.warnings))
     assert table.caption[0] not in text
-    assert max(len(line) for line in text.splitlines()[len(told) :]) <= 100
+    assert max(len(line) for line in text.splitlines()[len(answer_lines) :]) <= 100
     assert render(table, "csv", full=False) == render(table, "csv")
 
 
@@ -71,7 +71,7 @@ def test_footnotes_and_warnings_follow_the_blocks():
     assert "\n² pca_64 / vector, seed 0 failed: loss is NaN (cell pca_64 / vector#0).\n" in text
 
 
-def test_a_hundred_columns_are_enough_for_many_long_ones():
+def test_many_long_columns_fit_a_hundred_characters():
     name = "a-version-with-quite-a-long-name@shuffled-within-poster_source"
     columns = tuple(
         column(f"cluster_id codebook_size={n} learning_rate_factor=0.{n}") for n in range(7)

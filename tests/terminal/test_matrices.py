@@ -6,7 +6,7 @@ from ctrbench.terminal.matrices import show_notices, show_status
 from tests.benchmark import matrix
 
 
-def test_zero_vectors_are_said(workspace, capsys):
+def test_zero_vectors_are_printed(workspace, capsys):
     made = matrix(workspace)
     show_notices(notices(made, {}))
     assert capsys.readouterr().err == ""
@@ -22,6 +22,6 @@ def test_status_lists_what_runs(workspace, capsys):
     cell = next(made.cells())
     running = (RunningCell(cell.hash, cell.label, 0.456, 12.3),)
     show_status(status(made, {}, running))
-    told = capsys.readouterr().out
-    assert "7 missing; 1 running now." in told
-    assert f"running: {cell.label}: 46% after 12 s" in told
+    output = capsys.readouterr().out
+    assert "7 missing; 1 running now." in output
+    assert f"running: {cell.label}: 46% after 12 s" in output

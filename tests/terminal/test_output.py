@@ -22,9 +22,9 @@ def test_echo_and_console_send_no_control_characters(capsys, err):
     table = Table(NASTY, title=NASTY)
     table.add_row(NASTY)
     console(err, width=100).print(table)
-    told = "".join(capsys.readouterr())
-    assert not set(told) & set("\x1b\x07\x9b\x7f\r")
-    assert told.count("␛[2J") == 5
+    printed = "".join(capsys.readouterr())
+    assert not set(printed) & set("\x1b\x07\x9b\x7f\r")
+    assert printed.count("␛[2J") == 5
 
 
 def test_results_are_printable_on_a_terminal_alone(monkeypatch, capsys):

@@ -33,13 +33,13 @@ def run(made, detail=None):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Everything is printed on a terminal of 120 columns; gives what the bar shows."""
+    """Replace the console by a terminal of 120 columns."""
     made = Console(stderr=True, force_terminal=True, width=120, color_system=None)
     monkeypatch.setattr(progress, "console", lambda err: made)
     return made
 
 
-def test_display_counts_over_all_that_was_begun(workspace, capsys):
+def test_display_counts_over_all_parts(workspace, capsys):
     run(matrix(workspace))
     assert capsys.readouterr().err.splitlines() == [
         "2 trials of baseline: 1 cells stored, 2 to train.",
@@ -51,20 +51,20 @@ def test_display_counts_over_all_that_was_begun(workspace, capsys):
 
 def test_quiet_display_prints_nothing(workspace, capsys):
     run(matrix(workspace), detail=False)
-    with pretraining("v1", detail=False) as told:
-        told(1, 1, 0.5)
+    with pretraining("v1", detail=False) as output:
+        output(1, 1, 0.5)
     assert capsys.readouterr() == ("", "")
 
 
 def test_verbose_display_prints_stages_memory_and_whole_reasons(workspace, capsys):
     run(matrix(workspace), detail=True)
-    told = capsys.readouterr().err
-    assert "3.0 s (prepare 1.0 s, fit 2.0 s), 3 MB, AUC 0.5000" in told
-    assert "failed: too hot\nat noon" in told
+    output = capsys.readouterr().err
+    assert "3.0 s (prepare 1.0 s, fit 2.0 s), 3 MB, AUC 0.5000" in output
+    assert "failed: too hot\nat noon" in output
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
-def test_progress_is_silent_where_nobody_watches(workspace, capsys, share):
+def test_progress_prints_nothing_without_a_terminal(workspace, capsys, share):
     with RunDisplay() as display:
         display.progress(next(matrix(workspace).cells()), share)
     assert capsys.readouterr().err == ""
