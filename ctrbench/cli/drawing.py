@@ -151,8 +151,8 @@ def explain(
     """Show how a cell of `ctrbench run FILE --trace` learned, and which inputs it uses.
 
     Gradient: its norm at the last batch before the point. Moved: the L2 distance since the previous
-    point, relative to the norm of the weights. Lost: the decrease of GAUC and AUC if the ids, or
-    the images, of the test items are permuted.
+    point, relative to the norm of the weights. Decrease: that of GAUC and AUC if the ids, or the
+    images, of the test items are permuted.
     """
     from ctrbench.analysis.traces import explained
     from ctrbench.figures import draw_trace, save
