@@ -7,10 +7,7 @@ READY := .venv/.ready
 
 bench: $(READY)
 	@rm -rf .bench
-	@$(BIN)/python -m data_synth --out .bench --world taste
-	@$(BIN)/ctrbench --home .bench run benchmarks/smoke.yaml
-	@$(BIN)/python -m data_synth --out .bench --world null --users 700 --impressions 40000 --pictures 0
-	@$(BIN)/ctrbench --home .bench run benchmarks/null.yaml
+	@$(BIN)/python -m benchmarks.default .bench
 
 test: $(READY)
 	$(BIN)/pytest -q

@@ -1,7 +1,7 @@
 """Measures the effect in ten worlds with a planted effect and in ten without one.
 
 `python -m benchmarks.worlds --home DIR` makes worlds `taste` and `null` with seeds 10 to 19, trains
-every mode with three seeds each (settings chosen on `valid` of world 0, see smoke.yaml), and writes
+every mode with three seeds each (settings chosen on `valid` of world 0), and writes
 results/tables/worlds.md. It reuses cells that are stored below DIR.
 """
 

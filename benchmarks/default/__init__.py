@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ctrbench.analysis.table import ComparisonTable
 
 # Chosen from results/tables/default_power.md, which `python -m benchmarks.default.pilot` makes.
-STRENGTH = 0.85  # of style in the click's logit
+STRENGTH = 1.0  # of style in the click's logit
 IMPRESSIONS = 128_000  # half of them for training: 1,000 steps
 USUAL_GAIN_PP = 0.5  # of GAUC; gains that image embeddings bring in production, docs/results.md
 FILES = {kind: Path(__file__).parent / f"{kind}.yaml" for kind in ("taste", "null")}

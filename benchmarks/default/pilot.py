@@ -31,7 +31,7 @@ from ctrbench.analysis.matrices import judged
 from ctrbench.matrix import read_matrix
 from ctrbench.workspace import Workspace
 
-STRENGTHS = (0.7, 0.85)
+STRENGTHS = (0.85, 1.0)
 PILOT_SEEDS = (900, 901, 902)
 WORLD_SPREAD = 0.08  # standard deviation of the attainable gain over worlds, relative to its mean
 
