@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -72,6 +73,30 @@ class DatasetManifest(Frozen):
     items_hash: str  # of the raw item ids in order, by which embedding versions are joined
     created: str  # ISO 8601, UTC
     ctrbench_version: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of an embedding version, and the names of their parts.
+
+    A name is None if the part has its usual name or is the only one.
+    """
+
+    vectors: Path  # a file or a folder
+    ids: Path | None = None  # the ids of the vectors, in their order
+    column: str | None = None  # the column of vectors of a table
+    ids_column: str | None = None  # the column of ids of a table, or of the ids file
+    key: str | None = None  # the array of ids
+    value: str | None = None  # the array of vectors
+
+
+@dataclass(frozen=True)
+class GivenVersion:
+    """Vectors that come with a public data set: an embedding version for its import to add."""
+
+    name: str  # of the version
+    source: Source
+    notes: tuple[str, ...] = ()  # about the vectors, such as the encoder that computed them
 
 
 class VersionManifest(Frozen):

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -59,18 +60,20 @@ FILES = {
         """,
     ("ctrbench.datasets", "coins"): """
         from dataclasses import dataclass
+        from pathlib import Path
         from typing import Annotated
 
         import typer
 
         from ctrbench.datasets import Importer
-        from ctrbench.importing import Raw, make_table, parse_split
+        from ctrbench.importing import GivenVersion, Raw, Source, make_table, parse_split
 
         @dataclass(frozen=True)
         class Contender(Importer):
             '''Import coin flips.'''
 
             rows: Annotated[int, typer.Option(min=100, help="Impressions.")] = 500
+            vectors: Annotated[Path | None, typer.Option(help="Vectors of coins.")] = None
 
             def read(self, connection, split, progress):
                 rows = make_table(
@@ -79,7 +82,16 @@ FILES = {
                     "SELECT n % 7 AS user_id, n % 11 AS item_id, n % 3 = 0 AS click, "
                     f"n::BIGINT AS timestamp FROM range({self.rows}) t(n)",
                 )
-                return Raw(rows, "coins", "heads", split or parse_split("time:20/50/10/20"))
+                given = self.vectors and GivenVersion(
+                    "minted", Source(self.vectors, key="coin", value="face"), ("from the mint",)
+                )
+                return Raw(
+                    rows,
+                    "coins",
+                    "heads",
+                    split or parse_split("time:20/50/10/20"),
+                    versions=(given,) if given else (),
+                )
         """,
     ("ctrbench.embeddings.readers", "vec"): """
         import numpy as np
@@ -256,6 +268,21 @@ def test_importer_reader_and_derivation_create_a_version(run, workspace):
     )
     made = embeddings.open_version(workspace, "tossed", "wider").vectors
     assert sorted(made.tolist())[1:] == [[3.0 * item + 3, 3.0] for item in range(11)]
+
+
+def test_importer_adds_the_versions_that_come_with_the_log(run, workspace):
+    faces = np.arange(12, dtype=np.float32).reshape(6, 2) + 1
+    np.savez(workspace.home / "coins.npz", coin=np.arange(6) + 7, face=faces)
+    words = ("datasets", "import", "coins", "--name", "minted", "--vectors")
+    output = run(*words, workspace.home / "coins.npz")
+    assert "added minted of minted: 4 vectors of width 2" in output
+    assert "from the mint" in output
+    assert "unmatched ids: 2 of the file" in output
+    assert output.rstrip().endswith("next: ctrbench datasets check minted")
+    made = embeddings.open_version(workspace, "minted", "minted")
+    assert sorted(made.vectors[made.has_vector].tolist()) == faces[:4].tolist()
+    again = run(*words, workspace.home / "coins.npz")
+    assert "already exists with the same content: minted of minted" in again
 
 
 def test_method_creates_a_version_from_vectors(run, workspace):

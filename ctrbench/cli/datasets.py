@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from ctrbench import embeddings, importing, impressions, plugins
 from ctrbench.atomic import discard
 from ctrbench.cli._options import FAILED, JsonOption, YesOption
+from ctrbench.cli._versions import add_given
 from ctrbench.datasets import Importer
 from ctrbench.errors import ConfigError
 from ctrbench.importing import Snapshot
@@ -166,7 +167,7 @@ def _run(
     snapshot: Snapshot,
     quiet: bool,
 ) -> None:
-    """Import a data set, then print its summary and the next command."""
+    """Import a data set and its versions, and print what was imported."""
     if name is None:
         raise ConfigError("name the data set: --name NAME.")
     name = check_name("data set", name)
@@ -180,3 +181,5 @@ def _run(
         importing.build(workspace, name, raw, status.update)
     found = impressions.describe(impressions.open_impressions(workspace, name))
     terminal.show_imported(found, was_there)
+    add_given(workspace, name, raw.versions)
+    terminal.show_next(name)

@@ -9,6 +9,7 @@ import typer
 
 from ctrbench import embeddings, impressions
 from ctrbench.cli._options import FAILED, DatasetOption, JsonOption, VersionArgument, YesOption
+from ctrbench.cli._versions import add_version
 from ctrbench.errors import ConfigError
 from ctrbench.terminal import guards as terminal_guards
 from ctrbench.terminal import versions as terminal
@@ -39,9 +40,23 @@ def add(
         Path | None,
         typer.Option(help="Item ids of the vectors, if their file has none: .npy, .txt, .csv."),
     ] = None,
-    column: Annotated[
+    ids_column: Annotated[
         str | None,
-        typer.Option(help="The column of vectors, if a table has several columns of lists."),
+        typer.Option(help="The column of ids of a table, if it is neither item_id nor key."),
+    ] = None,
+    vector_column: Annotated[
+        str | None,
+        typer.Option(
+            "--vector-column",
+            "--column",
+            help="The column of vectors, if a table has several columns of lists.",
+        ),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="The array of ids (.npz, .safetensors), if not key.")
+    ] = None,
+    value: Annotated[
+        str | None, typer.Option(help="The array of vectors (.npz, .safetensors), if not value.")
     ] = None,
     append_to: Annotated[
         str | None, typer.Option(help="Copy this version's vectors and add those of the file.")
@@ -55,17 +70,9 @@ def add(
     ] = False,
 ) -> None:
     """Add a version: vectors from a file, joined to the data set's items by their ids."""
-    workspace: Workspace = context.obj
-    log = impressions.open_impressions(workspace, dataset)
-    raw_ids = impressions.raw_item_ids(workspace, dataset)
-    source = embeddings.Source(vectors, ids, column)
-    manifest, new = embeddings.add(
-        workspace, log, raw_ids, version, source, append_to, allow_low_coverage
-    )
-    table = embeddings.open_version(workspace, dataset, manifest.name)
-    terminal.show_added(manifest, new, embeddings.shares(table.has_vector, log))
-    if manifest.unmatched_ids:
-        terminal.show_unmatched(manifest, embeddings.pairs(manifest.unmatched_examples, raw_ids))
+    source = embeddings.Source(vectors, ids, vector_column, ids_column, key, value)
+    given = embeddings.GivenVersion(version, source)
+    add_version(context.obj, dataset, given, append_to, allow_low_coverage)
 
 
 @app.command()

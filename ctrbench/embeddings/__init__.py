@@ -9,7 +9,6 @@ from ctrbench.embeddings._nearest import pairs
 from ctrbench.embeddings.deriving import Fitting, derive
 from ctrbench.embeddings.guards import LARGE_COSINE, Context, check
 from ctrbench.embeddings.joining import add
-from ctrbench.embeddings.readers import Source
 from ctrbench.embeddings.registering import register, registered
 from ctrbench.embeddings.statistics import (
     Coverage,
@@ -28,12 +27,14 @@ from ctrbench.embeddings.versions import (
     remove,
     stored_records,
 )
+from ctrbench.schema import GivenVersion, Source
 
 __all__ = [
     "LARGE_COSINE",
     "Context",
     "Coverage",
     "Fitting",
+    "GivenVersion",
     "Shares",
     "Source",
     "Statistics",

@@ -28,6 +28,8 @@ from ctrbench.errors import DataError, raise_all
 from ctrbench.schema import EmbeddingTable, Impressions, VersionManifest
 from ctrbench.workspace import Workspace, check_name
 
+NAMES = "column", "ids_column", "key", "value"  # of `Source`, kept as provenance
+
 
 def add(
     workspace: Workspace,
@@ -37,6 +39,7 @@ def add(
     source: readers.Source,
     append_to: str | None = None,
     allow_low_coverage: bool = False,
+    notes: Sequence[str] = (),
 ) -> tuple[VersionManifest, bool]:
     """Create an embedding version from a file, optionally on top of an existing version.
 
@@ -48,6 +51,7 @@ def add(
         source: The file of vectors, and the file of ids if the former has none.
         append_to: A version whose vectors are copied first.
         allow_low_coverage: Whether to accept vectors for less than half of the test impressions.
+        notes: About the vectors, for the manifest.
 
     Returns:
         The manifest, and whether the version is new; False if it already existed.
@@ -74,7 +78,11 @@ def add(
             for block in readers.read(source, Path(scratch)):
                 join.place(block)
         raise_all(join.problems(dataset.name, append_to), DataError, f"{source.vectors}:")
-        found = {"rows": join.rows, "merged_duplicates": join.merged, "notes": list(join.notes)}
+        found = {
+            "rows": join.rows,
+            "merged_duplicates": join.merged,
+            "notes": [*notes, *join.notes],
+        }
         unmatched = join.unmatched.count, join.unmatched.examples
         manifest = seal(path, version, dataset, join.has_vector, provenance | found, unmatched)
         if not allow_low_coverage:
@@ -109,8 +117,9 @@ def _refuse_low_coverage(covered: Shares, join: _Join, file: Path) -> None:
 
 def _provenance(source: readers.Source) -> dict[str, Any]:
     ids = {"ids_file": source.ids.name} if source.ids else {}
-    column = {"column": source.column} if source.column else {}
-    return {"method": "file", "file": source.vectors.name, **ids, **column}
+    names = {name: getattr(source, name) for name in NAMES}
+    named = {name: value for name, value in names.items() if value is not None}
+    return {"method": "file", "file": source.vectors.name, **ids, **named}
 
 
 @dataclass

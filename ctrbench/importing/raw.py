@@ -11,7 +11,7 @@ from pathlib import Path
 from ctrbench.errors import DataError, raise_all
 from ctrbench.importing.relations import Relation
 from ctrbench.importing.snapshots import Snapshot, check_snapshot
-from ctrbench.schema import Field, Split
+from ctrbench.schema import Field, GivenVersion, Split
 
 Progress = Callable[[str], None]
 
@@ -46,6 +46,7 @@ class Raw:
     snapshot: Snapshot = PERIOD
     valid_share: float | None = None  # of a given train period, if there is no valid one
     images: Path | None = None  # a folder of <item id>.jpg, or Parquet of item_id and bytes
+    versions: tuple[GivenVersion, ...] = ()  # image vectors that come with the log
     notes: tuple[str, ...] = ()
     counts: dict[str, int] = dataclasses.field(default_factory=dict)  # counts of the importer
 

@@ -34,7 +34,7 @@ def show(found: Described) -> None:
 
 
 def show_imported(found: Described, was_there: bool) -> None:
-    """Print the summary of an imported data set, and the next command.
+    """Print the summary of an imported data set.
 
     Args:
         found: The description of the data set.
@@ -42,15 +42,18 @@ def show_imported(found: Described, was_there: bool) -> None:
     """
     manifest, summary = found.manifest, found.summary
     done = "already exists with the same content:" if was_there else "imported as"
-    out = console()
-    out.print(
+    console().print(
         f"{done} {manifest.name}",
         _overview(manifest, summary),
         "",
         _periods(summary),
         sep="\n",
     )
-    out.print(f"\nnext: ctrbench datasets check {manifest.name}")
+
+
+def show_next(name: str) -> None:
+    """Print the command to type after the import of a data set."""
+    console().print(f"\nnext: ctrbench datasets check {name}")
 
 
 def _overview(manifest: DatasetManifest, summary: Summary) -> Table:

@@ -79,7 +79,7 @@ def test_append(run, raw, tmp_path):
 def test_add_one_of_several_columns(run, tmp_path):
     (tmp_path / "v.csv").write_text('item_id,a,b\ni1,"[1]","[2,3]"\n')
     options = "--dataset", "tiny", "--vectors", "DIR/v.csv"
-    with pytest.raises(DataError, match="--column a"):
+    with pytest.raises(DataError, match="--vector-column a"):
         run("add", "b", *options)
     assert "1 vectors of width 2" in run("add", "b", *options, "--column", "b", LOW)
 

@@ -355,7 +355,7 @@ def test_null_vectors_are_reported(tmp_path, vectors):
         ({"item_id": IDS, "a": [[1]] * 3}, r"a \(list<"),
         (
             {"item_id": IDS, "a": [[1.0]] * 3, "b": [[1.0]] * 3},
-            r"lists of numbers, a, b; .*--column a",
+            r"lists of numbers, a, b; .*--vector-column a",
         ),
         ({"item_id": [7, None, 8], "a": [1.0] * 3}, "column item_id: .*\n.* missing: row 2"),
         ({"item_id": ["7", None, "8"], "a": [1.0] * 3}, "1 ids are missing: row 2"),
@@ -429,7 +429,7 @@ def test_column_chooses_among_lists(tmp_path, suffix):
 
 def test_column_of_a_file_without_columns(tmp_path):
     source = _npz(tmp_path / "v.npz", IDS, VECTORS)
-    with pytest.raises(ConfigError, match=r"--column .*v.npz"):
+    with pytest.raises(ConfigError, match=r"--vector-column .*v.npz"):
         collect(Source(source.vectors, column="a"), tmp_path)
 
 
@@ -760,3 +760,69 @@ def test_names_in_messages_are_short(tmp_path):
     with pytest.raises(DataError) as error:
         collect(Source(tmp_path / "v.csv"), tmp_path)
     assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ({"key": "ids", "value": "image"}, VECTORS),
+        ({"key": "ids", "value": "text"}, -VECTORS),
+        ({"key": "ids"}, None),
+        ({"key": "id"}, None),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_named_arrays(tmp_path, suffix, names, expected):
+    path = tmp_path / f"v.{suffix}"
+    arrays = {"ids": np.array(IDS), "image": VECTORS, "text": -VECTORS}
+    np.savez(path, **arrays) if suffix == "npz" else save_file(arrays, path)
+    source = Source(path, **names)
+    if expected is None:
+        with pytest.raises(DataError, match=r"ids, image, text"):
+            collect(source, tmp_path)
+        return
+    ids, vectors = collect(source, tmp_path)
+    assert ids == ["7", "12", "42"]
+    np.testing.assert_array_equal(vectors, expected)
+
+
+def test_one_named_array_beside_another(tmp_path):
+    np.savez(tmp_path / "v.npz", ids=IDS, image=VECTORS)
+    for names in ({"key": "ids"}, {"value": "image"}):
+        assert collect(Source(tmp_path / "v.npz", **names), tmp_path)[0] == ["7", "12", "42"]
+
+
+def test_a_named_array_of_vectors_and_an_ids_file(tmp_path):
+    np.savez(tmp_path / "v.npz", key=[1, 2, 3], image=VECTORS)
+    (tmp_path / "ids.csv").write_text("title,movie\na,7\nb,12\nc,42\n")
+    source = Source(tmp_path / "v.npz", tmp_path / "ids.csv", ids_column="movie", value="image")
+    assert collect(source, tmp_path)[0] == ["7", "12", "42"]
+    with pytest.raises(DataError, match=r"no column 'film'; known: movie, title"):
+        read_ids(tmp_path / "ids.csv", "film")
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "arrow"])
+def test_named_column_of_ids(tmp_path, suffix):
+    path = tmp_path / f"v.{suffix}"
+    frame = pd.DataFrame({"item_id": [1, 2, 3], "movie": IDS, "v": VECTORS.tolist()})
+    if suffix == "arrow":
+        feather.write_feather(frame, path)
+    else:
+        (frame.to_parquet if suffix == "parquet" else frame.to_csv)(path, index=False)
+    source = Source(path, column="v", ids_column="movie")
+    assert collect(source, tmp_path)[0] == ["7", "12", "42"]
+    with pytest.raises(DataError, match=r"no column 'film'; known: item_id, movie, v"):
+        collect(Source(path, column="v", ids_column="film"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "option"),
+    [
+        ("v.npz", {"ids_column": "a"}, "--ids-column .*v.npz"),
+        ("v.parquet", {"key": "a"}, r"--key .*v.parquet.* --ids-column"),
+        ("v.csv", {"value": "a"}, r"--value .*v.csv.* --vector-column"),
+    ],
+)
+def test_names_of_the_other_kind_are_refused(tmp_path, name, names, option):
+    with pytest.raises(ConfigError, match=option):
+        collect(Source(tmp_path / name, **names), tmp_path)

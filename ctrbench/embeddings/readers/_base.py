@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ctrbench.arrays import table_blocks
-from ctrbench.errors import ConfigError, DataError
+from ctrbench.errors import ConfigError, DataError, unknown_name
+from ctrbench.schema import Source
 
 SAVE = '`numpy.savez("vectors.npz", key=ids, value=vectors)`'
 NO_PICKLE = (
@@ -36,19 +37,11 @@ class VectorBlock:
     notes: tuple[str, ...] = ()  # unused or converted parts of the file; equal in all blocks
 
 
-@dataclass(frozen=True)
-class Source:
-    """The files of an embedding version, as given by the user."""
-
-    vectors: Path
-    ids: Path | None = None
-    column: str | None = None  # the column of lists, if a table has several
-
-
 class Reader(ABC):
     """A reader of files with one extension."""
 
-    has_columns: ClassVar[bool] = False  # whether `Source.column` is supported
+    has_columns: ClassVar[bool] = False  # whether `Source.column` and `ids_column` are supported
+    has_arrays: ClassVar[bool] = False  # whether `Source.key` and `value` are supported
     compressed: ClassVar[bool] = False  # whether `.gz` files are supported
 
     @abstractmethod
@@ -188,19 +181,34 @@ def array_names(found: Sequence[str], source: Source) -> tuple[str | None, str]:
         source: The files.
 
     Raises:
-        DataError: The file contains neither `key` and `value` nor a single array.
+        DataError: A named array is missing. Without names, the file contains neither `key` and
+            `value` nor a single array.
         ConfigError: An ids file is missing, or is given although the file contains ids.
     """
-    if {"key", "value"} <= set(found):
+    for name in (source.key, source.value):
+        if name is not None and name not in found:
+            raise DataError(f"{source.vectors}: {unknown_name('array', name, found)}")
+    alone = source.value or (found[0] if len(found) == 1 else None)
+    if source.ids is not None and source.key is None and alone is not None:
+        return None, alone
+    key = source.key or _other(found, source.value, "key")
+    value = source.value or _other(found, source.key, "value")
+    if key is not None and value is not None:
         refuse_ids(source)
-        return "key", "value"
-    if len(found) == 1:
+        return key, value
+    if alone is not None:
         require_ids(source)
-        return None, found[0]
     raise DataError(
         f"{source.vectors} contains arrays {', '.join(sorted(found)) or '(none)'}; expected 'key' "
-        "(ids) and 'value' (vectors), or one array and --ids FILE."
+        "(ids) and 'value' (vectors), or one array and --ids FILE. Other names are given by --key "
+        "and --value."
     )
+
+
+def _other(found: Sequence[str], named: str | None, usual: str) -> str | None:
+    """Return the array of the usual name, or the only one beside a named array."""
+    rest = [name for name in found if name != named]
+    return usual if usual in rest else rest[0] if named and len(rest) == 1 else None
 
 
 def require_ids(source: Source) -> Path:

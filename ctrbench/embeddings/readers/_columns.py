@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from ctrbench.embeddings.readers._base import CONVERT, NAMED, check_width
 from ctrbench.errors import DataError, unknown_name
+from ctrbench.schema import Source
 
 LIST, WRITTEN, NUMBER = "list", "list as text", "number"  # kinds of columns that can hold vectors
 UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # row numbers that pandas writes
@@ -41,34 +42,45 @@ class Layout:
         return (f"columns not used: {_listed(self.left_out)}",) if self.left_out else ()
 
 
-def choose(columns: list[tuple[str, str]], path: Path, column: str | None = None) -> Layout:
+def choose(columns: list[tuple[str, str]], source: Source) -> Layout:
     """Return the columns of ids and vectors.
 
     Args:
         columns: Name and kind of each column; the kind is `LIST`, `WRITTEN`, `NUMBER`, "int8" or
             the name of another type.
-        path: The file, for messages.
-        column: The column of lists, if given by the user.
+        source: The file, and the columns that the user named.
 
     Raises:
-        DataError: The table has no id column, or the columns of the vector are ambiguous.
+        DataError: The table lacks a named column or has no id column, or the columns of the vector
+            are ambiguous.
 
-    >>> choose([("item_id", "int64"), ("title", "string"), ("value", "list")], Path("a.parquet"))
+    >>> columns = [("item_id", "int64"), ("title", "string"), ("value", "list")]
+    >>> choose(columns, Source(Path("a.parquet")))
     Layout(key='item_id', values=['value'], kind='list', left_out=('title (string)',))
     """
+    path = source.vectors
     names = [name for name, _ in columns]
     if len(set(names)) < len(names):
         raise DataError(f"{path}: two columns have the same name; found {_listed(names)}.")
-    keys = [name for wanted in NAMED for name in names if name.strip() == wanted]
-    if not keys:
-        raise DataError(
-            f"{path}: no column item_id (or key); found {_listed(names)}. Rename the id "
-            "column to item_id."
-        )
-    rest = [(name, kind) for name, kind in columns if name != keys[0]]
-    chosen = _lists(rest, path, column) or _dimensions(rest, path, keys[0])
+    key = _key(names, source)
+    rest = [(name, kind) for name, kind in columns if name != key]
+    chosen = _lists(rest, path, source.column) or _dimensions(rest, path, key)
     left_out = [f"{name or 'without a name'} ({kind})" for name, kind in rest if name not in chosen]
-    return Layout(keys[0], chosen, dict(rest)[chosen[0]], tuple(left_out))
+    return Layout(key, chosen, dict(rest)[chosen[0]], tuple(left_out))
+
+
+def _key(names: list[str], source: Source) -> str:
+    """Return the column of ids."""
+    wanted = NAMED if source.ids_column is None else (source.ids_column,)
+    keys = [name for one in wanted for name in names if one in (name, name.strip())]
+    if keys:
+        return keys[0]
+    if source.ids_column is not None:
+        raise DataError(f"{source.vectors}: {unknown_name('column', source.ids_column, names)}")
+    raise DataError(
+        f"{source.vectors}: no column item_id (or key); found {_listed(names)}. Name the column of "
+        "ids by --ids-column."
+    )
 
 
 def is_list(cell: str) -> bool:
@@ -139,7 +151,7 @@ def _lists(rest: list[tuple[str, str]], path: Path, column: str | None) -> list[
     if len(lists) > 1:
         raise DataError(
             f"{path}: several columns contain lists of numbers, {_listed(lists)}; choose one, for "
-            f"example --column {lists[0]}."
+            f"example --vector-column {lists[0]}."
         )
     return lists
 

@@ -44,7 +44,7 @@ class Delimited(Reader):
         path, width, start = source.vectors, None, 0
         with arrow_errors(path):
             separator, columns = self._header(path)
-            layout = choose(columns, path, source.column)
+            layout = choose(columns, source)
             ids = _ids(path, layout, separator)
             kind = pa.float64() if layout.kind == NUMBER else pa.string()
             for batch in _batches(path, dict.fromkeys(layout.values, kind), separator):

@@ -5,30 +5,47 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from ctrbench.embeddings.readers._base import NAMED
+from ctrbench.embeddings.readers._base import NAMED, require_ids
 from ctrbench.embeddings.readers._npy import open_npy
-from ctrbench.errors import ConfigError, DataError
+from ctrbench.errors import ConfigError, DataError, unknown_name
 from ctrbench.raw_ids import BLANKS, EXAMPLES, as_text
+from ctrbench.schema import Source
 from ctrbench.separators import separators
 
 HEADERS = {*NAMED, "id", "ids", "item", "items", "itemid", "item_ids", "iid"}  # headers, not ids
 
 
-def read_ids(path: Path) -> list[str]:
-    """Return the ids of a `.npy`, `.txt` or `.csv` file, in its order.
+def ids_of(source: Source) -> list[str]:
+    """Return the ids in the ids file of a source.
 
     Raises:
-        ConfigError: The file has another extension.
+        ConfigError: No ids file is given; also see `read_ids`.
+        DataError: See `read_ids`.
+    """
+    return read_ids(require_ids(source), source.ids_column)
+
+
+def read_ids(path: Path, column: str | None = None) -> list[str]:
+    """Return the ids of a `.npy`, `.txt` or `.csv` file, in its order.
+
+    Args:
+        path: The file.
+        column: The column of ids of a table, if given by the user.
+
+    Raises:
+        ConfigError: The file has another extension, or is no table although a column is named.
         DataError: The file is damaged or does not contain ids.
     """
     suffix = path.suffix.lower()
+    if column is not None and suffix != ".csv":
+        raise ConfigError(f"--ids-column requires a table of ids (.csv), not {path}.")
     if suffix == ".npy":
         return as_text(open_npy(path), path)
     if suffix not in (".txt", ".csv"):
         raise ConfigError(f"{path}: not a file of ids; give a .npy, .txt or .csv file.")
     try:
         if suffix == ".csv":
-            return _column(_rows(path), path)
+            return _column(_rows(path, column), path, column)
         # other line separators, such as U+2028, are part of the id
         lines = path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n")
         _refuse_header(lines[0], path, "remove this line")
@@ -62,14 +79,14 @@ def written(ids: list[str], where: object, padded: bool = False, first: int = 1)
     return as_text(ids, where, typed=False)
 
 
-def _rows(path: Path) -> list[list[str]]:
+def _rows(path: Path, named: str | None) -> list[list[str]]:
     """Return the cells of a CSV file; only a header can indicate another separator than commas."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         first = file.readline()
         file.seek(0)
         for separator in separators(first, ","):
             header = next(csv.reader([first], delimiter=separator), [])
-            if not {*NAMED}.isdisjoint(name.strip() for name in header):
+            if not {*_wanted(named)}.isdisjoint(name.strip() for name in header):
                 return list(csv.reader(file, delimiter=separator))
         return list(csv.reader(file))
 
@@ -84,13 +101,19 @@ def _refuse_header(first: str, path: Path, cure: str) -> None:
         raise DataError(f"{path}, line 1: {first.strip()!r} is a header, not an id; {cure}.")
 
 
-def _column(rows: list[list[str]], path: Path) -> list[str]:
+def _wanted(named: str | None) -> tuple[str, ...]:
+    return NAMED if named is None else (named,)
+
+
+def _column(rows: list[list[str]], path: Path, named: str | None) -> list[str]:
     """Return the column of ids below its header, or the only column."""
     names = [name.strip() for name in rows[0]] if rows else []
-    header = next((name for name in NAMED if name in names), None)
+    header = next((name for name in _wanted(named) if name in names), None)
+    if named is not None and header is None:
+        raise DataError(f"{path}: {unknown_name('column', named, names)}")
     column = names.index(header) if header else 0
     for name in () if header else names:
-        _refuse_header(name, path, "rename the id column to item_id, or remove this line")
+        _refuse_header(name, path, "name the column by --ids-column, or remove this line")
     for number, row in enumerate(rows, start=1):
         if len(row) != (len(names) if header else 1):
             raise DataError(

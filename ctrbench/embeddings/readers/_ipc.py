@@ -32,7 +32,7 @@ class Ipc(Reader):
             if first is None:
                 return
             kinds = _tables.columns(first.schema, _tables.first_texts(first))
-            layout = choose(kinds, path, source.column)
+            layout = choose(kinds, source)
             keys = [batch.column(layout.key) for batch in _batches(path)]
             ids = as_text(pa.chunked_array(keys), f"{path}, column {layout.key}")
             yield from _tables.blocks(_parts(path, layout.values), ids, layout, path)

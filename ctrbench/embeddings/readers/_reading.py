@@ -59,16 +59,33 @@ def read(source: Source, scratch: Path) -> Iterator[VectorBlock]:
         ConfigError: No reader supports the extension, or the ids file is missing or not allowed.
     """
     reader = Folder() if is_folder(source.vectors) else _reader(source.vectors)
-    if source.column is not None and not reader.has_columns:
-        raise ConfigError(
-            "--column requires a table (.parquet, .feather, .arrow, .csv, .tsv), not "
-            f"{source.vectors}."
-        )
+    _check_names(reader, source)
     for path in (source.vectors, source.ids):
         if path is not None and not (path is source.vectors and is_folder(path)):
             check_file(path)
     for block in reader.blocks(source, scratch):
         yield _as_floats(block) if block.vectors.dtype == np.int8 else block
+
+
+def _check_names(reader: Reader, source: Source) -> None:
+    """Check that the file has parts of the kind that the options name.
+
+    Raises:
+        ConfigError: An option names a column, but the file is not a table, or an array, but the
+            file is not an archive of arrays.
+    """
+    column = source.column is not None and "--vector-column"
+    column = column or (source.ids_column is not None and source.ids is None and "--ids-column")
+    if column and not reader.has_columns:
+        raise ConfigError(
+            f"{column} requires a table, such as .parquet or .csv, not {source.vectors}."
+        )
+    array = (source.key is not None and "--key") or (source.value is not None and "--value")
+    if array and not reader.has_arrays:
+        raise ConfigError(
+            f"{array} requires a file of named arrays, such as .npz or .h5, not {source.vectors}."
+            + (" Name columns by --ids-column and --vector-column." if reader.has_columns else "")
+        )
 
 
 def _reader(path: Path) -> Reader:

@@ -11,9 +11,8 @@ from ctrbench.embeddings.readers._base import (
     VectorBlock,
     array_blocks,
     check_numbers,
-    require_ids,
 )
-from ctrbench.embeddings.readers._ids import read_ids
+from ctrbench.embeddings.readers._ids import ids_of
 from ctrbench.embeddings.readers._npy import open_npy
 
 
@@ -22,7 +21,7 @@ class Npy(Reader):
 
     def blocks(self, source: Source, scratch: Path) -> Iterator[VectorBlock]:
         """See `Reader`."""
-        ids = read_ids(require_ids(source))
+        ids = ids_of(source)
         vectors = open_npy(source.vectors)
         check_numbers(vectors.dtype, source.vectors)
         return array_blocks(ids, vectors, vectors.shape, source.vectors)

@@ -27,9 +27,8 @@ from ctrbench.embeddings.readers._base import (
     check_count,
     check_numbers,
     check_shape,
-    require_ids,
 )
-from ctrbench.embeddings.readers._ids import read_ids
+from ctrbench.embeddings.readers._ids import ids_of
 from ctrbench.embeddings.readers._npy import open_npy
 from ctrbench.errors import DataError
 from ctrbench.raw_ids import as_text
@@ -47,6 +46,8 @@ class Npz(Reader):
     Shapes are checked before unpacking, because a small file can contain a huge array of zeros.
     """
 
+    has_arrays = True
+
     def blocks(self, source: Source, scratch: Path) -> Iterator[VectorBlock]:
         """See `Reader`."""
         path = source.vectors
@@ -54,7 +55,7 @@ class Npz(Reader):
         shape, dtype = _header(path, value)
         check_shape(shape, path)
         check_numbers(dtype, path)
-        ids = _ids(path, key, shape[0], scratch) if key else read_ids(require_ids(source))
+        ids = _ids(path, key, shape[0], scratch) if key else ids_of(source)
         check_count(shape[0], len(ids), path)
         vectors = _unpack(path, value, scratch / "vectors.npy")
         return array_blocks(ids, vectors, shape, path)

@@ -28,7 +28,7 @@ class Parquet(Reader):
         refuse_ids(source)
         path = source.vectors
         with arrow_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-            layout = choose(_tables.columns(file.schema_arrow, _first(file)), path, source.column)
+            layout = choose(_tables.columns(file.schema_arrow, _first(file)), source)
             ids = _ids(file, layout.key, path)
             rows = min(_tables.BATCH_ROWS, rows_within(_width(file, layout, path), BATCH_NUMBERS))
             batches = file.iter_batches(rows, columns=layout.values)

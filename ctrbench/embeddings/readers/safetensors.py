@@ -13,9 +13,8 @@ from ctrbench.embeddings.readers._base import (
     array_blocks,
     array_names,
     check_numbers,
-    require_ids,
 )
-from ctrbench.embeddings.readers._ids import read_ids
+from ctrbench.embeddings.readers._ids import ids_of
 from ctrbench.errors import DataError
 from ctrbench.raw_ids import as_text
 
@@ -25,6 +24,8 @@ KEYS = {*DTYPES, "I16", "I32", "I64", "U8", "U16", "U32", "U64"}
 
 class Safetensors(Reader):
     """Reads slices of tensors on demand."""
+
+    has_arrays = True
 
     def blocks(self, source: Source, scratch: Path) -> Iterator[VectorBlock]:
         """See `Reader`."""
@@ -36,7 +37,7 @@ class Safetensors(Reader):
                 key, value = array_names(list(file.keys()), source)
                 tensor = file.get_slice(value)
                 check_numbers(DTYPES.get(tensor.get_dtype(), tensor.get_dtype()), path)
-                ids = _ids(file, key, path) if key else read_ids(require_ids(source))
+                ids = _ids(file, key, path) if key else ids_of(source)
                 yield from array_blocks(ids, tensor, tuple(tensor.get_shape()), path)
         except SafetensorError as error:
             raise DataError(
