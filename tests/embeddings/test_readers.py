@@ -406,7 +406,7 @@ def test_unsuitable_parquet_columns(tmp_path, columns, message):
         ("item_id,a\n7,1\n8,x\n", "v.csv, line 3: 'x'"),
         ("item_id,a\n7,\n", "line 2: ''"),
         ("item_id,a,a\n7,1,2\n", "found item_id, a, a"),
-        ('item_id,a\n7,"[1 ... 2]"\n', "vector of item 7 "),
+        ('item_id,a\n7,"[1 ... 2]"\n', r"row 1, item 7: '\[1 ... 2\]'"),
         ("item_id,a\n7,\xff\n", "cannot be read"),
         ("a,b\n7,1\n", "no column item_id"),
     ],

@@ -16,6 +16,7 @@ from ctrbench.errors import DataError, unknown_name
 from ctrbench.schema import Source
 
 LIST, WRITTEN, NUMBER = "list", "list as text", "number"  # kinds of columns that can hold vectors
+TEXTS = "text", "string", "large_string", "string_view"  # lists if the user names the column
 UNNAMED = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # row numbers that pandas writes
 NUMBERED = re.compile(r"(.*?)(\d+)")
 LIST_START = re.compile(r"\s*\[\s*([-+]?([\d.]|nan|inf)|\]\s*$)", re.IGNORECASE)
@@ -66,7 +67,8 @@ def choose(columns: list[tuple[str, str]], source: Source) -> Layout:
     rest = [(name, kind) for name, kind in columns if name != key]
     chosen = _lists(rest, path, source.column) or _dimensions(rest, path, key)
     left_out = [f"{name or 'without a name'} ({kind})" for name, kind in rest if name not in chosen]
-    return Layout(key, chosen, dict(rest)[chosen[0]], tuple(left_out))
+    kind = dict(rest)[chosen[0]]
+    return Layout(key, chosen, WRITTEN if kind in TEXTS else kind, tuple(left_out))
 
 
 def _key(names: list[str], source: Source) -> str:
@@ -92,19 +94,21 @@ def is_list(cell: str) -> bool:
     return LIST_START.match(cell) is not None
 
 
-def parsed(ids: list[str], lists: list[str | None], path: Path) -> list[list[float]]:
+def parsed(ids: list[str], lists: list[str | None], path: Path, first: int) -> list[list[float]]:
     """Return lists of numbers that are written as text: `[0.1, 0.2]` or `[0.1 0.2]`.
 
     Args:
         ids: n raw ids.
         lists: n texts; None if missing.
         path: The file, for messages.
+        first: The row of the first text, from 1.
 
     Raises:
-        DataError: A text is missing or not a list of numbers; names the id.
+        DataError: A text is missing or not a list of numbers; names the row, the id and the text.
     """
     check_nulls(ids, [cell is None for cell in lists], path)
-    return [_numbers(raw, cell or "", path) for raw, cell in zip(ids, lists, strict=True)]
+    rows = enumerate(zip(ids, lists, strict=True), start=first)
+    return [_numbers(cell or "", f"{path}, row {row}, item {raw}") for row, (raw, cell) in rows]
 
 
 def check_nulls(ids: list[str], missing: ArrayLike, path: Path) -> None:
@@ -127,19 +131,22 @@ def check_nulls(ids: list[str], missing: ArrayLike, path: Path) -> None:
         )
 
 
-def _numbers(raw: str, cell: str, path: Path) -> list[float]:
+def _numbers(cell: str, where: str) -> list[float]:
+    bare = cell.strip()
+    if bare.startswith("[") and bare.endswith("]"):
+        bare = bare[1:-1]
     try:
-        return [float(number) for number in cell.strip().strip("[]").replace(",", " ").split()]
+        return [float(number) for number in bare.replace(",", " ").split()]
     except ValueError as error:
-        raise DataError(
-            f"{path}: the vector of item {raw} is not a list of numbers: {error}."
-        ) from error
+        shown = cell if len(cell) <= LONGEST else f"{cell[:LONGEST]}..."
+        raise DataError(f"{where}: {shown!r} is not a list of numbers: {error}.") from error
 
 
 def _lists(rest: list[tuple[str, str]], path: Path, column: str | None) -> list[str]:
     """Return the column of lists; empty if the table has none."""
     whole = [name for name, kind in rest if kind == LIST]
     text = [name for name, kind in rest if kind == WRITTEN]
+    text += [name for name, kind in rest if name == column and kind in TEXTS]
     if column is not None:
         if column not in (*whole, *text):
             problem = unknown_name(

@@ -12,46 +12,46 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ctrbench.embeddings.readers._base import Reader, Source, VectorBlock, check_widths, refuse_ids
+from ctrbench.embeddings.readers._base import Source, VectorBlock, check_widths
 from ctrbench.embeddings.readers._columns import (
     NUMBER,
     WRITTEN,
     Layout,
-    arrow_errors,
     choose,
     is_list,
     parsed,
 )
 from ctrbench.embeddings.readers._ids import written
+from ctrbench.embeddings.readers._tables import Table
 from ctrbench.errors import DataError
 from ctrbench.separators import separators
 
 BLOCK_BYTES = 1 << 24  # of text; the limit of a line
 
 
-class Delimited(Reader):
+class Delimited(Table):
     """Yields blocks of lines in the order of the file; a first pass reads only the ids."""
 
-    has_columns = True
     compressed = True
     separator: ClassVar[str]  # used if the header contains it, else another one from the header
 
-    def blocks(self, source: Source, scratch: Path) -> Iterator[VectorBlock]:
-        """See `Reader`."""
+    def layout(self, source: Source) -> Layout | None:
+        """See `Table`."""
+        return choose(self._header(source.vectors)[1], source)
+
+    def rows(self, source: Source, layout: Layout) -> Iterator[VectorBlock]:
+        """See `Table`."""
         import pyarrow as pa
 
-        refuse_ids(source)
         path, width, start = source.vectors, None, 0
-        with arrow_errors(path):
-            separator, columns = self._header(path)
-            layout = choose(columns, source)
-            ids = _ids(path, layout, separator)
-            kind = pa.float64() if layout.kind == NUMBER else pa.string()
-            for batch in _batches(path, dict.fromkeys(layout.values, kind), separator):
-                of_batch = ids[start : start + len(batch)]
-                vectors = _vectors(batch, layout, of_batch, width, path)
-                start, width = start + len(batch), vectors.shape[1]
-                yield VectorBlock(of_batch, vectors, layout.notes)
+        separator, _ = self._header(path)
+        ids = _ids(path, layout, separator)
+        kind = pa.float64() if layout.kind == NUMBER else pa.string()
+        for batch in _batches(path, dict.fromkeys(layout.values, kind), separator):
+            of_batch = ids[start : start + len(batch)]
+            vectors = _vectors(batch, layout, of_batch, width, path, start + 1)
+            start, width = start + len(batch), vectors.shape[1]
+            yield VectorBlock(of_batch, vectors, layout.notes)
 
     def _header(self, path: Path) -> tuple[str, list[tuple[str, str]]]:
         """Return the separator, and the kind of the first value of each column."""
@@ -141,12 +141,12 @@ def _is_number(cell: str) -> bool:
 
 
 def _vectors(
-    batch: Any, layout: Layout, ids: list[str], width: int | None, path: Path
+    batch: Any, layout: Layout, ids: list[str], width: int | None, path: Path, first: int
 ) -> np.ndarray:
     """Return the vectors of a batch, (n, width) float64."""
     if layout.kind == NUMBER:
         return np.column_stack([batch.column(name).to_numpy() for name in layout.values])
-    rows = parsed(ids, batch.column(layout.values[0]).to_pylist(), path)
+    rows = parsed(ids, batch.column(layout.values[0]).to_pylist(), path, first)
     width = width or len(rows[0])
     check_widths(ids, np.array([len(row) for row in rows]), width, path)
     return np.array(rows, dtype=np.float64)

@@ -8,34 +8,32 @@ from typing import Any
 
 from ctrbench.arrays import blocks
 from ctrbench.embeddings.readers import _tables
-from ctrbench.embeddings.readers._base import Reader, Source, VectorBlock, refuse_ids
-from ctrbench.embeddings.readers._columns import arrow_errors, choose
+from ctrbench.embeddings.readers._base import Source, VectorBlock
+from ctrbench.embeddings.readers._columns import Layout, choose
 from ctrbench.errors import DataError
 from ctrbench.raw_ids import as_text
 
 MAGIC, OLD_MAGIC = b"ARROW1", b"FEA1"
 
 
-class Ipc(Reader):
+class Ipc(_tables.Table):
     """Yields the batches of a memory-mapped file; a first pass reads only the ids."""
 
-    has_columns = True
+    def layout(self, source: Source) -> Layout | None:
+        """See `Table`."""
+        first = next(_batches(source.vectors), None)
+        if first is None:
+            return None
+        return choose(_tables.columns(first.schema, _tables.first_texts(first)), source)
 
-    def blocks(self, source: Source, scratch: Path) -> Iterator[VectorBlock]:
-        """See `Reader`."""
+    def rows(self, source: Source, layout: Layout) -> Iterator[VectorBlock]:
+        """See `Table`."""
         import pyarrow as pa
 
-        refuse_ids(source)
         path = source.vectors
-        with arrow_errors(path):
-            first = next(_batches(path), None)
-            if first is None:
-                return
-            kinds = _tables.columns(first.schema, _tables.first_texts(first))
-            layout = choose(kinds, source)
-            keys = [batch.column(layout.key) for batch in _batches(path)]
-            ids = as_text(pa.chunked_array(keys), f"{path}, column {layout.key}")
-            yield from _tables.blocks(_parts(path, layout.values), ids, layout, path)
+        keys = [batch.column(layout.key) for batch in _batches(path)]
+        ids = as_text(pa.chunked_array(keys), f"{path}, column {layout.key}")
+        yield from _tables.blocks(_parts(path, layout.values), ids, layout, path)
 
 
 def _batches(path: Path) -> Iterator[Any]:

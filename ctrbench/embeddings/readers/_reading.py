@@ -19,6 +19,8 @@ from ctrbench.embeddings.readers._base import (
     is_folder,
 )
 from ctrbench.embeddings.readers._folder import Folder
+from ctrbench.embeddings.readers._parts import Parts, parts_of
+from ctrbench.embeddings.readers._tables import Table
 from ctrbench.errors import ConfigError, DataError
 
 PACKAGE = "ctrbench.embeddings.readers"
@@ -58,7 +60,7 @@ def read(source: Source, scratch: Path) -> Iterator[VectorBlock]:
         DataError: A file is missing, empty or damaged, or does not contain vectors with ids.
         ConfigError: No reader supports the extension, or the ids file is missing or not allowed.
     """
-    reader = Folder() if is_folder(source.vectors) else _reader(source.vectors)
+    reader = (_of_folder if is_folder(source.vectors) else _reader)(source.vectors)
     _check_names(reader, source)
     for path in (source.vectors, source.ids):
         if path is not None and not (path is source.vectors and is_folder(path)):
@@ -88,6 +90,29 @@ def _check_names(reader: Reader, source: Source) -> None:
         )
 
 
+def _of_folder(path: Path) -> Reader:
+    """Return the reader of a folder: of tables, or of one file per item.
+
+    Raises:
+        DataError: The folder contains both.
+    """
+    parts = parts_of(path)
+    if not parts:
+        return Folder()
+    if any(path.glob("[!._]*.npy")):
+        raise DataError(
+            f"{path} contains tables, such as {parts[0].name}, and .npy files; give the path of "
+            "the tables or of the other files alone."
+        )
+    return Parts(parts, _table)
+
+
+def _table(path: Path) -> Table:
+    reader = _reader(path)
+    assert isinstance(reader, Table)
+    return reader
+
+
 def _reader(path: Path) -> Reader:
     ending = path.suffix.lower()
     if ending in WAYS_OUT:
@@ -103,7 +128,7 @@ def _reader(path: Path) -> Reader:
     endings = ", ".join(f".{name}" for name in known)
     raise ConfigError(
         f"{path}: no reader for {f'.{name}.gz' if packed else ending!r} files; known: {endings}, "
-        f".csv.gz, .tsv.gz, and folders with one .npy file per item.{unpack}"
+        f".csv.gz, .tsv.gz, folders of tables, and folders with one .npy file per item.{unpack}"
     )
 
 

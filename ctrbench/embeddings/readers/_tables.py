@@ -1,25 +1,63 @@
-"""Converts the columns of Arrow tables to arrays of ids and vectors."""
+"""The contract of readers of tables; converts Arrow columns to arrays of ids and vectors."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ctrbench.embeddings.readers._base import VectorBlock, check_widths
+from ctrbench.embeddings.readers._base import (
+    Reader,
+    Source,
+    VectorBlock,
+    check_widths,
+    refuse_ids,
+)
 from ctrbench.embeddings.readers._columns import (
     LIST,
     NUMBER,
     WRITTEN,
     Layout,
+    arrow_errors,
     check_nulls,
     is_list,
     parsed,
 )
 
 BATCH_ROWS = 4096
+
+
+class Table(Reader):
+    """A reader of files with columns: one of ids, and one of lists or one per dimension."""
+
+    has_columns = True
+
+    def blocks(self, source: Source, scratch: Path) -> Iterator[VectorBlock]:
+        """See `Reader`."""
+        refuse_ids(source)
+        with arrow_errors(source.vectors):
+            layout = self.layout(source)
+            if layout is not None:
+                yield from self.rows(source, layout)
+
+    @abstractmethod
+    def layout(self, source: Source) -> Layout | None:
+        """Return the columns to read; None if the file has no rows."""
+
+    @abstractmethod
+    def rows(self, source: Source, layout: Layout) -> Iterator[VectorBlock]:
+        """Yield all rows.
+
+        Args:
+            source: The file.
+            layout: The columns to read.
+
+        Raises:
+            DataError: The file is damaged, or a row is invalid.
+        """
 
 
 def columns(schema: Any, first: dict[str, Any]) -> list[tuple[str, str]]:
@@ -74,7 +112,7 @@ def blocks(
         if layout.kind == LIST:
             vectors = _matrix(given[0], of_batch, width, path)
         elif layout.kind == WRITTEN:
-            rows = parsed(of_batch, given[0].to_pylist(), path)
+            rows = parsed(of_batch, given[0].to_pylist(), path, first=start + 1)
             width = width or len(rows[0])
             check_widths(of_batch, np.array([len(row) for row in rows]), width, path)
             vectors = np.array(rows, np.float64)

@@ -8,31 +8,37 @@ from typing import Any
 
 from ctrbench.arrays import rows_within
 from ctrbench.embeddings.readers import _tables
-from ctrbench.embeddings.readers._base import MOST_NUMBERS, Reader, Source, VectorBlock, refuse_ids
-from ctrbench.embeddings.readers._columns import Layout, arrow_errors, choose
+from ctrbench.embeddings.readers._base import MOST_NUMBERS, Source, VectorBlock
+from ctrbench.embeddings.readers._columns import Layout, choose
 from ctrbench.errors import DataError
 from ctrbench.raw_ids import as_text
 
 BATCH_NUMBERS = 1 << 24
 
 
-class Parquet(Reader):
+class Parquet(_tables.Table):
     """Yields batches of rows, by row group; a first pass reads only the ids."""
 
-    has_columns = True
+    def layout(self, source: Source) -> Layout | None:
+        """See `Table`."""
+        with _opened(source.vectors) as file:
+            kinds = _tables.columns(file.schema_arrow, _first(file))
+            return choose(kinds, source) if file.metadata.num_rows else None
 
-    def blocks(self, source: Source, scratch: Path) -> Iterator[VectorBlock]:
-        """See `Reader`."""
-        import pyarrow.parquet as pq
-
-        refuse_ids(source)
+    def rows(self, source: Source, layout: Layout) -> Iterator[VectorBlock]:
+        """See `Table`."""
         path = source.vectors
-        with arrow_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-            layout = choose(_tables.columns(file.schema_arrow, _first(file)), source)
+        with _opened(path) as file:
             ids = _ids(file, layout.key, path)
             rows = min(_tables.BATCH_ROWS, rows_within(_width(file, layout, path), BATCH_NUMBERS))
             batches = file.iter_batches(rows, columns=layout.values)
             yield from _tables.blocks(batches, ids, layout, path)
+
+
+def _opened(path: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(path, page_checksum_verification=True)
 
 
 def _first(file: Any) -> dict[str, str]:
@@ -42,8 +48,7 @@ def _first(file: Any) -> dict[str, str]:
 
 
 def _ids(file: Any, key: str, path: Path) -> list[str]:
-    column = file.read(columns=[key]).column(key)
-    return as_text(column, f"{path}, column {key}") if len(column) else []
+    return as_text(file.read(columns=[key]).column(key), f"{path}, column {key}")
 
 
 def _width(file: Any, layout: Layout, path: Path) -> int:
