@@ -31,14 +31,16 @@ def add(
     vectors: Annotated[
         Path,
         typer.Option(
-            help=".npy, .npz, .parquet, .feather, .arrow, .csv, .tsv (both also .gz) or "
-            ".safetensors, or a folder of <item_id>.npy.",
+            help=".npy, .npz, .safetensors, .h5, .pt, .faiss, .parquet, .feather, .arrow, .csv, "
+            ".tsv, .jsonl (text also .gz), a folder of tables, or one of <item_id>.npy.",
             show_default=False,
         ),
     ],
     ids: Annotated[
         Path | None,
-        typer.Option(help="Item ids of the vectors, if their file has none: .npy, .txt, .csv."),
+        typer.Option(
+            help="Item ids of the vectors, if their file has none: .npy, .txt, .csv, .json."
+        ),
     ] = None,
     ids_column: Annotated[
         str | None,
@@ -53,10 +55,11 @@ def add(
         ),
     ] = None,
     key: Annotated[
-        str | None, typer.Option(help="The array of ids (.npz, .safetensors), if not key.")
+        str | None,
+        typer.Option(help="The array of ids (.npz, .safetensors, .h5, .pt), if not key."),
     ] = None,
     value: Annotated[
-        str | None, typer.Option(help="The array of vectors (.npz, .safetensors), if not value.")
+        str | None, typer.Option(help="The array of vectors of such a file, if not value.")
     ] = None,
     append_to: Annotated[
         str | None, typer.Option(help="Copy this version's vectors and add those of the file.")

@@ -2,19 +2,23 @@
 
 import gzip
 import io
+import json
 import os
 import pickle
 import zipfile
 
+import faiss
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from pyarrow import feather
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_tensors
 
-from ctrbench.embeddings.readers import Source, read
+from ctrbench.embeddings.readers import Source, jsonl, read
 from ctrbench.embeddings.readers._base import check_file
 from ctrbench.embeddings.readers._ids import read_ids
 from ctrbench.errors import ConfigError, DataError
@@ -129,8 +133,62 @@ def _arrow_stream(path, ids, vectors):
     return Source(path)
 
 
+def _json_lines(path, ids, vectors):
+    rows = [
+        {"title": "a", "item_id": item, "tags": [1, 2], "v": list(map(float, row))}
+        for item, row in zip(ids, vectors, strict=True)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return Source(path)
+
+
+def _json_lines_of_columns(path, ids, vectors):
+    rows = zip(ids, vectors.tolist(), strict=True)
+    lines = [json.dumps({"key": str(item), "d0": row[0], "d1": row[1]}) for item, row in rows]
+    path.write_text("\ufeff" + "\n\n".join(lines) + "\n", "utf-8")
+    return Source(path)
+
+
+def _npy_with_json(path, ids, vectors):
+    np.save(path, vectors)
+    path.with_name("ids.json").write_text(json.dumps([str(item) for item in ids]))
+    return Source(path, path.with_name("ids.json"))
+
+
+def _faiss_with_ids(path, ids, vectors):
+    index = faiss.IndexIDMap(faiss.IndexFlatIP(vectors.shape[1]))
+    index.add_with_ids(np.array(vectors, np.float32), np.array(ids, np.int64))
+    faiss.write_index(index, str(path))
+    return Source(path)
+
+
+def _faiss(path, ids, vectors):
+    index = faiss.IndexFlatL2(vectors.shape[1])
+    index.add(np.array(vectors, np.float32))
+    faiss.write_index(index, str(path))
+    np.save(path.with_name("ids.npy"), np.array(ids))
+    return Source(path, path.with_name("ids.npy"))
+
+
+def _pt(path, ids, vectors):
+    torch.save({"key": torch.tensor(ids), "value": torch.tensor(vectors)}, path)
+    return Source(path)
+
+
+def _pt_of_text_ids(path, ids, vectors):
+    torch.save({"key": [str(item) for item in ids], "value": torch.tensor(vectors)}, path)
+    return Source(path)
+
+
+def _pt_one_tensor(path, ids, vectors):
+    values = torch.nn.Parameter(torch.tensor(vectors))
+    torch.save(values, path, _use_new_zipfile_serialization=False)
+    path.with_name("ids.txt").write_text("\n".join(map(str, ids)))
+    return Source(path, path.with_name("ids.txt"))
+
+
 FORMATS = {
-    "npy": [_npy, _npy_with_text, _npy_with_csv],
+    "npy": [_npy, _npy_with_text, _npy_with_csv, _npy_with_json],
     "npz": [_npz, _npz_one_array],
     "parquet": [_parquet, _parquet_columns],
     "feather": [_feather],
@@ -140,6 +198,10 @@ FORMATS = {
     "tsv": [_tsv],
     "tsv.gz": [_gz(_tsv)],
     "safetensors": [_safetensors, _safetensors_one_tensor],
+    "jsonl": [_json_lines, _json_lines_of_columns],
+    "jsonl.gz": [_gz(_json_lines)],
+    "faiss": [_faiss_with_ids, _faiss],
+    "pt": [_pt, _pt_of_text_ids, _pt_one_tensor],
 }
 WRITERS = [(suffix, write) for suffix, writers in FORMATS.items() for write in writers]
 
@@ -159,7 +221,7 @@ def test_ids_and_vectors(tmp_path, suffix, write):
     np.testing.assert_array_equal(vectors.astype(np.float32), VECTORS)
 
 
-@pytest.mark.parametrize("suffix", [s for s in FORMATS if s not in ("csv", "tsv")])
+@pytest.mark.parametrize("suffix", [s for s in FORMATS if s not in ("csv", "tsv", "jsonl")])
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.9])
 def test_truncated_file(tmp_path, suffix, keep):
     source = FORMATS[suffix][0](tmp_path / f"v.{suffix}", IDS, VECTORS)
@@ -195,7 +257,7 @@ def test_missing_file_folder_and_unknown_extension(tmp_path):
         collect(Source(tmp_path / "v.npz"), tmp_path)
     with pytest.raises(DataError, match="is a folder"):
         collect(Source(tmp_path / "folder.npz"), tmp_path)
-    known = r"no reader for '.mat' files; known: .arrow, .csv, .feather, .npy, .npz"
+    known = r"no reader for '.mat' files; known: .arrow, .csv, .faiss, .feather, .h5, .jsonl, .npy"
     with pytest.raises(ConfigError, match=known):
         collect(Source(tmp_path / "v.mat"), tmp_path)
     with pytest.raises(ConfigError, match=r"'.npz.gz'.* Unpack"):
@@ -205,11 +267,8 @@ def test_missing_file_folder_and_unknown_extension(tmp_path):
 @pytest.mark.parametrize(
     ("name", "way_out"),
     [
-        ("v.h5", 'h5py.File.* key=h."key".'),
-        ("v.index", "reconstruct_n.* approximations"),
-        ("v.faiss", "vector_to_array"),
-        ("v.jsonl", "json.loads"),
-        ("v.pt", "v.pt: pickled"),
+        ("v.json", "json.dumps"),
+        ("v.pkl", "v.pkl: pickled"),
     ],
 )
 def test_unsupported_extensions_have_a_remedy(tmp_path, name, way_out):
@@ -310,7 +369,10 @@ def test_ids_of_another_type(tmp_path, ids):
 def test_invalid_ids_files(tmp_path):
     np.save(tmp_path / "v.npy", VECTORS)
     for name, content, kind, message in [
-        ("ids.json", b"[]", ConfigError, ".npy, .txt or .csv"),
+        ("ids.xml", b"[]", ConfigError, ".npy, .txt, .csv or .json"),
+        ("ids.json", b'{"7": 0}', DataError, "dict instead of a list"),
+        ("ids.json", b"[7, 12", DataError, "not complete JSON"),
+        ("more.json", b"[7, null, 1.5]", DataError, r"row 2 .None., row 3 .1.5."),
         ("ids.csv", b"7,1\n12,2\n", DataError, "line 1: 2 values"),
         ("more.csv", b"a,item_id\n12\n", DataError, "line 2: 1 values"),
         ("ids.txt", b"\xff\xfe\n", DataError, "ids.txt"),
@@ -826,3 +888,109 @@ def test_named_column_of_ids(tmp_path, suffix):
 def test_names_of_the_other_kind_are_refused(tmp_path, name, names, option):
     with pytest.raises(ConfigError, match=option):
         collect(Source(tmp_path / name, **names), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["v.index", "v.ndjson", "v.pth"])
+def test_extensions_of_one_format(tmp_path, name):
+    suffix = {"v.index": "faiss", "v.ndjson": "jsonl", "v.pth": "pt"}[name]
+    source = FORMATS[suffix][0](tmp_path / f"v.{suffix}", IDS, VECTORS)
+    source.vectors.rename(tmp_path / name)
+    assert collect(Source(tmp_path / name), tmp_path)[0] == ["7", "12", "42"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (
+            ['{"item_id": 7, "v": [0.5]}', '{"item_id": 8, "v": [0.'],
+            "line 2 is not a complete JSON",
+        ),
+        (['{"item_id": 7, "v": [0.5]}', "", "[1]"], "line 3: list instead of an object"),
+        (['{"item_id": 7, "v": [0.5]}', '{"item_id": null, "v": [1]}'], r"line 2 .None."),
+        (['{"item_id": 7.5, "v": [0.5]}'], r"line 1 .7.5."),
+        (['{"item_id": 1e17, "v": [0.5]}'], r"line 1 .1e.17.*2.53"),
+        (['{"item_id": true, "v": [0.5]}'], r"line 1 .True."),
+        (['{"item_id": 7, "v": [0.5]}', '{"item_id": 8, "v": [1, 2]}'], r"8 .2 numbers."),
+        (['{"item_id": 7, "v": [0.5]}', '{"item_id": 8, "v": ["x"]}'], "item 8: .'x'"),
+        (['{"item_id": 7, "v": [0.5]}', '{"item_id": 8, "v": 5}'], "item 8: 5"),
+        (['{"item_id": 7, "v": [0.5]}', '{"item_id": 8, "v": [[5]]}'], "item 8: "),
+        (['{"item_id": 7, "v": [0.5]}', '{"item_id": 8, "v": [null]}'], "null.*: 8;"),
+        (['{"item_id": 7, "v": [0.5]}', '{"item_id": 8}'], "null.*: 8;"),
+        (['{"id": 7, "v": [0.5]}'], "no column item_id.* --ids-column"),
+        (['{"item_id": 7, "v": [0.5], "w": [0.5]}'], "v, w; .*--vector-column v"),
+    ],
+)
+def test_json_lines_that_will_not_do(tmp_path, lines, told):
+    (tmp_path / "v.jsonl").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=told):
+        collect(Source(tmp_path / "v.jsonl"), tmp_path)
+
+
+def test_ids_of_json_lines_are_exact(tmp_path):
+    ids = 18446744073709551557, "007", 8.0
+    rows = [json.dumps({"item_id": item, "v": [1, 0]}) for item in ids]
+    (tmp_path / "v.jsonl").write_text("\n".join(rows))
+    found, vectors = collect(Source(tmp_path / "v.jsonl"), tmp_path)
+    assert found == ["18446744073709551557", "007", "8"]
+    np.testing.assert_array_equal(vectors, [[1, 0]] * 3)
+
+
+def test_blocks_of_json_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr(jsonl, "BLOCK_CHARACTERS", 1)
+    ids, vectors = collect(_json_lines(tmp_path / "v.jsonl", IDS, VECTORS), tmp_path)
+    assert ids == ["7", "12", "42"]
+    np.testing.assert_array_equal(vectors, VECTORS)
+
+
+def test_row_numbers_of_an_index_are_no_ids(tmp_path):
+    source = _faiss(tmp_path / "v.faiss", IDS, VECTORS)
+    with pytest.raises(ConfigError, match="--ids FILE"):
+        collect(Source(source.vectors), tmp_path)
+    with pytest.raises(ConfigError, match=r"remove --ids"):
+        collect(
+            Source(_faiss_with_ids(tmp_path / "w.faiss", IDS, VECTORS).vectors, source.ids),
+            tmp_path,
+        )
+
+
+def test_a_compressed_index(tmp_path):
+    index = faiss.index_factory(2, "SQ8")
+    index.train(VECTORS)
+    index.add(VECTORS)
+    faiss.write_index(index, str(tmp_path / "v.faiss"))
+    (tmp_path / "ids.txt").write_text("7\n12\n42\n")
+    with pytest.raises(DataError, match=r"IndexScalarQuantizer.* approximations"):
+        collect(Source(tmp_path / "v.faiss", tmp_path / "ids.txt"), tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_bfloat16(tmp_path, suffix):
+    tensors = {"key": torch.tensor(IDS), "value": torch.tensor(VECTORS).bfloat16()}
+    path = tmp_path / f"v.{suffix}"
+    torch.save(tensors, path) if suffix == "pt" else save_tensors(tensors, path)
+    ids, vectors = collect(Source(path), tmp_path)
+    assert ids == ["7", "12", "42"]
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, VECTORS, rtol=1 / 128)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ([1, 2], "list instead of a tensor"),
+        ({"a": 1}, "arrays .none."),
+        ({"key": torch.tensor([7]), "value": torch.tensor([[1]])}, "type int64"),
+        ({"key": torch.tensor([7]), "value": [[0.5]]}, "'value' is not a dense tensor"),
+        ({"key": ["7", None], "value": torch.ones(2, 1)}, "row 2 .None."),
+    ],
+)
+def test_files_of_torch_that_will_not_do(tmp_path, content, told):
+    torch.save(content, tmp_path / "v.pt")
+    with pytest.raises(DataError, match=told):
+        collect(Source(tmp_path / "v.pt"), tmp_path)
+
+
+def test_code_in_a_file_of_torch_never_runs(tmp_path):
+    torch.save({"key": Bomb(), "value": torch.ones(1, 1)}, tmp_path / "v.pt")
+    with pytest.raises(DataError, match=r"pickled.*savez"):
+        collect(Source(tmp_path / "v.pt"), tmp_path)

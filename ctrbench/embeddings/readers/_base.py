@@ -220,7 +220,7 @@ def require_ids(source: Source) -> Path:
     if source.ids is None:
         raise ConfigError(
             f"{source.vectors} contains vectors without item ids, and vectors are never joined by "
-            "row order; add --ids FILE (.npy, .txt or .csv, one id per vector)."
+            "row order; add --ids FILE (.npy, .txt, .csv or .json, one id per vector)."
         )
     return source.ids
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 from ctrbench.embeddings.readers._base import NAMED, require_ids
+from ctrbench.embeddings.readers._json import ids_of_values
 from ctrbench.embeddings.readers._npy import open_npy
 from ctrbench.errors import ConfigError, DataError, unknown_name
 from ctrbench.raw_ids import BLANKS, EXAMPLES, as_text
@@ -26,7 +28,7 @@ def ids_of(source: Source) -> list[str]:
 
 
 def read_ids(path: Path, column: str | None = None) -> list[str]:
-    """Return the ids of a `.npy`, `.txt` or `.csv` file, in its order.
+    """Return the ids of a `.npy`, `.txt`, `.csv` or `.json` file, in its order.
 
     Args:
         path: The file.
@@ -41,17 +43,32 @@ def read_ids(path: Path, column: str | None = None) -> list[str]:
         raise ConfigError(f"--ids-column requires a table of ids (.csv), not {path}.")
     if suffix == ".npy":
         return as_text(open_npy(path), path)
-    if suffix not in (".txt", ".csv"):
-        raise ConfigError(f"{path}: not a file of ids; give a .npy, .txt or .csv file.")
+    if suffix not in (".txt", ".csv", ".json"):
+        raise ConfigError(f"{path}: not a file of ids; give a .npy, .txt, .csv or .json file.")
     try:
+        if suffix == ".json":
+            return _of_json(path)
         if suffix == ".csv":
             return _column(_rows(path, column), path, column)
         # other line separators, such as U+2028, are part of the id
         lines = path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n")
         _refuse_header(lines[0], path, "remove this line")
         return written(lines, path)
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeDecodeError, csv.Error, RecursionError) as error:
         raise DataError(f"{path} is not text with one id per line: {error}.") from error
+
+
+def _of_json(path: Path) -> list[str]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path} is not complete JSON: {error}. Save or copy it again.") from error
+    if not isinstance(found, list):
+        raise DataError(
+            f"{path} contains {type(found).__name__} instead of a list of ids such as [7, 12]; "
+            "save the ids in the order of the vectors."
+        )
+    return ids_of_values(found, path)
 
 
 def written(ids: list[str], where: object, padded: bool = False, first: int = 1) -> list[str]:

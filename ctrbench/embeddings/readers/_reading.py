@@ -11,7 +11,6 @@ from ctrbench import plugins
 from ctrbench.embeddings.readers._base import (
     INT8_SCALE,
     NO_PICKLE,
-    SAVE,
     Reader,
     Source,
     VectorBlock,
@@ -24,29 +23,15 @@ from ctrbench.embeddings.readers._tables import Table
 from ctrbench.errors import ConfigError, DataError
 
 PACKAGE = "ctrbench.embeddings.readers"
-_FAISS = (
-    "a faiss index contains row numbers instead of item ids. Read the vectors by `vectors = "
-    f"faiss.read_index(FILE).reconstruct_n()`, add the item ids, and save both: {SAVE}. For an "
-    "IndexIDMap: `ids = faiss.vector_to_array(index.id_map)`, `vectors = "
-    "index.index.reconstruct_n()`. A compressed index (PQ, SQ) contains approximations; save the "
-    "original vectors instead."
-)
 _JSON = (
-    "JSON is not supported. Convert it: `rows = [json.loads(line) for line in open(FILE)]`, `ids = "
-    '[str(row["item_id"]) for row in rows]`, `vectors = numpy.array([row["embedding"] for row in '
-    f'rows], "float32")`, {SAVE}.'
-)
-_HDF5 = (
-    'HDF5 is not supported. Convert it: `with h5py.File(FILE) as h: numpy.savez("vectors.npz", '
-    'key=h["key"][:], value=h["value"][:])`; for text ids: '
-    '`key=h["key"].asstr()[:].astype(str)`.'
+    'a JSON file is read as a whole. Write one object per line: `open("vectors.jsonl", "w")'
+    '.writelines(json.dumps(row) + "\\n" for row in json.load(open(FILE)))`.'
 )
 WAYS_OUT = {  # extensions that are not supported
-    **dict.fromkeys((".pkl", ".pickle", ".pt", ".pth", ".joblib"), NO_PICKLE),
-    **dict.fromkeys((".faiss", ".index"), _FAISS),
-    **dict.fromkeys((".json", ".jsonl", ".ndjson"), _JSON),
-    **dict.fromkeys((".h5", ".hdf5"), _HDF5),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), NO_PICKLE),
+    ".json": _JSON,
 }
+SAME = {"index": "faiss", "hdf5": "h5", "ndjson": "jsonl", "pth": "pt"}  # extensions of one format
 
 
 def read(source: Source, scratch: Path) -> Iterator[VectorBlock]:
@@ -120,6 +105,7 @@ def _reader(path: Path) -> Reader:
     packed = ending == ".gz"
     name = Path(path.stem).suffix.lower()[1:] if packed else ending[1:]
     known = plugins.names(PACKAGE)
+    name = name if name in known else SAME.get(name, name)
     if name in known:
         reader = plugins.load(PACKAGE, name, Reader, "reader")
         if reader.compressed or not packed:

@@ -15,11 +15,12 @@ from ctrbench.embeddings.readers._base import (
     check_numbers,
 )
 from ctrbench.embeddings.readers._ids import ids_of
+from ctrbench.embeddings.readers._tensors import Rows
 from ctrbench.errors import DataError
 from ctrbench.raw_ids import as_text
 
-DTYPES = {"F16": "float16", "F32": "float32", "F64": "float64", "I8": "int8"}
-KEYS = {*DTYPES, "I16", "I32", "I64", "U8", "U16", "U32", "U64"}
+DTYPES = {"F16": "float16", "F32": "float32", "F64": "float64", "I8": "int8", "BF16": "float32"}
+KEYS = {"F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64"}
 
 
 class Safetensors(Reader):
@@ -36,9 +37,15 @@ class Safetensors(Reader):
             with safe_open(path, framework="np") as file:
                 key, value = array_names(list(file.keys()), source)
                 tensor = file.get_slice(value)
-                check_numbers(DTYPES.get(tensor.get_dtype(), tensor.get_dtype()), path)
+                kind = tensor.get_dtype()
+                check_numbers(DTYPES.get(kind, kind), path)
                 ids = _ids(file, key, path) if key else ids_of(source)
-                yield from array_blocks(ids, tensor, tuple(tensor.get_shape()), path)
+                shape = tuple(tensor.get_shape())
+                if kind != "BF16":
+                    yield from array_blocks(ids, tensor, shape, path)
+                    return
+            with safe_open(path, framework="pt") as file:  # numpy lacks bfloat16
+                yield from array_blocks(ids, Rows(file.get_slice(value)), shape, path)
         except SafetensorError as error:
             raise DataError(
                 f"{path} is not a complete .safetensors file: {error}. Save or copy it again."
