@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ctrbench.errors import DataError
 from ctrbench.importing.raw import Raw
-from ctrbench.importing.relations import Relation, make_table, quoted
+from ctrbench.importing.relations import Relation, make_table, one_row, quoted
 from ctrbench.schema import Field
 
 OWNERS = ("user", "item", "context")
@@ -62,7 +63,7 @@ def number_ids(raw: Raw) -> Ids:
     if raw.items is not None:
         sources.append(f"SELECT item_id, true FROM {raw.items}")
     if raw.has_history:
-        sources.append(f"SELECT DISTINCT unnest(history), false FROM {log}")
+        sources.append(f"SELECT DISTINCT unnest(history), false FROM {raw.histories or log}")
     items = make_table(
         log.connection,
         "raw items",
@@ -144,7 +145,8 @@ def row_order(raw: Raw, fields: Sequence[EncodedField]) -> tuple[str, ...]:
         return ("_line",)
     context = [quoted(one.field.name) for one in fields if one.field.of == "context"]
     weight = ["weight"] * ("weight" in raw.impressions.columns)
-    more = ["_history"] * raw.has_history + ["_unit"] * (raw.snapshot.column is not None)
+    more = ["_history"] * raw.has_history + ["_length"] * (raw.histories is not None)
+    more += ["_unit"] * (raw.snapshot.column is not None)
     return ("timestamp", "user_id", "item_id", "click", *weight, *context, *more)
 
 
@@ -170,7 +172,9 @@ def encode_rows(
     if "period" in columns:
         draw = "md5_number_lower(concat(log.user_id, chr(31), log.item_id))"
         chosen += ["period AS _period", f"{draw} AS _draw"]
-    if raw.has_history:
+    if raw.histories is not None:
+        chosen += ["log.history_key AS _history", "log.history_length::INTEGER AS _length"]
+    elif raw.has_history:
         chosen.append(f"{_history_key('log.history')} AS _history")
     if raw.snapshot.column is not None:
         value = f"nullif(log.{quoted(raw.snapshot.column)}::VARCHAR, '')"
@@ -196,19 +200,42 @@ def number_histories(raw: Raw, encoded: Relation) -> Relation:
     Args:
         raw: A log with given histories.
         encoded: Its impressions as numbers.
+
+    Raises:
+        DataError: An impression has a longer history than its list.
     """
     moment = "timestamp" if raw.has_timestamp else "_line"
-    return make_table(
+    source = f"SELECT history_key AS _history, history FROM {raw.histories}"
+    if raw.histories is None:
+        source = f"""SELECT {_history_key("history")} AS _history, any_value(history) AS history
+            FROM {raw.impressions} GROUP BY ALL"""
+    lists = make_table(
         encoded.connection,
         "history lists",
         f"""WITH used AS (SELECT _history, min({moment}) AS first FROM {encoded} GROUP BY _history),
-        lists AS (SELECT {_history_key("history")} AS _history, any_value(history) AS history
-            FROM {raw.impressions} GROUP BY ALL)
+        lists AS ({source})
         SELECT _history, history, len(history)::INTEGER AS length,
             (sum(len(history)) OVER (ORDER BY first, _history ROWS UNBOUNDED PRECEDING)
                 - len(history))::BIGINT AS start
         FROM used JOIN lists USING (_history)""",
     )
+    if raw.histories is not None:
+        _check_lengths(encoded, lists)
+    return lists
+
+
+def _check_lengths(encoded: Relation, lists: Relation) -> None:
+    """Raise an error if an impression has a longer history than its list."""
+    wrong, longest = one_row(
+        encoded.connection,
+        f"""SELECT count(*), max(_length) FROM {encoded} LEFT JOIN {lists} USING (_history)
+        WHERE _length < 0 OR _length > coalesce(length, 0)""",
+    )
+    if wrong:
+        raise DataError(
+            f"{wrong} impressions have a longer history (at most {longest} items) than the list of "
+            "their user. The files do not belong together, or are incomplete."
+        )
 
 
 def _history_key(history: str) -> str:

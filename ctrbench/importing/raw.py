@@ -19,7 +19,7 @@ PERIOD = Snapshot()
 RESERVED = {
     *("user_id", "item_id", "click", "timestamp", "period", "weight", "history", "raw_id"),
     *("listed", "history_start", "history_length", "prior_impressions", "prior_clicks"),
-    *("p_true", "group_id"),
+    *("p_true", "group_id", "history_key"),
 }
 
 
@@ -27,11 +27,14 @@ RESERVED = {
 class Raw:
     """The result of an importer.
 
-    - `impressions`: `user_id` and `item_id`, both VARCHAR or, faster, whole numbers from 0 of one
-      integer type in all relations; `click`, 0 or 1; where the log has them, `timestamp` BIGINT,
+    - `impressions`: `user_id` and `item_id`, both VARCHAR or, faster, whole numbers of one integer
+      type in all relations; `click`, 0 or 1; where the log has them, `timestamp` BIGINT,
       `period` VARCHAR, `weight` FLOAT, `history` VARCHAR[]; fields of the context; in a simulated
       log `p_true` FLOAT, the probability that the click was drawn from.
     - `items`: `item_id`, one row each, and fields of items. `users`: likewise.
+    - `histories`: `history_key`, one row each, and `history`, a list of item ids. The impressions
+      then have `history_key` and `history_length` instead of `history`: the history of a row is the
+      first `history_length` items of the list. Each list is stored once.
 
     Fields are VARCHAR (categorical, text), VARCHAR[] (list) or FLOAT (numeric); NULL is missing.
     """
@@ -42,6 +45,7 @@ class Raw:
     split: Split
     items: Relation | None = None
     users: Relation | None = None
+    histories: Relation | None = None  # lists of which impressions have a prefix
     fields: tuple[Field, ...] = ()  # sizes are filled in by the import
     snapshot: Snapshot = PERIOD
     valid_share: float | None = None  # of a given train period, if there is no valid one
@@ -58,7 +62,7 @@ class Raw:
     @property
     def has_history(self) -> bool:
         """Whether impressions come with given histories."""
-        return "history" in self.impressions.columns
+        return self.histories is not None or "history" in self.impressions.columns
 
     def of(self, owner: str) -> Relation | None:
         """Return the relation whose rows a field describes; None if the log has none.

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 
-from ctrbench.impressions.periods import CHUNK, JUDGED, ranges
+from ctrbench.impressions.periods import CHUNK, JUDGED, history_end, ranges
 from ctrbench.impressions.row_guards import user_blocks
 from ctrbench.schema import Guard, Impressions
 
@@ -147,10 +147,10 @@ def _of_users(
     """Return the counts of some users, from their rows of the log or of a period."""
     users, items = impressions.user_id[rows], impressions.item_id[rows]
     start, length = impressions.history_start[rows], impressions.history_length[rows]
-    start = np.where(length > 0, start, -1)  # all empty histories are the same
-    order = np.lexsort((start, users))
+    end = history_end(impressions, rows)  # identifies the history
+    order = np.lexsort((end, users))
     new_user = np.diff(users[order], prepend=-1) != 0
-    new_list = new_user | (np.diff(start[order], prepend=-2) != 0)
+    new_list = new_user | (np.diff(end[order], prepend=-1) != 0)
     firsts = np.flatnonzero(new_list)
     list_of = np.empty(len(rows), np.int64)
     list_of[order] = np.cumsum(new_list) - 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctrbench.errors import DataError
-from ctrbench.impressions.periods import JUDGED, chunks
+from ctrbench.impressions.periods import JUDGED, chunks, history_end
 from ctrbench.schema import Guard, Impressions
 
 FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, irregular bits: 2^64 divided by the golden ratio
@@ -88,12 +88,12 @@ def _same(impressions: Impressions) -> str:
 def _keys(impressions: Impressions, period: str) -> Iterator[np.ndarray]:
     """Yield a uint64 hash of each row of a period, in chunks."""
     times = impressions.timestamp
-    moment = impressions.history_start if times is None else times
-    columns = impressions.user_id, impressions.item_id, impressions.click, moment
+    columns = impressions.user_id, impressions.item_id, impressions.click
     for part in chunks(impressions.rows(period)):
         key = np.zeros(part.stop - part.start, np.uint64)
-        for column in columns:
-            key = (key ^ column[part].astype(np.uint64)) * FACTOR
+        moment = history_end(impressions, part) if times is None else times[part]
+        for column in (*(column[part] for column in columns), moment):
+            key = (key ^ column.astype(np.uint64)) * FACTOR
             key ^= key >> HALF
         yield key
 

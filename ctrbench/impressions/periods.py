@@ -120,6 +120,23 @@ def histories(
             yield impressions.history_items[ranges(first[start:stop], length[start:stop])]
 
 
+def history_end(impressions: Impressions, rows: slice | np.ndarray) -> np.ndarray:
+    """Return where each row's history ends in `history_items`; 0 for an empty one.
+
+    Rows have equal ends if and only if they have the same history, even if histories are prefixes
+    of one list.
+
+    Args:
+        impressions: The log.
+        rows: Which impressions.
+
+    Returns:
+        (n,) int64.
+    """
+    length = impressions.history_length[rows].astype(np.int64)
+    return np.where(length > 0, impressions.history_start[rows] + length, 0)
+
+
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return range(start, start + length) of all pairs, end to end.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ctrbench.impressions.periods import CHUNK, chunks, count_users, ranges
+from ctrbench.impressions.periods import CHUNK, chunks, count_users, history_end, ranges
 from ctrbench.impressions.states import train_blocks
 from ctrbench.schema import Guard, Impressions
 
@@ -265,7 +265,7 @@ def duplicates(impressions: Impressions) -> Guard:
     times, repeated, conflicting = impressions.timestamp, 0, 0
     for rows in user_blocks(impressions):
         users, items = impressions.user_id[rows], impressions.item_id[rows]
-        moment = impressions.history_start[rows] if times is None else times[rows]
+        moment = history_end(impressions, rows) if times is None else times[rows]
         click = impressions.click[rows]
         order = np.lexsort((click, moment, items, users))
         same = np.ones(max(len(rows) - 1, 0), bool)

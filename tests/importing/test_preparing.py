@@ -410,3 +410,33 @@ def test_snapshot_day_requires_seconds(tmp_path):
     rows = [r | {"timestamp": 2024013100 + r["timestamp"] % 24} for r in long_log()]
     with pytest.raises(DataError, match="one day"):
         build_log(Workspace(tmp_path), rows, snapshot=Snapshot("day"))
+
+
+def with_prefixes():
+    """Rows of two users whose histories are prefixes of one list each, and the lists."""
+    lists = {"0": ["5", "6", "7"], "1": ["7"]}
+    rows = []
+    for i, r in enumerate(without(long_log(), "timestamp")):
+        key = str(i % 2)
+        rows.append(
+            r
+            | {"period": PERIODS[i * 4 // 60], "user_id": key, "history_key": key}
+            | {"history_length": i // 2 % (1 + len(lists[key]))}
+        )
+    return rows, [{"history_key": key, "history": items} for key, items in lists.items()]
+
+
+def test_histories_are_prefixes_of_lists_that_are_stored_once(tmp_path):
+    rows, lists = with_prefixes()
+    manifest = build_log(Workspace(tmp_path), rows, "given", tables={"histories": lists})
+    assert manifest.history == "given"
+    assert manifest.counts["history_items"] == 4
+    expected = [tuple(lists[int(r["history_key"])]["history"][: r["history_length"]]) for r in rows]
+    assert [history for *_, history, _, _ in rows_of(Workspace(tmp_path))] == expected
+
+
+def test_a_history_longer_than_its_list_is_refused(tmp_path):
+    rows, lists = with_prefixes()
+    rows[0]["history_length"] = 9
+    with pytest.raises(DataError, match=r"1 impressions have a longer history .*9 items"):
+        build_log(Workspace(tmp_path), rows, "given", tables={"histories": lists})
