@@ -173,13 +173,11 @@ def _run(
     name = check_name("data set", name)
     wanted = None if split is None else importing.parse_split(split)
     was_there = name in impressions.names(workspace)
-    with (
-        console(err=True, quiet=quiet).status("opening") as status,
-        importing.database(workspace) as connection,
-    ):
-        raw = replace(importer.read(connection, wanted, status.update), snapshot=snapshot)
-        importing.build(workspace, name, raw, status.update)
-    found = impressions.describe(impressions.open_impressions(workspace, name))
-    terminal.show_imported(found, was_there)
-    add_given(workspace, name, raw.versions)
+    with importing.database(workspace) as connection:
+        with console(err=True, quiet=quiet).status("opening") as status:
+            raw = replace(importer.read(connection, wanted, status.update), snapshot=snapshot)
+            importing.build(workspace, name, raw, status.update)
+        found = impressions.describe(impressions.open_impressions(workspace, name))
+        terminal.show_imported(found, was_there)
+        add_given(workspace, name, raw.versions)  # whose files may exist only during the import
     terminal.show_next(name)
