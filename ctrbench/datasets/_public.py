@@ -1,0 +1,146 @@
+"""What importers of public data sets share: their files, headers, and sampled non-clicks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ctrbench.datasets._negatives import Popularity, add_negatives
+from ctrbench.datasets._tables import Table, read_table, refuse_empty
+from ctrbench.datasets._text_files import Dialect
+from ctrbench.errors import DataError
+from ctrbench.importing.relations import Relation
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz")
+
+
+def find_file(folder: Path, name: str) -> Path:
+    """Return a file of a data set, in the folder or one level below.
+
+    Args:
+        folder: The folder that the user names.
+        name: The official name of the file.
+
+    Raises:
+        DataError: There is no such file, or several.
+    """
+    found = find_optional(folder, name)
+    if found is None:
+        archives = [file.name for file in sorted(folder.iterdir()) if file.suffix in ARCHIVES]
+        hint = f" Unpack {', '.join(archives[:3])} first." if archives else ""
+        raise DataError(f"{folder} contains no {name}, nor do its sub-folders.{hint}")
+    return found
+
+
+def find_optional(folder: Path, name: str) -> Path | None:
+    """Return a file of a data set, in the folder or one level below; None if there is none.
+
+    Args:
+        folder: The folder that the user names.
+        name: The official name of the file.
+
+    Raises:
+        DataError: The folder does not exist, or several sub-folders contain the file.
+    """
+    if not folder.is_dir():
+        hint = " It is a file: unpack it and give the folder." if folder.is_file() else ""
+        raise DataError(f"no folder {folder}.{hint}")
+    if (folder / name).exists():
+        return folder / name
+    found = sorted(folder.glob(f"*/{name}"))
+    if len(found) > 1:
+        raise DataError(
+            f"{folder} contains {len(found)} files {name}: {', '.join(map(str, found[:5]))}. Give "
+            "the folder of one of them."
+        )
+    return found[0] if found else None
+
+
+def open_official(
+    connection: DuckDBPyConnection,
+    path: Path,
+    columns: Iterable[str],
+    optional: Iterable[str] = (),
+) -> Table:
+    """Open a file that must have exactly the official columns, in any order.
+
+    Args:
+        connection: The database in which the table is created.
+        path: The file; CSV files are separated by commas.
+        columns: The official columns.
+        optional: Further columns that the file may have.
+
+    Raises:
+        DataError: The file is missing, damaged or empty, or its header differs.
+    """
+    table = refuse_empty(read_table(connection, path, dialect=Dialect(",")))
+    require_header(path, table.types, columns, optional)
+    return table
+
+
+def require_header(
+    path: Path, found: Iterable[str], columns: Iterable[str], optional: Iterable[str] = ()
+) -> None:
+    """Raise an error that prints both headers if a header differs from the official one.
+
+    Args:
+        path: The file, for the message.
+        found: The columns of the file.
+        columns: The official columns.
+        optional: Further columns that the file may have.
+
+    Raises:
+        DataError: A column is missing, or is not an official one.
+    """
+    found, columns, optional = list(found), list(columns), list(optional)
+    absent = [name for name in columns if name not in found]
+    strange = [name for name in found if name not in columns and name not in optional]
+    if not absent and not strange:
+        return
+    wrong = f"lacks {', '.join(absent)}" if absent else f"has also {', '.join(strange)}"
+    more = f" (also allowed: {', '.join(optional)})" if optional else ""
+    raise DataError(
+        f"{path}: the header {wrong}.\n  found:    {', '.join(found)}\n"
+        f"  expected: {', '.join(columns)}{more}\nUse the official file. For files of other "
+        "columns use `ctrbench datasets import table`."
+    )
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How non-clicks are sampled for a log of clicks only."""
+
+    number: int  # per click
+    by: Popularity
+    seed: int
+
+    def add(
+        self, clicks: Relation, items: Relation | None, why: str
+    ) -> tuple[Relation, dict[str, int], str]:
+        """Return the clicks with sampled non-clicks, the counts, and the note.
+
+        Args:
+            clicks: A table of clicks, which is dropped.
+            items: Items that may be sampled besides those of the log.
+            why: Why the log lacks non-clicks, as a sentence.
+
+        Raises:
+            DataError: The log holds non-clicks.
+        """
+        (wanted,) = clicks.one_row(f"count(*) * {self.number}")
+        impressions, drawn = add_negatives(clicks, items, self.number, self.by, self.seed)
+        uniform = self.by is Popularity.uniform
+        how = "uniformly" if uniform else "by clicks in the whole log"
+        note = (
+            f"{why} {drawn:,} non-clicks were sampled, {self.number} per click, {how} (seed "
+            f"{self.seed}), among items that the user never clicks. The sampling uses future "
+            "clicks and determines the CTR, so predicted click rates have no meaning."
+            + f" {wanted - drawn:,} could not be sampled, because users clicked nearly all items."
+            * (wanted > drawn)
+        )
+        return impressions, {"drawn_negatives": drawn}, note
