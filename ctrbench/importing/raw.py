@@ -34,7 +34,7 @@ class Raw:
     - `items`: `item_id`, one row each, and fields of items. `users`: likewise.
     - `histories`: `history_key`, one row each, and `history`, a list of item ids. The impressions
       then have `history_key` and `history_length` instead of `history`: the history of a row is the
-      first `history_length` items of the list. Each list is stored once.
+      first `history_length` items of the list (NULL: all). Each list is stored once.
 
     Fields are VARCHAR (categorical, text), VARCHAR[] (list) or FLOAT (numeric); NULL is missing.
     """

@@ -37,9 +37,8 @@ def _impressions(log: NumberedLog) -> str:
     if log.histories is None:
         start, length = "_user_start", f"{state}.prior_clicks"
     else:
-        prefix = log.raw.histories is not None
-        start = "coalesce(lists.start, 0)"
-        length = "placed._length" if prefix else "coalesce(lists.length, 0)"
+        prefix = "placed._length, " * (log.raw.histories is not None)
+        start, length = "coalesce(lists.start, 0)", f"coalesce({prefix}lists.length, 0)"
     chosen += [f"{start} AS history_start", f"{length} AS history_length"]
     if log.has("timestamp"):
         chosen += [f"{state}.prior_impressions", f"{state}.prior_clicks", "timestamp"]

@@ -421,7 +421,7 @@ def with_prefixes():
         rows.append(
             r
             | {"period": PERIODS[i * 4 // 60], "user_id": key, "history_key": key}
-            | {"history_length": i // 2 % (1 + len(lists[key]))}
+            | {"history_length": None if i == 4 else i // 2 % (1 + len(lists[key]))}
         )
     return rows, [{"history_key": key, "history": items} for key, items in lists.items()]
 
