@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -70,6 +70,7 @@ def read_table(
     path: Path,
     columns: list[str] | None = None,
     dialect: Dialect | None = None,
+    keep: Container[str] | None = None,
 ) -> Table:
     """Open a CSV, TSV (also .gz) or Parquet file, which may have no rows.
 
@@ -78,6 +79,7 @@ def read_table(
         path: The file. Its extension determines the format unless `columns` are given.
         columns: Column names of a text file without a header and without quotes.
         dialect: Separator and encoding of text files.
+        keep: The columns of a text file that are stored; None: all.
 
     Raises:
         DataError: The file is missing, empty, damaged, ragged, or of another format.
@@ -100,7 +102,7 @@ def read_table(
                 f"{path}: cannot read {kind or 'a file without an extension'}. {_KINDS}"
             )
         made = "TABLE" if text_file else "VIEW"
-        source = text_file.select() if text_file else _parquet(path)
+        source = text_file.select(keep) if text_file else _parquet(path)
         connection.execute(f"CREATE {made} {name} AS {source}")
         types = _types(connection, name, path, text_file)
         (rows,) = one_row(connection, f"SELECT count(*) FROM {name}")

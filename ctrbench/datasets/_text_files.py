@@ -7,7 +7,7 @@ import csv
 import gzip
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,8 +84,12 @@ class TextFile:
     padded: bool  # separators are surrounded by blanks
     lines: int
 
-    def select(self) -> str:
-        """Return SQL that reads all columns as VARCHAR, without type detection."""
+    def select(self, keep: Container[str] | None = None) -> str:
+        """Return SQL that reads columns as VARCHAR, without type detection.
+
+        Args:
+            keep: The columns to read; None, or if the file has none of them: all.
+        """
         types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in self.columns)
         quote = literal('"' if self.has_header else "")
         source = (
@@ -94,8 +98,9 @@ class TextFile:
             f"quote = {quote}, escape = {quote}, hive_partitioning = false, "
             f"columns = {{{types}}})"
         )
-        trimmed = ", ".join(f"trim({quoted(c)}) AS {quoted(c)}" for c in self.columns)
-        return f"SELECT {trimmed if self.padded else '*'} FROM {source}"
+        kept = [c for c in self.columns if keep is None or c in keep] or self.columns
+        chosen = [f"trim({quoted(c)}) AS {quoted(c)}" if self.padded else quoted(c) for c in kept]
+        return f"SELECT {', '.join(chosen)} FROM {source}"
 
 
 def open_text(connection: DuckDBPyConnection, path: Path, kind: str, dialect: Dialect) -> TextFile:
@@ -116,6 +121,21 @@ def open_text(connection: DuckDBPyConnection, path: Path, kind: str, dialect: Di
     columns, padded = _columns(line, separator, path)
     plain, lines = _plain(connection, path, dialect.encoding)
     return TextFile(plain, columns, separator, has_header=True, padded=padded, lines=lines)
+
+
+def read_header(path: Path, dialect: Dialect) -> list[str]:
+    """Return the column names of a CSV file, without reading its rows.
+
+    Args:
+        path: The file.
+        dialect: Separator and encoding.
+
+    Raises:
+        DataError: The file is damaged, or its first line does not name the columns.
+    """
+    line = _first_line(path, dialect.encoding)
+    separator = dialect.separator or _separator(line, SEPARATORS[".csv"], path)
+    return _columns(line, separator, path)[0]
 
 
 def open_bare(
