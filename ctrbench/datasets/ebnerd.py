@@ -140,8 +140,9 @@ class EBNeRD(Importer):
         ]
         impressions = make_view(connection, "impressions", " UNION ALL ".join(selects))
         progress("reading articles and readers")
-        items, fields = _articles(connection, find_file(self.source, "articles.parquet"))
-        require_common_ids(items, "item_id", self.source / "articles.parquet", impressions)
+        articles = find_file(self.source, "articles.parquet")
+        items, fields = _articles(connection, articles)
+        require_common_ids(items, "item_id", articles, impressions)
         users, of_users = _readers(connection, logs)
         versions = self._versions(connection)
         context = ["device_type", *["impression_id"] * self.lists]

@@ -1,8 +1,10 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from ctrbench import embeddings
+from ctrbench.cli.main import app
 from ctrbench.datasets._video_logs import Histories, Layout
 from ctrbench.datasets.kuaivideo import KuaiVideo
 from ctrbench.errors import ConfigError, DataError
@@ -158,6 +160,26 @@ def test_x2_vectors_are_joined_by_row_number(workspace, x2):
         embeddings.add(workspace, log, raw_ids, version.name, version.source)
     table = embeddings.open_version(workspace, "log", "thumbnail64")
     assert [table.vectors[1 + raw_ids.index(str(i))].tolist() for i in (1, 6)] == [[1, 1], [6, 1]]
+
+
+def command(workspace, folder):
+    words = ["--home", str(workspace.home), "datasets", "import", "kuaivideo", "--source", folder]
+    result = CliRunner().invoke(app, [*map(str, words)])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_one_command_adds_the_vectors_of_x2(workspace, x2):
+    assert "added thumbnail64 of kuaivideo: 6 vectors of width 2" in command(workspace, x2)
+    again = command(workspace, x2)
+    assert "already exists with the same content: thumbnail64 of kuaivideo" in again
+
+
+def test_one_command_adds_the_vectors_of_x1(workspace, x1):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(x1 / "item_visual_emb_dim64.h5", "w") as file:
+        file["key"], file["value"] = [*range(20)], [[float(i), 1.0] for i in range(20)]
+    assert "added thumbnail64 of kuaivideo: 20 vectors of width 2" in command(workspace, x1)
 
 
 @pytest.mark.parametrize(
