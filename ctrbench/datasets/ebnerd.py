@@ -184,9 +184,9 @@ class EBNeRD(Importer):
         if self.histories is HistoryEnd.impression:
             length = "len(list_filter(times, lambda t: t < impression_time))"
         elif name == "test":
-            length = "before_test"
+            length = "before_period"
         else:
-            length = f"CASE WHEN impression_time < {begin.valid} THEN before_train "
+            length = f"CASE WHEN impression_time < {begin.valid} THEN before_period "
             length += "ELSE before_valid END"
         period = "'test'"
         if name == "train":
@@ -237,6 +237,9 @@ def _check(
         rules = [*id_rules(past[name], "user_id", "whole"), _no_gaps("article_id_fixed")]
         rules += [_no_gaps("impression_time_fixed"), Rule("article_id_fixed", unequal, what)]
         problems += broken_rules(connection, past[name], rules)
+        query = f"SELECT count(*) - count(DISTINCT user_id) FROM {past[name].relation}"
+        (repeated,) = one_row(connection, query)
+        problems += [f"{past[name].path}: {repeated} rows repeat a user."] * (repeated > 0)
         repeated, unshown = one_row(
             connection,
             f"""SELECT coalesce(sum(len({SHOWN}) - len(list_distinct({SHOWN}))), 0)::BIGINT,
@@ -291,26 +294,32 @@ def _clicks(
     """Return each reader's lists of clicks, oldest first, and the number of excluded clicks.
 
     A list is that of a folder's history.parquet, followed by the clicks of its behaviors.parquet.
+    Only the latter are aggregated, since lists of all clicks would not fit in memory.
     """
     selects, late = [], 0
     for name in FOLDERS:
-        key = f"{_key('user_id', name)} AS history_key"
         start = begin.train if name == "train" else begin.test
-        own = f"""SELECT {key}, unnest(article_id_fixed)::BIGINT AS item,
-            unnest(impression_time_fixed)::TIMESTAMP AS time FROM {past[name].relation}"""
-        late += one_row(connection, f"SELECT count(*) FROM ({own}) WHERE time >= {start}")[0]
-        selects += [
-            f"SELECT * FROM ({own}) WHERE time < {start}",
-            f"""SELECT {key}, unnest(list_distinct({CLICKED}))::BIGINT,
-            impression_time::TIMESTAMP FROM {logs[name].relation}""",
-        ]
-    counts = ", ".join(
-        f"count(*) FILTER (time < {moment}) AS before_{period}"
-        for period, moment in vars(begin).items()
-    )
-    query = f"""SELECT history_key, list(item ORDER BY time, item) AS history,
-        list(time ORDER BY time, item) AS times, {counts}
-        FROM ({" UNION ALL ".join(selects)}) GROUP BY history_key"""
+        pairs = """list_transform(range(1, len(article_id_fixed) + 1), lambda i: {
+            'time': impression_time_fixed[i]::TIMESTAMP, 'item': article_id_fixed[i]::BIGINT})"""
+        before = f"""SELECT {_key("user_id", name)} AS history_key, len(article_id_fixed) AS given,
+            list_filter(list_sort({pairs}), lambda p: p.time < {start}) AS pairs
+            FROM {past[name].relation}"""
+        recent = f"""SELECT history_key, list_sort(list(pair)) AS pairs FROM (
+            SELECT {_key("user_id", name)} AS history_key, {{'time': impression_time::TIMESTAMP,
+            'item': unnest(list_distinct({CLICKED}))::BIGINT}} AS pair
+            FROM {logs[name].relation}) GROUP BY history_key"""
+        (excluded,) = one_row(
+            connection, f"SELECT coalesce(sum(given - len(pairs)), 0)::BIGINT FROM ({before})"
+        )
+        late += excluded
+        selects.append(
+            f"""SELECT history_key, coalesce(a.pairs, []) AS before, coalesce(b.pairs, []) AS recent
+            FROM ({before}) AS a FULL JOIN ({recent}) AS b USING (history_key)"""
+        )
+    query = f"""SELECT history_key, list_transform(before || recent, lambda p: p.item) AS history,
+        list_transform(before || recent, lambda p: p.time) AS times, len(before) AS before_period,
+        len(before) + len(list_filter(recent, lambda p: p.time < {begin.valid})) AS before_valid
+        FROM ({" UNION ALL ".join(selects)})"""
     return make_table(connection, "clicks", query), late
 
 

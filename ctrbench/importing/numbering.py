@@ -213,11 +213,12 @@ def number_histories(raw: Raw, encoded: Relation) -> Relation:
         encoded.connection,
         "history lists",
         f"""WITH used AS (SELECT _history, min({moment}) AS first FROM {encoded} GROUP BY _history),
-        lists AS ({source})
-        SELECT _history, history, len(history)::INTEGER AS length,
-            (sum(len(history)) OVER (ORDER BY first, _history ROWS UNBOUNDED PRECEDING)
-                - len(history))::BIGINT AS start
-        FROM used JOIN lists USING (_history)""",
+        lists AS ({source}),
+        starts AS (SELECT _history, length, (sum(length) OVER (
+                ORDER BY first, _history ROWS UNBOUNDED PRECEDING) - length)::BIGINT AS start
+            FROM (SELECT _history, len(history)::INTEGER AS length, first
+                FROM used JOIN lists USING (_history)))
+        SELECT _history, history, length, start FROM starts JOIN lists USING (_history)""",
     )
     if raw.histories is not None:
         _check_lengths(encoded, lists)

@@ -195,6 +195,12 @@ def test_clicks_of_the_period_in_history_are_excluded_and_counted(workspace, sma
     assert ("train", "7", "12", 0, ("14",)) in lists(workspace)
 
 
+def test_a_user_with_two_rows_of_history_is_refused(workspace, small):
+    write(small / "train/history.parquet", [*TRAIN_PAST, TRAIN_PAST[0]], PAST)
+    with pytest.raises(DataError, match=r"train.history.parquet: 1 rows repeat a user"):
+        run(workspace, EBNeRD(small))
+
+
 def test_repeated_and_unshown_articles_are_counted(workspace, small):
     rows = [view(9, 8, 2, [11, 11, 12], [15]), *TRAIN]
     write(small / "train/behaviors.parquet", rows, BEHAVIORS)
