@@ -36,6 +36,16 @@ def test_a_text_file_is_read_as_text(connection, tmp_path):
     assert values(connection, table, "name") == ['Café, "x"', None]
 
 
+def test_only_the_columns_to_keep_are_stored(connection, tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("id,long,click\n7,1^2^3,1\n")
+    table = read_table(connection, file, keep=["click", "id", "absent"])
+    assert list(table.types) == ["id", "click"]
+    assert values(connection, table, "click") == ["1"]
+    assert table.text_file is not None
+    assert table.text_file.columns == ["id", "long", "click"]
+
+
 def test_floats_that_are_whole_read_as_whole_numbers(connection, tmp_path):
     pq.write_table(pa.table({"id": [7.0, 1.5, float("nan"), None]}), tmp_path / "a.parquet")
     table = read_table(connection, tmp_path / "a.parquet")

@@ -154,6 +154,12 @@ def test_one_row_per_article_shown_and_the_state_at_the_start_of_the_period(work
     assert manifest.counts["history_items"] == 3 + 1 + 1 + 4 + 1 + 5 - 2  # each list once
 
 
+def test_no_guard_is_an_error(workspace, small):
+    run(workspace, EBNeRD(small))
+    wrong = [guard for guard in check(workspace, "log") if guard.outcome == "error"]
+    assert [guard.name for guard in wrong] == []
+
+
 def test_times_are_seconds(workspace, small):
     run(workspace, EBNeRD(small))
     log = open_impressions(workspace, "log")

@@ -9,7 +9,7 @@ from ctrbench.datasets._video_logs import Histories, Layout
 from ctrbench.datasets.kuaivideo import KuaiVideo
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.importing import build, database
-from ctrbench.impressions import open_impressions, raw_item_ids
+from ctrbench.impressions import check, open_impressions, raw_item_ids
 from ctrbench.workspace import Workspace
 from tests.datasets.imports import lines, run
 from tests.impressions.logs import rows_of
@@ -149,6 +149,13 @@ def test_x2_histories_are_prefixes_that_are_stored_once(workspace, x2):
     assert manifest.counts["history_items"] == 7
     assert manifest.counts["items"] == 6  # without the padding
     assert {f.name: f.size for f in manifest.fields} == {"merged_item_id": 5}
+
+
+def test_x2_guards_warn_of_clicks_of_the_same_period(workspace, x2):
+    run(workspace, KuaiVideo(x2))
+    outcomes = {guard.name: guard.outcome for guard in check(workspace, "log")}
+    assert "error" not in outcomes.values()
+    assert outcomes["history strictly before"] == "warning"
 
 
 def test_x2_vectors_are_joined_by_row_number(workspace, x2):
