@@ -77,7 +77,7 @@ class DatasetManifest(Frozen):
 
 @dataclass(frozen=True)
 class Source:
-    """The files of an embedding version, and the names of their parts.
+    """The files of an embedding version, and how to read them.
 
     A name is None if the part has its usual name or is the only one.
     """
@@ -88,6 +88,8 @@ class Source:
     ids_column: str | None = None  # the column of ids of a table, or of the ids file
     key: str | None = None  # the array of ids
     value: str | None = None  # the array of vectors
+    scale: float | None = None  # the factor of int8 vectors; None: 1 / 127
+    numeric_ids: bool = False  # whether ids that are equal as numbers match: 007, 7 and "7.0"
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,13 @@ def add(
     value: Annotated[
         str | None, typer.Option(help="The array of vectors of such a file, if not value.")
     ] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="The factor of int8 vectors; 1/127 by default.")
+    ] = None,
+    numeric_ids: Annotated[
+        bool,
+        typer.Option("--numeric-ids", help="Match ids that are equal as numbers: 007 and 7."),
+    ] = False,
     append_to: Annotated[
         str | None, typer.Option(help="Copy this version's vectors and add those of the file.")
     ] = None,
@@ -73,7 +80,9 @@ def add(
     ] = False,
 ) -> None:
     """Add a version: vectors from a file, joined to the data set's items by their ids."""
-    source = embeddings.Source(vectors, ids, vector_column, ids_column, key, value)
+    source = embeddings.Source(
+        vectors, ids, vector_column, ids_column, key, value, scale, numeric_ids
+    )
     given = embeddings.GivenVersion(version, source)
     add_version(context.obj, dataset, given, append_to, allow_low_coverage)
 

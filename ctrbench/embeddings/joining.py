@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,9 @@ from ctrbench.errors import DataError, raise_all
 from ctrbench.schema import EmbeddingTable, Impressions, VersionManifest
 from ctrbench.workspace import Workspace, check_name
 
-NAMES = "column", "ids_column", "key", "value"  # of `Source`, kept as provenance
+OPTIONS = "column", "ids_column", "key", "value", "scale", "numeric_ids"  # kept as provenance
+NUMERIC = re.compile(r"(-?)0*([0-9]+)(\.0*)?")
+SHOWN = 5  # ids in a message
 
 
 def add(
@@ -73,7 +76,7 @@ def add(
         provenance |= {"appended_to": append_to, "appended_to_hash": kept}
 
     def build(path: Path) -> VersionManifest:
-        join = _Join(path, raw_ids, old)
+        join = _Join(path, raw_ids, old, source.numeric_ids)
         with tempfile.TemporaryDirectory(dir=path) as scratch:
             for block in readers.read(source, Path(scratch)):
                 join.place(block)
@@ -102,12 +105,13 @@ def _refuse_low_coverage(covered: Shares, join: _Join, file: Path) -> None:
         return
     unmatched = join.unmatched
     listed = pairs(unmatched.examples, join.raw_ids)
+    known = ", ".join(map(repr, join.raw_ids[:SHOWN]))
     raise DataError(
         f"{file}: only {covered} have a vector; a version requires "
         f"{100 * LOW_COVERAGE:.0f} % of the test impressions. Nothing was stored. "
         + (
-            f"{unmatched.count:,} of {join.rows:,} ids match no item, such as {listed}; "
-            "write them as in the log. "
+            f"{unmatched.count:,} of {join.rows:,} ids match no item, such as {listed}; the data "
+            f"set has {known}. Write ids as in the log{_numeric_hint(join)}. "
             if unmatched.count
             else "All ids in the file are items; check that the file contains all vectors. "
         )
@@ -115,10 +119,17 @@ def _refuse_low_coverage(covered: Shares, join: _Join, file: Path) -> None:
     )
 
 
+def _numeric_hint(join: _Join) -> str:
+    """Return the advice to compare ids as numbers, if examples would match that way."""
+    if join.numeric or not {*_as_numbers(join.unmatched.examples)} & {*_as_numbers(join.raw_ids)}:
+        return ""
+    return ", or add --numeric-ids, which matches 007 with 7"
+
+
 def _provenance(source: readers.Source) -> dict[str, Any]:
     ids = {"ids_file": source.ids.name} if source.ids else {}
-    names = {name: getattr(source, name) for name in NAMES}
-    named = {name: value for name, value in names.items() if value is not None}
+    options = {name: getattr(source, name) for name in OPTIONS}
+    named = {name: value for name, value in options.items() if value not in (None, False)}
     return {"method": "file", "file": source.vectors.name, **ids, **named}
 
 
@@ -144,6 +155,7 @@ class _Join:
     path: Path
     raw_ids: Sequence[str]
     old: EmbeddingTable | None
+    numeric: bool = False  # whether ids are compared as numbers where they are numbers
     rows: int = 0
     merged: int = 0  # rows that repeat a stored vector
     notes: tuple[str, ...] = ()  # of the reader
@@ -155,7 +167,10 @@ class _Join:
     changed: _Ids = field(default_factory=_Ids)  # ids whose vector differs from the older version
 
     def __post_init__(self) -> None:
-        self.index = {raw: item_id for item_id, raw in enumerate(self.raw_ids, start=1)}
+        compared = _as_numbers(self.raw_ids) if self.numeric else self.raw_ids
+        self.index = {raw: item_id for item_id, raw in enumerate(compared, start=1)}
+        if len(self.index) < len(self.raw_ids):
+            raise _equal_as_numbers(self.raw_ids, compared)
         self.has_vector = np.zeros(len(self.raw_ids) + 1, bool)
         if self.old:
             self.has_vector[:] = self.old.has_vector
@@ -168,7 +183,8 @@ class _Join:
         with np.errstate(over="ignore"):
             vectors = block.vectors.astype(self.vectors.dtype)
         given, stored = _finite(block.vectors), _finite(vectors)
-        item_id = np.fromiter((self.index.get(raw, 0) for raw in block.ids), int, len(block.ids))
+        ids = _as_numbers(block.ids) if self.numeric else block.ids
+        item_id = np.fromiter((self.index.get(raw, 0) for raw in ids), int, len(ids))
         self.rows, self.notes = self.rows + len(block.ids), block.notes
         self.not_finite.note(_pick(block.ids, ~given))
         self.too_large.note(_pick(block.ids, given & ~stored))
@@ -221,13 +237,41 @@ class _Join:
         }
         listed = [f"{ids.count:,} {what}: ids {ids}" for what, ids in found.items() if ids.count]
         if self.unmatched.count == self.rows:
-            known = ", ".join(map(repr, self.raw_ids[:5]))
+            known = ", ".join(map(repr, self.raw_ids[:SHOWN]))
             listed.append(
                 f"none of its {self.rows:,} ids is an item of data set {dataset!r}; the file has "
                 f"{pairs(self.unmatched.examples, self.raw_ids)}, the data set has {known}. Ids "
-                "are compared as text."
+                f"are compared as text{_numeric_hint(self)}."
             )
         return listed
+
+
+def _as_numbers(ids: Sequence[str]) -> list[str]:
+    """Return ids without the leading zeros and empty fractions of numbers.
+
+    >>> _as_numbers(["007", "7.0", "-0", "a07"])
+    ['7', '7', '0', 'a07']
+    """
+    return [_as_number(raw) for raw in ids]
+
+
+def _as_number(raw: str) -> str:
+    match = NUMERIC.fullmatch(raw)
+    if match is None:
+        return raw
+    return match[2] if match[2] == "0" else match[1] + match[2]
+
+
+def _equal_as_numbers(ids: Sequence[str], compared: Sequence[str]) -> DataError:
+    """Return the error for items whose ids are equal as numbers; names the first ones."""
+    first = dict[str, str]()
+    for raw, number in zip(ids, compared, strict=True):
+        if first.setdefault(number, raw) != raw:
+            break
+    return DataError(
+        f"--numeric-ids is not possible: items {first[number]!r} and {raw!r} of the data set are "
+        "the same number. Write the ids of the vectors as in the log, and remove --numeric-ids."
+    )
 
 
 def _finite(vectors: np.ndarray) -> np.ndarray:

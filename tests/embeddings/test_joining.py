@@ -182,3 +182,33 @@ def test_coverage_is_checked_after_appending(add):
 def test_zero_vectors_do_not_count_as_coverage(add):
     with pytest.raises(DataError, match=r"only 0.0 % .* --allow-low-coverage"):
         add("raw", {"7": [1], "b": [0]}, low=False)
+
+
+def _add_ids(workspace, log, tmp_path, ids, numeric, raw_ids=RAW_IDS, low=True):
+    np.savez(tmp_path / "ids.npz", key=np.array(ids), value=np.ones((len(ids), 2), np.float32))
+    source = embeddings.Source(tmp_path / "ids.npz", numeric_ids=numeric)
+    return embeddings.add(workspace, log, raw_ids, "raw", source, None, low)[0]
+
+
+def test_ids_match_as_numbers_only_on_request(workspace, log, tmp_path):
+    ids = ["42", "0007", "12.0", "-99", "a"]  # the data set has 7, 12, a, b, 0042, 99
+    made = _add_ids(workspace, log, tmp_path, ids, numeric=True)
+    assert (made.items_with_vector, made.unmatched_examples) == (4, ("-99",))
+    assert made.provenance["numeric_ids"] is True
+    embeddings.remove(workspace, "tiny", "raw")
+    made = _add_ids(workspace, log, tmp_path, ids, numeric=False)
+    assert (made.items_with_vector, made.unmatched_ids) == (1, 4)
+
+
+def test_items_that_are_equal_as_numbers(workspace, log, tmp_path):
+    with pytest.raises(DataError, match="'7' and '07'"):
+        _add_ids(workspace, log, tmp_path, ["7"], True, ["7", "12", "07", "b", "0042", "99"])
+
+
+def test_a_low_match_shows_ids_of_both_sides(workspace, log, tmp_path):
+    told = r"'007'.*; the data set has '7', '12', 'a', 'b', '0042'.*--numeric-ids.*--allow-low"
+    with pytest.raises(DataError, match=told):
+        _add_ids(workspace, log, tmp_path, ["007", "12"], False, low=False)
+    with pytest.raises(DataError, match=r"'x'.* '7', '12', 'a', 'b', '0042'") as error:
+        _add_ids(workspace, log, tmp_path, ["x"], False)
+    assert "--numeric-ids" not in str(error.value)

@@ -1,5 +1,6 @@
 """All readers return equal ids and vectors, and reject invalid files."""
 
+import dataclasses
 import gzip
 import io
 import json
@@ -994,3 +995,31 @@ def test_code_in_a_file_of_torch_never_runs(tmp_path):
     torch.save({"key": Bomb(), "value": torch.ones(1, 1)}, tmp_path / "v.pt")
     with pytest.raises(DataError, match=r"pickled.*savez"):
         collect(Source(tmp_path / "v.pt"), tmp_path)
+
+
+def test_int8_with_a_scale(tmp_path):
+    whole = np.array([[127, -127], [64, 1], [-128, 0]], np.int8)
+    source = dataclasses.replace(_npz(tmp_path / "v.npz", IDS, whole), scale=0.5)
+    (tmp_path / "scratch").mkdir()
+    (block,) = read(source, tmp_path / "scratch")
+    np.testing.assert_array_equal(block.vectors, whole * np.float32(0.5))
+    assert block.notes == ("int8 vectors are multiplied by 0.5",)
+    with pytest.raises(ConfigError, match=r"--scale .*float32"):
+        collect(dataclasses.replace(_npz(tmp_path / "w.npz", IDS, VECTORS), scale=0.5), tmp_path)
+    for scale in (0.0, -1.0, float("nan")):
+        with pytest.raises(ConfigError, match="--scale"):
+            collect(dataclasses.replace(source, scale=scale), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        (["[0.5, 1]", "[0.5, 1", "[0, 1]"], r"v.parquet, row 2, item 12: '\[0.5, 1'"),
+        (["[0.5, 1]", "[0, 1]", "0.5;1"], r"v.parquet, row 3, item 42: '0.5;1'"),
+        (["a" * 99, "b", "c"], r"row 1, item 7: 'a{60}...'"),
+    ],
+)
+def test_a_list_as_text_that_cannot_be_parsed(tmp_path, column, told):
+    pq.write_table(pa.table({"item_id": IDS, "v": column}), tmp_path / "v.parquet", 1)
+    with pytest.raises(DataError, match=told):
+        collect(Source(tmp_path / "v.parquet", column="v"), tmp_path)

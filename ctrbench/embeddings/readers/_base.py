@@ -169,7 +169,7 @@ def check_numbers(dtype: object, where: object) -> None:
     if str(dtype).strip("<>=") not in allowed:
         raise DataError(
             f"{where}: vectors are of type {dtype}; allowed: float16, float32, float64, and int8 "
-            f"(divided by {INT8_SCALE}). {CONVERT}"
+            f"(divided by {INT8_SCALE}, or multiplied by --scale). {CONVERT}"
         )
 
 

@@ -35,7 +35,7 @@ SAME = {"index": "faiss", "hdf5": "h5", "ndjson": "jsonl", "pth": "pt"}  # exten
 
 
 def read(source: Source, scratch: Path) -> Iterator[VectorBlock]:
-    """Yield all rows of the source; int8 vectors are divided by 127.
+    """Yield all rows of the source; int8 vectors are multiplied by `scale`, or divided by 127.
 
     Args:
         source: The files.
@@ -43,15 +43,30 @@ def read(source: Source, scratch: Path) -> Iterator[VectorBlock]:
 
     Raises:
         DataError: A file is missing, empty or damaged, or does not contain vectors with ids.
-        ConfigError: No reader supports the extension, or the ids file is missing or not allowed.
+        ConfigError: No reader supports the extension, the ids file is missing or not allowed, or a
+            scale is given although the vectors are not int8.
     """
+    _check_scale(source.scale)
     reader = (_of_folder if is_folder(source.vectors) else _reader)(source.vectors)
     _check_names(reader, source)
     for path in (source.vectors, source.ids):
         if path is not None and not (path is source.vectors and is_folder(path)):
             check_file(path)
     for block in reader.blocks(source, scratch):
-        yield _as_floats(block) if block.vectors.dtype == np.int8 else block
+        if block.vectors.dtype == np.int8:
+            yield _as_floats(block, source.scale)
+        elif source.scale is not None:
+            raise ConfigError(
+                f"--scale requires int8 vectors; those of {source.vectors} are "
+                f"{block.vectors.dtype}. Remove --scale."
+            )
+        else:
+            yield block
+
+
+def _check_scale(scale: float | None) -> None:
+    if scale is not None and not (np.isfinite(scale) and scale > 0):
+        raise ConfigError(f"--scale {scale} is not valid: give a positive number, such as 0.01.")
 
 
 def _check_names(reader: Reader, source: Source) -> None:
@@ -118,7 +133,11 @@ def _reader(path: Path) -> Reader:
     )
 
 
-def _as_floats(block: VectorBlock) -> VectorBlock:
-    note = f"int8 vectors are divided by {INT8_SCALE}"
-    vectors = block.vectors.astype(np.float32) / np.float32(INT8_SCALE)
+def _as_floats(block: VectorBlock, scale: float | None) -> VectorBlock:
+    if scale is None:
+        note = f"int8 vectors are divided by {INT8_SCALE}"
+        vectors = block.vectors.astype(np.float32) / np.float32(INT8_SCALE)
+    else:
+        note = f"int8 vectors are multiplied by {scale:g}"
+        vectors = block.vectors.astype(np.float32) * np.float32(scale)
     return VectorBlock(block.ids, vectors, (*block.notes, note))
