@@ -172,8 +172,8 @@ def _no_whole_numbers(number: str, exact: int, infinite: str) -> list[tuple[str,
         (f"({fraction}) AND NOT ({inexact})", "have a fraction"),
         (
             inexact,
-            f"are floating-point numbers of 2^{power} or more, which are ambiguous: write IDs as "
-            "integers or text",
+            f"are floating-point numbers of 2^{power} or more, whose last digits are lost: write "
+            "IDs as integers or text",
         ),
     ]
 
@@ -227,7 +227,7 @@ def _of_halves(ids: np.ndarray, where: object) -> pa.Array:
     inexact = np.isfinite(ids) & (np.abs(ids) >= 2**11)
     if inexact.any():
         raise DataError(
-            f"{where}: {np.count_nonzero(inexact):,} ids are half floats of 2^11 or more, which "
-            "are ambiguous: write ids as integers or text."
+            f"{where}: {np.count_nonzero(inexact):,} ids are half floats of 2^11 or more, whose "
+            "last digits are lost: write ids as integers or text."
         )
     return pa.array(ids.astype(np.float32))

@@ -959,9 +959,8 @@ def test_a_compressed_index(tmp_path):
     index.train(VECTORS)
     index.add(VECTORS)
     faiss.write_index(index, str(tmp_path / "v.faiss"))
-    (tmp_path / "ids.txt").write_text("7\n12\n42\n")
     with pytest.raises(DataError, match=r"IndexScalarQuantizer.* approximations"):
-        collect(Source(tmp_path / "v.faiss", tmp_path / "ids.txt"), tmp_path)
+        collect(Source(tmp_path / "v.faiss"), tmp_path)
 
 
 @pytest.mark.parametrize("suffix", ["pt", "safetensors"])

@@ -28,25 +28,30 @@ class Faiss(Reader):
         import faiss
 
         path = source.vectors
-        index = whole = _opened(path)  # `whole` owns the memory of the inner index
-        if isinstance(whole, faiss.IndexIDMap):
-            refuse_ids(source)
-            ids = as_text(faiss.vector_to_array(whole.id_map), path) if whole.ntotal else []
-            index = faiss.downcast_index(whole.index)
-        else:
-            ids = ids_of(source)
+        whole = _opened(path)  # owns the memory of the inner index
+        has_ids = isinstance(whole, faiss.IndexIDMap)
+        index = faiss.downcast_index(whole.index) if has_ids else whole
         if not isinstance(index, faiss.IndexFlat):
             raise DataError(
                 f"{path} is a faiss {type(index).__name__}, which is not a flat index. A "
                 "compressed index (PQ, SQ) contains approximations of the vectors, and others do "
                 "not contain them in order. Add the original vectors, or an IndexFlat of them."
             )
+        ids = _own_ids(whole, source) if has_ids else ids_of(source)
         shape = (index.ntotal, index.d)
         check_shape(shape, path)
         check_count(shape[0], len(ids), path)
         for rows in table_blocks(shape):
             vectors = index.reconstruct_n(rows.start, rows.stop - rows.start)
             yield VectorBlock(ids[rows], vectors)
+
+
+def _own_ids(index: Any, source: Source) -> list[str]:
+    import faiss
+
+    refuse_ids(source)
+    ids = faiss.vector_to_array(index.id_map)
+    return as_text(ids, source.vectors) if len(ids) else []
 
 
 def _opened(path: Path) -> Any:

@@ -9,11 +9,12 @@ from typing import Any
 from ctrbench.arrays import rows_within
 from ctrbench.embeddings.readers import _tables
 from ctrbench.embeddings.readers._base import MOST_NUMBERS, Source, VectorBlock
-from ctrbench.embeddings.readers._columns import Layout, choose
+from ctrbench.embeddings.readers._columns import WRITTEN, Layout, choose
 from ctrbench.errors import DataError
 from ctrbench.raw_ids import as_text
 
 BATCH_NUMBERS = 1 << 24
+TEXT_ROWS = 512  # of lists as text, which require more memory
 
 
 class Parquet(_tables.Table):
@@ -30,7 +31,8 @@ class Parquet(_tables.Table):
         path = source.vectors
         with _opened(path) as file:
             ids = _ids(file, layout.key, path)
-            rows = min(_tables.BATCH_ROWS, rows_within(_width(file, layout, path), BATCH_NUMBERS))
+            most = TEXT_ROWS if layout.kind == WRITTEN else _tables.BATCH_ROWS
+            rows = min(most, rows_within(_width(file, layout, path), BATCH_NUMBERS))
             batches = file.iter_batches(rows, columns=layout.values)
             yield from _tables.blocks(batches, ids, layout, path)
 
