@@ -1,0 +1,140 @@
+"""Import PixelRec: interactions with videos, from one of its four sizes or its sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import typer
+
+from ctrbench.datasets._base import Importer
+from ctrbench.datasets._entities import make_entities, require_common_ids
+from ctrbench.datasets._ids import id_rules
+from ctrbench.datasets._negatives import Popularity
+from ctrbench.datasets._public import Sampling, open_official
+from ctrbench.datasets._tables import Table, broken_rules
+from ctrbench.datasets._timestamps import open_times, timestamp_expressions
+from ctrbench.errors import DataError, raise_all
+from ctrbench.importing import Progress, Raw, parse_split
+from ctrbench.importing.relations import Relation, make_table, one_row
+from ctrbench.schema import Field, Split
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+ROWS = ["item_id", "user_id", "timestamp"]
+NUMBERS = [
+    *("view_number", "comment_number", "thumbup_number", "share_number", "coin_number"),
+    *("favorite_number", "barrage_number"),
+]
+INFO = ["item_id", *NUMBERS, "title", "tag", "description"]
+ITEM_ID = "i[0-9]+"
+ONLY = "The log holds interactions only, each of which counts as a click."
+SPLIT = (
+    "Periods are leave-one-out, as in the paper: the last interaction of a user is test, the one "
+    "before it valid, all others train. train contains interactions that are later than other "
+    "users' test, which leaks future popularity; --split time:20/50/10/20 avoids it."
+)
+COUNTS = "The numbers of views, comments and the like count the whole period and are excluded."
+
+
+@dataclass(frozen=True)
+class PixelRec(Importer):
+    """Interactions with videos and their covers, with sampled non-clicks.
+
+    Get Pixel200K.csv, Pixel1M.csv, Pixel8M.csv or PixelRec.csv (or the sample PixelRec50K.csv), the
+    file of item information and the covers from the links in
+    https://github.com/westlake-repl/PixelRec. The license allows non-commercial research and
+    education, and forbids copying and handing on.
+    """
+
+    default_name: ClassVar[str | None] = "pixelrec"
+
+    interactions: Annotated[Path, typer.Option(help="Pixel200K.csv or another size.")]
+    item_info: Annotated[
+        Path | None, typer.Option(help="The CSV file of titles, tags and descriptions.")
+    ] = None
+    images: Annotated[
+        Path | None, typer.Option(help="The unpacked folder of covers, <item_id>.jpg.")
+    ] = None
+    negatives: Annotated[int, typer.Option(min=1, help="Non-clicks to sample per click.")] = 4
+    negatives_by: Annotated[
+        Popularity, typer.Option(help="Sampling weights of items: their clicks, or uniform.")
+    ] = Popularity.popularity
+    seed: Annotated[int, typer.Option(help="Seed for sampling non-clicks.")] = 0
+
+    def read(self, connection: DuckDBPyConnection, split: Split | None, progress: Progress) -> Raw:
+        """Create impressions from interactions and sampled non-clicks; read titles and tags."""
+        progress("reading interactions")
+        table = open_official(connection, self.interactions, ROWS)
+        clicks, notes = _clicks(connection, table, split is None)
+        items, fields = None, []
+        if self.item_info:
+            progress("reading items")
+            items, fields = _items(connection, self.item_info, clicks)
+            notes.append(COUNTS)
+        progress("sampling non-clicks")
+        sampling = Sampling(self.negatives, self.negatives_by, self.seed)
+        impressions, drawn, sampled = sampling.add(clicks, items, ONLY)
+        return Raw(
+            impressions,
+            importer="pixelrec",
+            items=items,
+            label="an interaction",
+            split=split or parse_split("given"),
+            fields=tuple(fields),
+            images=self.images,
+            notes=(sampled, *([] if split else [SPLIT]), *notes),
+            counts=drawn,
+        )
+
+
+def _clicks(
+    connection: DuckDBPyConnection, table: Table, with_period: bool
+) -> tuple[Relation, list[str]]:
+    """Return the interactions as clicks, with a period by leave-one-out, and notes."""
+    times = open_times(connection, [table])
+    rules = [
+        *id_rules(table, "user_id", "text"),
+        *id_rules(table, "item_id", "text"),
+        *times[0].rules(),
+    ]
+    problems = broken_rules(connection, table, rules)
+    raise_all(problems, DataError, "these interactions cannot be used:")
+    (swapped,) = one_row(
+        connection,
+        f"""SELECT bool_and(regexp_full_match(user_id, '{ITEM_ID}'))
+        AND NOT bool_or(regexp_full_match(item_id, '{ITEM_ID}')) FROM {table.relation}""",
+    )
+    if swapped:
+        raise DataError(
+            f"{table.path}: the columns item_id and user_id are swapped: ids such as i12 are items "
+            "of PixelRec. Use the official file."
+        )
+    (moment,), found = timestamp_expressions(connection, times)
+    place = "row_number() OVER (PARTITION BY user_id ORDER BY timestamp DESC, item_id DESC)"
+    period = f"CASE {place} WHEN 1 THEN 'test' WHEN 2 THEN 'valid' ELSE 'train' END AS period,"
+    rows = f"SELECT user_id, item_id, {moment} AS timestamp FROM {table.relation}"
+    query = f"""SELECT user_id, item_id, 1::TINYINT AS click, {period * with_period} timestamp
+        FROM ({rows})"""
+    return make_table(connection, "clicks", query), list(found)
+
+
+def _items(
+    connection: DuckDBPyConnection, path: Path, clicks: Relation
+) -> tuple[Relation, list[Field]]:
+    """Return titles, tags and descriptions of the items of the log."""
+    table = open_official(connection, path, INFO)
+    problems = broken_rules(connection, table, id_rules(table, "item_id", "text"))
+    raise_all(problems, DataError, "these items cannot be used:")
+    query = f"""SELECT item_id, nullif(tag, '') AS tag, title, description
+        FROM {table.relation} SEMI JOIN {clicks} USING (item_id)"""
+    items = make_entities(connection, "items", "item_id", query, str(path))
+    require_common_ids(items, "item_id", path, clicks)
+    fields = [
+        Field(name="tag", of="item", kind="categorical"),
+        Field(name="title", of="item", kind="text"),
+        Field(name="description", of="item", kind="text"),
+    ]
+    return items, fields
