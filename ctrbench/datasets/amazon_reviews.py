@@ -21,7 +21,7 @@ from ctrbench.datasets._text_files import pattern
 from ctrbench.errors import ConfigError, DataError, raise_all
 from ctrbench.importing import Progress, Raw, parse_split
 from ctrbench.importing.relations import Relation, first_line, make_table, one_row
-from ctrbench.schema import Field, Split
+from ctrbench.schema import Field, FieldKind, Split
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -297,7 +297,7 @@ def _items(
     ]
     if unread:
         notes.append(f"{unread:,} prices of {path.name} contain no number and are missing.")
-    kinds = {
+    kinds: dict[str, FieldKind] = {
         "main_category": "categorical",
         "store": "categorical",
         "categories": "list",
