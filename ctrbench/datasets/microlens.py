@@ -19,7 +19,7 @@ from ctrbench.datasets._log import click_rules
 from ctrbench.datasets._public import find_file, open_official
 from ctrbench.datasets._tables import Rule, Table, broken_rules, renamed
 from ctrbench.errors import ConfigError, DataError, raise_all
-from ctrbench.importing import Progress, Raw, parse_split
+from ctrbench.importing import GivenVersion, Progress, Raw, Source, parse_split
 from ctrbench.importing.relations import PART, Relation, fill_table, make_view, one_row
 from ctrbench.schema import Field, Split
 
@@ -30,6 +30,13 @@ ROWS = ["user_id", "item_seq", "item_id", "likes_level", "views_level", "label"]
 INFO = ["item_id", "item_tags", "item_emb_d128"]
 FEATURES = ["item_id", "item_title", "likes_level", "views_level", "txt_emb_BERT"]
 IMAGE_VECTORS = "img_emb_CLIPRN50"
+VERSION = "clip_rn50"
+OF_IMAGES = f"{IMAGE_VECTORS}: covers alone, encoded by CLIP RN50 (1,024 numbers)."
+NOT_IMAGES = (
+    "item_emb_d128 is not imported: it is a PCA of text and image vectors joined, not an image "
+    "vector."
+)
+NO_VECTORS = "item_feature.parquet was not found: there are no titles and no image vectors."
 LEVELS = ["likes_level", "views_level"]
 PERIODS = ("train", "valid", "test")
 SEED = 42  # of the split of MMCTR-Bench
@@ -113,10 +120,12 @@ class MicroLens(Importer):
             split=split or parse_split("given"),
             fields=(*fields, *item_fields),
             images=self.images,
+            versions=_versions(features),
             notes=(
                 SAMPLED,
                 OFFICIAL if official else cut,
                 WITH_LEVELS if self.popularity else NO_LEVELS,
+                NOT_IMAGES if features else f"{NO_VECTORS} {NOT_IMAGES}",
             ),
         )
 
@@ -191,6 +200,13 @@ def _features(connection: DuckDBPyConnection, folder: Path) -> Table | None:
         if path.exists():
             return open_official(connection, path, [*FEATURES, IMAGE_VECTORS], ["item_tags"])
     return None
+
+
+def _versions(features: Table | None) -> tuple[GivenVersion, ...]:
+    if features is None:
+        return ()
+    source = Source(features.path, column=IMAGE_VECTORS, ids_column="item_id")
+    return (GivenVersion(VERSION, source, (OF_IMAGES,)),)
 
 
 def _items(

@@ -13,10 +13,10 @@ from ctrbench.datasets._entities import make_entities, require_common_ids
 from ctrbench.datasets._ids import id_rules
 from ctrbench.datasets._negatives import Popularity
 from ctrbench.datasets._public import Sampling, open_official
-from ctrbench.datasets._tables import Table, broken_rules
+from ctrbench.datasets._tables import Table, broken_rules, check_file
 from ctrbench.datasets._timestamps import open_times, timestamp_expressions
 from ctrbench.errors import DataError, raise_all
-from ctrbench.importing import Progress, Raw, parse_split
+from ctrbench.importing import GivenVersion, Progress, Raw, Source, parse_split
 from ctrbench.importing.relations import Relation, make_table, one_row
 from ctrbench.schema import Field, Split
 
@@ -29,6 +29,11 @@ NUMBERS = [
     *("favorite_number", "barrage_number"),
 ]
 INFO = ["item_id", *NUMBERS, "title", "tag", "description"]
+VERSION, PADDING = "rn50", "padding"
+ORDER = (
+    "Rows were joined by the order in which items first appear in the interactions; row 0, the "
+    "padding, is no item."
+)
 ITEM_ID = "i[0-9]+"
 ONLY = "The log holds interactions only, each of which counts as a click."
 SPLIT = (
@@ -58,6 +63,10 @@ class PixelRec(Importer):
     images: Annotated[
         Path | None, typer.Option(help="The unpacked folder of covers, <item_id>.jpg.")
     ] = None
+    rn50: Annotated[
+        Path | None,
+        typer.Option(help="RN50.npy of the same size, whose row 0 is padding."),
+    ] = None
     negatives: Annotated[int, typer.Option(min=1, help="Non-clicks to sample per click.")] = 4
     negatives_by: Annotated[
         Popularity, typer.Option(help="Sampling weights of items: their clicks, or uniform.")
@@ -74,6 +83,7 @@ class PixelRec(Importer):
             progress("reading items")
             items, fields = _items(connection, self.item_info, clicks)
             notes.append(COUNTS)
+        versions = (_rn50(connection, self.rn50, table),) if self.rn50 else ()
         progress("sampling non-clicks")
         sampling = Sampling(self.negatives, self.negatives_by, self.seed)
         impressions, drawn, sampled = sampling.add(clicks, items, ONLY)
@@ -85,6 +95,7 @@ class PixelRec(Importer):
             split=split or parse_split("given"),
             fields=tuple(fields),
             images=self.images,
+            versions=versions,
             notes=(sampled, *([] if split else [SPLIT]), *notes),
             counts=drawn,
         )
@@ -119,6 +130,36 @@ def _clicks(
     query = f"""SELECT user_id, item_id, 1::TINYINT AS click, {period * with_period} timestamp
         FROM ({rows})"""
     return make_table(connection, "clicks", query), list(found)
+
+
+def _rn50(connection: DuckDBPyConnection, path: Path, table: Table) -> GivenVersion:
+    """Return the version of a file whose rows follow the first appearances of items.
+
+    Raises:
+        DataError: The file is no array without pickles, or has another number of rows.
+    """
+    import numpy as np
+
+    check_file(path)
+    try:
+        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+    except (ValueError, EOFError, OSError) as error:
+        raise DataError(
+            f"{path} is no .npy array of numbers. Pickled data is never loaded, since loading can "
+            "run arbitrary code."
+        ) from error
+    lines = f"SELECT item_id, row_number() OVER () AS line FROM {table.relation}"
+    query = f"SELECT item_id FROM ({lines}) GROUP BY item_id ORDER BY min(line)"
+    ids = [item for (item,) in connection.execute(query).fetchall()]
+    if len(shape) != 2 or shape[0] != 1 + len(ids):
+        raise DataError(
+            f"{path} has shape {shape}, expected {1 + len(ids):,} rows: one of padding and one per "
+            f"item of {table.path.name}. The rows of another size belong to other items."
+        )
+    (place,) = one_row(connection, "SELECT path FROM duckdb_databases() WHERE NOT internal")
+    order = Path(place).with_name("rn50.txt")  # which exists until the import ends
+    order.write_text("".join(f"{item}\n" for item in [PADDING, *ids]), encoding="utf-8")
+    return GivenVersion(VERSION, Source(path, ids=order), (ORDER,))
 
 
 def _items(

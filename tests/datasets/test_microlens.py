@@ -2,10 +2,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from ctrbench.cli.main import app
 from ctrbench.datasets.microlens import Cut, MicroLens
+from ctrbench.embeddings import open_version
 from ctrbench.errors import ConfigError, DataError
-from ctrbench.impressions import open_impressions, raw_item_ids, vocabulary
+from ctrbench.impressions import open_impressions, raw_item_ids, read_manifest, vocabulary
 from ctrbench.workspace import Workspace
 from tests.datasets.imports import run
 
@@ -164,6 +167,23 @@ def test_levels_are_read_on_request(workspace, source):
     manifest = run(workspace, MicroLens(source, popularity=True))
     names = {field.name for field in manifest.fields if field.of == "context"}
     assert names == {"likes_level", "views_level"}
+
+
+def test_image_vectors_are_those_of_images_alone(workspace, source):
+    arguments = ["import", "microlens", "--source", str(source)]
+    result = CliRunner().invoke(app, ["--home", str(workspace.home), "datasets", *arguments])
+    assert result.exit_code == 0, result.output
+    table = open_version(workspace, "microlens", "clip_rn50")
+    assert table.vectors.shape == (ITEMS + 1, WIDTHS["img_emb_CLIPRN50"])
+    assert table.vectors[3].tolist() == [3.0] * 4
+    assert table.has_vector[1:].all()
+    assert any("item_emb_d128" in note for note in read_manifest(workspace, "microlens").notes)
+
+
+def test_without_item_feature_a_note_says_so(workspace, source):
+    (source / "item_feature.parquet").unlink()
+    manifest = run(workspace, MicroLens(source))
+    assert any("no image vectors" in note for note in manifest.notes)
 
 
 def test_mistakes(workspace, source, tmp_path):

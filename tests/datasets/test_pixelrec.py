@@ -1,8 +1,12 @@
 import csv
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from ctrbench.cli.main import app
 from ctrbench.datasets.pixelrec import INFO, PixelRec
+from ctrbench.embeddings import open_version
 from ctrbench.errors import DataError
 from ctrbench.impressions import open_impressions, raw_item_ids, vocabulary
 from ctrbench.impressions.columns import strings
@@ -78,6 +82,32 @@ def test_items(workspace, interactions, tmp_path):
     assert {field.name for field in manifest.fields} == {"tag", "title", "description"}
     assert manifest.counts["items_unlisted"] == 1  # i0
     assert any("whole period" in note for note in manifest.notes)
+
+
+def test_vectors_follow_first_appearances(workspace, interactions, tmp_path):
+    shuffled = sorted(rows(), key=lambda row: (row[2] * 7) % 11)
+    write(interactions, ["item_id", "user_id", "timestamp"], shuffled)
+    order = list(dict.fromkeys(item for item, *_ in shuffled))
+    numbers = [0, *(int(item[1:]) for item in order)]
+    np.save(tmp_path / "RN50.npy", np.array(numbers, np.float32)[:, None] * np.ones(3, np.float32))
+    arguments = ["--interactions", str(interactions), "--rn50", str(tmp_path / "RN50.npy")]
+    command = ["--home", str(workspace.home), "datasets", "import", "pixelrec", *arguments]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    vectors = open_version(workspace, "pixelrec", "rn50").vectors
+    ids = raw_item_ids(workspace, "pixelrec")
+    assert {f"i{int(vector[0])}" for vector in vectors[1:]} == set(ids)
+    assert all(f"i{int(one[0])}" == item for one, item in zip(vectors[1:], ids, strict=True))
+
+
+def test_vectors_of_another_size_and_pickles_are_refused(workspace, interactions, tmp_path):
+    path = tmp_path / "RN50.npy"
+    np.save(path, np.ones((30, 4), np.float32))  # 30 items, without padding
+    with pytest.raises(DataError, match=r"\(30, 4\), expected 31 rows"):
+        run(workspace, PixelRec(interactions, rn50=path))
+    np.save(path, np.array([{"i1": 1}] * 31), allow_pickle=True)
+    with pytest.raises(DataError, match="Pickled data"):
+        run(workspace, PixelRec(interactions, rn50=path))
 
 
 def test_mistakes(workspace, interactions):
