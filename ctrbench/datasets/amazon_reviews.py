@@ -40,7 +40,7 @@ META_TYPES = {
     **dict.fromkeys(("price", "categories", "images"), "JSON"),
 }
 VALID_MS, TEST_MS = 1_628_643_414_042, 1_658_002_729_837  # starts of the official periods
-LONGEST_LINE = 1 << 27  # bytes of a JSON object
+LONGEST_LINE = 1 << 24  # bytes of a JSON object
 DIGITS = "'[0-9][0-9,]*\\.?[0-9]*'"  # SQL of the number in prices such as "from 1,112.99"
 SIZES = ("hi_res", "large", "thumb")  # of a picture, the best first
 BY_TIME = (
@@ -258,7 +258,11 @@ def _open_lines(
     )
     try:
         made = make_table(connection, path.name, f"FROM {source}")
-    except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+    except duckdb.OutOfMemoryException:
+        raise
+    except (duckdb.InvalidInputException, duckdb.IOException, duckdb.ConversionException) as error:
+        if "No space left" in str(error):
+            raise
         raise DataError(f"{path} is damaged: {first_line(error)}.") from error
     (rows,) = made.one_row("count(*)")
     return Table(path, str(made), dict(made.columns), rows)

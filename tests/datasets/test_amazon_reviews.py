@@ -1,5 +1,6 @@
 import gzip
 import json
+import re
 
 import pytest
 
@@ -152,6 +153,16 @@ def test_items(workspace, source, tmp_path):
     assert any("4 of 20 items" in note and "3 have" in note for note in manifest.notes)
     assert any("1 prices" in note for note in manifest.notes)
     assert any("average_rating" in note for note in manifest.notes)
+
+
+@pytest.mark.parametrize("name", ["All_Beauty.jsonl", "All_Beauty.jsonl.gz"])
+def test_a_truncated_file_is_named(workspace, tmp_path, name):
+    path = tmp_path / "raw" / name
+    path.parent.mkdir()
+    raw_reviews(path, [*reviews()] * 200)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match=re.escape(str(path))):
+        run(workspace, AmazonReviews(path.parent, "All_Beauty"))
 
 
 def test_mistakes(workspace, source, tmp_path):

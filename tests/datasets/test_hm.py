@@ -128,6 +128,16 @@ def test_another_split_and_the_last_days(workspace, source):
     assert not any("competition" in note for note in manifest.notes)
 
 
+def test_pictures_are_in_folders_of_three_digits(workspace, source):
+    for one in (*CLOTHES[:3], "0999999999"):
+        path = source / "images" / one[:3] / f"{one}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"picture")
+    manifest = run(workspace, HM(source, images=source / "images"))
+    assert manifest.counts["images"] == 3  # not every article has one
+    assert manifest.counts["images_unmatched"] == 1
+
+
 def test_another_header_is_printed(workspace, source):
     write(source / "articles.csv", ["article_id", "name"], [[one, "a"] for one in CLOTHES])
     with pytest.raises(DataError) as raised:

@@ -180,6 +180,14 @@ def test_image_vectors_are_those_of_images_alone(workspace, source):
     assert any("item_emb_d128" in note for note in read_manifest(workspace, "microlens").notes)
 
 
+def test_covers_may_be_one_folder_deeper(workspace, source, tmp_path):
+    folder = tmp_path / "item_images" / "item_images"
+    folder.mkdir(parents=True)
+    (folder / "3.jpg").write_bytes(b"picture")
+    manifest = run(workspace, MicroLens(source, images=folder.parent))
+    assert manifest.counts["images"] == 1
+
+
 def test_without_item_feature_a_note_says_so(workspace, source):
     (source / "item_feature.parquet").unlink()
     manifest = run(workspace, MicroLens(source))
