@@ -39,7 +39,9 @@ META_TYPES = {
     **dict.fromkeys(("parent_asin", "main_category", "title", "store"), "VARCHAR"),
     **dict.fromkeys(("price", "categories", "images"), "JSON"),
 }
+HIGHEST = 5  # rating
 VALID_MS, TEST_MS = 1_628_643_414_042, 1_658_002_729_837  # starts of the official periods
+IN_MILLISECONDS = 10**11  # larger times are
 LONGEST_LINE = 1 << 24  # bytes of a JSON object
 DIGITS = "'[0-9][0-9,]*\\.?[0-9]*'"  # SQL of the number in prices such as "from 1,112.99"
 SIZES = ("hi_res", "large", "thumb")  # of a picture, the best first
@@ -94,6 +96,8 @@ class AmazonReviews(Importer):
 
     def read(self, connection: DuckDBPyConnection, split: Split | None, progress: Progress) -> Raw:
         """Create impressions from reviews; read titles, categories and picture addresses."""
+        if self.threshold is not None and not 0 < self.threshold <= HIGHEST:
+            raise ConfigError(f"--threshold {self.threshold}: give a rating from 1 to {HIGHEST}.")
         progress("reading reviews")
         tables = self._reviews(connection)
         impressions, notes, counts = self._impressions(connection, tables, split is None)
@@ -170,10 +174,15 @@ class AmazonReviews(Importer):
                 for table, part in tables
             ),
         )
-        every, negative, zero = rows.one_row(
-            "count(*), count(*) FILTER (timestamp < 0), "
+        latest, every, negative, zero = rows.one_row(
+            "max(timestamp), count(*), count(*) FILTER (timestamp < 0), "
             "count(*) FILTER (timestamp >= 0 AND rating = 0)"
         )
+        if latest < IN_MILLISECONDS:
+            raise DataError(
+                f"{tables[0][0].path}: the latest timestamp is {latest}, so the times are not in "
+                "milliseconds. Use the official file."
+            )
         click = "1" if self.threshold is None else f"(rating >= {self.threshold})"
         found = make_table(
             connection,
@@ -221,11 +230,9 @@ def _period(given: str | None) -> str:
 def _number_rules(table: Table) -> list[Rule]:
     """Return the rules for ratings and times; negative times and the rating 0 are counted later."""
     rating, time = "TRY_CAST(rating AS DOUBLE)", "TRY_CAST(timestamp AS BIGINT)"
-    seconds = f"{time} BETWEEN 1 AND {10**11}"
     return [
-        Rule("rating", f"NOT coalesce({rating} BETWEEN 0 AND 5, false)", "are not 0 to 5"),
+        Rule("rating", f"NOT coalesce({rating} BETWEEN 0 AND {HIGHEST}, false)", "are not 0 to 5"),
         Rule("timestamp", f"{time} IS NULL", "are not whole numbers"),
-        Rule("timestamp", seconds, "are not in milliseconds", "use the official file"),
     ]
 
 

@@ -73,7 +73,7 @@ class Cut(StrEnum):
 class MicroLens(Importer):
     """MicroLens-1M of the WWW 2025 MMCTR challenge: videos with covers, image vectors of CLIP.
 
-    Get MicroLens_1M_x1.zip, item_feature.parquet and, for pictures, item_images.rar from
+    Get the folder MicroLens_1M_x1, item_feature.parquet and, for pictures, item_images.rar from
     https://recsys.westlake.edu.cn/MicroLens_1M_MMCTR/ and unpack the archives into one folder.
     The license allows research; the publisher forbids handing on changed copies.
     """

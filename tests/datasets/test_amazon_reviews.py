@@ -5,7 +5,7 @@ import re
 import pytest
 
 from ctrbench.datasets.amazon_reviews import META, REVIEW, TEST_MS, VALID_MS, AmazonReviews
-from ctrbench.errors import DataError
+from ctrbench.errors import ConfigError, DataError
 from ctrbench.impressions import open_impressions, raw_item_ids
 from ctrbench.impressions.columns import strings
 from ctrbench.workspace import Workspace
@@ -168,6 +168,8 @@ def test_a_truncated_file_is_named(workspace, tmp_path, name):
 def test_mistakes(workspace, source, tmp_path):
     with pytest.raises(DataError, match=r"Did you mean .*timestamp"):
         run(workspace, AmazonReviews(tmp_path / "benchmark", "All_Beauty"))
+    with pytest.raises(ConfigError, match="--threshold nan"):
+        run(workspace, AmazonReviews(source, "All_Beauty", threshold=float("nan")))
     meta = tmp_path / "meta.jsonl"
     meta.write_text(json.dumps({"asin": "B", "title": "x"}))
     with pytest.raises(DataError, match=r"(?s)found:    asin, title.*expected: main_category"):
