@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO
@@ -9,6 +10,7 @@ from typing import IO
 import numpy as np
 
 BLOCK_ROWS = 1 << 18
+DONTNEED = "MADV_DONTNEED"  # not on every system
 BLOCK_BYTES = 1 << 25  # of float64 vectors
 
 
@@ -44,6 +46,17 @@ def rows_within(row_bytes: int, limit: int) -> int:
 def table_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
     """Yield slices of the rows of an (n, D) array, each at most 32 MiB as float64."""
     return blocks(shape[0], rows_within(8 * shape[1], BLOCK_BYTES))
+
+
+def release(array: np.ndarray) -> None:
+    """Remove the pages of a memory map from the memory of the process; the file keeps its data.
+
+    Without it, the process holds every page of a table that it has read or written once. An array
+    that is not a memory map of a file stays as it is.
+    """
+    if isinstance(array, np.memmap) and array.mode in ("r", "r+") and hasattr(mmap, DONTNEED):
+        mapped: mmap.mmap = array._mmap  # pyright: ignore[reportAttributeAccessIssue]
+        mapped.madvise(getattr(mmap, DONTNEED))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ctrbench.arrays import blocks
+from ctrbench.arrays import BLOCK_BYTES, blocks, release, rows_within
 
 HASH_LENGTH = 16  # hexadecimal digits kept: 64 bits
 
@@ -82,9 +82,11 @@ class ContentHash:
         self._hash.update(
             f"\0{name}\0{values.dtype.newbyteorder('<').str}\0{values.shape}\0".encode()
         )
-        for rows in blocks(len(values)):
+        row_bytes = values.nbytes // max(1, len(values))
+        for rows in blocks(len(values), rows_within(row_bytes, BLOCK_BYTES)):
             block = np.ascontiguousarray(values[rows])
             self._hash.update(block.astype(block.dtype.newbyteorder("<"), copy=False).data)
+            release(values)
 
     def hexdigest(self) -> str:
         """Return the hash of everything added so far."""

@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pytest
 
-from ctrbench.arrays import blocks, rows_within, table_blocks, write_npy
+from ctrbench.arrays import blocks, release, rows_within, table_blocks, write_npy
 
 
 def test_blocks_cover_the_range_once():
@@ -25,3 +25,16 @@ def test_parts_are_converted_and_read_back(dtype):
     read = np.load(file)
     assert read.dtype == np.dtype(dtype)
     assert np.array_equal(read, values.astype(dtype))
+
+
+def test_released_pages_keep_their_data(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((5000, 4), np.float32))
+    table = np.load(tmp_path / "a.npy", mmap_mode="r+")
+    table[:] = 7
+    release(table)
+    assert (table == 7).all()
+    assert (np.load(tmp_path / "a.npy") == 7).all()
+    private = np.load(tmp_path / "a.npy", mmap_mode="c")
+    private[0] = 1
+    release(private)
+    assert (private[0] == 1).all()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ctrbench.arrays import table_blocks
+from ctrbench.arrays import release, table_blocks
 from ctrbench.embeddings import readers
 from ctrbench.embeddings._nearest import pairs
 from ctrbench.embeddings.directions import SHORTEST, has_direction
@@ -193,6 +193,7 @@ class _Join:
         self.unmatched.note(_pick(block.ids, item_id == 0))
         usable = np.flatnonzero(stored & (item_id > 0))
         self._write(self.vectors, item_id[usable], vectors[usable])
+        release(self.vectors)
 
     def _write(self, table: np.ndarray, item_id: np.ndarray, vectors: np.ndarray) -> None:
         """Write the first vector of each item; compare all others with it bit by bit."""

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from ctrbench import __version__
-from ctrbench.arrays import table_blocks, write_npy
+from ctrbench.arrays import release, table_blocks, write_npy
 from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors, write_json
 from ctrbench.embeddings.directions import has_direction
 from ctrbench.errors import ConfigError, DataError, StoreError, UnknownNameError
@@ -190,6 +190,7 @@ def _leave_out_zeros(vectors: np.ndarray, has_vector: np.ndarray) -> int:
         lost = rows.start + lost[~has_direction(vectors[rows][lost])]
         vectors[lost], has_vector[lost] = 0, False
         zero += len(lost)
+        release(vectors)
     return zero
 
 

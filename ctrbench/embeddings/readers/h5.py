@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,7 @@ class Hdf5(Reader):
 
     def blocks(self, source: Source, scratch: Path) -> Iterator[VectorBlock]:
         """See `Reader`."""
-        try:
-            import h5py
-        except ImportError as error:
-            raise ConfigError("HDF5 files require `pip install ctrbench[h5]`.") from error
-
-        path = source.vectors
+        path, h5py = source.vectors, _h5py()
         try:
             with h5py.File(path, "r") as file:
                 key, value = array_names(_names(file), source)
@@ -45,10 +41,21 @@ class Hdf5(Reader):
             ) from error
 
 
+def _h5py() -> Any:
+    """Return the package h5py, which is optional.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    try:
+        return importlib.import_module("h5py")
+    except ImportError as error:
+        raise ConfigError("HDF5 files require `pip install ctrbench[h5]`.") from error
+
+
 def _names(file: Any) -> list[str]:
     """Return the paths of all data sets."""
-    import h5py
-
+    h5py = _h5py()
     found = list[str]()
     file.visititems(lambda name, one: found.append(name) if isinstance(one, h5py.Dataset) else None)
     return found
@@ -56,9 +63,7 @@ def _names(file: Any) -> list[str]:
 
 def _ids(dataset: Any, where: str) -> list[str]:
     """Return ids; text of variable length is stored as objects."""
-    import h5py
-
-    if dataset.ndim == 1 and h5py.check_string_dtype(dataset.dtype):
+    if dataset.ndim == 1 and _h5py().check_string_dtype(dataset.dtype):
         try:
             return as_text(dataset.asstr()[:].tolist(), where)
         except UnicodeDecodeError as error:

@@ -142,6 +142,7 @@ def _vectors(
     first: int,
 ) -> np.ndarray:
     """Return the vectors of a block, (n, width) float64."""
+    lists: list[Any]
     if layout.kind == NUMBER:
         lists = [[row.get(name) for name in layout.values] for row in rows]
     else:

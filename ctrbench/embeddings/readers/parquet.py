@@ -13,7 +13,8 @@ from ctrbench.embeddings.readers._columns import WRITTEN, Layout, choose
 from ctrbench.errors import DataError
 from ctrbench.raw_ids import as_text
 
-BATCH_NUMBERS = 1 << 24
+BATCH_NUMBERS = 1 << 20
+BUFFER_BYTES = 1 << 20  # a page at a time, instead of whole row groups
 TEXT_ROWS = 512  # of lists as text, which require more memory
 
 
@@ -40,7 +41,9 @@ class Parquet(_tables.Table):
 def _opened(path: Path) -> Any:
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(path, page_checksum_verification=True)
+    return pq.ParquetFile(
+        path, page_checksum_verification=True, pre_buffer=False, buffer_size=BUFFER_BYTES
+    )
 
 
 def _first(file: Any) -> dict[str, str]:
