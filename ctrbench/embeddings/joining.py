@@ -266,12 +266,15 @@ def _as_number(raw: str) -> str:
 def _equal_as_numbers(ids: Sequence[str], compared: Sequence[str]) -> DataError:
     """Return the error for items whose ids are equal as numbers; names the first ones."""
     first = dict[str, str]()
-    for raw, number in zip(ids, compared, strict=True):
-        if first.setdefault(number, raw) != raw:
-            break
+    both = (
+        (first[number], raw)
+        for raw, number in zip(ids, compared, strict=True)
+        if first.setdefault(number, raw) != raw
+    )
+    one, other = next(both)
     return DataError(
-        f"--numeric-ids is not possible: items {first[number]!r} and {raw!r} of the data set are "
-        "the same number. Write the ids of the vectors as in the log, and remove --numeric-ids."
+        f"--numeric-ids is not possible: items {one!r} and {other!r} of the data set are the same "
+        "number. Write the ids of the vectors as in the log, and remove --numeric-ids."
     )
 
 
