@@ -31,7 +31,12 @@ from ctrbench.slices import Slice
 from ctrbench.store import DatasetSummary, Store
 from ctrbench.workspace import Workspace
 
-PRELOAD = ["ctrbench.runner.cell", "ctrbench.training", "faiss"]
+# Modules that every cell requires: processes are forked after their import. The optimizers of torch
+# import torch._dynamo at their first use, and pyarrow imports pandas.
+PRELOAD = [
+    *("ctrbench.runner.cell", "ctrbench.training", "faiss"),
+    *("torch._dynamo", "pyarrow.parquet", "pandas"),
+]
 
 
 class Observer(Protocol):

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -18,7 +21,7 @@ from ctrbench.runner import run as run_module
 from ctrbench.runner.cell import run_cell
 from ctrbench.runner.running import cell_lock
 from ctrbench.store import Store
-from tests.benchmark import SMALL, matrix
+from tests.benchmark import SMALL, matrix, write
 
 
 class Watcher:
@@ -62,6 +65,31 @@ def test_run_trains_only_what_is_missing(workspace):
     records, trained = run(workspace, added)
     assert len(records) == 10
     assert {record.cell.version for record in trained} == {"noisy_0.5"}
+
+
+def test_a_forked_process_need_not_import_libraries(workspace):
+    """A module that is missing from PRELOAD would be imported once per cell."""
+    code = f"""if True:
+        import sys
+        from importlib import import_module
+        from pathlib import Path
+        from ctrbench.matrix import read_matrix
+        from ctrbench.runner.cell import run_cell
+        from ctrbench.runner.run import PRELOAD
+        from ctrbench.workspace import Workspace
+        workspace = Workspace(Path({str(workspace.home)!r}))
+        cells = list(read_matrix(Path({str(write(workspace.home))!r}), workspace).cells())[:4]
+        for name in PRELOAD:
+            import_module(name)
+        before = set(sys.modules)
+        for cell in cells:
+            assert run_cell(workspace, cell, (), {{}}, lambda share: None).status == "done"
+        print(*sorted(set(sys.modules) - before))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    packages = {"torch._dynamo", "pandas", "pyarrow", "faiss", "sklearn", "scipy", "matplotlib"}
+    assert packages.isdisjoint(done.stdout.split())
 
 
 def test_repeated_baseline_is_identical(workspace):
