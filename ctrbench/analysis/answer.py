@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from ctrbench.analysis.blocks import Block, headline
+from ctrbench.analysis.blocks import Block, Entry, headline
 from ctrbench.metrics import find
 from ctrbench.plan import Column, Row
 from ctrbench.stats import Inference, need
@@ -91,7 +91,8 @@ class Answer:
 
     metric: str  # display name
     findings: tuple[Finding, ...]  # in the order of the table
-    missing: int  # arms without a verdict: not run, failed, or without influence values
+    missing: int  # arms without a verdict because cells were not run or failed
+    unjudged: int  # arms without a verdict although their cells are stored
     ship: Finding | None
     remedies: Remedies | None  # None if an arm can be shipped or no arm is undecided
 
@@ -145,10 +146,15 @@ class Answer:
         if none := self.of("none"):
             text = f"{_named(none)}: no evidence of an effect ({_detectable(none)})."
             lines.append(AnswerLine("none", none, text))
+        without = []
         if self.missing:
-            subject = "version and mode has" if self.missing == 1 else "versions and modes have"
-            text = f"{self.missing} {subject} no verdict yet: cells are missing or failed."
-            lines.append(AnswerLine("missing", (), text))
+            have = "version and mode has" if self.missing == 1 else "versions and modes have"
+            without.append(f"{self.missing} {have} no verdict yet: cells are missing or failed.")
+        if self.unjudged and self.findings:
+            are = "version and mode" if self.unjudged == 1 else "versions and modes"
+            without.append(f"{self.unjudged} {are} cannot be judged; the warnings state why.")
+        if without:
+            lines.append(AnswerLine("missing", (), " ".join(without)))
         return tuple(lines)
 
     def _recommendation(self) -> AnswerLine:
@@ -157,9 +163,10 @@ class Answer:
             why = ", the largest supported gain" if several else ", the only supported gain"
             return AnswerLine("ship", (self.ship,), f"Ship {self.ship.label}{why}.")
         if not self.findings:
-            return AnswerLine(
-                "ship", (), "No comparison can be judged yet: run the benchmark file."
-            )
+            text = "No comparison can be judged yet: run the benchmark file."
+            if self.unjudged and not self.missing:
+                text = "No comparison can be judged; the warnings state why."
+            return AnswerLine("ship", (), text)
         text = "No version and mode is supported."
         better = self.of("better")
         if better:
@@ -192,7 +199,7 @@ def answer(
     """
     gains, images = headline(blocks, "baseline"), headline(blocks, "shuffled")
     found: list[Finding] = []
-    missing, family = 0, 0
+    missing, unjudged, family = 0, 0, 0
     for row, column, entry in _entries(columns, gains):
         if row.control is not None:
             continue
@@ -203,30 +210,32 @@ def answer(
             for one in [line.entries[columns.index(column)]]
             if one.inference is not None
         ]
-        family += (entry is not None) + len(siblings)
-        if entry is None:
-            missing += 1
+        gain = entry.inference
+        family += (gain is not None) + len(siblings)
+        if gain is None:
+            missing += entry.status != "done"
+            unjudged += entry.status == "done"
             continue
         image = min((one for _, one in siblings), key=lambda one: one.low, default=None)
         of_siblings = [
-            inference
-            for other, place, inference in _entries(columns, gains)
+            other_entry.inference
+            for other, place, other_entry in _entries(columns, gains)
             if place == column and other in [reference for reference, _ in siblings]
         ]
         shared = any(one is not None and one.low > 0 for one in of_siblings)
-        kind = _kind(entry, image, shared, margin)
-        found.append(Finding(row, column, kind, entry, image))
+        kind = _kind(gain, image, shared, margin)
+        found.append(Finding(row, column, kind, gain, image))
     metric = find(blocks[0].metric).title
-    return _finished(metric, tuple(found), missing, effect, family)
+    return _finished(metric, tuple(found), (missing, unjudged), effect, family)
 
 
 def _entries(
     columns: tuple[Column, ...], block: Block | None
-) -> Iterable[tuple[Row, Column, Inference | None]]:
+) -> Iterable[tuple[Row, Column, Entry]]:
     for line in block.lines if block else ():
         for column, entry in zip(columns, line.entries, strict=True):
             if line.row is not None:
-                yield line.row, column, entry.inference
+                yield line.row, column, entry
 
 
 def _kind(gain: Inference, image: Inference | None, shared: bool, margin: float) -> Kind:
@@ -241,11 +250,16 @@ def _kind(gain: Inference, image: Inference | None, shared: bool, margin: float)
 
 
 def _finished(
-    metric: str, found: tuple[Finding, ...], missing: int, effect: float, family: int
+    metric: str,
+    found: tuple[Finding, ...],
+    without: tuple[int, int],
+    effect: float,
+    family: int,
 ) -> Answer:
     better = [one for one in found if one.kind == "better" and not one.one_seed]
     ship = max(better, key=lambda one: one.gain.estimate, default=None)
-    return Answer(metric, found, missing, ship, None if ship else _remedies(found, effect, family))
+    remedies = None if ship else _remedies(found, effect, family)
+    return Answer(metric, found, *without, ship, remedies)
 
 
 def _remedies(found: Iterable[Finding], effect: float, family: int) -> Remedies | None:

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
+from ctrbench.analysis.answer import answer
 from tests.analysis.finished import Deltas, finished
 
 
@@ -82,6 +85,18 @@ def test_an_arm_without_cells_is_missing_and_not_failed():
     found = answer_of(v7=Deltas(1.0, image=0.9), v8=None)
     assert found.missing == 1
     assert len(found.findings) == 1
+
+
+def test_a_stored_arm_without_an_interval_is_not_missing():
+    table = finished({"v7": {"vector": Deltas(1.0)}})
+    lines = tuple(
+        replace(line, entries=tuple(replace(one, inference=None) for one in line.entries))
+        for line in table.blocks[0].lines
+    )
+    found = answer([replace(table.blocks[0], lines=lines)], table.columns, 0.0005, 0.001)
+    assert (found.missing, found.unjudged) == (0, 1)
+    assert [line.about for line in found.lines] == ["ship"]
+    assert "missing" not in found.lines[0].text
 
 
 def test_nothing_stored():

@@ -73,8 +73,8 @@ def test_run_writes_the_report_and_tables_name_it(workspace):
     last = ctrbench(workspace, "tables", str(file)).stdout.splitlines()[-1]
     assert "ctrbench report" in last
     whole = ctrbench(workspace, "tables", str(file), "--full").stdout
-    assert "Label: " in whole
-    assert "Label: " not in done
+    assert "Split: " in whole
+    assert "Split: " not in done
     assert str(page) not in whole
 
 

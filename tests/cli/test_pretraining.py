@@ -89,7 +89,7 @@ def test_a_layer_on_a_registered_version(run):
     table = embeddings.open_version(run.workspace, "taste", "made")
     oracle = embeddings.open_version(run.workspace, "taste", "oracle")
     np.testing.assert_array_equal(table.has_vector, oracle.has_vector)
-    with pytest.raises(ConfigError, match="vectors have none: use --images"):
+    with pytest.raises(ConfigError, match="use --images instead of --from-version"):
         run("simclr", "views", "--from-version", "oracle", *QUICK)
 
 
