@@ -26,7 +26,7 @@ from ctrbench.json_text import as_json
 from ctrbench.terminal.output import echo, show, write
 from ctrbench.workspace import Workspace
 
-MOST_SEEDS = 20  # of --until-decided
+DEFAULT_MOST_SEEDS = 20  # of --until-decided
 
 
 def register(app: typer.Typer) -> None:
@@ -120,7 +120,7 @@ def run(
     looks, outcome = 1, None
     with RunDisplay(detail) as display:
         if until_decided:
-            most = MOST_SEEDS if most_seeds is None else most_seeds
+            most = DEFAULT_MOST_SEEDS if most_seeds is None else most_seeds
             outcome = run_until_decided(
                 workspace, matrix, jobs_of(jobs), retry_failed, display, most, wanted
             )
@@ -149,7 +149,7 @@ def status(context: typer.Context, file: BenchmarkArgument, json: JsonOption = F
     """Show how many cells of FILE are stored, failed, running and missing, and why cells failed."""
     from ctrbench.matrix import read_matrix
     from ctrbench.runner import stored_records
-    from ctrbench.runner.running import running_cells
+    from ctrbench.runner.in_progress import running_cells
     from ctrbench.runner.states import status as status_of
     from ctrbench.terminal import matrices as terminal
 

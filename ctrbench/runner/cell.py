@@ -20,10 +20,10 @@ from ctrbench.batches.slots import HistorySlots
 from ctrbench.errors import CtrBenchError, StoreError
 from ctrbench.injection import code_hash, load_mode
 from ctrbench.models import load_loops
+from ctrbench.runner.in_progress import cell_lock, published
 from ctrbench.runner.measure import evaluate_period, slice_metrics, user_influences
 from ctrbench.runner.parts import build
 from ctrbench.runner.probes import probe_model, probe_predictions
-from ctrbench.runner.running import cell_lock, published
 from ctrbench.runner.tracing import Recorder, trace
 from ctrbench.runner.warm_start import resume, warm_state
 from ctrbench.schema import LOOPS, MODE_CODE, Cell, CellRecord

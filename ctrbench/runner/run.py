@@ -20,11 +20,11 @@ from ctrbench.injection import code_hash
 from ctrbench.metrics import judged
 from ctrbench.plan import Matrix
 from ctrbench.runner.cell import failed_record, is_missing, run_cell
+from ctrbench.runner.in_progress import cell_lock
 from ctrbench.runner.measure import WHOLE, slice_metrics, user_influences
 from ctrbench.runner.memory import require_memory
 from ctrbench.runner.probes import probe_predictions
 from ctrbench.runner.reference import ceiling_metrics, reference_metrics
-from ctrbench.runner.running import cell_lock
 from ctrbench.schema import MODE_CODE, Cell, CellRecord, DatasetManifest
 from ctrbench.settings import TrainingSettings
 from ctrbench.slices import Slice

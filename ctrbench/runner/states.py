@@ -11,9 +11,9 @@ from typing import Any, Literal
 from ctrbench.injection import BASELINE
 from ctrbench.models import load_loops
 from ctrbench.plan import Column, Matrix, Row
+from ctrbench.runner.in_progress import RunningCell, running_cells
 from ctrbench.runner.memory import largest_bytes
 from ctrbench.runner.run import changed_modes, missing_cells, stored_records
-from ctrbench.runner.running import RunningCell, running_cells
 from ctrbench.schema import Cell, CellRecord
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace

@@ -19,7 +19,7 @@ from ctrbench.runner import (
 )
 from ctrbench.runner import run as run_module
 from ctrbench.runner.cell import run_cell
-from ctrbench.runner.running import cell_lock
+from ctrbench.runner.in_progress import cell_lock
 from ctrbench.store import Store
 from tests.benchmark import SMALL, matrix, write
 

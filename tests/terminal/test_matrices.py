@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from ctrbench.runner.running import RunningCell
+from ctrbench.runner.in_progress import RunningCell
 from ctrbench.runner.states import notices, status
 from ctrbench.terminal.matrices import show_notices, show_status
 from tests.benchmark import matrix

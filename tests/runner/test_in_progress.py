@@ -2,9 +2,9 @@ import multiprocessing
 
 import pytest
 
-from ctrbench.runner import running
+from ctrbench.runner import in_progress
 from ctrbench.runner.cell import run_cell
-from ctrbench.runner.running import cell_lock, published, running_cells
+from ctrbench.runner.in_progress import cell_lock, published, running_cells
 from tests.benchmark import matrix
 
 
@@ -14,7 +14,7 @@ def file_of(workspace, cell):
 
 def hold(workspace, cell, send, receive):
     """Publish a cell's progress as another process would, until a message arrives."""
-    running.INTERVAL_S = 0.0
+    in_progress.INTERVAL_S = 0.0
     with cell_lock(workspace, cell), published(workspace, cell, lambda share: None) as publish:
         publish(0.5)
         send.send("holds")
@@ -75,7 +75,7 @@ def test_training_publishes_and_leaves_no_file(workspace):
 def test_progress_is_written_once_per_interval(workspace, monkeypatch):
     cell = next(matrix(workspace).cells())
     monkeypatch.setattr(
-        running.time, "monotonic", iter([100.0, 100.0, 100.5, 101.5, 101.5]).__next__
+        in_progress.time, "monotonic", iter([100.0, 100.0, 100.5, 101.5, 101.5]).__next__
     )
     with cell_lock(workspace, cell), published(workspace, cell, lambda share: None) as publish:
         publish(0.1)
@@ -86,7 +86,7 @@ def test_progress_is_written_once_per_interval(workspace, monkeypatch):
 
 def test_a_full_disk_does_not_stop_training(workspace, monkeypatch):
     cell = next(matrix(workspace).cells())
-    monkeypatch.setattr(running.Path, "write_text", full)
+    monkeypatch.setattr(in_progress.Path, "write_text", full)
     with cell_lock(workspace, cell), published(workspace, cell, lambda share: None) as publish:
         publish(1.0)
 
