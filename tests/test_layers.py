@@ -1,8 +1,10 @@
 """Contenders of one folder do not import each other, which import-linter cannot express."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,19 @@ def test_command_line_and_benchmark_files_import_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_style_lists_every_module_with_its_level():
+    """STYLE.md numbers the layers of pyproject.toml from 0, the lowest."""
+    settings = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    levels = {
+        name.removeprefix("ctrbench."): level
+        for level, layer in enumerate(reversed(layers))
+        for name in re.split(r" [|:] ", layer)
+    }
+    layout = (ROOT.parent / "STYLE.md").read_text(encoding="utf-8").split("```text")[1]
+    listed = re.findall(r"^  (\w+)(?:/|\.py) +(\d+)  ", layout.split("```")[0], re.MULTILINE)
+    assert {name: int(level) for name, level in listed} == {
+        name: level for name, level in levels.items() if name != "__main__"
+    }
