@@ -1,4 +1,4 @@
-"""Is a new image embedding worth shipping to a CTR model, and how should it be fed in?
+"""Measure whether a new image embedding improves a CTR model, and which injection mode works best.
 
 The names of `__all__` are what a notebook needs. Each is imported on first use, so that
 `import ctrbench` imports neither torch nor numpy.

@@ -61,7 +61,9 @@ def _named(value: Any) -> Any:
     if not isinstance(value, list):
         return value
     if not all(isinstance(name, str) for name in value):
-        raise ValueError("a list of modes holds names; write `name: {setting: value}` lines")
+        raise ValueError(
+            "a list of modes contains names only; write `name: {setting: value}` lines"
+        )
     if repeated := sorted({name for name in value if value.count(name) > 1}):
         raise ValueError(f"{', '.join(repeated)} is listed twice")
     return {name: {} for name in value}

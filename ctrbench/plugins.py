@@ -50,7 +50,7 @@ def load(package: str, name: str, base: type[Base], kind: str = "contender") -> 
         package: The plug-in folder as a package, such as `ctrbench.injection`.
         name: The name of the file or the entry point.
         base: The contract.
-        kind: What the contender is called in messages.
+        kind: The word for such a contender in messages.
 
     Raises:
         UnknownNameError: No contender has this name.
@@ -99,7 +99,7 @@ def configured(
         package: The plug-in folder as a package, such as `ctrbench.injection`.
         name: The name of the contender.
         base: The contract.
-        kind: What the contender is called in messages.
+        kind: The word for such a contender in messages.
         settings: Value by field.
 
     Raises:
@@ -138,7 +138,7 @@ def _problem(detail: dict[str, Any], where: str, known: list[str]) -> str:
     place = ".".join(map(str, detail["loc"]))
     if detail["type"] == "extra_forbidden":
         if not known:
-            return f"{where}: no setting '{place}'; it has no settings; remove this one."
+            return f"{where} has no settings; remove '{place}'."
         return f"{where}: {unknown_name('setting', place, known)}"
     return f"{where}.{place}: {refusal(detail)}" if place else f"{where}: {refusal(detail)}"
 

@@ -21,7 +21,7 @@ def read_yaml(path: Path, kind: str, keys: str) -> tuple[dict[str, Any], Lines]:
 
     Args:
         path: The file.
-        kind: What the file is called in messages.
+        kind: The word for such a file in messages.
         keys: Examples of its keys, for messages.
 
     Raises:

@@ -29,7 +29,7 @@ def make(
     ] = DEFAULT.kind,
     users: Annotated[int, typer.Option(help="1 or more.")] = DEFAULT.users,
     items: Annotated[
-        int, typer.Option(help=f"{DEFAULT.categories} or more, one for each category.")
+        int, typer.Option(help=f"{DEFAULT.categories} or more, one per category.")
     ] = DEFAULT.items,
     impressions: Annotated[
         int, typer.Option(help=f"{FEWEST_IMPRESSIONS} or more.")

@@ -159,11 +159,10 @@ def check(config: WorldConfig) -> None:
     if config.strength is not None and not 0 <= config.strength < np.inf:
         problems.append(f"strength is {config.strength:g}; use a number of 0 or more.")
     if not 1 <= config.users <= LARGEST:
-        problems.append(f"users is {config.users}; use 1 or more, {LARGEST:,} at most.")
+        problems.append(f"users is {config.users}; use 1 to {LARGEST:,}.")
     if not config.categories <= config.items <= LARGEST:
         problems.append(
-            f"items is {config.items}; use {config.categories} or more, one for each category, "
-            f"{LARGEST:,} at most."
+            f"items is {config.items}; use {config.categories} (one per category) to {LARGEST:,}."
         )
     if config.impressions < FEWEST_IMPRESSIONS:
         problems.append(f"impressions is {config.impressions}; use {FEWEST_IMPRESSIONS} or more.")
@@ -175,10 +174,10 @@ def check(config: WorldConfig) -> None:
 def _style_share(config: WorldConfig) -> np.ndarray:
     """Return (categories, styles), the probability of each style in each category."""
     shape = (config.categories, config.styles)
-    law = KINDS[config.kind].styles
-    if law == "any":
+    styles = KINDS[config.kind].styles
+    if styles == "any":
         return np.full(shape, 1 / config.styles)
-    if law == "own":
+    if styles == "own":
         return np.eye(config.styles)[np.arange(config.categories) % config.styles]
     return stream(config.seed, "leaning").dirichlet(np.ones(config.styles), config.categories)
 

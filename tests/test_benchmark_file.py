@@ -85,7 +85,7 @@ def test_lists_span_a_grid_of_training_settings(tmp_path):
         (GOOD.replace("[0, 1]", "1001"), r"line 5: seeds: .*1001 .* 1 to 1000"),
         (GOOD.replace("[0, 1]", "{a: 1}"), r"line 5: seeds: must be a list, such as \[a, b\]"),
         (SHORT.replace("vector, ", "vector, vector, "), r"line 3: modes: .*vector is listed twice"),
-        (SHORT.replace("vector, ", "{width: 4}, "), r"line 3: modes: .*holds names"),
+        (SHORT.replace("vector, ", "{width: 4}, "), r"line 3: modes: .*names only"),
         (GOOD + "training: {learning_rate: .inf}\n", r"learning_rate: must be a finite number"),
         (GOOD + "model: 3\n", r"line 6: model: must .*pairs \(given: 3\)"),
         (GOOD + "controls: [{kind: random, versions: []}]\n", r"versions: must not be empty"),

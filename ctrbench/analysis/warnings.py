@@ -63,7 +63,7 @@ def warnings(plan: TablePlan, arms: Arms, judged: Judged) -> tuple[str, ...]:
 
 
 def _probes(judged: Judged) -> Iterator[str]:
-    """Warn of metrics that noise improves, and of arms that rank permuted outcomes."""
+    """Warn about metrics that noise improves, and of arms that rank permuted outcomes."""
     raised = judged.probes.raised
     if raised:
         listed = ", ".join(
@@ -97,7 +97,7 @@ def _title(plan: TablePlan) -> str:
 
 
 def _below_chance(judged: Judged) -> Iterator[str]:
-    """Warn of baselines below chance, whose comparisons are not judged."""
+    """Warn about baselines below chance, whose comparisons are not judged."""
     if judged.below_chance:
         listed = ", ".join(
             f"{measure.title} {mean:.4f} ({arm.label.lower()})"
@@ -110,7 +110,7 @@ def _below_chance(judged: Judged) -> Iterator[str]:
 
 
 def _real_time(plan: TablePlan) -> Iterator[str]:
-    """Warn of a snapshot whose user states contain outcomes of the evaluation group."""
+    """Warn about a snapshot whose user states contain outcomes of the evaluation group."""
     manifest = plan.dataset
     derived = manifest.history == "derived"
     if manifest.snapshot == "impression" and (derived or manifest.has_timestamp):
@@ -141,7 +141,7 @@ def _repeat(plan: TablePlan, arms: Arms) -> str:
 
 
 def _controls(plan: TablePlan, arms: Arms, judged: Judged) -> str:
-    """Warn of controls that beat the baseline without image information."""
+    """Warn about controls that beat the baseline without image information."""
     found = [
         (arm, inference)
         for arm, inference in _against_baseline(plan, arms, judged, control=True)
@@ -162,7 +162,7 @@ def _controls(plan: TablePlan, arms: Arms, judged: Judged) -> str:
 
 
 def _wide(plan: TablePlan, arms: Arms, judged: Judged) -> str:
-    """Warn of comparisons whose minimum detectable effect exceeds the requested effect."""
+    """Warn about comparisons whose minimum detectable effect exceeds the requested effect."""
     if plan.effect is None:
         return ""
     found = list(_against_baseline(plan, arms, judged, control=False))
@@ -177,7 +177,7 @@ def _wide(plan: TablePlan, arms: Arms, judged: Judged) -> str:
 
 
 def _few_seeds(plan: TablePlan, arms: Arms, judged: Judged) -> str:
-    """Warn of two seeds, and of three seeds if seed variance dominates."""
+    """Warn about two seeds, and of three seeds if seed variance dominates."""
     if len(plan.seeds) == len(arms.first.done) == 2:
         return (
             "Two seeds give an imprecise estimate of seed variance, so the intervals are wide. A "
@@ -196,7 +196,7 @@ def _few_seeds(plan: TablePlan, arms: Arms, judged: Judged) -> str:
 
 
 def _leaks(plan: TablePlan, arms: Arms, judged: Judged) -> Iterator[str]:
-    """Warn of results that suggest outcomes of the test period in the input."""
+    """Warn about results that suggest outcomes of the test period in the input."""
     large = [
         f"{arm.label} {100 * inference.estimate:+.2f} pp"
         for arm, inference in _against_baseline(plan, arms, judged, control=False)
@@ -287,7 +287,7 @@ def _few_steps(arms: Arms) -> Iterator[str]:
 
 
 def _few_users(plan: TablePlan, arms: Arms) -> str:
-    """Warn of the test period and of slices with few evaluable users."""
+    """Warn about the test period and of slices with few evaluable users."""
     few: list[str] = []
     for part in (None, *plan.slices):
         measure = Measure(plan.headline, part)  # counts are the same for every metric
@@ -302,7 +302,7 @@ def _few_users(plan: TablePlan, arms: Arms) -> str:
 
 
 def _heavy_users(plan: TablePlan, arms: Arms, judged: Judged) -> str:
-    """Warn of measures with a small effective number of users."""
+    """Warn about measures with a small effective number of users."""
     heavy = _below(plan, arms, judged, lambda one: one.effective_users, FEWEST_EFFECTIVE_USERS)
     if not heavy:
         return ""
@@ -313,7 +313,7 @@ def _heavy_users(plan: TablePlan, arms: Arms, judged: Judged) -> str:
 
 
 def _heavy_items(plan: TablePlan, arms: Arms, judged: Judged) -> str:
-    """Warn of measures with a small effective number of items."""
+    """Warn about measures with a small effective number of items."""
     heavy = _below(plan, arms, judged, lambda one: one.effective_items, FEWEST_ITEMS)
     if not heavy:
         return ""
@@ -342,7 +342,7 @@ def _below(
 
 
 def _coverage(plan: TablePlan, arms: Arms) -> list[str]:
-    """Warn of versions whose vectors cover few targets or history slots."""
+    """Warn about versions whose vectors cover few targets or history slots."""
     lines: list[str] = []
     for row in (row for row in plan.rows if row.control is None):
         records = [r for column in plan.columns for r in arms.cells[row, column].done.values()]
@@ -362,7 +362,7 @@ def _coverage(plan: TablePlan, arms: Arms) -> list[str]:
 
 
 def _unacceptable(arms: Arms) -> Iterator[str]:
-    """Warn of metrics outside their acceptable range, such as calibration."""
+    """Warn about metrics outside their acceptable range, such as calibration."""
     for metric in metrics.every():
         if metric.acceptable is None:
             continue

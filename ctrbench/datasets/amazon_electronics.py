@@ -32,11 +32,11 @@ SAMPLED = (
 )
 SPLIT = (
     "Periods: test is the official test.csv, the last review of each user; valid is each user's "
-    "longest history in train.csv, the review before; train is the rest. (BARS selects on the "
-    "test.)"
+    "longest history in train.csv, the review before; train is the rest. (BARS selects models "
+    "on test.)"
 )
 PAIRS = (
-    "The test holds one pair per user, so a user's AUC is 0, 0.5 or 1, and GAUC is the share of "
+    "Test contains one pair per user, so a user's AUC is 0, 0.5 or 1, and GAUC is the share of "
     "pairs in the right order."
 )
 NO_IMAGES = (

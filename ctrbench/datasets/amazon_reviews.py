@@ -54,7 +54,7 @@ BY_USER = (
     "train contains reviews that are later than other users' test, which leaks future popularity."
 )
 GIVEN = "The column history is not used: histories are derived from the log."
-ONLY = "The log holds reviews only, each of which counts as a click."
+ONLY = "The log contains reviews only, each of which counts as a click."
 REVIEWS = "A review is not an impression: every row is an item that the user chose to rate."
 FUTURE = "average_rating and rating_number count the whole collection and are excluded."
 URLS = (

@@ -46,15 +46,15 @@ CATEGORIES = [  # of a code and its name, the name; the product groups articles 
 OF_CUSTOMERS = ("FN", "Active", "club_member_status", "fashion_news_frequency")
 WEEK = 7 * 86_400  # seconds
 DIGITS = 10  # of an article_id
-ONLY = "The log holds purchases only."
+ONLY = "The log contains purchases only."
 SPLIT = (
     "Periods follow the competition, which predicts the week after the log: test is the last 7 "
     "days, valid the 7 days before, train everything earlier."
 )
 DAYS = "Times are days: purchases of one day are never in each other's history."
 NO_CONTEXT = (
-    "price and sales_channel_id describe the purchase, so they would mark sampled non-clicks. They "
-    "are excluded. Fields of customers are as of the end of the log."
+    "price and sales_channel_id describe the purchase, so they would reveal sampled non-clicks. "
+    "They are excluded. Fields of customers are as of the end of the log."
 )
 
 
@@ -154,7 +154,7 @@ def _require_zeros(connection: DuckDBPyConnection, purchases: Table, articles: T
     """Check that article ids have their ten digits.
 
     Raises:
-        DataError: Ids lost their leading zero, or are no article ids.
+        DataError: Ids lost their leading zero, or are not article ids.
     """
     problems = []
     for table in (purchases, articles):

@@ -137,7 +137,7 @@ class _Files:
 
 
 def _find(connection: DuckDBPyConnection, folder: Path) -> _Files:
-    """Open the files of the format that the folder holds."""
+    """Open the files of the format that the folder contains."""
     formats: dict[str, Callable[[DuckDBPyConnection, Path], _Files]] = {
         "ratings.csv": _csv,
         "ratings.dat": _dat,

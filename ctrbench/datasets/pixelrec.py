@@ -32,10 +32,10 @@ INFO = ["item_id", *NUMBERS, "title", "tag", "description"]
 VERSION, PADDING = "rn50", "padding"
 ORDER = (
     "Rows were joined by the order in which items first appear in the interactions; row 0, the "
-    "padding, is no item."
+    "padding, is not an item."
 )
 ITEM_ID = "i[0-9]+"
-ONLY = "The log holds interactions only, each of which counts as a click."
+ONLY = "The log contains interactions only, each of which counts as a click."
 SPLIT = (
     "Periods are leave-one-out, as in the paper: the last interaction of a user is test, the one "
     "before it valid, all others train. train contains interactions that are later than other "
@@ -145,8 +145,8 @@ def _rn50(connection: DuckDBPyConnection, path: Path, table: Table) -> GivenVers
         shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
     except (ValueError, EOFError, OSError) as error:
         raise DataError(
-            f"{path} is no .npy array of numbers. Pickled data is never loaded, since loading can "
-            "run arbitrary code."
+            f"{path} is not a .npy array of numbers. Pickled data is never loaded, since loading "
+            "can run arbitrary code."
         ) from error
     lines = f"SELECT item_id, row_number() OVER () AS line FROM {table.relation}"
     query = f"SELECT item_id FROM ({lines}) GROUP BY item_id ORDER BY min(line)"
@@ -154,7 +154,7 @@ def _rn50(connection: DuckDBPyConnection, path: Path, table: Table) -> GivenVers
     if len(shape) != 2 or shape[0] != 1 + len(ids):
         raise DataError(
             f"{path} has shape {shape}, expected {1 + len(ids):,} rows: one of padding and one per "
-            f"item of {table.path.name}. The rows of another size belong to other items."
+            f"item of {table.path.name}. The file of another size has other items."
         )
     (place,) = one_row(connection, "SELECT path FROM duckdb_databases() WHERE NOT internal")
     order = Path(place).with_name("rn50.txt")  # which exists until the import ends

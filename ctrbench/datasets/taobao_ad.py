@@ -35,11 +35,11 @@ TEST = "'test'"  # SQL
 JOINED = "[^\\^ ]+(\\^[^\\^ ]+)*"
 SPLIT = (
     "Periods: test is the official test.csv (the eighth day); valid is the last seventh of the "
-    "rows of train.csv (seven days, sorted by time); train is the rest. (BARS selects on the "
-    "test.) No column states the day."
+    "rows of train.csv (seven days, sorted by time); train is the rest. (BARS selects models "
+    "on test.) No column states the day."
 )
 HISTORIES = (
-    "The histories hold categories, brands and behaviours, not items, and are not aligned. They "
+    "The histories contain categories, brands and behaviours, not items, and are not aligned. They "
     "become list fields, and the click history of every impression is empty."
 )
 NO_IMAGES = "The set has no pictures and no vectors: it supports the baseline only."

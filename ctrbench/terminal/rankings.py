@@ -16,7 +16,7 @@ def show(found: Rankings) -> None:
 
 
 def describe_rankings(found: Rankings) -> str:
-    """Return both rankings in words."""
+    """Return both rankings as text."""
     lines = [
         f"{find(found.headline).title} deltas on {len(found.datasets)} data sets: "
         f"{', '.join(found.datasets)}. The ranks use the {found.pairs} pairs of version and mode "
