@@ -43,7 +43,7 @@ def sizes_of(text: str) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class CodeAgreement:
     """Agreement of two codebooks on which items share a code."""
 
     rand: float  # adjusted Rand index
@@ -55,7 +55,7 @@ class SizeFacts:
     """The codebooks of one size."""
 
     facts: CodebookFacts
-    against: Agreement | None  # with the codebook of the other version, if one was named
+    against: CodeAgreement | None  # with the codebook of the other version, if one was named
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedCodebooks:
     """Fitted codebooks with their statistics."""
 
     facts: Facts
     books: Mapping[int, Codebook]  # by size, of the first seed
 
 
-def fit(workspace: Workspace, request: Request) -> Fitted:
+def fit(workspace: Workspace, request: Request) -> FittedCodebooks:
     """Fit codebooks on the items of the fitting period, or take them from the cache.
 
     Args:
@@ -100,12 +100,12 @@ def fit(workspace: Workspace, request: Request) -> Fitted:
         against = None
         if request.against is not None:
             other = made(request.against, size, 0)
-            against = Agreement(*codebooks.agreement(books[0], other))
+            against = CodeAgreement(*codebooks.agreement(books[0], other))
         sizes.append(SizeFacts(codebooks.describe(table, books, request.center), against))
-    return Fitted(Facts(request, tuple(sizes)), first)
+    return FittedCodebooks(Facts(request, tuple(sizes)), first)
 
 
-def export(workspace: Workspace, fitted: Fitted, output: Path) -> Iterator[str]:
+def export(workspace: Workspace, fitted: FittedCodebooks, output: Path) -> Iterator[str]:
     """Write codes, centres and a sheet of clusters, one folder per size.
 
     Args:

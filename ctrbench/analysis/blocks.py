@@ -9,7 +9,7 @@ from typing import Literal
 from ctrbench.plan import Row
 from ctrbench.stats import Delta, Inference, Share
 
-BASELINE = "Baseline"  # display name
+BASELINE_TITLE = "Baseline"  # display name
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Line:
     @property
     def label(self) -> str:
         """Return the display name of the row."""
-        return self.row.label if self.row else BASELINE
+        return self.row.label if self.row else BASELINE_TITLE
 
     @property
     def against(self) -> str:
         """Return the display name of the reference."""
-        return self.reference.label if self.reference else BASELINE
+        return self.reference.label if self.reference else BASELINE_TITLE
 
     @property
     def control(self) -> bool:

@@ -14,7 +14,7 @@ from ctrbench.stats import Inference
 
 
 @dataclass(frozen=True)
-class CurvePoint:
+class SettingPoint:
     """The delta at one value of the setting."""
 
     value: float
@@ -22,13 +22,13 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
-class Curve:
+class SettingCurve:
     """Columns of one version that differ only in the setting, in the order of its values."""
 
     row: Row
     columns: tuple[Column, ...]
     setting: str
-    points: tuple[CurvePoint, ...]
+    points: tuple[SettingPoint, ...]
 
     @property
     def label(self) -> str:
@@ -46,7 +46,7 @@ class Curves:
 
     headline: str  # name of the metric
     setting: str
-    curves: tuple[Curve, ...]
+    curves: tuple[SettingCurve, ...]
 
     @property
     def metric(self) -> str:
@@ -81,7 +81,7 @@ def curves_along(
     rows: Iterable[Row],
     columns: Sequence[Column],
     gains: Mapping[Comparison, Inference],
-) -> tuple[Curve, ...]:
+) -> tuple[SettingCurve, ...]:
     """Return the curves along a setting; empty if it does not vary or no comparison is stored.
 
     Args:
@@ -91,16 +91,16 @@ def curves_along(
         gains: Stored comparisons with the baseline.
     """
     groups = [own for own in _varied(columns, setting) if len(own) > 1]
-    found: list[Curve] = []
+    found: list[SettingCurve] = []
     for row in rows:
         for own in groups:
             points = {
-                column: CurvePoint(value, gains[place])
+                column: SettingPoint(value, gains[place])
                 for value, column in sorted(own.items(), key=lambda item: item[0])
                 if (place := Comparison(row, column)) in gains
             }
             if points:
-                found.append(Curve(row, tuple(points), setting, tuple(points.values())))
+                found.append(SettingCurve(row, tuple(points), setting, tuple(points.values())))
     return tuple(found)
 
 

@@ -34,7 +34,7 @@ UNKNOWN_DATE = datetime.min.replace(tzinfo=UTC)  # before all others
 
 
 @dataclass(frozen=True)
-class Step:
+class VersionStep:
     """The newest version minus an earlier one, under the same mode, data and seeds."""
 
     earlier: str
@@ -48,13 +48,13 @@ class Newest:
     version: str
     column: Column
     gain: Inference  # over the baseline
-    before: Step | None  # None: there is no earlier version, or the two share no seed
-    best: Step | None  # against the earlier version with the largest gain
+    before: VersionStep | None  # None: there is no earlier version, or the two share no seed
+    best: VersionStep | None  # against the earlier version with the largest gain
     steps: int  # comparisons of the newest version that share one simultaneous level
 
 
 @dataclass(frozen=True)
-class History:
+class VersionHistory:
     """The versions of one data set that are judged together."""
 
     dataset: str
@@ -158,7 +158,7 @@ class _Group:
         return [row.version for row in self.cells if row.control is None]
 
 
-def history(stored: StoredVersions, effect: float, matrix: Matrix | None = None) -> History:
+def history(stored: StoredVersions, effect: float, matrix: Matrix | None = None) -> VersionHistory:
     """Return the versions of a data set over time.
 
     All stored versions are judged together, so their intervals are simultaneous. Each mode is
@@ -221,7 +221,7 @@ def history(stored: StoredVersions, effect: float, matrix: Matrix | None = None)
     )
     newest = _newest(plan, records, influences, found, order)
     settings = tuple(map(_settings, chosen))
-    return History(stored.dataset.name, content, tuple(order), newest, settings, plan.margin)
+    return VersionHistory(stored.dataset.name, content, tuple(order), newest, settings, plan.margin)
 
 
 def _current(stored: StoredVersions, left_out: Counter[str]) -> Iterator[CellRecord]:
@@ -411,7 +411,9 @@ def _newest(
                 contrasts[column, earlier] = made
     judged = dict(zip(contrasts, infer(list(contrasts.values())), strict=True))
     column = max(own, key=lambda one: own[one].estimate)
-    steps = {earlier: Step(earlier, one) for (c, earlier), one in judged.items() if c == column}
+    steps = {
+        earlier: VersionStep(earlier, one) for (c, earlier), one in judged.items() if c == column
+    }
     ranked = [one for one in steps if (one, column) in gains]
     best = max(ranked, key=lambda one: gains[one, column].estimate, default=None)
     before = order[-2] if len(order) > 1 else None

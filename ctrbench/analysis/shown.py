@@ -10,9 +10,9 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from ctrbench.analysis.answer import Answer
-from ctrbench.analysis.blocks import BASELINE, headline
+from ctrbench.analysis.blocks import BASELINE_TITLE, headline
 from ctrbench.analysis.comparison import Comparison
-from ctrbench.analysis.curves import Curve, curves_along
+from ctrbench.analysis.curves import SettingCurve, curves_along
 from ctrbench.analysis.matrices import Records, comparison_table
 from ctrbench.analysis.table import ComparisonTable
 from ctrbench.errors import DataError
@@ -62,7 +62,7 @@ class Learning:
 
 
 @dataclass(frozen=True)
-class Cost:
+class TrainingCost:
     """The cost of one arm, mean over its stored cells."""
 
     place: Place
@@ -86,8 +86,8 @@ class Shown:
     table: ComparisonTable
     places: tuple[Place, ...]  # in the order of the table
     learning: tuple[Learning, ...]
-    codes: tuple[Curve, ...]  # of versions whose number of codes varies
-    costs: tuple[Cost, ...]
+    codes: tuple[SettingCurve, ...]  # of versions whose number of codes varies
+    costs: tuple[TrainingCost, ...]
     health: tuple[Health, ...]
     missing: tuple[str, ...]  # sentences on results that are not stored or not shown
     quality: Mapping[str, Quality]  # by version; empty if the vectors are not in the workspace
@@ -213,20 +213,20 @@ def _learning(matrix: Matrix, records: Records, places: Iterable[Place]) -> Iter
             yield Learning(place.row, place.column, seen, auc_pp)
 
 
-def _codes(matrix: Matrix, places: Iterable[Place]) -> Iterable[Curve]:
+def _codes(matrix: Matrix, places: Iterable[Place]) -> Iterable[SettingCurve]:
     gains = {Comparison(one.row, one.column): one.gain for one in places if one.gain is not None}
     found = curves_along(CODES, matrix.rows, matrix.columns, gains)
     return (curve for curve in found if len(curve.points) > 1)
 
 
-def _costs(matrix: Matrix, records: Records, places: Iterable[Place]) -> Iterable[Cost]:
+def _costs(matrix: Matrix, records: Records, places: Iterable[Place]) -> Iterable[TrainingCost]:
     for place in places:
         done = list(_done(matrix, records, place.row, place.column).values())
         baseline = list(_done(matrix, records, None, place.column).values())
         if place.gain is None or not done or not baseline:
             continue
         seconds = [record.seconds["train"] for record in done if "train" in record.seconds]
-        yield Cost(
+        yield TrainingCost(
             place,
             fmean(seconds) if seconds else None,
             fmean(one.parameters for one in done) - fmean(one.parameters for one in baseline),
@@ -252,7 +252,7 @@ def _missing(workspace: Workspace, matrix: Matrix, records: Records) -> Iterable
     for row, column in arms:
         seeds = [s for s in matrix.file.seeds if matrix.cell(row, column, s).hash not in records]
         if seeds and (row is not None or column.trained or column is matrix.columns[0]):
-            name = f"{row.label} / {column.label}" if row else f"{BASELINE} {column.trained}"
+            name = f"{row.label} / {column.label}" if row else f"{BASELINE_TITLE} {column.trained}"
             absent.append(f"{name.rstrip()} (seeds {', '.join(map(str, seeds))})")
     if absent:
         more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""

@@ -119,7 +119,7 @@ class EBNeRD(Importer):
         typer.Option(
             "--lists",
             help="Keep impression_id as a field, so that --snapshot session --snapshot-column "
-            "impression_id evaluates every list by itself.",
+            "impression_id evaluates every list separately.",
         ),
     ] = False
 

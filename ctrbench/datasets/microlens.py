@@ -62,7 +62,7 @@ NO_LEVELS = (
 WITH_LEVELS = "likes_level and views_level count the whole collection, later clicks included."
 
 
-class Cut(StrEnum):
+class CutBy(StrEnum):
     """What is divided at random into periods, because the official test has no labels."""
 
     rows = "rows"  # as MMCTR-Bench does
@@ -85,11 +85,13 @@ class MicroLens(Importer):
         Path | None, typer.Option(help="The unpacked folder of covers, <item_id>.jpg.")
     ] = None
     cut: Annotated[
-        Cut, typer.Option(help="What is divided 80/10/10: rows (as MMCTR-Bench) or users.")
-    ] = Cut.rows
+        CutBy, typer.Option(help="What is divided 80/10/10: rows (as MMCTR-Bench) or users.")
+    ] = CutBy.rows
     popularity: Annotated[
         bool,
-        typer.Option("--popularity", help="Import likes_level and views_level, which look ahead."),
+        typer.Option(
+            "--popularity", help="Import likes_level and views_level, which include later clicks."
+        ),
     ] = False
 
     def read(self, connection: DuckDBPyConnection, split: Split | None, progress: Progress) -> Raw:
@@ -111,7 +113,7 @@ class MicroLens(Importer):
         progress("reading items")
         features = _features(connection, train.path.parent)
         items, item_fields = _items(connection, train.path.parent, features, impressions)
-        cut = CUT_ROWS if self.cut is Cut.rows else CUT_USERS
+        cut = CUT_ROWS if self.cut is CutBy.rows else CUT_USERS
         return Raw(
             impressions,
             importer="microlens",
@@ -132,7 +134,7 @@ class MicroLens(Importer):
     def _official(
         self, connection: DuckDBPyConnection, train: Table
     ) -> list[tuple[Table, str]] | None:
-        """Return the three official files if the test holds both classes; else None."""
+        """Return the three official files if test contains both classes; else None."""
         path = train.path.with_name("test.parquet")
         if not path.exists():
             return None
@@ -168,9 +170,9 @@ def _check(connection: DuckDBPyConnection, tables: Sequence[Table]) -> None:
     raise_all(problems, DataError, "these impressions cannot be used:")
 
 
-def _cut(connection: DuckDBPyConnection, train: Table, cut: Cut) -> tuple[Table, str]:
+def _cut(connection: DuckDBPyConnection, train: Table, cut: CutBy) -> tuple[Table, str]:
     """Return the rows of train and the SQL of their periods."""
-    if cut is Cut.users:
+    if cut is CutBy.users:
         tenth = "md5_number_lower(user_id::VARCHAR) % 10"
         return train, f"CASE {tenth} WHEN 0 THEN 'test' WHEN 1 THEN 'valid' ELSE 'train' END"
     first, second = int(0.8 * train.rows), int(0.9 * train.rows)

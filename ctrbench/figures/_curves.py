@@ -10,12 +10,12 @@ from ctrbench.figures._style import DASHES, MARKS, SERIES, drawing, label, rows_
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
-    from ctrbench.analysis.curves import Curve
+    from ctrbench.analysis.curves import SettingCurve
 
 HEIGHT = 2.2  # inches per row of axes
 
 
-def draw_curves(curves: Sequence[Curve], metric: str, setting: str) -> Drawing:
+def draw_curves(curves: Sequence[SettingCurve], metric: str, setting: str) -> Drawing:
     """Return all curves on common scales, with their intervals.
 
     Args:

@@ -63,7 +63,7 @@ class PicturedUsers:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PicturePart:
     """The part of the page that requires the data set itself."""
 
     notes: tuple[str, ...]  # sentences on missing parts, with the reason
@@ -79,7 +79,7 @@ class Page:
     matrix: Matrix
     records: Records
     shown: Shown
-    pictures: Pictures
+    pictures: PicturePart
 
 
 def gather(
@@ -106,18 +106,18 @@ def gather(
     found = shown(workspace, matrix, records, known, looks)
     if not with_pictures:
         return Page(
-            matrix, records, found, Pictures(("The report was written with --no-pictures.",))
+            matrix, records, found, PicturePart(("The report was written with --no-pictures.",))
         )
     return Page(matrix, records, found, _pictures(workspace, matrix, records, found))
 
 
-def _pictures(workspace: Workspace, matrix: Matrix, records: Records, found: Shown) -> Pictures:
+def _pictures(workspace: Workspace, matrix: Matrix, records: Records, found: Shown) -> PicturePart:
     name = matrix.dataset.name
     if name not in impressions.names(workspace):
-        return Pictures(("The data set is not in this workspace, so no items are shown.",))
+        return PicturePart(("The data set is not in this workspace, so no items are shown.",))
     manifest = impressions.read_manifest(workspace, name)
     if manifest.content_hash != matrix.dataset.content_hash:
-        return Pictures(
+        return PicturePart(
             ("The data set has been imported again with other content, so no items are shown.",)
         )
     log = impressions.open_impressions(workspace, name)
@@ -132,19 +132,19 @@ def _pictures(workspace: Workspace, matrix: Matrix, records: Records, found: Sho
         else:
             users = _pictured(changed, thumbnails)
     if thumbnails.problem:
-        return Pictures(tuple(notes), users=users)
+        return PicturePart(tuple(notes), users=users)
     own = embeddings.names(workspace, name)
     versions = [one for one in _versions(found) if one in own]
     if not versions:
         notes.append("The vectors are not in this workspace, so no neighbours are shown.")
-        return Pictures(tuple(notes), users=users)
+        return PicturePart(tuple(notes), users=users)
     neighbours = _neighbours(workspace, log, thumbnails, versions[:VERSIONS])
     try:
         clusters = _clusters(workspace, log, thumbnails, versions[0], found)
     except DataError as error:  # too few vectors for a codebook
         clusters = None
         notes.append(f"No clusters are shown: {error}")
-    return Pictures(tuple(notes), neighbours, clusters, users)
+    return PicturePart(tuple(notes), neighbours, clusters, users)
 
 
 def _best(found: Shown) -> Place | None:

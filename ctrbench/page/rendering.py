@@ -61,7 +61,7 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Trained:
+class ArmCells:
     """The cells of one arm, as a row of the table of cells."""
 
     label: str
@@ -221,7 +221,7 @@ def _place(named: tuple[str, figures.Figure]) -> tuple[int, str]:
     return named[1].order, named[0]
 
 
-def _trained(page: Page) -> Iterator[Trained]:
+def _trained(page: Page) -> Iterator[ArmCells]:
     matrix = page.matrix
     places: list[tuple[Any, Column]] = [
         (row, column) for row in (None, *matrix.rows) for column in matrix.columns
@@ -235,7 +235,7 @@ def _trained(page: Page) -> Iterator[Trained]:
             continue
         seen.add(key)
         name = f"{row.label} / {column.label}" if row else f"baseline {column.trained}".rstrip()
-        yield Trained(
+        yield ArmCells(
             name,
             ", ".join(str(record.cell.seed) for record in stored),
             sum(sum(record.seconds.values()) for record in stored),

@@ -12,7 +12,7 @@ from ctrbench.errors import ConfigError, CtrBenchError
 from ctrbench.injection import BASELINE
 from ctrbench.metrics import find
 from ctrbench.plan import Matrix
-from ctrbench.runner.cost import Cost, measure_cost
+from ctrbench.runner.serving import ServingCost, measure_cost
 from ctrbench.schema import CellRecord
 from ctrbench.stats import Inference
 from ctrbench.workspace import Workspace
@@ -30,7 +30,7 @@ class ArmCost:
 
     comparison: Comparison | None  # with the baseline; None: the baseline itself
     gain: Inference | None  # None: not stored, or the baseline
-    cost: Cost
+    cost: ServingCost
     train_s: float | None  # mean over cells; None: not stored
 
     @property

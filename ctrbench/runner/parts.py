@@ -23,7 +23,7 @@ PROBE_ROWS = 16  # impressions from which a new model infers the widths that a m
 
 
 @dataclass(frozen=True)
-class Parts:
+class CellParts:
     """The parts of one cell."""
 
     settings: ModelSettings
@@ -35,7 +35,7 @@ class Parts:
     model: Backbone
 
 
-def build(workspace: Workspace, cell: Cell) -> Parts:
+def build(workspace: Workspace, cell: Cell) -> CellParts:
     """Prepare the mode, or load its cached arrays, and initialise the model on its device.
 
     Args:
@@ -64,7 +64,7 @@ def build(workspace: Workspace, cell: Cell) -> Parts:
     probe = packer.pack(np.arange(PROBE_ROWS) % (rows.stop - rows.start) + rows.start, None)
     model = backbone(packer.sizes, settings, mode, prepared, probe, cell.seed)
     model.to(torch.device(training.device))
-    return Parts(settings, training, mode, slots, prepared, packer, model)
+    return CellParts(settings, training, mode, slots, prepared, packer, model)
 
 
 def baseline_of(cell: Cell) -> Cell:

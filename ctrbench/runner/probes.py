@@ -18,7 +18,7 @@ from ctrbench.impressions.permuting import inputs_follow_outcomes, permuted_outc
 from ctrbench.injection import BASELINE
 from ctrbench.metrics import judged
 from ctrbench.runner.measure import WHOLE, evaluate_period, slice_metrics, user_influences
-from ctrbench.runner.parts import Parts
+from ctrbench.runner.parts import CellParts
 from ctrbench.runner.preparation import prepare_slots
 from ctrbench.schema import NOISES, PERMUTED, Cell, Metrics, noise_probe
 from ctrbench.seeding import stream
@@ -93,7 +93,9 @@ def probe_predictions(
     return found
 
 
-def probe_model(workspace: Workspace, cell: Cell, parts: Parts, slices: Sequence[Slice]) -> Probed:
+def probe_model(
+    workspace: Workspace, cell: Cell, parts: CellParts, slices: Sequence[Slice]
+) -> Probed:
     """Probe a trained model by permuted outcomes if these change its inputs.
 
     Args:

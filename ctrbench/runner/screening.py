@@ -33,7 +33,7 @@ class Screened:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class RankAgreement:
     """Rank correlation between the screen and one mode of the whole matrix."""
 
     mode: str
@@ -54,7 +54,7 @@ class Screening:
     kept: tuple[str, ...]
     cells: int  # of screen and confirmation
     cells_whole: int  # of the whole matrix
-    agreements: tuple[Agreement, ...]
+    agreements: tuple[RankAgreement, ...]
 
 
 def plan(matrix: Matrix) -> tuple[ScreenSettings, Matrix]:
@@ -128,7 +128,7 @@ def saved(screened: Screened, matrix: Matrix) -> tuple[int, int]:
 
 def agreements(
     matrix: Matrix, screened: Screened, records: dict[str, CellRecord]
-) -> list[Agreement]:
+) -> list[RankAgreement]:
     """Return the rank correlation of the screen on `valid` with each mode on `test`.
 
     Modes with a missing cell are left out. The interval treats versions as a random sample.
@@ -158,7 +158,7 @@ def agreements(
             means.append(fmean(defined))
         else:
             correlation, low, high = _spearman(list(screened.valid.values()), means)
-            found.append(Agreement(column.label, len(versions), correlation, low, high))
+            found.append(RankAgreement(column.label, len(versions), correlation, low, high))
     return found
 
 

@@ -2,8 +2,8 @@
 
 During the epoch, the recorder measures twenty times, for each part of the model, the norms of its
 gradient, its update and its weights, and the values that the mode reports, such as a gate. After
-training, the images or the item ids of the test period are permuted, and the loss of each metric
-is measured.
+training, the images or the item ids of the test period are permuted, and the decrease of each
+metric is measured.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from ctrbench import embeddings
 from ctrbench.metrics import judged
 from ctrbench.runner.measure import evaluate_period
-from ctrbench.runner.parts import Parts
+from ctrbench.runner.parts import CellParts
 from ctrbench.schema import BlockPoint, Cell, CurvePoint, Metrics, Trace, TracePoint
 from ctrbench.seeding import stream
 from ctrbench.workspace import Workspace
@@ -49,7 +49,7 @@ def blocks(model: Backbone) -> dict[str, list[nn.Parameter]]:
 class Recorder:
     """Measures a model at every point of its learning curve without changing it."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: CellParts) -> None:
         self.points: list[TracePoint] = []
         self._model, self._mode = parts.model, parts.mode
         self._blocks = blocks(parts.model)
@@ -75,7 +75,7 @@ class Recorder:
 
 
 def trace(
-    workspace: Workspace, cell: Cell, parts: Parts, recorder: Recorder, p_click: np.ndarray
+    workspace: Workspace, cell: Cell, parts: CellParts, recorder: Recorder, p_click: np.ndarray
 ) -> Trace:
     """Return the recorded points and the metrics lost when an input is permuted.
 
@@ -96,7 +96,7 @@ def trace(
 
 
 def _losses(
-    whole: Metrics, parts: Parts, cell: Cell, which: str, has_vector: np.ndarray | None
+    whole: Metrics, parts: CellParts, cell: Cell, which: str, has_vector: np.ndarray | None
 ) -> dict[str, float]:
     """Return the loss of each metric as a fraction, mean over permutations."""
     from ctrbench.training import predict

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ctrbench.analysis.history import History
+from ctrbench.analysis.history import VersionHistory
 from ctrbench.analysis.shown import Place
 from ctrbench.stats import Inference
 from ctrbench.terminal._tables import console, table
 from ctrbench.terminal.output import echo
 
 
-def show(found: History) -> None:
+def show(found: VersionHistory) -> None:
     """Print the sentence on the newest version, a table per mode, and notes."""
     echo(found.line)
     metric = found.content.metric
@@ -32,7 +32,7 @@ def show(found: History) -> None:
         echo(line, err=True)
 
 
-def _row(found: History, place: Place) -> tuple[str, ...]:
+def _row(found: VersionHistory, place: Place) -> tuple[str, ...]:
     added = found.content.added
     at = added.get(place.row.version)
     distinct_days = len({day.date() for day in added.values()}) == len(added)

@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 from ctrbench.analysis.answer import answer
 from ctrbench.analysis.blocks import Block, Entry, Line
-from ctrbench.analysis.shown import Cost, Health, Learning, Place, Shown
+from ctrbench.analysis.shown import Health, Learning, Place, Shown, TrainingCost
 from ctrbench.analysis.table import ComparisonTable
 from ctrbench.plan import Row
 from ctrbench.schema import Control
@@ -104,7 +104,7 @@ def shown(arms: Mapping[str, Mapping[str, Deltas | None]]) -> Shown:
             for one in done
         ),
         codes=(),
-        costs=tuple(Cost(one, 3.0 + at, 1000.0 * at, 1e8) for at, one in enumerate(done)),
+        costs=tuple(TrainingCost(one, 3.0 + at, 1000.0 * at, 1e8) for at, one in enumerate(done)),
         health=tuple(Health(one, {"codes_used": 0.9, "largest_code": 0.1}) for one in done),
         missing=(),
         quality={},

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ctrbench.analysis.history import History, history
+from ctrbench.analysis.history import VersionHistory, history
 from ctrbench.analysis.stored_versions import StoredVersions
 from ctrbench.errors import DataError
 from ctrbench.injection import load_mode
@@ -93,7 +93,7 @@ def history_of(
     *records: list[CellRecord],
     versions: tuple[VersionManifest, ...] = tuple(map(version, DAYS)),
     **changes: Any,
-) -> History:
+) -> VersionHistory:
     stored = StoredVersions(
         manifest(),
         {one.name: one for one in versions},

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from ctrbench import embeddings
 from ctrbench.cli.main import app
 from ctrbench.errors import ConfigError, DataError
-from ctrbench.runner.cost import measure_cost
+from ctrbench.runner.serving import measure_cost
 from tests.benchmark import SMALL, matrix, write
 
 

@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ctrbench.cli.main import app
-from ctrbench.datasets.microlens import Cut, MicroLens
+from ctrbench.datasets.microlens import CutBy, MicroLens
 from ctrbench.embeddings import open_version
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.impressions import open_impressions, raw_item_ids, read_manifest, vocabulary
@@ -134,7 +134,7 @@ def test_the_split_is_that_of_mmctr_bench(workspace, tmp_path):
 
 
 def test_users_stay_together(workspace, source):
-    manifest = run(workspace, MicroLens(source, cut=Cut.users))
+    manifest = run(workspace, MicroLens(source, cut=CutBy.users))
     log = open_impressions(workspace, "log")
     users = [set(log.user_id[start:stop]) for start, stop in manifest.periods.values()]
     assert sum(map(len, users)) == 100

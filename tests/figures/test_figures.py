@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from ctrbench.analysis.curves import Curve, CurvePoint
+from ctrbench.analysis.curves import SettingCurve, SettingPoint
 from ctrbench.analysis.shown import Shown
 from ctrbench.errors import ConfigError, UnknownNameError
 from ctrbench.figures import check_drawable, figure, kinds, save, svg
@@ -25,8 +25,8 @@ def many(versions: int, name: str = "v{}") -> Shown:
     }
     made = shown(arms)
     row = made.places[0].row
-    points = tuple(CurvePoint(size, inferred(0.1, 0.2)) for size in (50, 200))
-    curve = Curve(row, (made.places[0].column,) * 2, "codebook_size", points)
+    points = tuple(SettingPoint(size, inferred(0.1, 0.2)) for size in (50, 200))
+    curve = SettingCurve(row, (made.places[0].column,) * 2, "codebook_size", points)
     quality = Quality(3.0, 0.1, 1.0, -2.0, 0.2, 0.1, 0.6, 0.55)
     known = {place.row.version: quality for place in made.places}
     added = {version: START + timedelta(days=at**2) for at, version in enumerate(known)}

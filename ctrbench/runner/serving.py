@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctrbench import embeddings
-from ctrbench.runner.parts import Parts, build
+from ctrbench.runner.parts import CellParts, build
 from ctrbench.schema import Cell
 from ctrbench.workspace import Workspace
 
@@ -27,7 +27,7 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class Cost:
+class ServingCost:
     """The serving cost of one arm. The cost of its baseline is not subtracted."""
 
     parameters: int
@@ -36,7 +36,7 @@ class Cost:
     request_bytes: int  # image data read for one impression with a full history
 
 
-def measure_cost(workspace: Workspace, cell: Cell) -> Cost:
+def measure_cost(workspace: Workspace, cell: Cell) -> ServingCost:
     """Return the serving cost of an arm, measured on an untrained model.
 
     A mode that scores pairs of items (`Prepared.slot`) requires the vectors online. Its vectors are
@@ -52,7 +52,7 @@ def measure_cost(workspace: Workspace, cell: Cell) -> Cost:
     """
     parts = build(workspace, cell)
     item_bytes = _item_bytes(workspace, cell, parts)
-    return Cost(
+    return ServingCost(
         parameters=sum(parameter.numel() for parameter in parts.model.parameters()),
         latency={size: _latency(parts, size) for size in BATCHES},
         item_bytes=item_bytes,
@@ -60,7 +60,7 @@ def measure_cost(workspace: Workspace, cell: Cell) -> Cost:
     )
 
 
-def _item_bytes(workspace: Workspace, cell: Cell, parts: Parts) -> int:
+def _item_bytes(workspace: Workspace, cell: Cell, parts: CellParts) -> int:
     if cell.version is None:
         return 0
     arrays = parts.prepared.item.values()
@@ -70,7 +70,7 @@ def _item_bytes(workspace: Workspace, cell: Cell, parts: Parts) -> int:
     return held
 
 
-def _latency(parts: Parts, size: int) -> Latency:
+def _latency(parts: CellParts, size: int) -> Latency:
     """Time requests that cycle through the test period's impressions in order."""
     import torch
 
