@@ -16,7 +16,7 @@ ROWS, COLUMNS, PIXELS = 12, 10, 64  # size of the sheet of clusters
 
 @dataclass(frozen=True)
 class Request:
-    """Which codebooks to fit."""
+    """The codebooks to fit."""
 
     dataset: str
     version: str

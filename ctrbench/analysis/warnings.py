@@ -177,7 +177,7 @@ def _wide(plan: TablePlan, arms: Arms, judged: Judged) -> str:
 
 
 def _few_seeds(plan: TablePlan, arms: Arms, judged: Judged) -> str:
-    """Warn about two seeds, and of three seeds if seed variance dominates."""
+    """Warn about two seeds, and about three seeds if seed variance dominates."""
     if len(plan.seeds) == len(arms.first.done) == 2:
         return (
             "Two seeds give an imprecise estimate of seed variance, so the intervals are wide. A "
