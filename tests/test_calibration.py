@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.calibration.logs import Design, draw_arm, draw_log, measure
 from benchmarks.calibration.simulate import DESIGNS, simulate
-from benchmarks.calibration.tables import Row, share, write
+from benchmarks.calibration.tables import DesignResult, share, write
 from ctrbench.stats import influences
 
 
@@ -50,7 +50,7 @@ def test_identically_distributed_arms_are_equal_and_a_better_one_is_not():
 
 
 def test_writing_one_part_keeps_the_other(tmp_path):
-    row = Row(
+    row = DesignResult(
         "plain", "gauc", share([True] * 7 + [False] * 93), None, share([True] * 95 + [False] * 5)
     )
     write("simulated", [row], tmp_path)

@@ -42,7 +42,7 @@ class Design:
 
 
 @dataclass(frozen=True)
-class Log:
+class SimulatedLog:
     """U users with n impressions each."""
 
     logit: np.ndarray  # (U, n) logit of the true click probability
@@ -55,7 +55,7 @@ class Log:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredArm:
     """A metric of S models with its influence values; `Influence` for several models."""
 
     value: np.ndarray  # (S,)
@@ -67,7 +67,7 @@ class Measured:
     ignored: bool = False  # omit the item variance
 
 
-def draw_log(design: Design, rng: np.random.Generator) -> Log:
+def draw_log(design: Design, rng: np.random.Generator) -> SimulatedLog:
     """Draw a log.
 
     Args:
@@ -95,11 +95,15 @@ def draw_log(design: Design, rng: np.random.Generator) -> Log:
         weight = weight * (1 + rng.pareto(design.pareto, (design.users, 1)))
     if design.clicking:
         click[design.clicking :] = False
-    return Log(logit, click, weight, item, bucket, sign, design.ignored)
+    return SimulatedLog(logit, click, weight, item, bucket, sign, design.ignored)
 
 
 def draw_arm(
-    design: Design, log: Log, rng: np.random.Generator, quality: float = 0.0, noise: float = 1.0
+    design: Design,
+    log: SimulatedLog,
+    rng: np.random.Generator,
+    quality: float = 0.0,
+    noise: float = 1.0,
 ) -> np.ndarray:
     """Return (S, U, n) float, the predictions of the S trained models of an arm.
 
@@ -131,7 +135,7 @@ def draw_arm(
     return np.ceil(p * design.values) / design.values
 
 
-def measure(log: Log, p: np.ndarray) -> dict[str, Measured]:
+def measure(log: SimulatedLog, p: np.ndarray) -> dict[str, MeasuredArm]:
     """Return AUC and GAUC of S models, as `ctrbench.metrics.influences` but vectorised.
 
     Args:
@@ -161,7 +165,7 @@ def measure(log: Log, p: np.ndarray) -> dict[str, Measured]:
     return found
 
 
-def _auc(log: Log, yes: np.ndarray, no: np.ndarray, p: np.ndarray) -> Measured:
+def _auc(log: SimulatedLog, yes: np.ndarray, no: np.ndarray, p: np.ndarray) -> MeasuredArm:
     flat = p.reshape(len(p), -1)
     no_below, yes_below = (
         below.reshape(p.shape) for below in _below(flat, no.ravel(), yes.ravel())
@@ -180,20 +184,20 @@ def _auc(log: Log, yes: np.ndarray, no: np.ndarray, p: np.ndarray) -> Measured:
 
 
 def _with_items(
-    log: Log,
+    log: SimulatedLog,
     value: np.ndarray,
     per_user: np.ndarray,
     effective_users: float,
     moved: np.ndarray,
     share: np.ndarray,
-) -> Measured:
+) -> MeasuredArm:
     """Sum (S, U, n) influence values of impressions by item and by pair."""
     item, bucket = log.item.ravel(), log.bucket.ravel()
     flat = moved.reshape(len(moved), -1)
     by_item = np.stack([np.bincount(item, one, minlength=1 + item.max()) for one in flat])
     by_pair = np.stack([np.bincount(bucket, log.sign.ravel() * one, PAIR_BUCKETS) for one in flat])
     part = np.bincount(item, share.ravel())
-    return Measured(
+    return MeasuredArm(
         value, per_user, effective_users, by_item, by_pair, effective_size(part), log.ignored
     )
 

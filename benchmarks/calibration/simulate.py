@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.calibration.logs import Design, Measured, draw_arm, draw_log, measure
-from benchmarks.calibration.tables import Row, share, stored, write
+from benchmarks.calibration.logs import Design, MeasuredArm, draw_arm, draw_log, measure
+from benchmarks.calibration.tables import DesignResult, share, stored, write
 from benchmarks.shared import TABLES
 from ctrbench.seeding import stream
 from ctrbench.stats import Contrast, infer
@@ -118,7 +118,7 @@ def main() -> None:
     write("simulated", rows, given.output)
 
 
-def simulate(design: Design, replicates: int) -> list[Row]:
+def simulate(design: Design, replicates: int) -> list[DesignResult]:
     """Return one row per metric over all replicates of a design.
 
     Args:
@@ -131,7 +131,7 @@ def simulate(design: Design, replicates: int) -> list[Row]:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Replicate:
     """The result of one replicate for one metric."""
 
     alarm: bool  # the interval of one null comparison excludes zero
@@ -139,11 +139,11 @@ class Judged:
     known: tuple[float, float, float]  # estimate, low, high of arms with a known difference
 
 
-def _replicate(design: Design, rng: np.random.Generator) -> dict[str, Judged]:
+def _replicate(design: Design, rng: np.random.Generator) -> dict[str, Replicate]:
     """Return the result by metric; a metric that is undefined on the log is omitted."""
     log = draw_log(design, rng)
 
-    def arm(quality: float = 0.0, noise: float = 1.0) -> dict[str, Measured]:
+    def arm(quality: float = 0.0, noise: float = 1.0) -> dict[str, MeasuredArm]:
         return measure(log, draw_arm(design, log, rng, quality, noise))
 
     baseline, better = arm(), arm(BETTER)
@@ -161,7 +161,7 @@ def _replicate(design: Design, rng: np.random.Generator) -> dict[str, Judged]:
         controls = [
             _contrast(metric, baseline, "baseline", siblings, i) for i in range(len(siblings))
         ]  # outside the family, as in a table
-        judged[metric] = Judged(
+        judged[metric] = Replicate(
             alarm=_alarm(equal[:1], design.looks, [*equal[1:], *controls]),
             family=_alarm(equal, design.looks, controls) if design.family else None,
             known=(known.estimate, known.low, known.high),
@@ -170,7 +170,11 @@ def _replicate(design: Design, rng: np.random.Generator) -> dict[str, Judged]:
 
 
 def _contrast(
-    metric: str, reference: dict[str, Measured], name: str, arms: list[dict[str, Measured]], i: int
+    metric: str,
+    reference: dict[str, MeasuredArm],
+    name: str,
+    arms: list[dict[str, MeasuredArm]],
+    i: int,
 ) -> Contrast:
     """Return arm i minus the reference; arms 0 and 2 are of one mode, 1 and 3 of another."""
     ours, theirs = arms[i][metric], reference[metric]
@@ -218,7 +222,7 @@ def _cut(contrast: Contrast, seeds: int) -> Contrast:
     )
 
 
-def _counted(design: str, metric: str, drawn: list[dict[str, Judged]]) -> Row:
+def _counted(design: str, metric: str, drawn: list[dict[str, Replicate]]) -> DesignResult:
     """Return the row of a metric.
 
     The true difference is the mean estimate. Its standard error is 1 / sqrt(replicates) of that of
@@ -228,7 +232,7 @@ def _counted(design: str, metric: str, drawn: list[dict[str, Judged]]) -> Row:
     families = [one.family for one in found if one.family is not None]
     estimate, low, high = np.array([one.known for one in found]).T
     held = (low <= estimate.mean()) & (estimate.mean() <= high)
-    return Row(
+    return DesignResult(
         design,
         metric,
         share([one.alarm for one in found]),

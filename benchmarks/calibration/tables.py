@@ -17,7 +17,7 @@ TITLES = {"simulated": "Simulated logs and models", "trained": "Seeds that were 
 
 
 @dataclass(frozen=True)
-class Share:
+class Rate:
     """The frequency of an event."""
 
     percent: float
@@ -26,28 +26,28 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Row:
+class DesignResult:
     """The result for one design and metric."""
 
     design: str
     metric: str
-    false_alarms: Share  # nominal 5 %; one comparison
-    family: Share | None  # nominal 5 %; any of six comparisons that share a baseline
-    coverage: Share | None  # nominal 95 %; one comparison with a known effect
+    false_alarms: Rate  # nominal 5 %; one comparison
+    family: Rate | None  # nominal 5 %; any of six comparisons that share a baseline
+    coverage: Rate | None  # nominal 95 %; one comparison with a known effect
 
 
-def share(happened: Sequence[Any] | np.ndarray) -> Share:
+def share(happened: Sequence[Any] | np.ndarray) -> Rate:
     """Return the frequency of True.
 
     >>> share([True, False, False, False])
-    Share(percent=25.0, error=21.65, count=4)
+    Rate(percent=25.0, error=21.65, count=4)
     """
     mean = float(np.mean(happened))
     error = 100 * (mean * (1 - mean) / len(happened)) ** 0.5
-    return Share(round(100 * mean, 2), round(error, 2), len(happened))
+    return Rate(round(100 * mean, 2), round(error, 2), len(happened))
 
 
-def write(part: str, rows: list[Row], folder: Path = TABLES) -> None:
+def write(part: str, rows: list[DesignResult], folder: Path = TABLES) -> None:
     """Replace one part of the table and keep the other.
 
     Args:
@@ -71,21 +71,22 @@ def write(part: str, rows: list[Row], folder: Path = TABLES) -> None:
     print(f"wrote {path} and {path.with_suffix('.md').name}")
 
 
-def stored(part: str, folder: Path = TABLES) -> dict[str, list[Row]]:
+def stored(part: str, folder: Path = TABLES) -> dict[str, list[DesignResult]]:
     """Return the stored rows of one part, by design.
 
     Args:
         part: `simulated` or `trained`.
         folder: The folder of the files.
     """
-    path, found = folder / "calibration.json", dict[str, list[Row]]()
+    path, found = folder / "calibration.json", dict[str, list[DesignResult]]()
     parts = json.loads(path.read_text("utf-8")) if path.exists() else {}
     for row in parts.get(part, []):
         shares = {
-            name: row[name] and Share(**row[name])
-            for name in ("false_alarms", "family", "coverage")
+            name: row[name] and Rate(**row[name]) for name in ("false_alarms", "family", "coverage")
         }
-        found.setdefault(row["design"], []).append(Row(row["design"], row["metric"], **shares))
+        found.setdefault(row["design"], []).append(
+            DesignResult(row["design"], row["metric"], **shares)
+        )
     return found
 
 

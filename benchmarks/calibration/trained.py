@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.calibration.tables import Row, share, write
+from benchmarks.calibration.tables import DesignResult, share, write
 from benchmarks.shared import data_synth
 from benchmarks.shared import trained as train
 from ctrbench import impressions
@@ -134,10 +134,10 @@ def _alarm(ours: list[Influence], theirs: list[Influence]) -> bool:
     return not found.low <= 0 <= found.high
 
 
-def rows(drawn: list[dict[tuple[int, str], bool]]) -> list[Row]:
+def rows(drawn: list[dict[tuple[int, str], bool]]) -> list[DesignResult]:
     """Return one row per number of seeds and metric."""
     return [
-        Row(
+        DesignResult(
             f"{seeds} against {seeds} of {TRAINED} baselines",
             metric,
             share([one[seeds, metric] for one in drawn]),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.calibration.logs import Design, Measured, draw_arm, draw_log, measure
+from benchmarks.calibration.logs import Design, MeasuredArm, draw_arm, draw_log, measure
 from benchmarks.shared import TABLES, write_table
 from ctrbench.seeding import stream
 from ctrbench.stats import Contrast
@@ -124,7 +124,9 @@ def _matrix(design: Design, rng: np.random.Generator) -> dict[str, list[Contrast
     }
 
 
-def _contrast(ours: Measured, theirs: Measured, name: str, mode: int, against: str) -> Contrast:
+def _contrast(
+    ours: MeasuredArm, theirs: MeasuredArm, name: str, mode: int, against: str
+) -> Contrast:
     return Contrast(
         tuple(range(len(ours.value))),
         ours.value - theirs.value,

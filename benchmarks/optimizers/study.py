@@ -35,7 +35,7 @@ CHOOSING = 1000  # the seed used to choose the factor
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedByOptimizer:
     """Metrics of every arm of one file, by optimizer."""
 
     values: dict[str, dict[str, dict[str, np.ndarray]]]  # optimizer -> arm -> metric -> (S,)
@@ -56,7 +56,7 @@ def main() -> None:
     write_table("optimizers.md", "\n".join(lines))
 
 
-def train(workspace: Workspace, file: Path, seeds: int, jobs: int) -> Trained:
+def train(workspace: Workspace, file: Path, seeds: int, jobs: int) -> TrainedByOptimizer:
     """Train every arm of the file with every optimizer; stored cells are reused.
 
     Args:
@@ -83,7 +83,7 @@ def train(workspace: Workspace, file: Path, seeds: int, jobs: int) -> Trained:
         seconds[optimizer] = float(
             np.mean([record.seconds["train"] for record in records.values()])
         )
-    return Trained(values, seconds)
+    return TrainedByOptimizer(values, seconds)
 
 
 def _factor(workspace: Workspace, file: Path, jobs: int) -> float:
@@ -98,7 +98,7 @@ def _factor(workspace: Workspace, file: Path, jobs: int) -> float:
     return max(found, key=found.__getitem__)
 
 
-def report(name: str, seeds: int, found: Trained) -> list[str]:
+def report(name: str, seeds: int, found: TrainedByOptimizer) -> list[str]:
     """Return a table with one row per arm and metric and one column per optimizer.
 
     Args:

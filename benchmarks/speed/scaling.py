@@ -37,7 +37,7 @@ WARM, STEPS = 10, 40
 
 
 @dataclass(frozen=True)
-class Step:
+class TimedStep:
     """One kind of step."""
 
     varied: str
@@ -50,16 +50,16 @@ class Step:
 
 
 STEPS_TIMED = (
-    *(Step("history", history=mean) for mean in (5, 10, 20, 50, 200)),
-    *(Step("batch", batch=size) for size in (256, 1024, 4096, 8192)),
+    *(TimedStep("history", history=mean) for mean in (5, 10, 20, 50, 200)),
+    *(TimedStep("batch", batch=size) for size in (256, 1024, 4096, 8192)),
     *(
-        Step("table", items=items, table_optimizer=way)
+        TimedStep("table", items=items, table_optimizer=way)
         for way in ("lazy_adam", "rowwise_adagrad", "adam")
         for items in (20_000, 200_000, 1_000_000, 10_000_000)
         if way != "adam" or items <= 1_000_000
     ),
-    *(Step("threads", threads=threads) for threads in (1, 2)),
-    *(Step("mode", mode=mode) for mode in ("none", "vector", "sim_score", "cluster_id")),
+    *(TimedStep("threads", threads=threads) for threads in (1, 2)),
+    *(TimedStep("mode", mode=mode) for mode in ("none", "vector", "sim_score", "cluster_id")),
 )
 
 
@@ -67,7 +67,7 @@ STEPS_TIMED = (
 class Timed:
     """The measurements of one kind of step."""
 
-    step: Step
+    step: TimedStep
     step_s: float  # median
     operations: float  # floating point operations of the matrix products, forward and backward
     per_s: float  # operations per second of these products alone
@@ -105,7 +105,7 @@ def main() -> None:
     write_table("speed_scaling.md", head + "\n".join(map(_row, timed)))
 
 
-def measure(step: Step) -> Timed:
+def measure(step: TimedStep) -> Timed:
     """Train some steps; every batch uses different rows of the table."""
     torch.set_num_threads(step.threads)
     keep_freed_memory()
@@ -140,7 +140,7 @@ def _learn(model: DIN, batch: Batch) -> None:
 
 def _prepared(mode: str, rng: np.random.Generator) -> Prepared:
     """Return the prepared arrays of a mode; similarities are part of the batch."""
-    rows = Step.items
+    rows = TimedStep.items
     vectors = rng.standard_normal((rows, VECTOR_WIDTH), np.float32) / VECTOR_WIDTH**0.5
     present = np.ones((rows, 1), np.float32)
     return {
@@ -151,7 +151,7 @@ def _prepared(mode: str, rng: np.random.Generator) -> Prepared:
     }[mode]
 
 
-def _batch(step: Step, prepared: Prepared, rng: np.random.Generator) -> Batch:
+def _batch(step: TimedStep, prepared: Prepared, rng: np.random.Generator) -> Batch:
     """Draw a batch; popular items repeat, so there are fewer distinct items than slots."""
     length = rng.binomial(step.history * 5 // 2, 0.4, step.batch)
     row = np.repeat(np.arange(step.batch), length)
@@ -178,7 +178,7 @@ def _batch(step: Step, prepared: Prepared, rng: np.random.Generator) -> Batch:
     )
 
 
-def _other_rows(batch: Batch, step: Step, rng: np.random.Generator) -> Batch:
+def _other_rows(batch: Batch, step: TimedStep, rng: np.random.Generator) -> Batch:
     item_id = 1 + rng.integers(0, step.items, len(batch.item_id))
     return replace(batch, item_id=torch.from_numpy(item_id))
 
