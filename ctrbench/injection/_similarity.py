@@ -20,7 +20,7 @@ def slot_cosines(
         slots: The history slots.
         center: Whether to subtract the mean vector before normalising.
 
-    Returns:
+    Yields:
         Pairs of (n,) float32 and (n,) bool; the cosine is 0 where an image is missing.
     """
     unit, has = images.unit(center), np.asarray(images.has_vector)

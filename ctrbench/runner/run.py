@@ -199,7 +199,7 @@ def run_cells(
         if event.kind == "progress":
             observer.progress(cell, event.value)
         elif event.kind == "died":
-            observer.finished(_bury(workspace, failed_record(cell, event.value, versions)))
+            observer.finished(_store_failure(workspace, failed_record(cell, event.value, versions)))
         else:
             observer.finished(CellRecord.model_validate_json(event.value))
 
@@ -347,8 +347,8 @@ def _work(task: Task, progress: Callable[[float], None]) -> Any:
             pass  # another run took the cell after `_is_free`: wait for its record
 
 
-def _bury(workspace: Workspace, record: CellRecord) -> CellRecord:
-    """Store the failure of a process that died, unless its result is stored already."""
+def _store_failure(workspace: Workspace, record: CellRecord) -> CellRecord:
+    """Store the failure of an ended process, unless its result is stored already."""
     store = Store(workspace)
     with cell_lock(workspace, record.cell, wait=True):
         stored = store.read(record.cell)

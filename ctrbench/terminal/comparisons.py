@@ -21,7 +21,7 @@ def show(decision: Decision) -> None:
 
 
 def describe(found: Compared, margin: float) -> str:
-    """Return the comparison in words.
+    """Return the comparison as text.
 
     Args:
         found: The comparison of two arms.
