@@ -10,6 +10,7 @@ PAGES = (
     "LICENSE",
     "docs/*.md",
     "docs/*.js",
+    "docs/*.png",
     "benchmarks/**/*",
     "data_synth/README.md",
     "results/tables/*",
