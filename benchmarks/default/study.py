@@ -125,9 +125,9 @@ def _table(found: list[Found]) -> Iterator[str]:
         yield markdown_row([mode, *cells])
     yield (
         "\nVerdicts use 95 % intervals, simultaneous over the comparisons of a run. Intervals of "
-        "shuffled vectors are pointwise: 2.5 % lie above zero by chance. `sim_score` also gains from "
-        "vectors without image content: every vector has the similarity 1 to itself, so that the "
-        "model sees whether the user clicked the same item before."
+        "shuffled vectors are pointwise: 2.5 % lie above zero by chance. `sim_score` also gains "
+        "from vectors without image content: every vector has the similarity 1 to itself, so that "
+        "the model sees whether the user clicked the same item before."
     )
 
 
