@@ -100,7 +100,8 @@ def refusals(value: str, kind: str) -> list[tuple[str, str]]:
     if kind.startswith("DECIMAL"):
         return [(f"{value} % 1 <> 0", "have a fraction")]
     if kind == "BLOB":
-        return [(f"TRY(decode({value})) IS NULL AND {value} IS NOT NULL", "are not text in UTF-8")]
+        no_text = f"coalesce(TRY(contains(decode({value}), chr(0))), true)"  # as binary numbers
+        return [(f"{no_text} AND {value} IS NOT NULL", "are not text in UTF-8")]
     if kind in INTEGERS or kind.startswith(TEXTS) or kind == '"NULL"':
         return []
     return [(f"{value} IS NOT NULL", unsuitable)]

@@ -1,4 +1,4 @@
-"""Find the files of a log: a single file, a folder written by Spark or Hive, or a pattern."""
+"""Find the files of a log: a file, a pattern, or a folder of Spark, Hive or Delta."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
+from ctrbench.datasets._delta import LOG, current_files, is_delta
+from ctrbench.datasets._tables import KINDS
+from ctrbench.datasets._text_files import SEPARATORS, kind_of
+from ctrbench.datasets._typed_files import JSON
 from ctrbench.errors import DataError
 
-SUFFIXES = (".parquet", ".csv", ".tsv", ".csv.gz", ".tsv.gz")
 MARKS = ("_", ".")  # prefixes of marker files that other programs write
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 EXAMPLES = 5  # files named in a note
@@ -44,14 +47,14 @@ def find_parts(given: str) -> tuple[list[Part], list[str]]:
         parts = [part for one in found for part in _parts(one)]
     else:
         parts = list(_parts(path))
-    kept = [part for part in parts if part.path.name.lower().endswith(SUFFIXES)]
+    kept = [part for part in parts if kind_of(part.path) in KINDS]
+    notes = _delta_notes(path, kept)
     if not path.is_dir() and len(parts) == 1:
-        return parts, []  # a single file: `read_table` checks its extension
+        return parts, notes  # a single file: `read_table` checks its extension
     if not kept:
-        raise DataError(f"{given} contains no file with extension {', '.join(SUFFIXES)}.")
+        raise DataError(f"{given} contains no file with extension {', '.join(KINDS)}.")
     spark = [part for part in kept if not part.path.stat().st_size and _is_text(part.path)]
     left = [part.path.name for part in parts if part not in kept] + [s.path.name for s in spark]
-    notes = []
     if left:
         more = ", …" if len(left) > EXAMPLES else ""
         notes.append(
@@ -62,7 +65,24 @@ def find_parts(given: str) -> tuple[list[Part], list[str]]:
 
 
 def _is_text(path: Path) -> bool:
-    return not path.name.lower().endswith(".parquet")
+    return kind_of(path) in (*SEPARATORS, *JSON)
+
+
+def _delta_notes(given: Path, parts: list[Part]) -> list[str]:
+    """Return notes on the files of a Delta table that its log removed, or that may be removed."""
+    if is_delta(given):
+        stored = sum(1 for path in given.rglob("*.parquet") if LOG not in path.parts)
+        removed = stored - len(parts)
+        note = f"{given} is a Delta table: the {len(parts)} files of its latest version were read"
+        if removed:
+            return [f"{note}; {removed} other Parquet files, which its log removed, were left out."]
+        return [f"{note}."]
+    folders = {folder for part in parts for folder in part.path.parents if is_delta(folder)}
+    return [
+        f"{folder} is a Delta table, whose files may be removed ones (tombstones). Give the folder "
+        "itself, so that the log of the table chooses its files."
+        for folder in sorted(folders)
+    ]
 
 
 def _parts(path: Path, partitions: dict[str, str | None] | None = None) -> Iterator[Part]:
@@ -71,6 +91,10 @@ def _parts(path: Path, partitions: dict[str, str | None] | None = None) -> Itera
         partitions = _above(path)
     if not path.is_dir():
         yield Part(path, partitions)
+        return
+    if is_delta(path):
+        for file, values in current_files(path).items():
+            yield Part(file, {**partitions, **values})
         return
     inside = sorted(one for one in path.iterdir() if not one.name.startswith(MARKS))
     others = [one for one in inside if one.is_dir() and not all(one.name.partition("="))]
@@ -104,4 +128,4 @@ def _partition(name: str) -> dict[str, str | None]:
 
 
 def _holds_data(folder: Path) -> bool:
-    return any(one.name.lower().endswith(SUFFIXES) for one in folder.rglob("*"))
+    return any(kind_of(one) in KINDS for one in folder.rglob("*"))

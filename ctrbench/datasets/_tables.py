@@ -1,4 +1,4 @@
-"""Read CSV and Parquet files as tables of a database, and report lines with invalid values."""
+"""Read files as tables of a database, and report lines with invalid values."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from ctrbench.datasets._text_files import (
     SEPARATORS,
     Dialect,
     TextFile,
+    kind_of,
     open_bare,
     open_text,
     pattern,
 )
+from ctrbench.datasets._typed_files import ARROW, JSON, fill_from_arrow, json_query
 from ctrbench.errors import DataError
 from ctrbench.importing.relations import column_types, first_line, literal, one_row, quoted
 from ctrbench.raw_ids import INTEGERS
@@ -37,7 +39,7 @@ class Table:
     relation: str
     types: dict[str, str]  # column -> DuckDB type
     rows: int
-    text_file: TextFile | None = None  # None for Parquet, whose columns are typed
+    text_file: TextFile | None = None  # None for Parquet, JSON, Arrow and ORC: typed columns
 
     @property
     def is_text(self) -> bool:
@@ -72,7 +74,7 @@ def read_table(
     dialect: Dialect | None = None,
     keep: Container[str] | None = None,
 ) -> Table:
-    """Open a CSV, TSV (also .gz) or Parquet file, which may have no rows.
+    """Open a file of any supported format, which may have no rows.
 
     Args:
         connection: The database in which the table is created.
@@ -85,26 +87,34 @@ def read_table(
         DataError: The file is missing, empty, damaged, ragged, or of another format.
     """
     import duckdb
+    import pyarrow as pa
 
     check_file(path)
     dialect = dialect or Dialect()
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    kind = suffixes[-1] if suffixes else ""
+    kind = kind_of(path)
     name = quoted(f"file {path} {len(connection.execute('SHOW TABLES').fetchall())}")
-    text_file = None
+    text_file, halves = None, set[str]()
     try:
         if columns is not None:
             text_file = open_bare(connection, path, columns, dialect)
         elif kind in SEPARATORS:
             text_file = open_text(connection, path, kind, dialect)
-        elif kind != ".parquet":
+        if text_file:
+            connection.execute(f"CREATE TABLE {name} AS {text_file.select(keep)}")
+        elif kind in JSON:
+            query = json_query(connection, path, kind, dialect.encoding)
+            connection.execute(f"CREATE TABLE {name} AS {query}")
+        elif kind in ARROW:
+            halves = fill_from_arrow(connection, name, path)
+        elif kind == ".parquet":
+            connection.execute(f"CREATE VIEW {name} AS {_parquet(path)}")
+            halves = _halves_of_parquet(connection, path)
+        else:
             raise DataError(
                 f"{path}: cannot read {kind or 'a file without an extension'}. {_KINDS}"
             )
-        made = "TABLE" if text_file else "VIEW"
-        source = text_file.select(keep) if text_file else _parquet(path)
-        connection.execute(f"CREATE {made} {name} AS {source}")
-        types = _types(connection, name, path, text_file)
+        types = column_types(connection, name)
+        types |= {column: "HALF" for column in types if column in halves}
         (rows,) = one_row(connection, f"SELECT count(*) FROM {name}")
     except duckdb.OutOfMemoryException:
         raise
@@ -112,6 +122,8 @@ def read_table(
         if "No space left" in str(error):
             raise
         raise DataError(f"{path} is damaged or no {kind[1:]} file: {_cause(error)}") from error
+    except pa.ArrowException as error:
+        raise DataError(f"{path} is damaged or no {kind[1:]} file: {error}") from error
     return Table(path, name, types, rows, text_file)
 
 
@@ -268,7 +280,8 @@ def not_a_number(table: Table, column: str) -> Rule:
     return Rule(column, wrong, "are not finite 32-bit numbers")
 
 
-_KINDS = "Use .csv, .tsv (also .gz) or .parquet."
+KINDS = (*SEPARATORS, *JSON, ".parquet", *ARROW)  # extensions without that of a compression
+_KINDS = "Use .parquet, .csv, .tsv, .jsonl (also .gz, .zst, .bz2), .arrow, .feather or .orc."
 
 
 def check_file(path: Path) -> None:
@@ -292,16 +305,10 @@ def _parquet(path: Path) -> str:
     return f"FROM read_parquet({pattern(path)}, hive_partitioning = false)"
 
 
-def _types(
-    connection: DuckDBPyConnection, name: str, path: Path, text_file: TextFile | None
-) -> dict[str, str]:
-    """Return the type of each column. DuckDB reports half floats as FLOAT; here they are HALF."""
-    types = column_types(connection, name)
-    if text_file is None and "FLOAT" in types.values():
-        query = f"SELECT name FROM parquet_schema({pattern(path)}) WHERE type_length = '2'"
-        halves = {column for (column,) in connection.execute(query).fetchall()}
-        types |= {column: "HALF" for column in types if column in halves}
-    return types
+def _halves_of_parquet(connection: DuckDBPyConnection, path: Path) -> set[str]:
+    """Return the columns of half floats, which DuckDB reports as FLOAT."""
+    query = f"SELECT name FROM parquet_schema({pattern(path)}) WHERE type_length = '2'"
+    return {column for (column,) in connection.execute(query).fetchall()}
 
 
 def _cause(error: Exception) -> str:

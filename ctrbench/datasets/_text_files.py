@@ -1,7 +1,8 @@
-"""Prepare CSV and TSV files for DuckDB: separator, header, encoding and line ends."""
+"""Prepare CSV and TSV files for DuckDB: separator, header, encoding, compression and line ends."""
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import csv
 import gzip
@@ -10,8 +11,8 @@ import tempfile
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.importing.relations import literal, one_row, quoted
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
+COMPRESSIONS = (".gz", ".zst", ".bz2")
+UNPACKED = (".zst", ".bz2")  # DuckDB reads a copy
 BLOCK = 1 << 24
 LONGEST_HEADER = 1 << 20
 MOST_COLUMNS = 4096
@@ -119,7 +122,7 @@ def open_text(connection: DuckDBPyConnection, path: Path, kind: str, dialect: Di
     line = _first_line(path, dialect.encoding)
     separator = dialect.separator or _separator(line, SEPARATORS[kind], path)
     columns, padded = _columns(line, separator, path)
-    plain, lines = _plain(connection, path, dialect.encoding)
+    plain, lines = plain_file(connection, path, dialect.encoding)
     return TextFile(plain, columns, separator, has_header=True, padded=padded, lines=lines)
 
 
@@ -152,9 +155,21 @@ def open_bare(
     Raises:
         DataError: The file is damaged or has another encoding.
     """
-    plain, lines = _plain(connection, path, dialect.encoding)
+    plain, lines = plain_file(connection, path, dialect.encoding)
     separator = dialect.separator or ","
     return TextFile(plain, columns, separator, has_header=False, padded=False, lines=lines)
+
+
+def kind_of(path: PurePath) -> str:
+    """Return the lower-case extension of a file, without that of its compression.
+
+    >>> kind_of(PurePath("part-0.CSV.gz")), kind_of(PurePath("log"))
+    ('.csv', '')
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in COMPRESSIONS:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
 
 
 def pattern(path: Path) -> str:
@@ -175,20 +190,29 @@ def _errors(path: Path, encoding: str) -> Iterator[None]:
         raise DataError(f"{path} is damaged: {error}") from error
 
 
-def _opened(path: Path) -> gzip.GzipFile | io.BufferedReader:
-    zipped = path.suffix.lower() == ".gz"
-    return gzip.open(path, "rb") if zipped else path.open("rb")
+def _opened(path: Path) -> IO[bytes]:
+    """Open a file for reading its decompressed content."""
+    suffix = path.suffix.lower()
+    if suffix == ".gz":
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    if suffix == ".bz2":
+        return cast(IO[bytes], bz2.open(path, "rb"))
+    if suffix == ".zst":
+        import pyarrow as pa
+
+        return pa.input_stream(str(path), compression="zstd")
+    return path.open("rb")
 
 
 def _first_line(path: Path, encoding: str) -> str:
     """Return the header without its line end."""
-    with _errors(path, encoding), _opened(path) as file:
-        start = file.read(4)
+    with _errors(path, encoding):
+        with _opened(path) as file:
+            start = file.read(4)
         found = next((name for mark, name in MARKS if start.startswith(mark)), None)
         if found and encoding == "utf-8":
             raise DataError(f"{path} is not text in UTF-8. Give --encoding {found}.")
-        file.seek(0)
-        with _text(file, encoding) as text:
+        with _opened(path) as file, _text(file, encoding) as text:
             return text.readline(LONGEST_HEADER).rstrip("\n").removeprefix(MARK)
 
 
@@ -224,9 +248,18 @@ def _columns(line: str, separator: str, path: Path) -> tuple[list[str], bool]:
     return columns, any(name != name.strip(" ") for name in raw)
 
 
-def _plain(connection: DuckDBPyConnection, path: Path, encoding: str) -> tuple[Path, int]:
-    """Return the path of the file, or of a UTF-8 copy with uniform line ends, and its lines."""
-    if encoding == "utf-8":
+def plain_file(connection: DuckDBPyConnection, path: Path, encoding: str) -> tuple[Path, int]:
+    """Return the path of the file, or of a UTF-8 copy with uniform line ends, and its lines.
+
+    Args:
+        connection: The database of the import, beside which the copy is written.
+        path: The file, which may be compressed.
+        encoding: Its encoding.
+
+    Raises:
+        DataError: The file is damaged or has another encoding.
+    """
+    if encoding == "utf-8" and path.suffix.lower() not in UNPACKED:
         ends = _line_ends(path)
         if sum(count > 0 for count in ends.values()) <= 1:
             return path, max(ends.values())
@@ -247,7 +280,7 @@ def _plain(connection: DuckDBPyConnection, path: Path, encoding: str) -> tuple[P
     return Path(target.name), lines + (end != "\n")
 
 
-def _text(file: gzip.GzipFile | io.BufferedReader, encoding: str) -> io.TextIOWrapper:
+def _text(file: Any, encoding: str) -> io.TextIOWrapper:
     """Return the decoded file, with every line end as a newline."""
     return io.TextIOWrapper(file, "utf-8-sig" if encoding == "utf-8" else encoding, newline=None)
 

@@ -1,4 +1,4 @@
-"""Import any click log in CSV or Parquet, with optional files of items and users."""
+"""Import any click log as a table, with optional files of items and users."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from ctrbench.datasets._ids import Kind, id_rules, id_value, kind_of_ids
 from ctrbench.datasets._lists import ColumnOptions, printed_lists
 from ctrbench.datasets._log import Log, TypedLog, make_impressions
 from ctrbench.datasets._negatives import Popularity, add_negatives
-from ctrbench.datasets._sources import Part, find_parts
+from ctrbench.datasets._sources import NO_VALUE, Part, find_parts
 from ctrbench.datasets._tables import (
+    Rule,
     Table,
     broken_rules,
     missing_columns,
     read_table,
     refuse_empty,
     renamed,
+    text,
     with_values,
 )
 from ctrbench.datasets._text_files import Dialect
@@ -42,13 +44,13 @@ OWN = ("user_id", "item_id", "click", "timestamp", "period", "history", "weight"
 
 @dataclass(frozen=True)
 class TableImporter(Importer):
-    """A click log in CSV or Parquet: columns user_id, item_id, click and any further fields."""
+    """Any click log as a table: columns user_id, item_id, click and any further fields."""
 
     impressions: Annotated[
         list[str],
         typer.Option(
             metavar="FILE",
-            help="A file, a folder (also written by Spark or Hive), a pattern such as "
+            help="A file, a folder (also of Spark, Hive or Delta), a pattern such as "
             "'log/*.csv', or PERIOD=FILE (train=a.parquet); may be repeated.",
         ),
     ]
@@ -311,7 +313,10 @@ class _Files:
 
     def _open(self, part: Part) -> Table:
         table = read_table(self.connection, part.path, dialect=self.dialect)
-        more = {name: value for name, value in part.partitions.items() if name not in table.types}
+        own = {name.lower(): name for name in table.types}
+        both = {own[n.lower()]: v for n, v in part.partitions.items() if n.lower() in own}
+        _check_partitions(self.connection, table, both)
+        more = {n: value for n, value in part.partitions.items() if n.lower() not in own}
         table = with_values(self.connection, table, more) if more else table
         names = {old: self.renames.get(old, old) for old in table.types if old not in self.drops}
         if len(set(names.values())) < len(names):
@@ -321,6 +326,25 @@ class _Files:
         self.originals += table.types
         self.columns += names.values()
         return renamed(self.connection, table, names)
+
+
+def _check_partitions(
+    connection: DuckDBPyConnection, table: Table, values: dict[str, str | None]
+) -> None:
+    """Check that folders `name=value` agree with the file's columns of the same names.
+
+    Raises:
+        DataError: A value of a column differs from that of the folder.
+    """
+    rules = []
+    for name, value in values.items():
+        found, given = text(table, name), "NULL" if value is None else literal(value)
+        equal = f"coalesce(TRY_CAST({found} AS DOUBLE) = TRY_CAST({given} AS DOUBLE), false)"
+        wrong = f"{found} IS DISTINCT FROM {given} AND NOT {equal}"
+        what = f"differ from the folder {name}={NO_VALUE if value is None else value}"
+        rules.append(Rule(name, wrong, what, "rename the folder or the column"))
+    problems = broken_rules(connection, table, rules)
+    raise_all(problems, DataError, "folders and columns disagree:")
 
 
 def _split(split: Split | None, log: Log) -> tuple[Split, bool]:

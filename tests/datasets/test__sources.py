@@ -1,3 +1,7 @@
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ctrbench.datasets._sources import find_parts
@@ -69,3 +73,65 @@ def test_patterns(tmp_path):
 def test_a_file_whose_name_looks_like_a_pattern(tmp_path):
     touch(tmp_path, "b[1].csv", "b1.csv")
     assert found(tmp_path / "b[1].csv")[0] == [("b[1].csv", {})]
+
+
+def commit(table, number, *actions):
+    log = table / "_delta_log"
+    log.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(action) + "\n" for action in actions)
+    (log / f"{number:020d}.json").write_text(text)
+
+
+def added(path, **values):
+    return {"add": {"path": path, "partitionValues": values, "size": 1, "dataChange": True}}
+
+
+@pytest.fixture
+def delta(tmp_path):
+    """A table of three files, of which the log removed one."""
+    touch(tmp_path, "dt=1/a.parquet", "dt=2/b c.parquet", "old.parquet")
+    commit(tmp_path, 0, added("old.parquet", dt="0"), {"protocol": {"minReaderVersion": 1}})
+    new = [added("dt=1/a.parquet", dt="1"), added("dt=2/b%20c.parquet", dt=None)]
+    commit(tmp_path, 1, {"remove": {"path": "old.parquet"}}, *new)
+    return tmp_path
+
+
+def test_a_delta_table_without_its_removed_files(delta):
+    parts, (note,) = found(delta)
+    assert parts == [("a.parquet", {"dt": "1"}), ("b c.parquet", {"dt": None})]
+    assert "1 other" in note
+
+
+def test_files_of_a_delta_table_without_its_log(delta):
+    _, (note,) = found(delta / "dt=1" / "*.parquet")
+    assert "tombstones" in note
+
+
+def test_a_delta_table_from_its_checkpoint(delta):
+    first = delta / "_delta_log" / f"{0:020d}.json"
+    rows = [{"add": json.loads(first.read_text().splitlines()[0])["add"]}]
+    kinds = pa.map_(pa.string(), pa.string())
+    add = pa.struct({"path": pa.string(), "partitionValues": kinds})
+    rows[0]["add"]["partitionValues"] = [("dt", "0")]
+    table = pa.Table.from_pylist(rows, pa.schema({"add": add}))
+    pq.write_table(table, delta / "_delta_log" / f"{0:020d}.checkpoint.parquet")
+    first.unlink()
+    assert len(found(delta)[0]) == 2
+    (delta / "_delta_log" / f"{0:020d}.checkpoint.parquet").unlink()
+    with pytest.raises(DataError, match="incomplete"):
+        find_parts(str(delta))
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        ({"add": {"path": "old.parquet", "deletionVector": {"cardinality": 2}}}, "deletion"),
+        ({"metaData": {"configuration": {"delta.columnMapping.mode": "name"}}}, "columns"),
+        (added("gone.parquet"), "gone.parquet"),
+        ({"add": 3}, "damaged"),
+    ],
+)
+def test_delta_tables_that_plain_files_do_not_represent(delta, action, message):
+    commit(delta, 2, action)
+    with pytest.raises(DataError, match=message):
+        find_parts(str(delta))

@@ -454,3 +454,19 @@ def test_columns_with_internal_names(workspace, tmp_path):
     rows[30]["click"] = 5
     with pytest.raises(DataError, match=r"neither 0 nor 1: row 31 \(5\)"):
         run(workspace, importer(parquet(tmp_path / "a.parquet", rows)))
+
+
+def test_a_folder_and_a_column_may_name_the_same(workspace, tmp_path):
+    for day in "12":
+        (tmp_path / "log" / f"day={day}").mkdir(parents=True)
+        rows = [r | {"day": f"0{day}"} for i, r in enumerate(long_log()) if i % 2 == int(day) - 1]
+        csv(tmp_path / "log" / f"day={day}" / "a.csv", rows)
+    manifest = run(workspace, importer(str(tmp_path / "log")))
+    assert kinds(manifest) == {"day": ("context", "categorical")}
+
+
+def test_a_folder_that_disagrees_with_a_column(workspace, tmp_path):
+    (tmp_path / "log" / "day=2").mkdir(parents=True)
+    csv(tmp_path / "log" / "day=2" / "a.csv", [r | {"day": 3} for r in long_log()])
+    with pytest.raises(DataError, match=r"60 value.*'day'.*day=2: line 2 \(3\)"):
+        run(workspace, importer(str(tmp_path / "log")))
