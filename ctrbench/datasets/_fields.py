@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ctrbench.datasets._lists import ColumnOptions, list_rules, list_value
-from ctrbench.datasets._tables import FLOATS, Table, broken_rules, not_a_number, number, text
+from ctrbench.datasets._tables import FLOATS, Rule, Table, broken_rules, not_a_number, number, text
 from ctrbench.errors import DataError, raise_all
 from ctrbench.importing.relations import one_row
 from ctrbench.schema import Field, FieldKind, FieldOwner
@@ -54,6 +54,22 @@ def read_fields(
         problems += broken_rules(connection, table, rules)
     raise_all(problems, DataError, "these columns cannot be read as fields:")
     return fields, [[_value(table, f, options) for f in fields] for table in tables]
+
+
+def stated_rules(table: Table, columns: list[str], options: ColumnOptions) -> list[Rule]:
+    """Return the rules for columns whose kind the options state.
+
+    Args:
+        table: The table of the columns.
+        columns: The columns of fields.
+        options: The user's options for columns.
+    """
+    rules = []
+    for column in columns:
+        kind = options.kinds.get(column, "list" if column in options.printed else None)
+        rules += [not_a_number(table, column)] if kind == "numeric" else []
+        rules += list_rules(table, column, options) if kind == "list" else []
+    return rules
 
 
 def _kind(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ctrbench.datasets._fields import read_fields
+from ctrbench.datasets._fields import read_fields, stated_rules
 from ctrbench.datasets._ids import Kind, id_rules, id_value, ids_rules, ids_value
 from ctrbench.datasets._lists import ColumnOptions, element, history_rules, list_rules
 from ctrbench.datasets._tables import (
@@ -34,7 +34,7 @@ from ctrbench.schema import PERIODS, Field
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-OPTIONAL = ("timestamp", "period", "history", "weight")
+OPTIONAL = ("timestamp", "period", "history", "weight", "row_id")
 LABELS = "write 0 or 1; write a rate as two weighted rows, one of clicks and one of non-clicks"
 
 
@@ -49,7 +49,7 @@ class Log:
     options: ColumnOptions
     ids: dict[str, Kind] = field(default_factory=dict)  # how user_id and item_id are read
     time_format: str | None = None  # of text timestamps
-    drop_invalid: bool = False  # drop rows with missing ids or impossible times
+    drop_invalid: float | None = None  # share of invalid rows that are set aside; None: none
 
     @property
     def columns(self) -> dict[str, str]:
@@ -76,6 +76,7 @@ class TypedLog:
     fields: list[Field]  # of contexts and users
     notes: tuple[str, ...]  # notes for readers of tables
     counts: dict[str, int]
+    invalid: Relation | None = None  # rows that were set aside, with their causes
 
 
 def make_impressions(connection: DuckDBPyConnection, log: Log, user_fields: list[str]) -> TypedLog:
@@ -93,16 +94,23 @@ def make_impressions(connection: DuckDBPyConnection, log: Log, user_fields: list
     times = []
     if "timestamp" in log.columns:
         times = open_times(connection, log.tables, time_format=log.time_format)
-    log, times, dropped = _without_invalid(connection, log, times)
-    problems = [
-        problem
-        for index, table in enumerate(log.tables)
-        for problem in broken_rules(connection, table, _rules(log, index, times))
-    ]
-    raise_all(problems, DataError, "these impressions cannot be used:")
-    typed, notes = _typed(connection, log, times)
     own = {"user_id", "item_id", "click", *OPTIONAL, *user_fields}
     others = [column for column in log.columns if column not in own]
+    rules = [
+        _rules(log, index, times) + stated_rules(table, [*others, *user_fields], log.options)
+        for index, table in enumerate(log.tables)
+    ]
+    invalid, dropped = None, {}
+    if log.drop_invalid is None:
+        _check_rules(connection, log.tables, rules)
+    else:
+        invalid = _broken_rows(connection, log.tables, rules)
+        dropped = _count_causes(invalid)
+        if sum(dropped.values()) > log.drop_invalid * sum(table.rows for table in log.tables):
+            _check_rules(connection, log.tables, rules, log.drop_invalid)
+        log, times = _without(connection, log, times, rules) if dropped else (log, times)
+    _check_row_ids(connection, log)
+    typed, notes = _typed(connection, log, times)
     context, values = read_fields(connection, log.tables, others, "context", log.options)
     users, user_values = read_fields(connection, log.tables, user_fields, "user", log.options)
     make = make_table if log.clicks_only else make_view
@@ -116,14 +124,16 @@ def make_impressions(connection: DuckDBPyConnection, log: Log, user_fields: list
         of_log = make_view(connection, "users of the log", _union(log, selects))
     notes = (
         *(
-            f"{count:,} rows were dropped: values of '{column}' {problem}."
+            f"{count:,} rows were set aside (invalid_rows.parquet): values of '{column}' {problem}."
             for (column, problem), count in dropped.items()
         ),
         *_pad_notes(connection, log),
         *notes,
     )
-    counts = {"invalid_dropped": sum(dropped.values())} if log.drop_invalid else {}
-    return TypedLog(impressions, of_log, context + users, notes, counts)
+    counts = {} if invalid is None else {"invalid_dropped": sum(dropped.values())}
+    return TypedLog(
+        impressions, of_log, context + users, notes, counts, invalid if dropped else None
+    )
 
 
 def _pad_notes(connection: DuckDBPyConnection, log: Log) -> list[str]:
@@ -143,31 +153,109 @@ def _pad_notes(connection: DuckDBPyConnection, log: Log) -> list[str]:
     return [f"--pad {pad} does not occur in given histories."]
 
 
-def _without_invalid(
-    connection: DuckDBPyConnection, log: Log, times: list[Times]
-) -> tuple[Log, list[Times], dict[tuple[str, str], int]]:
-    """Return the log without invalid rows if --drop-invalid is given, and their counts by cause."""
-    if not log.drop_invalid:
-        return log, times, {}
-    tables, dropped = [], {}
-    for index, table in enumerate(log.tables):
-        bad = [_id_rules(log, table, name)[0] for name in ("user_id", "item_id")]  # missing ids
-        bad += times[index].impossible() if times else []
-        taken = "false"  # a row counts once, for the first rule that it breaks
-        for rule in bad:
-            (count,) = one_row(
-                connection,
-                f"SELECT count(*) FROM {table.relation} WHERE ({rule.wrong}) AND NOT ({taken})",
-            )
-            if count:
-                reason = rule.column, rule.problem
-                dropped[reason] = dropped.get(reason, 0) + count
-            taken += f" OR coalesce({rule.wrong}, false)"
-        tables.append(filtered(connection, table, f"NOT ({taken})"))
+def _check_rules(
+    connection: DuckDBPyConnection,
+    tables: list[Table],
+    rules: list[list[Rule]],
+    share: float | None = None,
+) -> None:
+    """Check the rules of every table.
+
+    Args:
+        connection: The database of the tables.
+        tables: The tables of the log.
+        rules: The rules of each table.
+        share: The share of invalid rows that --drop-invalid allows and that is exceeded.
+
+    Raises:
+        DataError: Rows break a rule.
+    """
+    problems = [
+        problem
+        for table, own in zip(tables, rules, strict=True)
+        for problem in broken_rules(connection, table, own)
+    ]
+    heading = "these impressions cannot be used:"
+    if share is not None:
+        heading = f"more than {100 * share:g} % of the impressions cannot be used:"
+    raise_all(problems, DataError, heading)
+
+
+def _cause(rules: list[Rule]) -> str:
+    """Return SQL for the index of the first rule that a row breaks; NULL for a valid row."""
+    cases = (f"WHEN coalesce({r.wrong}, false) THEN {index}" for index, r in enumerate(rules))
+    return f"CASE {' '.join(cases)} END"
+
+
+def _broken_rows(
+    connection: DuckDBPyConnection, tables: list[Table], rules: list[list[Rule]]
+) -> Relation:
+    """Return the invalid rows: file, row from 1, column, problem, and the row as JSON."""
+    selects = []
+    for table, own in zip(tables, rules, strict=True):
+        columns = ", ".join(f"{literal(r.column)}" for r in own)
+        problems = ", ".join(f"{literal(r.problem)}" for r in own)
+        content = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in table.types)
+        selects.append(
+            f"""SELECT {literal(table.path)} AS file, row_number,
+            [{columns}][1 + cause] AS "column", [{problems}][1 + cause] AS problem, content FROM (
+                SELECT row_number() OVER () AS row_number, {_cause(own)} AS cause,
+                to_json(struct_pack({content})) AS content FROM {table.relation})
+            WHERE cause IS NOT NULL"""
+        )
+    return make_table(connection, "invalid rows", " UNION ALL ".join(selects))
+
+
+def _count_causes(invalid: Relation) -> dict[tuple[str, str], int]:
+    """Return the number of invalid rows by column and problem; a row counts once."""
+    query = f'SELECT "column", problem, count(*) FROM {invalid} GROUP BY ALL ORDER BY ALL'
+    return {
+        (column, problem): count
+        for column, problem, count in invalid.connection.execute(query).fetchall()
+    }
+
+
+def _without(
+    connection: DuckDBPyConnection, log: Log, times: list[Times], rules: list[list[Rule]]
+) -> tuple[Log, list[Times]]:
+    """Return the log and its times without invalid rows.
+
+    Raises:
+        DataError: No row is valid.
+    """
+    tables = [
+        filtered(connection, table, f"({_cause(own)}) IS NULL")
+        for table, own in zip(log.tables, rules, strict=True)
+    ]
     if not any(table.rows for table in tables):
         raise DataError("--drop-invalid drops every row of the log.")
     times = [replace(time, table=table) for time, table in zip(times, tables, strict=bool(times))]
-    return replace(log, tables=tables), times, dropped
+    return replace(log, tables=tables), times
+
+
+def _check_row_ids(connection: DuckDBPyConnection, log: Log) -> None:
+    """Check that no two rows have the same `row_id`, which numbers the impressions.
+
+    Raises:
+        DataError: A row id occurs twice, which is often one file given twice.
+    """
+    if "row_id" not in log.columns:
+        return
+    rows = " UNION ALL ".join(
+        f"SELECT {text(table, 'row_id')} AS row_id, {literal(table.path)} AS file "
+        f"FROM {table.relation}"
+        for table in log.tables
+    )
+    found = connection.execute(
+        f"""SELECT row_id, list(DISTINCT file ORDER BY file), count(*) OVER () FROM ({rows})
+        WHERE row_id IS NOT NULL GROUP BY row_id HAVING count(*) > 1 ORDER BY row_id LIMIT 5"""
+    ).fetchall()
+    if found:
+        ids = ", ".join(row_id for row_id, *_ in found)
+        raise DataError(
+            f"{found[0][2]:,} row_id(s) occur several times ({ids}), in {', '.join(found[0][1])}. "
+            "Remove the duplicates; if row_id does not number the impressions, give --drop row_id."
+        )
 
 
 def _check_columns(log: Log) -> None:

@@ -24,6 +24,7 @@ class Part:
 
     path: Path
     partitions: dict[str, str | None] = field(default_factory=dict)
+    shown: str | None = None  # the URL of a remote file, of which `path` is a copy
 
 
 def find_parts(given: str) -> tuple[list[Part], list[str]]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import TYPE_CHECKING
 
 from ctrbench.datasets._text_files import (
@@ -19,7 +19,7 @@ from ctrbench.datasets._text_files import (
     pattern,
 )
 from ctrbench.datasets._typed_files import ARROW, JSON, fill_from_arrow, json_query
-from ctrbench.errors import DataError
+from ctrbench.errors import DataError, raise_all
 from ctrbench.importing.relations import column_types, first_line, literal, one_row, quoted
 from ctrbench.raw_ids import INTEGERS
 
@@ -31,11 +31,18 @@ LARGEST = 3.4e38  # largest 32-bit float
 FLOATS = ("HALF", "FLOAT", "DOUBLE")
 
 
+class RemotePath(PosixPath):
+    """The URL of a remote file, for messages."""
+
+    def __str__(self) -> str:
+        return super().__str__().replace(":/", "://", 1)
+
+
 @dataclass(frozen=True)
 class Table:
     """One file as a relation; the types of a CSV file's columns are all VARCHAR."""
 
-    path: Path
+    path: Path  # of a remote file: its URL
     relation: str
     types: dict[str, str]  # column -> DuckDB type
     rows: int
@@ -125,6 +132,34 @@ def read_table(
     except pa.ArrowException as error:
         raise DataError(f"{path} is damaged or no {kind[1:]} file: {error}") from error
     return Table(path, name, types, rows, text_file)
+
+
+def united(connection: DuckDBPyConnection, tables: list[Table], path: Path) -> Table:
+    """Return the rows of several files with the same columns as one table.
+
+    Args:
+        connection: The database of the tables.
+        tables: The tables, at least one.
+        path: Where the files are, for messages.
+
+    Raises:
+        DataError: The files have different columns, or columns of different types.
+    """
+    first = tables[0]
+    if len(tables) == 1:
+        return first
+    problems = [
+        f"{table.path} and {first.path} have different columns or types: "
+        f"{', '.join(sorted(dict(table.types.items() ^ first.types.items())))}."
+        for table in tables[1:]
+        if table.types != first.types
+    ]
+    raise_all(problems, DataError, f"{path} cannot be read as one table:")
+    view = quoted(f"united {first.relation}")
+    union = " UNION ALL BY NAME ".join(f"FROM {table.relation}" for table in tables)
+    connection.execute(f"CREATE VIEW {view} AS {union}")
+    rows = sum(table.rows for table in tables)
+    return Table(path, view, first.types, rows, first.text_file)
 
 
 def refuse_empty(table: Table) -> Table:

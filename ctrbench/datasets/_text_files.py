@@ -248,6 +248,12 @@ def _columns(line: str, separator: str, path: Path) -> tuple[list[str], bool]:
     return columns, any(name != name.strip(" ") for name in raw)
 
 
+def temporary_folder(connection: DuckDBPyConnection) -> Path | None:
+    """Return the folder of an import, which is removed after it; None if there is none."""
+    (place,) = one_row(connection, "SELECT path FROM duckdb_databases() WHERE NOT internal")
+    return Path(place).parent if place else None
+
+
 def plain_file(connection: DuckDBPyConnection, path: Path, encoding: str) -> tuple[Path, int]:
     """Return the path of the file, or of a UTF-8 copy with uniform line ends, and its lines.
 
@@ -263,8 +269,7 @@ def plain_file(connection: DuckDBPyConnection, path: Path, encoding: str) -> tup
         ends = _line_ends(path)
         if sum(count > 0 for count in ends.values()) <= 1:
             return path, max(ends.values())
-    (place,) = one_row(connection, "SELECT path FROM duckdb_databases() WHERE NOT internal")
-    folder = Path(place).parent if place else None  # folder of the import, removed after it
+    folder = temporary_folder(connection)
     with (
         _errors(path, encoding),
         _opened(path) as source,

@@ -28,7 +28,7 @@ LATEST = 4_102_444_800  # the year 2100
 OLDEST = 10**8  # the year 1973
 THIS_CENTURY = 10**9
 EARLY = "are before 1973 although nearly all others are after 2001 (missing or truncated times)"
-DROP = "--drop-invalid drops and counts such rows"
+DROP = "--drop-invalid 0.1% sets aside and counts up to that share of rows"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Times:
         return rules
 
     def impossible(self) -> list[Rule]:
-        """Return the rules whose violations --drop-invalid drops."""
+        """Return the rules for missing and impossible times."""
         kind = "dates like the others" if self.dated else "numbers or ISO dates"
         there = f"{text(self.table, self.column)} IS NOT NULL"
         form = "for another format give --time-format, such as %m/%d/%Y"

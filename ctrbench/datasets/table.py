@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +15,10 @@ from ctrbench.datasets._ids import Kind, id_rules, id_value, kind_of_ids
 from ctrbench.datasets._lists import ColumnOptions, printed_lists
 from ctrbench.datasets._log import Log, TypedLog, make_impressions
 from ctrbench.datasets._negatives import Popularity, add_negatives
-from ctrbench.datasets._sources import NO_VALUE, Part, find_parts
+from ctrbench.datasets._remote import find_everywhere
+from ctrbench.datasets._sources import NO_VALUE, Part
 from ctrbench.datasets._tables import (
+    RemotePath,
     Rule,
     Table,
     broken_rules,
@@ -25,9 +27,10 @@ from ctrbench.datasets._tables import (
     refuse_empty,
     renamed,
     text,
+    united,
     with_values,
 )
-from ctrbench.datasets._text_files import Dialect
+from ctrbench.datasets._text_files import Dialect, temporary_folder
 from ctrbench.errors import ConfigError, DataError, raise_all, unknown_name
 from ctrbench.importing import Progress, Raw, parse_split
 from ctrbench.importing.relations import Relation, literal, make_table, one_row, quoted
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SPLIT = "time:20/50/10/20"
 EXAMPLES = 5  # files named in a note
-OWN = ("user_id", "item_id", "click", "timestamp", "period", "history", "weight")
+OWN = ("user_id", "item_id", "click", "timestamp", "period", "history", "weight", "row_id")
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,14 @@ class TableImporter(Importer):
             "'log/*.csv', or PERIOD=FILE (train=a.parquet); may be repeated.",
         ),
     ]
-    items: Annotated[Path | None, typer.Option(help="File of item fields, by item_id.")] = None
-    users: Annotated[Path | None, typer.Option(help="File of user fields, by user_id.")] = None
+    items: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="File or folder of item fields, by item_id."),
+    ] = None
+    users: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="File or folder of user fields, by user_id."),
+    ] = None
     images: Annotated[
         Path | None, typer.Option(help="Folder of <item_id>.jpg, or Parquet of item_id, bytes.")
     ] = None
@@ -106,11 +115,13 @@ class TableImporter(Importer):
         typer.Option(help="Format of text timestamps other than ISO dates: %m/%d/%Y"),
     ] = None
     drop_invalid: Annotated[
-        bool,
+        str | None,
         typer.Option(
-            "--drop-invalid", help="Drop and count rows with missing ids or impossible times."
+            metavar="SHARE",
+            help="Share of the impressions that may be invalid; they are set aside, counted and "
+            "stored in the data set's folder: 0.1%",
         ),
-    ] = False
+    ] = None
 
     def read(self, connection: DuckDBPyConnection, split: Split | None, progress: Progress) -> Raw:
         """Return checked and typed views of impressions, items and users; see `Importer`."""
@@ -132,7 +143,7 @@ class TableImporter(Importer):
             options,
             ids,
             self.time_format,
-            self.drop_invalid,
+            _share(self.drop_invalid),
         )
         progress("checking the log")
         typed = make_impressions(connection, log, _names(self.user_fields))
@@ -166,6 +177,7 @@ class TableImporter(Importer):
             images=self.images,
             notes=(*files.notes, *notes),
             counts=counts,
+            invalid=typed.invalid,
         )
 
     def _ids(
@@ -275,13 +287,19 @@ class _Files:
         self.columns: list[str] = []
         self.notes: list[str] = []
 
-    def open(self, path: Path | None) -> Table | None:
-        """Return the file as a table, or None without a file."""
-        return None if path is None else refuse_empty(self._open(Part(path)))
+    def open(self, given: str | Path | None) -> Table | None:
+        """Return a file or the files of a folder as one table, or None without a file."""
+        if given is None:
+            return None
+        parts, notes = find_everywhere(str(given), temporary_folder(self.connection))
+        self.notes += notes
+        tables = [self._open(part) for part in parts]
+        tables = [table for table in tables if table.rows] or tables[:1]
+        return refuse_empty(united(self.connection, tables, Path(given)))
 
     def open_log(self, given: list[str]) -> tuple[list[Table], list[str | None]]:
         """Return the tables of the log, and the period of each that is given as PERIOD=FILE."""
-        tables, periods, empty = [], [], []
+        tables, periods, empty, seen = [], [], [], set[str]()
         twice = sorted({argument for argument in given if given.count(argument) > 1})
         if twice:
             raise ConfigError(f"--impressions {', '.join(twice)} is given twice.")
@@ -289,8 +307,9 @@ class _Files:
             period, _, path = argument.partition("=")
             if period not in PERIODS:
                 period, path = None, argument
-            parts, notes = find_parts(path)
+            parts, notes = find_everywhere(path, temporary_folder(self.connection))
             self.notes += notes
+            _check_new(parts, seen)
             for table in map(self._open, parts):
                 if table.rows:
                     tables.append(table)
@@ -312,7 +331,14 @@ class _Files:
         return tables, periods
 
     def _open(self, part: Part) -> Table:
-        table = read_table(self.connection, part.path, dialect=self.dialect)
+        try:
+            table = read_table(self.connection, part.path, dialect=self.dialect)
+        except DataError as error:
+            if part.shown is None:
+                raise
+            raise DataError(str(error).replace(str(part.path), part.shown)) from error
+        if part.shown is not None:
+            table = replace(table, path=RemotePath(part.shown))
         own = {name.lower(): name for name in table.types}
         both = {own[n.lower()]: v for n, v in part.partitions.items() if n.lower() in own}
         _check_partitions(self.connection, table, both)
@@ -321,11 +347,24 @@ class _Files:
         names = {old: self.renames.get(old, old) for old in table.types if old not in self.drops}
         if len(set(names.values())) < len(names):
             raise ConfigError(
-                f"{part.path}: --rename gives two columns the same name. Drop one of them."
+                f"{table.path}: --rename gives two columns the same name. Drop one of them."
             )
         self.originals += table.types
         self.columns += names.values()
         return renamed(self.connection, table, names)
+
+
+def _check_new(parts: list[Part], seen: set[str]) -> None:
+    """Check that no file was read before, and add the files to those seen.
+
+    Raises:
+        ConfigError: Two arguments include the same file.
+    """
+    for part in parts:
+        path = part.shown or str(part.path.resolve())
+        if path in seen:
+            raise ConfigError(f"--impressions includes {path} twice. Remove one argument.")
+        seen.add(path)
 
 
 def _check_partitions(
@@ -437,6 +476,20 @@ def _make(
     entities = make_entities(connection, f"{of}s", key, query, str(table.path))
     require_common_ids(entities, key, table.path, impressions)
     return entities, fields
+
+
+def _share(given: str | None) -> float | None:
+    """Return the share that a percentage states."""
+    if given is None:
+        return None
+    number, _, rest = given.partition("%")
+    try:
+        share = float(number) / 100
+    except ValueError:
+        share = -1.0
+    if rest or "%" not in given or not 0 <= share <= 1:
+        raise ConfigError(f"--drop-invalid {given}: give a percentage from 0% to 100%, as 0.1%.")
+    return share
 
 
 def _names(listed: str) -> list[str]:

@@ -53,6 +53,7 @@ class Raw:
     versions: tuple[GivenVersion, ...] = ()  # image vectors that come with the log
     notes: tuple[str, ...] = ()
     counts: dict[str, int] = dataclasses.field(default_factory=dict)  # counts of the importer
+    invalid: Relation | None = None  # rows that were set aside, stored as invalid_rows.parquet
 
     @property
     def has_timestamp(self) -> bool:

@@ -11,7 +11,7 @@ COMPRESSION = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
 
 
 def write_tables(log: NumberedLog, folder: Path) -> None:
-    """Write impressions, history, items, users and vocabularies as Parquet.
+    """Write impressions, history, items, users, vocabularies and invalid rows as Parquet.
 
     Args:
         log: The log to write.
@@ -25,6 +25,8 @@ def write_tables(log: NumberedLog, folder: Path) -> None:
         "users": _entities(log, "user", ids.users, raw.users),
         "vocabularies": _vocabularies(log),
     }
+    if raw.invalid is not None:
+        queries["invalid_rows"] = f"FROM {raw.invalid}"
     for name, query in queries.items():
         path = literal(folder / f"{name}.parquet")
         raw.impressions.connection.execute(f"COPY ({query}) TO {path} ({COMPRESSION})")

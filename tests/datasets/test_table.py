@@ -1,4 +1,5 @@
 import gzip
+import json
 from pathlib import Path
 
 import numpy as np
@@ -367,8 +368,9 @@ def test_unsuitable_options(workspace, tmp_path, options, message):
 
 def test_periods_given_twice(workspace, tmp_path):
     one = csv(tmp_path / "a.csv", long_log())
+    two = csv(tmp_path / "b.csv", long_log())
     with pytest.raises(ConfigError, match=r"--impressions.*PERIOD=FILE"):
-        run(workspace, importer([f"train={one}", one]))
+        run(workspace, importer([f"train={one}", two]))
     two = csv(tmp_path / "b.csv", long_log(period="test"))
     with pytest.raises(ConfigError, match=r"PERIOD=FILE.*column 'period'"):
         run(workspace, importer([f"train={two}"]))
@@ -470,3 +472,45 @@ def test_a_folder_that_disagrees_with_a_column(workspace, tmp_path):
     csv(tmp_path / "log" / "day=2" / "a.csv", [r | {"day": 3} for r in long_log()])
     with pytest.raises(DataError, match=r"60 value.*'day'.*day=2: line 2 \(3\)"):
         run(workspace, importer(str(tmp_path / "log")))
+
+
+def test_invalid_rows_are_set_aside(workspace, tmp_path):
+    bad = {0: {"click": 7}, 1: {"user_id": ""}, 2: {"price": "x"}}
+    rows = [r | {"price": 1.5} | bad.get(i, {}) for i, r in enumerate(long_log())]
+    file = csv(tmp_path / "a.csv", rows)
+    manifest = run(workspace, importer(file, drop_invalid="5%", numeric="price"))
+    assert manifest.counts["invalid_dropped"] == 3
+    assert manifest.counts["impressions"] == len(rows) - 3
+    found = pq.read_table(workspace.data / "log" / "invalid_rows.parquet").to_pylist()
+    assert [(row["row_number"], row["column"]) for row in found] == [
+        (1, "click"),
+        (2, "user_id"),
+        (3, "price"),
+    ]
+    assert json.loads(found[0]["content"])["click"] == "7"
+    with pytest.raises(DataError, match=r"4 %.*(.|\n)*'click'(.|\n)*'price'"):
+        run(workspace, importer(file, drop_invalid="4%", numeric="price"), name="b")
+    with pytest.raises(ConfigError, match="percentage"):
+        run(workspace, importer(file, drop_invalid="0.1"), name="b")
+
+
+def test_valid_rows_leave_no_file(workspace, tmp_path):
+    manifest = run(workspace, importer(csv(tmp_path / "a.csv", long_log()), drop_invalid="1%"))
+    assert manifest.counts["invalid_dropped"] == 0
+    assert not (workspace.data / "log" / "invalid_rows.parquet").exists()
+
+
+def test_overlapping_row_ids(workspace, tmp_path):
+    rows = [r | {"row_id": i} for i, r in enumerate(long_log())]
+    files = [csv(tmp_path / "a.csv", rows[:30]), csv(tmp_path / "b.csv", rows[30:])]
+    assert run(workspace, importer(files)).fields == ()
+    files[1] = csv(tmp_path / "b.csv", rows[28:])
+    with pytest.raises(DataError, match=r"2 row_id.*28, 29.*a.csv.*b.csv"):
+        run(workspace, importer(files), name="b")
+
+
+def test_a_file_in_two_arguments(workspace, tmp_path):
+    (tmp_path / "log").mkdir()
+    file = csv(tmp_path / "log" / "a.csv", long_log())
+    with pytest.raises(ConfigError, match=r"a.csv twice"):
+        run(workspace, importer([file, str(tmp_path / "log")]))
