@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,12 +12,14 @@ from typer.core import TyperGroup
 
 from ctrbench import embeddings, importing, impressions, plugins
 from ctrbench.atomic import discard
+from ctrbench.cli._import_options import COMMON, as_yaml, completed, to_store
 from ctrbench.cli._options import FAILED, JsonOption, YesOption
 from ctrbench.cli._versions import add_given
 from ctrbench.datasets import Importer
-from ctrbench.errors import ConfigError
+from ctrbench.errors import ConfigError, CtrBenchError
 from ctrbench.importing import Snapshot
 from ctrbench.option_fields import made_command, options_of, parameter
+from ctrbench.schema import Split
 from ctrbench.terminal import completing
 from ctrbench.terminal import datasets as terminal
 from ctrbench.terminal import guards as terminal_guards
@@ -32,6 +35,30 @@ Name = Annotated[
     str, typer.Argument(help="The data set's name.", autocompletion=completing.datasets)
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+LikeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Use the options with which this data set was imported; options given here replace "
+        "them.",
+        autocompletion=completing.datasets,
+    ),
+]
+MappingOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="YAML file of options, such as `rename: {uid: user_id}`; options given here replace "
+        "them.",
+    ),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Check the files, and print columns, types, guesses and the first rows as read.",
+    ),
+]
 DEFAULT_SNAPSHOT = "period"
 SNAPSHOT = (
     "When the user state of the model's input is renewed: period (at the start of valid, of test "
@@ -135,10 +162,22 @@ def _command(name: str, importer: type[Importer]) -> Any:
         snapshot: str,
         snapshot_column: str | None,
         quiet: bool,
+        like: str | None,
+        mapping: Path | None,
+        dry_run: bool,
         **options: Any,
     ) -> None:
-        frozen = importing.parse_snapshot(snapshot, snapshot_column)
-        _run(context.obj, importer(**options), name, split, frozen, quiet)
+        given = {**options, "split": split, "snapshot": snapshot}
+        given["snapshot_column"] = snapshot_column
+        given = completed(context, importer, given, like, mapping)
+        stored = to_store(importer, {**given, "snapshot": _changed(given["snapshot"])})
+        split, *unit = (given.pop(key) for key in COMMON)
+        frozen = importing.parse_snapshot(*unit)
+        wanted = None if split is None else importing.parse_split(split)
+        if dry_run:
+            _preview(context.obj, importer(**given), wanted, quiet)
+            return
+        _run(context.obj, importer(**given), name, wanted, frozen, as_yaml(stored), quiet)
 
     help_name = "Name of the data set."
     common = [
@@ -155,27 +194,49 @@ def _command(name: str, importer: type[Importer]) -> Any:
             None,
         ),
         parameter("quiet", QuietOption, False),
+        parameter("like", LikeOption, None),
+        parameter("mapping", MappingOption, None),
+        parameter("dry_run", DryRunOption, False),
     ]
     return made_command(name, inspect.getdoc(importer) or "", run, common)
+
+
+def _changed(snapshot: str) -> str | None:
+    """Return the snapshot; None for the default."""
+    return None if snapshot == DEFAULT_SNAPSHOT else snapshot
+
+
+def _preview(workspace: Workspace, importer: Importer, split: Split | None, quiet: bool) -> None:
+    """Print how an importer reads the files; the workspace stays unchanged."""
+    status = console(err=True, quiet=quiet).status("opening")
+    try:
+        with importing.database(workspace) as connection, status as shown:
+            raw = importer.read(connection, split, shown.update)
+            terminal.show_preview(raw)
+    except CtrBenchError:
+        with importing.database(workspace) as connection:
+            terminal.show_files(importer.sources(connection))
+        raise
 
 
 def _run(
     workspace: Workspace,
     importer: Importer,
     name: str | None,
-    split: str | None,
+    split: Split | None,
     snapshot: Snapshot,
+    options: str,
     quiet: bool,
 ) -> None:
     """Import a data set and its versions, and print what was imported."""
     if name is None:
         raise ConfigError("name the data set: --name NAME.")
     name = check_name("data set", name)
-    wanted = None if split is None else importing.parse_split(split)
     was_there = name in impressions.names(workspace)
     with importing.database(workspace) as connection:
         with console(err=True, quiet=quiet).status("opening") as status:
-            raw = replace(importer.read(connection, wanted, status.update), snapshot=snapshot)
+            raw = importer.read(connection, split, status.update)
+            raw = replace(raw, snapshot=snapshot, options=options)
             importing.build(workspace, name, raw, status.update)
         found = impressions.describe(impressions.open_impressions(workspace, name))
         terminal.show_imported(found, was_there)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from ctrbench.importing import Progress, Raw
+from ctrbench.importing import Progress, Raw, SourceFile
 from ctrbench.schema import Split
 
 if TYPE_CHECKING:
@@ -35,3 +35,16 @@ class Importer(ABC):
             ConfigError: The options contradict each other.
             DataError: A file is missing, damaged, or has invalid content.
         """
+
+    def sources(self, connection: DuckDBPyConnection) -> tuple[SourceFile, ...]:
+        """Return the files as found, for a dry run in which `read` fails.
+
+        Args:
+            connection: An empty temporary database.
+
+        Raises:
+            ConfigError: The options contradict each other.
+            DataError: A file is missing or damaged.
+        """
+        del connection
+        return ()

@@ -18,7 +18,13 @@ from ctrbench.datasets._tables import (
     number,
     text,
 )
-from ctrbench.datasets._timestamps import DROP, Times, open_times, timestamp_expressions
+from ctrbench.datasets._timestamps import (
+    DROP,
+    Times,
+    open_times,
+    timestamp_expressions,
+    unit_in_words,
+)
 from ctrbench.errors import DataError, raise_all
 from ctrbench.importing.relations import (
     Relation,
@@ -77,6 +83,7 @@ class TypedLog:
     notes: tuple[str, ...]  # notes for readers of tables
     counts: dict[str, int]
     invalid: Relation | None = None  # rows that were set aside, with their causes
+    unit: str = ""  # of timestamps, in words; empty: there are none
 
 
 def make_impressions(connection: DuckDBPyConnection, log: Log, user_fields: list[str]) -> TypedLog:
@@ -132,7 +139,13 @@ def make_impressions(connection: DuckDBPyConnection, log: Log, user_fields: list
     )
     counts = {} if invalid is None else {"invalid_dropped": sum(dropped.values())}
     return TypedLog(
-        impressions, of_log, context + users, notes, counts, invalid if dropped else None
+        impressions,
+        of_log,
+        context + users,
+        notes,
+        counts,
+        invalid if dropped else None,
+        unit_in_words(connection, times) if times else "",
     )
 
 

@@ -184,6 +184,20 @@ def timestamp_expressions(
     return [scaled.format(t.value) for t in times], tuple(notes)
 
 
+def unit_in_words(connection: DuckDBPyConnection, times: list[Times]) -> str:
+    """Return the form of the timestamps in words: dates, or numbers of a unit.
+
+    Args:
+        connection: The database of the tables.
+        times: How each table's timestamps are read.
+    """
+    if times[0].dated:
+        return "dates"
+    union = " UNION ALL ".join(f"SELECT {t.value} AS t FROM {t.table.relation}" for t in times)
+    (high,) = one_row(connection, f"SELECT max(t) FROM ({union})")
+    return f"{_unit(high)} since 1970"
+
+
 def _scale(unit: str, whole: dict[int, bool]) -> tuple[str, str]:
     """Return SQL that converts numbers, named `{}`, into integers, and the integers' unit.
 

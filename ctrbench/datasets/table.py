@@ -32,7 +32,7 @@ from ctrbench.datasets._tables import (
 )
 from ctrbench.datasets._text_files import Dialect, temporary_folder
 from ctrbench.errors import ConfigError, DataError, raise_all, unknown_name
-from ctrbench.importing import Progress, Raw, parse_split
+from ctrbench.importing import Progress, Raw, Reading, SourceFile, parse_split
 from ctrbench.importing.relations import Relation, literal, make_table, one_row, quoted
 from ctrbench.raw_ids import as_text
 from ctrbench.schema import PERIODS, Field, FieldKind, FieldOwner, Split
@@ -178,7 +178,18 @@ class TableImporter(Importer):
             notes=(*files.notes, *notes),
             counts=counts,
             invalid=typed.invalid,
+            files=tuple(files.found),
+            readings=_readings(log, typed, [*item_fields, *user_fields]),
         )
+
+    def sources(self, connection: DuckDBPyConnection) -> tuple[SourceFile, ...]:
+        """Return the files as found; see `Importer`."""
+        dialect = Dialect.of(self.separator, self.encoding)
+        files = _Files(connection, _pairs("--rename", self.rename), _names(self.drop), dialect)
+        files.open_log(self.impressions)
+        files.open(self.items)
+        files.open(self.users)
+        return tuple(files.found)
 
     def _ids(
         self,
@@ -286,6 +297,7 @@ class _Files:
         self.originals: list[str] = []
         self.columns: list[str] = []
         self.notes: list[str] = []
+        self.found: list[SourceFile] = []
 
     def open(self, given: str | Path | None) -> Table | None:
         """Return a file or the files of a folder as one table, or None without a file."""
@@ -339,6 +351,7 @@ class _Files:
             raise DataError(str(error).replace(str(part.path), part.shown)) from error
         if part.shown is not None:
             table = replace(table, path=RemotePath(part.shown))
+        self.found.append(self._described(table))
         own = {name.lower(): name for name in table.types}
         both = {own[n.lower()]: v for n, v in part.partitions.items() if n.lower() in own}
         _check_partitions(self.connection, table, both)
@@ -352,6 +365,13 @@ class _Files:
         self.originals += table.types
         self.columns += names.values()
         return renamed(self.connection, table, names)
+
+    def _described(self, table: Table) -> SourceFile:
+        form = table.path.suffix.removeprefix(".")
+        if table.text_file is not None:
+            how = "given" if self.dialect.separator else "detected"
+            form = f"text, separator {table.text_file.separator!r} ({how}), {self.dialect.encoding}"
+        return SourceFile(str(table.path), form, table.rows, dict(table.types))
 
 
 def _check_new(parts: list[Part], seen: set[str]) -> None:
@@ -434,6 +454,32 @@ def _history_notes(impressions: Relation, items: Relation | None) -> list[str]:
         share = f"{100 * found / total:.1f} %"
         return [f"Only {share} of the entries of given histories are items of the log."]
     return []
+
+
+def _readings(log: Log, typed: TypedLog, beside: list[Field]) -> tuple[Reading, ...]:
+    """Return how each column is read, for the dry run."""
+    found = []
+    for name in ("user_id", "item_id"):
+        kind = log.ids[name]
+        words = {"whole": "integers", "text": "text", "floats": "numbers, without '.0'"}
+        found.append(Reading(name, f"IDs: {words[kind]}", guessed=kind == "floats"))
+    if "click" in log.columns:
+        found.append(Reading("click", "label, 0 or 1", guessed=False))
+    if typed.unit:
+        found.append(Reading("timestamp", f"time: {typed.unit}", guessed=log.time_format is None))
+    if "history" in log.columns:
+        cut = log.options.separators.get("history")
+        form = f"IDs separated by {cut!r}" if cut else "printed lists" * bool(log.options.printed)
+        found.append(Reading("history", form or "lists", guessed="history" in log.options.printed))
+    found += [
+        Reading(name, what, guessed=False)
+        for name, what in (("weight", "weight"), ("period", "period"), ("row_id", "row number"))
+        if name in log.columns
+    ]
+    for one in (*typed.fields, *beside):
+        guessed = one.name not in log.options.kinds
+        found.append(Reading(one.name, f"{one.kind} field of the {one.of}", guessed))
+    return tuple(found)
 
 
 def _make_users(

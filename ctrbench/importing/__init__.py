@@ -1,19 +1,22 @@
 """From raw rows to a data set's folder: numbered, divided into periods, written as Parquet."""
 
-from ctrbench.importing.building import build
-from ctrbench.importing.raw import Progress, Raw
+from ctrbench.importing.building import IMPORT_OPTIONS, build
+from ctrbench.importing.raw import Progress, Raw, Reading, SourceFile
 from ctrbench.importing.relations import Relation, database, make_table, make_view
 from ctrbench.importing.snapshots import Snapshot, parse_snapshot
 from ctrbench.importing.splits import parse_split
 from ctrbench.schema import GivenVersion, Source
 
 __all__ = [
+    "IMPORT_OPTIONS",
     "GivenVersion",
     "Progress",
     "Raw",
+    "Reading",
     "Relation",
     "Snapshot",
     "Source",
+    "SourceFile",
     "build",
     "database",
     "make_table",

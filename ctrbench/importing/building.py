@@ -28,6 +28,7 @@ from ctrbench.impressions.unseen import with_unknown
 from ctrbench.schema import DatasetManifest
 from ctrbench.workspace import Workspace, check_name
 
+IMPORT_OPTIONS = "import.yaml"  # the options of the import
 NO_TIME = "No timestamps: rows keep the files' order, and earlier impressions are unknown."
 GIVEN_HISTORY = "Histories are given; it cannot be verified that they end before the impression."
 
@@ -93,6 +94,8 @@ def _write(folder: Path, arrays: Path, name: str, log: NumberedLog) -> DatasetMa
     """Write tables, images and manifest into one folder, and derived arrays into another."""
     raw = log.raw
     write_tables(log, folder)
+    if raw.options:
+        (folder / IMPORT_OPTIONS).write_text(raw.options, encoding="utf-8")
     images, left_out = _write_images(folder, log)
     manifest = DatasetManifest(
         name=name,

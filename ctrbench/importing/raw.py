@@ -24,6 +24,25 @@ RESERVED = {
 
 
 @dataclass(frozen=True)
+class SourceFile:
+    """A file of a log as an importer found it."""
+
+    path: str
+    form: str  # format, separator, encoding
+    rows: int
+    types: dict[str, str]  # column -> DuckDB type
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How an importer reads a column."""
+
+    column: str
+    read_as: str
+    guessed: bool  # from the content, and not by an option or a fixed rule
+
+
+@dataclass(frozen=True)
 class Raw:
     """The result of an importer.
 
@@ -53,6 +72,9 @@ class Raw:
     versions: tuple[GivenVersion, ...] = ()  # image vectors that come with the log
     notes: tuple[str, ...] = ()
     counts: dict[str, int] = dataclasses.field(default_factory=dict)  # counts of the importer
+    options: str = ""  # of the import, as YAML, stored as import.yaml; empty: none
+    files: tuple[SourceFile, ...] = ()  # for the dry run
+    readings: tuple[Reading, ...] = ()  # for the dry run
     invalid: Relation | None = None  # rows that were set aside, stored as invalid_rows.parquet
 
     @property

@@ -7,10 +7,14 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
+from ctrbench.importing import Raw, SourceFile
 from ctrbench.impressions import Described, Summary
 from ctrbench.impressions.states import ticks_per_second
 from ctrbench.schema import DatasetManifest
 from ctrbench.terminal._tables import console, table
+
+MOST_FILES = 5  # of a log that a dry run lists
+PREVIEWED = 5  # rows that a dry run prints
 
 
 def show_list(manifests: Sequence[DatasetManifest]) -> None:
@@ -54,6 +58,48 @@ def show_imported(found: Described, was_there: bool) -> None:
 def show_next(name: str) -> None:
     """Print the command to type after the import of a data set."""
     console().print(f"\nnext: ctrbench datasets check {name}")
+
+
+def show_files(files: Sequence[SourceFile]) -> None:
+    """Print the files of a log, and their columns with types."""
+    out = console()
+    rows = [(one.path, one.form, f"{one.rows:,}") for one in files[:MOST_FILES]]
+    out.print(table(("file", "format", "rows"), rows, ("rows",)))
+    if len(files) > MOST_FILES:
+        out.print(f"and {len(files) - MOST_FILES:,} more files")
+    shown = dict.fromkeys(tuple(one.types.items()) for one in files)
+    for types in shown:
+        out.print("", table(("column", "type in the file"), types, ()), sep="\n")
+
+
+def show_preview(raw: Raw) -> None:
+    """Print how a log is read: files, columns, guesses, and the first rows as understood."""
+    out = console()
+    show_files(raw.files)
+    rows = [(one.column, one.read_as, "guessed" * one.guessed) for one in raw.readings]
+    if not rows:
+        rows = [(one.name, f"{one.kind} field of the {one.of}", "") for one in raw.fields]
+    out.print("", table(("column", "read as", ""), rows, ()), sep="\n")
+    out.print(f"\nlabel: {raw.label}", f"split: {raw.split}", sep="\n")
+    for note in raw.notes:
+        out.print(f"note: {note}")
+    first = raw.impressions.connection.execute(f"FROM {raw.impressions} LIMIT {PREVIEWED}")
+    names = list(raw.impressions.columns)
+    values = [tuple("" if v is None else str(v) for v in row) for row in first.fetchall()]
+    if "timestamp" in names:
+        place = names.index("timestamp")
+        names.append("time (UTC)")
+        values = [(*row, _date_and_time(int(row[place]))) for row in values]
+    out.print("\nfirst rows as read:", table(names, values, ()), sep="\n")
+    out.print("\nDry run: nothing was imported.")
+
+
+def _date_and_time(timestamp: int) -> str:
+    """Return a timestamp as a date and time; empty if its unit is unknown."""
+    ticks = ticks_per_second(timestamp)
+    if ticks is None:
+        return ""
+    return datetime.fromtimestamp(timestamp / ticks, UTC).isoformat(sep=" ", timespec="seconds")
 
 
 def _overview(manifest: DatasetManifest, summary: Summary) -> Table:

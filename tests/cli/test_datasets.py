@@ -3,7 +3,7 @@ from typer.testing import CliRunner
 
 from ctrbench.cli.datasets import app
 from ctrbench.errors import ConfigError, DataError, UnknownNameError
-from ctrbench.impressions import names
+from ctrbench.impressions import names, read_manifest
 from ctrbench.workspace import Workspace
 from tests.datasets.test_table import csv
 from tests.impressions.logs import long_log
@@ -144,3 +144,54 @@ def test_snapshots_are_printed_and_checked(run, tmp_path):
     ):
         with pytest.raises(error, match=message):
             run(*log, "--name", "x", *options)
+
+
+def test_a_dry_run_prints_guesses_and_imports_nothing(run, log, workspace):
+    output = run("import", "table", "--impressions", log, "--dry-run", "--categorical", "hour")
+    assert "separator ',' (detected)" in output
+    assert "seconds since 1970" in output
+    assert "2001-09-09 01:46:4" in output
+    assert names(workspace) == []
+    assert not workspace.cache.exists()
+
+
+def test_a_dry_run_of_a_log_with_mistakes_prints_its_columns(log, workspace, capsys):
+    arguments = ["import", "table", "--impressions", log, "--dry-run", "--drop", "click"]
+    result = CliRunner().invoke(app, arguments, obj=workspace)
+    assert isinstance(result.exception, DataError)
+    assert "timestamp" in result.output
+
+
+def test_options_of_a_file_and_of_a_data_set(run, tmp_path, workspace):
+    rows = [{"uid": r["user_id"], **r, "a": 1, "b": 2} for r in long_log()]
+    log = csv(tmp_path / "a.csv", [{k: v for k, v in r.items() if k != "user_id"} for r in rows])
+    (tmp_path / "m.yaml").write_text("rename: {uid: user_id}\ndrop: [a, b]\npad: 0\n")
+    common = "import", "table", "--impressions", log
+    run(*common, "--name", "one", "--mapping", tmp_path / "m.yaml", "--split", "time:30/30/20/20")
+    run(*common, "--name", "two", "--like", "one", "--drop", "a")
+    one, two = (read_manifest(workspace, name) for name in ("one", "two"))
+    assert one.fields == ()
+    assert [field.name for field in two.fields] == ["b"]
+    assert str(two.split) == "time 30/30/20/20 %"
+    assert "uid=user_id" in (workspace.data / "two" / "import.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("renam: {a: b}", r"line 1: renam.*'rename'"),
+        ("seed: many", r"line 1: seed.*'many'"),
+        ("impressions: a.csv", r"no option 'impressions'"),
+    ],
+)
+def test_a_file_with_wrong_options(run, tmp_path, log, text, message):
+    (tmp_path / "m.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        run("import", "table", "--impressions", log, "--mapping", tmp_path / "m.yaml")
+
+
+def test_a_data_set_without_stored_options(run, log, workspace):
+    run("import", "table", "--impressions", log, "--name", "log")
+    (workspace.data / "log" / "import.yaml").unlink()
+    with pytest.raises(ConfigError, match="--mapping"):
+        run("import", "table", "--impressions", log, "--name", "b", "--like", "log")
