@@ -19,6 +19,7 @@ PERIODS = ("pretrain", "train", "valid", "test")  # in order of time
 
 FieldOwner = Literal["user", "item", "context"]
 FieldKind = Literal["categorical", "list", "numeric", "text"]
+LABEL = "_label_"  # prefix of the columns of further labels; no field begins with '_'
 SnapshotKind = Literal["impression", "session", "day", "period"]
 
 
@@ -54,6 +55,7 @@ class DatasetManifest(Frozen):
     name: str
     importer: str  # a file below ctrbench/datasets/
     label: str  # definition of a click: "rating >= 4"
+    labels: tuple[str, ...] = ()  # further labels of the impressions, such as a conversion
     split: Split
     periods: dict[str, tuple[int, int]]  # half-open ranges of rows, in the order of PERIODS
     history: Literal["derived", "given"]  # from the user's own clicks, or from the data set

@@ -35,7 +35,7 @@ from ctrbench.importing.relations import (
     quoted,
 )
 from ctrbench.raw_ids import INTEGERS
-from ctrbench.schema import PERIODS, Field
+from ctrbench.schema import LABEL, PERIODS, Field
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -55,6 +55,7 @@ class Log:
     options: ColumnOptions
     ids: dict[str, Kind] = field(default_factory=dict)  # how user_id and item_id are read
     time_format: str | None = None  # of text timestamps
+    labels: tuple[str, ...] = ()  # columns of further labels
     drop_invalid: float | None = None  # share of invalid rows that are set aside; None: none
 
     @property
@@ -101,7 +102,7 @@ def make_impressions(connection: DuckDBPyConnection, log: Log, user_fields: list
     times = []
     if "timestamp" in log.columns:
         times = open_times(connection, log.tables, time_format=log.time_format)
-    own = {"user_id", "item_id", "click", *OPTIONAL, *user_fields}
+    own = {"user_id", "item_id", "click", *OPTIONAL, *log.labels, *user_fields}
     others = [column for column in log.columns if column not in own]
     rules = [
         _rules(log, index, times) + stated_rules(table, [*others, *user_fields], log.options)
@@ -315,6 +316,8 @@ def _rules(log: Log, index: int, times: list[Times]) -> list[Rule]:
     rules += times[index].rules() if times else []
     if "click" in table.types:
         rules += click_rules(table)
+    for name in log.labels:
+        rules += click_rules(table, name)
     if "history" in table.types:
         rules += list_rules(table, "history", log.options) + history_rules(table, log.options)
         rules += ids_rules(table, "history", log.options, log.ids.get("item_id", "text"))
@@ -337,18 +340,28 @@ def _id(log: Log, table: Table, column: str) -> str:
     return id_value(table, column, log.ids.get(column, "text"))
 
 
-def click_rules(table: Table) -> list[Rule]:
-    """Return the rules for clicks: present, and 0 or 1."""
-    empty = missing(table, "click")
-    wrong = f"NOT ({empty.wrong}) AND NOT coalesce({click_value(table)} IN (0, 1), false)"
-    return [empty, Rule("click", wrong, "are neither 0 nor 1", LABELS)]
+def click_rules(table: Table, column: str = "click") -> list[Rule]:
+    """Return the rules for clicks: present, and 0 or 1.
+
+    Args:
+        table: The table of the column.
+        column: The column of clicks or of another label.
+    """
+    empty = missing(table, column)
+    wrong = f"NOT ({empty.wrong}) AND NOT coalesce({click_value(table, column)} IN (0, 1), false)"
+    return [empty, Rule(column, wrong, "are neither 0 nor 1", LABELS)]
 
 
-def click_value(table: Table) -> str:
-    """Return SQL for the label as a number; accepts True and False, which pandas writes."""
-    if table.types["click"] in INTEGERS:
-        return quoted("click")
-    value = f"lower({text(table, 'click')})"
+def click_value(table: Table, column: str = "click") -> str:
+    """Return SQL for the label as a number; accepts True and False, which pandas writes.
+
+    Args:
+        table: The table of the column.
+        column: The column of clicks or of another label.
+    """
+    if table.types[column] in INTEGERS:
+        return quoted(column)
+    value = f"lower({text(table, column)})"
     words = f"CASE {value} WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"
     return f"coalesce({words}, TRY_CAST({value} AS DOUBLE))"
 
@@ -365,6 +378,10 @@ def _typed(
         if log.has_periods and not log.ignore_period:
             value = text(table, "period") if period is None else literal(period)
             row.append(f"{value} AS period")
+        row += [
+            f"({click_value(table, name)})::TINYINT AS {quoted(LABEL + name)}"
+            for name in log.labels
+        ]
         if "weight" in table.types:
             row.append(f"({number(table, 'weight')})::FLOAT AS weight")
         if "history" in table.types:

@@ -10,6 +10,7 @@ import numpy as np
 from ctrbench.arrays import blocks, rows_within
 from ctrbench.errors import DataError
 from ctrbench.importing.relations import Relation, fill_table, make_table, quoted
+from ctrbench.schema import LABEL
 from ctrbench.seeding import stream
 
 ROUNDS = 10  # rounds of rejection sampling; the remaining rows are sampled exactly, one by one
@@ -76,12 +77,14 @@ def add_negatives(
             yield part.start + rows, found[rows, columns]
 
     drawn = fill_table(connection, "drawn", DRAWN, parts())
+    labels = ["click", *(name for name in impressions.columns if name.startswith(LABEL))]
+    none = ", ".join(f"0::TINYINT AS {quoted(name)}" for name in labels)
     both = make_table(
         connection,
         "impressions",
         f"""SELECT * EXCLUDE (click_row, user_number, item_number) FROM (
             FROM {clicks} UNION ALL
-            SELECT clicks.* REPLACE (candidates.item_id AS item_id, 0::TINYINT AS click)
+            SELECT clicks.* REPLACE (candidates.item_id AS item_id, {none})
             FROM {drawn} AS drawn JOIN {clicks} AS clicks USING (click_row)
             JOIN {candidates} AS candidates ON candidates.number = drawn.item_number)
         ORDER BY click_row, click DESC, item_id""",

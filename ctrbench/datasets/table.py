@@ -92,6 +92,13 @@ class TableImporter(Importer):
         typer.Option(help="Padding value of histories and lists, which is removed: 0"),
     ] = None
     label: Annotated[str, typer.Option(help="Description of a click, for tables.")] = ""
+    labels: Annotated[
+        str,
+        typer.Option(
+            help="Columns of further labels, 0 or 1, which are kept and are never inputs: "
+            "conversion,like"
+        ),
+    ] = ""
     valid_share: Annotated[
         float | None,
         typer.Option(help="Share of a given train period to use as valid, if valid is not given."),
@@ -143,6 +150,7 @@ class TableImporter(Importer):
             options,
             ids,
             self.time_format,
+            tuple(_names(self.labels)),
             _share(self.drop_invalid),
         )
         progress("checking the log")
@@ -171,6 +179,7 @@ class TableImporter(Importer):
             items=of_items,
             users=of_users,
             label=self._label(files, log),
+            labels=log.labels,
             split=split,
             fields=(*typed.fields, *item_fields, *user_fields),
             valid_share=self.valid_share,
@@ -250,6 +259,7 @@ class TableImporter(Importer):
             *((name, everywhere) for name in _names(self.numeric) + _names(self.categorical)),
             *((name, of_items) for name in _names(self.text)),
             *((name, list(log[0].types)) for name in _names(self.user_fields)),
+            *((name, list(log[0].types)) for name in _names(self.labels)),
             *((name, set(files.originals)) for name in [*files.renames, *files.drops]),
         ]
         problems = [
@@ -259,6 +269,11 @@ class TableImporter(Importer):
             f"'{name}' is not a field: --numeric, --categorical and --text do not apply to it."
             for name in _names(self.numeric) + _names(self.categorical) + _names(self.text)
             if name in OWN
+        ]
+        problems += [
+            f"--labels {name}: the column already has another meaning."
+            for name in _names(self.labels)
+            if name in (*OWN, *_names(self.user_fields))
         ]
         raise_all(problems, ConfigError, "options name unsuitable columns:")
 
@@ -471,6 +486,7 @@ def _readings(log: Log, typed: TypedLog, beside: list[Field]) -> tuple[Reading, 
         cut = log.options.separators.get("history")
         form = f"IDs separated by {cut!r}" if cut else "printed lists" * bool(log.options.printed)
         found.append(Reading("history", form or "lists", guessed="history" in log.options.printed))
+    found += [Reading(name, "further label, 0 or 1", guessed=False) for name in log.labels]
     found += [
         Reading(name, what, guessed=False)
         for name, what in (("weight", "weight"), ("period", "period"), ("row_id", "row number"))

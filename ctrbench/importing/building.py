@@ -101,6 +101,7 @@ def _write(folder: Path, arrays: Path, name: str, log: NumberedLog) -> DatasetMa
         name=name,
         importer=raw.importer,
         label=raw.label,
+        labels=raw.labels,
         split=raw.split,
         periods=log.periods,
         history=log.history,

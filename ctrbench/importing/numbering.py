@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ctrbench.errors import DataError
 from ctrbench.importing.raw import Raw
 from ctrbench.importing.relations import Relation, make_table, one_row, quoted
-from ctrbench.schema import Field
+from ctrbench.schema import LABEL, Field
 
 OWNERS = ("user", "item", "context")
 
@@ -147,7 +147,8 @@ def row_order(raw: Raw, fields: Sequence[EncodedField]) -> tuple[str, ...]:
     weight = ["weight"] * ("weight" in raw.impressions.columns)
     more = ["_history"] * raw.has_history + ["_length"] * (raw.histories is not None)
     more += ["_unit"] * (raw.snapshot.column is not None)
-    return ("timestamp", "user_id", "item_id", "click", *weight, *context, *more)
+    labels = [quoted(LABEL + name) for name in raw.labels]
+    return ("timestamp", "user_id", "item_id", "click", *labels, *weight, *context, *more)
 
 
 def encode_rows(
@@ -169,6 +170,7 @@ def encode_rows(
     ]
     chosen.append("timestamp::BIGINT AS timestamp" if raw.has_timestamp else "_line")
     chosen += [f"{name}::FLOAT AS {name}" for name in ("weight", "p_true") if name in columns]
+    chosen += [f"{quoted(LABEL + name)}::TINYINT AS {quoted(LABEL + name)}" for name in raw.labels]
     if "period" in columns:
         draw = "md5_number_lower(concat(log.user_id, chr(31), log.item_id))"
         chosen += ["period AS _period", f"{draw} AS _draw"]

@@ -16,6 +16,7 @@ from ctrbench.schema import Field, GivenVersion, Split
 Progress = Callable[[str], None]
 
 PERIOD = Snapshot()
+FIELD_NAME = r"[A-Za-z][A-Za-z0-9_]{0,63}"
 RESERVED = {
     *("user_id", "item_id", "click", "timestamp", "period", "weight", "history", "raw_id"),
     *("listed", "history_start", "history_length", "prior_impressions", "prior_clicks"),
@@ -65,6 +66,7 @@ class Raw:
     items: Relation | None = None
     users: Relation | None = None
     histories: Relation | None = None  # lists of which impressions have a prefix
+    labels: tuple[str, ...] = ()  # further labels: columns `_label_<name>` of impressions, 0 or 1
     fields: tuple[Field, ...] = ()  # sizes are filled in by the import
     snapshot: Snapshot = PERIOD
     valid_share: float | None = None  # of a given train period, if there is no valid one
@@ -106,6 +108,7 @@ def check_raw(raw: Raw) -> None:
             the split requires a column that the log lacks.
     """
     _check_fields(raw.fields)
+    _check_labels(raw)
     if not (raw.has_timestamp or raw.has_history):
         raise DataError(
             "the impressions have neither a timestamp nor a history. One of them is required to "
@@ -122,10 +125,22 @@ def check_raw(raw: Raw) -> None:
     check_snapshot(raw.snapshot, raw.fields)
 
 
+def _check_labels(raw: Raw) -> None:
+    """Check the names of further labels; a label is never a field, and thus never an input."""
+    fields = {field.name.lower() for field in raw.fields}
+    problems = []
+    for name in raw.labels:
+        if not re.fullmatch(FIELD_NAME, name) or name.lower() in RESERVED:
+            problems.append(f"label {name!r}: use letters, digits and '_', a letter first.")
+        elif name.lower() in fields:
+            problems.append(f"label {name!r} is also a field; rename or drop one.")
+    raise_all(problems, DataError, "these labels cannot be stored:")
+
+
 def _check_fields(fields: tuple[Field, ...]) -> None:
     problems, seen = [], set()
     for field in fields:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,63}", field.name):
+        if not re.fullmatch(FIELD_NAME, field.name):
             problems.append(
                 f"field {field.name!r}: use letters, digits and '_', a letter first; rename it."
             )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ctrbench.importing.numbered_log import NumberedLog
 from ctrbench.importing.relations import Relation, literal, quoted
+from ctrbench.schema import LABEL
 
 COMPRESSION = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
 
@@ -47,6 +48,7 @@ def _impressions(log: NumberedLog) -> str:
     if log.raw.snapshot.kind in ("session", "day"):
         chosen.append("group_id")
     chosen += [name for name in ("weight", "p_true") if log.has(name)]
+    chosen += [quoted(LABEL + name) for name in log.raw.labels]
     chosen += [quoted(field.name) for field in log.fields if field.of == "context"]
     rows = f"{log.impressions} AS placed"
     if log.states is not None:

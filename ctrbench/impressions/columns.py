@@ -120,6 +120,8 @@ def content_hash(
         facts["snapshot"] = [manifest.snapshot, manifest.snapshot_column]
     if manifest.unknown_codes:  # older data sets have none
         facts["unknown_codes"] = list(manifest.unknown_codes)
+    if manifest.labels:
+        facts["labels"] = list(manifest.labels)
     facts["fields"] = [field.model_dump() for field in manifest.fields if field.kind != "text"]
     content = ContentHash()
     content.text("facts", [canonical_json(facts)])

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from ctrbench.atomic import PARTIAL, atomic_folder, discard, move_folder
 from ctrbench.errors import StoreError, UnknownNameError
+from ctrbench.identity import hash_json
 from ctrbench.impressions.columns import derive, load, strings, table_errors
 from ctrbench.locks import lock
-from ctrbench.schema import ColumnValues, DatasetManifest, FieldOwner, Impressions
+from ctrbench.schema import LABEL, ColumnValues, DatasetManifest, FieldOwner, Impressions
 from ctrbench.workspace import Workspace, check_name
 
 MANIFEST = "manifest.json"
@@ -65,7 +66,7 @@ def read_manifest(workspace: Workspace, name: str) -> DatasetManifest:
         ) from error
 
 
-def open_impressions(workspace: Workspace, name: str) -> Impressions:
+def open_impressions(workspace: Workspace, name: str, label: str | None = None) -> Impressions:
     """Return a data set as memory-mapped columns.
 
     The arrays below `cache/` are written by the import. If they were deleted, they are derived
@@ -74,12 +75,16 @@ def open_impressions(workspace: Workspace, name: str) -> Impressions:
     Args:
         workspace: Where the data set is stored.
         name: The name of the data set.
+        label: The label that takes the place of the click as outcome; None: the click. Histories
+            and earlier counts are always those of clicks.
 
     Raises:
-        UnknownNameError: The data set does not exist.
+        UnknownNameError: The data set does not exist, or does not have the label.
         StoreError: A table is damaged, or the cache cannot be written.
     """
     manifest = read_manifest(workspace, name)
+    if label is not None:
+        with_label(manifest, label)  # raises the error
     arrays = derived_folder(workspace, manifest)
     if not arrays.exists():
         with _array_lock(workspace, manifest):
@@ -87,11 +92,32 @@ def open_impressions(workspace: Workspace, name: str) -> Impressions:
                 with atomic_folder(arrays) as folder:
                     derive(workspace.data / name, folder)
     try:
-        return from_columns(manifest, dict(load(arrays)))
+        columns = dict(load(arrays))
+        if label is None:
+            return from_columns(manifest, columns)
+        columns["impressions.click"] = columns[f"impressions.{LABEL}{label}"]
+        return from_columns(with_label(manifest, label), columns)
     except KeyError as error:
         raise StoreError(
             f"{arrays} lacks the column {error}: delete the folder; ctrbench derives it again."
         ) from error
+
+
+def with_label(manifest: DatasetManifest, label: str) -> DatasetManifest:
+    """Return the manifest of the data set with another label as outcome, which is other content.
+
+    Args:
+        manifest: The manifest of the data set.
+        label: One of its further labels.
+
+    Raises:
+        UnknownNameError: The data set does not have the label.
+    """
+    if label not in manifest.labels:
+        hint = "`ctrbench datasets import table --labels` keeps further labels."
+        raise UnknownNameError("label", label, manifest.labels, hint)
+    content = hash_json([manifest.content_hash, label])
+    return manifest.model_copy(update={"label": f"{label} = 1", "content_hash": content})
 
 
 def keep_arrays(workspace: Workspace, manifest: DatasetManifest, arrays: Path) -> None:

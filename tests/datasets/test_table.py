@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ctrbench.datasets.table import TableImporter
-from ctrbench.errors import ConfigError, DataError
+from ctrbench.errors import ConfigError, DataError, UnknownNameError
 from ctrbench.impressions import open_impressions, raw_item_ids, vocabulary
 from ctrbench.schema import Ragged
 from ctrbench.workspace import Workspace
@@ -514,3 +514,39 @@ def test_a_file_in_two_arguments(workspace, tmp_path):
     file = csv(tmp_path / "log" / "a.csv", long_log())
     with pytest.raises(ConfigError, match=r"a.csv twice"):
         run(workspace, importer([file, str(tmp_path / "log")]))
+
+
+def test_further_labels_are_outcomes_and_never_inputs(workspace, tmp_path):
+    rows = [r | {"bought": r["click"] * (i % 3 == 0)} for i, r in enumerate(long_log())]
+    file = csv(tmp_path / "a.csv", rows)
+    plain = run(workspace, importer(file, drop="bought"), name="plain")
+    manifest = run(workspace, importer(file, labels="bought"))
+    assert manifest.labels == ("bought",)
+    assert manifest.fields == plain.fields == ()
+    assert manifest.content_hash != plain.content_hash
+    clicks, bought = (open_impressions(workspace, "log", label) for label in (None, "bought"))
+    assert bought.manifest.label == "bought = 1"
+    assert bought.manifest.content_hash != manifest.content_hash
+    assert 0 < bought.click.sum() == sum(r["bought"] for r in rows) < clicks.click.sum()
+    for name in ("history_start", "history_length", "history_items", "prior_clicks"):
+        np.testing.assert_array_equal(getattr(bought, name), getattr(clicks, name))
+    with pytest.raises(UnknownNameError, match="bought"):
+        open_impressions(workspace, "log", "like")
+
+
+def test_labels_of_sampled_non_clicks_are_0(workspace, tmp_path):
+    rows = [r | {"bought": i % 2} for i, r in enumerate(long_log()) if r["click"] in (1, "1")]
+    options = {"labels": "bought", "negatives": 1, "drop": "click"}
+    run(workspace, importer(csv(tmp_path / "a.csv", rows), **options))
+    bought, shown = (open_impressions(workspace, "log", label) for label in ("bought", None))
+    assert bought.click[shown.click == 0].sum() == 0 < bought.click.sum()
+
+
+@pytest.mark.parametrize(
+    ("value", "labels", "message"),
+    [(2, "bought", "neither 0 nor 1"), ("", "bought", "missing"), (1, "weight", "meaning")],
+)
+def test_labels_that_cannot_be_used(workspace, tmp_path, value, labels, message):
+    rows = [r | {"bought": value, "weight": 1} for r in long_log()]
+    with pytest.raises((ConfigError, DataError), match=message):
+        run(workspace, importer(csv(tmp_path / "a.csv", rows), labels=labels))
