@@ -60,7 +60,7 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
     file = read_benchmark(path)
     problems: list[Problem] = []
     columns = _columns(file, problems)
-    dataset = _collect(problems, "dataset", lambda: _dataset(workspace, file.dataset))
+    dataset = _collect(problems, "dataset", lambda: _dataset(workspace, file.dataset, file.label))
     versions = {}
     if dataset is not None:
         file = _with_every_version(workspace, file, dataset.name, problems)
@@ -121,17 +121,17 @@ def _mode(problems: list[Problem], name: str, settings: dict[str, Any]) -> Injec
     return None
 
 
-def _dataset(workspace: Workspace, name: str) -> DatasetManifest:
+def _dataset(workspace: Workspace, name: str, label: str | None) -> DatasetManifest:
     """Return the manifest from data/, else from results/, which suffices for tables."""
     known = impressions.names(workspace)
     check_name("data set", name)
     if name not in known:
-        summary = Store(workspace).read_summary(name)
+        summary = Store(workspace).read_summary(name, label)
         if summary is not None:
             return summary.manifest
         hint = "Import it with `ctrbench datasets import`."
         raise UnknownNameError("data set", name, known, hint)
-    return impressions.read_manifest(workspace, name)
+    return impressions.read_manifest(workspace, name, label)
 
 
 def _version(workspace: Workspace, dataset: DatasetManifest, name: str) -> VersionManifest:
@@ -324,7 +324,7 @@ def _data_problems(
         file.slices, dataset, lambda field: impressions.vocabulary(workspace, dataset.name, field)
     )
     found = [Problem((), problem) for problem in messages]
-    log = impressions.open_impressions(workspace, dataset.name)
+    log = impressions.open_impressions(workspace, dataset.name, dataset.outcome)
     found += [
         at(
             ("dataset",),

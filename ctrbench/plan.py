@@ -179,6 +179,7 @@ class BenchmarkFile(Frozen):
     """The content of a benchmark file."""
 
     dataset: str
+    label: str | None = None  # a further label of the data set to predict; null: the click
     versions: MatrixVersions  # `all`: every version of the data set
     modes: Modes  # `all`: every mode; a list of names: with their default settings
     seeds: MatrixSeeds  # a number: that many, from 0 on
@@ -261,6 +262,7 @@ class Matrix:
             training=training.model_dump(mode="json", exclude_defaults=True),
             seed=seed,
             protocol=PROTOCOL,
+            outcome=self.dataset.outcome,
         )
 
     def with_effect(self, effect: str | None) -> Matrix:

@@ -56,6 +56,7 @@ class DatasetManifest(Frozen):
     importer: str  # a file below ctrbench/datasets/
     label: str  # definition of a click: "rating >= 4"
     labels: tuple[str, ...] = ()  # further labels of the impressions, such as a conversion
+    outcome: str | None = None  # the further label in the place of the click; never stored
     split: Split
     periods: dict[str, tuple[int, int]]  # half-open ranges of rows, in the order of PERIODS
     history: Literal["derived", "given"]  # from the user's own clicks, or from the data set
@@ -237,11 +238,12 @@ class Cell(Frozen):
     seed: int
     protocol: int  # raised by hand when the same cell would give a different result
     repeat: int = 0  # 1 for the A/A arm, the same cell trained a second time
+    outcome: str | None = None  # the predicted label of the data set; None: the click
 
     @property
     def hash(self) -> str:
         """The identity under which the cell is stored."""
-        left_out = None if self.repeat else {"repeat"}
+        left_out = {name for name in ("repeat", "outcome") if not getattr(self, name)}
         return hash_json(self.model_dump(mode="json", exclude=left_out))
 
     @property
@@ -258,6 +260,7 @@ class Cell(Frozen):
     def label(self) -> str:
         """The cell's description, for messages and progress."""
         again = ", again" if self.repeat else ""
+        again += f", label {self.outcome}" if self.outcome else ""
         return f"{self.dataset} / {self.version_label} / {self.mode} / seed {self.seed}{again}"
 
 

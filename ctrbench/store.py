@@ -215,19 +215,27 @@ class Store:
         """
         if ceiling:
             _write_arrays(self._ceiling_path(summary.manifest.name), ceiling)
-        write_json(self._summary_path(summary.manifest.name), summary.model_dump(mode="json"))
+        write_json(
+            self._summary_path(summary.manifest.name, summary.manifest.outcome),
+            summary.model_dump(mode="json"),
+        )
 
-    def read_summary(self, dataset: str) -> DatasetSummary | None:
+    def read_summary(self, dataset: str, label: str | None = None) -> DatasetSummary | None:
         """Return a data set's description from the last run or a pack, if any.
+
+        Args:
+            dataset: The name of the data set.
+            label: The predicted label; None: the click.
 
         Raises:
             StoreError: The file is damaged.
         """
-        found = _read(self._summary_path(dataset), DatasetSummary)
+        found = _read(self._summary_path(dataset, label), DatasetSummary)
         if found is not None:
             return found
         for path, facts in self._packs.facts():
-            if facts["dataset"]["manifest"]["name"] == dataset:
+            manifest = facts["dataset"]["manifest"]
+            if (manifest["name"], manifest.get("outcome")) == (dataset, label):
                 return _parsed(path, json.dumps(facts["dataset"]), DatasetSummary)
         return None
 
@@ -283,7 +291,8 @@ class Store:
             StoreError: A record is damaged, no cell is stored, or the file cannot be written.
         """
         stored = [record for cell in cells if (record := self.read(cell)) is not None]
-        summary = self.read_summary(dataset)
+        label = stored[0].cell.outcome if stored else None
+        summary = self.read_summary(dataset, label)
         if summary is None or not stored:
             raise StoreError("no cell of the matrix is stored. Run it first.")
         names = dict.fromkeys(r.cell.version for r in stored if r.cell.version is not None)
@@ -318,8 +327,8 @@ class Store:
     def _ceiling_path(self, dataset: str) -> Path:
         return self.root / dataset / "ceiling.users.npz"
 
-    def _summary_path(self, dataset: str) -> Path:
-        return self.root / dataset / "dataset.json"
+    def _summary_path(self, dataset: str, label: str | None) -> Path:
+        return self.root / dataset / f"dataset{f'.{label}' if label else ''}.json"
 
     def _version_path(self, dataset: str, version: str) -> Path:
         return self.root / dataset / version / "version.json"

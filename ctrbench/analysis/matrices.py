@@ -90,7 +90,7 @@ def printed_keys(workspace: Workspace, matrix: Matrix) -> frozenset[str]:
 
 def _table_plan(workspace: Workspace, matrix: Matrix, looks: int) -> TablePlan:
     seeds = matrix.file.seeds
-    summary = Store(workspace).read_summary(matrix.dataset.name)
+    summary = Store(workspace).read_summary(matrix.dataset.name, matrix.dataset.outcome)
     same_data = summary and summary.manifest.content_hash == matrix.dataset.content_hash
     summary = summary if same_data else None
     return TablePlan(

@@ -33,7 +33,11 @@ def qualities(workspace: Workspace, matrix: Matrix) -> dict[str, Quality]:
     name = matrix.dataset.name
     if name not in impressions.names(workspace):
         return {}
-    if impressions.read_manifest(workspace, name).content_hash != matrix.dataset.content_hash:
+    label = matrix.dataset.outcome
+    if (
+        impressions.read_manifest(workspace, name, label).content_hash
+        != matrix.dataset.content_hash
+    ):
         return {}
     log = None
     found: dict[str, Quality] = {}
@@ -46,7 +50,7 @@ def qualities(workspace: Workspace, matrix: Matrix) -> dict[str, Quality]:
         if path.exists():
             found[version] = Quality(**json.loads(path.read_text(encoding="utf-8")))
             continue
-        log = log or impressions.open_impressions(workspace, name)
+        log = log or impressions.open_impressions(workspace, name, label)
         table = embeddings.open_version(workspace, name, version)
         found[version] = version_quality(table, log)
         write_json(path, asdict(found[version]))

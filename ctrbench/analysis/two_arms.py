@@ -310,7 +310,7 @@ def _data_differences(workspace: Workspace, one: Cell, other: Cell) -> list[str]
     if one.dataset != other.dataset:
         found.append(f"data set {one.dataset} and {other.dataset}")
     store = Store(workspace)
-    summaries = [store.read_summary(cell.dataset) for cell in (one, other)]
+    summaries = [store.read_summary(cell.dataset, cell.outcome) for cell in (one, other)]
     known = [summary.manifest for summary in summaries if summary is not None]
     if [manifest.content_hash for manifest in known] == [one.data_hash, other.data_hash]:
         ours, theirs = map(_described, known)

@@ -45,25 +45,27 @@ def dataset_folder(workspace: Workspace, name: str) -> Path:
     return workspace.data / name
 
 
-def read_manifest(workspace: Workspace, name: str) -> DatasetManifest:
+def read_manifest(workspace: Workspace, name: str, label: str | None = None) -> DatasetManifest:
     """Return the manifest of a data set.
 
     Args:
         workspace: Where the data set is stored.
         name: The name of the data set.
+        label: The label that takes the place of the click as outcome; None: the click.
 
     Raises:
         ConfigError: The name is not valid.
-        UnknownNameError: The data set does not exist.
+        UnknownNameError: The data set does not exist, or does not have the label.
         StoreError: The manifest is damaged.
     """
     path = dataset_folder(workspace, name) / MANIFEST
     try:
-        return DatasetManifest.model_validate_json(path.read_bytes())
+        manifest = DatasetManifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise StoreError(
             f"{path} is damaged or of another version: remove the data set and import it again."
         ) from error
+    return manifest if label is None else with_label(manifest, label)
 
 
 def open_impressions(workspace: Workspace, name: str, label: str | None = None) -> Impressions:
@@ -83,8 +85,7 @@ def open_impressions(workspace: Workspace, name: str, label: str | None = None) 
         StoreError: A table is damaged, or the cache cannot be written.
     """
     manifest = read_manifest(workspace, name)
-    if label is not None:
-        with_label(manifest, label)  # raises the error
+    outcome = manifest if label is None else with_label(manifest, label)
     arrays = derived_folder(workspace, manifest)
     if not arrays.exists():
         with _array_lock(workspace, manifest):
@@ -93,10 +94,10 @@ def open_impressions(workspace: Workspace, name: str, label: str | None = None) 
                     derive(workspace.data / name, folder)
     try:
         columns = dict(load(arrays))
-        if label is None:
-            return from_columns(manifest, columns)
-        columns["impressions.click"] = columns[f"impressions.{LABEL}{label}"]
-        return from_columns(with_label(manifest, label), columns)
+        if label is not None:
+            columns.pop("impressions.p_true", None)  # the probability of a click
+            columns["impressions.click"] = columns[f"impressions.{LABEL}{label}"]
+        return from_columns(outcome, columns)
     except KeyError as error:
         raise StoreError(
             f"{arrays} lacks the column {error}: delete the folder; ctrbench derives it again."
@@ -117,7 +118,8 @@ def with_label(manifest: DatasetManifest, label: str) -> DatasetManifest:
         hint = "`ctrbench datasets import table --labels` keeps further labels."
         raise UnknownNameError("label", label, manifest.labels, hint)
     content = hash_json([manifest.content_hash, label])
-    return manifest.model_copy(update={"label": f"{label} = 1", "content_hash": content})
+    changed = {"label": f"{label} = 1", "outcome": label, "has_p_true": False}
+    return manifest.model_copy(update={**changed, "content_hash": content})
 
 
 def keep_arrays(workspace: Workspace, manifest: DatasetManifest, arrays: Path) -> None:

@@ -24,8 +24,10 @@ def inputs_follow_outcomes(log: Impressions) -> bool:
     """Return whether the outcomes of the test period change the inputs of a model there.
 
     With the snapshot `period` they do not. Given histories are fixed, but click rates follow the
-    outcomes if there are timestamps.
+    outcomes if there are timestamps. Another label than the click changes no input.
     """
+    if log.manifest.outcome is not None:
+        return False
     follow = log.manifest.history == "derived" or log.prior_clicks is not None
     return follow and log.manifest.snapshot != "period"
 

@@ -115,12 +115,12 @@ def _pictures(workspace: Workspace, matrix: Matrix, records: Records, found: Sho
     name = matrix.dataset.name
     if name not in impressions.names(workspace):
         return PicturePart(("The data set is not in this workspace, so no items are shown.",))
-    manifest = impressions.read_manifest(workspace, name)
+    manifest = impressions.read_manifest(workspace, name, matrix.dataset.outcome)
     if manifest.content_hash != matrix.dataset.content_hash:
         return PicturePart(
             ("The data set has been imported again with other content, so no items are shown.",)
         )
-    log = impressions.open_impressions(workspace, name)
+    log = impressions.open_impressions(workspace, name, matrix.dataset.outcome)
     thumbnails = open_thumbnails(workspace, manifest)
     notes = [thumbnails.problem] if thumbnails.problem else []
     chosen = _best(found)

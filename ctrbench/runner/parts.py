@@ -56,7 +56,7 @@ def build(workspace: Workspace, cell: Cell) -> CellParts:
     settings = ModelSettings.model_validate(cell.model)
     training = TrainingSettings.model_validate(cell.training)
     mode, backbone = load_mode(cell.mode, cell.mode_settings), load_backbone(settings.backbone)
-    log = impressions.open_impressions(workspace, cell.dataset)
+    log = impressions.open_impressions(workspace, cell.dataset, cell.outcome)
     slots = HistorySlots(log, settings.history_length)
     prepared = prepare(workspace, cell, mode, slots)
     packer = Packer(slots, settings, prepared.item, prepared.slot)

@@ -278,7 +278,7 @@ def complete(
     ]
     if not lacking or matrix.dataset.name not in impressions.names(workspace):
         return records
-    log = impressions.open_impressions(workspace, matrix.dataset.name)
+    log = impressions.open_impressions(workspace, matrix.dataset.name, matrix.dataset.outcome)
     slots, test = HistorySlots(log, matrix.file.model.history_length), log.rows("test")
     for record in lacking:
         p_click = store.predictions(record.cell, "test")
@@ -313,13 +313,13 @@ def write_summaries(workspace: Workspace, matrix: Matrix) -> None:
         StoreError: The results cannot be written.
     """
     store = Store(workspace)
-    known = store.read_summary(matrix.dataset.name)
+    known = store.read_summary(matrix.dataset.name, matrix.dataset.outcome)
     ceiling = store.ceiling_influence(matrix.dataset.name)
     stale = bool(ceiling) and any(  # an older format without items, or without this metric
         f"{WHOLE}/{metric.name}/items" not in ceiling for metric in judged()
     )
     if known is None or known.manifest != matrix.dataset or stale:
-        log = impressions.open_impressions(workspace, matrix.dataset.name)
+        log = impressions.open_impressions(workspace, matrix.dataset.name, matrix.dataset.outcome)
         reference = reference_metrics(log)
         summary = DatasetSummary(
             manifest=matrix.dataset, reference=reference, ceiling=ceiling_metrics(log)

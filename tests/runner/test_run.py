@@ -6,8 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ctrbench import embeddings, impressions
+from ctrbench.atomic import write_json
 from ctrbench.embeddings.readers import Source
-from ctrbench.errors import StoreError
+from ctrbench.errors import ConfigError, StoreError
+from ctrbench.impressions import permuting
 from ctrbench.injection.sim_score import SimScore
 from ctrbench.runner import (
     changed_modes,
@@ -239,3 +241,41 @@ def test_an_edited_mode_is_prepared_again_and_reported(workspace, monkeypatch):
     monkeypatch.setattr(SimScore, "prepare", lambda *given: prepared.append(given) or own(*given))
     train(workspace, second)  # the same arrays except for the text
     assert len(prepared) == 1
+
+
+@pytest.fixture
+def with_label(workspace):
+    """The workspace, whose log has the label `bought`: every second click."""
+    folder = workspace.data / "taste"
+    table = pq.read_table(folder / "impressions.parquet")
+    bought = np.asarray(table["click"]) * (np.arange(table.num_rows) % 2).astype(np.int8)
+    table = table.append_column("_label_bought", [bought])
+    pq.write_table(table, folder / "impressions.parquet")
+    manifest = impressions.read_manifest(workspace, "taste")
+    changed = {"labels": ("bought",), "content_hash": "0" * 16}
+    write_json(
+        folder / "manifest.json", manifest.model_copy(update=changed).model_dump(mode="json")
+    )
+    return workspace
+
+
+def test_a_benchmark_file_chooses_the_label(with_label):
+    text = SMALL.replace("versions: [oracle, random]", "label: bought\nversions: [oracle]")
+    text = text.replace("  sim_score: {}\n  cluster_id: {codebook_size: 8, width: 4}\n", "")
+    records, _ = run(with_label, text)
+    clicks = impressions.open_impressions(with_label, "taste")
+    log = impressions.open_impressions(with_label, "taste", "bought")
+    assert log.manifest.outcome == "bought"
+    assert log.p_true is None
+    assert len(records) == 2
+    for record in records.values():
+        assert record.cell.outcome == "bought"
+        assert record.cell.data_hash != clicks.manifest.content_hash
+        assert record.metrics["test"].clicks == log.click[log.rows("test")].sum() > 0
+    summary = Store(with_label).read_summary("taste", "bought")
+    assert summary.manifest.label == "bought = 1"
+    assert not permuting.inputs_follow_outcomes(log)
+    other = matrix(with_label, text.replace("label: bought\n", ""))
+    assert not {cell.hash for cell in other.cells()} & records.keys()
+    with pytest.raises(ConfigError, match=r"label.*'bougt'.*'bought'"):
+        matrix(with_label, text.replace("label: bought", "label: bougt"))
