@@ -75,6 +75,8 @@ def absent(value: str, kind: str) -> str:
     """
     if kind in EXACT:
         return f"({value} IS NULL OR isnan({value}))"
+    if kind in INTEGERS:
+        return f"{value} IS NULL"
     if kind == "BLOB":
         return f"coalesce(octet_length({value}), 0) = 0"
     return f"nullif({value}::VARCHAR, '') IS NULL"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 UNITS = (("seconds", 10**11), ("milliseconds", 10**14), ("microseconds", 10**17))
 BOUNDS = (*(bound for _, bound in UNITS), 10**22)
 TICKS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 NUMBER = r"[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?"
 ZONE = r".*:[0-9]{2}([.,][0-9]+)?\s*([A-Za-z].*|[-+][0-9]{2}(:?[0-9]{2})?)"  # UTC, EST, +02:00
 ENOUGH = 10  # distinct timestamps; with fewer, a coarse grid may be a coincidence
@@ -38,7 +39,7 @@ class Times:
     table: Table
     column: str
     dated: bool  # dates instead of numbers
-    value: str  # SQL: microseconds of a date as BIGINT, or the number as DECIMAL
+    value: str  # SQL: microseconds of a date as BIGINT, or the number as BIGINT or DECIMAL
     modern: bool  # nearly all are of this century, so that a number near 0 is a missing time
 
     def rules(self) -> list[Rule]:
@@ -54,7 +55,9 @@ class Times:
     def impossible(self) -> list[Rule]:
         """Return the rules for missing and impossible times."""
         kind = "dates like the others" if self.dated else "numbers or ISO dates"
-        there = f"{text(self.table, self.column)} IS NOT NULL"
+        whole = self.table.types[self.column] in WHOLE
+        present = quoted(self.column) if whole else text(self.table, self.column)
+        there = f"{present} IS NOT NULL"
         form = "for another format give --time-format, such as %m/%d/%Y"
         unread = f"{there} AND {self.value} IS NULL"
         cure = f"{DROP}; for digits such as 20231114221320 give --time-format %Y%m%d%H%M%S"
@@ -236,7 +239,10 @@ def _with_point(column: str) -> str:
 
 
 def _value(table: Table, column: str, dated: bool) -> str:
-    """Return SQL for a timestamp: microseconds of a date as BIGINT, or the number as DECIMAL."""
+    """Return SQL for a timestamp: microseconds of a date as BIGINT, or the number.
+
+    The number is DECIMAL, or BIGINT if its column holds integers, which are much faster.
+    """
     value, kind = quoted(column), table.types[column]
     if dated:  # a text may include its time zone; the default is UTC
         if kind == "VARCHAR":
@@ -244,6 +250,8 @@ def _value(table: Table, column: str, dated: bool) -> str:
         return f"epoch_us(TRY_CAST({value} AS TIMESTAMP))"
     if kind == "VARCHAR":
         value = f"CASE WHEN regexp_full_match({value}, '{NUMBER}') THEN {value} END"
+    elif kind in WHOLE:
+        return f"{value}::BIGINT"
     elif kind in FLOATS:
         value = f"round({value}::DOUBLE, 6)"
     elif kind not in INTEGERS and not kind.startswith("DECIMAL"):
@@ -291,7 +299,9 @@ def _rounded(
         return []
     notes = []
     for t in times:
-        source = f"(SELECT {t.value}::HUGEINT AS t FROM {t.table.relation})"
+        whole = t.dated or t.table.types[t.column] in WHOLE
+        kind = "BIGINT" if whole else "HUGEINT"
+        source = f"(SELECT ({t.value})::{kind} AS t FROM {t.table.relation})"
         grids = {(ticks, _spacing(high / ticks)), (1, _spacing(high))}
         for divisor, spacing in grids:
             if spacing * divisor >= LEAST_SPACING * ticks and _on_a_grid(
