@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ OF_NUMBERS = f"\\s*{NUMBER}(\\s+{NUMBER})*\\s*"
 OF_QUOTED = f"\\s*({QUOTED})(\\s+({QUOTED}))*\\s*"
 LOOSE = "[^,'\"]*[^,'\"\\s]\\s+[^,'\"\\s][^,'\"]*"  # adjacent words: ambiguous
 SEVERAL = "[,'\"]|^\\s*$|[0-9]\\s+[0-9]"  # quotes, commas, adjacent numbers, or an empty list
+MOSTLY = 0.9  # share of values in brackets that makes a column one of printed lists
 NOTHING = ("None", "null", "nan", "NaN")  # missing values in printed lists
 
 
@@ -48,27 +50,36 @@ def element(kind: str) -> str | None:
 
 
 def printed_lists(connection: DuckDBPyConnection, tables: list[Table]) -> frozenset[str]:
-    """Return the text columns whose values are all in brackets, some with several or no items.
+    """Return the text columns whose values are in brackets, some with several or no items.
+
+    A few other values do not change that, so that `list_rules` reports them as damaged lists.
 
     Args:
         connection: The database of the tables.
         tables: The tables to inspect.
     """
-    found: dict[str, bool] = {}
+    present, bracketed, several = Counter[str](), Counter[str](), Counter[str]()
     for table in tables:
         columns = [name for name, kind in table.types.items() if kind == "VARCHAR"]
         if not columns or not table.rows:
             continue
-        conditions = ", ".join(
-            f"bool_and({_in_brackets(name)}) FILTER (trim({quoted(name)}) <> '') AND "
-            f"bool_or(regexp_matches({_inner(name)}, {literal(SEVERAL)}))"
+        counts = ", ".join(
+            f"count(*) FILTER (trim({quoted(name)}) <> ''), "
+            f"count(*) FILTER ({_in_brackets(name)}), "
+            f"count(*) FILTER ({_in_brackets(name)} AND "
+            f"regexp_matches({_inner(name)}, {literal(SEVERAL)}))"
             for name in columns
         )
-        answers = one_row(connection, f"SELECT {conditions} FROM {table.relation}")
-        for name, printed in zip(columns, answers, strict=True):
-            if printed is not None:
-                found[name] = found.get(name, True) and printed
-    return frozenset(name for name, printed in found.items() if printed)
+        found = iter(one_row(connection, f"SELECT {counts} FROM {table.relation}"))
+        for name in columns:
+            present[name] += next(found)
+            bracketed[name] += next(found)
+            several[name] += next(found)
+    return frozenset(
+        name
+        for name, number in bracketed.items()
+        if several[name] and number >= MOSTLY * present[name]
+    )
 
 
 def list_rules(table: Table, column: str, options: ColumnOptions) -> list[Rule]:
@@ -87,7 +98,8 @@ def list_rules(table: Table, column: str, options: ColumnOptions) -> list[Rule]:
         whole = f"regexp_full_match({inner}, {literal('|'.join((WITH_COMMAS, OF_QUOTED)))})"
         cut = f"regexp_matches({inner}, '(^|[\\s,])\\.\\.\\.($|[\\s,])')"
         loose = f"regexp_full_match({inner}, {literal(LOOSE)}) AND NOT {_of_numbers(inner)}"
-        wrong = f"trim({quoted(column)}) <> '' AND (NOT {whole} OR {cut} OR ({loose}))"
+        broken = f"NOT {_in_brackets(column)} OR NOT {whole} OR {cut} OR ({loose})"
+        wrong = f"trim({quoted(column)}) <> '' AND ({broken})"
         cure = f"{cure}; for a column without lists give --text or --categorical {column}"
         return [Rule(column, wrong, "are ambiguous as printed lists", cure)]
     brackets = "are in brackets like printed lists, while others are not"

@@ -50,14 +50,19 @@ def _copies(url: str, folder: Path) -> list[tuple[Path, str]]:
 
     try:
         system, root = fsspec.url_to_fs(url)
-    except (ImportError, ValueError) as error:
-        raise ConfigError(f"{url} cannot be opened: {error}") from error
+    except Exception as error:  # drivers raise errors of their own kinds
+        raise ConfigError(f"{url} cannot be opened: {_first_line(error)}") from error
     try:
         return _copied(system, root, url, folder)
     except DataError:
         raise
-    except Exception as error:  # drivers raise errors of their own kinds
-        raise DataError(f"{url} cannot be read: {error or type(error).__name__}") from error
+    except Exception as error:
+        raise DataError(f"{url} cannot be read: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _copied(system: Any, root: str, url: str, folder: Path) -> list[tuple[Path, str]]:

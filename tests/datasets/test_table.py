@@ -550,3 +550,12 @@ def test_labels_that_cannot_be_used(workspace, tmp_path, value, labels, message)
     rows = [r | {"bought": value, "weight": 1} for r in long_log()]
     with pytest.raises((ConfigError, DataError), match=message):
         run(workspace, importer(csv(tmp_path / "a.csv", rows), labels=labels))
+
+
+def test_one_damaged_list_does_not_make_a_category(workspace, tmp_path):
+    rows = [r | {"tags": "['a', 'b" if i == 3 else "['a', 'b']"} for i, r in enumerate(long_log())]
+    file = parquet(tmp_path / "a.parquet", rows)
+    with pytest.raises(DataError, match=r"a.parquet: 1 .*'tags'.*row 4 \(\['a', 'b\)"):
+        run(workspace, importer(file))
+    manifest = run(workspace, importer(file, drop_invalid="2%"), name="b")
+    assert kinds(manifest) == {"tags": ("context", "list")}
