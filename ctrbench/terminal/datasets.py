@@ -122,6 +122,7 @@ def _overview(manifest: DatasetManifest, summary: Summary) -> Table:
         ("users", f"{counts['users']:,}"),
         ("items", f"{counts['items']:,}"),
         ("label", manifest.label),
+        *[("further labels", ", ".join(manifest.labels))] * bool(manifest.labels),
         ("split", str(manifest.split)),
         ("history", where[manifest.history]),
         ("snapshot", f"{manifest.snapshot}{by}; GAUC compares impressions of one {group}"),
