@@ -146,7 +146,7 @@ class Answer:
         if none := self.of("none"):
             text = f"{_named(none)}: no evidence of an effect ({_detectable(none)})."
             lines.append(AnswerLine("none", none, text))
-        without = []
+        without: list[str] = []
         if self.missing:
             have = "version and mode has" if self.missing == 1 else "versions and modes have"
             without.append(f"{self.missing} {have} no verdict yet: cells are missing or failed.")
