@@ -9,6 +9,7 @@ from pathlib import Path
 from ctrbench import codebooks, embeddings, impressions
 from ctrbench.codebooks import Codebook, CodebookFacts
 from ctrbench.errors import ConfigError
+from ctrbench.schema import OF_VERSION
 from ctrbench.workspace import Workspace
 
 ROWS, COLUMNS, PIXELS = 12, 10, 64  # size of the sheet of clusters
@@ -19,12 +20,16 @@ class Request:
     """The codebooks to fit."""
 
     dataset: str
-    version: str
+    version: str  # or one of its vector fields, such as v7:text
     sizes: tuple[int, ...]
     method: str = "kmeans"
     seeds: int = 1  # codebooks per size
     against: str | None = None  # another version, whose codebooks are compared
     center: bool = False  # subtract the mean vector before normalising
+
+    def folder_name(self, size: int) -> str:
+        """Return the name of the folder of the exported codebook of one size."""
+        return f"{self.version.replace(OF_VERSION, '-')}-{size}"
 
 
 def sizes_of(text: str) -> tuple[int, ...]:
@@ -127,7 +132,7 @@ def export(workspace: Workspace, fitted: FittedCodebooks, output: Path) -> Itera
     table = embeddings.open_version(workspace, request.dataset, request.version)
     item_ids = impressions.raw_item_ids(workspace, request.dataset)
     for size, book in fitted.books.items():
-        folder = output / f"{request.version}-{size}"
+        folder = output / request.folder_name(size)
         codebooks.export(book, item_ids, folder)
         yield f"{folder}/codes.parquet and centres.npy"
         if log.manifest.has_images:

@@ -66,15 +66,15 @@ def make_codebook(
     Args:
         workspace: The workspace.
         log: The impressions of the data set.
-        version: The name of the version.
+        version: The name of the version, or of one of its vector fields, such as `v7:text`.
         codebook_size: The number of centres, K.
         method: The name of the clustering method.
         seed: The seed of the fit.
         center: Whether to subtract the mean vector before normalising.
 
     Raises:
-        UnknownNameError: The version or the method does not exist.
-        ConfigError: `codebook_size` is below 2.
+        UnknownNameError: The version, the field or the method does not exist.
+        ConfigError: `codebook_size` is below 2, or the version has several vector fields.
         DataError: There are fewer distinct vectors than centres.
     """
     if method not in get_args(Method):
@@ -103,7 +103,7 @@ def make_codebook(
         "seed": seed,
         "center": center,
     }
-    folder = workspace.cache / "codebooks" / name / version / hash_json(recipe)
+    folder = workspace.cache / "codebooks" / name / manifest.name / hash_json(recipe)
     with lock(workspace.cache / "locks" / f"codebook-{folder.name}.lock"):
         if not folder.exists():
             images = Images(table.vectors, np.asarray(table.has_vector), fitting)

@@ -5,7 +5,7 @@ This module does not import torch, so that checking a benchmark file takes a fra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from ctrbench.errors import UnknownNameError
 from ctrbench.identity import hash_json
 
 PERIODS = ("pretrain", "train", "valid", "test")  # in order of time
@@ -21,6 +22,9 @@ FieldOwner = Literal["user", "item", "context"]
 FieldKind = Literal["categorical", "list", "numeric", "text"]
 LABEL = "_label_"  # prefix of the columns of further labels; no field begins with '_'
 SnapshotKind = Literal["impression", "session", "day", "period"]
+
+IMAGE = "image"  # the vector field of a version that was added without a name of its field
+OF_VERSION = ":"  # between a version and its vector field: `v7:text`
 
 
 class Frozen(BaseModel):
@@ -105,10 +109,15 @@ class GivenVersion:
 
 
 class VersionManifest(Frozen):
-    """Description of an embedding version, stored as manifest.json beside its table."""
+    """Description of an embedding version, stored as manifest.json beside its table.
+
+    A version has one or more vector fields, such as image and text. Each field has its own table
+    and its own manifest. That of the first field also describes the version.
+    """
 
     name: str
     dataset: str
+    field: str = IMAGE  # the vector field that all numbers below describe
     items_hash: str  # of the data set whose item ids index the rows
     width: int  # D
     dtype: str  # as given: float16 or float32
@@ -120,6 +129,47 @@ class VersionManifest(Frozen):
     content_hash: str  # of the table and the mask
     created: str
     ctrbench_version: str
+    further: tuple[VersionManifest, ...] = ()  # of the other vector fields, sorted by name
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """The vector fields of the version; the first one is read where none is named."""
+        return self.field, *(one.field for one in self.further)
+
+    def of(self, field: str | None) -> VersionManifest:
+        """Return the manifest of one vector field.
+
+        Args:
+            field: The name of the field; None for the first.
+
+        Raises:
+            UnknownNameError: The version has no such field.
+        """
+        for one in (self.model_copy(update={"further": ()}), *self.further):
+            if field in (None, one.field):
+                return one
+        kind = f"vector field of embedding version {self.name!r}"
+        raise UnknownNameError(kind, str(field), self.field_names)
+
+    def reference(self, field: str | None) -> str:
+        """Return the text that names one vector field: `v7:text`, or `v7` if it is the only one.
+
+        Args:
+            field: The name of the field; None for the first.
+        """
+        return f"{self.name}{OF_VERSION}{field or self.field}" if self.further else self.name
+
+    def hash_of(self, fields: Iterable[str | None]) -> str:
+        """Return the hash of the vectors of one or more fields, in their order.
+
+        Args:
+            fields: The names of the fields; None for the first.
+
+        Raises:
+            UnknownNameError: The version has no such field.
+        """
+        hashes = list(dict.fromkeys(self.of(field).content_hash for field in fields))
+        return hashes[0] if len(hashes) == 1 else hash_json(hashes)
 
 
 @dataclass(frozen=True)

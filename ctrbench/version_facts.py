@@ -16,7 +16,7 @@ from ctrbench.workspace import Workspace
 
 @dataclass(frozen=True)
 class VersionFacts:
-    """A version: its provenance, statistics, quality and coverage."""
+    """One vector field of a version: its provenance, statistics, quality and coverage."""
 
     manifest: VersionManifest
     statistics: Statistics
@@ -28,9 +28,9 @@ class VersionFacts:
 
 @dataclass(frozen=True)
 class VersionQuality:
-    """The quality of one of several versions."""
+    """The quality of one of several versions, or of their vector fields."""
 
-    version: str
+    version: str  # or one of its vector fields, such as v7:text
     collapsed: str | None  # the reason if pre-training collapsed
     quality: Quality
 
@@ -83,11 +83,12 @@ def version_facts(workspace: Workspace, dataset: str, version: str) -> VersionFa
     Args:
         workspace: The workspace that holds the data set and the version.
         dataset: The name of an imported data set.
-        version: The name of one of its versions.
+        version: The name of one of its versions, or of a vector field, such as `v7:text`.
 
     Raises:
+        ConfigError: The version has several vector fields, and none is named.
         StoreError: The data set or the version is damaged.
-        UnknownNameError: The data set or the version does not exist.
+        UnknownNameError: The data set, the version or the field does not exist.
     """
     log = impressions.open_impressions(workspace, dataset)
     manifest = embeddings.read_manifest(workspace, dataset, version)
@@ -112,16 +113,17 @@ def quality_table(workspace: Workspace, dataset: str, versions: Sequence[str]) -
     Args:
         workspace: The workspace that holds the data set and its versions.
         dataset: The name of an imported data set.
-        versions: The names of the versions to compare; empty: all.
+        versions: The names of the versions or vector fields to compare; empty: all.
 
     Raises:
+        ConfigError: A named version has several vector fields, and none of them is named.
         StoreError: The data set or a version is damaged.
-        UnknownNameError: The data set or a version does not exist.
+        UnknownNameError: The data set, a version or a field does not exist.
     """
     log = impressions.open_impressions(workspace, dataset)
     tables = {
         name: embeddings.open_version(workspace, dataset, name, log.manifest.items_hash)
-        for name in versions or embeddings.names(workspace, dataset)
+        for name in versions or _references(workspace, dataset)
     }
     return QualityTable(
         dataset=dataset,
@@ -141,17 +143,25 @@ def quality_table(workspace: Workspace, dataset: str, versions: Sequence[str]) -
     )
 
 
+def _references(workspace: Workspace, dataset: str) -> list[str]:
+    """Return the names of all versions; one per vector field if a version has several."""
+    known = embeddings.names(workspace, dataset)
+    found = (embeddings.read_manifest(workspace, dataset, name) for name in known)
+    return [one.reference(field) for one in found for field in one.field_names]
+
+
 def checked(workspace: Workspace, dataset: str, version: str) -> list[Guard]:
     """Return the outcome of every guard of a version.
 
     Args:
         workspace: The workspace that holds the data set and the version.
         dataset: The name of an imported data set.
-        version: The name of one of its versions.
+        version: The name of one of its versions, or of a vector field, such as `v7:text`.
 
     Raises:
+        ConfigError: The version has several vector fields, and none is named.
         StoreError: The data set or the version is damaged.
-        UnknownNameError: The data set or the version does not exist.
+        UnknownNameError: The data set, the version or the field does not exist.
     """
     log = impressions.open_impressions(workspace, dataset)
     table = embeddings.open_version(workspace, dataset, version)

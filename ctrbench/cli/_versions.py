@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ctrbench import embeddings, impressions
 from ctrbench.terminal import versions as terminal
@@ -12,18 +12,22 @@ from ctrbench.workspace import Workspace
 def add_version(
     workspace: Workspace,
     dataset: str,
-    given: embeddings.GivenVersion,
+    version: str,
+    source: embeddings.Source | Mapping[str, embeddings.Source],
     append_to: str | None = None,
     allow_low_coverage: bool = False,
+    notes: Sequence[str] = (),
 ) -> None:
-    """Add a version from files, and print what was added.
+    """Add a version or vector fields of a version from files, and print what was added.
 
     Args:
         workspace: The workspace.
         dataset: The name of the data set.
-        given: The version and its files.
+        version: The name of the version.
+        source: The files of its vectors, or those of each vector field by its name.
         append_to: A version whose vectors are copied first.
         allow_low_coverage: Whether to accept vectors for less than half of the test impressions.
+        notes: About the vectors, for the manifest.
 
     Raises:
         ConfigError: See `embeddings.add`.
@@ -33,20 +37,20 @@ def add_version(
     """
     log = impressions.open_impressions(workspace, dataset)
     raw_ids = impressions.raw_item_ids(workspace, dataset)
-    manifest, new = embeddings.add(
-        workspace,
-        log,
-        raw_ids,
-        given.name,
-        given.source,
-        append_to,
-        allow_low_coverage,
-        given.notes,
+    known: tuple[str, ...] = ()
+    if version in embeddings.names(workspace, dataset):
+        known = embeddings.read_manifest(workspace, dataset, version).field_names
+    manifest, _ = embeddings.add(
+        workspace, log, raw_ids, version, source, append_to, allow_low_coverage, notes
     )
-    table = embeddings.open_version(workspace, dataset, manifest.name)
-    terminal.show_added(manifest, new, embeddings.shares(table.has_vector, log))
-    if manifest.unmatched_ids:
-        terminal.show_unmatched(manifest, embeddings.pairs(manifest.unmatched_examples, raw_ids))
+    fields = source if isinstance(source, Mapping) else manifest.field_names[:1]
+    for field in fields:
+        own, reference = manifest.of(field), manifest.reference(field)
+        table = embeddings.open_version(workspace, dataset, reference)
+        covered = embeddings.shares(table.has_vector, log)
+        terminal.show_added(own, reference, field not in known, covered)
+        if own.unmatched_ids:
+            terminal.show_unmatched(own, embeddings.pairs(own.unmatched_examples, raw_ids))
 
 
 def add_given(
@@ -65,4 +69,4 @@ def add_given(
         StoreError: The workspace cannot be written.
     """
     for given in versions:
-        add_version(workspace, dataset, given, allow_low_coverage=True)
+        add_version(workspace, dataset, given.name, given.source, None, True, given.notes)

@@ -51,9 +51,10 @@ def codebook(
 
     workspace: Workspace = context.obj
     sizes = sizes_of(size)
+    request = Request(dataset, version, sizes, method, seeds, against, center)
     if output is not None:
-        check_writable(output / f"{version}-{sizes[0]}" / "codes.parquet")
-    fitted = fit(workspace, Request(dataset, version, sizes, method, seeds, against, center))
+        check_writable(output / request.folder_name(sizes[0]) / "codes.parquet")
+    fitted = fit(workspace, request)
     show(fitted.facts, json, terminal.show)
     if output is not None:
         for written in export(workspace, fitted, output):

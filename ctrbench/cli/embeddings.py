@@ -9,6 +9,7 @@ import typer
 
 from ctrbench import embeddings, impressions
 from ctrbench.cli._options import FAILED, DatasetOption, JsonOption, VersionArgument, YesOption
+from ctrbench.cli._sources import sources_of
 from ctrbench.cli._versions import add_version
 from ctrbench.errors import ConfigError
 from ctrbench.terminal import guards as terminal_guards
@@ -29,25 +30,33 @@ def add(
     version: VersionArgument,
     dataset: DatasetOption,
     vectors: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help=".npy, .npz, .safetensors, .h5, .pt, .faiss, .parquet, .feather, .arrow, .csv, "
             ".tsv, .jsonl (text also .gz), a folder of tables, or one of <item_id>.npy.",
             show_default=False,
         ),
-    ],
+    ] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="FIELD=FILE instead of --vectors, such as text=text.npy; repeatable. The options "
+            "below apply to all fields, or to one as FIELD=VALUE; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     ids: Annotated[
-        Path | None,
+        list[str] | None,
         typer.Option(
             help="Item ids of the vectors, if their file has none: .npy, .txt, .csv, .json."
         ),
     ] = None,
     ids_column: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(help="The column of ids of a table, if it is neither item_id nor key."),
     ] = None,
     vector_column: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--vector-column",
             "--column",
@@ -55,14 +64,14 @@ def add(
         ),
     ] = None,
     key: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(help="The array of ids (.npz, .safetensors, .h5, .pt), if not key."),
     ] = None,
     value: Annotated[
-        str | None, typer.Option(help="The array of vectors of such a file, if not value.")
+        list[str] | None, typer.Option(help="The array of vectors of such a file, if not value.")
     ] = None,
     scale: Annotated[
-        float | None, typer.Option(help="The factor of int8 vectors; 1/127 by default.")
+        list[str] | None, typer.Option(help="The factor of int8 vectors; 1/127 by default.")
     ] = None,
     numeric_ids: Annotated[
         bool,
@@ -79,12 +88,20 @@ def add(
         ),
     ] = False,
 ) -> None:
-    """Add a version: vectors from a file, joined to the data set's items by their ids."""
-    source = embeddings.Source(
-        vectors, ids, vector_column, ids_column, key, value, scale, numeric_ids
-    )
-    given = embeddings.GivenVersion(version, source)
-    add_version(context.obj, dataset, given, append_to, allow_low_coverage)
+    """Add a version: vectors from files, joined to the data set's items by their ids.
+
+    Vector fields that an existing version does not have are added to it.
+    """
+    options = {
+        "--ids": ids,
+        "--vector-column": vector_column,
+        "--ids-column": ids_column,
+        "--key": key,
+        "--value": value,
+        "--scale": scale,
+    }
+    source = sources_of(vectors, field or (), options, numeric_ids)
+    add_version(context.obj, dataset, version, source, append_to, allow_low_coverage)
 
 
 @app.command()
@@ -93,7 +110,12 @@ def derive(
     method: Annotated[
         str, typer.Argument(help="The method, such as center or pca.", show_default=False)
     ],
-    version: Annotated[str, typer.Argument(help="The version to derive from.", show_default=False)],
+    version: Annotated[
+        str,
+        typer.Argument(
+            help="The version to derive from; v7:text is one field.", show_default=False
+        ),
+    ],
     name: Annotated[str, typer.Option("--as", help="The new version.", show_default=False)],
     dataset: DatasetOption,
     width: Annotated[
@@ -112,7 +134,8 @@ def derive(
     manifest, new = embeddings.derive(
         workspace, log.manifest, version, name, (method, settings), fitting_of(log)
     )
-    terminal.show_derived(manifest, new)
+    whole = embeddings.read_manifest(workspace, dataset, manifest.name)
+    terminal.show_derived(manifest, whole.reference(manifest.field), new)
 
 
 @app.command("list")

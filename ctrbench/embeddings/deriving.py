@@ -10,8 +10,7 @@ import numpy as np
 from ctrbench.arrays import SelectedRows, table_blocks
 from ctrbench.embeddings.derivations import configured
 from ctrbench.embeddings.versions import (
-    folder,
-    names,
+    field_folder,
     new_table,
     open_version,
     publish,
@@ -49,10 +48,12 @@ def derive(
 ) -> tuple[VersionManifest, bool]:
     """Create version `name` from `parent`; coverage does not change.
 
+    The vector field keeps its name. If version `name` exists without this field, it is added.
+
     Args:
         workspace: The workspace.
         dataset: The data set.
-        parent: The name of the original version.
+        parent: The name of the original version, or of one of its vector fields: `v7:text`.
         name: The name of the new version.
         method: The name of a derivation and its settings.
         fitting: The items to fit on; items without a vector are ignored.
@@ -69,16 +70,18 @@ def derive(
     name = check_name("embedding version", name)
     derivation = configured(*method)
     table = open_version(workspace, dataset.name, parent, dataset.items_hash)
+    source = read_manifest(workspace, dataset.name, parent)
+    target = field_folder(workspace, dataset, name, source.field)
     recipe = {
         "method": method[0],
         "settings": derivation.model_dump(mode="json"),
         "parent": parent,
-        "parent_hash": read_manifest(workspace, dataset.name, parent).content_hash,
+        "parent_hash": source.content_hash,
         "fit_period": fitting.period,
         "fit_hash": fitting.hash,
     }
-    if name in names(workspace, dataset.name):
-        stored = read_manifest(workspace, dataset.name, name)
+    if target.exists():
+        stored = read_manifest(workspace, dataset.name, name).of(source.field)
         if stored.items_hash == dataset.items_hash and recipe.items() <= stored.provenance.items():
             return stored, False
 
@@ -92,6 +95,7 @@ def derive(
             has = table.has_vector[block]
             vectors[block][has] = fitted.apply(table.vectors[block][has].astype(np.float64))
         facts = {"fit_items": len(rows), **fitted.facts}
-        return seal(path, name, dataset, table.has_vector, recipe | facts)
+        made = recipe | facts
+        return seal(path, name, dataset, table.has_vector, made, field=source.field)
 
-    return publish(folder(workspace, dataset.name, name), build)
+    return publish(target, build)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from ctrbench.embeddings._nearest import pairs
 from ctrbench.embeddings.directions import SHORTEST, has_direction
 from ctrbench.embeddings.statistics import LOW_COVERAGE, Shares, shares
 from ctrbench.embeddings.versions import (
+    FIELDS,
+    field_folder,
     folder,
+    names,
     new_table,
     open_table,
     open_version,
@@ -25,8 +29,8 @@ from ctrbench.embeddings.versions import (
     read_manifest,
     seal,
 )
-from ctrbench.errors import DataError, raise_all
-from ctrbench.schema import EmbeddingTable, Impressions, VersionManifest
+from ctrbench.errors import ConfigError, DataError, raise_all
+from ctrbench.schema import IMAGE, EmbeddingTable, Impressions, VersionManifest
 from ctrbench.workspace import Workspace, check_name
 
 OPTIONS = "column", "ids_column", "key", "value", "scale", "numeric_ids"  # kept as provenance
@@ -39,43 +43,63 @@ def add(
     log: Impressions,
     raw_ids: Sequence[str],
     version: str,
-    source: readers.Source,
+    source: readers.Source | Mapping[str, readers.Source],
     append_to: str | None = None,
     allow_low_coverage: bool = False,
     notes: Sequence[str] = (),
 ) -> tuple[VersionManifest, bool]:
-    """Create an embedding version from a file, optionally on top of an existing version.
+    """Create an embedding version from files, optionally on top of an existing version.
+
+    Vector fields that an existing version does not have are added to it.
 
     Args:
         workspace: The workspace.
         log: The impressions of the data set.
         raw_ids: The raw ids of items 1..V-1, in order.
         version: The name of the new version.
-        source: The file of vectors, and the file of ids if the former has none.
+        source: The file of vectors, and the file of ids if the former has none; for several vector
+            fields, those of each field by its name. Without a name, the vectors are those of the
+            first field of an existing version, else those of field `image`.
         append_to: A version whose vectors are copied first.
         allow_low_coverage: Whether to accept vectors for less than half of the test impressions.
         notes: About the vectors, for the manifest.
 
     Returns:
-        The manifest, and whether the version is new; False if it already existed.
+        The manifest, and whether anything was added; False if all of it already existed.
 
     Raises:
-        ConfigError: The name is invalid or has other content, no reader supports the extension, or
-            an ids file is missing or not allowed.
+        ConfigError: A name is invalid or has other content, no reader supports the extension, an
+            ids file is missing or not allowed, or `append_to` has a field without a source.
         DataError: The file is damaged, its vectors are invalid, none of its ids is an item, or too
             few test impressions have a vector.
         UnknownNameError: The version to append to does not exist.
         StoreError: The workspace cannot be written.
     """
     version = check_name("embedding version", version)
-    dataset = log.manifest
-    old, provenance = None, _provenance(source)
+    dataset, exists = log.manifest, version in names(workspace, log.manifest.name)
+    stored = read_manifest(workspace, dataset.name, version) if exists else None
+    older = None
     if append_to is not None:
-        old = open_version(workspace, dataset.name, append_to, dataset.items_hash)
-        kept = read_manifest(workspace, dataset.name, append_to).content_hash
-        provenance |= {"appended_to": append_to, "appended_to_hash": kept}
+        append_to = check_name("embedding version", append_to)
+        older = read_manifest(workspace, dataset.name, append_to)
+    known = older or stored
+    sources = (
+        dict(source)
+        if isinstance(source, Mapping)
+        else {known.field if known is not None else IMAGE: source}
+    )
+    places = {name: field_folder(workspace, dataset, version, name) for name in sources}
+    if older is not None:
+        _require_sources(older, sources)
 
-    def build(path: Path) -> VersionManifest:
+    def build(name: str, path: Path) -> VersionManifest:
+        source, old = sources[name], None
+        provenance = _provenance(source)
+        if older is not None and name in older.field_names:
+            reference = older.reference(name)
+            old = open_version(workspace, dataset.name, reference, dataset.items_hash)
+            kept = older.of(name).content_hash
+            provenance |= {"appended_to": reference, "appended_to_hash": kept}
         join = _Join(path, raw_ids, old, source.numeric_ids)
         with tempfile.TemporaryDirectory(dir=path) as scratch:
             for block in readers.read(source, Path(scratch)):
@@ -87,12 +111,40 @@ def add(
             "notes": [*notes, *join.notes],
         }
         unmatched = join.unmatched.count, join.unmatched.examples
-        manifest = seal(path, version, dataset, join.has_vector, provenance | found, unmatched)
+        made = provenance | found
+        manifest = seal(path, version, dataset, join.has_vector, made, unmatched, name)
         if not allow_low_coverage:
             _refuse_low_coverage(shares(open_table(path).has_vector, log), join, source.vectors)
         return manifest
 
-    return publish(folder(workspace, dataset.name, version), build)
+    def build_all(path: Path) -> VersionManifest:
+        first, *others = sources
+        for name in others:
+            own = path / FIELDS / name
+            own.mkdir(parents=True)
+            build(name, own)
+        return build(first, path)
+
+    if stored is None:
+        new = publish(folder(workspace, dataset.name, version), build_all)[1]
+    else:
+        added = [publish(place, partial(build, name))[1] for name, place in places.items()]
+        new = any(added)
+    return read_manifest(workspace, dataset.name, version), new
+
+
+def _require_sources(older: VersionManifest, sources: Mapping[str, readers.Source]) -> None:
+    """Raise an error if a field of the version to append to has no source.
+
+    Raises:
+        ConfigError: A field has no source.
+    """
+    missing = [name for name in older.field_names if name not in sources]
+    if missing:
+        raise ConfigError(
+            f"embedding version {older.name!r} has vector fields {', '.join(older.field_names)}, "
+            f"but no file is given for {', '.join(missing)}. Add --field NAME=FILE for each."
+        )
 
 
 def _refuse_low_coverage(covered: Shares, join: _Join, file: Path) -> None:

@@ -18,10 +18,17 @@ from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors, write_json
 from ctrbench.embeddings.directions import has_direction
 from ctrbench.errors import ConfigError, DataError, StoreError, UnknownNameError
 from ctrbench.identity import ContentHash
-from ctrbench.schema import DatasetManifest, EmbeddingTable, VersionManifest
+from ctrbench.schema import (
+    IMAGE,
+    OF_VERSION,
+    DatasetManifest,
+    EmbeddingTable,
+    VersionManifest,
+)
 from ctrbench.workspace import Workspace, check_name
 
 VECTORS, MASK, MANIFEST = "vectors.npy", "has_vector.npy", "manifest.json"
+FIELDS = "fields"  # the folder of all vector fields but the first
 
 
 def folder(workspace: Workspace, dataset: str, version: str) -> Path:
@@ -33,6 +40,33 @@ def folder(workspace: Workspace, dataset: str, version: str) -> Path:
         version: The name of the version.
     """
     return workspace.embeddings / dataset / version
+
+
+def field_folder(
+    workspace: Workspace, dataset: DatasetManifest, version: str, field: str = IMAGE
+) -> Path:
+    """Return the folder of a vector field, which may not exist yet.
+
+    The first field of a version is stored in the folder of the version.
+
+    Args:
+        workspace: The workspace.
+        dataset: The data set.
+        version: The name of the version.
+        field: The name of the field.
+
+    Raises:
+        ConfigError: The name of the field is invalid, or the version was joined to other items.
+    """
+    whole, field = folder(workspace, dataset.name, version), check_name("vector field", field)
+    if version not in names(workspace, dataset.name):
+        return whole
+    stored = _manifest(whole)
+    if stored.field == field:
+        return whole
+    if stored.items_hash != dataset.items_hash:
+        raise taken(stored)
+    return whole / FIELDS / field
 
 
 def datasets(workspace: Workspace) -> list[str]:
@@ -53,18 +87,23 @@ def names(workspace: Workspace, dataset: str) -> list[str]:
 
 
 def read_manifest(workspace: Workspace, dataset: str, version: str) -> VersionManifest:
-    """Return the manifest of a version.
+    """Return the manifest of a version, or of one vector field.
 
     Args:
         workspace: The workspace.
         dataset: The name of the data set.
-        version: The name of the version.
+        version: The name of the version, or of one vector field, such as `v7:text`.
 
     Raises:
-        UnknownNameError: The data set has no such version.
+        UnknownNameError: The data set has no such version, or the version has no such field.
         StoreError: The manifest is damaged.
     """
-    return _manifest(_existing(workspace, dataset, version))
+    name, colon, field = version.partition(OF_VERSION)
+    path = _existing(workspace, dataset, name)
+    further = sorted(path.glob(f"{FIELDS}/*/{MANIFEST}"))
+    manifests = (_manifest(one.parent) for one in further if PARTIAL not in one.parent.name)
+    whole = _manifest(path).model_copy(update={"further": tuple(manifests)})
+    return whole.of(field) if colon else whole
 
 
 def open_version(
@@ -75,11 +114,13 @@ def open_version(
     Args:
         workspace: The workspace.
         dataset: The name of the data set.
-        version: The name of the version.
+        version: The name of the version, or of one vector field, such as `v7:text`. A version with
+            several fields requires the name of one.
         items_hash: The expected hash of the items; None skips the check.
 
     Raises:
-        UnknownNameError: The data set has no such version.
+        UnknownNameError: The data set has no such version, or the version has no such field.
+        ConfigError: The version has several vector fields, and none is named.
         DataError: The rows of the version do not match the current items of the data set.
         StoreError: A file of the version is damaged.
     """
@@ -89,7 +130,15 @@ def open_version(
             f"embedding version {version!r} does not match the current items of data set "
             f"{dataset!r}; remove the version and add it again."
         )
-    table = open_table(_existing(workspace, dataset, version))
+    if manifest.further:
+        raise ConfigError(
+            f"embedding version {version!r} of {dataset!r} has several vector fields: "
+            f"{', '.join(manifest.field_names)}. Name one of them, such as "
+            f"{manifest.reference(None)}."
+        )
+    path = _existing(workspace, dataset, version.partition(OF_VERSION)[0])
+    first = _manifest(path).field == manifest.field
+    table = open_table(path if first else path / FIELDS / manifest.field)
     shape = (len(table.has_vector), manifest.width)
     if table.vectors.shape != shape or table.vectors.dtype != manifest.dtype:
         raise StoreError(
@@ -143,6 +192,7 @@ def seal(
     has_vector: np.ndarray,
     provenance: dict[str, Any],
     unmatched: tuple[int, tuple[str, ...]] = (0, ()),
+    field: str = IMAGE,
 ) -> VersionManifest:
     """Write mask and manifest of finished vectors; a zero vector counts as missing.
 
@@ -153,6 +203,7 @@ def seal(
         has_vector: (V,) bool.
         provenance: The origin of the vectors.
         unmatched: The number of ids that are not in the data set, and examples.
+        field: The vector field of the version.
 
     Raises:
         DataError: All vectors are zero.
@@ -166,6 +217,7 @@ def seal(
     manifest = VersionManifest(
         name=version,
         dataset=dataset.name,
+        field=field,
         items_hash=dataset.items_hash,
         width=table.vectors.shape[1],
         dtype=str(table.vectors.dtype),
@@ -178,7 +230,7 @@ def seal(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         ctrbench_version=__version__,
     )
-    write_json(path / MANIFEST, manifest.model_dump(mode="json"))
+    write_json(path / MANIFEST, manifest.model_dump(mode="json", exclude={"further"}))
     return manifest
 
 
@@ -203,10 +255,10 @@ def table_hash(table: EmbeddingTable) -> str:
 
 
 def publish(target: Path, build: Callable[[Path], VersionManifest]) -> tuple[VersionManifest, bool]:
-    """Build a version in a temporary folder and move it into place.
+    """Build a version or a vector field in a temporary folder and move it into place.
 
     Args:
-        target: The folder of the version.
+        target: The folder of the version or of the field.
         build: Fills an empty folder and returns the manifest.
 
     Returns:
@@ -232,10 +284,11 @@ def publish(target: Path, build: Callable[[Path], VersionManifest]) -> tuple[Ver
 
 def taken(stored: VersionManifest) -> ConfigError:
     """Return the error for a name whose version has other content."""
+    field = "" if stored.field == IMAGE else f" with vector field {stored.field!r}"
     return ConfigError(
-        f"embedding version {stored.name!r} of {stored.dataset!r} exists with other content, and a "
-        f"version is immutable. Choose a new name, or run `ctrbench embeddings remove "
-        f"{stored.name} --dataset {stored.dataset} --yes` first."
+        f"embedding version {stored.name!r} of {stored.dataset!r}{field} exists with other "
+        "content, and a version is immutable. Choose a new name, or run `ctrbench embeddings "
+        f"remove {stored.name} --dataset {stored.dataset} --yes` first."
     )
 
 

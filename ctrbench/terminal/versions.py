@@ -19,23 +19,33 @@ SHOWN = 5  # maximum number of listed pictures that cannot be decoded
 
 
 def show_list(manifests: Sequence[VersionManifest]) -> None:
-    """Print a row per version."""
+    """Print a row per vector field of each version."""
     if not manifests:
         echo("no embedding versions yet; `ctrbench embeddings add` adds one.")
         return
     rows = [
-        (m.dataset, m.name, f"{m.width}", m.dtype, f"{m.items_with_vector:,}", _origin(m))
-        for m in manifests
+        (
+            m.dataset,
+            whole.reference(field),
+            f"{m.width}",
+            m.dtype,
+            f"{m.items_with_vector:,}",
+            _origin(m),
+        )
+        for whole in manifests
+        for field in whole.field_names
+        for m in [whole.of(field)]
     ]
     echo(aligned([("data set", "version", "width", "type", "items", "made from"), *rows]))
 
 
 def show(found: VersionFacts) -> None:
-    """Print the provenance, statistics, quality and coverage of a version."""
+    """Print the provenance, statistics, quality and coverage of one vector field."""
     manifest, facts = found.manifest, found.statistics
     reason = manifest.provenance.get("collapsed")
     echo(f"{manifest.name} of {manifest.dataset}")
     lines = [
+        ("vector field", manifest.field),
         ("vectors", f"{facts.items_with_vector:,} of width {manifest.width}, {manifest.dtype}"),
         ("norms", _norms(facts)),
         ("mean cosine", _cosine(facts)),
@@ -84,16 +94,19 @@ def show_quality(found: QualityTable) -> None:
         echo(aligned([("  version", *names), *rows]))
 
 
-def show_added(manifest: VersionManifest, new: bool, coverage: embeddings.Shares) -> None:
-    """Print a version that was added from a file.
+def show_added(
+    manifest: VersionManifest, reference: str, new: bool, coverage: embeddings.Shares
+) -> None:
+    """Print a version, or one vector field of it, that was added from a file.
 
     Args:
-        manifest: The manifest of the version.
-        new: Whether the version is new; otherwise it existed with the same content.
+        manifest: The manifest of the version or of the field.
+        reference: The text that names it.
+        new: Whether it is new; otherwise it existed with the same content.
         coverage: Its coverage of the data set.
     """
     echo(f"with a vector: {coverage}")
-    _announce(manifest, new)
+    _announce(manifest, reference, new)
     for note in manifest.provenance.get("notes", ()):
         echo(note)
     merged = manifest.provenance.get("merged_duplicates", 0)
@@ -111,14 +124,15 @@ def show_unmatched(manifest: VersionManifest, examples: str) -> None:
     echo(f"unmatched ids: {_unmatched(manifest, examples)}")
 
 
-def show_derived(manifest: VersionManifest, new: bool) -> None:
-    """Print a derived version.
+def show_derived(manifest: VersionManifest, reference: str, new: bool) -> None:
+    """Print a derived version, or the derived vector field of a version.
 
     Args:
-        manifest: The manifest of the new version.
+        manifest: The manifest of the new version or field.
+        reference: The text that names it.
         new: Whether the version is new; otherwise it existed with the same content.
     """
-    _announce(manifest, new)
+    _announce(manifest, reference, new)
     echo(f"made from: {_origin(manifest)}")
 
 
@@ -167,10 +181,10 @@ def repetition(manifest: VersionManifest) -> list[str]:
     ]
 
 
-def _announce(manifest: VersionManifest, new: bool) -> None:
+def _announce(manifest: VersionManifest, reference: str, new: bool) -> None:
     what = "added" if new else "already exists with the same content:"
     echo(
-        f"{what} {manifest.name} of {manifest.dataset}: {manifest.items_with_vector:,} vectors of "
+        f"{what} {reference} of {manifest.dataset}: {manifest.items_with_vector:,} vectors of "
         f"width {manifest.width}, {manifest.dtype}"
     )
     if manifest.zero_vectors:

@@ -182,3 +182,54 @@ def test_remove(run, raw):
     assert "removed" in run("remove", "raw", "--dataset", "tiny", "--yes")
     with pytest.raises(UnknownNameError, match="'raw'"):
         run("show", "raw", "--dataset", "tiny")
+
+
+@pytest.fixture
+def both(run, tmp_path):
+    """Add version `both` with an image and a text column of one table."""
+    ids = [f"i{item}" for item in range(1, 41)]
+    rng = np.random.default_rng(1)
+    columns = {"a": rng.normal(size=(40, 4)), "b": rng.normal(size=(40, 3))}
+    table = pa.table({"sku": ids, **{name: list(rows) for name, rows in columns.items()}})
+    pq.write_table(table, tmp_path / "v.parquet")
+    fields = "--field", "image=DIR/v.parquet", "--field", "text=DIR/v.parquet"
+    named = "--vector-column", "image=a", "--vector-column", "text=b", "--ids-column", "sku"
+    return run("add", "both", "--dataset", "tiny", *fields, *named)
+
+
+def test_fields_of_one_table(run, both):
+    assert "added both:image of tiny: 40 vectors of width 4" in both
+    assert "added both:text of tiny: 40 vectors of width 3" in both
+    lines = [line.split()[1:3] for line in run("list").splitlines()[1:]]
+    assert lines == [["both:image", "4"], ["both:text", "3"]]
+
+
+def test_commands_name_a_field(run, both):
+    output = run("show", "both:text", "--dataset", "tiny")
+    assert re.search(r"vector field +text", output)
+    assert "of width 3" in output
+    assert re.search(r"ok +content", run("check", "both:text", "--dataset", "tiny"))
+    for command in ("show", "check", "quality"):
+        with pytest.raises(ConfigError, match="both:image"):
+            run(command, "both", "--dataset", "tiny")
+    words = [line.split()[0] for line in run("quality", "--dataset", "tiny").splitlines() if line]
+    assert words.count("both:image") == words.count("both:text") == 2
+    output = run("derive", "center", "both:text", "--as", "flat", "--dataset", "tiny")
+    assert "added flat of tiny" in output
+    assert "made from: both:text by center" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "either --vectors"),
+        (("--vectors", "v.npy", "--field", "text=v.npy"), "either --vectors"),
+        (("--field", "v.npy"), "'v.npy'.* NAME=FILE"),
+        (("--field", "a=v.npy", "--field", "a=w.npy"), "a is given twice"),
+        (("--field", "a=v.h5", "--key", "a=k", "--key", "a=l"), "--key is given 2 times for a"),
+        (("--vectors", "v.npy", "--scale", "half"), "'half'"),
+    ],
+)
+def test_invalid_options_of_fields(run, options, words):
+    with pytest.raises(ConfigError, match=words):
+        run("add", "both", "--dataset", "tiny", *options)

@@ -1,0 +1,86 @@
+"""Parses the options of `embeddings add` that name files and say how to read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ctrbench.embeddings import Source
+from ctrbench.errors import ConfigError
+from ctrbench.workspace import check_name
+
+Options = Mapping[str, Sequence[str] | None]
+
+
+def sources_of(
+    vectors: Path | None, fields: Sequence[str], options: Options, numeric_ids: bool
+) -> Source | dict[str, Source]:
+    """Return the source of `--vectors`, or that of each vector field by its name.
+
+    Args:
+        vectors: The value of `--vectors`.
+        fields: The values of `--field`, each `FIELD=FILE`.
+        options: The values of the options of a reader, by option.
+        numeric_ids: Whether ids that are equal as numbers match.
+
+    Raises:
+        ConfigError: Neither or both of `--vectors` and `--field` are given, a value of `--field`
+            has another form or repeats a field, or an option is given twice for one field.
+    """
+    if (vectors is None) == (not fields):
+        raise ConfigError("give either --vectors FILE, or --field NAME=FILE for each vector field.")
+    if vectors is not None:
+        return _source(vectors, "", (), options, numeric_ids)
+    files: dict[str, Path] = {}
+    for text in fields:
+        name, equals, file = text.partition("=")
+        if not (equals and name and file):
+            raise ConfigError(f"--field {text!r}: write NAME=FILE, such as text=text.npy.")
+        name = check_name("vector field", name)
+        if name in files:
+            raise ConfigError(f"--field {name} is given twice; name each vector field once.")
+        files[name] = Path(file)
+    return {
+        name: _source(file, name, list(files), options, numeric_ids) for name, file in files.items()
+    }
+
+
+def _source(
+    vectors: Path, field: str, fields: Sequence[str], options: Options, numeric_ids: bool
+) -> Source:
+    found = {
+        option: _value(option, given or (), field, fields) for option, given in options.items()
+    }
+    ids, scale = found["--ids"], found["--scale"]
+    return Source(
+        vectors,
+        Path(ids) if ids is not None else None,
+        found["--vector-column"],
+        found["--ids-column"],
+        found["--key"],
+        found["--value"],
+        _number(scale) if scale is not None else None,
+        numeric_ids,
+    )
+
+
+def _value(option: str, given: Sequence[str], field: str, fields: Sequence[str]) -> str | None:
+    """Return the value of an option for one field: its own value, else the common one."""
+    common, own = [], []
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (equals and name in fields):
+            common.append(text)
+        elif name == field:
+            own.append(value)
+    for found, where in ((own, f" for {field}"), (common, "")):
+        if len(found) > 1:
+            raise ConfigError(f"{option} is given {len(found)} times{where}; give it once.")
+    return next(iter([*own, *common]), None)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(f"--scale {text!r} is not a number.") from error
