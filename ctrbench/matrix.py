@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -71,6 +71,7 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
                 versions[name] = found
     rows = _rows(file, problems)
     problems += _list_problems(file, rows)
+    problems += _vector_field_problems(versions, columns)
     cells = len(file.seeds) * (len(rows) * len(columns) + len(file.training))
     if cells > MOST_CELLS:
         problems.append(Problem((), too_many(cells, "cells")))
@@ -339,20 +340,62 @@ def _data_problems(
     for training in file.training:
         found += _warm_start_problems(training, rows)
     fitting = impressions.items_in_period(log, log.fitting_period)
-    for name, manifest in versions.items():
-        table = embeddings.open_version(workspace, dataset.name, name)
-        fitted = np.flatnonzero(fitting & table.has_vector)
-        if not len(fitted):
-            text = f"version '{name}' has no vector for any item of {log.fitting_period}"
-            found.append(Problem((), text))
-        few = len(fitted) <= MOST_COUNTED
-        items = count_distinct(table.vectors[fitted]) if few else len(fitted)
-        for column in columns:
-            problems = column.settings.problems(items, manifest.width, file.model)
-            where = f"modes.{column.label} on version '{name}'"
-            key = ("modes", column.mode)
-            found += [Problem(key, f"{where}: {problem}") for problem in problems]
+    for manifest in versions.values():
+        read = {
+            manifest.of(field).field
+            for column in columns
+            for field in column.settings.reads
+            if field is None or field in manifest.field_names
+        }
+        for field in manifest.field_names:
+            if field not in read:
+                continue
+            reference = manifest.reference(field)
+            table = embeddings.open_version(workspace, dataset.name, reference)
+            fitted = np.flatnonzero(fitting & table.has_vector)
+            if not len(fitted):
+                text = f"version '{reference}' has no vector for any item of {log.fitting_period}"
+                found.append(Problem((), text))
+            few = len(fitted) <= MOST_COUNTED
+            items = count_distinct(table.vectors[fitted]) if few else len(fitted)
+            found += _mode_problems(file, columns, manifest, field, items)
     return found
+
+
+def _mode_problems(
+    file: BenchmarkFile,
+    columns: Sequence[Column],
+    manifest: VersionManifest,
+    field: str,
+    items: int,
+) -> Iterator[Problem]:
+    """Yield why modes cannot work on a vector field with so many distinct fitting vectors."""
+    for column in columns:
+        where = f"modes.{column.label} on version '{manifest.reference(field)}'"
+        for name, piece in column.settings.pieces.items():
+            if (piece.field or manifest.field) != field:
+                continue
+            of_part = f"{name}: " if name else ""
+            for problem in piece.problems(items, manifest.of(field).width, file.model):
+                yield Problem(("modes", column.mode), f"{where}: {of_part}{problem}")
+
+
+def _vector_field_problems(
+    versions: Mapping[str, VersionManifest], columns: Sequence[Column]
+) -> list[Problem]:
+    """Return a problem for each vector field that a mode names and a version does not have."""
+    return [
+        Problem(
+            ("modes", column.mode, f"{name}.field" if name else "field"),
+            f"modes.{column.label}: "
+            + unknown_name(f"vector field of version '{version}'", piece.field, known),
+        )
+        for column in columns
+        for name, piece in column.settings.pieces.items()
+        for version, manifest in versions.items()
+        for known in [manifest.field_names]
+        if piece.field is not None and piece.field not in known
+    ]
 
 
 def _batch_problems(file: BenchmarkFile, impressions: int) -> list[Problem]:

@@ -253,7 +253,7 @@ class Matrix:
             dataset=self.dataset.name,
             data_hash=self.dataset.content_hash,
             version=row.version if row else None,
-            vectors_hash=self.versions[row.version].content_hash if row else None,
+            vectors_hash=self.versions[row.version].hash_of(settings.reads) if row else None,
             control=row.control if row else None,
             mode=injected.mode if injected else BASELINE,
             mode_revision=settings.revision,
@@ -264,6 +264,12 @@ class Matrix:
             protocol=PROTOCOL,
             outcome=self.dataset.outcome,
         )
+
+    @property
+    def vector_fields(self) -> tuple[str | None, ...]:
+        """The vector fields that the modes name; None is the first field of each version."""
+        named = (field for column in self.columns for field in column.settings.reads)
+        return tuple(dict.fromkeys(named))
 
     def with_effect(self, effect: str | None) -> Matrix:
         """Return the matrix with another smallest effect of interest; None keeps that of the file.

@@ -43,6 +43,7 @@ def caption(plan: TablePlan, arms: Arms, family: int, with_items: bool) -> tuple
         f"Label: {data.label}. Split: {data.split}. Impressions: {_periods(data)}.",
         _test_users(arms),
         *_trainings(arms),
+        _first_fields(plan),
         *(_baseline(plan, arm) for arm in arms.baselines.values()),
         CALIBRATION[data.has_weight] if test_metrics(arms) else "",
         _reference(plan),
@@ -203,6 +204,13 @@ def _trainings(arms: Arms) -> Iterator[str]:
             "Epochs beyond the first diagnose overfitting of CTR models. Do not choose the number "
             "of epochs from this table."
         )
+
+
+def _first_fields(plan: TablePlan) -> str:
+    """Return the vector fields that modes read without naming one; empty if there is no choice."""
+    read = (f"{field} of {version}" for version, field in plan.first_fields.items())
+    listed = ", ".join(read)
+    return f"Modes that name no vector field read the first one: {listed}." if listed else ""
 
 
 def _trained(training: dict[str, Any]) -> str:

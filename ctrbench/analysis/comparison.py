@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ctrbench import controls, metrics
 from ctrbench.plan import Column, Row
@@ -63,6 +63,8 @@ class TablePlan:
     margin: float = 0.0005  # a fraction; a smaller loss is acceptable
     effect: float | None = None  # a fraction, the smallest effect of interest; None: not set
     looks: int = 1  # number of planned analyses while seeds are added
+    # by version with several vector fields: the one that modes read if they name none
+    first_fields: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def siblings(self, row: Row) -> list[Row]:
         """Return the shuffled rows made from the version of a row; a control has none."""

@@ -226,14 +226,20 @@ def history(stored: StoredVersions, effect: float, matrix: Matrix | None = None)
 
 def _current(stored: StoredVersions, left_out: Counter[str]) -> Iterator[CellRecord]:
     """Yield the cells of this protocol, data set and vectors; count the others by reason."""
-    vectors = {name: manifest.content_hash for name, manifest in stored.versions.items()}
-    latest: dict[str, str] = {}  # version without a manifest -> end of its last cell
+    reads = {_mode_key(one.cell): one.cell for one in stored.records}
+    fields = {key: _fields(cell) for key, cell in reads.items()}
+    vectors: dict[tuple[str, tuple[str | None, ...]], str] = {}  # by version and fields
+    latest: dict[tuple[str, tuple[str | None, ...]], str] = {}  # without a manifest -> last cell
     for record in stored.records:
         version, hash = record.cell.version, record.cell.vectors_hash
-        if version is None or hash is None or version in stored.versions:
+        if version is None or hash is None:
             continue
-        if record.finished >= latest.get(version, ""):
-            latest[version], vectors[version] = record.finished, hash
+        place, manifest = (version, fields[_mode_key(record.cell)]), stored.versions.get(version)
+        if manifest is not None:
+            if all(one is None or one in manifest.field_names for one in place[1]):
+                vectors[place] = manifest.hash_of(place[1])
+        elif record.finished >= latest.get(place, ""):
+            latest[place], vectors[place] = record.finished, hash
     found = {str(one): one for r in stored.records if (one := r.cell.control) is not None}
     shown = {"None", *(name for name, one in found.items() if controls.is_sibling(one))}
     for record in stored.records:
@@ -242,10 +248,24 @@ def _current(stored: StoredVersions, left_out: Counter[str]) -> Iterator[CellRec
             left_out[f"protocol {cell.protocol} (this is protocol {PROTOCOL})"] += 1
         elif cell.data_hash != stored.dataset.content_hash:
             left_out["another import of the data set"] += 1
-        elif cell.version is not None and cell.vectors_hash != vectors.get(cell.version):
+        elif cell.version is not None and cell.vectors_hash != vectors.get(
+            (cell.version, fields[_mode_key(cell)])
+        ):
             left_out[f"other vectors that were once named {cell.version}"] += 1
         elif not cell.repeat and str(cell.control) in shown:
             yield record
+
+
+def _mode_key(cell: Cell) -> str:
+    return hash_json([cell.mode, cell.mode_settings])
+
+
+def _fields(cell: Cell) -> tuple[str | None, ...]:
+    """Return the vector fields that a cell reads; the first one if the mode is unknown here."""
+    try:
+        return load_mode(cell.mode, cell.mode_settings).reads
+    except CtrBenchError:
+        return (None,)
 
 
 def _conditions(cell: Cell) -> str:

@@ -116,6 +116,11 @@ def _table_plan(workspace: Workspace, matrix: Matrix, looks: int) -> TablePlan:
         margin=parse_points(matrix.file.margin, "margin"),
         effect=parse_points(matrix.file.effect, "effect") if matrix.file.effect else None,
         looks=looks,
+        first_fields={
+            version: manifest.field
+            for version, manifest in matrix.versions.items()
+            if manifest.further and None in matrix.vector_fields
+        },
     )
 
 

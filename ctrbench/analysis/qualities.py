@@ -1,9 +1,10 @@
-"""Intrinsic quality of the versions of a matrix, cached by content hash."""
+"""Intrinsic quality of the vector fields that a matrix reads, cached by content hash."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import product
 from typing import TYPE_CHECKING
 
 from ctrbench import embeddings, impressions
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 REVISION = 1  # raised when the measures of the same vectors change
 
 
-def qualities(workspace: Workspace, matrix: Matrix) -> dict[str, Quality]:
-    """Return the quality of every version in the workspace, measured unless cached.
+def qualities(workspace: Workspace, matrix: Matrix) -> dict[tuple[str, str | None], Quality]:
+    """Return the quality of the vectors in the workspace, measured unless cached.
+
+    The keys are a version and a vector field as the modes name it; None is the first field.
 
     Args:
         workspace: The workspace of the data set.
@@ -40,18 +43,19 @@ def qualities(workspace: Workspace, matrix: Matrix) -> dict[str, Quality]:
     ):
         return {}
     log = None
-    found: dict[str, Quality] = {}
+    found: dict[tuple[str, str | None], Quality] = {}
     known = embeddings.names(workspace, name)
-    for version, manifest in matrix.versions.items():
+    for version, field in product(matrix.versions, matrix.vector_fields):
         if version not in known:
             continue
-        recipe = [REVISION, manifest.content_hash, matrix.dataset.content_hash]
+        manifest = matrix.versions[version]
+        recipe = [REVISION, manifest.of(field).content_hash, matrix.dataset.content_hash]
         path = workspace.cache / "quality" / name / f"{hash_json(recipe)}.json"
         if path.exists():
-            found[version] = Quality(**json.loads(path.read_text(encoding="utf-8")))
+            found[version, field] = Quality(**json.loads(path.read_text(encoding="utf-8")))
             continue
         log = log or impressions.open_impressions(workspace, name, label)
-        table = embeddings.open_version(workspace, name, version)
-        found[version] = version_quality(table, log)
-        write_json(path, asdict(found[version]))
+        table = embeddings.open_version(workspace, name, manifest.reference(field))
+        found[version, field] = version_quality(table, log)
+        write_json(path, asdict(found[version, field]))
     return found

@@ -25,6 +25,9 @@ from ctrbench.workspace import Workspace
 if TYPE_CHECKING:
     from ctrbench.quality import Quality
 
+    # by version and vector field as the modes name it; None is the first field
+    Qualities = Mapping[tuple[str, str | None], Quality]
+
 NAMED = 4  # maximum number of arms that one sentence names
 CODES = "codebook_size"  # the setting along which curves are drawn
 HEALTH = {  # key of a fact that modes report -> display name
@@ -90,7 +93,7 @@ class Shown:
     costs: tuple[TrainingCost, ...]
     health: tuple[Health, ...]
     missing: tuple[str, ...]  # sentences on results that are not stored or not shown
-    quality: Mapping[str, Quality]  # by version; empty if the vectors are not in the workspace
+    quality: Qualities  # empty if the vectors are not in the workspace
     slices: Mapping[str, str] = field(default_factory=dict[str, str])  # titles by key
     added: Mapping[str, datetime] = field(default_factory=dict[str, datetime])  # by version
 
@@ -109,7 +112,7 @@ def shown(
     workspace: Workspace,
     matrix: Matrix,
     records: Records,
-    quality: Mapping[str, Quality] | None = None,
+    quality: Qualities | None = None,
     looks: int = 1,
 ) -> Shown:
     """Return the content of a report on a matrix.
@@ -118,7 +121,7 @@ def shown(
         workspace: The workspace that holds the results.
         matrix: The checked matrix.
         records: The stored records of its cells, by cell hash.
-        quality: The measured quality by version; may lack versions.
+        quality: The measured quality, see `qualities`; may lack versions.
         looks: Number of planned analyses, see `TablePlan.looks`.
 
     Raises:

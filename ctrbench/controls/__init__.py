@@ -5,6 +5,6 @@ One file defines one control; the file name is its kind. A control is the only p
 control.
 """
 
-from ctrbench.controls._base import NullVersion, apply, is_sibling
+from ctrbench.controls._base import NullVersion, apply, apply_to_fields, is_sibling
 
-__all__ = ["NullVersion", "apply", "is_sibling"]
+__all__ = ["NullVersion", "apply", "apply_to_fields", "is_sibling"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from ctrbench import plugins
 from ctrbench.errors import ConfigError
 from ctrbench.schema import Control, EmbeddingTable
+from ctrbench.seeding import stream
 
 PACKAGE = "ctrbench.controls"
 
@@ -18,6 +20,7 @@ class NullVersion(ABC):
     """A control: replaces the vectors of a table by vectors without image information."""
 
     takes_groups: ClassVar[bool] = False  # whether it supports `within`
+    permutes: ClassVar[bool] = False  # whether it only moves vectors between items
     is_reference: ClassVar[bool] = False  # a sibling: versions are compared with it as well
 
     @abstractmethod
@@ -55,6 +58,54 @@ def apply(
         ConfigError: The control does not support `within`, or `groups` does not match `within`.
     """
     kind = plugins.load(PACKAGE, control.kind, NullVersion, "control")
+    _check_groups(control, kind, groups)
+    return _made(kind, table, seed, groups)
+
+
+def apply_to_fields(
+    control: Control,
+    tables: Mapping[str, EmbeddingTable],
+    seed: int,
+    groups: np.ndarray | None = None,
+) -> dict[str, EmbeddingTable]:
+    """Return the tables of a control for all vector fields that one cell reads.
+
+    A control that permutes moves all fields of an item together. If the fields differ in coverage,
+    it moves them only among items that have a vector in the same fields. Other controls use
+    separate random streams for the fields.
+
+    Args:
+        control: The control to apply.
+        tables: By field, all of the same version.
+        seed: The seed of the cell.
+        groups: As that of `apply`.
+
+    Raises:
+        ConfigError: As `apply`.
+    """
+    first, *others = tables
+    if not others:
+        return {first: apply(control, tables[first], seed, groups)}
+    kind = plugins.load(PACKAGE, control.kind, NullVersion, "control")
+    _check_groups(control, kind, groups)
+    if not kind.permutes:
+        seeds = {first: seed}
+        for position, name in enumerate(others, start=1):
+            seeds[name] = int(stream(seed, "control", "field", position).integers(2**31))
+        return {name: _made(kind, table, seeds[name], groups) for name, table in tables.items()}
+    coverage = np.column_stack([table.has_vector for table in tables.values()])  # (V, fields)
+    patterns = coverage if groups is None else np.column_stack([coverage, groups])
+    together = np.unique(patterns, axis=0, return_inverse=True)[1].reshape(-1)  # (V,)
+    items = np.arange(len(coverage), dtype=np.float64)[:, None]  # (V, 1)
+    moved = _made(kind, EmbeddingTable(items, np.asarray(coverage.any(axis=1))), seed, together)
+    giver = moved.vectors[:, 0].astype(np.int64)  # (V,) item 0, without a vector, for all others
+    return {
+        name: EmbeddingTable(np.asarray(table.vectors)[giver], table.has_vector)
+        for name, table in tables.items()
+    }
+
+
+def _check_groups(control: Control, kind: type[NullVersion], groups: np.ndarray | None) -> None:
     if control.within is not None and not kind.takes_groups:
         raise ConfigError(
             f"control {control.kind!r} does not support 'within' (given: {control.within!r}); "
@@ -64,5 +115,10 @@ def apply(
         raise ConfigError(
             f"control '{control}' requires both 'within' and the codes of that field, or neither."
         )
+
+
+def _made(
+    kind: type[NullVersion], table: EmbeddingTable, seed: int, groups: np.ndarray | None
+) -> EmbeddingTable:
     made = kind()  # pyright: ignore[reportAbstractUsage]
     return EmbeddingTable(made.vectors(table, seed, groups), table.has_vector)

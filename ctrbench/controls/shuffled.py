@@ -13,6 +13,7 @@ class Shuffled(NullVersion):
     """Permutes vectors uniformly among the items that have a vector and the same code."""
 
     takes_groups = True
+    permutes = True
     is_reference = True
 
     def vectors(self, table: EmbeddingTable, seed: int, groups: np.ndarray | None) -> np.ndarray:

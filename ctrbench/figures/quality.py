@@ -11,6 +11,8 @@ from ctrbench.figures._scatter import scatter
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
+    from ctrbench.quality import Quality
+
 MEASURES = {
     "sim_gauc": "SimScore GAUC",
     "same_category": "same category, share",
@@ -39,7 +41,8 @@ class IntrinsicQuality(Figure):
         return (
             "The quality of each version's vectors is measured on `valid` without a CTR model; "
             "`ctrbench embeddings quality` prints all measures. "
-            "Intervals are drawn for at most 40 arms; overlapping arms are moved apart."
+            "Intervals are drawn for at most 40 arms; overlapping arms are moved apart. "
+            "Modes that read several vector fields are omitted."
         )
 
 
@@ -51,9 +54,15 @@ def _panels(shown: Shown) -> list[tuple[str, list[tuple[Place, float]]]]:
             for place in shown.places
             if place.row.control is None
             and place.gain is not None
-            and place.row.version in shown.quality
-            and (value := getattr(shown.quality[place.row.version], key)) is not None
+            and (quality := _quality(shown, place)) is not None
+            and (value := getattr(quality, key)) is not None
         ]
         if points:
             panels.append((name, points))
     return panels
+
+
+def _quality(shown: Shown, place: Place) -> Quality | None:
+    """Return the quality of the vector field that an arm reads; None if it reads several."""
+    reads = place.column.settings.reads
+    return shown.quality.get((place.row.version, reads[0])) if len(reads) == 1 else None

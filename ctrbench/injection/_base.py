@@ -5,8 +5,8 @@ calls its methods in this order:
 
 1. `problems` and `learned` (no data) report invalid settings and the number of parameters before
    any training.
-2. `prepare` (numpy; once per data set, version and settings; cached) turns image vectors into
-   arrays per item and per history slot: codes, reduced vectors, similarities.
+2. `prepare` (numpy; once per data set, version and settings; cached) turns the vectors of one field
+   into arrays per item and per history slot: codes, reduced vectors, similarities.
 3. `layers` and `starting_ids` (torch, once per cell) create the learned parts. The parts draw from
    the image stream of the cell. A bare parameter must be wrapped in a module.
 4. `inject` (torch, for every batch, and once before training without gradient to find the widths)
@@ -22,6 +22,7 @@ imports torch inside `layers` and `inject`, because benchmark files are checked 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Images:
-    """The image vectors that a mode receives: an embedding version, or a control made from it."""
+    """The vectors that a mode receives: one field of a version, or of a control made from it."""
 
     vectors: np.ndarray  # (V, D), as given; zero for items without a vector
     has_vector: np.ndarray  # (V,) bool
@@ -108,6 +109,17 @@ class Injection(Frozen, ABC):
     model_config = ConfigDict(allow_inf_nan=False)
 
     learning_rate_factor: RateFactor = 1.0  # of the image block, relative to the rest
+    field: str | None = None  # the vector field of the version to read; null: the first
+
+    @property
+    def pieces(self) -> Mapping[str, Injection]:
+        """The modes that read one vector field each: this mode itself, or the named parts."""
+        return {"": self}
+
+    @property
+    def reads(self) -> tuple[str | None, ...]:
+        """The distinct vector fields that the mode reads; None is the first of the version."""
+        return tuple(dict.fromkeys(piece.field for piece in self.pieces.values()))
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
         """Return why the settings cannot work on a version; called before any cell is trained.
@@ -133,6 +145,21 @@ class Injection(Frozen, ABC):
         Raises:
             DataError: The vectors are unsuitable, for instance too few.
         """
+
+    def prepare_fields(
+        self, images: Mapping[str | None, Images], slots: HistorySlots, seed: int
+    ) -> Prepared:
+        """Return the arrays that training reads, from the vectors of every field in `reads`.
+
+        Args:
+            images: The vectors by field.
+            slots: The history slots.
+            seed: As that of `prepare`.
+
+        Raises:
+            DataError: The vectors are unsuitable, for instance too few.
+        """
+        return self.prepare(images[self.field], slots, seed)
 
     def learned(self, width: int) -> int:
         """Return the number of parameters of `layers` on vectors of width D, to estimate memory."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -26,10 +27,16 @@ REVISIONS = 100  # larger than any revision, so that each combination has its ow
 class Combination(Injection):
     """Concatenates what its parts inject, and composes their attention changes.
 
-    All parts share the learning-rate factor of the combination.
+    All parts share the learning-rate factor of the combination. Each part reads the vector field
+    that its own settings name.
     """
 
     parts: dict[str, SerializeAsAny[Injection]]  # by name, in the order of the file
+
+    @property
+    def pieces(self) -> Mapping[str, Injection]:
+        """The parts by name."""
+        return self.parts
 
     @property
     def seeded(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -70,8 +77,16 @@ class Combination(Injection):
         ]
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
+        """Return the arrays of all parts on the same vectors, prefixed by the name of the part."""
+        return self.prepare_fields(dict.fromkeys(self.reads, images), slots, seed)
+
+    def prepare_fields(
+        self, images: Mapping[str | None, Images], slots: HistorySlots, seed: int
+    ) -> Prepared:
         """Return the arrays of all parts, prefixed by the name of the part."""
-        made = {name: part.prepare(images, slots, seed) for name, part in self.parts.items()}
+        made = {
+            name: part.prepare(images[part.field], slots, seed) for name, part in self.parts.items()
+        }
         kinds = {
             kind: _under_names({name: getattr(one, kind) for name, one in made.items()})
             for kind in ("item", "slot", "whole", "facts")

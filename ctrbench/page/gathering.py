@@ -133,8 +133,7 @@ def _pictures(workspace: Workspace, matrix: Matrix, records: Records, found: Sho
             users = _pictured(changed, thumbnails)
     if thumbnails.problem:
         return PicturePart(tuple(notes), users=users)
-    own = embeddings.names(workspace, name)
-    versions = [one for one in _versions(found) if one in own]
+    versions = _versions(matrix, found, embeddings.names(workspace, name))
     if not versions:
         notes.append("The vectors are not in this workspace, so no neighbours are shown.")
         return PicturePart(tuple(notes), users=users)
@@ -153,11 +152,19 @@ def _best(found: Shown) -> Place | None:
     return max(judged, key=lambda one: one.gain.estimate if one.gain else 0.0, default=None)
 
 
-def _versions(found: Shown) -> list[str]:
-    """Return the versions: that of the best arm, then the others in the order of the table."""
+def _versions(matrix: Matrix, found: Shown, own: Sequence[str]) -> list[str]:
+    """Return the versions of the workspace; of versions with several vector fields, those read.
+
+    Those of the best arm are first. The others have the order of the table.
+    """
     best = _best(found)
-    names = [place.row.version for place in found.places]
-    return list(dict.fromkeys(([best.row.version] if best else []) + names))
+    names = [
+        matrix.versions[place.row.version].reference(field)
+        for place in [*([best] if best else []), *found.places]
+        for field in place.column.settings.reads
+        if place.row.version in own
+    ]
+    return list(dict.fromkeys(names))
 
 
 def _neighbours(

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import Timeout
 
-from ctrbench import embeddings
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.errors import CtrBenchError, StoreError
 from ctrbench.injection import code_hash, load_mode
@@ -23,6 +22,7 @@ from ctrbench.models import load_loops
 from ctrbench.runner.in_progress import cell_lock, published
 from ctrbench.runner.measure import evaluate_period, slice_metrics, user_influences
 from ctrbench.runner.parts import build
+from ctrbench.runner.preparation import read_tables
 from ctrbench.runner.probes import probe_model, probe_predictions
 from ctrbench.runner.tracing import Recorder, trace
 from ctrbench.runner.warm_start import resume, warm_state
@@ -258,10 +258,14 @@ def _one_thread() -> Iterator[None]:
 
 
 def _coverage(workspace: Workspace, cell: Cell, slots: HistorySlots) -> dict[str, float]:
-    """Return the shares of items, test impressions and their history slots that have a vector."""
+    """Return the shares of items, test impressions and their history slots that have a vector.
+
+    For a mode that reads several vector fields, an item counts if it has a vector in each of them.
+    """
     if cell.version is None:
         return {}
-    has_vector = embeddings.open_version(workspace, cell.dataset, cell.version).has_vector
+    tables = read_tables(workspace, cell, load_mode(cell.mode, cell.mode_settings))
+    has_vector = np.logical_and.reduce([table.has_vector for table in tables.values()])
     log = slots.impressions
     targets = np.bincount(log.item_id[log.rows("test")], minlength=log.item_rows)
     in_slots = slots.item_counts("test") - targets

@@ -74,11 +74,14 @@ def expected_bytes(workspace: Workspace, cell: Cell) -> int:
         cell: The cell to estimate.
     """
     dataset = impressions.read_manifest(workspace, cell.dataset)
-    width = 0
+    mode = load_mode(cell.mode, cell.mode_settings)
+    widths: dict[str | None, int] = {None: 0}
     if cell.version is not None:
-        width = embeddings.read_manifest(workspace, cell.dataset, cell.version).width
-    vectors = NUMBER_BYTES * (dataset.counts["items"] + 1) * width
-    return LIBRARIES_BYTES + max(vectors, _training_bytes(dataset, cell, width))
+        manifest = embeddings.read_manifest(workspace, cell.dataset, cell.version)
+        widths = {field: manifest.of(field).width for field in mode.reads}
+    vectors = NUMBER_BYTES * (dataset.counts["items"] + 1) * sum(widths.values())
+    learned = sum(piece.learned(widths[piece.field]) for piece in mode.pieces.values())
+    return LIBRARIES_BYTES + max(vectors, _training_bytes(dataset, cell, learned))
 
 
 def machine_bytes() -> int:
@@ -92,13 +95,13 @@ def machine_bytes() -> int:
     return min(found)
 
 
-def _training_bytes(dataset: DatasetManifest, cell: Cell, width: int) -> int:
+def _training_bytes(dataset: DatasetManifest, cell: Cell, learned: int) -> int:
     """Return the bytes of parameters, gradients, moments, and a batch's activations in the MLP.
 
     Args:
         dataset: Provides the numbers of items, users and field values.
         cell: Provides the settings.
-        width: Width of the image vectors; 0 for a baseline.
+        learned: The number of parameters that the mode learns.
     """
     model = ModelSettings.model_validate(cell.model)
     training = TrainingSettings.model_validate(cell.training)
@@ -117,7 +120,6 @@ def _training_bytes(dataset: DatasetManifest, cell: Cell, width: int) -> int:
         len(used) + len(model.user_statistics) + model.user_id
     )  # inputs of the last MLP, without the history
     layers = sum(a * b for a, b in pairwise((embedded, *model.top)))
-    learned = load_mode(cell.mode, cell.mode_settings).learned(width)
     numbers = ADAM * (layers + learned)
     for rows, columns in tables:
         sparse = rows > training.dense_rows

@@ -15,7 +15,7 @@ from ctrbench.batches.slots import HistorySlots
 from ctrbench.identity import hash_json
 from ctrbench.injection import Images, Injection, Prepared, code_hash
 from ctrbench.locks import lock
-from ctrbench.schema import Cell, ColumnValues, Ragged
+from ctrbench.schema import Cell, ColumnValues, EmbeddingTable, Ragged
 from ctrbench.workspace import Workspace
 
 FACTS = "facts.json"
@@ -47,10 +47,10 @@ def prepare(workspace: Workspace, cell: Cell, mode: Injection, slots: HistorySlo
     )
     with lock(workspace.cache / "locks" / f"{folder.name}.lock"):
         if not folder.exists():
-            images = _images(workspace, cell, slots)
+            images = _images(workspace, cell, mode, slots)
             with atomic_folder(folder) as temporary:
                 mapped = replace(slots, scratch=temporary)
-                _write(temporary, mode.prepare(images, mapped, cell.seed))
+                _write(temporary, mode.prepare_fields(images, mapped, cell.seed))
     return _read(folder)
 
 
@@ -65,7 +65,29 @@ def prepare_slots(
         mode: The cell's mode with its settings.
         slots: The other histories.
     """
-    return mode.prepare(_images(workspace, cell, slots), slots, cell.seed).slot
+    images = _images(workspace, cell, mode, slots)
+    return mode.prepare_fields(images, slots, cell.seed).slot
+
+
+def read_tables(workspace: Workspace, cell: Cell, mode: Injection) -> dict[str, EmbeddingTable]:
+    """Return the tables of the vector fields that a mode reads, by field, without the control.
+
+    Args:
+        workspace: The workspace of the version.
+        cell: A cell with a version.
+        mode: The cell's mode with its settings.
+
+    Raises:
+        StoreError: A file of the version is damaged.
+        UnknownNameError: The version or a field does not exist.
+    """
+    assert cell.version is not None
+    manifest = embeddings.read_manifest(workspace, cell.dataset, cell.version)
+    fields = dict.fromkeys(manifest.of(field).field for field in mode.reads)
+    return {
+        field: embeddings.open_version(workspace, cell.dataset, manifest.reference(field))
+        for field in fields
+    }
 
 
 def _key(cell: Cell, mode: Injection, slots: HistorySlots) -> str:
@@ -90,15 +112,25 @@ def _key(cell: Cell, mode: Injection, slots: HistorySlots) -> str:
     )
 
 
-def _images(workspace: Workspace, cell: Cell, slots: HistorySlots) -> Images:
+def _images(
+    workspace: Workspace, cell: Cell, mode: Injection, slots: HistorySlots
+) -> dict[str | None, Images]:
+    """Return the vectors of each field that the mode reads; those of the control if it has one."""
     log = slots.impressions
-    assert cell.version is not None
-    table = embeddings.open_version(workspace, cell.dataset, cell.version)
+    tables = read_tables(workspace, cell, mode)
     if cell.control is not None:
         groups = _groups(log.item_fields[cell.control.within]) if cell.control.within else None
-        table = controls.apply(cell.control, table, cell.seed, groups)
-    fitting = impressions.items_in_period(log, log.fitting_period) & table.has_vector
-    return Images(table.vectors, np.asarray(table.has_vector), fitting)
+        tables = controls.apply_to_fields(cell.control, tables, cell.seed, groups)
+    shown = impressions.items_in_period(log, log.fitting_period)
+    images: dict[str | None, Images] = {
+        field: Images(table.vectors, np.asarray(table.has_vector), shown & table.has_vector)
+        for field, table in tables.items()
+    }
+    if None in mode.reads:
+        assert cell.version is not None
+        manifest = embeddings.read_manifest(workspace, cell.dataset, cell.version)
+        images[None] = images[manifest.field]
+    return images
 
 
 def _groups(column: ColumnValues) -> np.ndarray:

@@ -66,7 +66,8 @@ def _item_bytes(workspace: Workspace, cell: Cell, parts: CellParts) -> int:
     arrays = parts.prepared.item.values()
     held = sum(values.itemsize * int(np.prod(values.shape[1:])) for values in arrays)
     if parts.prepared.slot:
-        held += NUMBER_BYTES * embeddings.read_manifest(workspace, cell.dataset, cell.version).width
+        manifest = embeddings.read_manifest(workspace, cell.dataset, cell.version)
+        held += NUMBER_BYTES * sum(manifest.of(field).width for field in parts.mode.reads)
     return held
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctrbench import embeddings
 from ctrbench.metrics import judged
 from ctrbench.runner.measure import evaluate_period
 from ctrbench.runner.parts import CellParts
+from ctrbench.runner.preparation import read_tables
 from ctrbench.schema import BlockPoint, Cell, CurvePoint, Metrics, Trace, TracePoint
 from ctrbench.seeding import stream
 from ctrbench.workspace import Workspace
@@ -90,8 +90,9 @@ def trace(
     whole = evaluate_period(log, "test", p_click)
     permuted = {"item_id": _losses(whole, parts, cell, "item_id", None)}
     if cell.version is not None:
-        has = embeddings.open_version(workspace, cell.dataset, cell.version).has_vector
-        permuted["image"] = _losses(whole, parts, cell, "image", np.asarray(has))
+        tables = read_tables(workspace, cell, parts.mode)
+        has = np.logical_or.reduce([table.has_vector for table in tables.values()])
+        permuted["image"] = _losses(whole, parts, cell, "image", has)
     return Trace(points=tuple(recorder.points), permuted=permuted)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctrbench import plugins
-from ctrbench.controls import apply
+from ctrbench.controls import apply, apply_to_fields
 from ctrbench.controls.shuffled import Shuffled
 from ctrbench.errors import ConfigError
 from ctrbench.schema import Control, EmbeddingTable
@@ -132,3 +132,44 @@ def test_within_requires_the_codes():
         _apply("shuffled", within="colour")
     with pytest.raises(ConfigError, match="'within'"):
         _apply("shuffled", groups=GROUPS)
+
+
+def _pair(same_coverage):
+    """Return two fields in which the first number of an item with a vector is its id."""
+    tables = {"image": make_table(), "text": make_table(width=3)}
+    if not same_coverage:
+        tables["text"].has_vector[1:60:3] ^= True
+        tables["text"].has_vector[1] = tables["image"].has_vector[1] = True
+    for table in tables.values():
+        table.vectors[:] = 1 + np.arange(60)[:, None]
+        table.vectors[~table.has_vector] = 0
+    return tables
+
+
+@pytest.mark.parametrize("same_coverage", [True, False])
+@pytest.mark.parametrize("within", [None, "colour"])
+def test_shuffled_moves_all_fields_of_an_item_together(same_coverage, within):
+    tables, groups = _pair(same_coverage), GROUPS if within else None
+    control = Control(kind="shuffled", within=within)
+    made = apply_to_fields(control, tables, 0, groups)
+    image, text = (made[name].vectors[:, 0].astype(int) - 1 for name in ("image", "text"))
+    has = {name: tables[name].has_vector for name in tables}
+    both = has["image"] & has["text"]
+    assert both.sum() > 10
+    np.testing.assert_array_equal(image[both], text[both])
+    assert (image[both] != np.flatnonzero(both)).any()
+    for name, given in (("image", image), ("text", text)):
+        np.testing.assert_array_equal(made[name].vectors.any(axis=1), has[name])
+        np.testing.assert_array_equal(np.sort(given[has[name]]), np.flatnonzero(has[name]))
+        if within:
+            np.testing.assert_array_equal(GROUPS[given[has[name]]], GROUPS[has[name]])
+    if same_coverage:
+        alone = apply(control, tables["image"], 0, groups)
+        np.testing.assert_array_equal(made["image"].vectors, alone.vectors)
+
+
+def test_random_fields_are_independent():
+    tables = {"image": make_table(), "text": make_table()}
+    made = apply_to_fields(Control(kind="random"), tables, 0)
+    np.testing.assert_array_equal(made["image"].vectors, _apply("random").vectors)
+    assert not np.allclose(made["image"].vectors, made["text"].vectors)

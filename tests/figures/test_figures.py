@@ -28,8 +28,8 @@ def many(versions: int, name: str = "v{}") -> Shown:
     points = tuple(SettingPoint(size, inferred(0.1, 0.2)) for size in (50, 200))
     curve = SettingCurve(row, (made.places[0].column,) * 2, "codebook_size", points)
     quality = Quality(3.0, 0.1, 1.0, -2.0, 0.2, 0.1, 0.6, 0.55)
-    known = {place.row.version: quality for place in made.places}
-    added = {version: START + timedelta(days=at**2) for at, version in enumerate(known)}
+    known = {(place.row.version, None): quality for place in made.places}
+    added = {version: START + timedelta(days=at**2) for at, (version, _) in enumerate(known)}
     return replace(made, codes=(curve,), quality=known, added=added)
 
 
