@@ -29,6 +29,7 @@ from ctrbench.models import backbone_names
 from ctrbench.plan import (
     EVERY_VERSION,
     MOST_CELLS,
+    PROTOCOL,
     BenchmarkFile,
     Column,
     ControlRequest,
@@ -36,7 +37,7 @@ from ctrbench.plan import (
     Row,
     too_many,
 )
-from ctrbench.schema import DatasetManifest, VersionManifest
+from ctrbench.schema import DatasetManifest, ImportedPredictions, VersionManifest
 from ctrbench.settings import TrainingSettings
 from ctrbench.slices import problems as slice_problems
 from ctrbench.store import Store
@@ -69,6 +70,7 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
             found = _collect(problems, "versions", load)
             if found is not None:
                 versions[name] = found
+    imported = _imported(workspace, file, dataset, problems) if dataset is not None else ()
     rows = _rows(file, problems)
     problems += _list_problems(file, rows)
     problems += _vector_field_problems(versions, columns)
@@ -94,7 +96,7 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
     heading = f"{path} has {len(problems)} mistake(s):"
     raise_all(with_lines(path, problems) if problems else [], ConfigError, heading)
     assert dataset is not None
-    return Matrix(file, dataset, versions, tuple(columns), tuple(rows))
+    return Matrix(file, dataset, versions, tuple(columns), tuple(rows), tuple(imported))
 
 
 def _collect(problems: list[Problem], where: str, load: Callable[[], Any]) -> Any:
@@ -153,6 +155,31 @@ def _version(workspace: Workspace, dataset: DatasetManifest, name: str) -> Versi
             f"'{dataset.name}'. Remove it and add it again."
         )
     return manifest
+
+
+def _imported(
+    workspace: Workspace, file: BenchmarkFile, dataset: DatasetManifest, problems: list[Problem]
+) -> list[ImportedPredictions]:
+    """Return the descriptions of the predictions that the file names."""
+    store, found = Store(workspace), []
+    for name in file.predictions:
+        one = store.read_imported(dataset.name, name)
+        cure = f"`ctrbench import-predictions FILE --as {name} --dataset {dataset.name}`"
+        if one is None:
+            known = store.imported_names(dataset.name)
+            text = f"{unknown_name('imported predictions', name, known)} {cure} imports them"
+        elif (one.data_hash, one.protocol) != (dataset.content_hash, PROTOCOL):
+            text = (
+                f"'{name}' was imported for another version of the data set or of ctrbench; run "
+                f"{cure} again"
+            )
+        elif name in file.versions:
+            text = f"'{name}' is also an embedding version; import the predictions as another name"
+        else:
+            found.append(one)
+            continue
+        problems.append(at(("predictions",), text))
+    return found
 
 
 def _with_every_version(
@@ -259,6 +286,7 @@ def _list_problems(file: BenchmarkFile, rows: list[Row]) -> list[Problem]:
     controls = [row.label for row in rows if row.control is not None]
     lists: dict[Key, Sequence[Any]] = {
         ("versions",): file.versions,
+        ("predictions",): file.predictions,
         ("seeds",): file.seeds,
         ("controls",): controls,
         ("model", "fields"): file.model.fields or (),

@@ -14,7 +14,14 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from ctrbench.errors import ConfigError, unknown_name
 from ctrbench.injection import BASELINE, Injection, load_mode, mode_names
 from ctrbench.metrics import judged
-from ctrbench.schema import Cell, Control, DatasetManifest, Frozen, VersionManifest
+from ctrbench.schema import (
+    Cell,
+    Control,
+    DatasetManifest,
+    Frozen,
+    ImportedPredictions,
+    VersionManifest,
+)
 from ctrbench.settings import (
     BatchSize,
     Count,
@@ -189,6 +196,7 @@ class BenchmarkFile(Frozen):
     repeat_baseline: bool = True  # A/A: train the first seed's baseline twice; they must be equal
     controls: Controls = (ControlRequest(kind="shuffled"),)  # `none` turns them off
     slices: tuple[Slice, ...] = ()
+    predictions: Annotated[tuple[str, ...], Listed] = ()  # imported ones of other models
     model: ModelSettings = ModelSettings()
     training: Trainings = (TrainingSettings(),)  # several if a list spans a grid
     tune: TuneSettings | None = None
@@ -217,14 +225,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table: a version, or a control made from it."""
+    """A row of the table: a version, a control made from it, or imported predictions."""
 
-    version: str
+    version: str  # or the name of the predictions
     control: Control | None = None
+    imported: bool = False
 
     @property
     def label(self) -> str:
         """The row's label in a table."""
+        if self.imported:
+            return f"{self.version} (imported)"
         return f"{self.version}@{self.control}" if self.control else self.version
 
 
@@ -237,6 +248,7 @@ class Matrix:
     versions: dict[str, VersionManifest]
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    imported: tuple[ImportedPredictions, ...] = ()
 
     def cell(self, row: Row | None, column: Column | None, seed: int) -> Cell:
         """Return one cell.
@@ -305,7 +317,7 @@ class Matrix:
         return self.cell(None, None, self.file.seeds[0]).model_copy(update={"repeat": 1})
 
     def cells(self) -> Iterator[Cell]:
-        """Yield every cell, seed by seed, baselines first; the A/A arm is last."""
+        """Yield every cell to train, seed by seed, baselines first; the A/A arm is last."""
         trained = {column.trained: column for column in self.columns}
         for seed in self.file.seeds:
             for column in trained.values():
@@ -315,6 +327,12 @@ class Matrix:
         again = self.repeated()
         if again is not None:
             yield again
+
+    def shown_cells(self) -> Iterator[Cell]:
+        """Yield every cell of the table: the cells to train, then the imported predictions."""
+        yield from self.cells()
+        for model in self.imported:
+            yield from model.cells
 
 
 @cache

@@ -297,6 +297,16 @@ class Cell(Frozen):
         return hash_json(self.model_dump(mode="json", exclude=left_out))
 
     @property
+    def imported(self) -> bool:
+        """Whether the cell holds imported predictions of another model."""
+        return self.mode == IMPORTED
+
+    @property
+    def scores(self) -> bool:
+        """Whether its predictions are ranks of scores, not probabilities."""
+        return self.imported and self.mode_settings.get("scores", False)
+
+    @property
     def version_label(self) -> str:
         """The name of folders and rows: `none`, `raw`, `raw@shuffled`.
 
@@ -312,6 +322,46 @@ class Cell(Frozen):
         again = ", again" if self.repeat else ""
         again += f", label {self.outcome}" if self.outcome else ""
         return f"{self.dataset} / {self.version_label} / {self.mode} / seed {self.seed}{again}"
+
+
+IMPORTED = "predictions"  # in place of the mode of a cell that holds imported predictions
+
+
+class ImportedPredictions(Frozen):
+    """Description of another model's predictions, stored as predictions.json beside its records."""
+
+    name: str  # in place of a version
+    dataset: str
+    data_hash: str
+    seeds: tuple[int, ...]  # of the file; (0,) if it has none
+    scores: bool  # numbers of which only the order matters, stored as ranks; else probabilities
+    content_hash: str  # of the predictions of all seeds
+    protocol: int  # by which they were measured
+    source: str  # the file's path
+    created: str  # ISO 8601, UTC
+    ctrbench_version: str
+
+    def cell(self, seed: int) -> Cell:
+        """Return the cell under which the predictions of one seed are stored."""
+        return Cell(
+            dataset=self.dataset,
+            data_hash=self.data_hash,
+            version=self.name,
+            vectors_hash=self.content_hash,
+            control=None,
+            mode=IMPORTED,
+            mode_revision=1,
+            mode_settings={"scores": True} if self.scores else {},
+            model={},
+            training={},
+            seed=seed,
+            protocol=self.protocol,
+        )
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells of all seeds, in the order of `seeds`."""
+        return tuple(map(self.cell, self.seeds))
 
 
 class Metrics(BaseModel):

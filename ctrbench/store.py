@@ -20,6 +20,7 @@ from ctrbench.schema import (
     CellRecord,
     DatasetManifest,
     Frozen,
+    ImportedPredictions,
     Metrics,
     Trace,
     VersionManifest,
@@ -27,6 +28,7 @@ from ctrbench.schema import (
 from ctrbench.workspace import Workspace
 
 PUBLISHED = "published"  # folder of packs below results/
+IMPORTS = "predictions.json"  # describes imported predictions; beside the folder of their records
 Kind = TypeVar("Kind", bound=Frozen)
 
 
@@ -267,6 +269,44 @@ class Store:
                 return _parsed(path, json.dumps(facts["versions"][version]), VersionManifest)
         return None
 
+    def write_imported(self, manifest: ImportedPredictions) -> None:
+        """Write the description of imported predictions beside their records.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        path = self._imported_path(manifest.dataset, manifest.name)
+        write_json(path, manifest.model_dump(mode="json"))
+
+    def read_imported(self, dataset: str, name: str) -> ImportedPredictions | None:
+        """Return the description of imported predictions from results/ or a pack, if any.
+
+        Args:
+            dataset: The data set's name.
+            name: The name of the predictions.
+
+        Raises:
+            StoreError: The file is damaged.
+        """
+        found = _read(self._imported_path(dataset, name), ImportedPredictions)
+        if found is not None:
+            return found
+        for path, manifests in self._packed_imports(dataset):
+            if name in manifests:
+                return _parsed(path, json.dumps(manifests[name]), ImportedPredictions)
+        return None
+
+    def imported_names(self, dataset: str) -> list[str]:
+        """Return the sorted names of the imported predictions of a data set."""
+        found = {path.parent.name for path in (self.root / dataset).glob(f"*/{IMPORTS}")}
+        return sorted(found.union(*(names for _, names in self._packed_imports(dataset))))
+
+    def _packed_imports(self, dataset: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Yield each pack of a data set with its descriptions of predictions, by name."""
+        for path, facts in self._packs.facts():
+            if facts["dataset"]["manifest"]["name"] == dataset:
+                yield path, facts.get("predictions", {})
+
     def version_names(self, dataset: str) -> list[str]:
         """Return the sorted names of the versions that the last runs, or packs, kept."""
         found = {path.parent.name for path in (self.root / dataset).glob("*/version.json")}
@@ -305,6 +345,12 @@ class Store:
                 if manifest is not None
             },
         }
+        imported = {r.cell.version or "" for r in stored if r.cell.imported}
+        described = {name: self.read_imported(dataset, name) for name in sorted(imported)}
+        if described:
+            facts["predictions"] = {
+                name: one.model_dump(mode="json") for name, one in described.items() if one
+            }
         packed = [
             PackedCell(
                 record.hash,
@@ -329,6 +375,9 @@ class Store:
 
     def _summary_path(self, dataset: str, label: str | None) -> Path:
         return self.root / dataset / f"dataset{f'.{label}' if label else ''}.json"
+
+    def _imported_path(self, dataset: str, name: str) -> Path:
+        return self.root / dataset / name / IMPORTS
 
     def _version_path(self, dataset: str, version: str) -> Path:
         return self.root / dataset / version / "version.json"
@@ -385,7 +434,8 @@ def _complete(record: CellRecord, path: Path) -> CellRecord:
     Raises:
         StoreError: A metric is missing or not finite.
     """
-    if record.status == "done" and not {"valid", "test"} <= record.metrics.keys():
+    needed = {"test"} if record.cell.imported else {"valid", "test"}
+    if record.status == "done" and not needed <= record.metrics.keys():
         raise StoreError(
             f"{path}: the cell is done, but metrics of valid or test are missing. Restore the "
             "file, or delete it and run the matrix again."

@@ -234,7 +234,7 @@ def _entries(
 ) -> Iterable[tuple[Row, Column, Entry]]:
     for line in block.lines if block else ():
         for column, entry in zip(columns, line.entries, strict=True):
-            if line.row is not None:
+            if line.row is not None and not line.imported:
                 yield line.row, column, entry
 
 

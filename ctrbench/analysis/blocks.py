@@ -56,6 +56,16 @@ class Line:
         return self.row is not None and self.row.control is not None
 
     @property
+    def imported(self) -> bool:
+        """Whether the row holds imported predictions, which are listed below the baseline."""
+        return self.row is not None and self.row.imported
+
+    @property
+    def candidate(self) -> bool:
+        """Whether the row is a version: no baseline, control or imported predictions."""
+        return self.row is not None and not self.control and not self.imported
+
+    @property
     def title(self) -> str:
         """Return the text of the first column, which names the sibling if there is one."""
         return f"{self.label} vs {self.against}" if self.reference else self.label

@@ -44,7 +44,8 @@ def caption(plan: TablePlan, arms: Arms, family: int, with_items: bool) -> tuple
         _test_users(arms),
         *_trainings(arms),
         _first_fields(plan),
-        *(_baseline(plan, arm) for arm in arms.baselines.values()),
+        *(_means(plan, arm) for arm in arms.baselines.values()),
+        *_imported(plan, arms),
         CALIBRATION[data.has_weight] if test_metrics(arms) else "",
         _reference(plan),
         _repeated(plan, arms),
@@ -238,12 +239,28 @@ def _warmed(training: dict[str, Any]) -> str:
     )
 
 
-def _baseline(plan: TablePlan, baseline: Arm) -> str:
-    means = {one.title: mean_metric(baseline, one.name) for one in _shown(plan)}
+def _imported(plan: TablePlan, arms: Arms) -> Iterator[str]:
+    """Yield the metrics of imported predictions, and how they are compared."""
+    for row, hashes in plan.imported.items():
+        arm = arms.imported[row, plan.columns[0]]
+        used, given = len(arm.hashes), len(hashes)
+        yield _means(plan, arm)
+        if used < given:
+            yield f"{row.label}: {used} of {given} seeds are used, as many as the baseline has."
+    if plan.imported:
+        yield (
+            "Imported predictions have no mode, so each column compares them with its baseline; "
+            "their first seed is paired with the first seed of the baseline, and so on. Their "
+            "intervals are pointwise."
+        )
+
+
+def _means(plan: TablePlan, arm: Arm) -> str:
+    means = {one.title: mean_metric(arm, one.name) for one in _shown(plan)}
     listed = [f"{title} {mean:.4f}" for title, mean in means.items() if mean is not None]
-    seeds = len(baseline.done)
+    seeds = len(arm.done)
     over = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
-    return f"{baseline.label} ({over}): {', '.join(listed)}." if listed else ""
+    return f"{arm.label} ({over}): {', '.join(listed)}." if listed else ""
 
 
 def _reference(plan: TablePlan) -> str:

@@ -27,7 +27,7 @@ class Comparison:
     @property
     def label(self) -> str:
         """Return the display name of the arm."""
-        return f"{self.row.label} / {self.column.label}"
+        return arm_label(self.row, self.column)
 
     @property
     def title(self) -> str:
@@ -42,6 +42,18 @@ class Comparison:
     def plain(self) -> dict[str, str]:
         """Return the names that identify the comparison in the rows of a JSON table."""
         return {"row": self.row.label, "column": self.column.label, "against": self.against}
+
+
+def arm_label(row: Row, column: Column) -> str:
+    """Return the display name of an arm; imported predictions have no mode.
+
+    Args:
+        row: The row of the arm.
+        column: The column of the arm.
+    """
+    if row.imported:
+        return row.label
+    return f"{row.label} / {column.label}"
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,8 @@ class TablePlan:
     reference: Metrics | None = None  # test metrics of a simple model that a baseline should beat
     ceiling: Metrics | None = None  # test metrics of the true click probability, if known
 
+    # imported predictions -> hashes of their cells; seed i of them is paired with seed i of `seeds`
+    imported: Mapping[Row, tuple[str, ...]] = field(default_factory=dict[Row, tuple[str, ...]])
     repeated: str | None = None  # hash of the A/A arm: the first seed's baseline once more
     margin: float = 0.0005  # a fraction; a smaller loss is acceptable
     effect: float | None = None  # a fraction, the smallest effect of interest; None: not set
@@ -138,7 +152,7 @@ class Arm:
         """Return the display name of the arm."""
         if self.row is None or self.column is None:
             return f"Baseline {self.trained}".rstrip()
-        return f"{self.row.label} / {self.column.label}"
+        return arm_label(self.row, self.column)
 
     @property
     def run(self) -> bool:
@@ -159,6 +173,10 @@ class Arms:
     cells: Mapping[tuple[Row, Column], Arm]
     comparisons: tuple[Comparison, ...]  # with baselines, and with siblings that were run
     repeated: CellRecord | None = None  # the A/A cell, if it was run
+    # imported predictions, one arm per column, because each column has its baseline
+    imported: Mapping[tuple[Row, Column], Arm] = field(
+        default_factory=dict[tuple[Row, Column], Arm]
+    )
 
     @property
     def first(self) -> Arm:
@@ -167,12 +185,13 @@ class Arms:
 
     @property
     def all(self) -> list[Arm]:
-        """Return all arms, the baselines first."""
+        """Return all trained arms, the baselines first."""
         return [*self.baselines.values(), *self.cells.values()]
 
     def arm(self, comparison: Comparison) -> Arm:
         """Return the compared arm."""
-        return self.cells[comparison.row, comparison.column]
+        place = comparison.row, comparison.column
+        return self.imported[place] if comparison.row.imported else self.cells[place]
 
     def reference(self, comparison: Comparison) -> Arm:
         """Return the reference arm."""
@@ -183,6 +202,10 @@ class Arms:
     def against_baseline(self) -> list[Comparison]:
         """Return the comparisons with baselines."""
         return [one for one in self.comparisons if one.reference is None]
+
+    def of_imported(self) -> list[Comparison]:
+        """Return the comparisons of imported predictions with baselines, column by column."""
+        return [Comparison(row, column) for row, column in self.imported]
 
     def against_siblings(self) -> list[Comparison]:
         """Return the comparisons with shuffled siblings."""
@@ -215,7 +238,13 @@ def gather(plan: TablePlan, records: Mapping[str, CellRecord]) -> Arms:
         for reference in (None, *(other for other in plan.siblings(row) if other in run))
     ]
     repeated = records.get(plan.repeated) if plan.repeated else None
-    return Arms(baselines, cells, tuple(comparisons), repeated)
+    imported: dict[tuple[Row, Column], Arm] = {}
+    for row, hashes in plan.imported.items():
+        paired = dict(zip(plan.seeds, hashes, strict=False))
+        for column in plan.columns:
+            parts = _by_status(paired, records)
+            imported[row, column] = Arm(row, column, column.trained, paired, *parts)
+    return Arms(baselines, cells, tuple(comparisons), repeated, imported)
 
 
 def _by_status(

@@ -54,7 +54,8 @@ def judge(plan: TablePlan, arms: Arms, influences: Influences) -> Judged:
     """Return the results of all comparisons.
 
     The headline comparisons without controls form one family. Every other interval is pointwise.
-    Seed variance is estimated from all comparisons of a measure, including controls.
+    Seed variance is estimated from all comparisons of a measure, including controls, but without
+    imported predictions, whose intervals depend on their own seeds only.
 
     Args:
         plan: What the table shows.
@@ -70,10 +71,8 @@ def judge(plan: TablePlan, arms: Arms, influences: Influences) -> Judged:
         together: dict[Key, Contrast] = {}
         alone: dict[Key, Contrast] = {}
         for comparison in arms.comparisons:
-            if (arms.baselines[comparison.column.trained], measure) in excluded:
-                continue
-            contrast = _contrast(arms, comparison, measure, influences)
-            if contrast is not None and not math.isnan(user_variance(contrast)):
+            contrast = _judgeable(arms, comparison, measure, influences, excluded)
+            if contrast is not None:
                 judged_together = measure == headline and not comparison.control
                 (together if judged_together else alone)[comparison, measure] = contrast
         everything = [*together.values(), *alone.values()]
@@ -85,6 +84,10 @@ def judge(plan: TablePlan, arms: Arms, influences: Influences) -> Judged:
         for place, contrast in alone.items():
             beside = [other for other in everything if other is not contrast]
             (found[place],) = infer([contrast], auxiliary=beside)
+        for comparison in arms.of_imported():
+            contrast = _judgeable(arms, comparison, measure, influences, excluded)
+            if contrast is not None:
+                (found[comparison, measure],) = infer([contrast])
     shares = _shares(plan, arms, influences, excluded)
     probes = probe(plan, arms, influences)
     return Judged(family, deltas(plan, arms), found, shares, probes, weak, with_items)
@@ -102,7 +105,7 @@ def deltas(plan: TablePlan, arms: Arms) -> dict[Key, Delta]:
             arms.arm(one).values(measure), arms.reference(one).values(measure)
         )
         for measure in plan.measures
-        for one in arms.comparisons
+        for one in (*arms.comparisons, *arms.of_imported())
     }
     return {key: delta for key, delta in found.items() if delta is not None}
 
@@ -151,6 +154,20 @@ def _shares(
             if share is not None:
                 found[comparison, measure] = share
     return found
+
+
+def _judgeable(
+    arms: Arms,
+    comparison: Comparison,
+    measure: Measure,
+    influences: Influences,
+    excluded: set[tuple[Arm, Measure]],
+) -> Contrast | None:
+    """Return the contrast of a comparison; None if it has no interval."""
+    if (arms.baselines[comparison.column.trained], measure) in excluded:
+        return None
+    contrast = _contrast(arms, comparison, measure, influences)
+    return None if contrast is None or math.isnan(user_variance(contrast)) else contrast
 
 
 def _contrast(

@@ -10,7 +10,7 @@ from ctrbench.analysis.comparison import Comparison, Measure, TablePlan, gather
 from ctrbench.analysis.judging import CEILING, deltas, judge
 from ctrbench.analysis.probes import influence_keys
 from ctrbench.analysis.table import ComparisonTable, compare
-from ctrbench.plan import Matrix
+from ctrbench.plan import Matrix, Row
 from ctrbench.schema import CellRecord
 from ctrbench.stats import Delta, Inference, parse_points
 from ctrbench.store import Store
@@ -74,7 +74,10 @@ def headline_deltas(
     return {
         comparison: delta
         for (comparison, measure), delta in deltas(plan, arms).items()
-        if measure == headline and comparison.reference is None and not comparison.control
+        if measure == headline
+        and comparison.reference is None
+        and not comparison.control
+        and not comparison.row.imported
     }
 
 
@@ -110,6 +113,10 @@ def _table_plan(workspace: Workspace, matrix: Matrix, looks: int) -> TablePlan:
             for column in matrix.columns
         },
         slices=matrix.file.slices,
+        imported={
+            Row(model.name, imported=True): tuple(cell.hash for cell in model.cells)
+            for model in matrix.imported
+        },
         reference=summary.reference if summary else None,
         ceiling=summary.ceiling if summary else None,
         repeated=repeated.hash if (repeated := matrix.repeated()) else None,

@@ -26,7 +26,7 @@ OPTIONAL = ("impression_id", "item_id", "group_id", "weight", "seed")
 IDS = ("impression_id", "user_id", "item_id", "group_id")
 SHARED = ("user_id", "item_id", "group_id", "click", "weight")  # equal in both files
 INDEX_OF_PANDAS = "__index_level_"  # prefix of index columns that pandas saves
-SEED = 'TRY_CAST("seed" AS BIGINT)'  # SQL
+INTEGERS = ("seed", "timestamp")  # columns of 64-bit integers
 EXAMPLES = 3  # rows that a message shows
 
 
@@ -102,7 +102,7 @@ def compare_files(
         problems, other = _in_order_of(one, other)
     raise_all(problems or _differences(one, other), DataError, f"{a} and {b} cannot be compared:")
     user, group = _numbered(one.ids["user_id"]), one.numbers("group_id")
-    ours, theirs = (np.stack([*map(_as_probability, arm.p_click)]) for arm in (one, other))
+    ours, theirs = (np.stack([*map(as_probability, arm.p_click)]) for arm in (one, other))
     found = compare_predictions(
         one.click,
         user,
@@ -136,7 +136,7 @@ def read_predictions(path: Path, scores: bool = False, ignore: tuple[str, ...] =
     """
     import duckdb
 
-    from ctrbench.datasets._tables import broken_rules, read_table, refuse_empty, renamed
+    from ctrbench.datasets._tables import read_table, refuse_empty, renamed
 
     if not path.is_file():
         raise ConfigError(f"there is no file {path}.")
@@ -151,13 +151,33 @@ def read_predictions(path: Path, scores: bool = False, ignore: tuple[str, ...] =
         kept = {name: name for name in table.types if name not in ignored}
         table = renamed(connection, table, kept)
         _check_columns(path, table)
-        ids: dict[str, Kind] = {
-            name: _kind(connection, table, name) for name in IDS if name in table.types
-        }
-        problems = broken_rules(connection, table, _rules(table, ids, scores))
-        raise_all(problems, DataError, f"{path} cannot be used:")
-        rows = _read(connection, table, ids)
-    return _by_seed(path, rows, tuple(ids))
+        rows = read_values(connection, table, scores)
+    return _by_seed(path, rows, tuple(name for name in IDS if name in rows))
+
+
+def read_values(
+    connection: DuckDBPyConnection, table: Table, scores: bool
+) -> dict[str, np.ndarray]:
+    """Return the checked values of a table of predictions, by column; ids are text.
+
+    Args:
+        connection: The database of the table.
+        table: A table with the columns `IDS`, click, p_click, weight, seed and timestamp, of which
+            only p_click is required.
+        scores: Whether p_click may be any numbers.
+
+    Raises:
+        DataError: A value is missing or invalid.
+    """
+    from ctrbench.datasets._tables import broken_rules
+
+    ids: dict[str, Kind] = {
+        name: _kind(connection, table, name) for name in IDS if name in table.types
+    }
+    problems = broken_rules(connection, table, _rules(table, ids, scores))
+    raise_all(problems, DataError, f"{table.path} cannot be used:")
+    rows = _read(connection, table, ids)
+    return rows | {name: rows[name].astype(str) for name in ids}
 
 
 def _check_columns(path: Path, table: Table) -> None:
@@ -191,7 +211,7 @@ def _rules(table: Table, ids: dict[str, Kind], scores: bool) -> list[Rule]:
     from ctrbench.datasets._tables import FLOATS, Rule, missing, not_a_number, number
 
     rules = [rule for name, kind in ids.items() for rule in id_rules(table, name, kind)]
-    rules += click_rules(table)
+    rules += click_rules(table) if "click" in table.types else []
     for name in ("p_click", "weight"):
         if name in table.types:
             rules += [missing(table, name), not_a_number(table, name)]
@@ -203,13 +223,19 @@ def _rules(table: Table, ids: dict[str, Kind], scores: bool) -> list[Rule]:
         rules.append(Rule("p_click", f"NOT {value} BETWEEN 0 AND 1", "are outside [0, 1]", cure))
     if "weight" in table.types:
         rules.append(Rule("weight", f"{number(table, 'weight')} <= 0", "are not above 0"))
-    if "seed" in table.types:
-        value = 'TRY_CAST("seed" AS DOUBLE)'
-        wrong = f"{SEED} IS NULL OR {value} % 1 <> 0"
-        if table.types["seed"] in FLOATS:
-            wrong += f" OR abs({value}) >= {2**53}"
-        rules += [missing(table, "seed"), Rule("seed", wrong, "are not 64-bit integers")]
+    for name in INTEGERS:
+        if name in table.types:
+            value = f'TRY_CAST("{name}" AS DOUBLE)'
+            wrong = f"{_integer(name)} IS NULL OR {value} % 1 <> 0"
+            if table.types[name] in FLOATS:
+                wrong += f" OR abs({value}) >= {2**53}"
+            rules += [missing(table, name), Rule(name, wrong, "are not 64-bit integers")]
     return rules
+
+
+def _integer(name: str) -> str:
+    """Return SQL for the value of a column of `INTEGERS`."""
+    return f'TRY_CAST("{name}" AS BIGINT)'
 
 
 def _read(
@@ -220,18 +246,18 @@ def _read(
     from ctrbench.datasets._tables import number
 
     chosen = [f"{id_value(table, name, kind)} AS {name}" for name, kind in ids.items()]
-    chosen += [f"({click_value(table)})::TINYINT AS click"]
+    if "click" in table.types:
+        chosen += [f"({click_value(table)})::TINYINT AS click"]
     chosen += [
         f"{number(table, name)} AS {name}" for name in ("p_click", "weight") if name in table.types
     ]
-    chosen += [f"{SEED} AS seed"] * ("seed" in table.types)
+    chosen += [f"{_integer(name)} AS {name}" for name in INTEGERS if name in table.types]
     found = connection.execute(f"SELECT {', '.join(chosen)} FROM {table.relation}").fetchnumpy()
     return {name: np.asarray(column) for name, column in found.items()}
 
 
 def _by_seed(path: Path, columns: dict[str, np.ndarray], ids: tuple[str, ...]) -> Predictions:
     """Return the impressions of the first seed with the predictions of all seeds."""
-    columns = columns | {name: columns[name].astype(str) for name in ids}
     seeds = np.unique(columns["seed"]) if "seed" in columns else np.zeros(1)
     parts = [
         Predictions(
@@ -327,7 +353,7 @@ def _differences(one: Predictions, other: Predictions, seeds: bool = True) -> li
     return found
 
 
-def _as_probability(p_click: np.ndarray) -> np.ndarray:
+def as_probability(p_click: np.ndarray) -> np.ndarray:
     """Return (N,) predictions in [0, 1]; scores outside are replaced by their ranks."""
     if p_click.min() >= 0 and p_click.max() <= 1:
         return p_click

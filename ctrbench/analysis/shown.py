@@ -175,7 +175,7 @@ def places_of(table: ComparisonTable) -> tuple[Place, ...]:
     found: list[Place] = []
     for line in gains.lines if gains else ():
         for index, (column, entry) in enumerate(zip(table.columns, line.entries, strict=True)):
-            if line.row is None:
+            if line.row is None or line.imported:
                 continue
             siblings = [
                 inference

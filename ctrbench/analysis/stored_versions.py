@@ -50,7 +50,7 @@ def stored_versions(workspace: Workspace, name: str) -> StoredVersions:
     return StoredVersions(
         dataset,
         _manifests(workspace, store, name),
-        tuple(store.records(name)),
+        tuple(record for record in store.records(name) if not record.cell.imported),
         store.influence,
         summary.reference if summary is not None and same else None,
     )

@@ -109,6 +109,7 @@ class _Builder:
             "baseline",
             (
                 self._baseline_line(measure),
+                *self._lines(measure, self.arms.of_imported()),
                 *self._lines(measure, self.arms.against_baseline()),
             ),
         )

@@ -48,7 +48,8 @@ def verdicts(plan: TablePlan, arms: Arms, judged: Judged, found: Answer) -> Verd
     headline = Measure(plan.headline)
     metric = headline.title
     lines: list[VerdictLine] = []
-    for comparison in arms.comparisons:
+    of_trainings = {(one.row, one.column.trained): one for one in arms.of_imported()}
+    for comparison in (*arms.comparisons, *of_trainings.values()):
         inference = judged.get(comparison, headline)
         if inference is not None and not comparison.control:
             above = found.above_zero(comparison.row, comparison.column, comparison.reference)
@@ -57,11 +58,15 @@ def verdicts(plan: TablePlan, arms: Arms, judged: Judged, found: Answer) -> Verd
     if not lines:
         return None
     lines.sort(key=lambda line: -line.inference.estimate)
-    inferences = [line.inference for line in lines]
+    inferences = [line.inference for line in lines if not line.comparison.row.imported]
     return Verdicts(
         f"Verdicts on {metric}",
         tuple(lines),
-        tuple(sentence for sentence in (_reading(plan), *_narrower(inferences)) if sentence),
+        tuple(
+            sentence
+            for sentence in (_reading(plan), _imported(arms), *_narrower(inferences))
+            if sentence
+        ),
     )
 
 
@@ -93,6 +98,15 @@ def _reading(plan: TablePlan) -> str:
         "power of 80 %. p: uncorrected; Holm and BH (Benjamini-Hochberg): corrected for all lines. "
         "Users / items / seeds: shares of the variance; more users reduce only the share of users, "
         "and likewise for items and seeds."
+    )
+
+
+def _imported(arms: Arms) -> str:
+    if not arms.imported:
+        return ""
+    return (
+        "Lines of imported predictions are not part of the simultaneous family: their intervals "
+        "and p-values are pointwise."
     )
 
 

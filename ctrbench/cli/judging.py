@@ -1,4 +1,4 @@
-"""`ctrbench compare | power | ranks`: decisions from stored cells, and their power."""
+"""`ctrbench compare | import-predictions | power | ranks`: decisions, and their power."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ctrbench.cli._options import FAILED, BenchmarkArgument, JsonOption
+from ctrbench.cli._options import FAILED, BenchmarkArgument, DatasetOption, JsonOption
 from ctrbench.terminal import completing
 from ctrbench.terminal.output import show
 from ctrbench.workspace import Workspace
@@ -26,7 +26,7 @@ ArmArgument = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the root."""
-    for command in (compare, power, ranks):
+    for command in (compare, import_predictions, power, ranks):
         app.command()(command)
 
 
@@ -74,6 +74,29 @@ def compare(
     show(decision, json, terminal.show)
     if decision.failed:
         sys.exit(FAILED)
+
+
+def import_predictions(
+    context: typer.Context,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Parquet or CSV: impression_id of `ctrbench datasets export`, or user_id, item_id "
+            "and timestamp; p_click (probabilities) or score (any numbers); optionally seed."
+        ),
+    ],
+    name: Annotated[str, typer.Option("--as", help="The name of the predictions.")],
+    dataset: DatasetOption,
+    json: JsonOption = False,
+) -> None:
+    """Import another model's predictions of the test impressions, as a row of tables.
+
+    A benchmark file shows them if it contains `predictions: [NAME]`.
+    """
+    from ctrbench.runner.imported import import_predictions as imported
+    from ctrbench.terminal import comparisons as terminal
+
+    show(imported(context.obj, file, name, dataset), json, terminal.show_imported)
 
 
 def power(

@@ -177,7 +177,7 @@ def pack(
     target = output or workspace.results / PUBLISHED / f"{file.stem}.parquet"
     check_writable(target)
     matrix = read_matrix(file, workspace)
-    cells = list(matrix.cells())
+    cells = list(matrix.shown_cells())
     measures = printed_keys(workspace, matrix)
     count = Store(workspace).pack(target, cells, matrix.dataset.name, measures)
     size = target.stat().st_size / 1e6

@@ -40,7 +40,7 @@ class Slices(Figure):
     def draw(self, shown: Shown) -> Drawing:
         """Return one pair of axes per slice, each on its own scale."""
         blocks = _blocks(shown)
-        lines = [line for line in blocks[0].lines if line.row is not None and not line.control]
+        lines = [line for line in blocks[0].lines if line.candidate]
         names = [
             arm(line.row, column, 28)
             for line in lines
@@ -51,12 +51,7 @@ class Slices(Figure):
         figure = drawing(down * (EDGE + LINE * len(names)) + 0.2)
         axes = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
         for own, block in zip(axes, blocks, strict=False):
-            entries = [
-                entry
-                for line in block.lines
-                if line.row is not None and not line.control
-                for entry in line.entries
-            ]
+            entries = [entry for line in block.lines if line.candidate for entry in line.entries]
             gains = [(at, entry.inference) for at, entry in enumerate(entries) if entry.inference]
             bars(own, gains, SERIES[0], "o")
             zero(own)
@@ -94,10 +89,5 @@ def _blocks(shown: Shown) -> list[Block]:
         for block in shown.table.blocks
         if block.metric == metric
         and block.comparison == "baseline"
-        and any(
-            entry.inference
-            for line in block.lines
-            if line.row is not None and not line.control
-            for entry in line.entries
-        )
+        and any(entry.inference for line in block.lines if line.candidate for entry in line.entries)
     ]

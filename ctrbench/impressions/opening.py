@@ -165,6 +165,16 @@ def raw_item_ids(workspace: Workspace, name: str) -> list[str]:
     return list(strings(dataset_folder(workspace, name) / "items.parquet", "raw_id"))
 
 
+def raw_user_ids(workspace: Workspace, name: str) -> list[str]:
+    """Return the raw ids of user_id 1, 2, ...: entry i belongs to user_id i + 1.
+
+    Args:
+        workspace: Where the data set is stored.
+        name: The name of the data set.
+    """
+    return list(strings(dataset_folder(workspace, name) / "users.parquet", "raw_id"))
+
+
 def item_texts(workspace: Workspace, name: str, field: str) -> list[str | None]:
     """Return a text field of item_id 1, 2, ...; None where it is missing.
 

@@ -142,13 +142,16 @@ def _headline_rows(shown: Shown) -> Iterator[HeadlineRow]:
         for at, (column, entry) in enumerate(zip(shown.table.columns, line.entries, strict=True)):
             if line.row is None:
                 continue
+            if line.imported and at:
+                continue  # the other columns repeat it, unless their trainings differ
             finding = findings.get((line.row, column))
             kind, verdict = _verdict(line, entry, finding)
             numbers = _delta(entry)
             if images is not None:
                 numbers += _delta(_sibling(images, line, at))
             numbers += _rest(entry)
-            yield HeadlineRow(line.label, column.label, line.control, kind, verdict, tuple(numbers))
+            mode = "" if line.imported else column.label
+            yield HeadlineRow(line.label, mode, line.control, kind, verdict, tuple(numbers))
 
 
 def _verdict(line: Line, entry: Entry, finding: Finding | None) -> tuple[str, str]:
@@ -156,11 +159,10 @@ def _verdict(line: Line, entry: Entry, finding: Finding | None) -> tuple[str, st
         return finding.kind, finding.verdict
     if entry.status != "done":
         return "missing", "failed" if entry.status == "failed" else "not stored"
-    if not line.control:
+    if not line.control and not line.imported:
         return "missing", "not judged"
-    if entry.separable:
-        return "control", "control: its interval excludes zero"
-    return "control", "control"
+    what = "imported" if line.imported else "control"
+    return "control", f"{what}: its interval excludes zero" if entry.separable else what
 
 
 def _sibling(images: Block, line: Line, at: int) -> Entry | None:

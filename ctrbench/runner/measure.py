@@ -8,7 +8,7 @@ import numpy as np
 
 from ctrbench import impressions
 from ctrbench.batches.slots import HistorySlots
-from ctrbench.metrics import evaluate, influences, judged
+from ctrbench.metrics import evaluate, every, influences, judged
 from ctrbench.schema import Impressions, Metrics
 from ctrbench.slices import Slice, mask
 from ctrbench.workspace import Workspace
@@ -27,6 +27,12 @@ def evaluate_period(log: Impressions, period: str, p_click: np.ndarray) -> Metri
     rows = log.rows(period)
     weight = None if log.weight is None else log.weight[rows]
     return evaluate(log.click[rows], p_click, log.user_id[rows], weight, _groups(log, rows))
+
+
+def of_ranking(metrics: Metrics) -> Metrics:
+    """Return the metrics of scores: those that need probabilities are not defined."""
+    undefined = {metric.name: None for metric in every() if metric.needs_probabilities}
+    return Metrics.model_validate(metrics.model_dump() | undefined)
 
 
 def _groups(log: Impressions, rows: slice | np.ndarray) -> np.ndarray | None:

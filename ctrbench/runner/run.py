@@ -21,7 +21,7 @@ from ctrbench.metrics import judged
 from ctrbench.plan import Matrix
 from ctrbench.runner.cell import failed_record, is_missing, run_cell
 from ctrbench.runner.in_progress import cell_lock
-from ctrbench.runner.measure import WHOLE, slice_metrics, user_influences
+from ctrbench.runner.measure import WHOLE, of_ranking, slice_metrics, user_influences
 from ctrbench.runner.memory import require_memory
 from ctrbench.runner.probes import probe_predictions
 from ctrbench.runner.reference import ceiling_metrics, reference_metrics
@@ -247,7 +247,7 @@ def completed(workspace: Workspace, matrix: Matrix) -> dict[str, CellRecord]:
     Raises:
         StoreError: Predictions are damaged, or belong to other impressions.
     """
-    return complete(workspace, matrix, stored_records(workspace, matrix.cells()))
+    return complete(workspace, matrix, stored_records(workspace, matrix.shown_cells()))
 
 
 def complete(
@@ -290,6 +290,8 @@ def complete(
                 f"impressions instead of {test.stop - test.start:,}: restore or delete them."
             )
         found = slice_metrics(workspace, slots, p_click, slices)
+        if record.cell.scores:
+            found = {key: of_ranking(metrics) for key, metrics in found.items()}
         influence = user_influences(workspace, slots, p_click, slices)
         probed = probe_predictions(workspace, record.cell, slots, p_click, slices)
         influence |= probed.influence

@@ -105,8 +105,9 @@ def status(
         running: Its cells that are trained at this moment.
     """
     cells = list(matrix.cells())
-    counts = Counter(record.status for record in records.values())
-    failed = [record for record in records.values() if record.status == "failed"]
+    own = [records[cell.hash] for cell in cells if cell.hash in records]
+    counts = Counter(record.status for record in own)
+    failed = [record for record in own if record.status == "failed"]
     return MatrixStatus(
         dataset=matrix.dataset.name,
         places=tuple(
@@ -117,7 +118,7 @@ def status(
         cells=len(cells),
         done=counts["done"],
         failed=counts["failed"],
-        missing=len(cells) - len(records),
+        missing=len(cells) - len(own),
         running=running,
         failures=tuple(Failure(one.hash, one.cell.label, one.reason) for one in failed),
     )
@@ -195,7 +196,7 @@ def _cell_seconds(
     done = [record for record in records.values() if record.status == "done"]
     if not done:
         same = Store(workspace).records(matrix.dataset.name)
-        done = [record for record in same if record.status == "done"]
+        done = [one for one in same if one.status == "done" and not one.cell.imported]
     if done:
         return statistics.median(sum(r.seconds.values()) for r in done), "from stored cells"
     periods = matrix.dataset.periods

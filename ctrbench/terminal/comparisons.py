@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 from ctrbench.analysis import joined
 from ctrbench.analysis.power import Required
 from ctrbench.analysis.prediction_files import ComparedFiles
 from ctrbench.analysis.two_arms import Compared, Decision
-from ctrbench.metrics import find
+from ctrbench.metrics import find, judged
+from ctrbench.runner.imported import Imported
 from ctrbench.stats import FEWEST_EFFECTIVE_USERS, FEWEST_USERS, Inference
 from ctrbench.stats.power import MOST_SEEDS
 from ctrbench.terminal.output import echo
@@ -18,6 +21,27 @@ def show(decision: Decision) -> None:
     if decision.gate is not None:
         outcome = "failed" if decision.failed else "passed"
         echo(f"Gate --fail-on {decision.gate}: {outcome}.")
+
+
+def show_imported(found: Imported) -> None:
+    """Print what was imported, with the metrics of the test period, and how to show it."""
+    one, seeds = found.manifest, len(found.manifest.seeds)
+    verb = "imported" if found.new else "already stored:"
+    values = {
+        metric.title: [v for m in found.metrics if (v := m.value(metric.name)) is not None]
+        for metric in judged()
+    }
+    means = ", ".join(f"{title} {fmean(v):.4f}" for title, v in values.items() if v)
+    echo(
+        f"{verb} {one.name}: {seeds} seed{'s' * (seeds > 1)} of predictions of "
+        f"{found.metrics[0].impressions:,} test impressions of {one.dataset}, matched by "
+        f"{joined(found.matched_by)}. {means}."
+    )
+    if found.unused:
+        echo(f"Columns that are not used: {', '.join(found.unused)}.")
+    if seeds == 1:
+        echo("With one seed, intervals do not account for seed variance.")
+    echo(f"Add `predictions: [{one.name}]` to a benchmark file to show them in its table.")
 
 
 def describe(found: Compared, margin: float) -> str:
