@@ -39,12 +39,13 @@ def made_command(
 
     Args:
         name: The name of the command.
-        help: Its help text.
+        help: Its help text; lines of a paragraph are joined, since the terminal wraps them.
         call: Receives the options as keyword arguments.
         parameters: The options.
     """
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     call.__annotations__ = {one.name: one.annotation for one in parameters}
     single = typer.Typer(add_completion=False)
-    single.command(name, help=help)(call)
+    paragraphs = "\n\n".join(" ".join(one.split()) for one in help.split("\n\n"))
+    single.command(name, help=paragraphs)(call)
     return typer.main.get_command(single)
