@@ -91,10 +91,11 @@ def _required(importer: type[Any], name: str) -> bool:
 def _options(importer: type[Any]) -> dict[str, tuple[str, Any]]:
     """Return the name and the type of each option, by its name on the command line."""
     found: dict[str, tuple[str, Any]] = {}
-    for name, hint in get_type_hints(importer, include_extras=True).items():
-        if name not in importer.__dataclass_fields__ or _required(importer, name):
+    hints = get_type_hints(importer, include_extras=True)
+    for name in (field.name for field in dataclasses.fields(importer)):
+        if _required(importer, name):
             continue
-        kind, option = get_args(hint)
+        kind, option = get_args(hints[name])
         flags = [option.default, *(option.param_decls or ())]  # typer stores the first one there
         named = next((flag for flag in flags if isinstance(flag, str)), name.replace("_", "-"))
         found[named.lstrip("-")] = name, kind
