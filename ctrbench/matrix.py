@@ -163,10 +163,11 @@ def _imported(
     """Return the descriptions of the predictions that the file names."""
     store, found = Store(workspace), []
     for name in file.predictions:
-        one = store.read_imported(dataset.name, name)
-        cure = f"`ctrbench import-predictions FILE --as {name} --dataset {dataset.name}`"
+        one = store.read_imported(dataset.name, name, dataset.outcome)
+        label = f" --label {dataset.outcome}" if dataset.outcome else ""
+        cure = f"`ctrbench import-predictions FILE --as {name} --dataset {dataset.name}{label}`"
         if one is None:
-            known = store.imported_names(dataset.name)
+            known = store.imported_names(dataset.name, dataset.outcome)
             text = f"{unknown_name('imported predictions', name, known)} {cure} imports them"
         elif (one.data_hash, one.protocol) != (dataset.content_hash, PROTOCOL):
             text = (

@@ -340,6 +340,7 @@ class ImportedPredictions(Frozen):
     source: str  # the file's path
     created: str  # ISO 8601, UTC
     ctrbench_version: str
+    outcome: str | None = None  # the predicted label of the data set; None: the click
 
     def cell(self, seed: int) -> Cell:
         """Return the cell under which the predictions of one seed are stored."""
@@ -356,6 +357,7 @@ class ImportedPredictions(Frozen):
             training={},
             seed=seed,
             protocol=self.protocol,
+            outcome=self.outcome,
         )
 
     @property

@@ -28,7 +28,6 @@ from ctrbench.schema import (
 from ctrbench.workspace import Workspace
 
 PUBLISHED = "published"  # folder of packs below results/
-IMPORTS = "predictions.json"  # describes imported predictions; beside the folder of their records
 Kind = TypeVar("Kind", bound=Frozen)
 
 
@@ -275,36 +274,48 @@ class Store:
         Raises:
             StoreError: The folder cannot be written.
         """
-        path = self._imported_path(manifest.dataset, manifest.name)
+        path = self._imported_path(manifest.dataset, manifest.name, manifest.outcome)
         write_json(path, manifest.model_dump(mode="json"))
 
-    def read_imported(self, dataset: str, name: str) -> ImportedPredictions | None:
+    def read_imported(
+        self, dataset: str, name: str, label: str | None = None
+    ) -> ImportedPredictions | None:
         """Return the description of imported predictions from results/ or a pack, if any.
 
         Args:
             dataset: The data set's name.
             name: The name of the predictions.
+            label: The predicted label; None: the click.
 
         Raises:
             StoreError: The file is damaged.
         """
-        found = _read(self._imported_path(dataset, name), ImportedPredictions)
+        found = _read(self._imported_path(dataset, name, label), ImportedPredictions)
         if found is not None:
             return found
-        for path, manifests in self._packed_imports(dataset):
+        for path, manifests in self._packed_imports(dataset, label):
             if name in manifests:
                 return _parsed(path, json.dumps(manifests[name]), ImportedPredictions)
         return None
 
-    def imported_names(self, dataset: str) -> list[str]:
-        """Return the sorted names of the imported predictions of a data set."""
-        found = {path.parent.name for path in (self.root / dataset).glob(f"*/{IMPORTS}")}
-        return sorted(found.union(*(names for _, names in self._packed_imports(dataset))))
+    def imported_names(self, dataset: str, label: str | None = None) -> list[str]:
+        """Return the sorted names of the imported predictions of a data set.
 
-    def _packed_imports(self, dataset: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+        Args:
+            dataset: The data set's name.
+            label: The predicted label; None: the click.
+        """
+        pattern = self._imported_path(dataset, "*", label).relative_to(self.root)
+        found = {path.parent.name for path in self.root.glob(str(pattern))}
+        return sorted(found.union(*(names for _, names in self._packed_imports(dataset, label))))
+
+    def _packed_imports(
+        self, dataset: str, label: str | None
+    ) -> Iterator[tuple[Path, dict[str, Any]]]:
         """Yield each pack of a data set with its descriptions of predictions, by name."""
         for path, facts in self._packs.facts():
-            if facts["dataset"]["manifest"]["name"] == dataset:
+            manifest = facts["dataset"]["manifest"]
+            if (manifest["name"], manifest.get("outcome")) == (dataset, label):
                 yield path, facts.get("predictions", {})
 
     def version_names(self, dataset: str) -> list[str]:
@@ -346,7 +357,7 @@ class Store:
             },
         }
         imported = {r.cell.version or "" for r in stored if r.cell.imported}
-        described = {name: self.read_imported(dataset, name) for name in sorted(imported)}
+        described = {name: self.read_imported(dataset, name, label) for name in sorted(imported)}
         if described:
             facts["predictions"] = {
                 name: one.model_dump(mode="json") for name, one in described.items() if one
@@ -376,8 +387,8 @@ class Store:
     def _summary_path(self, dataset: str, label: str | None) -> Path:
         return self.root / dataset / f"dataset{f'.{label}' if label else ''}.json"
 
-    def _imported_path(self, dataset: str, name: str) -> Path:
-        return self.root / dataset / name / IMPORTS
+    def _imported_path(self, dataset: str, name: str, label: str | None) -> Path:
+        return self.root / dataset / name / f"predictions{f'.{label}' if label else ''}.json"
 
     def _version_path(self, dataset: str, version: str) -> Path:
         return self.root / dataset / version / "version.json"

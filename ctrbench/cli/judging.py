@@ -87,6 +87,9 @@ def import_predictions(
     ],
     name: Annotated[str, typer.Option("--as", help="The name of the predictions.")],
     dataset: DatasetOption,
+    label: Annotated[
+        str | None, typer.Option(help="The predicted label of the data set. Default: the click.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Import another model's predictions of the test impressions, as a row of tables.
@@ -96,7 +99,7 @@ def import_predictions(
     from ctrbench.runner.imported import import_predictions as imported
     from ctrbench.terminal import comparisons as terminal
 
-    show(imported(context.obj, file, name, dataset), json, terminal.show_imported)
+    show(imported(context.obj, file, name, dataset, label), json, terminal.show_imported)
 
 
 def power(

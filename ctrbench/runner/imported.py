@@ -43,7 +43,9 @@ class Imported:
     metrics: tuple[Metrics, ...]  # of the test period, by seed
 
 
-def import_predictions(workspace: Workspace, path: Path, name: str, dataset: str) -> Imported:
+def import_predictions(
+    workspace: Workspace, path: Path, name: str, dataset: str, label: str | None = None
+) -> Imported:
     """Store predictions of the test impressions under a name that benchmark files can list.
 
     Args:
@@ -54,16 +56,17 @@ def import_predictions(workspace: Workspace, path: Path, name: str, dataset: str
             `click`, which is compared with the log.
         name: The name of the predictions.
         dataset: The name of the data set.
+        label: The predicted label of the data set; None: the click.
 
     Raises:
         ConfigError: The file does not exist or lacks columns, or the name has other predictions.
         DataError: Values are invalid, impressions are missing, repeated, ambiguous or unknown, or
             clicks differ from those of the log.
         StoreError: The results cannot be written.
-        UnknownNameError: The data set does not exist.
+        UnknownNameError: The data set does not exist, or does not have the label.
     """
     name = check_name("predictions", name)
-    log = impressions.open_impressions(workspace, dataset)
+    log = impressions.open_impressions(workspace, dataset, label)
     rows, scores, unused = _read(path)
     test, keys = _test_impressions(workspace, log), _keys(path, rows, log)
     predicted = dict(_by_seed(path, rows, test, keys))
@@ -78,6 +81,7 @@ def import_predictions(workspace: Workspace, path: Path, name: str, dataset: str
         source=str(path),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         ctrbench_version=__version__,
+        outcome=label,
     )
     store = Store(workspace)
     new = _is_new(store, manifest)
@@ -260,7 +264,7 @@ def _is_new(store: Store, manifest: ImportedPredictions) -> bool:
     Raises:
         ConfigError: Other predictions of the same test impressions have this name.
     """
-    stored = store.read_imported(manifest.dataset, manifest.name)
+    stored = store.read_imported(manifest.dataset, manifest.name, manifest.outcome)
     same_test = ("data_hash", "protocol")
     if stored is None or any(getattr(stored, x) != getattr(manifest, x) for x in same_test):
         return True
