@@ -27,7 +27,7 @@ def ctrbench(workspace, *arguments, expect=0):
 
 def records(workspace):
     """Every record; reading fails if one is half written."""
-    paths = sorted(workspace.results.glob("*/*/*/[!.]*.json"))  
+    paths = sorted(workspace.results.glob("*/*/*/[!.]*.json"))
     return [json.loads(path.read_bytes()) for path in paths]
 
 
