@@ -205,7 +205,7 @@ class AmazonReviews(Importer):
             "zero_ratings": "rows have the rating 0, which does not exist, and were left out",
             "repeated_reviews": "rows repeat a user and item; the earliest review is kept",
         }
-        notes = [f"{counts[name]:,} {told}." for name, told in texts.items() if counts[name]]
+        notes = [f"{counts[name]:,} {text}." for name, text in texts.items() if counts[name]]
         if any("history" in table.types for table, _ in tables):
             notes.append(GIVEN)
         if not with_period:

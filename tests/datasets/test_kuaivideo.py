@@ -110,10 +110,8 @@ def test_vectors_of_items_are_a_version_those_of_users_are_not(workspace, x1):
     for name in ("item_visual_emb_dim64.h5", "user_visual_emb_dim64.h5"):
         (x1 / name).write_bytes(b"\x89HDF")
     with database(workspace) as connection:
-        told = KuaiVideo(x1).read(connection, None, lambda _: None)
-    assert [version.source.vectors.name for version in told.versions] == [
-        "item_visual_emb_dim64.h5"
-    ]
+        raw = KuaiVideo(x1).read(connection, None, lambda _: None)
+    assert [version.source.vectors.name for version in raw.versions] == ["item_visual_emb_dim64.h5"]
 
 
 @pytest.fixture
@@ -160,9 +158,9 @@ def test_x2_guards_warn_of_clicks_of_the_same_period(workspace, x2):
 
 def test_x2_vectors_are_joined_by_row_number(workspace, x2):
     with database(workspace) as connection:
-        told = KuaiVideo(x2).read(connection, None, lambda _: None)
-        build(workspace, "log", told)
-        (version,) = told.versions
+        raw = KuaiVideo(x2).read(connection, None, lambda _: None)
+        build(workspace, "log", raw)
+        (version,) = raw.versions
         log, raw_ids = open_impressions(workspace, "log"), raw_item_ids(workspace, "log")
         embeddings.add(workspace, log, raw_ids, version.name, version.source)
     table = embeddings.open_version(workspace, "log", "thumbnail64")

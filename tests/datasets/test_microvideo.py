@@ -106,6 +106,6 @@ def test_a_header_with_timestamp_last_is_another_file(workspace, x1):
 def test_vectors_name_the_look_ahead_of_their_pca(workspace, x1):
     (x1 / "item_image_emb_dim64.h5").write_bytes(b"\x89HDF")
     with database(workspace) as connection:
-        told = MicroVideo(x1).read(connection, None, lambda _: None)
-    (version,) = told.versions
+        raw = MicroVideo(x1).read(connection, None, lambda _: None)
+    (version,) = raw.versions
     assert "fitted on items of train and test" in version.notes[0]

@@ -142,9 +142,9 @@ def test_both_layouts_need_a_choice(workspace, raw, processed):
 def test_vectors_are_divided_by_127_and_a_repeated_key_is_dropped(workspace, raw):
     write(raw / "scl_embedding_int8_p90.parquet", vectors((5, [1, 1])))
     with database(workspace) as connection:
-        told = TaobaoMM(raw).read(connection, None, lambda _: None)
-        build(workspace, "log", told)
-        (version,) = told.versions
+        result = TaobaoMM(raw).read(connection, None, lambda _: None)
+        build(workspace, "log", result)
+        (version,) = result.versions
         log, raw_ids = open_impressions(workspace, "log"), raw_item_ids(workspace, "log")
         embeddings.add(workspace, log, raw_ids, version.name, version.source)
     table = embeddings.open_version(workspace, "log", "scl")

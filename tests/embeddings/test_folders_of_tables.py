@@ -46,7 +46,7 @@ def test_partitions_of_hive(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "message"),
     [
         (_table(slice(0, 1)).rename_columns(["item_id", "w"]), r"part-9.*: .*\bw .*\bv "),
         (_table(slice(0, 1)).rename_columns(["key", "v"]), r"part-9.*key.*item_id"),
@@ -55,9 +55,9 @@ def test_partitions_of_hive(tmp_path):
         (pa.table({"item_id": [9], "v": ["[1, 2]"]}), "part-9.*text"),
     ],
 )
-def test_a_part_of_another_schema(spark, tmp_path, table, told):
+def test_a_part_of_another_schema(spark, tmp_path, table, message):
     pq.write_table(table, spark / "part-9.parquet")
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         collect(Source(spark), tmp_path)
 
 
@@ -111,11 +111,11 @@ def test_splits_of_hugging_face(hugging_face, tmp_path):
 
 def test_data_sets_of_hugging_face_that_will_not_do(hugging_face, tmp_path):
     state = json.loads((hugging_face / "state.json").read_text())
-    for changed, told in [
+    for changed, message in [
         (state | {"_indices_data_files": [{"filename": "indices.arrow"}]}, "flatten_indices"),
         (state | {"_data_files": [{"filename": "gone.arrow"}]}, "gone.arrow: no such file"),
         ({}, "state.json"),
     ]:
         (hugging_face / "state.json").write_text(json.dumps(changed))
-        with pytest.raises(DataError, match=told):
+        with pytest.raises(DataError, match=message):
             collect(Source(hugging_face), tmp_path)

@@ -46,7 +46,7 @@ def test_one_data_set_and_an_ids_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arrays", "told"),
+    ("arrays", "message"),
     [
         ({"key": [[7], [12], [42]], "value": VECTORS}, r"shape \(3, 1\)"),
         ({"key": IDS[:2], "value": VECTORS}, "3 vectors but 2 ids"),
@@ -54,8 +54,8 @@ def test_one_data_set_and_an_ids_file(tmp_path):
         ({"key": IDS, "value": VECTORS[:, 0]}, r"shape \(3,\)"),
     ],
 )
-def test_layouts_that_will_not_do(tmp_path, arrays, told):
-    with pytest.raises(DataError, match=told):
+def test_layouts_that_will_not_do(tmp_path, arrays, message):
+    with pytest.raises(DataError, match=message):
         collect(_write(tmp_path / "v.h5", **arrays), tmp_path)
 
 

@@ -206,8 +206,8 @@ def test_items_that_are_equal_as_numbers(workspace, log, tmp_path):
 
 
 def test_a_low_match_shows_ids_of_both_sides(workspace, log, tmp_path):
-    told = r"'007'.*; the data set has '7', '12', 'a', 'b', '0042'.*--numeric-ids.*--allow-low"
-    with pytest.raises(DataError, match=told):
+    message = r"'007'.*; the data set has '7', '12', 'a', 'b', '0042'.*--numeric-ids.*--allow-low"
+    with pytest.raises(DataError, match=message):
         _add_ids(workspace, log, tmp_path, ["007", "12"], False, low=False)
     with pytest.raises(DataError, match=r"'x'.* '7', '12', 'a', 'b', '0042'") as error:
         _add_ids(workspace, log, tmp_path, ["x"], False)

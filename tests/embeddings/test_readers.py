@@ -900,7 +900,7 @@ def test_extensions_of_one_format(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "message"),
     [
         (
             ['{"item_id": 7, "v": [0.5]}', '{"item_id": 8, "v": [0.'],
@@ -921,9 +921,9 @@ def test_extensions_of_one_format(tmp_path, name):
         (['{"item_id": 7, "v": [0.5], "w": [0.5]}'], "v, w; .*--vector-column v"),
     ],
 )
-def test_json_lines_that_will_not_do(tmp_path, lines, told):
+def test_json_lines_that_will_not_do(tmp_path, lines, message):
     (tmp_path / "v.jsonl").write_text("\n".join(lines))
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         collect(Source(tmp_path / "v.jsonl"), tmp_path)
 
 
@@ -975,7 +975,7 @@ def test_bfloat16(tmp_path, suffix):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ([1, 2], "list instead of a tensor"),
         ({"a": 1}, "arrays .none."),
@@ -984,9 +984,9 @@ def test_bfloat16(tmp_path, suffix):
         ({"key": ["7", None], "value": torch.ones(2, 1)}, "row 2 .None."),
     ],
 )
-def test_files_of_torch_that_will_not_do(tmp_path, content, told):
+def test_files_of_torch_that_will_not_do(tmp_path, content, message):
     torch.save(content, tmp_path / "v.pt")
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         collect(Source(tmp_path / "v.pt"), tmp_path)
 
 
@@ -1011,14 +1011,14 @@ def test_int8_with_a_scale(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("column", "told"),
+    ("column", "message"),
     [
         (["[0.5, 1]", "[0.5, 1", "[0, 1]"], r"v.parquet, row 2, item 12: '\[0.5, 1'"),
         (["[0.5, 1]", "[0, 1]", "0.5;1"], r"v.parquet, row 3, item 42: '0.5;1'"),
         (["a" * 99, "b", "c"], r"row 1, item 7: 'a{60}...'"),
     ],
 )
-def test_a_list_as_text_that_cannot_be_parsed(tmp_path, column, told):
+def test_a_list_as_text_that_cannot_be_parsed(tmp_path, column, message):
     pq.write_table(pa.table({"item_id": IDS, "v": column}), tmp_path / "v.parquet", 1)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         collect(Source(tmp_path / "v.parquet", column="v"), tmp_path)
