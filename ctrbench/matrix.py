@@ -35,6 +35,7 @@ from ctrbench.plan import (
     ControlRequest,
     Matrix,
     Row,
+    code_problems,
     too_many,
 )
 from ctrbench.schema import DatasetManifest, ImportedPredictions, VersionManifest
@@ -64,12 +65,14 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
     dataset = _collect(problems, "dataset", lambda: _dataset(workspace, file.dataset, file.label))
     versions = {}
     if dataset is not None:
+        every = file.versions == (EVERY_VERSION,)
         file = _with_every_version(workspace, file, dataset.name, problems)
         for name in file.versions:
             load = partial(_version, workspace, dataset, name)
             found = _collect(problems, "versions", load)
             if found is not None:
                 versions[name] = found
+        file = _without_impossible(file, every, versions, columns, problems)
     imported = _imported(workspace, file, dataset, problems) if dataset is not None else ()
     rows = _rows(file, problems)
     problems += _list_problems(file, rows)
@@ -197,6 +200,54 @@ def _with_every_version(
         )
         problems.append(at(("versions",), text))
     return file.model_copy(update={"versions": tuple(names)})
+
+
+def _without_impossible(
+    file: BenchmarkFile,
+    every: bool,
+    versions: dict[str, VersionManifest],
+    columns: Sequence[Column],
+    problems: list[Problem],
+) -> BenchmarkFile:
+    """Check which modes can use the versions of codes.
+
+    With `versions: all`, a mode is left out on the versions that it cannot use. It is a mistake if
+    it can use none. A version that no mode can use is left out of the file.
+
+    Args:
+        file: The benchmark file, with the names of all versions.
+        every: Whether the file has `versions: all`.
+        versions: The versions of the file.
+        columns: The columns of the file.
+        problems: Receives the mistakes.
+    """
+    refused = {
+        (name, column): found
+        for name, manifest in versions.items()
+        for column in columns
+        if (found := code_problems(column.settings, manifest))
+    }
+    for column in columns:
+        without = [name for name in versions if (name, column) in refused]
+        if every and len(without) < len(versions):
+            continue
+        hint = (
+            "no version is left, so remove the mode"
+            if every
+            else "remove one of them, or write `versions: all`, which leaves this combination out"
+        )
+        problems += [
+            Problem(
+                ("modes", column.mode),
+                f"modes.{column.label} on version '{name}': {problem}; {hint}",
+            )
+            for name in without
+            for problem in refused[name, column]
+        ]
+    if not (every and columns):
+        return file
+    kept = [n for n in file.versions if not all((n, column) in refused for column in columns)]
+    return file.model_copy(update={"versions": tuple(kept or file.versions)})
 
 
 def _columns(file: BenchmarkFile, problems: list[Problem]) -> list[Column]:
@@ -377,7 +428,7 @@ def _data_problems(
             if field is None or field in manifest.field_names
         }
         for field in manifest.field_names:
-            if field not in read:
+            if field not in read or manifest.of(field).kind == "codes":  # codes are not fitted
                 continue
             reference = manifest.reference(field)
             table = embeddings.open_version(workspace, dataset.name, reference)

@@ -241,7 +241,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Matrix:
-    """A checked benchmark file: rows x columns x seeds, and one baseline per training and seed."""
+    """A checked benchmark file: places x seeds, and one baseline per training and seed."""
 
     file: BenchmarkFile
     dataset: DatasetManifest
@@ -249,6 +249,31 @@ class Matrix:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     imported: tuple[ImportedPredictions, ...] = ()
+
+    def exists(self, row: Row | None, column: Column) -> bool:
+        """Return whether a column has cells in a row.
+
+        On a version of codes, a mode that requires vectors has none. Of the columns that differ
+        only in settings of codebooks, the first has cells.
+
+        Args:
+            row: The row; None for the baseline.
+            column: The column.
+        """
+        if row is None:
+            return True
+        manifest = self.versions[row.version]
+        if not fields_of_codes(column.settings, manifest):
+            return True
+        if code_problems(column.settings, manifest):
+            return False
+        key = _on_codes(column, manifest)
+        same = (one for one in self.columns if _on_codes(one, manifest) == key)
+        return next(same) == column
+
+    def places(self) -> Iterator[tuple[Row, Column]]:
+        """Yield every row and column that has cells, row by row."""
+        return ((r, c) for r, c in product(self.rows, self.columns) if self.exists(r, c))
 
     def cell(self, row: Row | None, column: Column | None, seed: int) -> Cell:
         """Return one cell.
@@ -260,6 +285,8 @@ class Matrix:
         """
         injected = column if row else None
         settings = injected.settings if injected else _baseline()
+        if row:
+            settings = settings.on_codes(fields_of_codes(settings, self.versions[row.version]))
         training = column.training if column else self.file.training[0]
         return Cell(
             dataset=self.dataset.name,
@@ -322,7 +349,7 @@ class Matrix:
         for seed in self.file.seeds:
             for column in trained.values():
                 yield self.cell(None, column, seed)
-            for row, column in product(self.rows, self.columns):
+            for row, column in self.places():
                 yield self.cell(row, column, seed)
         again = self.repeated()
         if again is not None:
@@ -333,6 +360,41 @@ class Matrix:
         yield from self.cells()
         for model in self.imported:
             yield from model.cells
+
+
+def fields_of_codes(mode: Injection, manifest: VersionManifest) -> frozenset[str | None]:
+    """Return the vector fields that a mode reads and that hold codes; None is the first.
+
+    Args:
+        mode: The mode with its settings.
+        manifest: The version. Fields that it does not have are ignored.
+    """
+    known = (None, *manifest.field_names)
+    return frozenset(
+        field for field in mode.reads if field in known and manifest.of(field).kind == "codes"
+    )
+
+
+def code_problems(mode: Injection, manifest: VersionManifest) -> list[str]:
+    """Return why a mode cannot use the codes of a version; empty for vectors.
+
+    Args:
+        mode: The mode with its settings.
+        manifest: The version.
+    """
+    held = fields_of_codes(mode, manifest)
+    return [
+        f"{name}: {problem}" if name else problem
+        for name, piece in mode.pieces.items()
+        if piece.field in held
+        for problem in piece.problems_on_codes(manifest.of(piece.field).code_counts)
+    ]
+
+
+def _on_codes(column: Column, manifest: VersionManifest) -> tuple[str, Injection, TrainingSettings]:
+    """Return everything that the cells of a column depend on in the rows of a version."""
+    held = fields_of_codes(column.settings, manifest)
+    return column.mode, column.settings.on_codes(held), column.training
 
 
 @cache

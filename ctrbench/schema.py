@@ -97,6 +97,7 @@ class Source:
     value: str | None = None  # the array of vectors
     scale: float | None = None  # the factor of int8 vectors; None: 1 / 127
     numeric_ids: bool = False  # whether ids that are equal as numbers match: 007, 7 and "7.0"
+    codes: bool = False  # whether the file holds codes instead of vectors
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ class VersionManifest(Frozen):
     field: str = IMAGE  # the vector field that all numbers below describe
     items_hash: str  # of the data set whose item ids index the rows
     width: int  # D
-    dtype: str  # as given: float16 or float32
+    dtype: str  # as given: float16 or float32; int32 or int64 of codes
+    code_counts: tuple[int, ...] = ()  # distinct codes of each level; empty: a version of vectors
     items_with_vector: int
     zero_vectors: int = 0  # vectors of norm 0; their items count as items without a vector
     unmatched_ids: int  # ids of the file that are not in the data set
@@ -170,6 +172,11 @@ class VersionManifest(Frozen):
         """
         hashes = list(dict.fromkeys(self.of(field).content_hash for field in fields))
         return hashes[0] if len(hashes) == 1 else hash_json(hashes)
+
+    @property
+    def kind(self) -> Literal["vectors", "codes"]:
+        """What the version holds for each item: a vector, or one code per level."""
+        return "codes" if self.code_counts else "vectors"
 
 
 @dataclass(frozen=True)
@@ -252,7 +259,11 @@ class Impressions:
 
 @dataclass(frozen=True)
 class EmbeddingTable:
-    """One embedding version, indexed by item id, as given: neither normalised nor centred."""
+    """One embedding version, indexed by item id, as given: neither normalised nor centred.
+
+    A version of codes has integers instead of vectors, one column per level. A code of 0 is not a
+    missing one: only `has_vector` shows which items have codes.
+    """
 
     vectors: np.ndarray  # (V, D) float16 or float32, often a memory map; zeros if missing
     has_vector: np.ndarray  # (V,) bool

@@ -63,9 +63,14 @@ def starting_file(
             raise UnknownNameError("embedding version", name, own)
     manifests = [embeddings.read_manifest(workspace, dataset, name) for name in versions]
     every = [name for name in mode_names() if name != BASELINE]
-    modes = {name: _settings(name, manifests) for name in _chosen("mode", choice.modes, every)}
-    plain = choice.modes == ALL and not any(modes.values())
-    return starting_text(dataset, versions, None if plain else modes, choice.seeds, remark)
+    vectors = [one for one in manifests if one.kind == "vectors"]
+    possible = every if len(vectors) == len(manifests) else _possible(every, manifests, choice)
+    chosen = _chosen("mode", choice.modes, possible)
+    modes = {name: _settings(name, vectors) for name in chosen}
+    plain = choice.modes == ALL and chosen == every and not any(modes.values())
+    mixed = 0 < len(vectors) < len(manifests) and choice.versions == ALL
+    listed = None if mixed else versions
+    return starting_text(dataset, listed, None if plain else modes, choice.seeds, remark)
 
 
 def write_new(path: Path, text: str) -> None:
@@ -136,8 +141,26 @@ def _chosen(kind: str, text: str, known: Sequence[str]) -> list[str]:
     return found
 
 
+def _possible(
+    modes: Sequence[str], versions: Sequence[VersionManifest], choice: Choice
+) -> list[str]:
+    """Return the modes that can use the versions of codes and vectors: one of `all`, else each."""
+    enough = any if choice.versions == ALL else all
+    found = [
+        mode
+        for mode in modes
+        if enough(
+            not (one.code_counts and load_mode(mode, {}).problems_on_codes(one.code_counts))
+            for one in versions
+        )
+    ]
+    return found or list(modes)
+
+
 def _settings(mode: str, versions: Sequence[VersionManifest]) -> dict[str, Any]:
-    """Return the settings that the smallest version requires; empty: the default settings."""
+    """Return the settings that the smallest version of vectors requires; empty: the defaults."""
+    if not versions:
+        return {}
     fewest = min(versions, key=lambda one: one.items_with_vector)
     half, width, model = fewest.items_with_vector // 2, fewest.width, ModelSettings()
     usual = load_mode(mode, {})  # an error names the mode and the nearest ones

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from ctrbench import embeddings, impressions
+from ctrbench.clustering import level_facts
 from ctrbench.embeddings import Coverage, Statistics
 from ctrbench.errors import UnknownNameError
 from ctrbench.quality import Quality, category_of, overlap, version_quality
-from ctrbench.schema import Guard, Impressions, VersionManifest
+from ctrbench.schema import EmbeddingTable, Guard, Impressions, VersionManifest
 from ctrbench.workspace import Workspace
 
 
@@ -19,11 +20,12 @@ class VersionFacts:
     """One vector field of a version: its provenance, statistics, quality and coverage."""
 
     manifest: VersionManifest
-    statistics: Statistics
+    statistics: Statistics | None  # None: a version of codes
     unmatched: str  # examples of ids that match no item, with the nearest id each; may be empty
-    quality: Quality
+    quality: Quality | None  # None: a version of codes
     category: str | None  # the item field that `quality.same_category` compares
     coverage: tuple[Coverage, ...]
+    codes: Mapping[str, float] | None = None  # see `clustering.level_facts`; None: vectors
 
 
 @dataclass(frozen=True)
@@ -92,19 +94,28 @@ def version_facts(workspace: Workspace, dataset: str, version: str) -> VersionFa
     """
     log = impressions.open_impressions(workspace, dataset)
     manifest = embeddings.read_manifest(workspace, dataset, version)
-    table = embeddings.open_version(workspace, dataset, version, log.manifest.items_hash)
+    table = embeddings.open_version(
+        workspace, dataset, version, log.manifest.items_hash, codes=True
+    )
+    codes = manifest.kind == "codes"
     unmatched = ""
     if manifest.unmatched_ids:
         raw_ids = impressions.raw_item_ids(workspace, dataset)
         unmatched = embeddings.pairs(manifest.unmatched_examples, raw_ids)
     return VersionFacts(
         manifest=manifest,
-        statistics=embeddings.describe(table),
+        statistics=None if codes else embeddings.describe(table),
         unmatched=unmatched,
-        quality=version_quality(table, log),
+        quality=None if codes else version_quality(table, log),
         category=category_of(log),
         coverage=tuple(embeddings.coverage(table, log)),
+        codes=_code_facts(table, manifest) if codes else None,
     )
+
+
+def _code_facts(table: EmbeddingTable, manifest: VersionManifest) -> dict[str, float]:
+    codes = embeddings.numbered_codes(table).vectors[table.has_vector]
+    return level_facts(codes, manifest.code_counts)
 
 
 def quality_table(workspace: Workspace, dataset: str, versions: Sequence[str]) -> QualityTable:
@@ -113,12 +124,13 @@ def quality_table(workspace: Workspace, dataset: str, versions: Sequence[str]) -
     Args:
         workspace: The workspace that holds the data set and its versions.
         dataset: The name of an imported data set.
-        versions: The names of the versions or vector fields to compare; empty: all.
+        versions: The names of the versions or vector fields to compare; empty: all of vectors.
 
     Raises:
         ConfigError: A named version has several vector fields, and none of them is named.
         StoreError: The data set or a version is damaged.
         UnknownNameError: The data set, a version or a field does not exist.
+        ConfigError: A version holds codes.
     """
     log = impressions.open_impressions(workspace, dataset)
     tables = {
@@ -144,10 +156,15 @@ def quality_table(workspace: Workspace, dataset: str, versions: Sequence[str]) -
 
 
 def _references(workspace: Workspace, dataset: str) -> list[str]:
-    """Return the names of all versions; one per vector field if a version has several."""
+    """Return the names of all versions of vectors; one per vector field if there are several."""
     known = embeddings.names(workspace, dataset)
     found = (embeddings.read_manifest(workspace, dataset, name) for name in known)
-    return [one.reference(field) for one in found for field in one.field_names]
+    return [
+        one.reference(field)
+        for one in found
+        for field in one.field_names
+        if one.of(field).kind == "vectors"
+    ]
 
 
 def checked(workspace: Workspace, dataset: str, version: str) -> list[Guard]:
@@ -164,7 +181,7 @@ def checked(workspace: Workspace, dataset: str, version: str) -> list[Guard]:
         UnknownNameError: The data set, the version or the field does not exist.
     """
     log = impressions.open_impressions(workspace, dataset)
-    table = embeddings.open_version(workspace, dataset, version)
+    table = embeddings.open_version(workspace, dataset, version, codes=True)
     return embeddings.check(
         embeddings.read_manifest(workspace, dataset, version),
         table,

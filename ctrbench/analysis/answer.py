@@ -213,7 +213,7 @@ def answer(
         gain = entry.inference
         family += (gain is not None) + len(siblings)
         if gain is None:
-            missing += entry.status != "done"
+            missing += entry.status not in ("done", "impossible")
             unjudged += entry.status == "done"
             continue
         image = min((one for _, one in siblings), key=lambda one: one.low, default=None)

@@ -16,7 +16,7 @@ BASELINE_TITLE = "Baseline"  # display name
 class Entry:
     """One place of the table."""
 
-    status: Literal["done", "failed", "missing"]
+    status: Literal["done", "failed", "missing", "impossible"]
     delta: Delta | None  # None unless done
     marks: tuple[str, ...] = ()  # marks of its footnotes
     hashes: tuple[str, ...] = ()  # hashes of its cells in the order of seeds, stored or not

@@ -76,6 +76,7 @@ class TablePlan:
     repeated: str | None = None  # hash of the A/A arm: the first seed's baseline once more
     margin: float = 0.0005  # a fraction; a smaller loss is acceptable
     effect: float | None = None  # a fraction, the smallest effect of interest; None: not set
+    impossible: frozenset[tuple[Row, Column]] = frozenset()  # a mode of vectors on codes
     looks: int = 1  # number of planned analyses while seeds are added
     # by version with several vector fields: the one that modes read if they name none
     first_fields: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -288,8 +288,10 @@ def _groups(
             own[cell.seed] = record
     if matrix is not None:
         groups: list[_Group] = []
+        # settings of codebooks do not apply to versions of codes
+        row = min(matrix.rows, key=lambda one: matrix.versions[one.version].kind == "codes")
         for column in matrix.columns:
-            cell = matrix.cell(matrix.rows[0], column, matrix.file.seeds[0])
+            cell = matrix.cell(row, column, matrix.file.seeds[0])
             cells = _of_seeds(found.get(_kind(cell), {}), matrix.file.seeds)
             groups.append(_Group(column, _conditions(cell), cell, cells, matrix.file.seeds))
         return groups

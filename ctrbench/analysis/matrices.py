@@ -104,8 +104,7 @@ def _table_plan(workspace: Workspace, matrix: Matrix, looks: int) -> TablePlan:
         seeds=seeds,
         cells={
             (row, column, seed): matrix.cell(row, column, seed).hash
-            for row in matrix.rows
-            for column in matrix.columns
+            for row, column in matrix.places()
             for seed in seeds
         },
         baselines={
@@ -122,6 +121,12 @@ def _table_plan(workspace: Workspace, matrix: Matrix, looks: int) -> TablePlan:
         repeated=repeated.hash if (repeated := matrix.repeated()) else None,
         margin=parse_points(matrix.file.margin, "margin"),
         effect=parse_points(matrix.file.effect, "effect") if matrix.file.effect else None,
+        impossible=frozenset(
+            (row, column)
+            for row in matrix.rows
+            for column in matrix.columns
+            if not matrix.exists(row, column)
+        ),
         looks=looks,
         first_fields={
             version: manifest.field

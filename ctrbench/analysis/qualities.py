@@ -23,6 +23,7 @@ def qualities(workspace: Workspace, matrix: Matrix) -> dict[tuple[str, str | Non
     """Return the quality of the vectors in the workspace, measured unless cached.
 
     The keys are a version and a vector field as the modes name it; None is the first field.
+    Versions of codes have no quality.
 
     Args:
         workspace: The workspace of the data set.
@@ -46,7 +47,7 @@ def qualities(workspace: Workspace, matrix: Matrix) -> dict[tuple[str, str | Non
     found: dict[tuple[str, str | None], Quality] = {}
     known = embeddings.names(workspace, name)
     for version, field in product(matrix.versions, matrix.vector_fields):
-        if version not in known:
+        if version not in known or matrix.versions[version].of(field).kind == "codes":
             continue
         manifest = matrix.versions[version]
         recipe = [REVISION, manifest.of(field).content_hash, matrix.dataset.content_hash]

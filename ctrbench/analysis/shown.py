@@ -250,7 +250,7 @@ def _health(matrix: Matrix, records: Records, places: Iterable[Place]) -> Iterab
 
 
 def _missing(workspace: Workspace, matrix: Matrix, records: Records) -> Iterable[str]:
-    arms = [(row, column) for row in (None, *matrix.rows) for column in matrix.columns]
+    arms = [*((None, column) for column in matrix.columns), *matrix.places()]
     absent: list[str] = []
     for row, column in arms:
         seeds = [s for s in matrix.file.seeds if matrix.cell(row, column, s).hash not in records]

@@ -189,6 +189,8 @@ class _Builder:
             marks.append(MARK)
         hashes = tuple(arm.hashes[seed] for seed in self.plan.seeds if seed in arm.hashes)
         status = "done" if has_number else "failed" if arm.failed and not arm.done else "missing"
+        if arm.row is not None and (arm.row, arm.column) in self.plan.impossible:
+            status = "impossible"
         return Entry(status, None, tuple(marks), hashes)
 
 

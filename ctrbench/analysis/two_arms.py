@@ -107,7 +107,7 @@ def matrix_cells(matrix: Matrix, name: str) -> list[Cell]:
     Raises:
         UnknownNameError: The matrix has no such arm.
     """
-    places = {f"{row.label}/{c.label}": (row, c) for row in matrix.rows for c in matrix.columns}
+    places = {f"{row.label}/{c.label}": (row, c) for row, c in matrix.places()}
     places |= {f"{BASELINE} {c.trained}".rstrip(): (None, c) for c in matrix.columns}
     if name in (BASELINE, f"{BASELINE}/{BASELINE}"):
         place = (None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ctrbench.embeddings import Source
@@ -13,22 +14,33 @@ Options = Mapping[str, Sequence[str] | None]
 
 
 def sources_of(
-    vectors: Path | None, fields: Sequence[str], options: Options, numeric_ids: bool
+    vectors: Path | None,
+    fields: Sequence[str],
+    options: Options,
+    numeric_ids: bool,
+    codes: Path | None = None,
 ) -> Source | dict[str, Source]:
-    """Return the source of `--vectors`, or that of each vector field by its name.
+    """Return the source of `--vectors` or `--codes`, or that of each vector field by its name.
 
     Args:
         vectors: The value of `--vectors`.
         fields: The values of `--field`, each `FIELD=FILE`.
         options: The values of the options of a reader, by option.
         numeric_ids: Whether ids that are equal as numbers match.
+        codes: The value of `--codes`.
 
     Raises:
-        ConfigError: Neither or both of `--vectors` and `--field` are given, a value of `--field`
-            has another form or repeats a field, or an option is given twice for one field.
+        ConfigError: None or several of `--vectors`, `--field` and `--codes` are given, a value of
+            `--field` has another form or repeats a field, or an option is given twice for one
+            field.
     """
-    if (vectors is None) == (not fields):
-        raise ConfigError("give either --vectors FILE, or --field NAME=FILE for each vector field.")
+    if (vectors is not None) + bool(fields) + (codes is not None) != 1:
+        raise ConfigError(
+            "give either --vectors FILE, or --field NAME=FILE for each vector field, or "
+            "--codes FILE."
+        )
+    if codes is not None:
+        return replace(_source(codes, "", (), options, numeric_ids), codes=True)
     if vectors is not None:
         return _source(vectors, "", (), options, numeric_ids)
     files: dict[str, Path] = {}

@@ -46,7 +46,7 @@ def add_version(
     fields = source if isinstance(source, Mapping) else manifest.field_names[:1]
     for field in fields:
         own, reference = manifest.of(field), manifest.reference(field)
-        table = embeddings.open_version(workspace, dataset, reference)
+        table = embeddings.open_version(workspace, dataset, reference, codes=True)
         covered = embeddings.shares(table.has_vector, log)
         terminal.show_added(own, reference, field not in known, covered)
         if own.unmatched_ids:

@@ -45,6 +45,14 @@ def add(
             show_default=False,
         ),
     ] = None,
+    codes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Codes of items instead of vectors: .parquet, or a folder of it, with one or more "
+            "integer columns or a column of lists.",
+            show_default=False,
+        ),
+    ] = None,
     ids: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,7 +96,7 @@ def add(
         ),
     ] = False,
 ) -> None:
-    """Add a version: vectors from files, joined to the data set's items by their ids.
+    """Add a version: vectors or codes from files, joined to the data set's items by their ids.
 
     Vector fields that an existing version does not have are added to it.
     """
@@ -100,7 +108,7 @@ def add(
         "--value": value,
         "--scale": scale,
     }
-    source = sources_of(vectors, field or (), options, numeric_ids)
+    source = sources_of(vectors, field or (), options, numeric_ids, codes)
     add_version(context.obj, dataset, version, source, append_to, allow_low_coverage)
 
 

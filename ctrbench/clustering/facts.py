@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ctrbench.arrays import blocks
@@ -32,20 +34,22 @@ def code_facts(code: np.ndarray, codebook_size: int) -> dict[str, float]:
     }
 
 
-def level_facts(code: np.ndarray, codebook_size: int) -> dict[str, float]:
+def level_facts(code: np.ndarray, codebook_size: int | Sequence[int]) -> dict[str, float]:
     """Return `code_facts` of every level, and the share of items whose codes are not unique.
 
     Args:
         code: (n, L) int, the codes of each item.
-        codebook_size: The number of codes of a level, K.
+        codebook_size: The number of codes of a level, K; one number per level if they differ.
 
     >>> level_facts(np.array([[0, 1], [0, 1], [1, 1], [1, 0]]), 2)["collisions"]
     0.5
     """
+    levels = code.shape[1]
+    sizes = [codebook_size] * levels if isinstance(codebook_size, int) else codebook_size
     facts = {
         f"{name}_{level}": value
-        for level, own in enumerate(code.T, start=1)
-        for name, value in code_facts(own, codebook_size).items()
+        for level, (own, size) in enumerate(zip(code.T, sizes, strict=True), start=1)
+        for name, value in code_facts(own, size).items()
     }
     return facts | {"collisions": collisions(code)}
 

@@ -17,7 +17,7 @@ PACKAGE = "ctrbench.controls"
 
 
 class NullVersion(ABC):
-    """A control: replaces the vectors of a table by vectors without image information."""
+    """A control: replaces the vectors or codes of a table by others without image information."""
 
     takes_groups: ClassVar[bool] = False  # whether it supports `within`
     permutes: ClassVar[bool] = False  # whether it only moves vectors between items
@@ -32,6 +32,16 @@ class NullVersion(ABC):
             seed: The seed of the random streams.
             groups: (V,) int codes of the `within` field; None without `within`.
         """
+
+    def codes(self, table: EmbeddingTable, seed: int, groups: np.ndarray | None) -> np.ndarray:
+        """Return the new codes of a version of codes, (V, L); by default, `vectors` of its rows.
+
+        Args:
+            table: The real codes, (V, L) int; they must not be modified.
+            seed: The seed of the random streams.
+            groups: (V,) int codes of the `within` field; None without `within`.
+        """
+        return self.vectors(table, seed, groups)
 
 
 def is_sibling(control: Control) -> bool:
@@ -121,4 +131,5 @@ def _made(
     kind: type[NullVersion], table: EmbeddingTable, seed: int, groups: np.ndarray | None
 ) -> EmbeddingTable:
     made = kind()  # pyright: ignore[reportAbstractUsage]
-    return EmbeddingTable(made.vectors(table, seed, groups), table.has_vector)
+    replace = made.codes if table.vectors.dtype.kind == "i" else made.vectors
+    return EmbeddingTable(replace(table, seed, groups), table.has_vector)

@@ -18,3 +18,10 @@ class Constant(NullVersion):
         if has.any():
             made[has] = SelectedRows(table.vectors, has).mean()
         return made
+
+    def codes(self, table: EmbeddingTable, seed: int, groups: np.ndarray | None) -> np.ndarray:
+        """Give every item the codes of the first item that has some."""
+        has, made = np.asarray(table.has_vector), np.zeros_like(table.vectors, subok=False)
+        if has.any():
+            made[has] = table.vectors[has.argmax()]
+        return made

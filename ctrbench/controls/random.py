@@ -23,3 +23,11 @@ class Random(NullVersion):
             norm = np.linalg.norm(given, axis=1, keepdims=True)  # 0 where there is no vector
             made[rows] = direction * norm
         return made
+
+    def codes(self, table: EmbeddingTable, seed: int, groups: np.ndarray | None) -> np.ndarray:
+        """Draw the codes of each level independently, with the frequencies of the real ones."""
+        draw, made = stream(seed, "control", "random"), np.zeros_like(table.vectors, subok=False)
+        given = table.vectors[table.has_vector]
+        for level in range(made.shape[1]):
+            made[table.has_vector, level] = draw.choice(given[:, level], len(given))
+        return made

@@ -22,6 +22,7 @@ from ctrbench.embeddings.statistics import (
 from ctrbench.embeddings.versions import (
     datasets,
     names,
+    numbered_codes,
     open_version,
     read_manifest,
     remove,
@@ -45,6 +46,7 @@ __all__ = [
     "derive",
     "describe",
     "names",
+    "numbered_codes",
     "open_version",
     "pairs",
     "percent",

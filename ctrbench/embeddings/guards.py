@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +89,24 @@ def _warnings(
     def guard(name: str, holds: bool, good: str, bad: str) -> Guard:
         return Guard(name, "ok" if holds else "warning", good if holds else bad)
 
+    if manifest.kind == "vectors":
+        yield from _vector_warnings(manifest, statistics, guard)
+    for covered in context.coverage:
+        name, share = f"coverage, {covered.period}", covered.targets / covered.impressions
+        if covered.period == "test" and not covered.targets:
+            yield Guard(name, "error", "no target has a vector, so nothing can be measured")
+            continue
+        yield guard(
+            name,
+            share >= LOW_COVERAGE,
+            f"{percent(share)} of the targets have a vector",
+            f"only {percent(share)} of the targets have a vector, which dilutes deltas",
+        )
+
+
+def _vector_warnings(
+    manifest: VersionManifest, statistics: Statistics, guard: Callable[..., Guard]
+) -> Iterator[Guard]:
     yield guard(
         "zero vectors",
         not statistics.zero_rows and not manifest.zero_vectors,
@@ -116,17 +134,6 @@ def _warnings(
         f"mean cosine {shown}: vectors share a large common direction; remove it with `ctrbench "
         "embeddings derive center`",
     )
-    for covered in context.coverage:
-        name, share = f"coverage, {covered.period}", covered.targets / covered.impressions
-        if covered.period == "test" and not covered.targets:
-            yield Guard(name, "error", "no target has a vector, so nothing can be measured")
-            continue
-        yield guard(
-            name,
-            share >= LOW_COVERAGE,
-            f"{percent(share)} of the targets have a vector",
-            f"only {percent(share)} of the targets have a vector, which dilutes deltas",
-        )
 
 
 def _filled_without_vector(table: EmbeddingTable) -> int:

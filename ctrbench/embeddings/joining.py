@@ -69,7 +69,8 @@ def add(
 
     Raises:
         ConfigError: A name is invalid or has other content, no reader supports the extension, an
-            ids file is missing or not allowed, or `append_to` has a field without a source.
+            ids file is missing or not allowed, `append_to` has a field without a source, or codes
+            are appended to vectors or the reverse.
         DataError: The file is damaged, its vectors are invalid, none of its ids is an item, or too
             few test impressions have a vector.
         UnknownNameError: The version to append to does not exist.
@@ -97,7 +98,8 @@ def add(
         provenance = _provenance(source)
         if older is not None and name in older.field_names:
             reference = older.reference(name)
-            old = open_version(workspace, dataset.name, reference, dataset.items_hash)
+            _require_kind(older.of(name), reference, source)
+            old = open_version(workspace, dataset.name, reference, dataset.items_hash, codes=True)
             kept = older.of(name).content_hash
             provenance |= {"appended_to": reference, "appended_to_hash": kept}
         join = _Join(path, raw_ids, old, source.numeric_ids)
@@ -131,6 +133,20 @@ def add(
         added = [publish(place, partial(build, name))[1] for name, place in places.items()]
         new = any(added)
     return read_manifest(workspace, dataset.name, version), new
+
+
+def _require_kind(older: VersionManifest, reference: str, source: readers.Source) -> None:
+    """Raise an error if codes are appended to vectors, or vectors to codes.
+
+    Raises:
+        ConfigError: The kinds differ.
+    """
+    given = "codes" if source.codes else "vectors"
+    if older.kind != given:
+        raise ConfigError(
+            f"embedding version {reference!r} holds {older.kind}, and {source.vectors} is given as "
+            f"{given}; remove --append-to, or give a file of {older.kind}."
+        )
 
 
 def _require_sources(older: VersionManifest, sources: Mapping[str, readers.Source]) -> None:
@@ -262,6 +278,8 @@ class _Join:
     def _table(self, vectors: np.ndarray) -> np.ndarray:
         """Return an empty table, or a copy of the older version."""
         dtype = np.dtype(np.float16 if vectors.dtype.itemsize == 2 else np.float32)
+        if vectors.dtype.kind == "i":  # codes
+            dtype = vectors.dtype
         shape = (len(self.has_vector), vectors.shape[1])
         if self.old is None:
             return new_table(self.path, shape, dtype)

@@ -107,7 +107,11 @@ def read_manifest(workspace: Workspace, dataset: str, version: str) -> VersionMa
 
 
 def open_version(
-    workspace: Workspace, dataset: str, version: str, items_hash: str | None = None
+    workspace: Workspace,
+    dataset: str,
+    version: str,
+    items_hash: str | None = None,
+    codes: bool = False,
 ) -> EmbeddingTable:
     """Return the table of a version, memory-mapped and read-only.
 
@@ -117,10 +121,12 @@ def open_version(
         version: The name of the version, or of one vector field, such as `v7:text`. A version with
             several fields requires the name of one.
         items_hash: The expected hash of the items; None skips the check.
+        codes: Whether the caller also works with codes.
 
     Raises:
         UnknownNameError: The data set has no such version, or the version has no such field.
-        ConfigError: The version has several vector fields, and none is named.
+        ConfigError: The version has several vector fields, and none is named, or it holds codes
+            and the caller requires vectors.
         DataError: The rows of the version do not match the current items of the data set.
         StoreError: A file of the version is damaged.
     """
@@ -135,6 +141,11 @@ def open_version(
             f"embedding version {version!r} of {dataset!r} has several vector fields: "
             f"{', '.join(manifest.field_names)}. Name one of them, such as "
             f"{manifest.reference(None)}."
+        )
+    if manifest.code_counts and not codes:
+        raise ConfigError(
+            f"embedding version {version!r} of {dataset!r} holds codes, but vectors are required "
+            "here; name a version of vectors."
         )
     path = _existing(workspace, dataset, version.partition(OF_VERSION)[0])
     first = _manifest(path).field == manifest.field
@@ -194,7 +205,7 @@ def seal(
     unmatched: tuple[int, tuple[str, ...]] = (0, ()),
     field: str = IMAGE,
 ) -> VersionManifest:
-    """Write mask and manifest of finished vectors; a zero vector counts as missing.
+    """Write mask and manifest of finished vectors or codes; a zero vector counts as missing.
 
     Args:
         path: The folder with the vectors.
@@ -209,7 +220,9 @@ def seal(
         DataError: All vectors are zero.
     """
     has_vector = np.array(has_vector)
-    zero = _leave_out_zeros(np.load(path / VECTORS, mmap_mode="r+"), has_vector)
+    given = np.load(path / VECTORS, mmap_mode="r+")
+    codes = given.dtype.kind == "i"
+    zero = 0 if codes else _leave_out_zeros(given, has_vector)
     if zero and not has_vector.any():
         raise DataError(f"all {zero:,} vectors of {version!r} are zero; nothing was stored.")
     np.save(path / MASK, has_vector)
@@ -221,6 +234,7 @@ def seal(
         items_hash=dataset.items_hash,
         width=table.vectors.shape[1],
         dtype=str(table.vectors.dtype),
+        code_counts=code_counts(table) if codes else (),
         items_with_vector=int(has_vector.sum()),
         zero_vectors=zero,
         unmatched_ids=unmatched[0],
@@ -232,6 +246,32 @@ def seal(
     )
     write_json(path / MANIFEST, manifest.model_dump(mode="json", exclude={"further"}))
     return manifest
+
+
+def code_counts(table: EmbeddingTable) -> tuple[int, ...]:
+    """Return the number of distinct codes of each level of a table of codes."""
+    given = table.vectors[table.has_vector]
+    return tuple(len(np.unique(level)) for level in given.T)
+
+
+def numbered_codes(table: EmbeddingTable) -> EmbeddingTable:
+    """Return the codes numbered from 0 in increasing order, separately for each level.
+
+    Args:
+        table: A version of codes.
+
+    Returns:
+        A table in memory, (V, L) int64. Items without codes have zeros.
+
+    >>> given = np.array([[0, 0], [7, 5], [3, 5]])
+    >>> numbered_codes(EmbeddingTable(given, np.array([False, True, True]))).vectors.tolist()
+    [[0, 0], [1, 0], [0, 0]]
+    """
+    has = np.asarray(table.has_vector)
+    made = np.zeros(table.vectors.shape, np.int64)
+    for level, given in enumerate(table.vectors[has].T):
+        made[has, level] = np.unique(given, return_inverse=True)[1].ravel()
+    return EmbeddingTable(made, has)
 
 
 def _leave_out_zeros(vectors: np.ndarray, has_vector: np.ndarray) -> int:

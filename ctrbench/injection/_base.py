@@ -22,9 +22,9 @@ imports torch inside `layers` and `inject`, because benchmark files are checked 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from pydantic import ConfigDict
@@ -42,11 +42,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Images:
-    """The vectors that a mode receives: one field of a version, or of a control made from it."""
+    """The vectors that a mode receives: one field of a version, or of a control made from it.
+
+    A field of codes has (V, L) int codes instead of vectors. Those of level l are below
+    `code_counts[l]`, also in a control.
+    """
 
     vectors: np.ndarray  # (V, D), as given; zero for items without a vector
     has_vector: np.ndarray  # (V,) bool
     fitting: np.ndarray  # (V,) bool: items with a vector on which codebooks and means may be fitted
+    code_counts: tuple[int, ...] = ()  # distinct codes of each level; empty: a version of vectors
 
     def unit(self, center: bool = False) -> np.ndarray:
         """Return the vectors normalised to length one, (V, D) float32.
@@ -132,6 +137,24 @@ class Injection(Frozen, ABC):
         del items, width, model
         return []
 
+    def problems_on_codes(self, code_counts: tuple[int, ...]) -> list[str]:
+        """Return why the mode cannot use a version of codes; by default, it requires vectors.
+
+        Args:
+            code_counts: The number of distinct codes of each level.
+        """
+        del code_counts
+        return ["requires vectors, but the version holds codes"]
+
+    def on_codes(self, fields: Container[str | None]) -> Self:
+        """Return the mode as it runs on codes, without settings that do not apply.
+
+        Args:
+            fields: Those of `reads` that hold codes.
+        """
+        del fields
+        return self
+
     @abstractmethod
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
         """Return the arrays that training reads.
@@ -164,6 +187,15 @@ class Injection(Frozen, ABC):
     def learned(self, width: int) -> int:
         """Return the number of parameters of `layers` on vectors of width D, to estimate memory."""
         del width
+        return 0
+
+    def learned_on_codes(self, code_counts: tuple[int, ...]) -> int:
+        """Return the number of parameters of `layers` on a version of codes.
+
+        Args:
+            code_counts: The number of distinct codes of each level.
+        """
+        del code_counts
         return 0
 
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:

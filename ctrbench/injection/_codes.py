@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from collections.abc import Container
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from ctrbench.batches.slots import HistorySlots
-from ctrbench.clustering import level_facts
+from ctrbench.clustering import code_facts, collisions, level_facts
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 from ctrbench.settings import ModelSettings, Std, Width
 
@@ -27,15 +28,21 @@ CodebookSize = Annotated[int, Field(strict=True, ge=2, le=1 << 24)]  # K
 CODE_STD = 0.01  # one code per item; equal to that of IDs
 CODES_STD = 0.1  # several codes per item
 
+OF_FITTING = "codebook_size", "method", "center", "levels", "parts"  # settings of codebooks
+MOST_LEVELS = 1 << 16
+COUNTS = "code_counts"
+
 
 class CodeMode(Injection):
     """A mode that embeds one code per item; a subclass implements `codes`.
 
     All codes share one embedding table. Row 0 represents a missing image; the K rows of each level
-    follow.
+    follow. On a version of codes, nothing is fitted, and K is the number of distinct codes of the
+    level.
     """
 
     seeded: ClassVar[bool] = True
+    given_codes: ClassVar[tuple[int, int] | None] = None  # least and most codes of a version
 
     codebook_size: CodebookSize = 200  # K
     width: Width = 16  # of a code's embedding
@@ -77,8 +84,28 @@ class CodeMode(Injection):
             f"earliest period, on which it is fitted; choose at most {items}"
         ]
 
+    def problems_on_codes(self, code_counts: tuple[int, ...]) -> list[str]:
+        """Return a problem if the mode fits its own codes, or takes another number per item."""
+        if not self.given_codes:
+            return super().problems_on_codes(code_counts)
+        fewest, most = self.given_codes
+        if fewest <= len(code_counts) <= most:
+            return []
+        wanted = "one code" if most == 1 else f"at least {fewest} codes"
+        return [f"requires {wanted} per item, but the version holds {len(code_counts)}"]
+
+    def on_codes(self, fields: Container[str | None]) -> Self:
+        """Return the mode with the default values of the settings of codebooks."""
+        if self.field not in fields:
+            return self
+        own = type(self).model_fields
+        unused = {name: own[name].default for name in OF_FITTING if name in own}
+        return self.model_copy(update=unused)
+
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
         """Return the embedding rows of the codes of every item."""
+        if images.code_counts:
+            return _given(images)
         code = self.codes(images.unit(self.center), images, seed)
         rows = np.zeros((len(images.has_vector), code.shape[1]), np.int64)  # (V, L)
         rows[images.has_vector] = 1 + code + self.codebook_size * np.arange(code.shape[1])
@@ -88,11 +115,18 @@ class CodeMode(Injection):
         """Return the size of the embedding table."""
         return (1 + self.codes_per_item() * self.codebook_size) * self.width
 
+    def learned_on_codes(self, code_counts: tuple[int, ...]) -> int:
+        """Return the size of the embedding table on a version of codes."""
+        return (1 + sum(code_counts)) * self.width
+
     def layers(self, prepared: Prepared) -> dict[str, nn.Module]:
         """Return the embedding table."""
         from torch import nn
 
-        table = nn.Embedding(1 + self.codes_per_item() * self.codebook_size, self.width)
+        codes = self.codes_per_item() * self.codebook_size
+        if COUNTS in prepared.whole:  # a version of codes
+            codes = int(prepared.whole[COUNTS].sum())
+        table = nn.Embedding(1 + codes, self.width)
         nn.init.normal_(table.weight, std=self.embedding_std)
         return {"code_embedding": table}
 
@@ -108,6 +142,8 @@ class SeveralCodesMode(CodeMode):
     combine: Combine = "concat"  # how the code embeddings of an item are combined
     embedding_std: Std = CODES_STD  # of their starting values
 
+    given_codes: ClassVar[tuple[int, int] | None] = (2, MOST_LEVELS)
+
     @abstractmethod
     def codes_per_item(self) -> int:
         """Return the number of codes per item, L."""
@@ -118,3 +154,15 @@ class SeveralCodesMode(CodeMode):
             return super().inject(layers, batch)
         vectors = layers["code_embedding"](batch.image_item["code"])  # (U, L, width)
         return Injected(item=vectors.sum(dim=1))
+
+
+def _given(images: Images) -> Prepared:
+    """Return the embedding rows of the given codes of every item, and statistics about them."""
+    counts = np.array(images.code_counts, np.int64)
+    code = images.vectors[images.has_vector]
+    rows = np.zeros(images.vectors.shape, np.int64)  # (V, L)
+    rows[images.has_vector] = 1 + code + np.cumsum(counts) - counts
+    facts = level_facts(code, images.code_counts)
+    if len(counts) == 1:
+        facts = code_facts(code[:, 0], images.code_counts[0]) | {"collisions": collisions(code)}
+    return Prepared(item={"code": rows}, whole={COUNTS: counts}, facts=facts)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from pydantic import SerializationInfo, SerializeAsAny, model_serializer
@@ -75,6 +75,11 @@ class Combination(Injection):
             for name, part in self.parts.items()
             for problem in part.problems(items, width, model)
         ]
+
+    def on_codes(self, fields: Container[str | None]) -> Self:
+        """Return the combination with every part as it runs on codes."""
+        parts = {name: part.on_codes(fields) for name, part in self.parts.items()}
+        return self.model_copy(update={"parts": parts})
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
         """Return the arrays of all parts on the same vectors, prefixed by the name of the part."""

@@ -16,11 +16,14 @@ class ClusterId(CodeMode):
 
     Items without an image share a separate code, 0. Centres are fitted on the items of the fitting
     period; items that appear later are assigned to the nearest centre.
+    The codes of a version of codes are taken as they are.
 
     Source: COURIER, appendix section 1, "Cluster IDs".
     """
 
     revision: ClassVar[int] = 3  # 2: embedding_std 0.5 instead of 0.1; 3: 0.01
+
+    given_codes: ClassVar[tuple[int, int] | None] = (1, 1)
 
     method: Method = "kmeans"  # spherical: centres of length one; hierarchical: for large K
 

@@ -163,6 +163,7 @@ def _versions(matrix: Matrix, found: Shown, own: Sequence[str]) -> list[str]:
         for place in [*([best] if best else []), *found.places]
         for field in place.column.settings.reads
         if place.row.version in own
+        and matrix.versions[place.row.version].of(field).kind == "vectors"
     ]
     return list(dict.fromkeys(names))
 

@@ -140,7 +140,7 @@ def _headline_rows(shown: Shown) -> Iterator[HeadlineRow]:
     findings = {(one.row, one.column): one for one in shown.answer.findings}
     for line in gains.lines if gains else ():
         for at, (column, entry) in enumerate(zip(shown.table.columns, line.entries, strict=True)):
-            if line.row is None:
+            if line.row is None or entry.status == "impossible":
                 continue
             if line.imported and at:
                 continue  # the other columns repeat it, unless their trainings differ
@@ -226,7 +226,8 @@ def _place(named: tuple[str, figures.Figure]) -> tuple[int, str]:
 def _trained(page: Page) -> Iterator[ArmCells]:
     matrix = page.matrix
     places: list[tuple[Any, Column]] = [
-        (row, column) for row in (None, *matrix.rows) for column in matrix.columns
+        *((None, column) for column in matrix.columns),
+        *matrix.places(),
     ]
     seen = set()
     for row, column in places:

@@ -124,13 +124,14 @@ def measure_costs(
     refused: list[Refused] = []
     try:
         arms = [_measured(workspace, matrix, records, gains, None)]
-        for row in matrix.rows:
-            for column in matrix.columns if row.control is None else ():
-                comparison = Comparison(row, column)
-                try:
-                    arms.append(_measured(workspace, matrix, records, gains, comparison))
-                except CtrBenchError as error:
-                    refused.append(Refused(comparison, str(error)))
+        for row, column in matrix.places():
+            if row.control is not None:
+                continue
+            comparison = Comparison(row, column)
+            try:
+                arms.append(_measured(workspace, matrix, records, gains, comparison))
+            except CtrBenchError as error:
+                refused.append(Refused(comparison, str(error)))
     finally:
         torch.set_num_threads(threads)
     return Costs(matrix.file.headline, tuple(arms), tuple(refused))

@@ -75,12 +75,15 @@ def expected_bytes(workspace: Workspace, cell: Cell) -> int:
     """
     dataset = impressions.read_manifest(workspace, cell.dataset)
     mode = load_mode(cell.mode, cell.mode_settings)
-    widths: dict[str | None, int] = {None: 0}
+    width, learned = 0, 0
     if cell.version is not None:
         manifest = embeddings.read_manifest(workspace, cell.dataset, cell.version)
-        widths = {field: manifest.of(field).width for field in mode.reads}
-    vectors = NUMBER_BYTES * (dataset.counts["items"] + 1) * sum(widths.values())
-    learned = sum(piece.learned(widths[piece.field]) for piece in mode.pieces.values())
+        width = sum(manifest.of(field).width for field in mode.reads)
+        for piece in mode.pieces.values():
+            own = manifest.of(piece.field)
+            counts = own.code_counts
+            learned += piece.learned_on_codes(counts) if counts else piece.learned(own.width)
+    vectors = NUMBER_BYTES * (dataset.counts["items"] + 1) * width
     return LIBRARIES_BYTES + max(vectors, _training_bytes(dataset, cell, learned))
 
 

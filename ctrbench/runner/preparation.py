@@ -85,7 +85,9 @@ def read_tables(workspace: Workspace, cell: Cell, mode: Injection) -> dict[str, 
     manifest = embeddings.read_manifest(workspace, cell.dataset, cell.version)
     fields = dict.fromkeys(manifest.of(field).field for field in mode.reads)
     return {
-        field: embeddings.open_version(workspace, cell.dataset, manifest.reference(field))
+        field: embeddings.open_version(
+            workspace, cell.dataset, manifest.reference(field), codes=True
+        )
         for field in fields
     }
 
@@ -117,18 +119,24 @@ def _images(
 ) -> dict[str | None, Images]:
     """Return the vectors of each field that the mode reads; those of the control if it has one."""
     log = slots.impressions
-    tables = read_tables(workspace, cell, mode)
+    assert cell.version is not None
+    manifest = embeddings.read_manifest(workspace, cell.dataset, cell.version)
+    counts = {field: manifest.of(field).code_counts for field in manifest.field_names}
+    tables = {
+        field: embeddings.numbered_codes(table) if counts[field] else table
+        for field, table in read_tables(workspace, cell, mode).items()
+    }
     if cell.control is not None:
         groups = _groups(log.item_fields[cell.control.within]) if cell.control.within else None
         tables = controls.apply_to_fields(cell.control, tables, cell.seed, groups)
     shown = impressions.items_in_period(log, log.fitting_period)
     images: dict[str | None, Images] = {
-        field: Images(table.vectors, np.asarray(table.has_vector), shown & table.has_vector)
+        field: Images(
+            table.vectors, np.asarray(table.has_vector), shown & table.has_vector, counts[field]
+        )
         for field, table in tables.items()
     }
     if None in mode.reads:
-        assert cell.version is not None
-        manifest = embeddings.read_manifest(workspace, cell.dataset, cell.version)
         images[None] = images[manifest.field]
     return images
 

@@ -150,7 +150,8 @@ def changed_modes(matrix: Matrix, records: Mapping[str, CellRecord]) -> dict[str
     found: dict[str, int] = {}
     for column in matrix.columns:
         code = code_hash(column.settings)
-        for row, seed in product(matrix.rows, matrix.file.seeds):
+        rows = [row for row in matrix.rows if matrix.exists(row, column)]
+        for row, seed in product(rows, matrix.file.seeds):
             record = records.get(matrix.cell(row, column, seed).hash)
             if record is not None and record.environment.get(MODE_CODE, code) != code:
                 found[column.mode] = found.get(column.mode, 0) + 1

@@ -71,16 +71,16 @@ def plan(matrix: Matrix) -> tuple[ScreenSettings, Matrix]:
         raise ConfigError(f"screen.mode: {unknown_name('mode of the file', settings.mode, modes)}")
     if len(columns) > 1:
         raise ConfigError(f"screen.mode: {settings.mode} spans a grid in this file; give one value")
-    versions = matrix.file.versions
+    rows = [row for row in matrix.rows if row.control is None and matrix.exists(row, columns[0])]
+    versions = tuple(row.version for row in rows)
     if settings.keep >= len(versions):
         raise ConfigError(
             f"screen.keep: {settings.keep} of {len(versions)} versions excludes none; give a "
             "smaller number, or train all versions with `ctrbench run`"
         )
     narrow = matrix.narrowed(versions, [settings.mode], settings.seeds)
-    rows = tuple(row for row in narrow.rows if row.control is None)
     file = narrow.file.model_copy(update={"repeat_baseline": False})
-    return settings, Matrix(file, narrow.dataset, narrow.versions, narrow.columns, rows)
+    return settings, Matrix(file, narrow.dataset, narrow.versions, narrow.columns, tuple(rows))
 
 
 def screen(

@@ -114,6 +114,7 @@ def status(
             _place(matrix, records, row, column)
             for row in (None, *matrix.rows)
             for column in matrix.columns
+            if matrix.exists(row, column)
         ),
         cells=len(cells),
         done=counts["done"],

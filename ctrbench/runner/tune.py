@@ -118,8 +118,13 @@ def _factor_candidates(
             for column in matrix.columns
             if column.mode == mode
         ]
-        cells = [matrix.cell(*place) for place in product(rows, tried, wanted.seeds)]
-        candidates.append((mode, {"learning_rate_factor": factor}, cells))
+        cells = [
+            matrix.cell(row, column, seed)
+            for row, column, seed in product(rows, tried, wanted.seeds)
+            if matrix.exists(row, column)
+        ]
+        if cells:
+            candidates.append((mode, {"learning_rate_factor": factor}, cells))
     return candidates
 
 

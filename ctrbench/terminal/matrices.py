@@ -162,12 +162,14 @@ def _places(places: Sequence[PlaceState]) -> Table:
     for column in columns:
         table.add_column(column.label, overflow="fold")
     for row in dict.fromkeys(place.row for place in places):
-        states = [
-            f"{place.done}/{place.seeds}" + (f", {place.failed} failed" if place.failed else "")
+        states = {
+            place.column: f"{place.done}/{place.seeds}"
+            + (f", {place.failed} failed" if place.failed else "")
             for place in places
             if place.row == row
-        ]
-        table.add_row(row.label if row else BASELINE, *states)
+        }
+        cells = (states.get(column, "–") for column in columns)
+        table.add_row(row.label if row else BASELINE, *cells)
     return table
 
 

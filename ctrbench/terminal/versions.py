@@ -41,17 +41,12 @@ def show_list(manifests: Sequence[VersionManifest]) -> None:
 
 def show(found: VersionFacts) -> None:
     """Print the provenance, statistics, quality and coverage of one vector field."""
-    manifest, facts = found.manifest, found.statistics
+    manifest = found.manifest
     reason = manifest.provenance.get("collapsed")
     echo(f"{manifest.name} of {manifest.dataset}")
     lines = [
         ("vector field", manifest.field),
-        ("vectors", f"{facts.items_with_vector:,} of width {manifest.width}, {manifest.dtype}"),
-        ("norms", _norms(facts)),
-        ("mean cosine", _cosine(facts)),
-        ("duplicates", _duplicates(facts)),
-        ("zero vectors", _zero_vectors(manifest) or "none"),
-        ("coverage", f"{_share(facts.items_with_vector, facts.items)} of the items"),
+        *_content(found),
         ("unmatched ids", _unmatched(manifest, found.unmatched)),
         ("made from", _origin(manifest)),
         *[("file", note) for note in manifest.provenance.get("notes", ())],
@@ -61,12 +56,43 @@ def show(found: VersionFacts) -> None:
         ("content", manifest.content_hash),
     ]
     echo(aligned((f"  {label}", text) for label, text in lines))
-    echo("\nIntrinsic quality, without a CTR model (unit vectors; clicks of the valid period)")
-    known = _quality(found.quality, found.category)
-    echo(aligned((f"  {label}", text) for label, text in known))
-    echo("\nShare with a vector, by period (of a history, its latest 50 items)")
-    heading = "  period", "impressions", "with vector", "history slots", "with vector"
+    if found.quality is not None:
+        echo("\nIntrinsic quality, without a CTR model (unit vectors; clicks of the valid period)")
+        known = _quality(found.quality, found.category)
+        echo(aligned((f"  {label}", text) for label, text in known))
+    holds = "vector" if found.codes is None else "codes"
+    article = "a " if found.codes is None else ""
+    echo(f"\nShare with {article}{holds}, by period (of a history, its latest 50 items)")
+    heading = "  period", "impressions", f"with {holds}", "history slots", f"with {holds}"
     echo(aligned([heading, *map(_period, found.coverage)]))
+
+
+def _content(found: VersionFacts) -> list[tuple[str, str]]:
+    """Return the statistics of the vectors or codes as text."""
+    manifest, facts = found.manifest, found.statistics
+    if facts is not None:
+        return [
+            ("vectors", f"{facts.items_with_vector:,} of width {manifest.width}, {manifest.dtype}"),
+            ("norms", _norms(facts)),
+            ("mean cosine", _cosine(facts)),
+            ("duplicates", _duplicates(facts)),
+            ("zero vectors", _zero_vectors(manifest) or "none"),
+            ("coverage", f"{_share(facts.items_with_vector, facts.items)} of the items"),
+        ]
+    codes = found.codes or {}
+    levels = [
+        (
+            f"level {level}",
+            f"{count:,} codes, {codes[f'code_entropy_bits_{level}']:.1f} bits, the most frequent "
+            f"for {_share(codes[f'largest_code_{level}'])} of the items",
+        )
+        for level, count in enumerate(manifest.code_counts, start=1)
+    ]
+    return [
+        ("codes", f"{manifest.width} per item, of {manifest.items_with_vector:,} items"),
+        *levels,
+        ("collisions", f"{_share(codes['collisions'])} of the items share all codes with another"),
+    ]
 
 
 def show_quality(found: QualityTable) -> None:
@@ -105,7 +131,7 @@ def show_added(
         new: Whether it is new; otherwise it existed with the same content.
         coverage: Its coverage of the data set.
     """
-    echo(f"with a vector: {coverage}")
+    echo(f"with {'a vector' if manifest.kind == 'vectors' else 'codes'}: {coverage}")
     _announce(manifest, reference, new)
     for note in manifest.provenance.get("notes", ()):
         echo(note)
@@ -183,10 +209,11 @@ def repetition(manifest: VersionManifest) -> list[str]:
 
 def _announce(manifest: VersionManifest, reference: str, new: bool) -> None:
     what = "added" if new else "already exists with the same content:"
-    echo(
-        f"{what} {reference} of {manifest.dataset}: {manifest.items_with_vector:,} vectors of "
-        f"width {manifest.width}, {manifest.dtype}"
-    )
+    made = f"vectors of width {manifest.width}, {manifest.dtype}"
+    if manifest.kind == "codes":
+        counts = " x ".join(f"{count:,}" for count in manifest.code_counts)
+        made = f"items with {manifest.width} code(s), {counts} distinct"
+    echo(f"{what} {reference} of {manifest.dataset}: {manifest.items_with_vector:,} {made}")
     if manifest.zero_vectors:
         echo(f"zero vectors: {_zero_vectors(manifest)}")
 

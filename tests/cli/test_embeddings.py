@@ -233,3 +233,25 @@ def test_commands_name_a_field(run, both):
 def test_invalid_options_of_fields(run, options, words):
     with pytest.raises(ConfigError, match=words):
         run("add", "both", "--dataset", "tiny", *options)
+
+
+def test_codes_are_added_and_described(run, raw, tmp_path):
+    codes = {"c0": np.arange(40) % 4, "c1": np.arange(40) % 10}
+    table = pa.table({"item_id": [f"i{item}" for item in range(1, 41)], **codes})
+    pq.write_table(table, tmp_path / "codes.parquet")
+    output = run("add", "rq", "--dataset", "tiny", "--codes", "DIR/codes.parquet")
+    assert "added rq of tiny: 40 items with 2 code(s), 4 x 10 distinct" in output
+    output = run("show", "rq", "--dataset", "tiny")
+    assert re.search(r"level 2 +10 codes, 3.3 bits", output)
+    assert "cosine" not in output
+    output = run("check", "rq", "--dataset", "tiny")
+    assert re.search(r"ok +content", output)
+    assert "zero vectors" not in output
+    assert "rq" not in run("quality", "--dataset", "tiny")
+    for words in (["quality", "rq"], ["derive", "center", "rq", "--as", "new"]):
+        with pytest.raises(ConfigError, match="'rq' of 'tiny' holds codes"):
+            run(*words, "--dataset", "tiny")
+    with pytest.raises(ConfigError, match="either --vectors"):
+        run("add", "rq", "--dataset", "tiny", "--codes", "a.parquet", "--vectors", "v.npy")
+    with pytest.raises(ConfigError, match="--scale"):
+        run("add", "x", "--dataset", "tiny", "--codes", "DIR/codes.parquet", "--scale", "2")

@@ -17,6 +17,7 @@ from ctrbench.embeddings.readers._base import (
     check_file,
     is_folder,
 )
+from ctrbench.embeddings.readers._codes import read_codes
 from ctrbench.embeddings.readers._folder import Folder
 from ctrbench.embeddings.readers._parts import Parts, parts_of
 from ctrbench.embeddings.readers._tables import Table
@@ -35,7 +36,9 @@ SAME = {"index": "faiss", "hdf5": "h5", "ndjson": "jsonl", "pth": "pt"}  # exten
 
 
 def read(source: Source, scratch: Path) -> Iterator[VectorBlock]:
-    """Yield all rows of the source; int8 vectors are multiplied by `scale`, or divided by 127.
+    """Yield all rows of the source.
+
+    Codes are one block. int8 vectors are multiplied by `scale`, or divided by 127.
 
     Args:
         source: The files.
@@ -46,6 +49,9 @@ def read(source: Source, scratch: Path) -> Iterator[VectorBlock]:
         ConfigError: No reader supports the extension, the ids file is missing or not allowed, or a
             scale is given although the vectors are not int8.
     """
+    if source.codes:
+        yield read_codes(source)
+        return
     _check_scale(source.scale)
     reader = (_of_folder if is_folder(source.vectors) else _reader)(source.vectors)
     _check_names(reader, source)
