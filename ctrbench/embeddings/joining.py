@@ -103,6 +103,8 @@ def add(
             kept = older.of(name).content_hash
             provenance |= {"appended_to": reference, "appended_to_hash": kept}
         join = _Join(path, raw_ids, old, source.numeric_ids)
+        if readers.named_up_to_dot(source):
+            join.of_name = _by_name(raw_ids)
         with tempfile.TemporaryDirectory(dir=path) as scratch:
             for block in readers.read(source, Path(scratch)):
                 join.place(block)
@@ -234,6 +236,9 @@ class _Join:
     contradictory: _Ids = field(default_factory=_Ids)  # ids with two vectors in the file
     changed: _Ids = field(default_factory=_Ids)  # ids whose vector differs from the older version
 
+    collided: _Ids = field(default_factory=_Ids)  # names that several items can have
+    of_name: dict[str, list[str]] = field(default_factory=dict)  # items by id up to the first dot
+
     def __post_init__(self) -> None:
         compared = _as_numbers(self.raw_ids) if self.numeric else self.raw_ids
         self.index = {raw: item_id for item_id, raw in enumerate(compared, start=1)}
@@ -251,7 +256,8 @@ class _Join:
         with np.errstate(over="ignore"):
             vectors = block.vectors.astype(self.vectors.dtype)
         given, stored = _finite(block.vectors), _finite(vectors)
-        ids = _as_numbers(block.ids) if self.numeric else block.ids
+        ids = self._whole(block.ids) if self.of_name else block.ids
+        ids = _as_numbers(ids) if self.numeric else ids
         item_id = np.fromiter((self.index.get(raw, 0) for raw in ids), int, len(ids))
         self.rows, self.notes = self.rows + len(block.ids), block.notes
         self.not_finite.note(_pick(block.ids, ~given))
@@ -262,6 +268,20 @@ class _Join:
         usable = np.flatnonzero(stored & (item_id > 0))
         self._write(self.vectors, item_id[usable], vectors[usable])
         release(self.vectors)
+
+    def _whole(self, names: list[str]) -> list[str]:
+        """Return the ids of files whose names end at the first dot of the id."""
+        items = [self.of_name.get(name, [name]) for name in names]
+        self.collided.note(
+            [
+                f"{name}.npy ({' or '.join(found[:SHOWN])})"
+                for name, found in zip(names, items, strict=True)
+                if len(found) > 1
+            ]
+        )
+        return [
+            found[0] if len(found) == 1 else name for name, found in zip(names, items, strict=True)
+        ]
 
     def _write(self, table: np.ndarray, item_id: np.ndarray, vectors: np.ndarray) -> None:
         """Write the first vector of each item; compare all others with it bit by bit."""
@@ -303,6 +323,8 @@ class _Join:
             "vectors do not fit into float32": self.too_large,
             f"vectors are shorter than {SHORTEST:.1e} and too short for float32; multiply all "
             "vectors by one factor": self.too_short,
+            "files may belong to several items, since Ducho cuts names at the first dot; name the "
+            "files by whole item ids, or write a table with ids": self.collided,
             "rows repeat an id with another vector": self.contradictory,
             f"rows differ from the vector in {append_to}, which is immutable": self.changed,
         }
@@ -315,6 +337,23 @@ class _Join:
                 f"are compared as text{_numeric_hint(self)}."
             )
         return listed
+
+
+def _by_name(raw_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return the items by their ids up to the first dot, for names that are no whole id alone.
+
+    >>> _by_name(["7", "a.x", "12.5", "12", "9.npy"])
+    {'a': ['a.x'], '12': ['12', '12.5'], '9': ['9.npy']}
+    """
+    found: dict[str, list[str]] = {}
+    for raw in raw_ids:
+        name, dot, _ = raw.partition(".")
+        if dot and name:
+            found.setdefault(name, []).append(raw)
+    for raw in raw_ids:
+        if raw in found:
+            found[raw].insert(0, raw)
+    return found
 
 
 def _as_numbers(ids: Sequence[str]) -> list[str]:

@@ -5,6 +5,6 @@ vectors in bounded memory and never loads pickled data.
 """
 
 from ctrbench.embeddings.readers._base import Reader, Source, VectorBlock
-from ctrbench.embeddings.readers._reading import read
+from ctrbench.embeddings.readers._reading import named_up_to_dot, read
 
-__all__ = ["Reader", "Source", "VectorBlock", "read"]
+__all__ = ["Reader", "Source", "VectorBlock", "named_up_to_dot", "read"]

@@ -46,6 +46,18 @@ class Folder(Reader):
         raise_all(listed, DataError, f"{path}: repair or move these files:")
 
 
+def named_up_to_dot(path: Path) -> bool:
+    """Return whether the names of a folder's files may be ids that end at the first dot.
+
+    Ducho writes the vector of `12.5.jpg` to `12.npy`. If a name contains a dot, as in `12.5.npy`,
+    the names are whole ids.
+
+    Args:
+        path: A folder with one `.npy` file per item.
+    """
+    return not any("." in file.stem for file in _files(path)[0])
+
+
 def _files(path: Path) -> tuple[list[Path], tuple[str, ...]]:
     """Return the files of vectors, and notes about ignored files."""
     found = sorted(file for file in path.iterdir() if file.suffix == ".npy")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ctrbench import plugins
+from ctrbench.embeddings.readers import _folder
 from ctrbench.embeddings.readers._base import (
     INT8_SCALE,
     NO_PICKLE,
@@ -68,6 +69,21 @@ def read(source: Source, scratch: Path) -> Iterator[VectorBlock]:
             )
         else:
             yield block
+
+
+def named_up_to_dot(source: Source) -> bool:
+    """Return whether the ids of a source are file names that may end at the first dot of an id.
+
+    Args:
+        source: The files.
+
+    Raises:
+        DataError: A folder contains no vectors.
+    """
+    path = source.vectors
+    if source.codes or not is_folder(path):
+        return False
+    return isinstance(_of_folder(path), Folder) and _folder.named_up_to_dot(path)
 
 
 def _check_scale(scale: float | None) -> None:
