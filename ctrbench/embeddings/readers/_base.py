@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ctrbench.arrays import table_blocks
+from ctrbench.arrays import release, table_blocks
 from ctrbench.errors import ConfigError, DataError, unknown_name
 from ctrbench.schema import Source
 
@@ -105,6 +105,7 @@ def array_blocks(
     check_count(shape[0], len(ids), path)
     for rows in table_blocks(shape):
         yield VectorBlock(ids[rows], vectors[rows])
+        release(vectors)
 
 
 def check_count(vectors: int, ids: int, path: Path) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from ctrbench.embeddings.readers._base import (
     Reader,
@@ -41,15 +44,28 @@ class Safetensors(Reader):
                 check_numbers(DTYPES.get(kind, kind), path)
                 ids = _ids(file, key, path) if key else ids_of(source)
                 shape = tuple(tensor.get_shape())
-                if kind != "BF16":
-                    yield from array_blocks(ids, tensor, shape, path)
-                    return
-            with safe_open(path, framework="pt") as file:  # numpy lacks bfloat16
-                yield from array_blocks(ids, Rows(file.get_slice(value)), shape, path)
+            framework = "pt" if kind == "BF16" else "np"  # numpy lacks bfloat16
+            yield from array_blocks(ids, _Slices(path, value, framework), shape, path)
         except SafetensorError as error:
             raise DataError(
                 f"{path} is not a complete .safetensors file: {error}. Save or copy it again."
             ) from error
+
+
+@dataclass(frozen=True)
+class _Slices:
+    """Slices of a tensor as arrays; each opens the file, whose pages then leave the memory."""
+
+    path: Path
+    name: str
+    framework: Literal["np", "pt"]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        from safetensors import safe_open
+
+        with safe_open(self.path, framework=self.framework) as file:
+            tensor = file.get_slice(self.name)
+            return Rows(tensor)[rows] if self.framework == "pt" else tensor[rows]
 
 
 def _ids(file: Any, key: str, path: Path) -> list[str]:
