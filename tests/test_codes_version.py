@@ -14,6 +14,7 @@ from ctrbench.runner.cell import run_cell
 from ctrbench.runner.memory import expected_bytes
 from ctrbench.runner.preparation import prepare
 from ctrbench.schema import Cell
+from ctrbench.starting_file import Choice, starting_file
 from ctrbench.store import Store
 from tests.benchmark import SMALL, matrix
 
@@ -189,3 +190,14 @@ modes:
             workspace,
             MIXED.replace("[oracle, random]", "both").replace(MODES, "modes: sim_score\n"),
         )
+
+
+def test_a_starting_file_names_only_modes_that_can_run(workspace):
+    everything = np.arange(1, 61)
+    _add(workspace, "one", (everything % 4)[:, None], everything)
+    _keep(workspace, "one", "oracle")
+    only = matrix(workspace, starting_file(workspace, Choice("taste", versions="one")))
+    assert [column.label for column in only.columns] == ["cluster_id"]
+    mixed = matrix(workspace, starting_file(workspace, Choice("taste", modes="vector,cluster_id")))
+    assert {row.version for row in mixed.rows} == {"one", "oracle"}
+    assert "vector" in {column.mode for column in mixed.columns}
