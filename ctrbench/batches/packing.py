@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.impressions.periods import chunks, count_users
+from ctrbench.impressions.states import user_statistics
 from ctrbench.schema import ColumnValues, Impressions, Ragged
 from ctrbench.settings import ModelSettings, UserStatistic
 
@@ -152,7 +153,7 @@ class Packer:
 
     def _statistics(self, rows: np.ndarray | slice) -> np.ndarray:
         """Return (B, n) statistics of each row's user."""
-        return _user_statistics(self.slots.impressions, rows)[:, self._chosen]
+        return user_statistics(self.slots.impressions, rows)[:, self._chosen]
 
     def with_permuted_ids(self, rng: np.random.Generator) -> Packer:
         """Return a packer in which the ids of all items of the training period are permuted."""
@@ -378,17 +379,6 @@ def _drop(
         return ids
     share, rng = dropout
     return np.where(rng.random(len(ids)) < share, unknown, ids)
-
-
-def _user_statistics(log: Impressions, rows: np.ndarray | slice) -> np.ndarray:
-    """Return (B, 2) log(1 + history length) and click rate as of the snapshot; NaN if unknown."""
-    length = np.log1p(log.history_length[rows], dtype=np.float64)
-    if log.prior_impressions is None or log.prior_clicks is None:
-        share = np.full(len(length), np.nan)
-    else:
-        before = log.prior_impressions[rows]
-        share = np.where(before > 0, log.prior_clicks[rows] / np.maximum(before, 1), np.nan)
-    return np.stack([length, share], axis=1)
 
 
 def _stack(columns: list[np.ndarray], length: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""`ctrbench datasets`: import, list, describe, check and remove data sets."""
+"""`ctrbench datasets`: import, list, describe, check, export and remove data sets."""
 
 from __future__ import annotations
 
@@ -123,6 +123,24 @@ def check(context: typer.Context, name: Name, json: JsonOption = False) -> None:
     show_result(found, json, terminal_guards.show)
     if any(guard.outcome == "error" for guard in found):
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    name: Name,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to create.")],
+    format: Annotated[str, typer.Option(help="parquet, fuxictr or recbole.")] = "parquet",
+    history_length: Annotated[int, typer.Option(min=1, help="Latest clicks of a history.")] = 50,
+    label: Annotated[str | None, typer.Option(help="A further label as the outcome.")] = None,
+) -> None:
+    """Write train, valid and test, with histories and user states, for models of other libraries.
+
+    The README of the folder describes the columns, and how to import the predictions.
+    """
+    from ctrbench.exporting import export as exported
+
+    terminal.show_exported(exported(context.obj, name, format, output, history_length, label))
 
 
 @app.command()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ctrbench.schema import PERIODS
+from ctrbench.schema import PERIODS, Impressions
 
 DAY_S = 24 * 3600
 SESSION_GAP_S = 30 * 60  # without an impression of the user; the usual limit of web analytics
@@ -36,6 +36,25 @@ def ticks_per_second(latest: int) -> int | None:
     if latest < OLDEST:
         return None
     return next((ticks for bound, ticks in SCALES if latest < bound), None)
+
+
+def user_statistics(log: Impressions, rows: np.ndarray | slice) -> np.ndarray:
+    """Return log(1 + history length) and the click rate, as of the snapshot.
+
+    Args:
+        log: The opened data set.
+        rows: B row numbers.
+
+    Returns:
+        (B, 2) float64; the click rate of a user without earlier impressions is NaN.
+    """
+    length = np.log1p(log.history_length[rows], dtype=np.float64)
+    if log.prior_impressions is None or log.prior_clicks is None:
+        share = np.full(len(length), np.nan)
+    else:
+        before = log.prior_impressions[rows]
+        share = np.where(before > 0, log.prior_clicks[rows] / np.maximum(before, 1), np.nan)
+    return np.stack([length, share], axis=1)
 
 
 def train_blocks(periods: dict[str, tuple[int, int]]) -> int:

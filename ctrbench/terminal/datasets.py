@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
+from ctrbench.exporting import Exported
 from ctrbench.importing import Raw, SourceFile
 from ctrbench.impressions import Described, Summary
 from ctrbench.impressions.states import ticks_per_second
 from ctrbench.schema import DatasetManifest
 from ctrbench.terminal._tables import console, table
+from ctrbench.terminal.output import echo
 
 MOST_FILES = 5  # of a log that a dry run lists
 PREVIEWED = 5  # rows that a dry run prints
@@ -53,6 +55,13 @@ def show_imported(found: Described, was_there: bool) -> None:
         _periods(summary),
         sep="\n",
     )
+
+
+def show_exported(found: Exported) -> None:
+    """Print what was written, and where its README is."""
+    counts = ", ".join(f"{period} {count:,}" for period, count in found.impressions.items())
+    echo(f"wrote {found.folder}: {counts} impressions of {found.dataset} ({found.format})")
+    echo(f"{found.folder / 'README.md'} describes the columns and how to import predictions.")
 
 
 def show_next(name: str) -> None:
