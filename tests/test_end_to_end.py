@@ -3,14 +3,18 @@
 import numpy as np
 import pytest
 
+from ctrbench import impressions
+from ctrbench.batches.slots import HistorySlots
 from ctrbench.matrix import read_matrix
 from ctrbench.runner import run_matrix
+from ctrbench.runner.states import planned
 from ctrbench.stats import paired_delta
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 from data_synth.world import WorldConfig
 from data_synth.writing import write_world
-from tests.benchmark import write
+from tests.benchmark import SMALL, write
+from tests.benchmark import matrix as matrix_of
 from tests.runner.test_run import Watcher
 
 BENCHMARK = """\
@@ -51,3 +55,22 @@ def test_oracle_vectors_have_an_effect_and_a_repeated_baseline_has_none(tmp_path
     again = run_matrix(workspace, matrix, 1, False, Watcher())
     assert np.array_equal(first, store.predictions(cell, "test"))
     assert paired_delta({0: again[cell.hash].metrics["test"].gauc}, baseline).mean_pp == 0
+
+
+@pytest.mark.slow
+def test_histories_of_a_thousand_items(tmp_path):
+    write_world(WorldConfig("taste", users=2, items=60, impressions=22_000, seed=1), tmp_path)
+    workspace = Workspace(tmp_path)
+    text = SMALL.replace("history_length: 10", "history_length: 1000")
+    matrix = matrix_of(workspace, text).narrowed(["oracle"], ["sim_score"], [0])
+    log = impressions.open_impressions(workspace, "taste")
+    assert log.history_length[log.rows("train")].max() > 1000
+    assert HistorySlots(log, 1000).positions(np.arange(len(log.click)))[2].max() == 1000
+    estimate = planned(workspace, matrix, 1).expected
+    short = matrix_of(workspace, text.replace("history_length: 1000", "history_length: 10"))
+    shorter = planned(workspace, short, 1).expected
+    assert estimate is not None
+    assert shorter is not None
+    assert estimate.seconds > 2 * shorter.seconds
+    records = run_matrix(workspace, matrix, 1, False, Watcher())
+    assert {record.status for record in records.values()} == {"done"}

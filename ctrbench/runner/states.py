@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
+from ctrbench import impressions
 from ctrbench.injection import BASELINE
 from ctrbench.models import load_loops
 from ctrbench.plan import Column, Matrix, Row
@@ -19,7 +22,8 @@ from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
 # If no cell is stored: measured with the default model on one core of a 2.25 GHz server processor:
-FIRST_GUESS_ROWS_PER_S = 25_000  # impressions trained or predicted
+FIRST_GUESS_S = 15e-6  # per impression trained, without its history
+FIRST_GUESS_ITEM_S = 0.75e-6  # per history item of a trained impression
 
 
 @dataclass(frozen=True)
@@ -197,7 +201,12 @@ def _cell_seconds(
     done = [record for record in records.values() if record.status == "done"]
     if not done:
         same = Store(workspace).records(matrix.dataset.name)
-        done = [one for one in same if one.status == "done" and not one.cell.imported]
+        model = matrix.file.model.model_dump(mode="json", exclude_defaults=True)
+        done = [
+            one
+            for one in same
+            if one.status == "done" and not one.cell.imported and one.cell.model == model
+        ]
     if done:
         return statistics.median(sum(r.seconds.values()) for r in done), "from stored cells"
     periods = matrix.dataset.periods
@@ -205,4 +214,12 @@ def _cell_seconds(
     epochs = statistics.fmean(training.epochs for training in matrix.file.training)
     passes = epochs * rows.get("train", 0)
     measured = rows.get("valid", 0) + rows.get("test", 0)
-    return (passes + measured / 3) / FIRST_GUESS_ROWS_PER_S + 1, "rough estimate"
+    per_row = FIRST_GUESS_S + FIRST_GUESS_ITEM_S * _history_items(workspace, matrix)
+    return (passes + measured / 3) * per_row + 1, "rough estimate"
+
+
+def _history_items(workspace: Workspace, matrix: Matrix) -> float:
+    """Return the mean number of history items that the model reads per training impression."""
+    log = impressions.open_impressions(workspace, matrix.dataset.name)
+    lengths = log.history_length[log.rows("train")]
+    return float(np.minimum(lengths, matrix.file.model.history_length).mean())
