@@ -71,6 +71,6 @@ def test_histories_of_a_thousand_items(tmp_path):
     shorter = planned(workspace, short, 1).expected
     assert estimate is not None
     assert shorter is not None
-    assert estimate.seconds > 2 * shorter.seconds
+    assert estimate.cell_seconds > 2 * shorter.cell_seconds
     records = run_matrix(workspace, matrix, 1, False, Watcher())
     assert {record.status for record in records.values()} == {"done"}
