@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ctrbench.batches.packing import Packer, _user_statistics
+from ctrbench.batches.packing import Packer
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.impressions import periods
+from ctrbench.impressions.states import user_statistics
 from ctrbench.impressions.unseen import with_unknown
 from ctrbench.schema import Field
 from ctrbench.seeding import stream
@@ -195,6 +196,6 @@ def test_codes_and_scales_do_not_depend_on_the_chunk_size(slots, monkeypatch, ch
     monkeypatch.setattr(periods, "CHUNK", chunk)
     log = slots.impressions
     scale = Packer(slots, ModelSettings(), {}, {})._scale
-    numbers = _user_statistics(log, log.rows("train"))
+    numbers = user_statistics(log, log.rows("train"))
     np.testing.assert_allclose(scale.mean, np.nanmean(numbers, axis=0), rtol=1e-12)
     np.testing.assert_allclose(scale.deviation, np.nanstd(numbers, axis=0), rtol=1e-12)
