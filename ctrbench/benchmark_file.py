@@ -12,7 +12,14 @@ from pydantic import BaseModel, ValidationError
 
 from ctrbench.atomic import atomic_file
 from ctrbench.errors import ConfigError, raise_all, refusal, unknown_name
-from ctrbench.plan import ALL, BenchmarkFile, ControlRequest, ScreenSettings, TuneSettings
+from ctrbench.plan import (
+    ALL,
+    NO_VERSION,
+    BenchmarkFile,
+    ControlRequest,
+    ScreenSettings,
+    TuneSettings,
+)
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.slices import Slice
 from ctrbench.yaml_file import Lines, read_value, read_yaml
@@ -46,21 +53,23 @@ def starting_text(
 
     Args:
         dataset: The name of the data set.
-        versions: The names of its versions; None: all.
+        versions: The names of its versions; None: all; empty: the baseline only.
         modes: Settings by mode; None: all modes with their default settings.
         seeds: The number of seeds, at least 1.
         remark: The end of the first line.
     """
-    listed = ", ".join(map(_scalar, versions or ()))
-    lines = [f"modes: {ALL}"]
-    if modes is not None:
-        lines = ["modes:", *(f"  {name}: {json.dumps(own)}" for name, own in modes.items())]
+    if versions is not None and not versions:
+        compared = [f"versions: {NO_VERSION}"]
+    else:
+        listed = ALL if versions is None else f"[{', '.join(map(_scalar, versions))}]"
+        every = f"modes: {ALL}"
+        own = ["modes:", *(f"  {name}: {json.dumps(one)}" for name, one in (modes or {}).items())]
+        compared = [f"versions: {listed}", *([every] if modes is None else own)]
     return "\n".join(
         [
             f"# Which image vectors to ship, and how to feed them to the CTR model. {remark}",
             f"dataset: {_scalar(dataset)}",
-            f"versions: [{listed}]" if listed else f"versions: {ALL}",
-            *lines,
+            *compared,
             f"seeds: {seeds}  # `ctrbench power FILE` computes how many an effect requires",
             "# controls: none  # by default every version is also run with its vectors shuffled",
             "# slices: [unseen_items: true, history_below: 5]",
@@ -177,6 +186,8 @@ def write_choice(path: Path, training: dict[str, Any], factors: dict[str, float]
     yaml.width = 100
     value = yaml.load(path.read_text(encoding="utf-8"))
     value.setdefault("training", {}).update(training)
+    if factors and not isinstance(value["modes"], dict):  # `all`, a name, or a list of names
+        value["modes"] = {mode: {} for mode in factors}
     for mode, factor in factors.items():
         value["modes"][mode] = {**(value["modes"][mode] or {}), "learning_rate_factor": factor}
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as stream:

@@ -24,11 +24,12 @@ from ctrbench.errors import (
     unknown_name,
 )
 from ctrbench.impressions.period_guards import one_label
-from ctrbench.injection import BASELINE, Injection, load_mode, takes_list
+from ctrbench.injection import BASELINE, Injection, load_mode, takes_list, usable_modes
 from ctrbench.models import backbone_names
 from ctrbench.plan import (
-    EVERY_VERSION,
+    EVERY,
     MOST_CELLS,
+    NO_VERSION,
     PROTOCOL,
     BenchmarkFile,
     Column,
@@ -59,13 +60,13 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
     Raises:
         ConfigError: Lists every mistake, with the nearest valid name.
     """
-    file = read_benchmark(path)
+    file = _with_every_mode(read_benchmark(path))
     problems: list[Problem] = []
     columns = _columns(file, problems)
     dataset = _collect(problems, "dataset", lambda: _dataset(workspace, file.dataset, file.label))
     versions = {}
     if dataset is not None:
-        every = file.versions == (EVERY_VERSION,)
+        every = file.versions == (EVERY,)
         file = _with_every_version(workspace, file, dataset.name, problems)
         for name in file.versions:
             load = partial(_version, workspace, dataset, name)
@@ -186,17 +187,25 @@ def _imported(
     return found
 
 
+def _with_every_mode(file: BenchmarkFile) -> BenchmarkFile:
+    """Replace `modes: all` by the modes that suit the settings of the model."""
+    if list(file.modes) != [EVERY]:
+        return file
+    return file.model_copy(update={"modes": {name: {} for name in usable_modes(file.model)}})
+
+
 def _with_every_version(
     workspace: Workspace, file: BenchmarkFile, dataset: str, problems: list[Problem]
 ) -> BenchmarkFile:
     """Replace `versions: all` by the versions that the workspace has."""
-    if file.versions != (EVERY_VERSION,):
+    if file.versions != (EVERY,):
         return file
     names = embeddings.names(workspace, dataset) or Store(workspace).version_names(dataset)
     if not names:
         text = (
             f"data set '{dataset}' has no embedding version; add one with "
-            f"`ctrbench embeddings add NAME --dataset {dataset} --vectors FILE`"
+            f"`ctrbench embeddings add NAME --dataset {dataset} --vectors FILE`, or write "
+            f"`versions: {NO_VERSION}` to train the baseline only"
         )
         problems.append(at(("versions",), text))
     return file.model_copy(update={"versions": tuple(names)})
@@ -255,7 +264,11 @@ def _columns(file: BenchmarkFile, problems: list[Problem]) -> list[Column]:
     columns = []
     trained = _differing(file.training)
     for name, settings in file.modes.items():
-        if name == BASELINE:
+        if not file.versions and name != BASELINE:
+            text = f"`versions: {NO_VERSION}` trains the baseline only; remove '{name}'"
+            problems.append(at(("modes",), text))
+            continue
+        if file.versions and name == BASELINE:
             problems.append(at(("modes",), "the baseline 'none' is always included; remove it"))
             continue
         grid = {key: _points(name, key, value) for key, value in (settings or {}).items()}
@@ -359,6 +372,9 @@ def _list_problems(file: BenchmarkFile, rows: list[Row]) -> list[Problem]:
             for version in file.tune.versions or ()
             if version not in file.versions
         ]
+        if file.tune.learning_rate_factor and BASELINE in file.modes:
+            text = "the baseline has no image block; remove this line"
+            found.append(at(("tune", "learning_rate_factor"), text))
     return found
 
 

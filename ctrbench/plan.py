@@ -9,10 +9,10 @@ from functools import cache
 from itertools import product
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ctrbench.errors import ConfigError, unknown_name
-from ctrbench.injection import BASELINE, Injection, load_mode, mode_names
+from ctrbench.injection import BASELINE, Injection, load_mode
 from ctrbench.metrics import judged
 from ctrbench.schema import (
     Cell,
@@ -40,7 +40,8 @@ DEFAULT_EFFECT = "0.1pp"  # the smallest effect of interest, if the file sets no
 MOST_CELLS = 5_000  # of a matrix; a thousand cells take days, and a larger number is a mistake
 
 ALL = "all"
-EVERY_VERSION = "*"  # no version can have this name; `matrix.py` replaces it
+NO_VERSION = "none"  # `versions: none` trains the baseline only
+EVERY = "*"  # no version and no mode can have this name; `matrix.py` replaces it
 
 
 def _listed(value: Any) -> Any:
@@ -60,11 +61,9 @@ def _counted(value: Any) -> Any:
 
 
 def _named(value: Any) -> Any:
-    """`all`, `vector` or `[vector, sim_score]` -> modes with their default settings."""
-    if value == ALL:
-        value = [name for name in mode_names() if name != BASELINE]
+    """`vector` or `[vector, sim_score]` -> modes with their default settings; `all` -> `*`."""
     if isinstance(value, str):
-        value = [value]
+        value = [EVERY if value == ALL else value]
     if not isinstance(value, list):
         return value
     if not all(isinstance(name, str) for name in value):
@@ -86,11 +85,18 @@ def _requested(value: Any) -> Any:
     return [{"kind": one} if isinstance(one, str) else one for one in listed]
 
 
+def _versions(value: Any) -> Any:
+    """`all` -> `[*]`, `none` -> `()`, `oracle` -> `[oracle]`."""
+    if value == []:
+        raise ValueError(f"must not be empty; write `{NO_VERSION}` to train the baseline only")
+    if value == NO_VERSION:
+        return ()
+    return [EVERY] if value == ALL else _listed(value)
+
+
 Listed = BeforeValidator(_listed)
 Versions = Annotated[tuple[str, ...], Field(min_length=1), Listed]
-MatrixVersions = Annotated[
-    Versions, BeforeValidator(lambda value: [EVERY_VERSION] if value == ALL else value)
-]
+MatrixVersions = Annotated[tuple[str, ...], BeforeValidator(_versions)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1)]
 ListedSeeds = Annotated[Seeds, Listed]
 MatrixSeeds = Annotated[Seeds, BeforeValidator(_counted)]
@@ -187,8 +193,8 @@ class BenchmarkFile(Frozen):
 
     dataset: str
     label: str | None = None  # a further label of the data set to predict; null: the click
-    versions: MatrixVersions  # `all`: every version of the data set
-    modes: Modes  # `all`: every mode; a list of names: with their default settings
+    versions: MatrixVersions  # `all`: every version of the data set; `none`: the baseline only
+    modes: Modes  # `all`: every one that suits `model`; a list: with their default settings
     seeds: MatrixSeeds  # a number: that many, from 0 on
     headline: Headline = "gauc"  # the metric of verdicts, first in tables
     margin: Points = "0.05pp"  # the largest acceptable loss
@@ -201,6 +207,14 @@ class BenchmarkFile(Frozen):
     training: Trainings = (TrainingSettings(),)  # several if a list spans a grid
     tune: TuneSettings | None = None
     screen: ScreenSettings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_modes(cls, value: Any) -> Any:
+        """Without versions, the baseline is the only mode."""
+        if isinstance(value, dict) and value.get("versions") == NO_VERSION:
+            return {"modes": BASELINE, **value}
+        return value
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from ctrbench import embeddings, impressions
 from ctrbench.atomic import atomic_file, check_writable
 from ctrbench.benchmark_file import starting_text
 from ctrbench.errors import ConfigError, UnknownNameError
-from ctrbench.injection import BASELINE, load_mode, mode_names
-from ctrbench.plan import ALL
+from ctrbench.injection import load_mode, usable_modes
+from ctrbench.plan import ALL, NO_VERSION
 from ctrbench.schema import VersionManifest
 from ctrbench.settings import ModelSettings
 from ctrbench.workspace import Workspace, check_name
@@ -26,7 +26,7 @@ class Choice:
     """What a starting file compares."""
 
     dataset: str
-    versions: str = ALL  # names separated by commas, or `all`
+    versions: str = ALL  # names separated by commas, `all`, or `none`
     modes: str = ALL  # names separated by commas, or `all`
     seeds: int = 5  # their number
 
@@ -51,18 +51,23 @@ def starting_file(
     if check_name("data set", dataset) not in known:
         hint = "Import it with `ctrbench datasets import`."
         raise UnknownNameError("data set", dataset, known, hint)
+    if choice.versions == NO_VERSION:
+        if choice.modes != ALL:
+            raise ConfigError(f"without versions there are no modes; remove {choice.modes!r}.")
+        return starting_text(dataset, [], None, choice.seeds, remark)
     own = embeddings.names(workspace, dataset)
     if not own:
         raise ConfigError(
             f"data set '{dataset}' has no embedding version. Add one with "
-            f"`ctrbench embeddings add NAME --dataset {dataset} --vectors FILE`."
+            f"`ctrbench embeddings add NAME --dataset {dataset} --vectors FILE`; "
+            f"`ctrbench run --dataset {dataset} --versions {NO_VERSION}` trains the baseline only."
         )
     versions = _chosen("embedding version", choice.versions, own)
     for name in versions:
         if name not in own:
             raise UnknownNameError("embedding version", name, own)
     manifests = [embeddings.read_manifest(workspace, dataset, name) for name in versions]
-    every = [name for name in mode_names() if name != BASELINE]
+    every = usable_modes(ModelSettings())
     vectors = [one for one in manifests if one.kind == "vectors"]
     possible = every if len(vectors) == len(manifests) else _possible(every, manifests, choice)
     chosen = _chosen("mode", choice.modes, possible)
@@ -104,7 +109,7 @@ def file_of_run(
         workspace: The workspace with the data set and its versions.
         file: The benchmark file; None if the other arguments describe the run.
         dataset: The name of the data set.
-        versions: Names separated by commas, or `all`; None: all.
+        versions: Names separated by commas, `all`, or `none`; None: all.
         modes: Names separated by commas, or `all`; None: all.
         seeds: The number of seeds, at least 1; None: 5.
 

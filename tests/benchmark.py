@@ -19,6 +19,13 @@ repeat_baseline: false
 model: {embedding_size: 4, field_embedding_size: 2, attention: [8], top: [8], history_length: 10}
 training: {batch_size: 256}
 """
+BASELINE_ONLY = """\
+dataset: taste
+versions: none
+seeds: 2
+model: {embedding_size: 4, field_embedding_size: 2, attention: [8], top: [8], history_length: 10}
+training: {batch_size: 256}
+"""
 
 
 def write(folder: Path, text: str = SMALL) -> Path:

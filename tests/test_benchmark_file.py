@@ -2,8 +2,7 @@ import pytest
 
 from ctrbench.benchmark_file import read_benchmark, starting_text, write_choice
 from ctrbench.errors import ConfigError
-from ctrbench.injection import mode_names
-from ctrbench.plan import EVERY_VERSION
+from ctrbench.plan import EVERY
 
 GOOD = """\
 dataset: tiny
@@ -49,7 +48,7 @@ def test_short_forms_equal_the_long_forms(tmp_path):
         SHORT.replace("[vector, sim_score]", "all"),
     )
     assert list(read(tmp_path, one).modes) == ["vector"]
-    assert list(read(tmp_path, every).modes) == [name for name in mode_names() if name != "none"]
+    assert list(read(tmp_path, every).modes) == [EVERY]
 
 
 def test_lists_span_a_grid_of_training_settings(tmp_path):
@@ -76,7 +75,10 @@ def test_lists_span_a_grid_of_training_settings(tmp_path):
         (GOOD + "model: {embeding_size: 4}\n", r"line 6: .*Did you mean 'embedding_size'\?"),
         (GOOD + "training: {batch_size: many}\n", r"line 6: training.batch_size: .*'many'"),
         (GOOD + "model: {attention: []}\n", r"model.attention: must not be empty"),
-        (GOOD.replace("[a]", "[]"), r"line 2: versions: must not be empty"),
+        (
+            GOOD.replace("[a]", "[]"),
+            r"line 2: versions: must not be empty; write `none` to train the baseline only",
+        ),
         (
             GOOD.replace("[0, 1]", "[-1]"),
             r"(?s)1 mistake.*seeds.0: must be at least 0 \(given: -1\)$",
@@ -130,8 +132,10 @@ def test_starting_file_is_read_back(tmp_path, name):
     assert file.seeds == (0, 1, 2)
     assert [request.kind for request in file.controls] == ["shuffled"]
     every = read(tmp_path, starting_text(name))
-    assert every.versions == (EVERY_VERSION,)
-    assert list(every.modes) == [mode for mode in mode_names() if mode != "none"]
+    assert every.versions == (EVERY,)
+    assert list(every.modes) == [EVERY]
+    without = read(tmp_path, starting_text(name, []))
+    assert (without.versions, without.modes) == ((), {"none": {}})
 
 
 def test_missing_file_is_an_error(tmp_path):
@@ -149,3 +153,21 @@ def test_written_choice_is_read_back_and_comments_are_kept(tmp_path):
     assert file.training[0].learning_rate == 0.002
     assert file.modes["vector"] == {"learning_rate_factor": 3.0}
     assert "# plain" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("modes", ["all", "[vector, sim_score]"])
+def test_a_choice_is_written_into_short_forms(tmp_path, modes):
+    read(tmp_path, SHORT.replace("[vector, sim_score]", modes))
+    path = tmp_path / "file.yaml"
+    write_choice(path, {}, {"vector": 3.0, "sim_score": 1.0})
+    assert read_benchmark(path).modes == {
+        "vector": {"learning_rate_factor": 3.0},
+        "sim_score": {"learning_rate_factor": 1.0},
+    }
+
+
+def test_no_choice_leaves_short_forms(tmp_path):
+    read(tmp_path, SHORT)
+    path = tmp_path / "file.yaml"
+    write_choice(path, {"learning_rate": 0.002}, {})
+    assert list(read_benchmark(path).modes) == ["vector", "sim_score"]

@@ -3,8 +3,10 @@ import pytest
 
 from ctrbench import embeddings, impressions
 from ctrbench.errors import ConfigError
+from ctrbench.injection import mode_names, usable_modes
 from ctrbench.plan import MOST_CELLS
-from tests.benchmark import SMALL, matrix
+from ctrbench.settings import ModelSettings
+from tests.benchmark import BASELINE_ONLY, SMALL, matrix
 
 
 def test_cells_are_baselines_and_the_product_of_rows_columns_and_seeds(workspace):
@@ -40,6 +42,43 @@ def test_versions_all_means_those_of_the_workspace(workspace):
     made = matrix(workspace, without_codes.replace("[oracle, random]", "all"))
     assert [row.label for row in made.rows] == embeddings.names(workspace, "taste")
     assert set(made.file.versions) == set(made.versions)
+
+
+def test_modes_all_means_those_that_suit_the_model(workspace):
+    every = [name for name in mode_names() if name != "none"]
+    assert usable_modes(ModelSettings(attention_weights="softmax")) == every
+    assert usable_modes(ModelSettings()) == [name for name in every if name != "sim_attention"]
+    text = SMALL[: SMALL.index("modes:")] + "modes: all\n" + SMALL[SMALL.index("seeds:") :]
+    with pytest.raises(ConfigError) as caught:
+        matrix(workspace, text.replace("[oracle, random]", "oracle"))
+    refused = [line.split()[3] for line in str(caught.value).splitlines()[1:]]
+    assert refused == ["modes.cluster_id", "modes.product_id", "modes.residual_id"]  # 40 vectors
+
+
+def test_versions_none_trains_the_baseline_only(workspace):
+    made, usual = matrix(workspace, BASELINE_ONLY), matrix(workspace)
+    assert not made.rows
+    cells = list(made.cells())
+    assert [(cell.mode, cell.version, cell.seed, cell.repeat) for cell in cells] == [
+        ("none", None, 0, 0),
+        ("none", None, 1, 0),
+        ("none", None, 0, 1),
+    ]
+    assert cells[0].hash == usual.cell(None, None, 0).hash
+
+
+def test_versions_none_has_no_modes(workspace):
+    text = BASELINE_ONLY + "modes: [vector]\ntune: {learning_rate_factor: [1, 2]}\n"
+    with pytest.raises(ConfigError) as caught:
+        matrix(workspace, text)
+    assert str(caught.value).split("mistake(s):\n")[1].splitlines() == [
+        "  - line 6: modes: `versions: none` trains the baseline only; remove 'vector'",
+    ]
+    with pytest.raises(ConfigError) as caught:
+        matrix(workspace, text.replace("modes: [vector]\n", ""))
+    assert str(caught.value).split("mistake(s):\n")[1].splitlines() == [
+        "  - line 6: tune.learning_rate_factor: the baseline has no image block; remove this line",
+    ]
 
 
 def test_every_version_has_a_shuffled_sibling_by_default(workspace):

@@ -93,6 +93,7 @@ class Answer:
     findings: tuple[Finding, ...]  # in the order of the table
     missing: int  # arms without a verdict because cells were not run or failed
     unjudged: int  # arms without a verdict although their cells are stored
+    compared: int  # arms of the table, judged or not
     ship: Finding | None
     remedies: Remedies | None  # None if an arm can be shipped or no arm is undecided
 
@@ -164,6 +165,8 @@ class Answer:
             return AnswerLine("ship", (self.ship,), f"Ship {self.ship.label}{why}.")
         if not self.findings:
             text = "No comparison can be judged yet: run the benchmark file."
+            if not self.compared:
+                text = "The benchmark file compares no version; the table shows the baseline."
             if self.unjudged and not self.missing:
                 text = "No comparison can be judged; the warnings state why."
             return AnswerLine("ship", (), text)
@@ -199,10 +202,11 @@ def answer(
     """
     gains, images = headline(blocks, "baseline"), headline(blocks, "shuffled")
     found: list[Finding] = []
-    missing, unjudged, family = 0, 0, 0
+    missing, unjudged, compared, family = 0, 0, 0, 0
     for row, column, entry in _entries(columns, gains):
         if row.control is not None:
             continue
+        compared += 1
         siblings = [
             (line.reference, one.inference)
             for line in (images.lines if images else ())
@@ -226,7 +230,7 @@ def answer(
         kind = _kind(gain, image, shared, margin)
         found.append(Finding(row, column, kind, gain, image))
     metric = find(blocks[0].metric).title
-    return _finished(metric, tuple(found), (missing, unjudged), effect, family)
+    return _finished(metric, tuple(found), (missing, unjudged, compared), effect, family)
 
 
 def _entries(
@@ -252,14 +256,14 @@ def _kind(gain: Inference, image: Inference | None, shared: bool, margin: float)
 def _finished(
     metric: str,
     found: tuple[Finding, ...],
-    without: tuple[int, int],
+    counts: tuple[int, int, int],
     effect: float,
     family: int,
 ) -> Answer:
     better = [one for one in found if one.kind == "better" and not one.one_seed]
     ship = max(better, key=lambda one: one.gain.estimate, default=None)
     remedies = None if ship else _remedies(found, effect, family)
-    return Answer(metric, found, *without, ship, remedies)
+    return Answer(metric, found, *counts, ship, remedies)
 
 
 def _remedies(found: Iterable[Finding], effect: float, family: int) -> Remedies | None:

@@ -121,7 +121,7 @@ class _Builder:
     def shares(self, measure: Measure) -> Iterator[Block]:
         """Yield the block of shares of the attainable gain, if the true probability is known."""
         ceiling = self.plan.ceiling and self.plan.ceiling.value(measure.metric)
-        if ceiling is None:
+        if ceiling is None or not self.plan.rows:
             return
         lines = [
             Line(row, None, tuple(self._share(comparison, measure) for comparison in line))

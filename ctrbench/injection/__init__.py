@@ -1,7 +1,14 @@
 """Injection modes: how image vectors enter the CTR model. `_base` describes the contract."""
 
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
-from ctrbench.injection._loading import BASELINE, code_hash, load_mode, mode_names, takes_list
+from ctrbench.injection._loading import (
+    BASELINE,
+    code_hash,
+    load_mode,
+    mode_names,
+    takes_list,
+    usable_modes,
+)
 
 __all__ = [
     "BASELINE",
@@ -13,4 +20,5 @@ __all__ = [
     "load_mode",
     "mode_names",
     "takes_list",
+    "usable_modes",
 ]

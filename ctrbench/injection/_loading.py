@@ -11,9 +11,11 @@ from ctrbench.errors import ConfigError, UnknownNameError
 from ctrbench.identity import hash_code, hash_json
 from ctrbench.injection._base import Injection
 from ctrbench.injection._combination import FACTOR, JOINT, Combination
+from ctrbench.settings import ModelSettings
 
 PACKAGE = "ctrbench.injection"
 BASELINE = "none"
+ENOUGH = (1_000_000, 1_024)  # vectors and their width, with which every mode works
 
 
 def load_mode(name: str, settings: dict[str, Any]) -> Injection:
@@ -38,6 +40,18 @@ def load_mode(name: str, settings: dict[str, Any]) -> Injection:
 def mode_names() -> list[str]:
     """Return the sorted names of all modes that are one file, own and installed."""
     return plugins.names(PACKAGE)
+
+
+def usable_modes(model: ModelSettings) -> list[str]:
+    """Return the modes, but for the baseline, that can be used with the settings of the model.
+
+    Each has its default settings and enough vectors.
+    """
+    return [
+        name
+        for name in mode_names()
+        if name != BASELINE and not load_mode(name, {}).problems(*ENOUGH, model)
+    ]
 
 
 def mode_class(name: str) -> type[Injection]:

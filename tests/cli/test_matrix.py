@@ -12,7 +12,7 @@ import pytest
 from ctrbench.cli._options import jobs_of
 from ctrbench.environment import cores_of_quota
 from ctrbench.errors import ConfigError
-from tests.benchmark import SMALL, matrix, write
+from tests.benchmark import BASELINE_ONLY, SMALL, matrix, write
 
 COMMAND = [sys.executable, "-m", "ctrbench", "--home"]
 
@@ -29,6 +29,19 @@ def records(workspace):
     """Every record; reading fails if one is half written."""
     paths = sorted(workspace.results.glob("*/*/*/[!.]*.json"))
     return [json.loads(path.read_bytes()) for path in paths]
+
+
+def test_a_file_without_versions_measures_the_baseline(workspace):
+    file = str(write(workspace.home, BASELINE_ONLY))
+    done = ctrbench(workspace, "run", file)
+    answer, _, title, detail = done.stdout.splitlines()[:4]
+    assert answer == "The benchmark file compares no version; the table shows the baseline."
+    assert title == "GAUC, delta against the baseline, pp"
+    values = {one["cell"]["seed"]: one["metrics"]["test"]["gauc"] for one in records(workspace)}
+    assert detail.startswith(f"Baseline {(values[0] + values[1]) / 2:.4f}; ")
+    for command in ("run", "tables"):
+        full = ctrbench(workspace, command, file, "--full").stdout
+        assert "share of the attainable gain" not in full
 
 
 def test_plan_run_status_tables(workspace):

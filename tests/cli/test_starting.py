@@ -9,7 +9,9 @@ from ctrbench.benchmark_file import read_benchmark
 from ctrbench.cli.main import app
 from ctrbench.embeddings import names
 from ctrbench.errors import ConfigError, UnknownNameError
-from ctrbench.injection import mode_names
+from ctrbench.injection import usable_modes
+from ctrbench.matrix import read_matrix
+from ctrbench.settings import ModelSettings
 from ctrbench.starting_file import Choice, starting_file
 
 RUN = ("--dataset", "taste", "--versions", "oracle,random", "--modes", "vector", "--seeds", "1")
@@ -34,13 +36,22 @@ def test_init_writes_a_file_once(call, workspace, tmp_path):
     file = read_benchmark(tmp_path / "taste.yaml")
     assert file.dataset == "taste"
     assert list(file.versions) == names(workspace, "taste")
-    assert set(file.modes) == {name for name in mode_names() if name != "none"}
+    assert list(file.modes) == usable_modes(file.model)
     before = (tmp_path / "taste.yaml").read_bytes()
     with pytest.raises(ConfigError, match=r"taste\.yaml"):
         call("init", "taste")
     assert (tmp_path / "taste.yaml").read_bytes() == before
     call("init", "taste", "--output", "other.yaml")
     assert (tmp_path / "other.yaml").read_bytes() == before
+
+
+def test_the_starting_file_is_a_valid_matrix(workspace, tmp_path):
+    for versions, columns in (("oracle,random", usable_modes(ModelSettings())), ("none", ["none"])):
+        path = tmp_path / "file.yaml"
+        path.write_text(starting_file(workspace, Choice("taste", versions)), encoding="utf-8")
+        assert [column.mode for column in read_matrix(path, workspace).columns] == columns
+    with pytest.raises(ConfigError, match="without versions there are no modes; remove 'vector'"):
+        starting_file(workspace, Choice("taste", "none", "vector"))
 
 
 def test_few_vectors_get_a_small_codebook(workspace, monkeypatch):
