@@ -1,0 +1,80 @@
+"""The wheel and the source archive, built as `pip install` builds them."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BUILD = "import sys; from setuptools import build_meta as b; b.build_{0}(sys.argv[1])"
+LOADED = "import ctrbench; from ctrbench.models import load_loops; " + (
+    "print(ctrbench.__file__, load_loops() is not None)"
+)
+
+
+def build(kind: str, source: Path, folder: Path, **environment: str) -> Path:
+    folder.mkdir()
+    subprocess.run(
+        [sys.executable, "-c", BUILD.format(kind), str(folder)],
+        cwd=source,
+        env=os.environ | environment,
+        check=True,
+        capture_output=True,
+    )
+    return next(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory) -> Path:
+    """The unpacked source archive, from which wheels are built."""
+    folder = tmp_path_factory.mktemp("packaging")
+    source = folder / "source"
+    source.mkdir()
+    kept = shutil.ignore_patterns("*.so", "__pycache__")
+    for name in ("ctrbench", "data_synth", "benchmarks", "tests"):
+        shutil.copytree(ROOT / name, source / name, ignore=kept)
+    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    archive = build("sdist", source, folder / "sdist")
+    with tarfile.open(archive) as files:
+        files.extractall(folder, filter="data")
+    return folder / archive.name.removesuffix(".tar.gz")
+
+
+def test_the_source_archive_holds_the_package_alone(unpacked):
+    assert {path.name for path in unpacked.iterdir() if path.is_dir()} == {
+        "ctrbench",
+        "ctrbench.egg-info",
+    }
+
+
+@pytest.mark.parametrize("compiler", [shutil.which("cc"), "/bin/false"])
+def test_the_wheel_works_with_and_without_a_compiler(unpacked, tmp_path, compiler):
+    if compiler is None:
+        pytest.skip("there is no C compiler: `cc` is not on the path")
+    source = shutil.copytree(unpacked, tmp_path / "source")
+    wheel = build("wheel", source, tmp_path / "wheel", CC=compiler)
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as files:
+        files.extractall(site)
+    installed = {path.name for path in site.iterdir() if path.suffix != ".dist-info"}
+    assert installed == {"ctrbench"}
+    compiled = list((site / "ctrbench" / "models").glob("_compiled.*"))
+    assert len(compiled) == (compiler != "/bin/false")
+    ours = {path.relative_to(ROOT) for path in (ROOT / "ctrbench").rglob("*") if path.is_file()}
+    ours = {p for p in ours if p.suffix not in (".so", ".pyc")}
+    assert ours <= {path.relative_to(site) for path in site.rglob("*")}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", LOADED],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(site)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == [str(site / "ctrbench" / "__init__.py"), str(bool(compiled))]
