@@ -58,19 +58,31 @@ def compare(
     ignore: Annotated[
         str, typer.Option(metavar="A,B", help="Columns of the files to ignore.")
     ] = "",
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Also write the result: as JSON (.json), or as Markdown for a pull request (.md).",
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Compare A with B, paired by seed, on the same test impressions."""
     from ctrbench.analysis.two_arms import decide
+    from ctrbench.reports import check_decision_files, write_decision
     from ctrbench.runner.arms import Question, compared
     from ctrbench.stats import parse_points
     from ctrbench.terminal import comparisons as terminal
 
     workspace: Workspace = context.obj
+    check_decision_files(output or ())
     loss = parse_points(margin, "--margin")
     ignored = tuple(name.strip() for name in ignore.split(",") if name.strip())
     found = compared(workspace, a, b, file, Question(metric, any_settings, scores, ignored))
     decision = decide(found, loss, fail_on)
+    for path in output or ():
+        write_decision(decision, path)
     show(decision, json, terminal.show)
     if decision.failed:
         sys.exit(FAILED)

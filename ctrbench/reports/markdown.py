@@ -41,23 +41,24 @@ def escape(text: str) -> str:
 
 def _grid(block: Block, table: ComparisonTable) -> str:
     head = ["", *(escape(column) for column in table.headers)]
-    rows = [_row(head), _row(["---", *("---:" for _ in table.columns)])]
+    rows = [pipe_row(head), pipe_row(["---", *("---:" for _ in table.columns)])]
     controls_follow = True
     for line in block.lines:
         if line.control and controls_follow:
-            rows.append(_row(["*controls*", *("" for _ in table.columns)]))
+            rows.append(pipe_row(["*controls*", *("" for _ in table.columns)]))
             controls_follow = False
-        rows.append(_row([escape(line.title), *(_shown(entry) for entry in line.entries)]))
+        rows.append(pipe_row([escape(line.title), *(_shown(entry) for entry in line.entries)]))
     return "\n".join(rows)
 
 
 def _verdicts(verdicts: Verdicts) -> list[str]:
-    rows = [_row(HEAD), _row(["---", "---", *("---:" for _ in HEAD[2:])])]
-    rows += [_row([escape(place) for place in verdict_texts(line)]) for line in verdicts.lines]
+    rows = [pipe_row(HEAD), pipe_row(["---", "---", *("---:" for _ in HEAD[2:])])]
+    rows += [pipe_row([escape(place) for place in verdict_texts(line)]) for line in verdicts.lines]
     return [f"**{escape(verdicts.title)}**", "\n".join(rows), escape(" ".join(verdicts.reading))]
 
 
-def _row(places: Sequence[str]) -> str:
+def pipe_row(places: Sequence[str]) -> str:
+    """Return a row of a pipe table; its texts are escaped already."""
     return f"| {' | '.join(places)} |"
 
 
