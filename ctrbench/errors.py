@@ -52,6 +52,10 @@ class StoreError(CtrBenchError):
     """The workspace cannot be read or written: full disk, read-only disk, damaged record."""
 
 
+class DamagedError(StoreError):
+    """A stored file is damaged, was edited, or belongs to another cell."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """Return the message for an unknown name.
 

@@ -478,3 +478,4 @@ class CellRecord(Frozen):
     parameters: int = 0
     environment: dict[str, str] = {}  # library versions, commit, processor
     finished: str = ""  # ISO 8601, UTC
+    with_influence: bool = False  # whether influence values were stored with the record

@@ -7,13 +7,13 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 from pydantic import ValidationError
 
-from ctrbench.atomic import PARTIAL, atomic_file, write_json
-from ctrbench.errors import StoreError
+from ctrbench.atomic import PARTIAL, atomic_file
+from ctrbench.errors import DamagedError, StoreError
+from ctrbench.identity import hash_json
 from ctrbench.packs import PackedCell, Packs, write_pack
 from ctrbench.schema import (
     Cell,
@@ -25,9 +25,19 @@ from ctrbench.schema import (
     Trace,
     VersionManifest,
 )
+from ctrbench.sealed import (
+    CURE,
+    check_arrays,
+    opened,
+    read_arrays,
+    sealed,
+    write_arrays,
+    write_sealed,
+)
 from ctrbench.workspace import Workspace
 
 PUBLISHED = "published"  # folder of packs below results/
+OWNER = b"ctrbench.cell"  # metadata key of predictions: the hash of their cell
 Kind = TypeVar("Kind", bound=Frozen)
 
 
@@ -56,17 +66,16 @@ class Store:
         The cell's own file takes precedence over a pack.
 
         Raises:
-            StoreError: The file is damaged or belongs to another cell.
+            DamagedError: The file is damaged or belongs to another cell.
         """
         path = self.path(cell)
         record = _record(path)
         if record is None and (packed := self._packs.record(cell.hash)) is not None:
             path, text = packed
             record = _complete(_parsed(path, text, CellRecord), path)
-        if record is not None and record.cell.hash != cell.hash:
-            raise StoreError(
-                f"{path} is the record of another cell ({record.cell.label}). Restore it, or "
-                "delete it and run the matrix again."
+        if record is not None and not record.hash == record.cell.hash == cell.hash:
+            raise DamagedError(
+                f"{path} is the record of another cell ({record.cell.label}). {CURE}"
             )
         return record
 
@@ -79,9 +88,14 @@ class Store:
         seen = set()
         for path in sorted((self.root / dataset).glob("*/*/*.json")):
             record = None if path.name.startswith(PARTIAL) else _record(path)
-            if record is not None:
-                seen.add(record.hash)
-                yield record
+            if record is None:
+                continue
+            if not path.stem == record.hash == record.cell.hash:
+                raise DamagedError(
+                    f"{path} is the record of another cell ({record.cell.label}). {CURE}"
+                )
+            seen.add(record.hash)
+            yield record
         for path, text in self._packs.records():
             record = _parsed(path, text, CellRecord)
             if record.cell.dataset == dataset and record.hash not in seen:
@@ -93,7 +107,7 @@ class Store:
         predictions: Mapping[str, np.ndarray],
         first_row: Mapping[str, int],
         influence: Mapping[str, np.ndarray],
-    ) -> None:
+    ) -> CellRecord:
         """Write predictions and influence values first, then the record that marks the cell done.
 
         Args:
@@ -102,34 +116,58 @@ class Store:
             first_row: The row number of each period's first impression.
             influence: (G,) float, values per test user by slice and metric; see runner.measure.
 
+        Returns:
+            The record as stored.
+
         Raises:
             StoreError: The folder cannot be written; the record is not stored.
         """
         if predictions:
             self._write_predictions(record.cell, predictions, first_row)
-        self.update(record, influence)
+        return self.update(record, influence)
 
-    def update(self, record: CellRecord, influence: Mapping[str, np.ndarray] | None = None) -> None:
+    def update(
+        self, record: CellRecord, influence: Mapping[str, np.ndarray] | None = None
+    ) -> CellRecord:
         """Replace a stored record by one with additional metrics of the same predictions.
 
         Args:
             record: The new record.
             influence: All influence values of the cell; None keeps the stored ones.
 
+        Returns:
+            The record as stored.
+
         Raises:
             StoreError: The folder cannot be written.
         """
         if influence:
-            _write_arrays(self._influence_path(record.cell), influence)
-        write_json(self.path(record.cell), record.model_dump(mode="json"))
+            write_arrays(self._influence_path(record.cell), record.cell.hash, influence)
+            record = record.model_copy(update={"with_influence": True})
+        write_sealed(self.path(record.cell), record.model_dump(mode="json"))
+        return record
+
+    def require_influence(self, record: CellRecord) -> None:
+        """Check that the influence values of a record are complete and its own.
+
+        Raises:
+            DamagedError: They are missing or damaged, or belong to another cell.
+        """
+        path = self._influence_path(record.cell)
+        try:
+            check_arrays(path, record.cell.hash)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if record.with_influence and not self._packs.influence(record.cell.hash):
+                raise DamagedError(f"{path} is missing. {CURE}") from error
 
     def influence(self, cell: Cell) -> dict[str, np.ndarray]:
         """Return (G,) float32 influence values by slice and metric; empty if not stored.
 
         Raises:
-            StoreError: The file is damaged.
+            DamagedError: The file is damaged, or belongs to another cell.
         """
-        return _read_arrays(self._influence_path(cell)) or self._packs.influence(cell.hash)
+        own = read_arrays(self._influence_path(cell), cell.hash)
+        return own or self._packs.influence(cell.hash)
 
     def ceiling_influence(self, dataset: str) -> dict[str, np.ndarray]:
         """Return (G,) float32 influence values of the true probability; empty for a real log.
@@ -137,7 +175,7 @@ class Store:
         Raises:
             StoreError: The file is damaged.
         """
-        found = _read_arrays(self._ceiling_path(dataset))
+        found = read_arrays(self._ceiling_path(dataset), hash_json(_ceiling_of(dataset)))
         return found or self._packs.influence(_ceiling_of(dataset))
 
     def measured(self, cell: Cell) -> set[str]:
@@ -145,34 +183,49 @@ class Store:
         counts = (key for key in self.influence(cell) if key.endswith("/impressions"))
         return {key.removesuffix("/impressions") for key in counts}
 
-    def predictions(self, cell: Cell, period: str) -> np.ndarray | None:
+    def has_predictions(self, cell: Cell) -> bool:
+        """Return whether the predictions of a cell are stored."""
+        return self._predictions_path(cell).exists()
+
+    def predictions(self, cell: Cell, period: str, count: int | None = None) -> np.ndarray | None:
         """Return (n,) float32 p_click of a period in stored order; None if not stored.
 
         Args:
             cell: The cell.
             period: `valid` or `test`.
+            count: The expected n; None skips the check.
 
         Raises:
-            StoreError: The file is damaged.
+            DamagedError: The file is damaged, or belongs to another cell or other impressions.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        path = self.path(cell).with_suffix(".parquet")
+        path = self._predictions_path(cell)
         if not path.exists():
             return None
         wanted = {"columns": ["row", "p_click"], "filters": [("period", "==", period)]}
         try:
-            table = pq.read_table(path, **wanted)
+            table = pq.read_table(path, page_checksum_verification=True, **wanted)
+            owner = (table.schema.metadata or {}).get(OWNER, cell.hash.encode()).decode()
             order = np.argsort(table["row"].to_numpy(), kind="stable")
             p_click = table["p_click"].to_numpy()[order]
         except (pa.ArrowException, OSError, KeyError) as error:
-            raise StoreError(
+            raise DamagedError(
                 f"{path} is damaged ({str(error).splitlines()[0]}). Restore it, or delete it: only "
                 "new slices of a benchmark file require it."
             ) from error
+        if owner != cell.hash:
+            raise DamagedError(
+                f"{path} belongs to the cell {owner}, not to {cell.hash}. Restore or delete it."
+            )
         if not np.isfinite(p_click).all():
-            raise StoreError(f"{path} lacks predictions of {period}. Restore or delete it.")
+            raise DamagedError(f"{path} lacks predictions of {period}. Restore or delete it.")
+        if count not in (None, len(p_click)):
+            raise DamagedError(
+                f"{path} covers {len(p_click):,} impressions of {period} instead of {count:,}. "
+                "Restore or delete it."
+            )
         return p_click
 
     def write_trace(self, cell: Cell, trace: Trace) -> None:
@@ -185,7 +238,7 @@ class Store:
         Raises:
             StoreError: The folder cannot be written.
         """
-        write_json(self._trace_path(cell), trace.model_dump(mode="json"))
+        write_sealed(self._trace_path(cell), trace.model_dump(mode="json"))
 
     def read_trace(self, cell: Cell) -> Trace | None:
         """Return the cell's trace; None if it was not recorded.
@@ -215,8 +268,9 @@ class Store:
             StoreError: The folder cannot be written.
         """
         if ceiling:
-            _write_arrays(self._ceiling_path(summary.manifest.name), ceiling)
-        write_json(
+            name = summary.manifest.name
+            write_arrays(self._ceiling_path(name), hash_json(_ceiling_of(name)), ceiling)
+        write_sealed(
             self._summary_path(summary.manifest.name, summary.manifest.outcome),
             summary.model_dump(mode="json"),
         )
@@ -246,7 +300,7 @@ class Store:
         Raises:
             StoreError: The folder cannot be written.
         """
-        write_json(
+        write_sealed(
             self._version_path(manifest.dataset, manifest.name), manifest.model_dump(mode="json")
         )
 
@@ -275,7 +329,7 @@ class Store:
             StoreError: The folder cannot be written.
         """
         path = self._imported_path(manifest.dataset, manifest.name, manifest.outcome)
-        write_json(path, manifest.model_dump(mode="json"))
+        write_sealed(path, manifest.model_dump(mode="json"))
 
     def read_imported(
         self, dataset: str, name: str, label: str | None = None
@@ -365,7 +419,7 @@ class Store:
         packed = [
             PackedCell(
                 record.hash,
-                record.model_dump_json(),
+                json.dumps(sealed(record.model_dump(mode="json")), ensure_ascii=False),
                 _chosen(self.influence(record.cell), measures),
             )
             for record in stored
@@ -377,6 +431,9 @@ class Store:
 
     def _trace_path(self, cell: Cell) -> Path:
         return self.path(cell).with_suffix(".trace")  # JSON; *.json are records
+
+    def _predictions_path(self, cell: Cell) -> Path:
+        return self.path(cell).with_suffix(".parquet")
 
     def _influence_path(self, cell: Cell) -> Path:
         return self.path(cell).with_suffix(".users.npz")
@@ -408,8 +465,9 @@ class Store:
                 "p_click": np.concatenate([p.astype(np.float32) for p in predictions.values()]),
             }
         )
-        with atomic_file(self.path(cell).with_suffix(".parquet")) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+        table = table.replace_schema_metadata({OWNER: cell.hash.encode()})
+        with atomic_file(self._predictions_path(cell)) as temporary:
+            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
 def _chosen(
@@ -447,14 +505,14 @@ def _complete(record: CellRecord, path: Path) -> CellRecord:
     """
     needed = {"test"} if record.cell.imported else {"valid", "test"}
     if record.status == "done" and not needed <= record.metrics.keys():
-        raise StoreError(
+        raise DamagedError(
             f"{path}: the cell is done, but metrics of valid or test are missing. Restore the "
             "file, or delete it and run the matrix again."
         )
     measured = (record.metrics, record.slices, record.probes)
     numbers = (metrics.values.values() for part in measured for metrics in part.values())
     if any(isinstance(n, float) and not math.isfinite(n) for own in numbers for n in own):
-        raise StoreError(
+        raise DamagedError(
             f"{path} has a metric that is not finite, which ctrbench never writes. Restore it, or "
             "delete it and run the matrix again."
         )
@@ -490,33 +548,12 @@ def _parsed(path: Path, text: str | bytes, kind: type[Kind]) -> Kind:
     """Return the validated content of a JSON file.
 
     Raises:
-        StoreError: The content is not valid.
+        DamagedError: The content is not valid, or differs from its checksum.
     """
     try:
-        return kind.model_validate_json(text)
+        return kind.model_validate_json(opened(path, text))
     except ValidationError as error:
-        raise StoreError(
+        raise DamagedError(
             f"{path} is not a record that this version of ctrbench can read: "
             f"{error.errors()[0]['msg']}. Restore it, or delete it and run the matrix again."
-        ) from error
-
-
-def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    with atomic_file(path) as temporary:
-        short: Any = {key: values.astype(np.float32) for key, values in arrays.items()}
-        np.savez_compressed(temporary, **short)
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of a file; empty if the file does not exist."""
-    _require_plain(path)
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError, EOFError, BadZipFile, KeyError, TypeError) as error:
-        raise StoreError(
-            f"{path} is damaged ({error}). Delete it and run the matrix again, which restores it "
-            "from stored predictions."
         ) from error

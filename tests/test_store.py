@@ -35,7 +35,7 @@ def test_damaged_record_is_an_error(workspace, cell):
     path = Store(workspace).path(cell)
     path.parent.mkdir(parents=True)
     path.write_text('{"hash": "half')
-    with pytest.raises(StoreError, match=r"none.*json is not a record .* delete it and run"):
+    with pytest.raises(StoreError, match=r"none.*json is damaged: it is no JSON object \("):
         Store(workspace).read(cell)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from filelock import Timeout
 
 from ctrbench.batches.slots import HistorySlots
-from ctrbench.errors import CtrBenchError, StoreError
+from ctrbench.errors import CtrBenchError, DamagedError, StoreError
 from ctrbench.injection import code_hash, load_mode
 from ctrbench.models import load_loops
 from ctrbench.runner.in_progress import cell_lock, published
@@ -86,7 +86,7 @@ def run_cell(
     store = Store(workspace)
     try:
         with cell_lock(workspace, cell):
-            stored = store.read(cell)
+            stored = intact(store, cell)
             if stored is not None and not is_missing(store, cell, retry_failed, traced):
                 return stored
             with published(workspace, cell, progress) as publish:
@@ -99,6 +99,24 @@ def run_cell(
         return None
 
 
+def intact(store: Store, cell: Cell) -> CellRecord | None:
+    """Return the stored record of a cell; None if there is none or it is damaged.
+
+    Damaged influence values do not matter if they can be computed from stored predictions.
+
+    Args:
+        store: The store of the workspace.
+        cell: The cell to look up.
+    """
+    try:
+        record = store.read(cell)
+        if record is not None and record.status == "done" and not store.has_predictions(cell):
+            store.require_influence(record)
+    except DamagedError:
+        return None
+    return record
+
+
 def is_missing(store: Store, cell: Cell, retry_failed: bool, traced: bool) -> bool:
     """Return whether a cell must be trained.
 
@@ -107,11 +125,8 @@ def is_missing(store: Store, cell: Cell, retry_failed: bool, traced: bool) -> bo
         cell: The cell to look up.
         retry_failed: Whether a failed record counts as missing.
         traced: Whether a record without a trace counts as missing.
-
-    Raises:
-        StoreError: The stored record is damaged.
     """
-    record = store.read(cell)
+    record = intact(store, cell)
     if record is None or record.status == "failed":
         return record is None or retry_failed
     return traced and store.read_trace(cell) is None
@@ -154,8 +169,7 @@ def _run(
         if load_loops() is None:
             made_with[LOOPS] = "plain"
         record = record.model_copy(update={"environment": made_with})
-        store.write(record, predictions, first_row, influence)
-        return record
+        return store.write(record, predictions, first_row, influence)
     except StoreError:
         raise
     except CtrBenchError as error:
@@ -165,8 +179,7 @@ def _run(
     except Exception as error:  # our bug: store its traceback; the other cells continue
         place = traceback.format_exc(limit=-3)
         record = failed_record(cell, f"{type(error).__name__}: {error}\n{place}", environment)
-    store.update(record)
-    return record
+    return store.update(record)
 
 
 def _train(

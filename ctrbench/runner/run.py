@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -14,7 +15,7 @@ from ctrbench import impressions
 from ctrbench.atomic import sweep
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.environment import environment
-from ctrbench.errors import StoreError
+from ctrbench.errors import DamagedError
 from ctrbench.executors import run_tasks
 from ctrbench.injection import code_hash
 from ctrbench.metrics import judged
@@ -102,12 +103,18 @@ def stored_records(workspace: Workspace, cells: Iterable[Cell]) -> dict[str, Cel
         workspace: The workspace whose results are read.
         cells: The cells to look up.
 
-    Raises:
-        StoreError: A record is damaged.
+    Returns:
+        The records by cell hash. A damaged one is a failure that states the damage.
     """
-    store = Store(workspace)
-    found = ((cell.hash, store.read(cell)) for cell in cells)
-    return {key: record for key, record in found if record is not None}
+    store, found = Store(workspace), {}
+    for cell in cells:
+        try:
+            record = store.read(cell)
+        except DamagedError as error:
+            record = failed_record(cell, str(error), {})
+        if record is not None:
+            found[cell.hash] = record
+    return found
 
 
 def missing_cells(
@@ -121,8 +128,8 @@ def missing_cells(
         retry_failed: Include failed cells.
         traced: Include cells without a trace.
 
-    Raises:
-        StoreError: A record is damaged.
+    Returns:
+        The cells in their order; a cell whose record is damaged is missing.
     """
     store = Store(workspace)
     return [cell for cell in cells if is_missing(store, cell, retry_failed, traced)]
@@ -245,8 +252,6 @@ def completed(workspace: Workspace, matrix: Matrix) -> dict[str, CellRecord]:
         workspace: The workspace that holds the results.
         matrix: The checked matrix.
 
-    Raises:
-        StoreError: Predictions are damaged, or belong to other impressions.
     """
     return complete(workspace, matrix, stored_records(workspace, matrix.shown_cells()))
 
@@ -262,34 +267,37 @@ def complete(
         records: The stored records by cell hash; completed ones are replaced in place.
 
     Returns:
-        `records`. A record whose predictions are not stored remains incomplete.
-
-    Raises:
-        StoreError: Predictions are damaged, or their number differs from the test impressions.
+        `records`. A record whose predictions are not stored remains incomplete. If its influence
+        values are damaged and cannot be computed anew, it becomes a failure that states the damage.
     """
     store, slices = Store(workspace), matrix.file.slices
-    lacking = [
-        record
-        for record in records.values()
-        if record.status == "done"
-        and (
-            any(part.key not in record.slices for part in slices)
-            or not {WHOLE, *(part.key for part in slices)} <= store.measured(record.cell)
-        )
-    ]
+    lacking, damage = [], {}
+    for record in records.values():
+        if record.status != "done":
+            continue
+        try:
+            store.require_influence(record)
+            measured = store.measured(record.cell)
+        except DamagedError as error:
+            measured = set()
+            damage[record.hash] = error
+        complete = {WHOLE, *(part.key for part in slices)} <= measured
+        if not complete or any(part.key not in record.slices for part in slices):
+            lacking.append(record)
+    for key, error in damage.items():
+        records[key] = failed_record(records[key].cell, str(error), {})
     if not lacking or matrix.dataset.name not in impressions.names(workspace):
         return records
     log = impressions.open_impressions(workspace, matrix.dataset.name, matrix.dataset.outcome)
     slots, test = HistorySlots(log, matrix.file.model.history_length), log.rows("test")
     for record in lacking:
-        p_click = store.predictions(record.cell, "test")
+        try:
+            p_click = store.predictions(record.cell, "test", test.stop - test.start)
+        except DamagedError as error:
+            records[record.hash] = failed_record(record.cell, str(error), {})
+            continue
         if p_click is None:
             continue
-        if len(p_click) != test.stop - test.start:
-            raise StoreError(
-                f"the predictions of {store.path(record.cell)} cover {len(p_click):,} test "
-                f"impressions instead of {test.stop - test.start:,}: restore or delete them."
-            )
         found = slice_metrics(workspace, slots, p_click, slices)
         if record.cell.scores:
             found = {key: of_ranking(metrics) for key, metrics in found.items()}
@@ -300,8 +308,8 @@ def complete(
             newest = store.read(record.cell) or record
             more = {"slices": newest.slices | found, "probes": newest.probes | probed.metrics}
             merged = newest.model_copy(update=more)
-            store.update(merged, store.influence(record.cell) | influence)
-        records[record.hash] = merged
+            kept = {} if record.hash in damage else store.influence(record.cell)
+            records[record.hash] = store.update(merged, kept | influence)
     return records
 
 
@@ -316,8 +324,11 @@ def write_summaries(workspace: Workspace, matrix: Matrix) -> None:
         StoreError: The results cannot be written.
     """
     store = Store(workspace)
-    known = store.read_summary(matrix.dataset.name, matrix.dataset.outcome)
-    ceiling = store.ceiling_influence(matrix.dataset.name)
+    try:
+        known = store.read_summary(matrix.dataset.name, matrix.dataset.outcome)
+        ceiling = store.ceiling_influence(matrix.dataset.name)
+    except DamagedError:  # both are made again
+        known, ceiling = None, {}
     stale = bool(ceiling) and any(  # an older format without items, or without this metric
         f"{WHOLE}/{metric.name}/items" not in ceiling for metric in judged()
     )
@@ -354,11 +365,11 @@ def _store_failure(workspace: Workspace, record: CellRecord) -> CellRecord:
     """Store the failure of an ended process, unless its result is stored already."""
     store = Store(workspace)
     with cell_lock(workspace, record.cell, wait=True):
-        stored = store.read(record.cell)
-        if stored is not None and stored.status == "done":
-            return stored
-        store.update(record)
-    return record
+        with suppress(DamagedError):
+            stored = store.read(record.cell)
+            if stored is not None and stored.status == "done":
+                return stored
+        return store.update(record)
 
 
 def _is_free(workspace: Workspace, cell: Cell) -> bool:

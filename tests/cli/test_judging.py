@@ -11,6 +11,7 @@ from ctrbench.errors import CtrBenchError
 from ctrbench.plan import PROTOCOL
 from ctrbench.runner import run_matrix
 from ctrbench.schema import Cell
+from ctrbench.sealed import opened, read_arrays, write_arrays, write_sealed
 from ctrbench.workspace import Workspace
 from tests.benchmark import SMALL, matrix, write
 from tests.runner.test_run import Watcher
@@ -109,13 +110,20 @@ def test_mistakes(run, arguments, message):
     assert message in printed
 
 
+def _edited(path, changes):
+    """The record of a file, of a cell with other settings."""
+    record = json.loads(opened(path, path.read_bytes()))
+    record["cell"].update(changes)
+    record["hash"] = Cell.model_validate(record["cell"]).hash
+    return record
+
+
 def _beside(trained, run, changes):
     """Call `compare` while a cell with other settings is stored for one arm."""
     first = sorted((trained.results / "taste/oracle/sim_score").glob("*.json"))[0]
-    record = json.loads(first.read_bytes())
-    record["cell"].update(changes)
-    other = first.with_name("0" * 16 + ".json")
-    other.write_text(json.dumps(record))
+    record = _edited(first, changes)
+    other = first.with_name(f"{record['hash']}.json")
+    write_sealed(other, record)
     try:
         return run("compare", "taste/oracle/sim_score", "taste/none")
     finally:
@@ -152,11 +160,11 @@ def _stored(trained, place: str, name: str = "taste", **changes):
     target = trained.results / name / place
     target.mkdir(parents=True, exist_ok=True)
     for file in (trained.results / "taste" / place).glob("*.json"):
-        record = json.loads(file.read_bytes())
-        record["cell"].update({"dataset": name, **changes})
-        name_of_cell = Cell.model_validate(record["cell"]).hash
-        (target / f"{name_of_cell}.json").write_text(json.dumps(record))
-        shutil.copy(file.with_suffix(".users.npz"), target / f"{name_of_cell}.users.npz")
+        record = _edited(file, {"dataset": name, **changes})
+        name_of_cell = record["hash"]
+        write_sealed(target / f"{name_of_cell}.json", record)
+        influence = read_arrays(file.with_suffix(".users.npz"), file.stem)
+        write_arrays(target / f"{name_of_cell}.users.npz", name_of_cell, influence)
     return target.parents[1]
 
 
@@ -179,9 +187,10 @@ def test_arms_of_other_tests_or_protocols_are_refused(run, trained, changes, mes
 
 def test_difference_of_two_described_data_sets_is_named(run, trained):
     folder = _stored(trained, "none/none", "other", data_hash="f" * 16)
-    summary = json.loads((trained.results / "taste/dataset.json").read_bytes())
+    described = trained.results / "taste/dataset.json"
+    summary = json.loads(opened(described, described.read_bytes()))
     summary["manifest"].update(name="other", label="rating >= 5", content_hash="f" * 16)
-    (folder / "dataset.json").write_text(json.dumps(summary))
+    write_sealed(folder / "dataset.json", summary)
     try:
         code, printed = run("compare", "taste/oracle/sim_score", "other/none")
     finally:

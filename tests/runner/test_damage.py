@@ -1,0 +1,171 @@
+"""Damaged and exchanged result files are named, and only their cells are made again."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from ctrbench.analysis.matrices import comparison_table
+from ctrbench.runner import completed, missing_cells, run_matrix, stored_records
+from ctrbench.store import Store
+from ctrbench.workspace import Workspace
+from tests.benchmark import SMALL, matrix
+from tests.runner.test_run import Watcher
+
+TEXT = SMALL.replace("[oracle, random]", "[oracle]").replace(
+    "  sim_score: {}\n  cluster_id: {codebook_size: 8, width: 4}\n", ""
+)
+TEXT = TEXT.replace("seeds: [0]", "seeds: [0, 1]")
+
+
+@pytest.fixture(scope="module")
+def trained(made_workspace, tmp_path_factory) -> Workspace:
+    """The baseline and one arm with two seeds each."""
+    home = tmp_path_factory.mktemp("damage") / "home"
+    shutil.copytree(made_workspace.home, home)
+    workspace = Workspace(home)
+    run_matrix(workspace, matrix(workspace, TEXT), 2, False, Watcher())
+    return workspace
+
+
+@pytest.fixture
+def stored(trained, tmp_path) -> Workspace:
+    return Workspace(shutil.copytree(trained.home, tmp_path / "home"))
+
+
+def cell_files(workspace):
+    """The record of the arm's seed 0 and that of its seed 1, and the matrix."""
+    made = matrix(workspace, TEXT)
+    store = Store(workspace)
+    one, other = (c for c in made.cells() if c.mode == "vector")
+    return made, one, store.path(one), store.path(other)
+
+
+def flip(path, at=0.5):
+    """Flip one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[int(at * len(content))] ^= 4
+    path.write_bytes(content)
+
+
+def edit_metric(record, other):
+    value = json.loads(record.read_bytes())
+    value["metrics"]["test"]["gauc"] += 0.01
+    record.write_text(json.dumps(value))
+
+
+def cut(record, other):
+    record.write_bytes(record.read_bytes()[:-40])
+
+
+def copy_other(record, other):
+    shutil.copy(other, record)
+
+
+def copy_other_under_this_hash(record, other):
+    value = json.loads(other.read_bytes())
+    value["hash"] = record.stem
+    record.write_text(json.dumps(value))
+
+
+RECORDS = {
+    "is damaged or was edited: its checksum differs": edit_metric,
+    "is damaged: it is no JSON object (": cut,
+    "is the record of another cell (taste / oracle / vector / seed 1)": copy_other,
+    " is damaged or was edited: its checksum differs": copy_other_under_this_hash,
+}
+
+
+@pytest.mark.parametrize("message", RECORDS)
+def test_a_damaged_record_fails_its_cell_alone_and_is_made_again(stored, message):
+    made, cell, record, other = cell_files(stored)
+    before = completed(stored, made)
+    RECORDS[message](record, other)
+    after = completed(stored, made)
+    damaged = after.pop(cell.hash)
+    assert damaged.status == "failed"
+    assert damaged.reason.startswith(f"{record} {message.strip()}")
+    assert after == {key: one for key, one in before.items() if key != cell.hash}
+    assert missing_cells(stored, made.cells()) == [cell]
+    notes = comparison_table(stored, made, completed(stored, made)).footnotes
+    prefix = f"oracle / vector, seed 0 failed: {damaged.reason.rstrip('.')}"
+    assert any(note.text.startswith(prefix) for note in notes)
+    watcher = Watcher()
+    again = run_matrix(stored, made, 1, False, watcher)
+    assert [one.cell for one in watcher.records] == [cell]
+    assert again[cell.hash].metrics == before[cell.hash].metrics
+
+
+def flip_influence(influence, other):
+    flip(influence)
+
+
+def cut_influence(influence, other):
+    influence.write_bytes(influence.read_bytes()[:-100])
+
+
+INFLUENCE = {
+    "its checksum differs": flip_influence,
+    "is damaged: it is no whole .npz file": cut_influence,
+    "belongs to the cell": copy_other,
+    "is missing": lambda influence, other: influence.unlink(),
+}
+
+
+@pytest.mark.parametrize("message", INFLUENCE)
+@pytest.mark.parametrize("with_predictions", [True, False])
+def test_damaged_influence_values_are_computed_again(stored, message, with_predictions):
+    made, cell, record, other = cell_files(stored)
+    before = Store(stored).influence(cell)
+    influence, theirs = (path.with_suffix(".users.npz") for path in (record, other))
+    INFLUENCE[message](influence, theirs)
+    if not with_predictions:
+        record.with_suffix(".parquet").unlink()
+    found = completed(stored, made)[cell.hash]
+    if with_predictions:
+        assert found.status == "done"
+    else:
+        assert found.status == "failed"
+        assert str(influence) in found.reason
+        assert message in found.reason
+        assert missing_cells(stored, made.cells()) == [cell]
+        run_matrix(stored, made, 1, False, Watcher())
+    after = Store(stored).influence(cell)
+    assert after.keys() == before.keys()
+    for key, values in before.items():
+        np.testing.assert_array_equal(after[key], values)
+
+
+def test_exchanged_or_flipped_predictions_are_not_measured(stored):
+    _, cell, record, other = cell_files(stored)
+    sliced = matrix(stored, TEXT + "slices: [{history_below: 3}]\n")
+    predictions = record.with_suffix(".parquet")
+    kept = predictions.read_bytes()
+    shutil.copy(other.with_suffix(".parquet"), predictions)
+    reason = completed(stored, sliced)[cell.hash].reason
+    assert f"{predictions} belongs to the cell {other.stem}, not to {cell.hash}" in reason
+    predictions.write_bytes(kept)
+    flip(predictions, at=0.4)
+    assert f"{predictions} is damaged (" in completed(stored, sliced)[cell.hash].reason
+    predictions.write_bytes(kept)
+    assert completed(stored, sliced)[cell.hash].status == "done"
+
+
+def test_a_damaged_description_of_the_data_is_made_again(stored):
+    made = matrix(stored, TEXT)
+    path = stored.results / "taste" / "dataset.json"
+    before = path.read_bytes()
+    value = json.loads(before)
+    value["reference"]["gauc"] = 0.9
+    path.write_text(json.dumps(value))
+    run_matrix(stored, made, 1, False, Watcher())
+    assert path.read_bytes() == before
+
+
+def test_records_without_checksums_are_read(stored):
+    _, cell, record, _ = cell_files(stored)
+    value = json.loads(record.read_bytes())
+    del value["checksum"], value["with_influence"]
+    record.write_text(json.dumps(value))
+    assert stored_records(stored, [cell])[cell.hash].status == "done"
