@@ -11,12 +11,12 @@ from typing import cast, get_args
 import numpy as np
 
 from ctrbench import embeddings, impressions
-from ctrbench.atomic import atomic_file, atomic_folder
+from ctrbench.atomic import atomic_file
+from ctrbench.caches import kept
 from ctrbench.clustering import Method, code_facts, collisions, count_distinct, fit_by, nearest_code
 from ctrbench.errors import ConfigError, DataError, UnknownNameError
 from ctrbench.identity import hash_json
 from ctrbench.injection import Images
-from ctrbench.locks import lock
 from ctrbench.quality import nearest
 from ctrbench.schema import EmbeddingTable, Impressions
 from ctrbench.seeding import stream
@@ -104,16 +104,17 @@ def make_codebook(
         "center": center,
     }
     folder = workspace.cache / "codebooks" / name / manifest.name / hash_json(recipe)
-    with lock(workspace.cache / "locks" / f"codebook-{folder.name}.lock"):
-        if not folder.exists():
-            images = Images(table.vectors, np.asarray(table.has_vector), fitting)
-            unit = images.unit(center)
-            centres = fit_by(cast(Method, method), unit[fitting], codebook_size, seed)
-            code = np.full(len(unit), -1, np.int64)
-            code[images.has_vector] = nearest_code(unit[images.has_vector], centres)
-            with atomic_folder(folder) as temporary:
-                np.save(temporary / "centres.npy", centres)
-                np.save(temporary / "code.npy", code)
+
+    def make(empty: Path) -> None:
+        images = Images(table.vectors, np.asarray(table.has_vector), fitting)
+        unit = images.unit(center)
+        centres = fit_by(cast(Method, method), unit[fitting], codebook_size, seed)
+        code = np.full(len(unit), -1, np.int64)
+        code[images.has_vector] = nearest_code(unit[images.has_vector], centres)
+        np.save(empty / "centres.npy", centres)
+        np.save(empty / "code.npy", code)
+
+    kept(workspace, folder, make)
     return Codebook(np.load(folder / "centres.npy"), np.load(folder / "code.npy"))
 
 

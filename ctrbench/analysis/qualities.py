@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import product
 from typing import TYPE_CHECKING
 
 from ctrbench import embeddings, impressions
-from ctrbench.atomic import write_json
+from ctrbench.errors import DamagedError
 from ctrbench.identity import hash_json
 from ctrbench.plan import Matrix
+from ctrbench.sealed import opened, write_sealed
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -52,11 +54,11 @@ def qualities(workspace: Workspace, matrix: Matrix) -> dict[tuple[str, str | Non
         manifest = matrix.versions[version]
         recipe = [REVISION, manifest.of(field).content_hash, matrix.dataset.content_hash]
         path = workspace.cache / "quality" / name / f"{hash_json(recipe)}.json"
-        if path.exists():
-            found[version, field] = Quality(**json.loads(path.read_text(encoding="utf-8")))
+        with suppress(DamagedError, FileNotFoundError):
+            found[version, field] = Quality(**json.loads(opened(path, path.read_bytes())))
             continue
         log = log or impressions.open_impressions(workspace, name, label)
         table = embeddings.open_version(workspace, name, manifest.reference(field))
         found[version, field] = version_quality(table, log)
-        write_json(path, asdict(found[version, field]))
+        write_sealed(path, asdict(found[version, field]))
     return found

@@ -26,6 +26,7 @@ from ctrbench.embeddings.versions import (
     open_version,
     read_manifest,
     remove,
+    require_intact,
     stored_records,
 )
 from ctrbench.schema import GivenVersion, Source
@@ -54,6 +55,7 @@ __all__ = [
     "register",
     "registered",
     "remove",
+    "require_intact",
     "shares",
     "stored_records",
 ]

@@ -16,7 +16,7 @@ from ctrbench import __version__
 from ctrbench.arrays import release, table_blocks, write_npy
 from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors, write_json
 from ctrbench.embeddings.directions import has_direction
-from ctrbench.errors import ConfigError, DataError, StoreError, UnknownNameError
+from ctrbench.errors import ConfigError, DamagedError, DataError, StoreError, UnknownNameError
 from ctrbench.identity import ContentHash
 from ctrbench.schema import (
     IMAGE,
@@ -292,6 +292,28 @@ def table_hash(table: EmbeddingTable) -> str:
     content.array("vectors", table.vectors)
     content.array("has_vector", table.has_vector)
     return content.hexdigest()
+
+
+def require_intact(workspace: Workspace, dataset: str, version: str) -> None:
+    """Check the content of all vector fields of a version against their hashes.
+
+    Args:
+        workspace: The workspace.
+        dataset: The name of the data set.
+        version: The name of the version.
+
+    Raises:
+        DamagedError: A file is damaged, or was changed after it was added.
+    """
+    manifest = read_manifest(workspace, dataset, version)
+    for field in manifest.field_names:
+        reference = manifest.reference(field)
+        table = open_version(workspace, dataset, reference, codes=True)
+        if table_hash(table) != manifest.of(field).content_hash:
+            raise DamagedError(
+                f"embedding version {reference!r} of {dataset!r} is damaged: its files changed "
+                "after they were added. Remove the version and add it again."
+            )
 
 
 def publish(target: Path, build: Callable[[Path], VersionManifest]) -> tuple[VersionManifest, bool]:

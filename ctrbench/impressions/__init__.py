@@ -10,6 +10,7 @@ from ctrbench.impressions.opening import (
     raw_user_ids,
     read_manifest,
     remove,
+    require_intact,
     vocabulary,
 )
 from ctrbench.impressions.periods import items_in_period
@@ -30,6 +31,7 @@ __all__ = [
     "raw_user_ids",
     "read_manifest",
     "remove",
+    "require_intact",
     "summarise",
     "vocabulary",
 ]

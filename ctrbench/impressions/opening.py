@@ -10,10 +10,10 @@ from typing import cast
 import numpy as np
 from pydantic import ValidationError
 
-from ctrbench.atomic import PARTIAL, atomic_folder, discard, move_folder
-from ctrbench.errors import StoreError, UnknownNameError
+from ctrbench.atomic import PARTIAL, atomic_folder, discard, disk_errors, move_folder
+from ctrbench.errors import DamagedError, StoreError, UnknownNameError
 from ctrbench.identity import hash_json
-from ctrbench.impressions.columns import derive, load, strings, table_errors
+from ctrbench.impressions.columns import content_hash, derive, load, strings, table_errors
 from ctrbench.locks import lock
 from ctrbench.schema import LABEL, ColumnValues, DatasetManifest, FieldOwner, Impressions
 from ctrbench.workspace import Workspace, check_name
@@ -99,9 +99,39 @@ def open_impressions(workspace: Workspace, name: str, label: str | None = None) 
             columns["impressions.click"] = columns[f"impressions.{LABEL}{label}"]
         return from_columns(outcome, columns)
     except KeyError as error:
-        raise StoreError(
+        raise DamagedError(
             f"{arrays} lacks the column {error}: delete the folder; ctrbench derives it again."
         ) from error
+
+
+def require_intact(workspace: Workspace, name: str) -> None:
+    """Check the content of a data set against its hash; derive damaged arrays again.
+
+    Args:
+        workspace: Where the data set is stored.
+        name: The name of the data set.
+
+    Raises:
+        DamagedError: The files of the data set are damaged, or were changed after the import.
+        StoreError: The cache cannot be written.
+    """
+    manifest = read_manifest(workspace, name)
+    arrays = derived_folder(workspace, manifest)
+    for attempt in range(2):
+        try:
+            open_impressions(workspace, name)  # derives missing arrays
+            stored = content_hash(workspace.data / name, load(arrays), manifest)
+        except (OSError, ValueError, DamagedError):  # a file is missing or cut short
+            stored = ""
+        if stored == manifest.content_hash:
+            return
+        if attempt == 0:
+            with _array_lock(workspace, manifest), disk_errors(arrays):
+                shutil.rmtree(arrays)
+    raise DamagedError(
+        f"data set {name!r} is damaged: its files changed after the import. Restore "
+        f"{workspace.data / name}, or remove the data set and import it again."
+    )
 
 
 def with_label(manifest: DatasetManifest, label: str) -> DatasetManifest:

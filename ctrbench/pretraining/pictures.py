@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ctrbench.atomic import atomic_folder, write_json
+from ctrbench.atomic import write_json
+from ctrbench.caches import kept
 from ctrbench.errors import DataError
 from ctrbench.identity import ContentHash
 from ctrbench.impressions.columns import table_errors
-from ctrbench.locks import lock
 from ctrbench.schema import DatasetManifest
 from ctrbench.workspace import Workspace
 
@@ -143,11 +143,7 @@ def open_pictures(workspace: Workspace, manifest: DatasetManifest) -> Pictures:
     record = workspace.data / manifest.name / "images.parquet"
     stamp = f"{manifest.content_hash}-{manifest.created.replace(':', '')}-{READING}"
     target = workspace.cache / "pictures" / stamp
-    if not target.exists():
-        with lock(workspace.cache / "locks" / f"pictures-{stamp}.lock"):
-            if not target.exists():
-                with atomic_folder(target) as folder:
-                    _flatten(record, folder, manifest.counts["items"] + 1)
+    kept(workspace, target, lambda empty: _flatten(record, empty, manifest.counts["items"] + 1))
     return _open(target, manifest.name)
 
 

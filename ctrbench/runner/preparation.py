@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from ctrbench import controls, embeddings, impressions
-from ctrbench.atomic import atomic_folder
 from ctrbench.batches.slots import HistorySlots
+from ctrbench.caches import kept
 from ctrbench.identity import hash_json
 from ctrbench.injection import Images, Injection, Prepared, code_hash
-from ctrbench.locks import lock
 from ctrbench.schema import Cell, ColumnValues, EmbeddingTable, Ragged
 from ctrbench.workspace import Workspace
 
@@ -45,13 +44,13 @@ def prepare(workspace: Workspace, cell: Cell, mode: Injection, slots: HistorySlo
         / cell.mode
         / _key(cell, mode, slots)
     )
-    with lock(workspace.cache / "locks" / f"{folder.name}.lock"):
-        if not folder.exists():
-            images = _images(workspace, cell, mode, slots)
-            with atomic_folder(folder) as temporary:
-                mapped = replace(slots, scratch=temporary)
-                _write(temporary, mode.prepare_fields(images, mapped, cell.seed))
-    return _read(folder)
+
+    def make(empty: Path) -> None:
+        images = _images(workspace, cell, mode, slots)
+        mapped = replace(slots, scratch=empty)
+        _write(empty, mode.prepare_fields(images, mapped, cell.seed))
+
+    return _read(kept(workspace, folder, make))
 
 
 def prepare_slots(

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from filelock import Timeout
 
-from ctrbench import impressions
+from ctrbench import embeddings, impressions
 from ctrbench.atomic import sweep
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.environment import environment
@@ -212,6 +212,24 @@ def run_cells(
             observer.finished(CellRecord.model_validate_json(event.value))
 
 
+def require_intact(workspace: Workspace, cells: Iterable[Cell]) -> None:
+    """Check the content of the data sets and versions that cells read.
+
+    Args:
+        workspace: The workspace of the data sets.
+        cells: The cells to train.
+
+    Raises:
+        DamagedError: Files are damaged, or were changed after they were stored.
+    """
+    listed = list(cells)
+    for dataset in dict.fromkeys(cell.dataset for cell in listed):
+        impressions.require_intact(workspace, dataset)
+    for dataset, version in dict.fromkeys((cell.dataset, cell.version) for cell in listed):
+        if version is not None:
+            embeddings.require_intact(workspace, dataset, version)
+
+
 def run_matrix(
     workspace: Workspace,
     matrix: Matrix,
@@ -231,14 +249,16 @@ def run_matrix(
         traced: Record how each cell learns; cells stored without a trace are trained again.
 
     Raises:
+        DamagedError: The data set or a version is damaged.
         CtrBenchError: The workspace lacks the data, or cannot be written.
     """
     for folder in (workspace.results, workspace.cache):
         sweep(folder)
-    write_summaries(workspace, matrix)
     cells = list(matrix.cells())
     slices = matrix.file.slices
     missing = missing_cells(workspace, cells, retry_failed, traced)
+    require_intact(workspace, missing)
+    write_summaries(workspace, matrix)
     total = training_impressions(matrix.dataset, missing)
     observer.begin(matrix.dataset.name, len(cells), len(missing), total)
     run_cells(workspace, missing, slices, jobs, observer, retry_failed, traced)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ctrbench import impressions
+from ctrbench import embeddings, impressions
 from ctrbench.injection import BASELINE
 from ctrbench.models import load_loops
 from ctrbench.plan import Column, Matrix, Row
@@ -136,10 +136,15 @@ def planned(workspace: Workspace, matrix: Matrix, jobs: int) -> RunPlan:
         workspace: The workspace of the data set.
         matrix: The checked matrix.
         jobs: Number of cells trained at once, at least 1.
+
+    Raises:
+        DamagedError: A version of a missing cell changed after it was added.
     """
     cells = list(matrix.cells())
     records = stored_records(workspace, cells)
     missing = missing_cells(workspace, cells)
+    for version in dict.fromkeys(cell.version for cell in missing if cell.version is not None):
+        embeddings.require_intact(workspace, matrix.dataset.name, version)
     return RunPlan(
         status(matrix, records, running_cells(workspace, cells)),
         len(missing),

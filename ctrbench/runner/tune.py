@@ -14,6 +14,7 @@ from ctrbench.plan import Matrix, TuneSettings
 from ctrbench.runner.run import (
     Observer,
     missing_cells,
+    require_intact,
     run_cells,
     stored_records,
     training_impressions,
@@ -148,6 +149,7 @@ def _trials(
 ) -> list[Trial]:
     cells = [cell for _, _, own in candidates for cell in own]
     missing = missing_cells(workspace, cells)
+    require_intact(workspace, missing)
     kinds = ", ".join(dict.fromkeys(what for what, _, _ in candidates))
     total = training_impressions(matrix.dataset, missing)
     observer.begin(f"{len(candidates)} trials of {kinds}", len(cells), len(missing), total)

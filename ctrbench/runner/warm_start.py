@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ctrbench.atomic import atomic_file
+from ctrbench.caches import kept
 from ctrbench.identity import hash_json
-from ctrbench.locks import lock
 from ctrbench.runner.parts import baseline_of, build
 from ctrbench.schema import Cell
 from ctrbench.workspace import Workspace
 
 IMAGE = ("image.", "image_layers.")  # parameters that a baseline does not have
+STATE = "state.pt"  # in a folder of the cache
 
 
 def warm_state(workspace: Workspace, cell: Cell) -> dict[str, Any]:
@@ -43,13 +43,9 @@ def warm_state(workspace: Workspace, cell: Cell) -> dict[str, Any]:
             "seed": cell.seed,
         }
     )
-    path = workspace.cache / "warm_start" / cell.dataset / f"{key}.pt"
-    with lock(workspace.cache / "locks" / f"warm-{key}.lock"):
-        if not path.exists():
-            state = _trained(workspace, cell)
-            with atomic_file(path) as temporary:
-                torch.save(state, temporary)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    folder = workspace.cache / "warm_start" / cell.dataset / key
+    kept(workspace, folder, lambda empty: torch.save(_trained(workspace, cell), empty / STATE))
+    return torch.load(folder / STATE, map_location="cpu", weights_only=True)
 
 
 def resume(model: Any, optimizers: list[Any], state: dict[str, Any]) -> None:

@@ -1,13 +1,20 @@
 """Damaged and exchanged result files are named, and only their cells are made again."""
 
 import json
+import os
 import shutil
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
+from ctrbench import impressions
 from ctrbench.analysis.matrices import comparison_table
+from ctrbench.errors import DamagedError
 from ctrbench.runner import completed, missing_cells, run_matrix, stored_records
+from ctrbench.runner.states import planned
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 from tests.benchmark import SMALL, matrix
@@ -161,6 +168,67 @@ def test_a_damaged_description_of_the_data_is_made_again(stored):
     path.write_text(json.dumps(value))
     run_matrix(stored, made, 1, False, Watcher())
     assert path.read_bytes() == before
+
+
+def cached(workspace, name):
+    (path,) = (workspace.cache / name.split("/")[0]).rglob(name.split("/")[1])
+    return path
+
+
+CACHED = {
+    "prepared/item.vector.npy": TEXT.replace("[0, 1]", "[0]"),
+    "warm_start/state.pt": TEXT.replace("[0, 1]", "[0]").replace("256}", "256, warm_start: 0.5}"),
+}
+
+
+@pytest.mark.parametrize("damage", [flip, lambda path: os.truncate(path, 200)])
+@pytest.mark.parametrize("name", CACHED)
+def test_a_damaged_cache_is_made_again(workspace, name, damage):
+    made = matrix(workspace, CACHED[name])
+    before = run_matrix(workspace, made, 1, False, Watcher())
+    path = cached(workspace, name)
+    content = path.read_bytes()
+    damage(path)
+    shutil.rmtree(workspace.results)
+    after = run_matrix(workspace, made, 1, False, Watcher())
+    assert {key: one.metrics for key, one in after.items()} == {
+        key: one.metrics for key, one in before.items()
+    }
+    if name.endswith(".npy"):  # torch.save writes other bytes each time
+        assert cached(workspace, name).read_bytes() == content
+
+
+def test_damaged_arrays_of_the_data_are_derived_again(workspace):
+    made = matrix(workspace, TEXT.replace("[0, 1]", "[0]"))
+    path = cached(workspace, "data/impressions.click.npy")
+    content = path.read_bytes()
+    for damage in (flip, lambda path: os.truncate(path, 200), os.unlink):
+        damage(path)
+        impressions.require_intact(workspace, "taste")
+        assert path.read_bytes() == content
+    flip(path)
+    assert all(one.status == "done" for one in run_matrix(workspace, made).values())
+    assert path.read_bytes() == content
+
+
+def test_changed_data_and_vectors_are_refused_before_training(workspace):
+    made = matrix(workspace, TEXT)
+    vectors = workspace.embeddings / "taste" / "oracle" / "vectors.npy"
+    flip(vectors)
+    with pytest.raises(DamagedError, match="embedding version 'oracle' of 'taste' is damaged"):
+        run_matrix(workspace, made)
+    with pytest.raises(DamagedError, match="embedding version 'oracle' of 'taste' is damaged"):
+        planned(workspace, made, 1)
+    flip(vectors)
+    table = workspace.data / "taste" / "impressions.parquet"
+    rows = pq.read_table(table)
+    click = pc.bit_wise_xor(rows["click"], pa.scalar(1, rows["click"].type))
+    position = rows.schema.get_field_index("click")
+    pq.write_table(rows.set_column(position, rows.schema.field(position), click), table)
+    shutil.rmtree(workspace.cache / "data")
+    with pytest.raises(DamagedError, match="data set 'taste' is damaged: its files changed after"):
+        run_matrix(workspace, made)
+    assert not list(workspace.results.rglob("*.users.npz"))
 
 
 def test_records_without_checksums_are_read(stored):

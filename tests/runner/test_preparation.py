@@ -29,6 +29,7 @@ def test_slot_values_stay_in_their_file(workspace):
         assert len(np.unique(values)) > 5
     (folder,) = (workspace.cache / "prepared" / "taste" / "oracle" / MODE).iterdir()
     assert sorted(file.name for file in folder.iterdir()) == [
+        "checksums.json",
         "facts.json",
         "item.sim_score.has_vector.npy",
         "slot.sim_score.score.npy",

@@ -10,6 +10,7 @@ from ctrbench.atomic import write_json
 from ctrbench.embeddings.readers import Source
 from ctrbench.errors import ConfigError
 from ctrbench.impressions import permuting
+from ctrbench.impressions.columns import content_hash, derive, load
 from ctrbench.injection.sim_score import SimScore
 from ctrbench.runner import (
     changed_modes,
@@ -253,7 +254,11 @@ def with_label(workspace):
     table = table.append_column("_label_bought", [bought])
     pq.write_table(table, folder / "impressions.parquet")
     manifest = impressions.read_manifest(workspace, "taste")
-    changed = {"labels": ("bought",), "content_hash": "0" * 16}
+    manifest = manifest.model_copy(update={"labels": ("bought",)})
+    arrays = workspace.cache / "arrays"
+    arrays.mkdir(parents=True)
+    derive(folder, arrays)
+    changed = {"content_hash": content_hash(folder, load(arrays), manifest)}
     write_json(
         folder / "manifest.json", manifest.model_copy(update=changed).model_dump(mode="json")
     )
