@@ -2,40 +2,68 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from ctrbench.atomic import atomic_folder, disk_errors, write_json
+from ctrbench.errors import StoreError
 from ctrbench.locks import lock
 from ctrbench.workspace import Workspace
 
 CHECKSUMS = "checksums.json"  # size and checksum of the other files of a folder
 
 
-def kept(workspace: Workspace, folder: Path, make: Callable[[Path], None]) -> Path:
+def kept(
+    workspace: Workspace, folder: Path, make: Callable[[Path], None], checked: bool = True
+) -> Path:
     """Return a folder of the cache, made if it is missing or damaged.
+
+    If the cache cannot be written, for example on a read-only disk, the folder is made below the
+    temporary folder of the system, for this process.
 
     Args:
         workspace: The workspace of the cache, which has the locks.
         folder: The folder. Its name is a hash of all that its content depends on.
         make: Writes the files into an empty folder.
+        checked: Whether to read the files and compare their checksums.
 
     Raises:
-        StoreError: The cache cannot be written.
+        StoreError: The folder cannot be made.
     """
-    with lock(workspace.cache / "locks" / f"{folder.parent.name}-{folder.name}.lock"):
-        if folder.exists() and not is_intact(folder):
-            with disk_errors(folder):
-                shutil.rmtree(folder)
-        if not folder.exists():
-            with atomic_folder(folder) as temporary:
-                make(temporary)
-                write_json(temporary / CHECKSUMS, _checksums(temporary))
-    return folder
+    if folder.exists() and (not checked or is_intact(folder)):
+        return folder
+    try:
+        with lock(workspace.cache / "locks" / f"{folder.parent.name}-{folder.name}.lock"):
+            if folder.exists() and checked and not is_intact(folder):
+                with disk_errors(folder):
+                    shutil.rmtree(folder)
+            if not folder.exists():
+                with atomic_folder(folder) as temporary:
+                    make(temporary)
+                    if checked:
+                        write_json(temporary / CHECKSUMS, _checksums(temporary))
+        return folder
+    except StoreError:
+        temporary = _temporary() / folder.name
+        if not temporary.exists():
+            with atomic_folder(temporary) as empty:
+                make(empty)
+        return temporary
+
+
+@cache
+def _temporary() -> Path:
+    """Return a folder that is deleted when the process ends."""
+    path = tempfile.mkdtemp(prefix="ctrbench-")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return Path(path)
 
 
 def is_intact(folder: Path) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from ctrbench.impressions.columns import content_hash, load, strings
 from ctrbench.impressions.history_guards import later_clicks
 from ctrbench.impressions.opening import (
-    derived_folder,
+    derived_arrays,
     field_values,
     items_with_image,
     open_impressions,
@@ -54,7 +54,7 @@ def check(workspace: Workspace, name: str) -> list[Guard]:
     impressions = open_impressions(workspace, name)
     manifest = impressions.manifest
     stored = content_hash(
-        workspace.data / name, load(derived_folder(workspace, manifest)), manifest
+        workspace.data / name, load(derived_arrays(workspace, manifest)), manifest
     )
     found = [_content(stored, manifest), ids(impressions)]
     if found[-1].outcome == "error":  # the other guards index by id

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 from pydantic import ValidationError
 
-from ctrbench.atomic import PARTIAL, atomic_folder, discard, disk_errors, move_folder
+from ctrbench.atomic import PARTIAL, discard, disk_errors, move_folder
+from ctrbench.caches import kept
 from ctrbench.errors import DamagedError, StoreError, UnknownNameError
 from ctrbench.identity import hash_json
 from ctrbench.impressions.columns import content_hash, derive, load, strings, table_errors
@@ -86,12 +87,7 @@ def open_impressions(workspace: Workspace, name: str, label: str | None = None) 
     """
     manifest = read_manifest(workspace, name)
     outcome = manifest if label is None else with_label(manifest, label)
-    arrays = derived_folder(workspace, manifest)
-    if not arrays.exists():
-        with _array_lock(workspace, manifest):
-            if not arrays.exists():
-                with atomic_folder(arrays) as folder:
-                    derive(workspace.data / name, folder)
+    arrays = derived_arrays(workspace, manifest)
     try:
         columns = dict(load(arrays))
         if label is not None:
@@ -116,17 +112,17 @@ def require_intact(workspace: Workspace, name: str) -> None:
         StoreError: The cache cannot be written.
     """
     manifest = read_manifest(workspace, name)
-    arrays = derived_folder(workspace, manifest)
     for attempt in range(2):
+        arrays = derived_arrays(workspace, manifest)
         try:
-            open_impressions(workspace, name)  # derives missing arrays
+            open_impressions(workspace, name)
             stored = content_hash(workspace.data / name, load(arrays), manifest)
         except (OSError, ValueError, DamagedError):  # a file is missing or cut short
             stored = ""
         if stored == manifest.content_hash:
             return
         if attempt == 0:
-            with _array_lock(workspace, manifest), disk_errors(arrays):
+            with disk_errors(arrays):
                 shutil.rmtree(arrays)
     raise DamagedError(
         f"data set {name!r} is damaged: its files changed after the import. Restore "
@@ -165,17 +161,28 @@ def keep_arrays(workspace: Workspace, manifest: DatasetManifest, arrays: Path) -
     Raises:
         StoreError: The cache cannot be written.
     """
-    target = derived_folder(workspace, manifest)
-    with _array_lock(workspace, manifest):
+    target = _derived_folder(workspace, manifest)
+    with lock(workspace.cache / "locks" / f"data-{manifest.content_hash}.lock"):
         if not target.exists():
             move_folder(arrays, target)
 
 
-def _array_lock(workspace: Workspace, manifest: DatasetManifest) -> AbstractContextManager[None]:
-    return lock(workspace.cache / "locks" / f"data-{manifest.content_hash}.lock")
+def derived_arrays(workspace: Workspace, manifest: DatasetManifest) -> Path:
+    """Return the folder of the arrays of a data set, derived from its tables if it is missing.
+
+    Args:
+        workspace: Where the data set is stored.
+        manifest: The manifest of the data set.
+
+    Raises:
+        StoreError: A table is damaged, or the arrays cannot be written.
+    """
+    tables = workspace.data / manifest.name
+    folder = _derived_folder(workspace, manifest)
+    return kept(workspace, folder, lambda empty: derive(tables, empty), checked=False)
 
 
-def derived_folder(workspace: Workspace, manifest: DatasetManifest) -> Path:
+def _derived_folder(workspace: Workspace, manifest: DatasetManifest) -> Path:
     """Return the folder of the arrays that are derived from a data set.
 
     Args:
@@ -288,7 +295,7 @@ def remove(workspace: Workspace, name: str) -> None:
     folder = dataset_folder(workspace, name)
     with suppress(ValidationError, OSError):  # a damaged data set can be removed, too
         manifest = DatasetManifest.model_validate_json((folder / MANIFEST).read_bytes())
-        shutil.rmtree(derived_folder(workspace, manifest), ignore_errors=True)
+        shutil.rmtree(_derived_folder(workspace, manifest), ignore_errors=True)
     discard(folder)
 
 

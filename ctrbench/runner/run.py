@@ -15,7 +15,7 @@ from ctrbench import embeddings, impressions
 from ctrbench.atomic import sweep
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.environment import environment
-from ctrbench.errors import DamagedError
+from ctrbench.errors import DamagedError, StoreError
 from ctrbench.executors import run_tasks
 from ctrbench.injection import code_hash
 from ctrbench.metrics import judged
@@ -287,7 +287,8 @@ def complete(
         records: The stored records by cell hash; completed ones are replaced in place.
 
     Returns:
-        `records`. A record whose predictions are not stored remains incomplete. If its influence
+        `records`. A record whose predictions are not stored remains incomplete, and so does one in
+        a workspace without permission to write. If its influence
         values are damaged and cannot be computed anew, it becomes a failure that states the damage.
     """
     store, slices = Store(workspace), matrix.file.slices
@@ -324,7 +325,8 @@ def complete(
         influence = user_influences(workspace, slots, p_click, slices)
         probed = probe_predictions(workspace, record.cell, slots, p_click, slices)
         influence |= probed.influence
-        with cell_lock(workspace, record.cell, wait=True):
+        # without permission to write, the record stays incomplete
+        with suppress(StoreError), cell_lock(workspace, record.cell, wait=True):
             newest = store.read(record.cell) or record
             more = {"slices": newest.slices | found, "probes": newest.probes | probed.metrics}
             merged = newest.model_copy(update=more)
@@ -364,7 +366,12 @@ def write_summaries(workspace: Workspace, matrix: Matrix) -> None:
             moved = user_influences(workspace, slots, log.p_true[log.rows("test")], ())
         store.write_summary(summary, moved)
     for manifest in matrix.versions.values():
-        store.write_version(manifest)
+        try:
+            stored = store.read_version(manifest.dataset, manifest.name)
+        except DamagedError:
+            stored = None
+        if stored != manifest:
+            store.write_version(manifest)
 
 
 def _work(task: Task, progress: Callable[[float], None]) -> Any:

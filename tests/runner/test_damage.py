@@ -231,6 +231,19 @@ def test_changed_data_and_vectors_are_refused_before_training(workspace):
     assert not list(workspace.results.rglob("*.users.npz"))
 
 
+def test_a_workspace_without_permission_to_write_is_read(stored):
+    made, cell, record, _ = cell_files(stored)
+    before = completed(stored, made)
+    record.with_suffix(".users.npz").unlink()
+    shutil.rmtree(stored.cache)
+    stored.cache.write_text("not a folder, so that nothing can be written")
+    after = completed(stored, matrix(stored, TEXT))
+    assert after.pop(cell.hash).reason.startswith(f"{record.with_suffix('.users.npz')} is missing")
+    assert after == {key: one for key, one in before.items() if key != cell.hash}
+    assert planned(stored, made, 1).status.done == 4
+    assert impressions.check(stored, "taste")
+
+
 def test_records_without_checksums_are_read(stored):
     _, cell, record, _ = cell_files(stored)
     value = json.loads(record.read_bytes())
