@@ -68,6 +68,11 @@ def opened(path: Path, text: str | bytes) -> str:
     return json.dumps(value)
 
 
+def is_sealed(path: Path) -> bool:
+    """Return whether a valid JSON file has a checksum."""
+    return CHECKSUM in json.loads(path.read_bytes())
+
+
 def write_arrays(path: Path, owner: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays as float32 with their owner and checksum, atomically.
 

@@ -87,19 +87,38 @@ class Store:
         """
         seen = set()
         for path in sorted((self.root / dataset).glob("*/*/*.json")):
-            record = None if path.name.startswith(PARTIAL) else _record(path)
-            if record is None:
+            if path.name.startswith(PARTIAL):
                 continue
-            if not path.stem == record.hash == record.cell.hash:
-                raise DamagedError(
-                    f"{path} is the record of another cell ({record.cell.label}). {CURE}"
-                )
+            record = self.read_file(path)
             seen.add(record.hash)
             yield record
         for path, text in self._packs.records():
             record = _parsed(path, text, CellRecord)
             if record.cell.dataset == dataset and record.hash not in seen:
                 yield _complete(record, path)
+
+    def read_file(self, path: Path) -> CellRecord:
+        """Return the record of a file.
+
+        Raises:
+            DamagedError: The file is missing or damaged, or its name is not that of its cell.
+        """
+        record = _record(path)
+        if record is None:
+            raise DamagedError(f"{path} is missing. {CURE}")
+        if not path.stem == record.hash == record.cell.hash:
+            raise DamagedError(
+                f"{path} is the record of another cell ({record.cell.label}). {CURE}"
+            )
+        return record
+
+    def packed_hashes(self) -> set[str]:
+        """Return the hashes of all cells whose records are in packs.
+
+        Raises:
+            StoreError: A pack or one of its records is damaged.
+        """
+        return {_parsed(path, text, CellRecord).hash for path, text in self._packs.records()}
 
     def write(
         self,

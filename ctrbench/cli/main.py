@@ -22,6 +22,7 @@ from ctrbench.cli import (
     matrix,
     pretraining,
     reporting,
+    results,
     screening,
 )
 from ctrbench.errors import message
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(embeddings.app, name="embeddings")
+app.add_typer(results.app, name="results")
 for part in (init, matrix, pretraining, codebooks, reporting, judging, screening, drawing, listing):
     part.register(app)
 

@@ -252,7 +252,7 @@ def run_matrix(
         DamagedError: The data set or a version is damaged.
         CtrBenchError: The workspace lacks the data, or cannot be written.
     """
-    for folder in (workspace.results, workspace.cache):
+    for folder in (workspace.data, workspace.embeddings, workspace.results, workspace.cache):
         sweep(folder)
     cells = list(matrix.cells())
     slices = matrix.file.slices

@@ -1,0 +1,67 @@
+"""`ctrbench results`: verify stored results, merge workspaces, free space."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ctrbench.cli._options import FAILED, JsonOption
+from ctrbench.terminal.output import show
+from ctrbench.workspace import workspace_at
+
+app = typer.Typer(help="Verify, merge and tidy stored results.", no_args_is_help=True)
+
+
+@app.command()
+def verify(context: typer.Context, json: JsonOption = False) -> None:
+    """Read every stored result and compare its checksums.
+
+    Exit code 1: a file is damaged.
+    """
+    from ctrbench.terminal import upkeep as terminal
+    from ctrbench.upkeep import verify as verified
+
+    found = verified(context.obj)
+    show(found, json, terminal.show_verified)
+    if found.problems:
+        sys.exit(FAILED)
+
+
+@app.command()
+def merge(
+    context: typer.Context,
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="HOME...", help="Workspaces to copy results from.")
+    ],
+    json: JsonOption = False,
+) -> None:
+    """Copy the cells that only other workspaces have. Nothing stored is replaced.
+
+    Exit code 1: a cell has other results there, or a file there is damaged.
+    """
+    from ctrbench.terminal import upkeep as terminal
+    from ctrbench.upkeep import merge as merged
+
+    found = merged(context.obj, [workspace_at(source) for source in sources])
+    show(found, json, terminal.show_merged)
+    if found.conflicts or found.problems:
+        sys.exit(FAILED)
+
+
+@app.command()
+def gc(
+    context: typer.Context,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove what is listed.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """List what no result needs: files without a record, interrupted writes, unused caches."""
+    from ctrbench.terminal import upkeep as terminal
+    from ctrbench.upkeep import orphans, remove_orphans
+
+    found = orphans(context.obj)
+    if remove:
+        remove_orphans(found)
+    show(found, json, lambda listed: terminal.show_orphans(listed, remove))
