@@ -11,6 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
+from ctrbench.printable import escaped_json
+
 
 @runtime_checkable
 class Plain(Protocol):
@@ -33,7 +35,8 @@ def as_json(value: object) -> str:
     >>> as_json([1, float("nan")])
     '[\n 1,\n null\n]\n'
     """
-    return json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False)
+    return escaped_json(text) + "\n"
 
 
 def plain(value: object) -> Any:

@@ -26,8 +26,8 @@ from ctrbench.cli import (
     screening,
 )
 from ctrbench.errors import message
+from ctrbench.printable import printable
 from ctrbench.terminal import starting
-from ctrbench.terminal.output import printable
 from ctrbench.workspace import workspace_at
 
 USER_MISTAKE = 2  # exit code

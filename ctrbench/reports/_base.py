@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from ctrbench import plugins
 from ctrbench.analysis.table import ComparisonTable
 from ctrbench.errors import UnknownNameError
+from ctrbench.printable import printable
 
 PACKAGE = "ctrbench.reports"
 
@@ -29,7 +30,7 @@ def formats() -> list[str]:
 
 
 def render(table: ComparisonTable, format: str, full: bool = True) -> str:
-    """Return the table as text.
+    """Return the table as text, without control characters.
 
     Args:
         table: The table.
@@ -40,7 +41,8 @@ def render(table: ComparisonTable, format: str, full: bool = True) -> str:
         UnknownNameError: No format has this name.
     """
     chosen: type[Report] = plugins.load(PACKAGE, format, Report, "table format")
-    return chosen().render(table) if full else chosen().brief(table)
+    text = chosen().render(table) if full else chosen().brief(table)
+    return printable(text)
 
 
 def check_format(format: str) -> None:

@@ -12,6 +12,7 @@ from ctrbench.analysis.two_arms import Compared, Decision
 from ctrbench.atomic import atomic_file, check_writable
 from ctrbench.errors import ConfigError
 from ctrbench.json_text import as_json
+from ctrbench.printable import printable
 from ctrbench.reports.markdown import escape, pipe_row
 from ctrbench.stats import FEWEST_EFFECTIVE_USERS, FEWEST_USERS
 
@@ -82,7 +83,7 @@ def decision_markdown(decision: Decision) -> str:
         "\n".join(map(pipe_row, [("", ""), ("---", "---:"), *rows])),
         "\n".join(f"- {escape(note)}" for note in texts.notes),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return printable("\n\n".join(part for part in parts if part) + "\n")
 
 
 def check_decision_files(paths: Iterable[Path]) -> None:

@@ -11,23 +11,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from ctrbench.json_text import as_json
+from ctrbench.printable import printable
 
 T = TypeVar("T")
-KEPT = "\n\t"
-C0 = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in KEPT}  # ESC -> ␛
-C1 = dict.fromkeys(range(0x80, 0xA0), "\N{REPLACEMENT CHARACTER}")
-VISIBLE = C0 | {0x7F: "\N{SYMBOL FOR DELETE}"} | C1
-
-
-def printable(text: str) -> str:
-    r"""Return the text with visible symbols in place of control characters.
-
-    Newlines and tabs stay. Otherwise an escape code in a title could clear the terminal.
-
-    >>> printable("film \x1b[2J")
-    'film ␛[2J'
-    """
-    return text.translate(VISIBLE)
 
 
 def echo(text: str = "", err: bool = False) -> None:
@@ -41,8 +27,8 @@ def echo(text: str = "", err: bool = False) -> None:
 
 
 def write(text: str) -> None:
-    """Write a result to stdout: printable on a terminal, unchanged to files and pipes."""
-    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+    """Write a result to stdout, without control characters."""
+    sys.stdout.write(printable(text))
     sys.stdout.flush()  # later work may fail or be killed
 
 

@@ -1,10 +1,11 @@
-import io
-import sys
+import json
 
 import pytest
 from rich.table import Table
 
-from ctrbench.terminal.output import console, echo, printable, write
+from ctrbench.json_text import as_json
+from ctrbench.printable import printable
+from ctrbench.terminal.output import console, echo, write
 
 NASTY = "a\x1b[2Jb\x07\x9b31m\x7f\r"
 SHOWN = "a␛[2Jb␇\ufffd31m␡␍"
@@ -12,6 +13,7 @@ SHOWN = "a␛[2Jb␇\ufffd31m␡␍"
 
 def test_control_characters_become_visible():
     assert printable(NASTY) == SHOWN
+    assert printable("\u202egnp.exe") == "\ufffdgnp.exe"
     assert printable("tab\tand\nline, größe, 電影") == "tab\tand\nline, größe, 電影"
 
 
@@ -27,11 +29,14 @@ def test_echo_and_console_send_no_control_characters(capsys, err):
     assert printed.count("␛[2J") == 5
 
 
-def test_results_are_printable_on_a_terminal_alone(monkeypatch, capsys):
+def test_results_are_printable(capsys):
     write(NASTY)
-    assert capsys.readouterr().out == NASTY
-    terminal = io.StringIO()
-    terminal.isatty = lambda: True
-    monkeypatch.setattr(sys, "stdout", terminal)
-    write(NASTY)
-    assert terminal.getvalue() == SHOWN
+    assert capsys.readouterr().out == SHOWN
+
+
+def test_json_keeps_the_value_without_control_characters():
+    value = {"title": f"{NASTY}\u202egnp.exe\u2066", "größe": "電影"}
+    text = as_json(value)
+    assert json.loads(text) == value
+    assert not set(text) & set("\x1b\x07\x9b\x7f\r\u202e\u2066")
+    assert "größe" in text
