@@ -104,7 +104,7 @@ def version_facts(workspace: Workspace, dataset: str, version: str) -> VersionFa
         unmatched = embeddings.pairs(manifest.unmatched_examples, raw_ids)
     return VersionFacts(
         manifest=manifest,
-        statistics=None if codes else embeddings.describe(table),
+        statistics=None if codes else embeddings.describe_vectors(table),
         unmatched=unmatched,
         quality=None if codes else version_quality(table, log),
         category=category_of(log),
@@ -182,10 +182,10 @@ def checked(workspace: Workspace, dataset: str, version: str) -> list[Guard]:
     """
     log = impressions.open_impressions(workspace, dataset)
     table = embeddings.open_version(workspace, dataset, version, codes=True)
-    return embeddings.check(
+    return embeddings.check_version(
         embeddings.read_manifest(workspace, dataset, version),
         table,
-        embeddings.describe(table),
+        embeddings.describe_vectors(table),
         embeddings.Context(log.manifest, fitting_of(log), embeddings.coverage(table, log)),
     )
 

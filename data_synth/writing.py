@@ -254,5 +254,5 @@ def _add_versions(
         vectors = pictured[name] if name in pictured else made[name](world)[rows]
         file = scratch / f"{name}.npz"
         np.savez(file, key=rows + 1, value=vectors)
-        embeddings.add(workspace, log, raw_ids, name, Source(file))
+        embeddings.add_version(workspace, log, raw_ids, name, Source(file))
         file.unlink()

@@ -36,12 +36,12 @@ def _add(workspace, version: str, codes: np.ndarray, items: np.ndarray) -> None:
     pq.write_table(pa.table({"item_id": [raw_ids[item - 1] for item in items], **columns}), path)
     log = impressions.open_impressions(workspace, "taste")
     source = embeddings.Source(path, codes=True)
-    embeddings.add(workspace, log, raw_ids, version, source)
+    embeddings.add_version(workspace, log, raw_ids, version, source)
 
 
 def _keep(workspace, *versions: str) -> None:
     for name in {*embeddings.names(workspace, "taste")} - {*versions}:
-        embeddings.remove(workspace, "taste", name)
+        embeddings.remove_version(workspace, "taste", name)
 
 
 def _predictions(workspace, cell: Cell) -> np.ndarray:
@@ -166,8 +166,8 @@ def test_a_version_may_hold_vectors_and_codes(workspace):
     log = impressions.open_impressions(workspace, "taste")
     source = {"image": embeddings.Source(workspace.home / "v.npz")}
     with pytest.raises(ConfigError, match="exists with other content"):
-        embeddings.add(workspace, log, raw_ids, "both", source)
-    embeddings.add(workspace, log, raw_ids, "both", {"text": source["image"]})
+        embeddings.add_version(workspace, log, raw_ids, "both", source)
+    embeddings.add_version(workspace, log, raw_ids, "both", {"text": source["image"]})
     modes = """\
 modes:
   cluster_id: {codebook_size: [4, 6]}

@@ -70,7 +70,7 @@ def workspace_of(folder, kind):
     vectors = np.random.default_rng(1).normal(size=(len(ids), 6)).astype(np.float32)
     np.savez(folder / "blank.npz", key=np.array(ids), value=vectors)
     log = impressions.open_impressions(workspace, "log")
-    embeddings.add(workspace, log, ids, "blank", Source(folder / "blank.npz"))
+    embeddings.add_version(workspace, log, ids, "blank", Source(folder / "blank.npz"))
     return workspace
 
 

@@ -135,7 +135,7 @@ def add(
         np.savez(file, key=np.arange(1, len(styles) + 1), value=styles.astype(np.float32))
         ids = impressions.raw_item_ids(workspace, name)
         opened = impressions.open_impressions(workspace, name)
-        embeddings.add(workspace, opened, ids, "oracle", Source(file))
+        embeddings.add_version(workspace, opened, ids, "oracle", Source(file))
 
 
 def add_movielens(workspace: Workspace, name: str, source: Path, split: str, snapshot: str) -> None:
@@ -210,7 +210,7 @@ def add_blank(workspace: Workspace, name: str) -> None:
     rng = np.random.default_rng(0)
     np.savez(file, key=np.array(ids), value=rng.normal(size=(len(ids), 4)).astype(np.float32))
     log = impressions.open_impressions(workspace, name)
-    embeddings.add(workspace, log, ids, "blank", Source(file))
+    embeddings.add_version(workspace, log, ids, "blank", Source(file))
 
 
 def measures(workspace: Workspace, cells: list[list[Cell]], log: Impressions) -> dict[str, float]:

@@ -30,9 +30,9 @@ def add_version(
         notes: About the vectors, for the manifest.
 
     Raises:
-        ConfigError: See `embeddings.add`.
-        DataError: See `embeddings.add`.
-        StoreError: See `embeddings.add`.
+        ConfigError: See `embeddings.add_version`.
+        DataError: See `embeddings.add_version`.
+        StoreError: See `embeddings.add_version`.
         UnknownNameError: The data set or the version to append to does not exist.
     """
     log = impressions.open_impressions(workspace, dataset)
@@ -40,7 +40,7 @@ def add_version(
     known: tuple[str, ...] = ()
     if version in embeddings.names(workspace, dataset):
         known = embeddings.read_manifest(workspace, dataset, version).field_names
-    manifest, _ = embeddings.add(
+    manifest, _ = embeddings.add_version(
         workspace, log, raw_ids, version, source, append_to, allow_low_coverage, notes
     )
     fields = source if isinstance(source, Mapping) else manifest.field_names[:1]

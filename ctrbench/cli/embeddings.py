@@ -139,7 +139,7 @@ def derive(
     workspace: Workspace = context.obj
     log = impressions.open_impressions(workspace, dataset)
     settings = read_settings(changes or (), {} if width is None else {"width": width})
-    manifest, new = embeddings.derive(
+    manifest, new = embeddings.derive_version(
         workspace, log.manifest, version, name, (method, settings), fitting_of(log)
     )
     whole = embeddings.read_manifest(workspace, dataset, manifest.name)
@@ -243,5 +243,5 @@ def remove(
         )
     folder = workspace.embeddings / dataset / version
     link = f"; it was a link, {folder.resolve()} stays" if folder.is_symlink() else ""
-    embeddings.remove(workspace, dataset, version, force)
+    embeddings.remove_version(workspace, dataset, version, force)
     echo(f"removed embedding version {version} of {dataset}{link}")

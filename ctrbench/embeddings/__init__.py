@@ -6,16 +6,16 @@ order.
 """
 
 from ctrbench.embeddings._nearest import pairs
-from ctrbench.embeddings.deriving import Fitting, derive
-from ctrbench.embeddings.guards import LARGE_COSINE, Context, check
-from ctrbench.embeddings.joining import add
+from ctrbench.embeddings.deriving import Fitting, derive_version
+from ctrbench.embeddings.guards import LARGE_COSINE, Context, check_version
+from ctrbench.embeddings.joining import add_version
 from ctrbench.embeddings.registering import register, registered
 from ctrbench.embeddings.statistics import (
     Coverage,
     Shares,
     Statistics,
     coverage,
-    describe,
+    describe_vectors,
     percent,
     shares,
 )
@@ -25,7 +25,7 @@ from ctrbench.embeddings.versions import (
     numbered_codes,
     open_version,
     read_manifest,
-    remove,
+    remove_version,
     require_intact,
     stored_records,
 )
@@ -40,12 +40,12 @@ __all__ = [
     "Shares",
     "Source",
     "Statistics",
-    "add",
-    "check",
+    "add_version",
+    "check_version",
     "coverage",
     "datasets",
-    "derive",
-    "describe",
+    "derive_version",
+    "describe_vectors",
     "names",
     "numbered_codes",
     "open_version",
@@ -54,7 +54,7 @@ __all__ = [
     "read_manifest",
     "register",
     "registered",
-    "remove",
+    "remove_version",
     "require_intact",
     "shares",
     "stored_records",

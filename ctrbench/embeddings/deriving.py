@@ -38,7 +38,7 @@ class Fitting:
         return content.hexdigest()
 
 
-def derive(
+def derive_version(
     workspace: Workspace,
     dataset: DatasetManifest,
     parent: str,

@@ -26,7 +26,7 @@ class Context:
     coverage: list[Coverage]
 
 
-def check(
+def check_version(
     manifest: VersionManifest, table: EmbeddingTable, statistics: Statistics, context: Context
 ) -> list[Guard]:
     """Return the result of each guard; a version with an error cannot be used.

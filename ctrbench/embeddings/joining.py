@@ -38,7 +38,7 @@ NUMERIC = re.compile(r"(-?)0*([0-9]+)(\.0*)?")
 SHOWN = 5  # ids in a message
 
 
-def add(
+def add_version(
     workspace: Workspace,
     log: Impressions,
     raw_ids: Sequence[str],

@@ -69,7 +69,7 @@ class Coverage:
     slots_with_vector: int
 
 
-def describe(table: EmbeddingTable) -> Statistics:
+def describe_vectors(table: EmbeddingTable) -> Statistics:
     """Return the statistics of a table, in one pass; memory is bounded except 16 bytes per item."""
     norms, digests = [], []
     total = np.zeros(table.vectors.shape[1])  # of the unit vectors

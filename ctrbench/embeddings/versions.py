@@ -367,7 +367,7 @@ def stored_records(workspace: Workspace, dataset: str, version: str) -> list[Pat
     return sorted(path for path in found if not path.name.startswith(PARTIAL))
 
 
-def remove(workspace: Workspace, dataset: str, version: str, force: bool = False) -> None:
+def remove_version(workspace: Workspace, dataset: str, version: str, force: bool = False) -> None:
     """Delete a version; if its folder is a link, delete only the link.
 
     Args:

@@ -162,7 +162,7 @@ def test_x2_vectors_are_joined_by_row_number(workspace, x2):
         build(workspace, "log", raw)
         (version,) = raw.versions
         log, raw_ids = open_impressions(workspace, "log"), raw_item_ids(workspace, "log")
-        embeddings.add(workspace, log, raw_ids, version.name, version.source)
+        embeddings.add_version(workspace, log, raw_ids, version.name, version.source)
     table = embeddings.open_version(workspace, "log", "thumbnail64")
     assert [table.vectors[1 + raw_ids.index(str(i))].tolist() for i in (1, 6)] == [[1, 1], [6, 1]]
 

@@ -146,7 +146,7 @@ def test_vectors_are_divided_by_127_and_a_repeated_key_is_dropped(workspace, raw
         build(workspace, "log", result)
         (version,) = result.versions
         log, raw_ids = open_impressions(workspace, "log"), raw_item_ids(workspace, "log")
-        embeddings.add(workspace, log, raw_ids, version.name, version.source)
+        embeddings.add_version(workspace, log, raw_ids, version.name, version.source)
     table = embeddings.open_version(workspace, "log", "scl")
     vector = table.vectors[1 + raw_ids.index("5")]
     np.testing.assert_allclose(vector, np.array([5, -127]) / 127, rtol=1e-6)

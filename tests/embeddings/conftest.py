@@ -59,7 +59,7 @@ def add(workspace, log, tmp_path):
         path = tmp_path / f"{version}.npz"
         np.savez(path, key=np.array(list(rows)), value=np.array(list(rows.values()), dtype))
         source = embeddings.Source(path)
-        return embeddings.add(workspace, log, RAW_IDS, version, source, append_to, low)
+        return embeddings.add_version(workspace, log, RAW_IDS, version, source, append_to, low)
 
     return add_rows
 

@@ -28,7 +28,7 @@ def add_codes(workspace, log, tmp_path):
         path = tmp_path / f"{version}.parquet"
         pq.write_table(pa.table({"item_id": ids, **columns}), path)
         source = embeddings.Source(path, codes=True, **options)
-        return embeddings.add(workspace, log, RAW_IDS, version, source, append_to, True)[0]
+        return embeddings.add_version(workspace, log, RAW_IDS, version, source, append_to, True)[0]
 
     return add_table
 
@@ -73,7 +73,7 @@ def test_a_folder_of_parts(add_codes, workspace, log, tmp_path):
         table = pa.table({"item_id": IDS[rows], "codes": LISTS[rows]})
         pq.write_table(table, folder / f"part-{part}.parquet")
     source = embeddings.Source(folder, codes=True)
-    made, _ = embeddings.add(workspace, log, RAW_IDS, "parts", source, None, True)
+    made, _ = embeddings.add_version(workspace, log, RAW_IDS, "parts", source, None, True)
     assert made.content_hash == add_codes("whole", {"codes": LISTS}).content_hash
 
 
@@ -120,7 +120,7 @@ def test_another_format_is_refused(workspace, log, tmp_path):
     np.save(tmp_path / "codes.npy", np.zeros((4, 2), int))
     source = embeddings.Source(tmp_path / "codes.npy", codes=True)
     with pytest.raises(ConfigError, match=r"codes.npy: codes are read from .parquet"):
-        embeddings.add(workspace, log, RAW_IDS, "rq", source, None, True)
+        embeddings.add_version(workspace, log, RAW_IDS, "rq", source, None, True)
 
 
 def test_who_requires_vectors_refuses_codes(add_codes, workspace):

@@ -15,7 +15,9 @@ def derive(workspace, dataset, add):
 
     def call(method, name, fit=FIT, parent="raw", **settings):
         fitting = embeddings.Fitting("pretrain", np.array(fit, bool))
-        return embeddings.derive(workspace, dataset, parent, name, (method, settings), fitting)
+        return embeddings.derive_version(
+            workspace, dataset, parent, name, (method, settings), fitting
+        )
 
     return call
 

@@ -22,7 +22,7 @@ def add_fields(workspace, log, tmp_path):
             path = tmp_path / f"{version}-{name}.npz"
             np.savez(path, key=np.array(list(rows)), value=np.array(list(rows.values()), "f4"))
             sources[name] = embeddings.Source(path)
-        return embeddings.add(workspace, log, RAW_IDS, version, sources, append_to, True)
+        return embeddings.add_version(workspace, log, RAW_IDS, version, sources, append_to, True)
 
     return add
 
@@ -116,7 +116,7 @@ def test_derived_field_keeps_its_name(add_fields, workspace, dataset):
     add_fields("v", {"image": IMAGE, "text": TEXT})
     fitting = Fitting("pretrain", np.ones(7, bool))
     made = [
-        embeddings.derive(workspace, dataset, f"v:{field}", "d", ("center", {}), fitting)
+        embeddings.derive_version(workspace, dataset, f"v:{field}", "d", ("center", {}), fitting)
         for field in ("text", "image", "text")
     ]
     assert [new for _, new in made] == [True, True, False]
@@ -124,4 +124,4 @@ def test_derived_field_keeps_its_name(add_fields, workspace, dataset):
     table = embeddings.open_version(workspace, "tiny", "d:text")
     np.testing.assert_allclose(table.vectors[[1, 4]], [[3, 4, 3.5], [-3, -4, -3.5]])
     with pytest.raises(ConfigError, match="image, text"):
-        embeddings.derive(workspace, dataset, "v", "e", ("center", {}), fitting)
+        embeddings.derive_version(workspace, dataset, "v", "e", ("center", {}), fitting)

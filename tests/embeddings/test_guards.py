@@ -19,7 +19,9 @@ def outcomes(workspace, dataset):
             Fitting("pretrain", np.isin(np.arange(7), fit)),
             [Coverage("test", 10, targets, 0, 0)],
         )
-        guards = embeddings.check(manifest, table, embeddings.describe(table), context)
+        guards = embeddings.check_version(
+            manifest, table, embeddings.describe_vectors(table), context
+        )
         return {guard.name: guard.outcome for guard in guards if guard.outcome != "ok"}
 
     return check
@@ -57,7 +59,7 @@ def test_row_of_an_absent_item(add, workspace, outcomes):
 def test_derived_before_the_split_changed(add, workspace, dataset, outcomes):
     add("raw", ROWS)
     fitting = Fitting("pretrain", np.ones(7, bool))
-    embeddings.derive(workspace, dataset, "raw", "centred", ("center", {}), fitting)
+    embeddings.derive_version(workspace, dataset, "raw", "centred", ("center", {}), fitting)
     assert outcomes("centred") == {}
     assert outcomes("centred", fit=[1, 2]) == {"fitted on": "error"}
 

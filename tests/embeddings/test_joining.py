@@ -107,7 +107,7 @@ def _add_file(workspace, log, tmp_path, ids, vectors, append_to=None, version="r
     path = tmp_path / "file.npz"
     np.savez(path, key=np.array(ids), value=np.array(vectors, np.float32))
     source = embeddings.Source(path)
-    return embeddings.add(workspace, log, RAW_IDS, version, source, append_to, True)
+    return embeddings.add_version(workspace, log, RAW_IDS, version, source, append_to, True)
 
 
 @pytest.mark.parametrize("block_bytes", [1, 1 << 20])
@@ -187,7 +187,7 @@ def test_zero_vectors_do_not_count_as_coverage(add):
 def _add_ids(workspace, log, tmp_path, ids, numeric, raw_ids=RAW_IDS, low=True):
     np.savez(tmp_path / "ids.npz", key=np.array(ids), value=np.ones((len(ids), 2), np.float32))
     source = embeddings.Source(tmp_path / "ids.npz", numeric_ids=numeric)
-    return embeddings.add(workspace, log, raw_ids, "raw", source, None, low)[0]
+    return embeddings.add_version(workspace, log, raw_ids, "raw", source, None, low)[0]
 
 
 def test_ids_match_as_numbers_only_on_request(workspace, log, tmp_path):
@@ -195,7 +195,7 @@ def test_ids_match_as_numbers_only_on_request(workspace, log, tmp_path):
     made = _add_ids(workspace, log, tmp_path, ids, numeric=True)
     assert (made.items_with_vector, made.unmatched_examples) == (4, ("-99",))
     assert made.provenance["numeric_ids"] is True
-    embeddings.remove(workspace, "tiny", "raw")
+    embeddings.remove_version(workspace, "tiny", "raw")
     made = _add_ids(workspace, log, tmp_path, ids, numeric=False)
     assert (made.items_with_vector, made.unmatched_ids) == (1, 4)
 

@@ -17,7 +17,7 @@ def add_folder(workspace, log, tmp_path):
         for name, vector in zip(names, VECTORS, strict=False):
             np.save(folder / f"{name}.npy", vector)
         source = embeddings.Source(folder)
-        embeddings.add(workspace, log, raw_ids, "ducho", source, None, True)
+        embeddings.add_version(workspace, log, raw_ids, "ducho", source, None, True)
         table = embeddings.open_version(workspace, "tiny", "ducho")
         return {
             raw: table.vectors[item].tolist()

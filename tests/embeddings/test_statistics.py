@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from ctrbench import arrays
-from ctrbench.embeddings.statistics import coverage, describe, shares
+from ctrbench.embeddings.statistics import coverage, describe_vectors, shares
 
 from .conftest import table_of
 
 
 def test_statistics_by_hand():
     table = table_of({1: [3, 4], 2: [0, 0], 3: [1, 0], 4: [1, 0], 6: [0, 2]})
-    facts = describe(table)
+    facts = describe_vectors(table)
     assert (facts.items, facts.items_with_vector, facts.zero_rows) == (6, 5, 1)
     assert facts.norms == (0, 1, 5)
     # the six pairs of unit vectors (.6, .8), (1, 0), (1, 0), (0, 1)
@@ -21,7 +21,7 @@ def test_statistics_by_hand():
 
 
 def test_vectors_whose_squares_underflow_float32():
-    facts = describe(table_of({1: [3e-30, 4e-30], 2: [1e-30, 0]}))
+    facts = describe_vectors(table_of({1: [3e-30, 4e-30], 2: [1e-30, 0]}))
     assert facts.norms == pytest.approx((1e-30, 3e-30, 5e-30))
     assert facts.mean_cosine == pytest.approx(0.6)
     assert facts.zero_rows == 0
@@ -30,20 +30,20 @@ def test_vectors_whose_squares_underflow_float32():
 def test_results_do_not_depend_on_the_block_size(monkeypatch):
     rng = np.random.default_rng(0)
     table = table_of({item: rng.normal(size=3).tolist() for item in (1, 2, 4, 5)})
-    whole = describe(table)
+    whole = describe_vectors(table)
     monkeypatch.setattr(arrays, "BLOCK_BYTES", 1)
-    assert dataclasses.astuple(describe(table))[:4] == dataclasses.astuple(whole)[:4]
-    assert describe(table).mean_cosine == pytest.approx(whole.mean_cosine)
+    assert dataclasses.astuple(describe_vectors(table))[:4] == dataclasses.astuple(whole)[:4]
+    assert describe_vectors(table).mean_cosine == pytest.approx(whole.mean_cosine)
 
 
 def test_mean_cosine_requires_two_vectors():
-    facts = describe(table_of({3: [0, 1]}))
+    facts = describe_vectors(table_of({3: [0, 1]}))
     assert (facts.mean_cosine, facts.largest_group) == (None, 1)
 
 
 def test_no_vector_at_all():
     table = dataclasses.replace(table_of({1: [1, 2]}), has_vector=np.zeros(7, bool))
-    facts = describe(table)
+    facts = describe_vectors(table)
     assert (facts.norms, facts.mean_cosine, facts.duplicates) == (None, None, 0)
 
 

@@ -52,14 +52,14 @@ def test_unknown_version_suggests_the_nearest(add, workspace):
     with pytest.raises(ConfigError, match=r"embedding version name '../tiny/raw' "):
         embeddings.open_version(workspace, "tiny", "../tiny/raw")
     with pytest.raises(ConfigError, match=r"data set name '../x' "):
-        embeddings.remove(workspace, "../x", "raw")
+        embeddings.remove_version(workspace, "../x", "raw")
 
 
 @pytest.mark.parametrize("name", ["../raw", "a/b", "raw@shuffled", "", "none"])
 def test_unsuitable_name(workspace, log, name):
     source = embeddings.Source(Path("never-read.npz"))
     with pytest.raises(ConfigError, match="embedding version name"):
-        embeddings.add(workspace, log, [], name, source)
+        embeddings.add_version(workspace, log, [], name, source)
     assert not workspace.home.exists()
 
 
@@ -90,7 +90,7 @@ def test_damaged_manifest_can_be_removed(add, workspace):
     (workspace.embeddings / "tiny" / "raw" / versions.MANIFEST).write_text("{")
     with pytest.raises(StoreError, match=r"manifest.json"):
         embeddings.read_manifest(workspace, "tiny", "raw")
-    embeddings.remove(workspace, "tiny", "raw")
+    embeddings.remove_version(workspace, "tiny", "raw")
     assert not list((workspace.embeddings / "tiny").iterdir())
 
 
@@ -112,15 +112,15 @@ def test_remove_refuses_while_records_exist(add, workspace):
     record.touch()
     assert embeddings.stored_records(workspace, "tiny", "raw2") == []
     with pytest.raises(ConfigError, match=r"1 stored records .* --force"):
-        embeddings.remove(workspace, "tiny", "raw")
-    embeddings.remove(workspace, "tiny", "raw", force=True)
+        embeddings.remove_version(workspace, "tiny", "raw")
+    embeddings.remove_version(workspace, "tiny", "raw", force=True)
     assert embeddings.names(workspace, "tiny") == ["raw2"]
     assert record.exists()
 
 
 def test_remove_unknown_version(workspace):
     with pytest.raises(UnknownNameError, match="known: none yet"):
-        embeddings.remove(workspace, "tiny", "raw")
+        embeddings.remove_version(workspace, "tiny", "raw")
 
 
 def test_remove_a_version_that_is_a_link(add, workspace, tmp_path):
@@ -128,7 +128,7 @@ def test_remove_a_version_that_is_a_link(add, workspace, tmp_path):
     folder = workspace.embeddings / "tiny" / "raw"
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
-    embeddings.remove(workspace, "tiny", "raw")
+    embeddings.remove_version(workspace, "tiny", "raw")
     assert not list((workspace.embeddings / "tiny").iterdir())
     assert (tmp_path / "elsewhere" / versions.VECTORS).exists()
 
@@ -139,5 +139,5 @@ def test_names_are_equal_up_to_unicode_form(add, workspace):
     decomposed = "gro\u0308ße"
     assert embeddings.open_version(workspace, "tiny", decomposed).vectors[1, 0] == 1
     assert add(decomposed, {"7": [1]})[1] is False
-    embeddings.remove(workspace, "tiny", decomposed)
+    embeddings.remove_version(workspace, "tiny", decomposed)
     assert embeddings.names(workspace, "tiny") == []

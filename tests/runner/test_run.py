@@ -140,7 +140,7 @@ def test_order_of_rows_in_the_vector_file_has_no_effect(workspace, tmp_path):
     for name, chosen in (("plain", items), ("permuted", order)):
         np.savez(tmp_path / f"{name}.npz", key=raw[chosen - 1], value=table.vectors[chosen])
         source = Source(tmp_path / f"{name}.npz")
-        made, _ = embeddings.add(workspace, log, list(raw), name, source)
+        made, _ = embeddings.add_version(workspace, log, list(raw), name, source)
         hashes.append(made.content_hash)
     assert hashes[0] == hashes[1]
     text = SMALL.replace("[oracle, random]", "[plain, permuted]")

@@ -35,7 +35,7 @@ def add_field(workspace, tmp_path):
         items = np.flatnonzero(table.has_vector)[leave_out:]
         path = tmp_path / f"{version}-{field}.npz"
         np.savez(path, key=np.array(raw_ids)[items - 1], value=table.vectors[items])
-        return embeddings.add(workspace, log, raw_ids, version, {field: Source(path)})[0]
+        return embeddings.add_version(workspace, log, raw_ids, version, {field: Source(path)})[0]
 
     return add
 
