@@ -32,13 +32,27 @@ def read_benchmark(path: Path) -> BenchmarkFile:
         ConfigError: Lists every problem with its line.
     """
     value, lines = _read_yaml(path)
+    return parse_benchmark(value, str(path), lines)
+
+
+def parse_benchmark(value: Mapping[str, Any], what: str, lines: Lines) -> BenchmarkFile:
+    """Return the content of a benchmark file, from its keys and values.
+
+    Args:
+        value: The content.
+        what: What holds it, for messages.
+        lines: The lines of its keys; empty if it comes from no file.
+
+    Raises:
+        ConfigError: Lists every problem, with its line if it is known.
+    """
     try:
         return BenchmarkFile.model_validate(value)
     except ValidationError as error:
         details = [dict(detail) for detail in error.errors()]
     found = [_problem(detail, lines) for detail in details if not _follows(detail, details)]
     problems = list(dict.fromkeys(found))
-    raise_all(problems, ConfigError, f"{path} has {len(problems)} mistake(s):")
+    raise_all(problems, ConfigError, f"{what} has {len(problems)} mistake(s):")
     raise AssertionError  # raise_all has raised
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ctrbench import embeddings, impressions, plugins
+from ctrbench.display import Displayed
 from ctrbench.injection import BASELINE
 from ctrbench.workspace import Workspace
 
@@ -24,7 +25,7 @@ CONTENDERS = {  # kind -> its package; `Catalogue` lists modes separately
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class Catalogue(Displayed, view="catalogue.show"):
     """All names of an installation and a workspace."""
 
     modes: tuple[str, ...]  # without the baseline

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ctrbench import codebooks, embeddings, impressions
 from ctrbench.codebooks import Codebook, CodebookFacts
+from ctrbench.display import Displayed
 from ctrbench.errors import ConfigError
 from ctrbench.schema import OF_VERSION
 from ctrbench.workspace import Workspace
@@ -72,11 +73,16 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class FittedCodebooks:
+class FittedCodebooks(Displayed, view="codebooks.show_fitted"):
     """Fitted codebooks with their statistics."""
 
     facts: Facts
     books: Mapping[int, Codebook]  # by size, of the first seed
+    files: tuple[str, ...] = ()  # descriptions of the written files
+
+    def with_files(self, files: Iterable[str]) -> FittedCodebooks:
+        """Return the codebooks with the descriptions of their files."""
+        return replace(self, files=tuple(files))
 
 
 def fit(workspace: Workspace, request: Request) -> FittedCodebooks:

@@ -60,7 +60,27 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
     Raises:
         ConfigError: Lists every mistake, with the nearest valid name.
     """
-    file = _with_every_mode(read_benchmark(path))
+    return check_matrix(read_benchmark(path), workspace, str(path), partial(with_lines, path))
+
+
+def check_matrix(
+    file: BenchmarkFile,
+    workspace: Workspace,
+    what: str,
+    located: Callable[[Sequence[Problem]], list[str]],
+) -> Matrix:
+    """Check the settings of a matrix against the content of the workspace.
+
+    Args:
+        file: The settings.
+        workspace: The workspace with its data set and versions.
+        what: What holds the settings, for messages.
+        located: Returns the messages of problems, with their places.
+
+    Raises:
+        ConfigError: Lists every mistake, with the nearest valid name.
+    """
+    file = _with_every_mode(file)
     problems: list[Problem] = []
     columns = _columns(file, problems)
     dataset = _collect(problems, "dataset", lambda: _dataset(workspace, file.dataset, file.label))
@@ -97,8 +117,8 @@ def read_matrix(path: Path, workspace: Workspace) -> Matrix:
         if column.training.warm_start and column.settings.starts_ids
     ]
     problems = list(dict.fromkeys(problems))
-    heading = f"{path} has {len(problems)} mistake(s):"
-    raise_all(with_lines(path, problems) if problems else [], ConfigError, heading)
+    heading = f"{what} has {len(problems)} mistake(s):"
+    raise_all(located(problems) if problems else [], ConfigError, heading)
     assert dataset is not None
     return Matrix(file, dataset, versions, tuple(columns), tuple(rows), tuple(imported))
 

@@ -79,6 +79,16 @@ class Store:
             )
         return record
 
+    def datasets(self) -> list[str]:
+        """Return the names of all data sets with a record.
+
+        Raises:
+            StoreError: A record is damaged.
+        """
+        own = {path.parents[2].name for path in self.root.glob("*/*/*/*.json")}
+        packed = (_parsed(path, text, CellRecord) for path, text in self._packs.records())
+        return sorted(own | {record.cell.dataset for record in packed})
+
     def records(self, dataset: str) -> Iterator[CellRecord]:
         """Yield every record of a data set, from any matrix.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ctrbench.analysis.comparison import Comparison
+from ctrbench.display import Displayed
 from ctrbench.errors import ConfigError
 from ctrbench.metrics import find
 from ctrbench.plan import Column, Matrix, Row
@@ -41,7 +42,7 @@ class SettingCurve:
 
 
 @dataclass(frozen=True)
-class Curves:
+class Curves(Displayed, view="curves.show"):
     """All curves of a matrix."""
 
     headline: str  # name of the metric

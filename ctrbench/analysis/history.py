@@ -20,6 +20,7 @@ from ctrbench.analysis.measured import Influences
 from ctrbench.analysis.shown import Place, Shown, dates, places_of
 from ctrbench.analysis.stored_versions import StoredVersions
 from ctrbench.analysis.table import compare
+from ctrbench.display import Displayed
 from ctrbench.errors import CtrBenchError, DataError
 from ctrbench.identity import hash_json
 from ctrbench.injection import BASELINE, load_mode
@@ -54,7 +55,7 @@ class Newest:
 
 
 @dataclass(frozen=True)
-class VersionHistory:
+class VersionHistory(Displayed, view="history.show"):
     """The versions of one data set that are judged together."""
 
     dataset: str

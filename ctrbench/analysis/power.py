@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ctrbench.analysis.comparison import Comparison
 from ctrbench.analysis.matrices import Records, judged
+from ctrbench.display import Displayed
 from ctrbench.errors import DataError
 from ctrbench.plan import Matrix
 from ctrbench.stats import Inference, need
@@ -23,7 +24,7 @@ class Power:
 
 
 @dataclass(frozen=True)
-class Required:
+class Required(Displayed, view="comparisons.show_power"):
     """The requirements of all comparisons of a matrix."""
 
     headline: str  # the metric

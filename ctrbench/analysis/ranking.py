@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ctrbench.analysis.matrices import Records, headline_deltas
+from ctrbench.display import Displayed
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.injection import BASELINE
 from ctrbench.plan import Matrix
@@ -17,7 +18,7 @@ Deltas = dict[tuple[str, str], float]  # names of version and mode -> mean delta
 
 
 @dataclass(frozen=True)
-class Rankings:
+class Rankings(Displayed, view="rankings.show"):
     """The rankings of modes and of versions over the same data sets."""
 
     headline: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from statistics import fmean
 
 from ctrbench.analysis.answer import Answer, answer
@@ -52,6 +53,9 @@ class ComparisonTable:
     def headers(self) -> tuple[str, ...]:
         """Return the display names of the columns."""
         return tuple(column.label for column in self.columns)
+
+    def _repr_html_(self) -> str:
+        return import_module("ctrbench.reports").render(self, "html", False)
 
 
 def compare(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ctrbench.display import Displayed
 from ctrbench.errors import ConfigError
 from ctrbench.schema import CellRecord, Trace
 from ctrbench.store import Store
@@ -15,7 +16,7 @@ IMAGE, IDS = "image", "ids"  # names of blocks in a trace
 
 
 @dataclass(frozen=True)
-class Explained:
+class Explained(Displayed, view="traces.show"):
     """The trace of a cell with summaries."""
 
     hash: str

@@ -10,6 +10,7 @@ from typing import Literal
 
 from ctrbench.analysis.measured import measured
 from ctrbench.analysis.prediction_files import ComparedFiles, compare_files
+from ctrbench.display import Displayed
 from ctrbench.errors import ConfigError, DataError, UnknownNameError
 from ctrbench.identity import canonical_json
 from ctrbench.injection import BASELINE
@@ -65,7 +66,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Decision:
+class Decision(Displayed, view="comparisons.show"):
     """The verdict on a comparison of two arms, and the outcome of a gate."""
 
     compared: Compared

@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ctrbench.atomic import check_writable
 from ctrbench.cli._options import DatasetOption, JsonOption, VersionArgument
 from ctrbench.terminal.output import echo, show
-from ctrbench.workspace import Workspace
 
 
 def register(app: typer.Typer) -> None:
@@ -46,16 +44,21 @@ def codebook(
     Reports the rank correlation between the distances of item pairs before and after (global
     structure), and the share of the ten nearest items that have the same code (local structure).
     """
-    from ctrbench.codebook_facts import Request, export, fit, sizes_of
+    from ctrbench.api.versions import codebook as fit
+    from ctrbench.codebook_facts import sizes_of
     from ctrbench.terminal import codebooks as terminal
 
-    workspace: Workspace = context.obj
-    sizes = sizes_of(size)
-    request = Request(dataset, version, sizes, method, seeds, against, center)
-    if output is not None:
-        check_writable(output / request.folder_name(sizes[0]) / "codes.parquet")
-    fitted = fit(workspace, request)
-    show(fitted.facts, json, terminal.show)
-    if output is not None:
-        for written in export(workspace, fitted, output):
-            echo(f"wrote {written}", err=json)
+    found = fit(
+        version,
+        sizes_of(size),
+        dataset=dataset,
+        method=method,
+        seeds=seeds,
+        against=against,
+        center=center,
+        output=output,
+        workspace=context.obj,
+    )
+    show(found.facts, json, terminal.show)
+    for written in found.files:
+        echo(f"wrote {written}", err=json)

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from ctrbench import embeddings, importing, impressions, plugins
-from ctrbench.atomic import discard
-from ctrbench.cli._import_options import COMMON, as_yaml, completed, to_store
+from ctrbench import plugins
+from ctrbench.api import datasets as api
+from ctrbench.api.importing import DEFAULT_SNAPSHOT, PACKAGE, load_importer
 from ctrbench.cli._options import FAILED, JsonOption, YesOption
-from ctrbench.cli._versions import add_given
 from ctrbench.datasets import Importer
 from ctrbench.errors import ConfigError, CtrBenchError
-from ctrbench.importing import Snapshot
 from ctrbench.option_fields import made_command, options_of, parameter
-from ctrbench.schema import Split
 from ctrbench.terminal import completing
 from ctrbench.terminal import datasets as terminal
 from ctrbench.terminal import guards as terminal_guards
-from ctrbench.terminal.output import console, echo
+from ctrbench.terminal.output import echo
 from ctrbench.terminal.output import show as show_result
-from ctrbench.workspace import Workspace, check_name
-
-PACKAGE = "ctrbench.datasets"
+from ctrbench.workspace import Workspace
 
 app = typer.Typer(help="Click logs: impressions and clicks of users.", no_args_is_help=True)
 
@@ -59,7 +53,6 @@ DryRunOption = Annotated[
         help="Check the files, and print columns, types, guesses and the first rows as read.",
     ),
 ]
-DEFAULT_SNAPSHOT = "period"
 SNAPSHOT = (
     "When the user state of the model's input is renewed: period (at the start of valid, of test "
     "and of each block of train), day or session (GAUC then compares within user x day or user x "
@@ -88,7 +81,7 @@ class _Importers(TyperGroup):
             UnknownNameError: No importer has this name.
         """
         del ctx
-        return _command(cmd_name, plugins.load(PACKAGE, cmd_name, Importer, "importer"))
+        return _command(cmd_name, load_importer(cmd_name))
 
 
 app.add_typer(
@@ -102,7 +95,7 @@ app.add_typer(
 def list_datasets(context: typer.Context, json: JsonOption = False) -> None:
     """List the data sets of the workspace."""
     workspace: Workspace = context.obj
-    manifests = [impressions.read_manifest(workspace, n) for n in impressions.names(workspace)]
+    manifests = api.list(workspace)
     if not manifests and not json:
         echo(f"no data sets in {workspace.data} yet; `ctrbench datasets import` adds one.")
         return
@@ -112,14 +105,13 @@ def list_datasets(context: typer.Context, json: JsonOption = False) -> None:
 @app.command()
 def show(context: typer.Context, name: Name, json: JsonOption = False) -> None:
     """Describe a data set: periods, users, histories, fields, label, split."""
-    log = impressions.open_impressions(context.obj, name)
-    show_result(impressions.describe(log), json, terminal.show)
+    show_result(api.describe(name, workspace=context.obj), json, terminal.show)
 
 
 @app.command()
 def check(context: typer.Context, name: Name, json: JsonOption = False) -> None:
     """Print each guard and its outcome; exit code 1 if one is an error."""
-    found = impressions.check(context.obj, name)
+    found = api.check(name, workspace=context.obj)
     show_result(found, json, terminal_guards.show)
     if any(guard.outcome == "error" for guard in found):
         raise typer.Exit(FAILED)
@@ -130,17 +122,25 @@ def export(
     context: typer.Context,
     name: Name,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to create.")],
-    format: Annotated[str, typer.Option(help="parquet, fuxictr or recbole.")] = "parquet",
-    history_length: Annotated[int, typer.Option(min=1, help="Latest clicks of a history.")] = 50,
+    format: Annotated[str, typer.Option(help="parquet, fuxictr or recbole.")] = api.FORMAT,
+    history_length: Annotated[int, typer.Option(min=1, help="Latest clicks of a history.")] = (
+        api.HISTORY_LENGTH
+    ),
     label: Annotated[str | None, typer.Option(help="A further label as the outcome.")] = None,
 ) -> None:
     """Write train, valid and test, with histories and user states, for models of other libraries.
 
     The README of the folder describes the columns, and how to import the predictions.
     """
-    from ctrbench.exporting import export as exported
-
-    terminal.show_exported(exported(context.obj, name, format, output, history_length, label))
+    found = api.export(
+        name,
+        output,
+        format=format,
+        history_length=history_length,
+        label=label,
+        workspace=context.obj,
+    )
+    terminal.show_exported(found)
 
 
 @app.command()
@@ -153,49 +153,38 @@ def remove(
     ] = False,
 ) -> None:
     """Remove a data set; stored results stay."""
-    workspace: Workspace = context.obj
-    if name not in impressions.names(workspace):
-        impressions.read_manifest(workspace, name)  # raises the error
-    versions = embeddings.names(workspace, name)
-    if versions and not with_embeddings:
-        raise ConfigError(
-            f"data set {name!r} has embedding versions ({', '.join(versions)}); remove them first, "
-            "or add --with-embeddings to remove them as well."
-        )
+    api.removable(context.obj, name, with_embeddings)
     if not yes:
         raise ConfigError(f"removing data set {name!r} cannot be undone; add --yes to confirm.")
-    if versions:
-        discard(workspace.embeddings / name)
-    impressions.remove(workspace, name)
-    echo(f"removed data set {name}" + f" and {len(versions)} versions" * bool(versions))
+    versions = api.remove(name, with_embeddings=with_embeddings, workspace=context.obj)
+    echo(f"removed data set {name}" + f" and {versions} versions" * bool(versions))
 
 
-def _command(name: str, importer: type[Importer]) -> Any:
+def _command(importer_name: str, importer: type[Importer]) -> Any:
     """Return a command with the importer's fields and the common options."""
 
     def run(
         context: typer.Context,
         name: str | None,
-        split: str | None,
-        snapshot: str,
-        snapshot_column: str | None,
         quiet: bool,
         like: str | None,
         mapping: Path | None,
         dry_run: bool,
         **options: Any,
     ) -> None:
-        given = {**options, "split": split, "snapshot": snapshot}
-        given["snapshot_column"] = snapshot_column
-        given = completed(context, importer, given, like, mapping)
-        stored = to_store(importer, {**given, "snapshot": _changed(given["snapshot"])})
-        split, *unit = (given.pop(key) for key in COMMON)
-        frozen = importing.parse_snapshot(*unit)
-        wanted = None if split is None else importing.parse_split(split)
+        given = {option: value for option, value in options.items() if _typed(context, option)}
+        common = {"like": like, "mapping": mapping, "workspace": context.obj}
         if dry_run:
-            _preview(context.obj, importer(**given), wanted, quiet)
+            try:
+                found = api.preview(importer_name, given, progress=not quiet, **common)
+            except CtrBenchError:
+                terminal.show_files(api.files(importer_name, given, **common))
+                raise
+            terminal.show_preview(found)
             return
-        _run(context.obj, importer(**given), name, wanted, frozen, as_yaml(stored), quiet)
+        made = api.import_log(importer_name, given, name=name, progress=not quiet, **common)
+        terminal.show_log(made)
+        terminal.show_next(made.described.manifest.name)
 
     help_name = "Name of the data set."
     common = [
@@ -216,47 +205,10 @@ def _command(name: str, importer: type[Importer]) -> Any:
         parameter("mapping", MappingOption, None),
         parameter("dry_run", DryRunOption, False),
     ]
-    return made_command(name, inspect.getdoc(importer) or "", run, common)
+    return made_command(importer_name, inspect.getdoc(importer) or "", run, common)
 
 
-def _changed(snapshot: str) -> str | None:
-    """Return the snapshot; None for the default."""
-    return None if snapshot == DEFAULT_SNAPSHOT else snapshot
-
-
-def _preview(workspace: Workspace, importer: Importer, split: Split | None, quiet: bool) -> None:
-    """Print how an importer reads the files; the workspace stays unchanged."""
-    status = console(err=True, quiet=quiet).status("opening")
-    try:
-        with importing.database(workspace) as connection, status as shown:
-            raw = importer.read(connection, split, shown.update)
-            terminal.show_preview(raw)
-    except CtrBenchError:
-        with importing.database(workspace) as connection:
-            terminal.show_files(importer.sources(connection))
-        raise
-
-
-def _run(
-    workspace: Workspace,
-    importer: Importer,
-    name: str | None,
-    split: Split | None,
-    snapshot: Snapshot,
-    options: str,
-    quiet: bool,
-) -> None:
-    """Import a data set and its versions, and print what was imported."""
-    if name is None:
-        raise ConfigError("name the data set: --name NAME.")
-    name = check_name("data set", name)
-    was_there = name in impressions.names(workspace)
-    with importing.database(workspace) as connection:
-        with console(err=True, quiet=quiet).status("opening") as status:
-            raw = importer.read(connection, split, status.update)
-            raw = replace(raw, snapshot=snapshot, options=options)
-            importing.build(workspace, name, raw, status.update)
-        found = impressions.describe(impressions.open_impressions(workspace, name))
-        terminal.show_imported(found, was_there)
-        add_given(workspace, name, raw.versions)  # whose files may exist only during the import
-    terminal.show_next(name)
+def _typed(context: typer.Context, option: str) -> bool:
+    """Return whether the command line gives an option."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ctrbench.cli._options import FAILED, BenchmarkArgument, JsonOption
-from ctrbench.errors import ConfigError, DataError
 from ctrbench.terminal import completing
 from ctrbench.terminal.output import echo, show
-from ctrbench.workspace import Workspace
 
 
 def _drawable(output: Path | None) -> Path | None:
@@ -48,23 +46,15 @@ def cost(
     Gains and training times are read from stored records. Latencies are measured now, on one
     thread, including packing, with an untrained model of the first seed.
     """
-    from ctrbench.analysis.matrices import judged
-    from ctrbench.figures import save, scatter
-    from ctrbench.matrix import read_matrix
-    from ctrbench.runner import stored_records
-    from ctrbench.runner.costs import check_axis, measure_costs
+    from ctrbench.api import drawing as api
+    from ctrbench.api.matrices import read_matrix
+    from ctrbench.runner.costs import check_axis
     from ctrbench.terminal import costs as terminal
 
     check_axis(against)
-    workspace: Workspace = context.obj
-    matrix = read_matrix(file, workspace)
-    records = stored_records(workspace, list(matrix.cells()))
-    found = measure_costs(workspace, matrix, records, judged(workspace, matrix, records))
+    found = api.cost(read_matrix(file, context.obj))
     show(found, json, terminal.show)
-    if output is not None:
-        panel = found.panel(against)
-        save(lambda: scatter([panel], found.metric, front=True), output)
-        echo(f"wrote {output}", err=json)
+    _draw(found, output, json, against)
     for arm in found.refused:
         echo(f"{arm.comparison.label}: {arm.reason}", err=True)
     if found.refused:
@@ -83,21 +73,13 @@ def curve(
     A list in FILE, such as `cluster_id: {codebook_size: [50, 200, 1000]}`, varies a setting. All
     intervals are simultaneous over the file's comparisons, as in its table.
     """
-    from ctrbench.analysis.curves import curves
-    from ctrbench.analysis.matrices import judged
-    from ctrbench.figures import draw_curves, save
-    from ctrbench.matrix import read_matrix
-    from ctrbench.runner import stored_records
+    from ctrbench.api import drawing as api
+    from ctrbench.api.matrices import read_matrix
     from ctrbench.terminal import curves as terminal
 
-    workspace: Workspace = context.obj
-    matrix = read_matrix(file, workspace)
-    gains = judged(workspace, matrix, stored_records(workspace, matrix.cells()))
-    found = curves(matrix, setting, gains)
+    found = api.curve(read_matrix(file, context.obj), setting)
     show(found, json, terminal.show)
-    if output is not None:
-        save(lambda: draw_curves(found.curves, found.metric, setting), output)
-        echo(f"wrote {output}", err=json)
+    _draw(found, output, json)
 
 
 def history(
@@ -117,27 +99,14 @@ def history(
     Shows every stored version, whichever file it was run with. Unless --file is given, each mode
     is shown under the settings with which most versions were run.
     """
-    from ctrbench.analysis.history import history as versions_over_time
-    from ctrbench.analysis.stored_versions import stored_versions
-    from ctrbench.figures import figure, save
-    from ctrbench.matrix import read_matrix
-    from ctrbench.plan import effect_of
+    from ctrbench.api import drawing as api
+    from ctrbench.api.matrices import read_matrix
     from ctrbench.terminal import history as terminal
 
-    workspace: Workspace = context.obj
-    stored = stored_versions(workspace, dataset)
-    matrix = None if file is None else read_matrix(file, workspace)
-    if matrix is not None and matrix.dataset.name != dataset:
-        raise ConfigError(f"{file} is a benchmark of '{matrix.dataset.name}', not of '{dataset}'.")
-    effect = effect_of(None, matrix.file.effect if matrix else None)
-    found = versions_over_time(stored, effect, matrix)
+    matrix = None if file is None else read_matrix(file, context.obj)
+    found = api.history(dataset, matrix, workspace=context.obj)
     show(found, json, terminal.show)
-    if output is not None:
-        kind = figure("history")
-        if lacks := kind.lacks(found.content):
-            raise DataError(f"{output} is not written: {lacks}")
-        save(lambda: kind.draw(found.content), output)
-        echo(f"wrote {output}", err=json)
+    _draw(found, output, json)
 
 
 def explain(
@@ -154,12 +123,18 @@ def explain(
     point, relative to the norm of the weights. Decrease: that of GAUC and AUC if the ids, or the
     images, of the test items are permuted.
     """
-    from ctrbench.analysis.traces import explained
-    from ctrbench.figures import draw_trace, save
+    from ctrbench.api import drawing as api
     from ctrbench.terminal import traces as terminal
 
-    found = explained(context.obj, cell)
+    found = api.explain(cell, workspace=context.obj)
     show(found, json, terminal.show)
+    _draw(found, output, json)
+
+
+def _draw(found: Any, output: Path | None, json: bool, *against: str) -> None:
+    """Write the figure of a result, if one is requested."""
+    from ctrbench.api import drawing as api
+
     if output is not None:
-        save(lambda: draw_trace(found), output)
+        api.draw(found, *against).save(output)
         echo(f"wrote {output}", err=json)

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ctrbench import embeddings, impressions
+from ctrbench import embeddings
+from ctrbench.api import embeddings as api
 from ctrbench.cli._options import FAILED, DatasetOption, JsonOption, VersionArgument, YesOption
 from ctrbench.cli._sources import sources_of
-from ctrbench.cli._versions import add_version
 from ctrbench.errors import ConfigError
 from ctrbench.terminal import guards as terminal_guards
 from ctrbench.terminal import versions as terminal
@@ -109,7 +109,10 @@ def add(
         "--scale": scale,
     }
     source = sources_of(vectors, field or (), options, numeric_ids, codes)
-    add_version(context.obj, dataset, version, source, append_to, allow_low_coverage)
+    home = context.obj
+    terminal.show_version(
+        api.add_source(home, dataset, version, source, append_to, allow_low_coverage)
+    )
 
 
 @app.command()
@@ -134,16 +137,10 @@ def derive(
     ] = None,
 ) -> None:
     """Derive a version from another, fitted on the items of the pretrain period."""
-    from ctrbench.version_facts import fitting_of
-
-    workspace: Workspace = context.obj
-    log = impressions.open_impressions(workspace, dataset)
     settings = read_settings(changes or (), {} if width is None else {"width": width})
-    manifest, new = embeddings.derive_version(
-        workspace, log.manifest, version, name, (method, settings), fitting_of(log)
-    )
-    whole = embeddings.read_manifest(workspace, dataset, manifest.name)
-    terminal.show_derived(manifest, whole.reference(manifest.field), new)
+    home = context.obj
+    found = api.derive(method, version, name, dataset=dataset, settings=settings, workspace=home)
+    terminal.show_made(found)
 
 
 @app.command("list")
@@ -153,9 +150,7 @@ def list_versions(
     json: JsonOption = False,
 ) -> None:
     """List the versions of one or all data sets."""
-    from ctrbench.version_facts import manifests
-
-    show(manifests(context.obj, dataset), json, terminal.show_list)
+    show(api.list(dataset, workspace=context.obj), json, terminal.show_list)
 
 
 @app.command("show")
@@ -166,9 +161,7 @@ def describe(
     json: JsonOption = False,
 ) -> None:
     """Describe a version: statistics of its vectors, and how much of the log they cover."""
-    from ctrbench.version_facts import version_facts
-
-    show(version_facts(context.obj, dataset, version), json, terminal.show)
+    show(api.describe(version, dataset=dataset, workspace=context.obj), json, terminal.show)
 
 
 @app.command()
@@ -181,9 +174,8 @@ def quality(
     json: JsonOption = False,
 ) -> None:
     """Compare the intrinsic quality of versions, without a CTR model."""
-    from ctrbench.version_facts import quality_table
-
-    show(quality_table(context.obj, dataset, versions or ()), json, terminal.show_quality)
+    found = api.quality(dataset, versions or (), workspace=context.obj)
+    show(found, json, terminal.show_quality)
 
 
 @app.command()
@@ -192,18 +184,15 @@ def sheet(
     version: VersionArgument,
     dataset: DatasetOption,
     output: Annotated[Path, typer.Option(help="The image file to write.", show_default=False)],
-    rows: Annotated[int, typer.Option(min=1, help="Number of random items.")] = 12,
-    neighbours: Annotated[int, typer.Option(min=1, help="Number of neighbours per item.")] = 10,
-    size: Annotated[int, typer.Option(min=16, help="Width of a picture in pixels.")] = 64,
+    rows: Annotated[int, typer.Option(min=1, help="Number of random items.")] = api.ROWS,
+    neighbours: Annotated[
+        int, typer.Option(min=1, help="Number of neighbours per item.")
+    ] = api.NEIGHBOURS,
+    size: Annotated[int, typer.Option(min=16, help="Width of a picture in pixels.")] = api.SIZE,
 ) -> None:
     """Draw random items and their nearest neighbours in the version."""
-    from ctrbench.pretraining.pictures import open_pictures
-    from ctrbench.pretraining.sheets import write_sheet
-
-    workspace: Workspace = context.obj
-    manifest = impressions.read_manifest(workspace, dataset)
-    table = embeddings.open_version(workspace, dataset, version, manifest.items_hash)
-    drawn = write_sheet(output, table, open_pictures(workspace, manifest), rows, neighbours, size)
+    options = {"rows": rows, "neighbours": neighbours, "size": size}
+    drawn = api.sheet(version, output, dataset=dataset, **options, workspace=context.obj)
     echo(f"wrote {output}: {drawn} items of {version}, each followed by its neighbours")
 
 
@@ -215,9 +204,7 @@ def check(
     json: JsonOption = False,
 ) -> None:
     """Print each guard and its outcome; exit code 1 if one is an error."""
-    from ctrbench.version_facts import checked
-
-    found = checked(context.obj, dataset, version)
+    found = api.check(version, dataset=dataset, workspace=context.obj)
     show(found, json, terminal_guards.show)
     if any(guard.outcome == "error" for guard in found):
         raise typer.Exit(FAILED)
@@ -243,5 +230,5 @@ def remove(
         )
     folder = workspace.embeddings / dataset / version
     link = f"; it was a link, {folder.resolve()} stays" if folder.is_symlink() else ""
-    embeddings.remove_version(workspace, dataset, version, force)
+    api.remove(version, dataset=dataset, force=force, workspace=workspace)
     echo(f"removed embedding version {version} of {dataset}{link}")

@@ -39,8 +39,7 @@ def init(
     output: Annotated[Path | None, typer.Option(help="Default: DATASET.yaml.")] = None,
 ) -> None:
     """Write a commented benchmark file for DATASET and all its versions."""
-    from ctrbench.starting_file import Choice, starting_file, write_new
+    from ctrbench.api import matrices as api
 
-    path = output or Path(f"{dataset}.yaml")
-    write_new(path, starting_file(context.obj, Choice(dataset)))
+    path = api.init(dataset, output, workspace=context.obj)
     echo(f"wrote {path}\nNext: ctrbench run {path}")

@@ -11,7 +11,6 @@ import typer
 from ctrbench.cli._options import FAILED, BenchmarkArgument, DatasetOption, JsonOption
 from ctrbench.terminal import completing
 from ctrbench.terminal.output import show
-from ctrbench.workspace import Workspace
 
 ArmArgument = Annotated[
     str,
@@ -69,18 +68,24 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Compare A with B, paired by seed, on the same test impressions."""
-    from ctrbench.analysis.two_arms import decide
+    from ctrbench.api import decisions as api
+    from ctrbench.api.matrices import read_matrix
     from ctrbench.reports import check_decision_files, write_decision
-    from ctrbench.runner.arms import Question, compared
-    from ctrbench.stats import parse_points
     from ctrbench.terminal import comparisons as terminal
 
-    workspace: Workspace = context.obj
     check_decision_files(output or ())
-    loss = parse_points(margin, "--margin")
-    ignored = tuple(name.strip() for name in ignore.split(",") if name.strip())
-    found = compared(workspace, a, b, file, Question(metric, any_settings, scores, ignored))
-    decision = decide(found, loss, fail_on)
+    decision = api.compare(
+        a,
+        b,
+        matrix=None if file is None else read_matrix(file, context.obj),
+        metric=metric,
+        margin=margin,
+        fail_on=fail_on,
+        any_settings=any_settings,
+        scores=scores,
+        ignore=[name.strip() for name in ignore.split(",") if name.strip()],
+        workspace=context.obj,
+    )
     for path in output or ():
         write_decision(decision, path)
     show(decision, json, terminal.show)
@@ -108,10 +113,12 @@ def import_predictions(
 
     A benchmark file shows them if it contains `predictions: [NAME]`.
     """
-    from ctrbench.runner.imported import import_predictions as imported
+    from ctrbench.api import decisions as api
     from ctrbench.terminal import comparisons as terminal
 
-    show(imported(context.obj, file, name, dataset, label), json, terminal.show_imported)
+    home = context.obj
+    found = api.import_predictions(file, name, dataset=dataset, label=label, workspace=home)
+    show(found, json, terminal.show_imported)
 
 
 def power(
@@ -123,17 +130,11 @@ def power(
     json: JsonOption = False,
 ) -> None:
     """Compute how many seeds or test users FILE requires to detect an effect."""
-    from ctrbench.analysis.power import required
-    from ctrbench.matrix import read_matrix
-    from ctrbench.plan import effect_of
-    from ctrbench.runner import completed
+    from ctrbench.api import decisions as api
+    from ctrbench.api.matrices import read_matrix
     from ctrbench.terminal import comparisons as terminal
 
-    workspace: Workspace = context.obj
-    matrix = read_matrix(file, workspace)
-    wanted = effect_of(effect, matrix.file.effect)
-    found = required(workspace, matrix, completed(workspace, matrix), wanted)
-    show(found, json, terminal.show_power)
+    show(api.power(read_matrix(file, context.obj), effect), json, terminal.show_power)
 
 
 def ranks(
@@ -144,12 +145,8 @@ def ranks(
     json: JsonOption = False,
 ) -> None:
     """Rank modes and versions over the data sets of several FILEs, and test the ranking."""
-    from ctrbench.analysis.ranking import rankings
-    from ctrbench.matrix import read_matrix
-    from ctrbench.runner import completed
+    from ctrbench.api import decisions as api
+    from ctrbench.api.matrices import read_matrix
     from ctrbench.terminal import rankings as terminal
 
-    workspace: Workspace = context.obj
-    matrices = [read_matrix(file, workspace) for file in files]
-    stored = [(matrix, completed(workspace, matrix)) for matrix in matrices]
-    show(rankings(workspace, stored), json, terminal.show)
+    show(api.ranks([read_matrix(file, context.obj) for file in files]), json, terminal.show)

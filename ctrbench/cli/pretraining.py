@@ -10,15 +10,10 @@ from typing import Annotated
 
 import typer
 
-from ctrbench import impressions
-from ctrbench.atomic import check_writable
 from ctrbench.cli._options import DatasetOption, DetailOption
-from ctrbench.errors import ConfigError
-from ctrbench.executors import return_freed_memory
-from ctrbench.terminal import completing, progress
+from ctrbench.terminal import completing
 from ctrbench.terminal import versions as terminal
 from ctrbench.terminal.output import echo
-from ctrbench.workspace import Workspace
 
 
 def register(app: typer.Typer) -> None:
@@ -71,45 +66,31 @@ def pretrain(
     If the command is interrupted, run it again: it resumes from the last checkpoint. Under torchrun
     every process computes its share of each batch.
     """
-    if images == (from_version is not None):
-        raise ConfigError("give either --images or --from-version OLD.")
-    from ctrbench.pretraining.configuring import require_free, sources, variants
-    from ctrbench.pretraining.running import Job
-    from ctrbench.pretraining.running import pretrain as run
-    from ctrbench.pretraining.sources import Pixels
+    from ctrbench.api.versions import pretrained
 
-    workspace: Workspace = context.obj
-    found = variants(method, version, config, changes or [], pixels=images)
-    if weights is not None and len(found) > 1:
-        raise ConfigError(
-            f"--save-weights writes one encoder, but this grid has {len(found)} versions."
-        )
-    if weights is not None and weights.suffix != ".safetensors":
-        raise ConfigError(f"--save-weights {weights}: name a file that ends in .safetensors.")
-    if weights is not None:
-        check_writable(weights)
-    log = impressions.open_impressions(workspace, dataset)
-    return_freed_memory()
     with _processes():
-        jobs = [Job(dataset, one.version, method, one.method, one.training) for one in found]
-        opened = sources(workspace, log, from_version, found)
-        if isinstance(opened[0], Pixels) and os.environ.get("RANK", "0") == "0":
-            terminal.show_unusable(opened[0].pictures.unusable)
-        planned = list(zip(jobs, opened, strict=True))
-        require_free(workspace, log, planned)
-        for job, source in planned:
-            with progress.pretraining(job.version, detail) as report:
-                made = run(workspace, job, source, report, allow_collapsed, weights, _waits)
-            if made is not None:
-                manifest, new = made
-                terminal.show_pretrained(manifest, new)
-                if weights is not None:
-                    echo(
-                        f"wrote {weights}"
-                        if new
-                        else f"{weights} was not written: the version exists. Remove it and run "
-                        "the command again."
-                    )
+        for made in pretrained(
+            method,
+            version,
+            dataset=dataset,
+            images=images,
+            from_version=from_version,
+            changes=changes or (),
+            config=config,
+            weights=weights,
+            allow_collapsed=allow_collapsed,
+            progress=detail,
+            workspace=context.obj,
+            waiting=_waits,
+        ):
+            terminal.show_trained(made)
+            if weights is not None:
+                echo(
+                    f"wrote {weights}"
+                    if made.new
+                    else f"{weights} was not written: the version exists. Remove it and run the "
+                    "command again."
+                )
 
 
 def _waits() -> None:

@@ -8,12 +8,8 @@ from typing import Annotated
 import typer
 
 from ctrbench.cli._options import BenchmarkArgument
-from ctrbench.errors import ConfigError, DataError
 from ctrbench.terminal import completing
 from ctrbench.terminal.output import echo
-from ctrbench.workspace import Workspace
-
-PAGES = (".html", ".htm")
 
 
 def register(app: typer.Typer) -> None:
@@ -34,24 +30,15 @@ def report(
     ] = True,
 ) -> None:
     """Write one self-contained HTML page from the stored cells of FILE; trains nothing."""
-    from ctrbench.atomic import check_writable
-    from ctrbench.matrix import read_matrix
-    from ctrbench.page import gather, write_page
-    from ctrbench.runner import completed
+    from ctrbench.api import drawing as api
+    from ctrbench.api.matrices import read_matrix
 
-    if output.suffix not in PAGES:
-        raise ConfigError(f"{output}: give the page a name that ends in {' or '.join(PAGES)}.")
-    check_writable(output)
-    workspace: Workspace = context.obj
-    matrix = read_matrix(file, workspace)
-    records = completed(workspace, matrix)
-    page = gather(workspace, matrix, records, pictures)
-    size = write_page(page, output)
+    page = api.report(read_matrix(file, context.obj), output, pictures=pictures)
     for line in page.shown.answer.lines:
         echo(line.text)
     for line in page.shown.missing:
         echo(line, err=True)
-    echo(f"wrote {output} ({size / 1e6:.1f} MB)")
+    echo(f"wrote {output} ({output.stat().st_size / 1e6:.1f} MB)")
 
 
 def plot(
@@ -65,20 +52,11 @@ def plot(
     ],
 ) -> None:
     """Write one figure of the report from the stored cells of FILE; trains nothing."""
-    from ctrbench.analysis.qualities import qualities
-    from ctrbench.analysis.shown import shown
-    from ctrbench.figures import check_drawable, figure, save
-    from ctrbench.matrix import read_matrix
-    from ctrbench.runner import completed
+    from ctrbench.api import drawing as api
+    from ctrbench.api.matrices import read_matrix
+    from ctrbench.figures import check_drawable, figure
 
-    chosen = figure(kind)
+    figure(kind)  # raises an error for an unknown kind, before any work
     check_drawable(output)
-    workspace: Workspace = context.obj
-    matrix = read_matrix(file, workspace)
-    records = completed(workspace, matrix)
-    known = qualities(workspace, matrix) if kind == "quality" else None
-    content = shown(workspace, matrix, records, known)
-    if lacks := chosen.lacks(content):
-        raise DataError(f"{kind} has nothing to draw: {lacks}")
-    save(lambda: chosen.draw(content), output)
+    api.plot(read_matrix(file, context.obj), kind).save(output)
     echo(f"wrote {output}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ctrbench import impressions
 from ctrbench.atomic import atomic_folder
+from ctrbench.display import Displayed
 from ctrbench.errors import ConfigError, DataError, UnknownNameError
 from ctrbench.exporting.readme import readme
 from ctrbench.exporting.rows import Rows
@@ -25,7 +26,7 @@ README = "README.md"
 
 
 @dataclass(frozen=True)
-class Exported:
+class Exported(Displayed, view="datasets.show_exported"):
     """What was written."""
 
     dataset: str

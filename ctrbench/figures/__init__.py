@@ -8,12 +8,13 @@ the same figures. `_curves`, `_scatter` and `_traces` also draw for `ctrbench cu
 
 from ctrbench.figures._base import Figure, figure, kinds
 from ctrbench.figures._curves import draw_curves
-from ctrbench.figures._saving import check_drawable, save, svg
+from ctrbench.figures._saving import Drawn, check_drawable, save, svg
 from ctrbench.figures._scatter import scatter
 from ctrbench.figures._style import without_controls
 from ctrbench.figures._traces import draw_trace
 
 __all__ = [
+    "Drawn",
     "Figure",
     "check_drawable",
     "draw_curves",

@@ -55,6 +55,44 @@ def save(draw: Callable[[], Drawing], path: Path) -> None:
         draw().savefig(temporary, format=ending, dpi=DPI, metadata=METADATA[ending])
 
 
+class Drawn:
+    """A figure that is drawn in the common style when it is shown or saved."""
+
+    def __init__(self, draw: Callable[[], Drawing]) -> None:
+        """Store how the figure is drawn.
+
+        Args:
+            draw: Returns the figure of matplotlib.
+        """
+        self._draw = draw
+
+    @property
+    def figure(self) -> Drawing:
+        """The figure of matplotlib, newly drawn."""
+        with _style():
+            return self._draw()
+
+    def save(self, path: str | Path) -> None:
+        """Write the figure.
+
+        Args:
+            path: A file name that ends in .png, .svg or .pdf.
+
+        Raises:
+            ConfigError: The file name has another ending.
+            StoreError: The file cannot be written.
+        """
+        check_drawable(Path(path))
+        save(self._draw, Path(path))
+
+    def _repr_svg_(self) -> str:
+        text = io.StringIO()
+        with _style():
+            self._draw().savefig(text, format="svg", metadata=METADATA["svg"])
+        found = text.getvalue()
+        return found[found.index("<svg ") :]
+
+
 def svg(kind: Figure, shown: Shown, name: str) -> str:
     """Return a figure as an SVG element whose colours follow the page's variables.
 
@@ -63,11 +101,7 @@ def svg(kind: Figure, shown: Shown, name: str) -> str:
         shown: The content of a matrix.
         name: A unique name on the page; the prefix of every id in the figure.
     """
-    text = io.StringIO()
-    with _style():
-        kind.draw(shown).savefig(text, format="svg", metadata=METADATA["svg"])
-    found = text.getvalue()
-    found = found[found.index("<svg ") :]
+    found = Drawn(lambda: kind.draw(shown))._repr_svg_()
     found = re.sub(r"<metadata>.*?</metadata>", "", found, flags=re.DOTALL)
     found = re.sub(r"<style .*?</style>", "", found, count=1, flags=re.DOTALL)
     found = re.sub(r'\bid="', f'id="{name}-', found)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ctrbench.display import Displayed
 from ctrbench.errors import DataError, raise_all
 from ctrbench.importing.relations import Relation
 from ctrbench.importing.snapshots import Snapshot, check_snapshot
@@ -152,3 +153,35 @@ def _check_fields(fields: tuple[Field, ...]) -> None:
             problems.append(f"field {field.name!r} occurs in two tables; rename or drop one.")
         seen.add(field.name.lower())
     raise_all(problems, DataError, "these fields cannot be stored:")
+
+
+PREVIEWED = 5  # rows
+
+
+@dataclass(frozen=True)
+class Preview(Displayed, view="datasets.show_preview"):
+    """How an importer reads a log: its files, columns and first rows."""
+
+    files: tuple[SourceFile, ...]
+    readings: tuple[Reading, ...]
+    fields: tuple[Field, ...]
+    label: str
+    split: Split
+    notes: tuple[str, ...]
+    columns: tuple[str, ...]  # of the impressions as read
+    rows: tuple[tuple[object, ...], ...]  # the first impressions as read
+
+
+def preview(raw: Raw) -> Preview:
+    """Return a preview of the result of an importer, whose database is still open."""
+    first = raw.impressions.connection.execute(f"FROM {raw.impressions} LIMIT {PREVIEWED}")
+    return Preview(
+        raw.files,
+        raw.readings,
+        raw.fields,
+        raw.label,
+        raw.split,
+        raw.notes,
+        tuple(raw.impressions.columns),
+        tuple(first.fetchall()),
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ctrbench.display import Displayed
 from ctrbench.impressions.periods import chunks, count_targets, count_users, evaluable_groups
 from ctrbench.impressions.unseen import unseen_values
 from ctrbench.schema import PERIODS, ColumnValues, DatasetManifest, Impressions, Ragged
@@ -41,7 +42,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Described:
+class Described(Displayed, view="datasets.show"):
     """A data set and its numbers."""
 
     manifest: DatasetManifest

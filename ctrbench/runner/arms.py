@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from ctrbench import metrics
 from ctrbench.analysis.prediction_files import is_file
@@ -16,7 +15,7 @@ from ctrbench.analysis.two_arms import (
     stored_arms,
 )
 from ctrbench.errors import ConfigError, unknown_name
-from ctrbench.matrix import read_matrix
+from ctrbench.plan import Matrix
 from ctrbench.runner.run import complete, stored_records
 from ctrbench.workspace import Workspace
 
@@ -32,7 +31,7 @@ class Question:
 
 
 def compared(
-    workspace: Workspace, a: str, b: str, file: Path | None, question: Question
+    workspace: Workspace, a: str, b: str, matrix: Matrix | None, question: Question
 ) -> Compared:
     """Return the paired difference of two arms.
 
@@ -41,7 +40,7 @@ def compared(
         a: The arm that may be shipped: a file of predictions, `VERSION/MODE` of a benchmark file,
             or `DATASET/VERSION/MODE` of the store.
         b: The reference, named in the same way.
-        file: The benchmark file, if `a` and `b` are arms of one.
+        matrix: The matrix of the arms, if `a` and `b` are arms of one.
         question: The settings of the comparison.
 
     Raises:
@@ -53,17 +52,16 @@ def compared(
     if question.metric not in known:
         raise ConfigError(unknown_name("metric", question.metric, known))
     if is_file(a) or is_file(b):
-        if not (is_file(a) and is_file(b)) or file is not None:
+        if not (is_file(a) and is_file(b)) or matrix is not None:
             raise ConfigError(
                 f"{a} and {b}: give two files of predictions and no --file, or two stored arms."
             )
         return compare_predictions(a, b, question.metric, question.scores, question.ignore)
     if question.scores or question.ignore:
         raise ConfigError("--scores and --ignore are for files of predictions.")
-    if file is None:
+    if matrix is None:
         ours, theirs = stored_arms(workspace, a, b)
     else:
-        matrix = read_matrix(file, workspace)
         cells = [cell for name in (a, b) for cell in matrix_cells(matrix, name)]
         records = complete(workspace, matrix, stored_records(workspace, cells))
         ours, theirs = (matrix_arm(matrix, records, name) for name in (a, b))

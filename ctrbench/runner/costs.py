@@ -8,6 +8,7 @@ from statistics import fmean
 
 from ctrbench.analysis import Comparison
 from ctrbench.analysis.shown import Place
+from ctrbench.display import Displayed
 from ctrbench.errors import ConfigError, CtrBenchError
 from ctrbench.injection import BASELINE
 from ctrbench.metrics import find
@@ -48,7 +49,7 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Costs:
+class Costs(Displayed, view="costs.show"):
     """The arms of a matrix, the baseline first."""
 
     headline: str  # name of the metric

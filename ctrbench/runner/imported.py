@@ -13,6 +13,7 @@ import numpy as np
 from ctrbench import __version__, impressions
 from ctrbench.analysis.prediction_files import INDEX_OF_PANDAS, as_probability, read_values
 from ctrbench.batches.slots import HistorySlots
+from ctrbench.display import Displayed
 from ctrbench.environment import environment
 from ctrbench.errors import ConfigError, DataError, raise_all
 from ctrbench.identity import ContentHash
@@ -33,7 +34,7 @@ EXAMPLES = 3  # impressions that a message shows
 
 
 @dataclass(frozen=True)
-class Imported:
+class Imported(Displayed, view="comparisons.show_imported"):
     """The outcome of an import."""
 
     manifest: ImportedPredictions

@@ -12,6 +12,7 @@ from statistics import NormalDist, fmean
 
 import numpy as np
 
+from ctrbench.display import Displayed
 from ctrbench.errors import ConfigError, unknown_name
 from ctrbench.plan import Matrix, ScreenSettings
 from ctrbench.runner.run import Observer, run_matrix
@@ -44,7 +45,7 @@ class RankAgreement:
 
 
 @dataclass(frozen=True)
-class Screening:
+class Screening(Displayed, view="screening.show"):
     """The result of a screen, with its agreement with the whole matrix."""
 
     headline: str  # name of the metric

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ctrbench import embeddings, impressions
+from ctrbench.display import Displayed
 from ctrbench.injection import BASELINE
 from ctrbench.models import load_loops
 from ctrbench.plan import Column, Matrix, Row
@@ -53,7 +54,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class MatrixStatus:
+class MatrixStatus(Displayed, view="matrices.show_status"):
     """Progress of a matrix."""
 
     dataset: str
@@ -79,7 +80,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class RunPlan:
+class RunPlan(Displayed, view="matrices.show_plan"):
     """The cells of a matrix, and the expected time and memory of the missing ones."""
 
     status: MatrixStatus

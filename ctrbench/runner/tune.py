@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ctrbench.display import Displayed
 from ctrbench.errors import ConfigError
 from ctrbench.injection import Injection
 from ctrbench.plan import Matrix, TuneSettings
@@ -35,7 +36,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Tuning:
+class Tuning(Displayed, view="matrices.show_tuning"):
     """All trials and the chosen settings."""
 
     headline: str  # name of the metric

@@ -37,7 +37,13 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: Seque
     return made
 
 
-def aligned(rows: Iterable[Sequence[str]]) -> str:
+class Aligned(str):
+    """Lines of aligned columns, which also know their cells."""
+
+    rows: list[Sequence[str]]
+
+
+def aligned(rows: Iterable[Sequence[str]]) -> Aligned:
     """Return rows as lines of aligned columns, numbers right-aligned.
 
     Args:
@@ -52,4 +58,6 @@ def aligned(rows: Iterable[Sequence[str]]) -> str:
             for cell, width in zip(row, widths, strict=True)
         )
         lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    text = Aligned("\n".join(lines))
+    text.rows = made
+    return text

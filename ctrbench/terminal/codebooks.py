@@ -10,7 +10,12 @@ from rich.table import Table
 from ctrbench.terminal.output import console
 
 if TYPE_CHECKING:
-    from ctrbench.codebook_facts import Facts, SizeFacts
+    from ctrbench.codebook_facts import Facts, FittedCodebooks, SizeFacts
+
+
+def show_fitted(found: FittedCodebooks) -> None:
+    """Print the statistics of fitted codebooks."""
+    show(found.facts)
 
 
 def show(found: Facts) -> None:

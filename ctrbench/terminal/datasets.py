@@ -8,15 +8,16 @@ from datetime import UTC, datetime
 from rich.table import Table
 
 from ctrbench.exporting import Exported
-from ctrbench.importing import Raw, SourceFile
+from ctrbench.importing import Preview, SourceFile
 from ctrbench.impressions import Described, Summary
 from ctrbench.impressions.states import ticks_per_second
 from ctrbench.schema import DatasetManifest
+from ctrbench.terminal import versions
 from ctrbench.terminal._tables import console, table
 from ctrbench.terminal.output import echo
+from ctrbench.version_facts import ImportedLog
 
 MOST_FILES = 5  # of a log that a dry run lists
-PREVIEWED = 5  # rows that a dry run prints
 
 
 def show_list(manifests: Sequence[DatasetManifest]) -> None:
@@ -37,6 +38,13 @@ def show(found: Described) -> None:
     out.print(_histories(summary))
     if manifest.fields:
         out.print("", _fields(manifest, summary), sep="\n")
+
+
+def show_log(found: ImportedLog) -> None:
+    """Print the summary of an imported data set, and the versions that came with it."""
+    show_imported(found.described, not found.new)
+    for version in found.versions:
+        versions.show_version(version)
 
 
 def show_imported(found: Described, was_there: bool) -> None:
@@ -81,20 +89,19 @@ def show_files(files: Sequence[SourceFile]) -> None:
         out.print("", table(("column", "type in the file"), types, ()), sep="\n")
 
 
-def show_preview(raw: Raw) -> None:
+def show_preview(found: Preview) -> None:
     """Print how a log is read: files, columns, guesses, and the first rows as understood."""
     out = console()
-    show_files(raw.files)
-    rows = [(one.column, one.read_as, "guessed" * one.guessed) for one in raw.readings]
+    show_files(found.files)
+    rows = [(one.column, one.read_as, "guessed" * one.guessed) for one in found.readings]
     if not rows:
-        rows = [(one.name, f"{one.kind} field of the {one.of}", "") for one in raw.fields]
+        rows = [(one.name, f"{one.kind} field of the {one.of}", "") for one in found.fields]
     out.print("", table(("column", "read as", ""), rows, ()), sep="\n")
-    out.print(f"\nlabel: {raw.label}", f"split: {raw.split}", sep="\n")
-    for note in raw.notes:
+    out.print(f"\nlabel: {found.label}", f"split: {found.split}", sep="\n")
+    for note in found.notes:
         out.print(f"note: {note}")
-    first = raw.impressions.connection.execute(f"FROM {raw.impressions} LIMIT {PREVIEWED}")
-    names = list(raw.impressions.columns)
-    values = [tuple("" if v is None else str(v) for v in row) for row in first.fetchall()]
+    names = list(found.columns)
+    values = [tuple("" if v is None else str(v) for v in row) for row in found.rows]
     if "timestamp" in names:
         place = names.index("timestamp")
         names.append("time (UTC)")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -14,6 +16,21 @@ from ctrbench.json_text import as_json
 from ctrbench.printable import printable
 
 T = TypeVar("T")
+_sink: ContextVar[Callable[[object], None] | None] = ContextVar("sink", default=None)
+
+
+@contextmanager
+def captured(sink: Callable[[object], None]) -> Iterator[None]:
+    """Pass everything that would be printed on stdout to a function.
+
+    Args:
+        sink: Receives text, and the objects that a console prints.
+    """
+    token = _sink.set(sink)
+    try:
+        yield
+    finally:
+        _sink.reset(token)
 
 
 def echo(text: str = "", err: bool = False) -> None:
@@ -23,6 +40,9 @@ def echo(text: str = "", err: bool = False) -> None:
         text: May contain control characters.
         err: Whether to print on stderr.
     """
+    if (sink := _sink.get()) is not None and not err:
+        sink(text)
+        return
     typer.echo(printable(text), err=err)
 
 
@@ -59,6 +79,19 @@ def console(err: bool = False, width: int | None = None, quiet: bool = False) ->
 
 class _PrintableConsole(Console):
     """A console that sends no control codes except those of rich."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print objects, or pass them to the function that captures the output.
+
+        Args:
+            *objects: Text and objects of rich.
+            **options: Those of `Console.print`.
+        """
+        if (sink := _sink.get()) is None or self.stderr:
+            super().print(*objects, **options)
+            return
+        for one in objects:
+            sink(one)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

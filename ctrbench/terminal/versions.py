@@ -13,7 +13,13 @@ from ctrbench.terminal.output import echo
 
 if TYPE_CHECKING:
     from ctrbench.quality import Quality
-    from ctrbench.version_facts import QualityTable, VersionFacts
+    from ctrbench.version_facts import (
+        AddedVersion,
+        DerivedVersion,
+        PretrainedVersion,
+        QualityTable,
+        VersionFacts,
+    )
 
 SHOWN = 5  # maximum number of listed pictures that cannot be decoded
 
@@ -120,6 +126,14 @@ def show_quality(found: QualityTable) -> None:
         echo(aligned([("  version", *names), *rows]))
 
 
+def show_version(found: AddedVersion) -> None:
+    """Print a version that was added, one vector field after the other."""
+    for field in found.fields:
+        show_added(field.manifest, field.reference, field.new, field.coverage)
+        if field.manifest.unmatched_ids:
+            show_unmatched(field.manifest, field.unmatched)
+
+
 def show_added(
     manifest: VersionManifest, reference: str, new: bool, coverage: embeddings.Shares
 ) -> None:
@@ -148,6 +162,22 @@ def show_unmatched(manifest: VersionManifest, examples: str) -> None:
         examples: Some of these ids.
     """
     echo(f"unmatched ids: {_unmatched(manifest, examples)}")
+
+
+def show_trained(found: PretrainedVersion) -> None:
+    """Print a version that was pre-trained."""
+    show_pretrained(found.manifest, found.new)
+
+
+def show_all_trained(found: Sequence[PretrainedVersion]) -> None:
+    """Print the versions of a grid."""
+    for version in found:
+        show_trained(version)
+
+
+def show_made(found: DerivedVersion) -> None:
+    """Print a version that was derived."""
+    show_derived(found.manifest, found.reference, found.new)
 
 
 def show_derived(manifest: VersionManifest, reference: str, new: bool) -> None:

@@ -7,7 +7,7 @@ from tests.analysis.made import DRAMA, arm, baseline, by_hash, plan, record
 
 
 def test_formats_are_the_files():
-    assert formats() == ["csv", "json", "latex", "markdown", "text"]
+    assert formats() == ["csv", "html", "json", "latex", "markdown", "text"]
 
 
 @pytest.mark.parametrize("format", formats())

@@ -1,0 +1,91 @@
+"""Stored cells as one tidy table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ctrbench.api.inputs import Home, opened
+from ctrbench.api.matrices import Matrix, records
+from ctrbench.reports import long_table
+from ctrbench.schema import CellRecord, Metrics
+from ctrbench.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ctrbench.analysis.table import ComparisonTable
+
+WHOLE = "all"  # slice: every impression of the period
+COLUMNS = (
+    *("dataset", "label", "version", "control", "mode", "settings", "model", "training"),
+    *("seed", "repeat", "status", "reason", "period", "slice", "metric", "value"),
+    *("impressions", "clicks", "users", "evaluable_users", "seconds", "finished", "hash"),
+)
+
+
+def results(source: Home | Matrix = ".", *, dataset: str | None = None) -> pd.DataFrame:
+    """Return stored cells as a tidy table: one row per cell, period, slice and metric.
+
+    A failed cell is one row without a metric. A metric that is not defined has no value.
+
+    Args:
+        source: A workspace, its folder, or a matrix.
+        dataset: Only cells of this data set.
+
+    Returns:
+        The columns dataset, label, version and control (missing: none), mode, its settings, those
+        of model and training that differ from the defaults (JSON), seed, repeat (1: the A/A arm),
+        status, reason, period (valid or test), slice, metric, value (a fraction),
+        impressions, clicks, users, evaluable_users, seconds (of the cell), finished (UTC), hash.
+
+    Raises:
+        StoreError: A record is damaged.
+    """
+    import pandas as pd
+
+    found = records(source).values() if isinstance(source, Matrix) else _stored(source, dataset)
+    rows = [row for one in found if dataset in (None, one.cell.dataset) for row in _rows(one)]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.astype({"value": "float64", "seconds": "float64"}).assign(
+        finished=pd.to_datetime(table["finished"], utc=True, format="ISO8601")
+    )
+
+
+def frame(table: ComparisonTable) -> pd.DataFrame:
+    """Return a table of deltas as a tidy table: one row per block, row and column."""
+    import pandas as pd
+
+    return pd.DataFrame(long_table(table)["rows"])
+
+
+def _stored(source: Home, dataset: str | None) -> Iterator[CellRecord]:
+    store = Store(opened(source))
+    for name in store.datasets() if dataset is None else [dataset]:
+        yield from store.records(name)
+
+
+def _rows(record: CellRecord) -> Iterator[tuple[Any, ...]]:
+    cell = record.cell
+    described = (
+        cell.dataset,
+        cell.outcome,
+        cell.version,
+        None if cell.control is None else str(cell.control),
+        cell.mode,
+        *(json.dumps(one) for one in (cell.mode_settings, cell.model, cell.training)),
+        *(cell.seed, cell.repeat, record.status, record.reason or None),
+    )
+    ending = (sum(record.seconds.values()), record.finished or None, record.hash)
+    measured = [(period, WHOLE, metrics) for period, metrics in record.metrics.items()]
+    measured += [("test", key, metrics) for key, metrics in record.slices.items()]
+    if not measured:
+        yield (*described, *(None,) * 8, *ending)
+    for period, slice_, metrics in measured:
+        for name, value in metrics.values.items():
+            yield (*described, period, slice_, name, value, *_counts(metrics), *ending)
+
+
+def _counts(metrics: Metrics) -> tuple[int, ...]:
+    return (metrics.impressions, metrics.clicks, metrics.users, metrics.evaluable_users)
