@@ -1,36 +1,58 @@
 """Measure whether a new image embedding improves a CTR model, and which injection mode works best.
 
-The names of `__all__` are what a notebook needs. Each is imported on first use, so that
-`import ctrbench` imports neither torch nor numpy.
+The names of `__all__` are what a notebook needs: one function per command, and the classes of their
+arguments and results. Each is imported on first use, so that `import ctrbench` imports neither
+torch nor numpy. `ctrbench.datasets` and `ctrbench.embeddings` have further functions.
 """
 
-from importlib import import_module
-from typing import Any
+from ctrbench.lazy import exported
 
 __version__ = "0.1.0"
 _MODULES = {  # name -> module that defines it; `__init__.pyi` repeats them for type checkers
-    "CtrBenchError": "errors",
-    "Workspace": "workspace",
-    "comparison_table": "analysis.matrices",
-    "completed": "runner",
-    "judged": "analysis.matrices",
-    "long_table": "reports",
-    "open_impressions": "impressions",
-    "open_version": "embeddings",
-    "read_matrix": "matrix",
-    "render": "reports",
-    "run_matrix": "runner",
+    "ComparisonTable": "ctrbench.analysis.table",
+    "ConfigError": "ctrbench.errors",
+    "ContractError": "ctrbench.errors",
+    "CtrBenchError": "ctrbench.errors",
+    "DataError": "ctrbench.errors",
+    "DivergedError": "ctrbench.errors",
+    "Drawn": "ctrbench.figures",
+    "Matrix": "ctrbench.api.matrices",
+    "Run": "ctrbench.api.matrices",
+    "Slice": "ctrbench.slices",
+    "Source": "ctrbench.embeddings",
+    "StoreError": "ctrbench.errors",
+    "UnknownNameError": "ctrbench.errors",
+    "Workspace": "ctrbench.workspace",
+    "codebook": "ctrbench.api.versions",
+    "compare": "ctrbench.api.decisions",
+    "cost": "ctrbench.api.drawing",
+    "curve": "ctrbench.api.drawing",
+    "datasets": "ctrbench.datasets",
+    "draw": "ctrbench.api.drawing",
+    "embeddings": "ctrbench.embeddings",
+    "explain": "ctrbench.api.drawing",
+    "frame": "ctrbench.api.results",
+    "history": "ctrbench.api.drawing",
+    "import_predictions": "ctrbench.api.decisions",
+    "init": "ctrbench.api.matrices",
+    "list_names": "ctrbench.api.versions",
+    "notices": "ctrbench.api.matrices",
+    "pack": "ctrbench.api.matrices",
+    "plan_cells": "ctrbench.api.matrices",
+    "plot": "ctrbench.api.drawing",
+    "power": "ctrbench.api.decisions",
+    "pretrain": "ctrbench.api.versions",
+    "ranks": "ctrbench.api.decisions",
+    "read_matrix": "ctrbench.api.matrices",
+    "render": "ctrbench.reports",
+    "report": "ctrbench.api.drawing",
+    "results": "ctrbench.api.results",
+    "run": "ctrbench.api.matrices",
+    "screen": "ctrbench.api.matrices",
+    "status": "ctrbench.api.matrices",
+    "tables": "ctrbench.api.matrices",
+    "tune": "ctrbench.api.matrices",
+    "write_decision": "ctrbench.reports",
 }
 __all__ = [*_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_MODULES])
+__getattr__, __dir__ = exported(globals(), _MODULES)

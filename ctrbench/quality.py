@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-import faiss
 import numpy as np
 
 from ctrbench.arrays import blocks
@@ -146,6 +145,8 @@ def _sampled(items: np.ndarray) -> np.ndarray:
 def _nearest(unit: np.ndarray, known: np.ndarray, items: np.ndarray, count: int) -> np.ndarray:
     if not len(known):
         return np.full((len(items), count), -1)
+    import faiss
+
     index = faiss.IndexFlatIP(unit.shape[1])
     index.add(unit[known])  # pyright: ignore[reportCallIssue]
     _, place = index.search(unit[items], min(count + 1, len(known)))  # pyright: ignore

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from ctrbench import embeddings, importing, impressions
 from ctrbench.api.embeddings import add_source
 from ctrbench.api.importing import Import, configured
-from ctrbench.api.inputs import Frame, Home, Location, Memory, opened
+from ctrbench.api.inputs import Frame, Home, Location, Memory, is_location, opened
 from ctrbench.atomic import discard
 from ctrbench.display import Listing
+from ctrbench.embeddings.outcomes import ImportedLog
 from ctrbench.errors import ConfigError
 from ctrbench.exporting import export as write_export
 from ctrbench.importing import Preview, SourceFile
 from ctrbench.impressions import Described
 from ctrbench.schema import DatasetManifest, Guard, Impressions
-from ctrbench.version_facts import ImportedLog
 from ctrbench.workspace import Workspace, check_name
 
 if TYPE_CHECKING:
@@ -145,7 +145,13 @@ def import_table(
         }
         given = {option: value for option, value in options.items() if value is not None}
         home = opened(workspace)
-        made = configured(home, "table", given, like, None if mapping is None else Path(mapping))
+        file = None if mapping is None else Path(mapping)
+        in_memory = [
+            option
+            for option, value in (("items", items), ("users", users))
+            if not is_location(value)
+        ]
+        made = configured(home, "table", given, like, file, in_memory)
         return _build(home, made, name, progress, memory)
 
 
@@ -387,6 +393,7 @@ def _build(
 
 
 def _status(progress: bool) -> Any:
-    from ctrbench.terminal.output import console
+    from ctrbench.terminal.output import animates, console
 
-    return console(err=True, quiet=not progress).status("opening")
+    shown = console(err=True, quiet=not progress)
+    return (shown if animates(shown) else console(err=True, quiet=True)).status("opening")

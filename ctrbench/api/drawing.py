@@ -164,7 +164,7 @@ def plot(matrix: Matrix, kind: str) -> Drawn:
 
     Args:
         matrix: The matrix.
-        kind: One of the kinds of figures that `catalogue` lists, such as `forest`.
+        kind: One of the kinds of figures that `list_names` returns, such as `forest`.
 
     Raises:
         DataError: There is nothing to draw.

@@ -10,11 +10,9 @@ from ctrbench import embeddings, impressions
 from ctrbench.api.inputs import Home, Ids, Location, Memory, Vectors, opened
 from ctrbench.display import Listing
 from ctrbench.embeddings import Source
+from ctrbench.embeddings.outcomes import AddedField, AddedVersion, DerivedVersion
 from ctrbench.schema import EmbeddingTable, Guard, VersionManifest
 from ctrbench.version_facts import (
-    AddedField,
-    AddedVersion,
-    DerivedVersion,
     QualityTable,
     VersionFacts,
     checked,

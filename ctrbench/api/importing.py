@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -50,6 +50,7 @@ def configured(
     options: Mapping[str, Any],
     like: str | None = None,
     mapping: Path | None = None,
+    transient: Container[str] = (),
 ) -> Import:
     """Return an import with its options.
 
@@ -62,6 +63,7 @@ def configured(
         options: The values of the options that the caller gives, by the names of fields.
         like: The data set whose options are used.
         mapping: The YAML file of options.
+        transient: Options that another import cannot repeat, because they are data in memory.
 
     Raises:
         UnknownNameError: The importer or the data set does not exist.
@@ -85,7 +87,7 @@ def configured(
         made,
         None if split is None else parse_split(split),
         parse_snapshot(snapshot, chosen.get("snapshot_column")),
-        as_yaml(_to_store(importer, chosen)),
+        as_yaml(_to_store(importer, {k: v for k, v in chosen.items() if k not in transient})),
     )
 
 

@@ -231,7 +231,7 @@ def quick_matrix(
     return read_matrix(file_of_run(home, file, dataset, versions, modes, seeds), home)
 
 
-def plan(matrix: Matrix, jobs: Jobs = "auto") -> RunPlan:
+def plan_cells(matrix: Matrix, jobs: Jobs = "auto") -> RunPlan:
     """Return the cells: stored, missing, expected time and memory.
 
     Args:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ctrbench.analysis.table import ComparisonTable
 
+NONE = "none"  # version of the baseline; control of a version itself
 WHOLE = "all"  # slice: every impression of the period
 COLUMNS = (
     *("dataset", "label", "version", "control", "mode", "settings", "model", "training"),
@@ -35,8 +36,8 @@ def results(source: Home | Matrix = ".", *, dataset: str | None = None) -> pd.Da
         dataset: Only cells of this data set.
 
     Returns:
-        The columns dataset, label, version and control (missing: none), mode, its settings, those
-        of model and training that differ from the defaults (JSON), seed, repeat (1: the A/A arm),
+        The columns dataset, label, version (`none`: the baseline), control (`none`: no control),
+        mode; settings, model and training (JSON, without defaults); seed, repeat (1: the A/A arm),
         status, reason, period (valid or test), slice, metric, value (a fraction),
         impressions, clicks, users, evaluable_users, seconds (of the cell), finished (UTC), hash.
 
@@ -71,8 +72,8 @@ def _rows(record: CellRecord) -> Iterator[tuple[Any, ...]]:
     described = (
         cell.dataset,
         cell.outcome,
-        cell.version,
-        None if cell.control is None else str(cell.control),
+        NONE if cell.version is None else cell.version,
+        NONE if cell.control is None else str(cell.control),
         cell.mode,
         *(json.dumps(one) for one in (cell.mode_settings, cell.model, cell.training)),
         *(cell.seed, cell.repeat, record.status, record.reason or None),

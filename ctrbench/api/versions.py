@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ctrbench import impressions
 from ctrbench.api.inputs import Home, Location, opened
 from ctrbench.atomic import check_writable
-from ctrbench.catalogue import Catalogue
-from ctrbench.catalogue import catalogue as catalogue_of
+from ctrbench.catalogue import Catalogue, catalogue
 from ctrbench.codebook_facts import Request
 from ctrbench.display import Listing
+from ctrbench.embeddings.outcomes import PretrainedVersion
 from ctrbench.errors import ConfigError
-from ctrbench.version_facts import PretrainedVersion
 
 if TYPE_CHECKING:
     from ctrbench.codebook_facts import FittedCodebooks
@@ -200,10 +199,10 @@ def codebook(
     return fitted
 
 
-def catalogue(*, workspace: Home = ".") -> Catalogue:
+def list_names(*, workspace: Home = ".") -> Catalogue:
     """Return all names that a command or a matrix can use: modes, metrics, data sets, and so on.
 
     Args:
         workspace: The workspace, or its folder.
     """
-    return catalogue_of(opened(workspace))
+    return catalogue(opened(workspace))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import ctrbench
 from ctrbench.cli._options import DatasetOption, JsonOption, VersionArgument
 from ctrbench.terminal.output import echo, show
 
@@ -44,11 +45,10 @@ def codebook(
     Reports the rank correlation between the distances of item pairs before and after (global
     structure), and the share of the ten nearest items that have the same code (local structure).
     """
-    from ctrbench.api.versions import codebook as fit
     from ctrbench.codebook_facts import sizes_of
     from ctrbench.terminal import codebooks as terminal
 
-    found = fit(
+    found = ctrbench.codebook(
         version,
         sizes_of(size),
         dataset=dataset,

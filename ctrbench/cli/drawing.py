@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+import ctrbench
 from ctrbench.cli._options import FAILED, BenchmarkArgument, JsonOption
 from ctrbench.terminal import completing
 from ctrbench.terminal.output import echo, show
@@ -46,13 +47,11 @@ def cost(
     Gains and training times are read from stored records. Latencies are measured now, on one
     thread, including packing, with an untrained model of the first seed.
     """
-    from ctrbench.api import drawing as api
-    from ctrbench.api.matrices import read_matrix
     from ctrbench.runner.costs import check_axis
     from ctrbench.terminal import costs as terminal
 
     check_axis(against)
-    found = api.cost(read_matrix(file, context.obj))
+    found = ctrbench.cost(ctrbench.read_matrix(file, context.obj))
     show(found, json, terminal.show)
     _draw(found, output, json, against)
     for arm in found.refused:
@@ -73,11 +72,9 @@ def curve(
     A list in FILE, such as `cluster_id: {codebook_size: [50, 200, 1000]}`, varies a setting. All
     intervals are simultaneous over the file's comparisons, as in its table.
     """
-    from ctrbench.api import drawing as api
-    from ctrbench.api.matrices import read_matrix
     from ctrbench.terminal import curves as terminal
 
-    found = api.curve(read_matrix(file, context.obj), setting)
+    found = ctrbench.curve(ctrbench.read_matrix(file, context.obj), setting)
     show(found, json, terminal.show)
     _draw(found, output, json)
 
@@ -99,12 +96,10 @@ def history(
     Shows every stored version, whichever file it was run with. Unless --file is given, each mode
     is shown under the settings with which most versions were run.
     """
-    from ctrbench.api import drawing as api
-    from ctrbench.api.matrices import read_matrix
     from ctrbench.terminal import history as terminal
 
-    matrix = None if file is None else read_matrix(file, context.obj)
-    found = api.history(dataset, matrix, workspace=context.obj)
+    matrix = None if file is None else ctrbench.read_matrix(file, context.obj)
+    found = ctrbench.history(dataset, matrix, workspace=context.obj)
     show(found, json, terminal.show)
     _draw(found, output, json)
 
@@ -123,18 +118,15 @@ def explain(
     point, relative to the norm of the weights. Decrease: that of GAUC and AUC if the ids, or the
     images, of the test items are permuted.
     """
-    from ctrbench.api import drawing as api
     from ctrbench.terminal import traces as terminal
 
-    found = api.explain(cell, workspace=context.obj)
+    found = ctrbench.explain(cell, workspace=context.obj)
     show(found, json, terminal.show)
     _draw(found, output, json)
 
 
 def _draw(found: Any, output: Path | None, json: bool, *against: str) -> None:
     """Write the figure of a result, if one is requested."""
-    from ctrbench.api import drawing as api
-
     if output is not None:
-        api.draw(found, *against).save(output)
+        ctrbench.draw(found, *against).save(output)
         echo(f"wrote {output}", err=json)

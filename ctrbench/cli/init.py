@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import ctrbench
 from ctrbench.terminal import completing
 from ctrbench.terminal.output import echo
 
@@ -39,7 +40,5 @@ def init(
     output: Annotated[Path | None, typer.Option(help="Default: DATASET.yaml.")] = None,
 ) -> None:
     """Write a commented benchmark file for DATASET and all its versions."""
-    from ctrbench.api import matrices as api
-
-    path = api.init(dataset, output, workspace=context.obj)
+    path = ctrbench.init(dataset, output, workspace=context.obj)
     echo(f"wrote {path}\nNext: ctrbench run {path}")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+import ctrbench
 from ctrbench.cli._options import FAILED, BenchmarkArgument, DatasetOption, JsonOption
 from ctrbench.terminal import completing
 from ctrbench.terminal.output import show
@@ -68,16 +69,14 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Compare A with B, paired by seed, on the same test impressions."""
-    from ctrbench.api import decisions as api
-    from ctrbench.api.matrices import read_matrix
     from ctrbench.reports import check_decision_files, write_decision
     from ctrbench.terminal import comparisons as terminal
 
     check_decision_files(output or ())
-    decision = api.compare(
+    decision = ctrbench.compare(
         a,
         b,
-        matrix=None if file is None else read_matrix(file, context.obj),
+        matrix=None if file is None else ctrbench.read_matrix(file, context.obj),
         metric=metric,
         margin=margin,
         fail_on=fail_on,
@@ -113,11 +112,10 @@ def import_predictions(
 
     A benchmark file shows them if it contains `predictions: [NAME]`.
     """
-    from ctrbench.api import decisions as api
     from ctrbench.terminal import comparisons as terminal
 
     home = context.obj
-    found = api.import_predictions(file, name, dataset=dataset, label=label, workspace=home)
+    found = ctrbench.import_predictions(file, name, dataset=dataset, label=label, workspace=home)
     show(found, json, terminal.show_imported)
 
 
@@ -130,11 +128,9 @@ def power(
     json: JsonOption = False,
 ) -> None:
     """Compute how many seeds or test users FILE requires to detect an effect."""
-    from ctrbench.api import decisions as api
-    from ctrbench.api.matrices import read_matrix
     from ctrbench.terminal import comparisons as terminal
 
-    show(api.power(read_matrix(file, context.obj), effect), json, terminal.show_power)
+    show(ctrbench.power(ctrbench.read_matrix(file, context.obj), effect), json, terminal.show_power)
 
 
 def ranks(
@@ -145,8 +141,10 @@ def ranks(
     json: JsonOption = False,
 ) -> None:
     """Rank modes and versions over the data sets of several FILEs, and test the ranking."""
-    from ctrbench.api import decisions as api
-    from ctrbench.api.matrices import read_matrix
     from ctrbench.terminal import rankings as terminal
 
-    show(api.ranks([read_matrix(file, context.obj) for file in files]), json, terminal.show)
+    show(
+        ctrbench.ranks([ctrbench.read_matrix(file, context.obj) for file in files]),
+        json,
+        terminal.show,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from ctrbench.api.versions import catalogue
+import ctrbench
 from ctrbench.cli._options import JsonOption
 from ctrbench.terminal import catalogue as terminal
 from ctrbench.terminal.output import show
@@ -17,4 +17,4 @@ def register(app: typer.Typer) -> None:
 
 def list_names(context: typer.Context, json: JsonOption = False) -> None:
     """List what a command or a benchmark file can name: modes, controls, data sets, and so on."""
-    show(catalogue(workspace=context.obj), json, terminal.show)
+    show(ctrbench.list_names(workspace=context.obj), json, terminal.show)

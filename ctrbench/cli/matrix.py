@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import ctrbench
 from ctrbench.cli._options import (
     FAILED,
     TEXT,
@@ -41,9 +42,9 @@ def plan(
     from ctrbench.api import matrices as api
     from ctrbench.terminal import matrices as terminal
 
-    matrix = api.read_matrix(file, context.obj)
-    found = api.plan(matrix, jobs_of(jobs))
-    known = api.notices(matrix)
+    matrix = ctrbench.read_matrix(file, context.obj)
+    found = ctrbench.plan_cells(matrix, jobs_of(jobs))
+    known = ctrbench.notices(matrix)
     show(found, json, terminal.show_plan)
     terminal.show_notices(known, training=found.expected is not None)
     if found.expected is not None:
@@ -94,7 +95,7 @@ def run(
     format = format_of(format, json)
     api.check_options(traced, until_decided, most_seeds, effect)
     matrix = api.quick_matrix(file, dataset, versions, modes, seeds, workspace=context.obj)
-    found = api.run(
+    found = ctrbench.run(
         matrix,
         jobs_of(jobs),
         retry_failed=retry_failed,
@@ -120,10 +121,9 @@ def run(
 
 def status(context: typer.Context, file: BenchmarkArgument, json: JsonOption = False) -> None:
     """Show how many cells of FILE are stored, failed, running and missing, and why cells failed."""
-    from ctrbench.api import matrices as api
     from ctrbench.terminal import matrices as terminal
 
-    show(api.status(api.read_matrix(file, context.obj)), json, terminal.show_status)
+    show(ctrbench.status(ctrbench.read_matrix(file, context.obj)), json, terminal.show_status)
 
 
 def pack(
@@ -134,9 +134,7 @@ def pack(
     ] = None,
 ) -> None:
     """Write the stored cells of FILE into one file that suffices to print its tables."""
-    from ctrbench.api import matrices as api
-
-    found = api.pack(api.read_matrix(file, context.obj), output)
+    found = ctrbench.pack(ctrbench.read_matrix(file, context.obj), output)
     size = found.size / 1e6
     echo(f"wrote {found.path}: {found.cells} of {found.planned} cells, {size:.1f} MB")
 
@@ -158,8 +156,8 @@ def tables(
     format = format_of(format, json)
     if output is not None:
         check_writable(output)
-    matrix = api.read_matrix(file, context.obj)
-    text = render(api.tables(matrix), format, full)
+    matrix = ctrbench.read_matrix(file, context.obj)
+    text = render(ctrbench.tables(matrix), format, full)
     if output is None:
         write(text)
         if format == TEXT and not full:
@@ -185,11 +183,10 @@ def tune(
     The `tune` section of FILE lists the candidates. The learning-rate factor of the image block is
     chosen in the same way, with the same number of trials per mode. Trials are stored as cells.
     """
-    from ctrbench.api import matrices as api
     from ctrbench.terminal import matrices as terminal
 
-    matrix = api.read_matrix(file, context.obj)
-    tuning = api.tune(matrix, jobs_of(jobs), write=write, progress=detail)
+    matrix = ctrbench.read_matrix(file, context.obj)
+    tuning = ctrbench.tune(matrix, jobs_of(jobs), write=write, progress=detail)
     show(tuning, json, terminal.show_tuning)
     if write:
         echo(f"wrote the choice into {file}", err=json)

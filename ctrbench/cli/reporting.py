@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import ctrbench
 from ctrbench.cli._options import BenchmarkArgument
 from ctrbench.terminal import completing
 from ctrbench.terminal.output import echo
@@ -30,10 +31,7 @@ def report(
     ] = True,
 ) -> None:
     """Write one self-contained HTML page from the stored cells of FILE; trains nothing."""
-    from ctrbench.api import drawing as api
-    from ctrbench.api.matrices import read_matrix
-
-    page = api.report(read_matrix(file, context.obj), output, pictures=pictures)
+    page = ctrbench.report(ctrbench.read_matrix(file, context.obj), output, pictures=pictures)
     for line in page.shown.answer.lines:
         echo(line.text)
     for line in page.shown.missing:
@@ -52,11 +50,9 @@ def plot(
     ],
 ) -> None:
     """Write one figure of the report from the stored cells of FILE; trains nothing."""
-    from ctrbench.api import drawing as api
-    from ctrbench.api.matrices import read_matrix
     from ctrbench.figures import check_drawable, figure
 
     figure(kind)  # raises an error for an unknown kind, before any work
     check_drawable(output)
-    api.plot(read_matrix(file, context.obj), kind).save(output)
+    ctrbench.plot(ctrbench.read_matrix(file, context.obj), kind).save(output)
     echo(f"wrote {output}")

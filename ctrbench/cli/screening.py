@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+import ctrbench
 from ctrbench.cli._options import (
     BenchmarkArgument,
     DetailOption,
@@ -39,13 +40,12 @@ def screen(
     `screen:` in FILE sets mode, seeds and keep; the versions are chosen on `valid`. For each mode
     that is stored with every version, the rank correlation with the screen is shown.
     """
-    from ctrbench.api import matrices as api
     from ctrbench.reports import long_table, render
     from ctrbench.terminal.screening import show
 
     format = format_of(format, json)
-    matrix = api.read_matrix(file, context.obj)
-    found = api.screen(matrix, jobs_of(jobs), retry_failed=retry_failed, progress=detail)
+    matrix = ctrbench.read_matrix(file, context.obj)
+    found = ctrbench.screen(matrix, jobs_of(jobs), retry_failed=retry_failed, progress=detail)
     if json:
         write(as_json({"screen": found.screening, "table": long_table(found.table)}))
         return

@@ -29,6 +29,7 @@ from ctrbench.embeddings.versions import (
     require_intact,
     stored_records,
 )
+from ctrbench.lazy import exported
 from ctrbench.schema import GivenVersion, Source
 
 __all__ = [
@@ -59,3 +60,10 @@ __all__ = [
     "shares",
     "stored_records",
 ]
+_API: dict[str, str] = (
+    dict.fromkeys(  # what a notebook calls; `__init__.pyi` repeats them for type checkers
+        ("add", "check", "derive", "describe", "list", "open", "quality", "remove", "sheet"),
+        "ctrbench.api.embeddings",
+    )
+)
+__getattr__, __dir__ = exported(globals(), _API)

@@ -11,10 +11,11 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import Any, Literal
 
 from ctrbench.errors import CtrBenchError
@@ -65,7 +66,8 @@ def run_tasks(
             while len(running) < jobs and (task := _next_free(waiting, free)) is not None:
                 receive, send = context.Pipe(duplex=False)
                 process = context.Process(target=_child, args=(work, task, send), daemon=True)
-                process.start()
+                with _without_main():
+                    process.start()
                 send.close()
                 running[receive] = _Running(task, process)
             for connection in wait(list(running), POLL_S) if running else _pause():
@@ -96,6 +98,20 @@ def start_server(preload: list[str]) -> Any:
     _start_ignoring_interrupts()
     atexit.register(_stop_server)
     return context
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the main module from processes that start, which would otherwise import it again.
+
+    A script without `if __name__ == "__main__"` would then run again in every process.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _start_ignoring_interrupts() -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
+from ctrbench.embeddings.outcomes import ImportedLog
 from ctrbench.exporting import Exported
 from ctrbench.importing import Preview, SourceFile
 from ctrbench.impressions import Described, Summary
@@ -15,7 +16,6 @@ from ctrbench.schema import DatasetManifest
 from ctrbench.terminal import versions
 from ctrbench.terminal._tables import console, table
 from ctrbench.terminal.output import echo
-from ctrbench.version_facts import ImportedLog
 
 MOST_FILES = 5  # of a log that a dry run lists
 

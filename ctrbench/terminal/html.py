@@ -13,7 +13,7 @@ from rich.table import Table
 from ctrbench.terminal import output
 from ctrbench.terminal._tables import NUMBER, Aligned
 
-CELL = "text-align: {}; padding: 0 1.5em 0 0; vertical-align: top"
+CELL = "text-align: {}; vertical-align: top"
 WIDTH = 10_000  # columns; HTML wraps lines itself
 
 

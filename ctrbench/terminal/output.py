@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import typer
@@ -75,6 +76,14 @@ def console(err: bool = False, width: int | None = None, quiet: bool = False) ->
         quiet: Whether to print nothing.
     """
     return _PrintableConsole(stderr=err, width=width, quiet=quiet, highlight=False)
+
+
+def animates(shown: Console) -> bool:
+    """Return whether a console can replace what it has printed: a terminal, or a notebook.
+
+    In a notebook rich requires ipywidgets.
+    """
+    return shown.is_terminal and (not shown.is_jupyter or find_spec("ipywidgets") is not None)
 
 
 class _PrintableConsole(Console):

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from ctrbench.metrics import judged
 from ctrbench.schema import Cell, CellRecord
-from ctrbench.terminal.output import console, echo
+from ctrbench.terminal.output import animates, console, echo
 
 
 class _State(ProgressColumn):
@@ -55,7 +55,7 @@ class RunDisplay:
             TimeRemainingColumn(),
             console=self._console,
             expand=True,
-            disable=detail is False or not self._console.is_terminal,
+            disable=detail is False or not animates(self._console),
         )
         self._total = self._done = self._impressions = 0
         self._shares: dict[str, float] = {}  # of running cells, by cell hash
@@ -110,7 +110,7 @@ class RunDisplay:
             self._print(f"{count} failed: {reason}")
         elif self._detail:
             self._print(f"{count} {_detailed(record)}")
-        elif not self._console.is_terminal:
+        elif not animates(self._console):
             self._print(f"{count} {sum(record.seconds.values()):.1f} s")
 
     def _update(self) -> None:

@@ -12,14 +12,9 @@ from ctrbench.terminal._tables import aligned
 from ctrbench.terminal.output import echo
 
 if TYPE_CHECKING:
+    from ctrbench.embeddings.outcomes import AddedVersion, DerivedVersion, PretrainedVersion
     from ctrbench.quality import Quality
-    from ctrbench.version_facts import (
-        AddedVersion,
-        DerivedVersion,
-        PretrainedVersion,
-        QualityTable,
-        VersionFacts,
-    )
+    from ctrbench.version_facts import QualityTable, VersionFacts
 
 SHOWN = 5  # maximum number of listed pictures that cannot be decoded
 

@@ -1,0 +1,11 @@
+from ctrbench.api.datasets import check as check
+from ctrbench.api.datasets import describe as describe
+from ctrbench.api.datasets import export as export
+from ctrbench.api.datasets import files as files
+from ctrbench.api.datasets import import_log as import_log
+from ctrbench.api.datasets import import_table as import_table
+from ctrbench.api.datasets import list as list
+from ctrbench.api.datasets import open as open
+from ctrbench.api.datasets import preview as preview
+from ctrbench.api.datasets import remove as remove
+from ctrbench.datasets._base import Importer as Importer
