@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctrbench.api.inputs import Frame, Home, Location, Memory, listed, opened
@@ -63,6 +65,7 @@ def compare(
     with Memory() as memory:
         ours, theirs = memory.table(a, "a"), memory.table(b, "b")
         found = compared(home, ours, theirs, one.checked if one else None, question)
+        found = replace(found, a=memory.named(found.a), b=memory.named(found.b))
     return decide(found, loss, fail_on)
 
 
@@ -90,13 +93,12 @@ def import_predictions(
         StoreError: The results cannot be written.
         UnknownNameError: The data set does not exist, or does not have the label.
     """
-    from pathlib import Path
-
     from ctrbench.runner.imported import import_predictions as imported
 
     with Memory() as memory:
         path = Path(memory.table(predictions, "predictions"))
-        return imported(opened(workspace), path, name, dataset, label)
+        source = memory.named(str(path))
+        return imported(opened(workspace), path, name, dataset, label, source)
 
 
 def power(matrix: Matrix, effect: str | None = None) -> Required:

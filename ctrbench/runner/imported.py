@@ -45,7 +45,12 @@ class Imported(Displayed, view="comparisons.show_imported"):
 
 
 def import_predictions(
-    workspace: Workspace, path: Path, name: str, dataset: str, label: str | None = None
+    workspace: Workspace,
+    path: Path,
+    name: str,
+    dataset: str,
+    label: str | None = None,
+    source: str | None = None,
 ) -> Imported:
     """Store predictions of the test impressions under a name that benchmark files can list.
 
@@ -58,6 +63,7 @@ def import_predictions(
         name: The name of the predictions.
         dataset: The name of the data set.
         label: The predicted label of the data set; None: the click.
+        source: Where the predictions come from, for the manifest; None: the path.
 
     Raises:
         ConfigError: The file does not exist or lacks columns, or the name has other predictions.
@@ -79,7 +85,7 @@ def import_predictions(
         scores=scores,
         content_hash=_content_hash(predicted),
         protocol=PROTOCOL,
-        source=str(path),
+        source=source or str(path),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         ctrbench_version=__version__,
         outcome=label,

@@ -89,3 +89,18 @@ def test_end_of_a_command_does_not_wait_for_imports(tmp_path):
 
 def forkserver_pid():
     return forkserver._forkserver._forkserver_pid
+
+
+def test_script_without_a_guard_runs_once(tmp_path):
+    """Processes do not import the main module, which would run the script again."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from operator import is_\n"
+        "from ctrbench.executors import run_tasks\n"
+        "print('begins')\n"
+        "events = run_tasks([1, 2], is_, 2, lambda task: True, [])\n"
+        "print([event.value for event in events])\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert done.stdout == "begins\n[False, False]\n"
+    assert not done.stderr
