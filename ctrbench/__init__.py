@@ -44,6 +44,7 @@ _MODULES = {  # name -> module that defines it; `__init__.pyi` repeats them for 
     "pretrain": "ctrbench.api.versions",
     "ranks": "ctrbench.api.decisions",
     "read_matrix": "ctrbench.api.matrices",
+    "register": "ctrbench.api.session",
     "render": "ctrbench.reports",
     "report": "ctrbench.api.drawing",
     "results": "ctrbench.api.results",

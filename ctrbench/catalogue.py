@@ -19,6 +19,7 @@ CONTENDERS = {  # kind -> its package; `Catalogue` lists modes separately
     "pre-training methods": "ctrbench.pretraining.methods",
     "image encoders": "ctrbench.pretraining.encoders",
     "metrics": "ctrbench.metrics",
+    "rules of slices": "ctrbench.slices",
     "table formats": "ctrbench.reports",
     "kinds of figures": "ctrbench.figures",
 }

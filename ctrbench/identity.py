@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,32 @@ def hash_code(path: Path) -> str:
         if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     return hash_json(ast.unparse(tree))
+
+
+def hash_class(contender: type[Any]) -> str:
+    """Return a hash of the code of a class, whose file may contain anything or not exist.
+
+    It covers methods and plain class attributes of the class, not of its bases.
+    """
+    parts = {
+        name: _code(value)
+        for name, value in vars(contender).items()
+        if not name.startswith(("__", "_abc_", "model_"))
+    }
+    fields = getattr(contender, "model_fields", {})
+    return hash_json([parts, {name: repr(field.default) for name, field in fields.items()}])
+
+
+def _code(value: Any) -> Any:
+    """Return the code of a function, or the text of a plain value, as JSON."""
+    value = getattr(value, "fget", getattr(value, "__func__", value))  # of a property, a method
+    code = getattr(value, "__code__", value)
+    if not isinstance(code, CodeType):
+        plain = value is None or isinstance(value, str | int | float | tuple)
+        return repr(value) if plain else type(value).__name__
+    document = getattr(value, "__doc__", None)
+    constants = [_code(one) for one in code.co_consts if one is None or one != document]
+    return [code.co_code.hex(), list(code.co_names), list(code.co_varnames), constants]
 
 
 class ContentHash:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ctrbench.errors import (
+    ConfigError,
     ContractError,
     SettingsError,
     UnknownNameError,
@@ -25,6 +26,7 @@ from ctrbench.errors import (
 )
 
 Base = TypeVar("Base")
+_session: dict[str, dict[str, type[Any]]] = {}  # plug-in folder -> contenders of this session
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
@@ -35,12 +37,13 @@ def names(package: str) -> list[str]:
         ContractError: An installed package uses the name of a built-in contender.
     """
     own, installed = _own(package), _installed(package)
+    here = session(package).keys()
     both = sorted(own & installed.keys())
     if both:
         raise ContractError(
             f"{package}: installed package(s) redefine {', '.join(both)}; rename the entry point."
         )
-    return sorted(own | installed.keys())
+    return sorted(own | installed.keys() | here)
 
 
 def load(package: str, name: str, base: type[Base], kind: str = "contender") -> type[Base]:
@@ -59,6 +62,8 @@ def load(package: str, name: str, base: type[Base], kind: str = "contender") -> 
     known = names(package)
     if name not in known:
         raise UnknownNameError(kind, name, known)
+    if name in session(package):
+        return session(package)[name]
     installed = _installed(package)
     if name in installed:
         try:
@@ -88,6 +93,27 @@ def load(package: str, name: str, base: type[Base], kind: str = "contender") -> 
             f"it defines {len(classes)}."
         )
     return classes[0]
+
+
+def register(package: str, name: str, contender: type[Any]) -> None:
+    """Add a contender to this session; an earlier one of the session with this name is replaced.
+
+    Args:
+        package: The plug-in folder as a package.
+        name: The name of the contender.
+        contender: Its class.
+
+    Raises:
+        ConfigError: A built-in or installed contender has this name.
+    """
+    if name in _own(package) | _installed(package).keys():
+        raise ConfigError(f"{package} has a contender '{name}' already; choose another name.")
+    _session.setdefault(package, {})[name] = contender
+
+
+def session(package: str) -> dict[str, type[Any]]:
+    """Return the contenders that this session defines, by name."""
+    return _session.get(package, {})
 
 
 def configured(

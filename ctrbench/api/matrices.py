@@ -305,7 +305,8 @@ def run(
     from ctrbench.terminal.progress import RunDisplay
 
     check_options(traced, until_decided, most_seeds, effect)
-    one, processes = checked(matrix), checked_jobs(jobs)
+    one = checked(matrix)
+    processes = _processes(one, jobs)
     wanted = effect_of(effect, one.checked.file.effect)
     show_notices(notices(one))
     looks, outcome = 1, None
@@ -424,7 +425,7 @@ def tune(
 
     one = checked(matrix)
     with RunDisplay(progress) as display:
-        found = choose(one.workspace, one.checked, checked_jobs(jobs), display)
+        found = choose(one.workspace, one.checked, _processes(one, jobs), display)
     if write:
         write_choice(one.path, found.training, found.factors)
     return found
@@ -455,7 +456,8 @@ def screen(
     from ctrbench.terminal.matrices import show_findings
     from ctrbench.terminal.progress import RunDisplay
 
-    one, processes = checked(matrix), checked_jobs(jobs)
+    one = checked(matrix)
+    processes = _processes(one, jobs)
     home, whole = one.workspace, one.checked
     show_findings(whole.dataset.name, whole.dataset.findings)
     with RunDisplay(progress) as display:
@@ -479,6 +481,16 @@ def stored_report(matrix: Matrix) -> ReportOfRun:
     from ctrbench.page import report_of_run as stored
 
     return stored(matrix.workspace, matrix.path, records(matrix))
+
+
+def _processes(matrix: Matrix, jobs: Jobs) -> int:
+    """Return the number of cells to train at once; one if other processes lack a class."""
+    from ctrbench.runner.run import defined_here
+
+    file = matrix.checked.file
+    if jobs == "auto" and defined_here(matrix.checked.cells(), file.slices):
+        return 1
+    return checked_jobs(jobs)
 
 
 def checked(matrix: object) -> Matrix:
@@ -526,8 +538,7 @@ def _name_of(mode: Injection) -> str:
         if mode_class(name) is type(mode):
             return name
     raise ConfigError(
-        f"{type(mode).__name__} is no known mode; register it with ctrbench.register(NAME, "
-        f"{type(mode).__name__})."
+        f"{type(mode).__name__} is no known mode; write @ctrbench.register(NAME) above its class."
     )
 
 

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from types import ModuleType
@@ -78,6 +79,20 @@ def run_tasks(
             entry.process.terminate()
         for entry in running.values():
             entry.process.join()
+
+
+def run_here(
+    tasks: Iterable[Any], work: Work, progressed: Callable[[Any, float], None]
+) -> Iterator[Event]:
+    """Run one task after the other in this process, and yield an event for each.
+
+    Args:
+        tasks: The tasks.
+        work: Runs one task.
+        progressed: Receives a task and the completed share of its work.
+    """
+    for task in tasks:
+        yield Event("done", task, work(task, partial(progressed, task)))
 
 
 def start_server(preload: list[str]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, get_origin
 
 from ctrbench import plugins
 from ctrbench.errors import ConfigError, UnknownNameError
-from ctrbench.identity import hash_code, hash_json
+from ctrbench.identity import hash_class, hash_code, hash_json
 from ctrbench.injection._base import Injection
 from ctrbench.injection._combination import FACTOR, JOINT, Combination
 from ctrbench.settings import ModelSettings
@@ -69,13 +69,15 @@ def code_hash(mode: Injection) -> str:
     The hash of a combination covers all parts.
     """
     parts = mode.parts.values() if isinstance(mode, Combination) else [mode]
-    files = [
-        inspect.getfile(one)
+    classes = [
+        one
         for part in parts
         for one in type(part).__mro__
         if issubclass(one, Injection) and one is not Injection
     ]
-    return hash_json([hash_code(Path(file)) for file in dict.fromkeys(files)])
+    here = [one for one in classes if one in plugins.session(PACKAGE).values()]
+    files = dict.fromkeys(inspect.getfile(one) for one in classes if one not in here)
+    return hash_json([*map(hash_class, here), *(hash_code(Path(file)) for file in files)])
 
 
 def takes_list(name: str, setting: str) -> bool:

@@ -72,11 +72,12 @@ def find(name: str) -> Metric:
 
 def every() -> tuple[Metric, ...]:
     """Return all metrics, ordered by name."""
-    return _loaded(tuple(names()))
+    return _loaded(tuple(names()), tuple(plugins.session(PACKAGE).values()))
 
 
 @lru_cache(maxsize=4)
-def _loaded(known: tuple[str, ...]) -> tuple[Metric, ...]:
+def _loaded(known: tuple[str, ...], here: tuple[type, ...]) -> tuple[Metric, ...]:
+    del here  # part of the key: a notebook may define a metric again
     classes: list[type[Metric]] = [plugins.load(PACKAGE, name, Metric, "metric") for name in known]
     return tuple(found(name) for found, name in zip(classes, known, strict=True))
 

@@ -11,22 +11,29 @@ from typing import Any, Protocol
 
 from filelock import Timeout
 
-from ctrbench import embeddings, impressions
+from ctrbench import embeddings, impressions, plugins
 from ctrbench.atomic import sweep
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.environment import environment
-from ctrbench.errors import DamagedError, StoreError
-from ctrbench.executors import run_tasks
+from ctrbench.errors import ConfigError, DamagedError, StoreError
+from ctrbench.executors import run_here, run_tasks
 from ctrbench.injection import code_hash
-from ctrbench.metrics import judged
+from ctrbench.injection._combination import JOINT
+from ctrbench.metrics import Metric, every, judged
 from ctrbench.plan import Matrix
 from ctrbench.runner.cell import failed_record, is_missing, run_cell
 from ctrbench.runner.in_progress import cell_lock
-from ctrbench.runner.measure import WHOLE, of_ranking, slice_metrics, user_influences
+from ctrbench.runner.measure import (
+    WHOLE,
+    evaluate_period,
+    of_ranking,
+    slice_metrics,
+    user_influences,
+)
 from ctrbench.runner.memory import require_memory
 from ctrbench.runner.probes import probe_predictions
 from ctrbench.runner.reference import ceiling_metrics, reference_metrics
-from ctrbench.schema import MODE_CODE, Cell, CellRecord, DatasetManifest
+from ctrbench.schema import MODE_CODE, Cell, CellRecord, DatasetManifest, Metrics
 from ctrbench.settings import TrainingSettings
 from ctrbench.slices import Slice
 from ctrbench.store import DatasetSummary, Store
@@ -82,6 +89,7 @@ class Silent:
 
 
 SILENT = Silent()
+_measured_here: set[tuple[str, type[Metric]]] = set()  # hashes of cells, and metrics of the session
 
 
 @dataclass(frozen=True)
@@ -188,7 +196,8 @@ def run_cells(
         traced: Record how each cell learns.
 
     Raises:
-        ConfigError: Some cells do not fit into this machine's memory.
+        ConfigError: Some cells do not fit into this machine's memory, or several processes would
+            need a class that only this one has.
         CtrBenchError: Results cannot be written; cells stored so far remain.
     """
     require_memory(workspace, cells)
@@ -202,7 +211,18 @@ def run_cells(
     def free(task: Task) -> bool:
         return _is_free(workspace, by_json[task.cell])
 
-    for event in run_tasks(tasks, _work, jobs, free, PRELOAD):
+    def progressed(task: Task, share: float) -> None:
+        observer.progress(by_json[task.cell], share)
+
+    here = defined_here(cells, slices)
+    if here and jobs > 1:
+        raise ConfigError(
+            f"jobs {jobs} is not possible with classes of this session ({', '.join(here)}): other "
+            "processes cannot import them. Use jobs=1, or move them to a package with an "
+            "entry point."
+        )
+    events = run_tasks(tasks, _work, jobs, free, PRELOAD)
+    for event in run_here(tasks, _work, progressed) if here else events:
         cell = by_json[event.task.cell]
         if event.kind == "progress":
             observer.progress(cell, event.value)
@@ -228,6 +248,23 @@ def require_intact(workspace: Workspace, cells: Iterable[Cell]) -> None:
     for dataset, version in dict.fromkeys((cell.dataset, cell.version) for cell in listed):
         if version is not None:
             embeddings.require_intact(workspace, dataset, version)
+
+
+def defined_here(cells: Iterable[Cell], slices: Iterable[Slice]) -> list[str]:
+    """Return what cells need and only this process has, because a notebook or script defines it.
+
+    Args:
+        cells: The cells to train.
+        slices: The slices to measure.
+    """
+    modes = {part for cell in cells for part in cell.mode.split(JOINT)}
+    rules = {one.rule for one in slices}
+    used = {
+        "mode": [name for name in plugins.session("ctrbench.injection") if name in modes],
+        "metric": list(plugins.session("ctrbench.metrics")),
+        "slice rule": [name for name in plugins.session("ctrbench.slices") if name in rules],
+    }
+    return [f"{kind} {name}" for kind, names in used.items() for name in names]
 
 
 def run_matrix(
@@ -279,7 +316,10 @@ def completed(workspace: Workspace, matrix: Matrix) -> dict[str, CellRecord]:
 def complete(
     workspace: Workspace, matrix: Matrix, records: dict[str, CellRecord]
 ) -> dict[str, CellRecord]:
-    """Add missing slices and influence values to stored records, from stored predictions.
+    """Add missing metrics, slices and influence values to stored records, from predictions.
+
+    Metrics that this session defines are measured once per session, because a notebook may define
+    them again.
 
     Args:
         workspace: The workspace of the data set.
@@ -303,6 +343,7 @@ def complete(
             measured = set()
             damage[record.hash] = error
         complete = {WHOLE, *(part.key for part in slices)} <= measured
+        complete = complete and not _unmeasured(record)
         if not complete or any(part.key not in record.slices for part in slices):
             lacking.append(record)
     for key, error in damage.items():
@@ -320,19 +361,45 @@ def complete(
         if p_click is None:
             continue
         found = slice_metrics(workspace, slots, p_click, slices)
+        whole = evaluate_period(log, "test", p_click)
         if record.cell.scores:
             found = {key: of_ranking(metrics) for key, metrics in found.items()}
+            whole = of_ranking(whole)
         influence = user_influences(workspace, slots, p_click, slices)
         probed = probe_predictions(workspace, record.cell, slots, p_click, slices)
         influence |= probed.influence
         # without permission to write, the record stays incomplete
         with suppress(StoreError), cell_lock(workspace, record.cell, wait=True):
             newest = store.read(record.cell) or record
-            more = {"slices": newest.slices | found, "probes": newest.probes | probed.metrics}
+            more = {
+                "metrics": newest.metrics | {"test": _with_new(newest.metrics["test"], whole)},
+                "slices": newest.slices | found,
+                "probes": newest.probes | probed.metrics,
+            }
             merged = newest.model_copy(update=more)
+            _measured_here.update((record.hash, one) for one in _own_metrics())
             kept = {} if record.hash in damage else store.influence(record.cell)
             records[record.hash] = store.update(merged, kept | influence)
     return records
+
+
+def _own_metrics() -> tuple[type[Metric], ...]:
+    return tuple(plugins.session("ctrbench.metrics").values())
+
+
+def _unmeasured(record: CellRecord) -> bool:
+    """Return whether a record lacks a metric, or one of this session was not measured by it."""
+    known = record.metrics["test"].values
+    return any(metric.name not in known for metric in every()) or any(
+        (record.hash, one) not in _measured_here for one in _own_metrics()
+    )
+
+
+def _with_new(stored: Metrics, found: Metrics) -> Metrics:
+    """Return stored metrics with those that are new or that this session defines."""
+    own = plugins.session("ctrbench.metrics")
+    new = {k: v for k, v in found.values.items() if k in own or k not in stored.values}
+    return Metrics.model_validate(stored.model_dump() | new)
 
 
 def write_summaries(workspace: Workspace, matrix: Matrix) -> None:

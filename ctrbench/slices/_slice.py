@@ -1,4 +1,4 @@
-"""Named subsets of a period's impressions: one value of a field, short histories, unseen items."""
+"""One slice: unseen items, short histories, one value of a field, or a rule."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ import numpy as np
 from pydantic import Field as Setting
 from pydantic import model_validator
 
+from ctrbench import plugins
 from ctrbench.errors import unknown_name
+from ctrbench.identity import hash_class
 from ctrbench.schema import ColumnValues, DatasetManifest, Frozen, Impressions, Ragged
 from ctrbench.settings import Count
+from ctrbench.slices._base import PACKAGE, rule_class, selected
 
 Vocabulary = Callable[[str], list[str]]  # field name -> its values; code c has index c - 1
 Clicks = Annotated[Count, Setting(le=10**9)]
 
 
 class Slice(Frozen):
-    """Exactly one of: unseen items, short histories, one value of a field.
+    """Exactly one of: unseen items, short histories, one value of a field, a rule.
 
     >>> Slice(field="genres", value="Drama").key, Slice(history_below=5).title
     ('genres=Drama', 'history shorter than 5 clicks')
@@ -31,13 +34,15 @@ class Slice(Frozen):
     field: str | None = None  # categorical: equals `value`; list: contains it
     value: Annotated[str, Setting(coerce_numbers_to_str=True)] | None = None
 
+    rule: str | None = None  # a subclass of `SliceRule`
+
     @model_validator(mode="after")
     def _one_kind(self) -> Slice:
-        kinds = [self.unseen_items, self.history_below, self.field or self.value]
+        kinds = [self.unseen_items, self.history_below, self.field or self.value, self.rule]
         if sum(kind is not None for kind in kinds) != 1:
             raise ValueError(
-                "a slice must have exactly one of `unseen_items: true`, `history_below: 5` and "
-                "`field: genres` with `value: Drama`"
+                "a slice must have exactly one of `unseen_items: true`, `history_below: 5`, "
+                "`field: genres` with `value: Drama`, and `rule: NAME`"
             )
         if (self.field is None) != (self.value is None):
             raise ValueError(
@@ -47,7 +52,9 @@ class Slice(Frozen):
 
     @property
     def key(self) -> str:
-        """The key of the slice's stored metrics."""
+        """The key of the slice's stored metrics; that of a rule changes with its code."""
+        if self.rule is not None:
+            return f"rule={self.rule}@{hash_class(rule_class(self.rule))}"
         if self.field is not None:
             return f"{self.field}={self.value}"
         return f"history_below={self.history_below}" if self.history_below else "unseen_items"
@@ -55,6 +62,8 @@ class Slice(Frozen):
     @property
     def title(self) -> str:
         """The slice's title in tables."""
+        if self.rule is not None:
+            return rule_class(self.rule).title
         if self.field is not None:
             return f"{self.field} = {self.value}"
         if self.history_below:
@@ -72,6 +81,10 @@ def problems(
         manifest: The data set.
         vocabulary: Returns a field's values in the order of their codes.
     """
+    known = plugins.names(PACKAGE)
+    unknown = {one.rule for one in slices if one.rule is not None and one.rule not in known}
+    if unknown:
+        return [unknown_name("rule of slices", name, known) for name in sorted(unknown)]
     found = [
         f"slice {key} is given {count} times; give it once."
         for key, count in Counter(slice_.key for slice_ in slices).items()
@@ -115,6 +128,8 @@ def mask(
         (n,) bool for the n impressions of the period.
     """
     rows = impressions.rows(period)
+    if slice_.rule is not None:
+        return selected(slice_.rule, impressions, rows)
     if slice_.history_below is not None:
         return np.asarray(impressions.history_length[rows]) < slice_.history_below
     if slice_.field is None or slice_.value is None:
