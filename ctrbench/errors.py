@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+LONGEST = 80  # characters of a value in a message
+MOST_PROBLEMS = 50  # of one message
+
 
 class CtrBenchError(Exception):
     """A mistake outside our code; its message names the mistake, its place and the fix."""
@@ -54,6 +57,15 @@ class StoreError(CtrBenchError):
 
 class DamagedError(StoreError):
     """A stored file is damaged, was edited, or belongs to another cell."""
+
+
+def shortened(value: str) -> str:
+    """Return a value for a message, without what exceeds 80 characters.
+
+    >>> shortened("ab"), shortened("a" * 100)[-5:]
+    ('ab', 'aa...')
+    """
+    return value if len(value) <= LONGEST else f"{value[: LONGEST - 3]}..."
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
@@ -112,7 +124,7 @@ def refusal(detail: Mapping[str, Any]) -> str:
 
 
 def raise_all(problems: list[str], kind: type[CtrBenchError], heading: str) -> None:
-    """Raise one error that lists all problems, if there are any.
+    """Raise one error that lists the problems, if there are any.
 
     Args:
         problems: The problems, one message each.
@@ -123,7 +135,10 @@ def raise_all(problems: list[str], kind: type[CtrBenchError], heading: str) -> N
         CtrBenchError: Of the given kind, with one problem per line.
     """
     if problems:
-        raise kind("\n".join([heading, *(f"  - {problem}" for problem in problems)]))
+        shown = problems[:MOST_PROBLEMS] + [
+            f"{len(problems) - MOST_PROBLEMS:,} more problems are not shown."
+        ] * (len(problems) > MOST_PROBLEMS)
+        raise kind("\n".join([heading, *(f"  - {problem}" for problem in shown)]))
 
 
 def message(error: Exception) -> str | None:

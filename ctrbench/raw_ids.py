@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ctrbench.errors import DataError, raise_all
+from ctrbench.errors import DataError, raise_all, shortened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -162,7 +162,9 @@ def _broken(connection: Any, wrong: str, predicate: str) -> str:
         FROM (SELECT *, row_number() OVER () AS row FROM ids)
         WHERE {wrong} ORDER BY row LIMIT {EXAMPLES}"""
     ).fetchall()
-    shown = ", ".join(f"row {row}" + (f" ({value})" if value else "") for row, value, _ in rows)
+    shown = ", ".join(
+        f"row {row}" + (f" ({shortened(value)})" if value else "") for row, value, _ in rows
+    )
     return f"{rows[0][2]:,} ids {predicate}: {shown}" if rows else ""
 
 

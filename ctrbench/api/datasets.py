@@ -215,7 +215,9 @@ def preview(
     home = opened(workspace)
     made = configured(home, importer, options, like, None if mapping is None else Path(mapping))
     with importing.database(home) as connection, _status(progress) as status:
-        return importing.preview(made.importer.read(connection, made.split, status.update))
+        raw = made.importer.read(connection, made.split, status.update)
+        importing.check_log(replace(raw, snapshot=made.snapshot))
+        return importing.preview(raw)
 
 
 def files(

@@ -38,12 +38,7 @@ def read_fields(
     kinds: dict[str, FieldKind | None] = {
         column: _kind(connection, tables, column, options) for column in columns
     }
-    problems = [
-        f"{tables[0].path}: column '{column}' has type {tables[0].types[column]}, which a field "
-        f"cannot hold. Exclude it with --drop {column}."
-        for column, kind in kinds.items()
-        if kind is None
-    ]
+    problems = [_unsuitable(tables, column) for column, kind in kinds.items() if kind is None]
     fields = [
         Field(name=name, of=of, kind=kind) for name, kind in kinds.items() if kind is not None
     ]
@@ -75,7 +70,7 @@ def stated_rules(table: Table, columns: list[str], options: ColumnOptions) -> li
 def _kind(
     connection: DuckDBPyConnection, tables: list[Table], column: str, options: ColumnOptions
 ) -> FieldKind | None:
-    """Return the requested kind, or the one that the types imply; None if unsupported."""
+    """Return the requested kind, or the one that the types imply; None if there is none."""
     if column in options.kinds:
         return options.kinds[column]
     types = {table.types[column] for table in tables}
@@ -84,12 +79,42 @@ def _kind(
         return None
     if any(kind.endswith("]") for kind in types) or column in options.printed:
         return "list"
-    if all(kind in FLOATS or kind.startswith("DECIMAL") for kind in types):
-        return "numeric"
+    typed = {_is_fraction(kind) for kind in _typed(tables, column)}
+    if typed:
+        return None if len(typed) > 1 else "numeric" if typed.pop() else "categorical"
     written = all(
         table.is_text and _written_as_numbers(connection, table, column) for table in tables
     )
     return "numeric" if written else "categorical"
+
+
+def _typed(tables: list[Table], column: str) -> dict[str, Table]:
+    """Return the types of a column in files with types, each with its first file."""
+    found: dict[str, Table] = {}
+    for table in tables:
+        if not table.is_text and table.types[column] != '"NULL"':
+            found.setdefault(table.types[column], table)
+    return found
+
+
+def _is_fraction(kind: str) -> bool:
+    return kind in FLOATS or kind.startswith("DECIMAL")
+
+
+def _unsuitable(tables: list[Table], column: str) -> str:
+    """Return the problem of a column whose types imply no kind of field."""
+    typed = _typed(tables, column)
+    several = {_is_fraction(kind) for kind in typed} == {True, False}
+    if several and not any(kind.startswith(UNSUPPORTED) or kind.endswith("]") for kind in typed):
+        listed = ", ".join(f"{kind} in {table.path}" for kind, table in typed.items())
+        return (
+            f"column '{column}' has several types: {listed}. Give --numeric {column} or "
+            f"--categorical {column}."
+        )
+    return (
+        f"{tables[0].path}: column '{column}' has type {tables[0].types[column]}, which a field "
+        f"cannot hold. Exclude it with --drop {column}."
+    )
 
 
 def _written_as_numbers(connection: DuckDBPyConnection, table: Table, column: str) -> bool:

@@ -276,8 +276,9 @@ def _check_columns(log: Log) -> None:
     """Check that every file has the required columns and those of the first file."""
     needed = ["user_id", "item_id"] + ["click"] * (not log.clicks_only)
     problems = []
-    for table in log.tables:
+    for table in {frozenset(table.types): table for table in reversed(log.tables)}.values():
         problems += missing_columns(table, needed)
+    for table in log.tables:
         strange = sorted(set(table.types) ^ set(log.columns))
         if strange:
             problems.append(

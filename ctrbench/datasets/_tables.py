@@ -19,7 +19,7 @@ from ctrbench.datasets._text_files import (
     pattern,
 )
 from ctrbench.datasets._typed_files import ARROW, JSON, fill_from_arrow, json_query
-from ctrbench.errors import DataError, raise_all
+from ctrbench.errors import DataError, raise_all, shortened
 from ctrbench.importing.relations import column_types, first_line, literal, one_row, quoted
 from ctrbench.raw_ids import INTEGERS
 
@@ -130,7 +130,7 @@ def read_table(
             raise
         raise DataError(f"{path} is damaged or no {kind[1:]} file: {_cause(error)}") from error
     except pa.ArrowException as error:
-        raise DataError(f"{path} is damaged or no {kind[1:]} file: {error}") from error
+        raise DataError(f"{path} is damaged or no {kind[1:]} file: {_cause(error)}") from error
     return Table(path, name, types, rows, text_file)
 
 
@@ -347,8 +347,9 @@ def _halves_of_parquet(connection: DuckDBPyConnection, path: Path) -> set[str]:
 
 
 def _cause(error: Exception) -> str:
-    """Return the lines of DuckDB's message that name the cause, without its advice."""
-    lines = re.sub(r"^([A-Z]\w* )+Error: ", "", str(error)).splitlines()
+    """Return the lines of a message that name the cause, without advice and traceback."""
+    message = str(error).partition(" Detail: Python exception")[0]
+    lines = re.sub(r"^([A-Z]\w* )+Error: ", "", message).splitlines()
     advice = "Possible", "*", " ", "LINE"
     causes = [line for line in lines[:4] if line and not line.startswith(advice)]
     return "; ".join(causes[:3]) or first_line(error)
@@ -363,7 +364,8 @@ def _examples(connection: DuckDBPyConnection, table: Table, rule: Rule) -> str:
         WHERE {rule.wrong} ORDER BY {row} LIMIT {EXAMPLES}"""
     ).fetchall()
     return ", ".join(
-        table.place(row) + (f" ({value})" if value is not None else "") for row, value in rows
+        table.place(row) + (f" ({shortened(value)})" if value is not None else "")
+        for row, value in rows
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from ctrbench.errors import ConfigError, DataError
+from ctrbench.errors import ConfigError, DataError, shortened
 from ctrbench.importing.relations import literal, one_row, quoted
 from ctrbench.separators import separators
 
@@ -26,6 +26,7 @@ COMPRESSIONS = (".gz", ".zst", ".bz2")
 UNPACKED = (".zst", ".bz2")  # DuckDB reads a copy
 BLOCK = 1 << 24
 LONGEST_HEADER = 1 << 20
+INDEX = "__index_level_0__"  # pandas' name of an index without a name; in a text file it is empty
 MOST_COLUMNS = 4096
 MARKS = (  # byte order marks, longer ones first
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -240,11 +241,16 @@ def _columns(line: str, separator: str, path: Path) -> tuple[list[str], bool]:
     if not columns or len(columns) > MOST_COLUMNS:
         found = f"names {len(columns):,} of at most {MOST_COLUMNS:,}" if columns else "is empty"
         raise DataError(f"{path}: the first line must name every column, but it {found}.")
+    if len(columns) > 1:
+        columns[0] = columns[0] or INDEX
     lowered = [column.lower() for column in columns]
     twice = sorted({column for column in lowered if lowered.count(column) > 1})
     if "" in columns or twice:
         wrong = "a name is empty" if "" in columns else f"{', '.join(twice)} occurs twice"
-        raise DataError(f"{path}: the first line must name every column once, but {wrong}.")
+        raise DataError(
+            f"{path}: the first line must name every column once, but {wrong}: {shortened(line)}. "
+            "If the file has no header, write it again with one."
+        )
     return columns, any(name != name.strip(" ") for name in raw)
 
 

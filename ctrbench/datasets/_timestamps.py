@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctrbench.datasets._tables import FLOATS, Rule, Table, text
@@ -29,6 +30,7 @@ LATEST = 4_102_444_800  # the year 2100
 OLDEST = 10**8  # the year 1973
 THIS_CENTURY = 10**9
 EARLY = "are before 1973 although nearly all others are after 2001 (missing or truncated times)"
+DIGITS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M"}  # 14 digits are after the year 2100
 DROP = "--drop-invalid 0.1% sets aside and counts up to that share of rows"
 
 
@@ -96,20 +98,20 @@ def open_times(
         connection: The database of the tables.
         tables: The tables of the log.
         column: The timestamp column.
-        time_format: strptime format of text timestamps; None for numbers and ISO dates.
+        time_format: strptime format of text or whole numbers; None for units and ISO dates.
 
     Raises:
-        ConfigError: The time format is invalid, or the column is not text.
+        ConfigError: The time format is invalid, or the column is neither text nor whole numbers.
         DataError: Tables mix dates and numbers, or dates with and without a time zone.
     """
     if time_format is not None:
-        typed = [table.path for table in tables if table.types[column] != "VARCHAR"]
-        if typed:
+        other = [table for table in tables if table.types[column] not in ("VARCHAR", *WHOLE)]
+        if other:
             raise ConfigError(
-                f"--time-format requires a text column, but '{column}' of {typed[0]} is typed. "
-                "Remove the option."
+                f"--time-format requires text or whole numbers, but '{column}' of "
+                f"{other[0].path} has type {other[0].types[column]}. Remove the option."
             )
-        value = f"epoch_us(try_strptime({quoted(column)}, {literal(time_format)}))"
+        value = f"epoch_us(try_strptime({quoted(column)}::VARCHAR, {literal(time_format)}))"
         _check_format(connection, time_format)
         return _with_century(
             connection, [Times(table, column, True, value, False) for table in tables]
@@ -164,7 +166,8 @@ def timestamp_expressions(
         times: How each table's timestamps are read; all values satisfy `Times.rules`.
 
     Raises:
-        DataError: Values have different units, or were rounded by a 32-bit float.
+        DataError: Values have different units, are dates written as digits, or were rounded by a
+            32-bit float.
     """
     union = " UNION ALL ".join(f"SELECT {t.value} AS t FROM {t.table.relation}" for t in times)
     low, high, *whole = one_row(
@@ -174,10 +177,13 @@ def timestamp_expressions(
     )
     unit = "microseconds" if times[0].dated else _unit(high)
     if not times[0].dated and _unit(low) != unit:
+        first, last = (_file_of(connection, times, value) for value in (low, high))
         raise DataError(
-            f"mixed units in '{times[0].column}': {low:.0f} appears to be in {_unit(low)}, "
-            f"{high:.0f} in {unit}. Convert all timestamps to one unit."
+            f"mixed units in '{times[0].column}': {low:.0f} ({first}) appears to be in "
+            f"{_unit(low)}, {high:.0f} ({last}) in {unit}. Convert all timestamps to one unit."
         )
+    if not times[0].dated:
+        _refuse_digits(connection, times, union, len(f"{high:.0f}"))
     notes = _rounded(connection, times, float(high), TICKS[unit])
     scaled, kept = _scale(unit, dict(zip((0, 3, 6, 9), whole, strict=True)))
     if kept != "seconds":
@@ -198,7 +204,44 @@ def unit_in_words(connection: DuckDBPyConnection, times: list[Times]) -> str:
         return "dates"
     union = " UNION ALL ".join(f"SELECT {t.value} AS t FROM {t.table.relation}" for t in times)
     (high,) = one_row(connection, f"SELECT max(t) FROM ({union})")
-    return f"{_unit(high)} since 1970"
+    return f"{_unit(high)} since 1970" if high >= OLDEST else "numbers that only give an order"
+
+
+def _file_of(connection: DuckDBPyConnection, times: list[Times], value: float) -> Path:
+    """Return the first file that contains a timestamp."""
+    found = (
+        time.table.path
+        for time in times
+        if one_row(
+            connection, f"SELECT bool_or({time.value} = {value}) FROM {time.table.relation}"
+        )[0]
+    )
+    return next(found)
+
+
+def _refuse_digits(
+    connection: DuckDBPyConnection, times: list[Times], union: str, digits: int
+) -> None:
+    """Raise an error if all numbers are the digits of dates, such as 20231114.
+
+    Raises:
+        DataError: The numbers are dates.
+    """
+    form = DIGITS.get(digits)
+    if form is None:
+        return
+    dates, example = one_row(
+        connection,
+        f"""SELECT bool_and(t >= 19700101 AND t % 1 = 0
+        AND try_strptime(t::BIGINT::VARCHAR, '{form}') IS NOT NULL), max(t)::BIGINT
+        FROM ({union})""",
+    )
+    if dates:
+        raise DataError(
+            f"{times[0].table.path}: all values of '{times[0].column}' are dates written as "
+            f"digits, such as {example}, which are no seconds since 1970. Give --time-format "
+            f"{form}."
+        )
 
 
 def _scale(unit: str, whole: dict[int, bool]) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,11 +31,11 @@ from ctrbench.datasets._tables import (
     united,
     with_values,
 )
-from ctrbench.datasets._text_files import Dialect, temporary_folder
+from ctrbench.datasets._text_files import INDEX, Dialect, temporary_folder
 from ctrbench.errors import ConfigError, DataError, raise_all, unknown_name
 from ctrbench.importing import Progress, Raw, Reading, SourceFile, parse_split
 from ctrbench.importing.relations import Relation, literal, make_table, one_row, quoted
-from ctrbench.raw_ids import as_text
+from ctrbench.raw_ids import INTEGERS, as_text
 from ctrbench.schema import PERIODS, Field, FieldKind, FieldOwner, Split
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SPLIT = "time:20/50/10/20"
 EXAMPLES = 5  # files named in a note
+_INDEX_NOTE = "The index that pandas wrote, a column without a name, is left out."
 OWN = ("user_id", "item_id", "click", "timestamp", "period", "history", "weight", "row_id")
 
 
@@ -366,13 +368,16 @@ class _Files:
             raise DataError(str(error).replace(str(part.path), part.shown)) from error
         if part.shown is not None:
             table = replace(table, path=RemotePath(part.shown))
-        self.found.append(self._described(table))
         own = {name.lower(): name for name in table.types}
         both = {own[n.lower()]: v for n, v in part.partitions.items() if n.lower() in own}
         _check_partitions(self.connection, table, both)
         more = {n: value for n, value in part.partitions.items() if n.lower() not in own}
+        self.found.append(self._described(table, more))
         table = with_values(self.connection, table, more) if more else table
-        names = {old: self.renames.get(old, old) for old in table.types if old not in self.drops}
+        dropped = {*self.drops, *({INDEX} - self.renames.keys())}
+        if INDEX in table.types and INDEX in dropped and _INDEX_NOTE not in self.notes:
+            self.notes.append(_INDEX_NOTE)
+        names = {old: self.renames.get(old, old) for old in table.types if old not in dropped}
         if len(set(names.values())) < len(names):
             raise ConfigError(
                 f"{table.path}: --rename gives two columns the same name. Drop one of them."
@@ -381,12 +386,13 @@ class _Files:
         self.columns += names.values()
         return renamed(self.connection, table, names)
 
-    def _described(self, table: Table) -> SourceFile:
+    def _described(self, table: Table, folders: Iterable[str]) -> SourceFile:
         form = table.path.suffix.removeprefix(".")
         if table.text_file is not None:
             how = "given" if self.dialect.separator else "detected"
             form = f"text, separator {table.text_file.separator!r} ({how}), {self.dialect.encoding}"
-        return SourceFile(str(table.path), form, table.rows, dict(table.types))
+        types = table.types | dict.fromkeys(folders, "name of a folder")
+        return SourceFile(str(table.path), form, table.rows, types)
 
 
 def _check_new(parts: list[Part], seen: set[str]) -> None:
@@ -477,7 +483,9 @@ def _readings(log: Log, typed: TypedLog, beside: list[Field]) -> tuple[Reading, 
     for name in ("user_id", "item_id"):
         kind = log.ids[name]
         words = {"whole": "integers", "text": "text", "floats": "numbers, without '.0'"}
-        found.append(Reading(name, f"IDs: {words[kind]}", guessed=kind == "floats"))
+        integers = all(table.types[name] in INTEGERS for table in log.tables)
+        form = words["whole"] if integers else words[kind]
+        found.append(Reading(name, f"IDs: {form}", guessed=kind == "floats"))
     if "click" in log.columns:
         found.append(Reading("click", "label, 0 or 1", guessed=False))
     if typed.unit:

@@ -1,6 +1,7 @@
 """From raw rows to a data set's folder: numbered, divided into periods, written as Parquet."""
 
 from ctrbench.importing.building import IMPORT_OPTIONS, build
+from ctrbench.importing.numbered_log import check_log
 from ctrbench.importing.raw import Preview, Progress, Raw, Reading, SourceFile, preview
 from ctrbench.importing.relations import Relation, database, make_table, make_view
 from ctrbench.importing.snapshots import Snapshot, parse_snapshot
@@ -19,6 +20,7 @@ __all__ = [
     "Source",
     "SourceFile",
     "build",
+    "check_log",
     "database",
     "make_table",
     "make_view",

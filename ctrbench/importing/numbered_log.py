@@ -121,14 +121,29 @@ def _place(raw: Raw, encoded: Relation, counted: Relation) -> tuple[Relation, Pe
     return placed, periods
 
 
-def _check_periods(raw: Raw, rows: dict[str, int], clicks: int) -> None:
-    total = sum(rows.values())
-    if clicks in (0, total):
+def check_log(raw: Raw) -> None:
+    """Check what an import checks before it numbers the log.
+
+    Raises:
+        UnknownNameError: See `check_raw`.
+        ConfigError: See `check_raw`.
+        DataError: See `check_raw`, or all impressions have one label.
+    """
+    check_raw(raw)
+    _check_outcomes(*raw.impressions.one_row("count(*), count(*) FILTER (click = 1)"))
+
+
+def _check_outcomes(impressions: int, clicks: int) -> None:
+    if clicks in (0, impressions):
         cure = " (`import table --negatives 4` samples non-clicks)" if clicks else ""
         raise DataError(
-            f"all {total} impressions are {'clicks' if clicks else 'non-clicks'}: a CTR model "
-            f"requires both{cure}."
+            f"all {impressions} impressions are {'clicks' if clicks else 'non-clicks'}: a CTR "
+            f"model requires both{cure}."
         )
+
+
+def _check_periods(raw: Raw, rows: dict[str, int], clicks: int) -> None:
+    _check_outcomes(sum(rows.values()), clicks)
     empty = [name for name in PERIODS[1:] if not rows[name]]
     if empty:
         listed = ", ".join(f"{name} {count}" for name, count in rows.items())

@@ -31,7 +31,8 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 }
 DISK_FULL = ("No space left", "Disk quota", "max_temp_directory_size", "Could not write")
 
-DAMAGED = ("Failed to read file",)  # these errors occur while rows are read
+# These errors occur while rows are read; DuckDB raises others of the kind as plain `duckdb.Error`.
+DAMAGED = ("Failed to read file", "Invalid string encoding found in Parquet", "Could not read eno")
 PART = 1 << 20  # rows held in memory at a time
 
 
@@ -52,10 +53,9 @@ def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
         settings = {**SETTINGS, "temp_directory": str(folder / "spill")}
         with duckdb.connect(folder / "import.duckdb", config=settings) as connection:
             connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
-            yield connection
+            with _damage_named(connection):
+                yield connection
     except duckdb.Error as error:
-        if any(sign in str(error) for sign in DAMAGED):
-            raise DataError(f"{first_line(error)}: the file is damaged; copy it again.") from error
         if not any(sign in str(error) for sign in DISK_FULL):
             raise
         raise StoreError(
@@ -66,6 +66,44 @@ def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):
             workspace.cache.rmdir()  # only if it is empty
+
+
+@contextmanager
+def _damage_named(connection: DuckDBPyConnection) -> Iterator[None]:
+    """Name the damaged file if rows of a Parquet file cannot be read.
+
+    Raises:
+        DataError: A file is damaged.
+    """
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        plain = type(error) is duckdb.Error
+        if not plain and not any(sign in str(error) for sign in DAMAGED):
+            raise
+        path = _damaged_file(connection)
+        if path is not None:
+            raise DataError(f"{path} is damaged: {first_line(error)}. Copy it again.") from error
+        if plain:
+            raise
+        raise DataError(f"{first_line(error)}: the file is damaged; copy it again.") from error
+
+
+def _damaged_file(connection: DuckDBPyConnection) -> str | None:
+    """Return the path of the first Parquet file of a view whose rows cannot be read."""
+    import duckdb
+
+    views = "SELECT sql FROM duckdb_views() WHERE NOT internal AND contains(sql, 'read_parquet(')"
+    for (query,) in connection.execute(views).fetchall():
+        for path in re.findall(r"read_parquet\('((?:[^']|'')*)'", query):
+            try:
+                read = f"SELECT sum(hash(COLUMNS(*))::HUGEINT) FROM read_parquet('{path}')"
+                connection.execute(read).fetchall()
+            except duckdb.Error:
+                return re.sub(r"\[([*?[])\]", r"\1", path.replace("''", "'"))
+    return None
 
 
 @dataclass(frozen=True)

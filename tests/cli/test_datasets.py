@@ -5,7 +5,7 @@ from ctrbench.cli.datasets import app
 from ctrbench.errors import ConfigError, DataError, UnknownNameError
 from ctrbench.impressions import names, read_manifest
 from ctrbench.workspace import Workspace
-from tests.datasets.test_table import csv
+from tests.datasets.test_table import csv, parquet
 from tests.impressions.logs import long_log
 
 
@@ -160,6 +160,43 @@ def test_a_dry_run_of_a_log_with_mistakes_prints_its_columns(log, workspace, cap
     result = CliRunner().invoke(app, arguments, obj=workspace)
     assert isinstance(result.exception, DataError)
     assert "timestamp" in result.output
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "message"),
+    [
+        ({"click": 0}, (), "all 60 impressions are non-clicks: a CTR model requires both."),
+        (
+            {"raw id": 1},
+            (),
+            "these fields cannot be stored:\n  - field 'raw id': use letters, digits and '_', a "
+            "letter first; rename it.",
+        ),
+        (
+            {},
+            ("--split", "given"),
+            "a given split requires a column 'period', or files as train=FILE, test=FILE.",
+        ),
+    ],
+)
+def test_a_dry_run_fails_where_the_import_would(tmp_path, workspace, changes, options, message):
+    log = csv(tmp_path / "a.csv", [r | changes for r in long_log()])
+    for more in (("--dry-run",), ("--name", "log")):
+        arguments = ["import", "table", "--impressions", log, *options, *more]
+        result = CliRunner().invoke(app, arguments, obj=workspace)
+        assert isinstance(result.exception, DataError)
+        assert str(result.exception) == message
+
+
+def test_a_dry_run_names_ids_folders_and_orders(run, tmp_path):
+    (tmp_path / "dt=3").mkdir()
+    rows = [{k: int(v) for k, v in r.items()} | {"user_id": -int(r["user_id"])} for r in long_log()]
+    parquet(tmp_path / "dt=3" / "a.parquet", rows)
+    output = run("import", "table", "--impressions", tmp_path, "--dry-run")
+    lines = [" ".join(line.split()) for line in output.splitlines()]
+    assert "dt name of a folder" in lines
+    assert "user_id IDs: integers" in lines
+    assert "timestamp time: numbers that only give an order guessed" in lines
 
 
 def test_options_of_a_file_and_of_a_data_set(run, tmp_path, workspace):

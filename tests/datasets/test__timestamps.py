@@ -144,8 +144,44 @@ def test_another_format(read):
     ]
     with pytest.raises(DataError, match=r"line 3 \(13/14/2020\); .*--time-format"):
         read(["01/13/2020", "13/14/2020"], text=True, time_format="%m/%d/%Y")
-    with pytest.raises(ConfigError, match=r"--time-format .*0\.parquet"):
-        read([START], time_format="%m/%d/%Y")
+    assert read([20200101, 20200102], time_format="%Y%m%d")[0] == [START, START + 86400]
+    with pytest.raises(ConfigError, match=r"--time-format .*0\.parquet has type DOUBLE"):
+        read([1.5], time_format="%m/%d/%Y")
+
+
+@pytest.mark.parametrize("text", [True, False])
+@pytest.mark.parametrize(
+    ("values", "form"),
+    [
+        ([20200131, 20200201], "%Y%m%d"),
+        ([2020013123, 2020020100], "%Y%m%d%H"),
+        ([202001312359, 202002010000], "%Y%m%d%H%M"),
+    ],
+)
+def test_dates_written_as_digits_are_no_seconds(read, tmp_path, values, form, text):
+    with pytest.raises(DataError) as error:
+        read(values, text=text)
+    assert str(error.value) == (
+        f"{tmp_path}/0.{'csv' if text else 'parquet'}: all values of 'timestamp' are dates written "
+        f"as digits, such as {values[1]}, which are no seconds since 1970. Give --time-format "
+        f"{form}."
+    )
+    stored, _ = read(values, text=text, time_format=form)
+    later = [datetime.strptime(str(v), form).replace(tzinfo=UTC).timestamp() for v in values]
+    assert stored == later
+
+
+def test_numbers_that_are_not_all_dates_give_an_order(read):
+    assert read([20200131, 20200132])[0] == [20200131, 20200132]
+
+
+def test_files_of_mixed_units_are_named(read, tmp_path):
+    with pytest.raises(DataError) as error:
+        read([START], [START * 1000])
+    assert str(error.value) == (
+        f"mixed units in 'timestamp': {START} ({tmp_path}/0.parquet) appears to be in seconds, "
+        f"{START}000 ({tmp_path}/1.parquet) in milliseconds. Convert all timestamps to one unit."
+    )
 
 
 def test_rounded_timestamps(read):
@@ -167,7 +203,7 @@ def test_rounded_timestamps(read):
         (["2020-01-01", "2020-01-02", "7"], r"1 .*'timestamp' .*: line 4 \(7\)"),
         (["3", "", "4"], "missing: line 3"),
         (["3", "-4"], r"negative.*: line 3 \(-4\); --drop-invalid"),
-        ([str(START), str(START * 1000)], "seconds, 1577836800000 in milliseconds"),
+        ([str(START), str(START * 1000)], "seconds, 1577836800000 .*in milliseconds"),
     ],
 )
 def test_unsuitable_timestamps(read, values, message):

@@ -1,5 +1,6 @@
 import gzip
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -277,7 +278,7 @@ def every(column, make):
         ),
         (
             bad("timestamp", 1, 1_600_000_000_000),
-            "mixed units in 'timestamp': 0 .*seconds, 1600000000000 in milliseconds",
+            "mixed units in 'timestamp': 0 .*seconds, 1600000000000 .*in milliseconds",
         ),
         (
             every("weight", lambda i: i),
@@ -559,3 +560,100 @@ def test_one_damaged_list_does_not_make_a_category(workspace, tmp_path):
         run(workspace, importer(file))
     manifest = run(workspace, importer(file, drop_invalid="2%"), name="b")
     assert kinds(manifest) == {"tags": ("context", "list")}
+
+
+def test_an_index_of_pandas_is_left_out(workspace, tmp_path):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(long_log(price=1.5)).sample(frac=1, random_state=0)
+    frame.to_csv(tmp_path / "a.csv")
+    frame.to_parquet(tmp_path / "b.parquet")
+    frame.to_csv(tmp_path / "c.csv", index=False)
+    one, two, plain = (
+        run(workspace, importer(str(tmp_path / name)), name=name[0])
+        for name in ("a.csv", "b.parquet", "c.csv")
+    )
+    assert one.content_hash == two.content_hash == plain.content_hash
+    note = "The index that pandas wrote, a column without a name, is left out."
+    assert (one.notes, two.notes, plain.notes) == ((note,), (note,), ())
+    kept = importer(str(tmp_path / "a.csv"), rename=["__index_level_0__=place"])
+    assert kinds(run(workspace, kept, name="kept"))["place"] == ("context", "categorical")
+
+
+def test_a_text_file_without_a_header_is_shown(workspace, tmp_path):
+    (tmp_path / "a.csv").write_text("7,9,,1\n7,9,x,0\n")
+    with pytest.raises(DataError) as error:
+        run(workspace, importer(str(tmp_path / "a.csv")))
+    assert str(error.value) == (
+        f"{tmp_path}/a.csv: the first line must name every column once, but a name is empty: "
+        "7,9,,1. If the file has no header, write it again with one."
+    )
+
+
+def test_a_part_of_another_schema(workspace, tmp_path):
+    rows = long_log(price=1.5)
+    parquet(tmp_path / "a.parquet", rows[:30])
+    parquet(tmp_path / "b.parquet", [r | {"price": "1.5"} for r in rows[30:]])
+    with pytest.raises(DataError) as error:
+        run(workspace, importer(str(tmp_path)))
+    assert str(error.value) == (
+        "these columns cannot be read as fields:\n"
+        f"  - column 'price' has several types: DOUBLE in {tmp_path}/a.parquet, VARCHAR in "
+        f"{tmp_path}/b.parquet. Give --numeric price or --categorical price."
+    )
+    numeric = run(workspace, importer(str(tmp_path), numeric="price"))
+    assert kinds(numeric)["price"] == ("context", "numeric")
+
+
+def test_parts_with_and_without_types_agree(workspace, tmp_path):
+    rows = long_log(price=1.5, hour=5)
+    parquet(tmp_path / "a.parquet", rows[:30])
+    parquet(tmp_path / "b.parquet", [r | {"hour": None} for r in rows[30:40]])
+    csv(tmp_path / "c.csv", [r | {"price": 2} for r in rows[40:]])
+    manifest = run(workspace, importer(str(tmp_path)))
+    assert kinds(manifest) == {
+        "price": ("context", "numeric"),
+        "hour": ("context", "categorical"),
+    }
+
+
+def test_parquet_with_damaged_rows_is_named(workspace, tmp_path):
+    rows = long_log()
+    for name in ("it's a", "b"):
+        table = pa.Table.from_pylist(rows)
+        pq.write_table(table, tmp_path / f"{name}.parquet", compression="none", use_dictionary=[])
+    whole = (tmp_path / "b.parquet").read_bytes()
+    start = pq.read_metadata(tmp_path / "b.parquet").row_group(0).column(0).data_page_offset
+    (tmp_path / "b.parquet").write_bytes(whole[:start] + bytes(40) + whole[start + 40 :])
+    with pytest.raises(DataError) as error:
+        run(workspace, importer(str(tmp_path)))
+    assert re.fullmatch(
+        rf"{re.escape(str(tmp_path))}/b\.parquet is damaged: .+\. Copy it again\.", str(error.value)
+    )
+
+
+def test_long_values_and_long_lists_of_problems_are_cut(workspace, tmp_path):
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    for part in range(60):
+        csv(parts / f"{part:02}.csv", [r | {"click": "x" * 500} for r in long_log()[:2]])
+    with pytest.raises(DataError) as error:
+        run(workspace, importer(str(parts)))
+    heading, first, *others = str(error.value).splitlines()
+    assert heading == "these impressions cannot be used:"
+    assert first.startswith(
+        f"  - {parts}/00.csv: 2 value(s) of 'click' are neither 0 nor 1: line 2 ({'x' * 77}...), "
+    )
+    assert len(others) == 50
+    assert others[-1] == "  - 10 more problems are not shown."
+
+
+def test_a_column_that_all_files_lack_is_named_once(workspace, tmp_path):
+    for name in "ab":
+        csv(tmp_path / f"{name}.csv", [{"user": 1, "item_id": 2, "click": 1}])
+    with pytest.raises(DataError) as error:
+        run(workspace, importer(str(tmp_path)))
+    assert str(error.value) == (
+        "these impressions cannot be used:\n"
+        f"  - {tmp_path}/a.csv: no column 'user_id'; the columns are user, item_id, click. Did you "
+        "mean 'user'? --rename user=user_id"
+    )
