@@ -18,43 +18,53 @@ def sources_of(
     fields: Sequence[str],
     options: Options,
     numeric_ids: bool,
-    codes: Path | None = None,
+    codes: Sequence[str] = (),
 ) -> Source | dict[str, Source]:
-    """Return the source of `--vectors` or `--codes`, or that of each vector field by its name.
+    """Return the source of `--vectors` or `--codes`, or that of each field by its name.
 
     Args:
         vectors: The value of `--vectors`.
         fields: The values of `--field`, each `FIELD=FILE`.
         options: The values of the options of a reader, by option.
         numeric_ids: Whether ids that are equal as numbers match.
-        codes: The value of `--codes`.
+        codes: The values of `--codes`: one file, or `FIELD=FILE` each.
 
     Raises:
         ConfigError: None or several of `--vectors`, `--field` and `--codes` are given, a value of
             `--field` has another form or repeats a field, or an option is given twice for one
             field.
     """
-    if (vectors is not None) + bool(fields) + (codes is not None) != 1:
+    alone = [text for text in codes if not _is_named(text)]
+    named = [text for text in codes if _is_named(text)]
+    if (vectors is not None) + bool(fields or named) + len(alone) != 1:
         raise ConfigError(
-            "give either --vectors FILE, or --field NAME=FILE for each vector field, or "
-            "--codes FILE."
+            "give either --vectors FILE, or --codes FILE, or one --field NAME=FILE or --codes "
+            "NAME=FILE for each field."
         )
-    if codes is not None:
-        return replace(_source(codes, "", (), options, numeric_ids), codes=True)
+    if alone:
+        return replace(_source(Path(alone[0]), "", (), options, numeric_ids), codes=True)
     if vectors is not None:
         return _source(vectors, "", (), options, numeric_ids)
-    files: dict[str, Path] = {}
-    for text in fields:
+    files: dict[str, tuple[Path, bool]] = {}
+    for text, of_codes in (*((t, False) for t in fields), *((t, True) for t in named)):
         name, equals, file = text.partition("=")
         if not (equals and name and file):
             raise ConfigError(f"--field {text!r}: write NAME=FILE, such as text=text.npy.")
         name = check_name("vector field", name)
         if name in files:
-            raise ConfigError(f"--field {name} is given twice; name each vector field once.")
-        files[name] = Path(file)
+            option = "--codes" if of_codes else "--field"
+            raise ConfigError(f"{option} {name} is given twice; name each vector field once.")
+        files[name] = Path(file), of_codes
     return {
-        name: _source(file, name, list(files), options, numeric_ids) for name, file in files.items()
+        name: replace(_source(file, name, list(files), options, numeric_ids), codes=of_codes)
+        for name, (file, of_codes) in files.items()
     }
+
+
+def _is_named(codes: str) -> bool:
+    """Return whether a value of `--codes` is `FIELD=FILE`, and not a path that contains `=`."""
+    name, equals, _ = codes.partition("=")
+    return bool(equals) and "/" not in name and not Path(codes).exists()
 
 
 def _source(

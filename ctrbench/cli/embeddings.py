@@ -46,10 +46,11 @@ def add(
         ),
     ] = None,
     codes: Annotated[
-        Path | None,
+        list[str] | None,
         typer.Option(
+            metavar="[FIELD=]FILE",
             help="Codes of items instead of vectors: .parquet, or a folder of it, with one or more "
-            "integer columns or a column of lists.",
+            "integer columns or a column of lists. FIELD=FILE makes them a field; repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -108,7 +109,7 @@ def add(
         "--value": value,
         "--scale": scale,
     }
-    source = sources_of(vectors, field or (), options, numeric_ids, codes)
+    source = sources_of(vectors, field or (), options, numeric_ids, codes or ())
     home = context.obj
     terminal.show_version(
         api.add_source(home, dataset, version, source, append_to, allow_low_coverage)

@@ -255,3 +255,26 @@ def test_codes_are_added_and_described(run, raw, tmp_path):
         run("add", "rq", "--dataset", "tiny", "--codes", "a.parquet", "--vectors", "v.npy")
     with pytest.raises(ConfigError, match="--scale"):
         run("add", "x", "--dataset", "tiny", "--codes", "DIR/codes.parquet", "--scale", "2")
+
+
+def test_codes_are_a_field_beside_vectors(run, tmp_path, monkeypatch):
+    table = pa.table({"item_id": [f"i{item}" for item in range(1, 41)], "c": np.arange(40) % 4})
+    (tmp_path / "dt=3").mkdir()
+    monkeypatch.chdir(tmp_path)
+    pq.write_table(table, "dt=3/codes.parquet")
+    codes = "--codes", "rq=dt=3/codes.parquet"
+    output = run("add", "v7", "--dataset", "tiny", "--field", "image=DIR/v.npz", *codes)
+    assert "added v7:image of tiny: 35 vectors of width 4" in output
+    assert "added v7:rq of tiny: 40 items with 1 code(s), 4 distinct" in output
+    run("add", "v8", "--dataset", "tiny", "--vectors", "DIR/v.npz")
+    assert "added v8:rq of tiny: 40 items with 1 code(s)" in run(
+        "add", "v8", "--dataset", "tiny", *codes
+    )
+    alone = run("add", "v9", "--dataset", "tiny", "--codes", "dt=3/codes.parquet")
+    assert "added v9 of tiny: 40 items with 1 code(s)" in alone
+    for wrong, message in (
+        (("--field", "rq=v.npz", *codes), "--codes rq is given twice; name each vector field once"),
+        ((*codes, "--codes", "a.parquet"), "give either --vectors FILE, or --codes FILE, or one"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            run("add", "v10", "--dataset", "tiny", *wrong)

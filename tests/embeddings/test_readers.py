@@ -575,6 +575,8 @@ EXACT = VECTORS[:, 0].astype(np.float64)
             pa.FixedSizeListArray.from_arrays(pa.array(VECTORS.ravel()), 2),
         ),
         pa.array(VECTORS.tolist(), pa.list_(pa.float64())),
+        pa.array(VECTORS.tolist(), pa.list_view(pa.float32())),
+        pa.LargeListViewArray.from_arrays([4, 0, 2], [2, 2, 2], VECTORS[[1, 2, 0]].ravel()),
         pa.array([str(row) for row in VECTORS.tolist()]),
         pa.array([str(row) for row in VECTORS.tolist()], pa.string_view()),
     ],
@@ -847,6 +849,17 @@ def test_named_arrays(tmp_path, suffix, names, expected):
     ids, vectors = collect(source, tmp_path)
     assert ids == ["7", "12", "42"]
     np.testing.assert_array_equal(vectors, expected)
+
+
+def test_a_message_names_the_first_arrays_of_many(tmp_path):
+    np.savez(tmp_path / "v.npz", **{f"i{item:02}": np.ones(3) for item in range(30)})
+    with pytest.raises(DataError) as error:
+        collect(Source(tmp_path / "v.npz"), tmp_path)
+    names = ", ".join(f"i{item:02}" for item in range(20))
+    assert str(error.value) == (
+        f"{tmp_path}/v.npz contains arrays {names} and 10 more; expected 'key' (ids) and 'value' "
+        "(vectors), or one array and --ids FILE. Other names are given by --key and --value."
+    )
 
 
 def test_one_named_array_beside_another(tmp_path):

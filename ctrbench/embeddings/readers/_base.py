@@ -22,6 +22,7 @@ NO_PICKLE = (
 NAMED = "item_id", "key"  # accepted names of the id column
 MOST_NUMBERS = 1 << 16  # of a vector
 INT8_SCALE = 127
+MOST_NAMES = 20  # arrays named in a message
 CONVERT = (
     "Convert them to floats before saving; dequantise integers by their own scale: "
     "`(vectors.astype('float32') - zero_point) * scale`."
@@ -199,8 +200,10 @@ def array_names(found: Sequence[str], source: Source) -> tuple[str | None, str]:
         return key, value
     if alone is not None:
         require_ids(source)
+    more = f" and {len(found) - MOST_NAMES:,} more" if len(found) > MOST_NAMES else ""
+    listed = f"{', '.join(sorted(found)[:MOST_NAMES])}{more}"
     raise DataError(
-        f"{source.vectors} contains arrays {', '.join(sorted(found)) or '(none)'}; expected 'key' "
+        f"{source.vectors} contains arrays {listed or '(none)'}; expected 'key' "
         "(ids) and 'value' (vectors), or one array and --ids FILE. Other names are given by --key "
         "and --value."
     )

@@ -25,6 +25,7 @@ from ctrbench.embeddings.readers._columns import (
     check_nulls,
 )
 from ctrbench.embeddings.readers._parts import parts_of
+from ctrbench.embeddings.readers._tables import is_list_type, without_views
 from ctrbench.errors import ConfigError, DataError, unknown_name
 from ctrbench.raw_ids import as_text
 
@@ -114,7 +115,7 @@ def _choose(schema: Any, source: Source, path: Path) -> tuple[str, list[str], li
     if key is None:
         raise DataError(f"{path}: {unknown_name('column', wanted[0], names)}")
     rest = [f for f in schema if f.name != key and not UNNAMED.fullmatch(f.name)]
-    lists = [f.name for f in rest if _is_list(f.type) and types.is_integer(f.type.value_type)]
+    lists = [f.name for f in rest if is_list_type(f.type) and types.is_integer(f.type.value_type)]
     whole = [f.name for f in rest if types.is_integer(f.type)]
     if source.column is not None:
         if source.column not in (*lists, *whole):
@@ -130,12 +131,6 @@ def _choose(schema: Any, source: Source, path: Path) -> tuple[str, list[str], li
                 f"{FORMS}. Name the column by --vector-column, or rename the columns."
             )
     return key, chosen, [field.name for field in rest if field.name not in chosen]
-
-
-def _is_list(type_: Any) -> bool:
-    import pyarrow.types as types
-
-    return types.is_list(type_) or types.is_large_list(type_) or types.is_fixed_size_list(type_)
 
 
 def _levels(names: Sequence[str]) -> list[str]:
@@ -162,8 +157,8 @@ def _codes(columns: Sequence[Any], ids: list[str], path: Path) -> np.ndarray:
     """Return the codes of one file, (n, L) int64."""
     import pyarrow.compute as pc
 
-    if _is_list(columns[0].type):
-        column = columns[0].combine_chunks()
+    if is_list_type(columns[0].type):
+        column = without_views(columns[0].combine_chunks())
         check_nulls(ids, ~column.is_valid().to_numpy(zero_copy_only=False), path)
         lengths = pc.call_function("list_value_length", [column])
         widths = lengths.to_numpy(zero_copy_only=False)

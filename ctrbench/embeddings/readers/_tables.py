@@ -130,17 +130,41 @@ def _kind(type_: Any) -> str:
 
     if isinstance(type_, pa.BaseExtensionType):
         type_ = type_.storage_type
-    if types.is_list(type_) or types.is_large_list(type_) or types.is_fixed_size_list(type_):
+    if is_list_type(type_):
         inner = type_.value_type
         return LIST if types.is_floating(inner) or types.is_int8(inner) else str(type_)
     return NUMBER if types.is_floating(type_) else str(type_)
 
 
+def is_list_type(type_: Any) -> bool:
+    """Return whether an Arrow type is a list of any form."""
+    import pyarrow.types as types
+
+    plain = types.is_list(type_) or types.is_large_list(type_) or types.is_fixed_size_list(type_)
+    return plain or types.is_list_view(type_) or types.is_large_list_view(type_)
+
+
+def without_views(column: Any) -> Any:
+    """Return a column of list views, whose values may have any order, as lists."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as types
+
+    if not (types.is_list_view(column.type) or types.is_large_list_view(column.type)):
+        return column
+    # `cast` of pyarrow 26 reads one offset too many from arrays of `combine_chunks`
+    lengths = pc.call_function("list_value_length", [column]).fill_null(0)
+    offsets = np.concatenate([[0], np.cumsum(_numpy(lengths))])
+    missing = column.is_null()
+    return pa.LargeListArray.from_arrays(pa.array(offsets), column.flatten(), mask=missing)
+
+
 def _storage(column: Any) -> Any:
-    """Return the storage of an array of an extension type, such as fixed-shape tensors."""
+    """Return the storage of an array of an extension type, such as tensors; list views as lists."""
     import pyarrow as pa
 
-    return column.storage if isinstance(column, pa.ExtensionArray) else column
+    column = column.storage if isinstance(column, pa.ExtensionArray) else column
+    return without_views(column)
 
 
 def _matrix(column: Any, ids: list[str], width: int | None, path: Path) -> np.ndarray:
