@@ -267,8 +267,9 @@ class Matrix:
     def exists(self, row: Row | None, column: Column) -> bool:
         """Return whether a column has cells in a row.
 
-        On a version of codes, a mode that requires vectors has none. Of the columns that differ
-        only in settings of codebooks, the first has cells.
+        On a version of codes, a mode that requires vectors has none. Of the columns whose cells
+        would be the same, because they differ only in settings of codebooks or in naming the first
+        vector field, the first has cells.
 
         Args:
             row: The row; None for the baseline.
@@ -277,12 +278,13 @@ class Matrix:
         if row is None:
             return True
         manifest = self.versions[row.version]
-        if not fields_of_codes(column.settings, manifest):
+        if fields_of_codes(column.settings, manifest):
+            if code_problems(column.settings, manifest):
+                return False
+        elif manifest.field not in self.vector_fields:
             return True
-        if code_problems(column.settings, manifest):
-            return False
-        key = _on_codes(column, manifest)
-        same = (one for one in self.columns if _on_codes(one, manifest) == key)
+        key = _as_run(column, manifest)
+        same = (one for one in self.columns if _as_run(one, manifest) == key)
         return next(same) == column
 
     def places(self) -> Iterator[tuple[Row, Column]]:
@@ -300,7 +302,7 @@ class Matrix:
         injected = column if row else None
         settings = injected.settings if injected else _baseline()
         if row:
-            settings = settings.on_codes(fields_of_codes(settings, self.versions[row.version]))
+            settings = _stored(settings, self.versions[row.version])
         training = column.training if column else self.file.training[0]
         return Cell(
             dataset=self.dataset.name,
@@ -405,10 +407,14 @@ def code_problems(mode: Injection, manifest: VersionManifest) -> list[str]:
     ]
 
 
-def _on_codes(column: Column, manifest: VersionManifest) -> tuple[str, Injection, TrainingSettings]:
+def _stored(mode: Injection, manifest: VersionManifest) -> Injection:
+    """Return the settings of a mode as cells on a version store them."""
+    return mode.on_codes(fields_of_codes(mode, manifest)).without_field(manifest.field)
+
+
+def _as_run(column: Column, manifest: VersionManifest) -> tuple[str, Injection, TrainingSettings]:
     """Return everything that the cells of a column depend on in the rows of a version."""
-    held = fields_of_codes(column.settings, manifest)
-    return column.mode, column.settings.on_codes(held), column.training
+    return column.mode, _stored(column.settings, manifest), column.training
 
 
 @cache

@@ -25,7 +25,7 @@ from ctrbench.errors import CtrBenchError, DataError
 from ctrbench.identity import hash_json
 from ctrbench.injection import BASELINE, load_mode
 from ctrbench.plan import PROTOCOL, BenchmarkFile, Column, Matrix, Row
-from ctrbench.schema import Cell, CellRecord
+from ctrbench.schema import Cell, CellRecord, VersionManifest
 from ctrbench.settings import TrainingSettings
 from ctrbench.stats import Inference, infer, pair, parse_points
 from ctrbench.stats.contrast import Contrast, user_variance
@@ -181,7 +181,7 @@ def history(stored: StoredVersions, effect: float, matrix: Matrix | None = None)
         if record.cell.version is None:
             own = baselines.setdefault(_conditions(record.cell), {})
             own[record.cell.seed] = record
-    groups = _groups(kept, matrix, left_out)
+    groups = _groups(kept, matrix, stored.versions, left_out)
     chosen = _chosen(groups, baselines) if matrix is None else groups
     if not any(group.versions for group in chosen):
         raise DataError(_nothing(stored, left_out))
@@ -277,8 +277,20 @@ def _kind(cell: Cell) -> str:
     return hash_json([cell.mode, cell.mode_revision, cell.mode_settings, _conditions(cell)])
 
 
+def _kind_of(matrix: Matrix, row: Row, column: Column) -> str | None:
+    """Return the settings of the cells of a row; None without a manifest or the field."""
+    manifest = matrix.versions.get(row.version)
+    known = () if manifest is None else (None, *manifest.field_names)
+    if not all(field in known for field in column.settings.reads):
+        return None
+    return _kind(matrix.cell(row, column, matrix.file.seeds[0]))
+
+
 def _groups(
-    records: Iterable[CellRecord], matrix: Matrix | None, left_out: Counter[str]
+    records: Iterable[CellRecord],
+    matrix: Matrix | None,
+    versions: Mapping[str, VersionManifest],
+    left_out: Counter[str],
 ) -> list[_Group]:
     """Return the cells by settings; with a matrix, only its settings, in its order."""
     found: dict[str, dict[Row, dict[int, CellRecord]]] = {}
@@ -289,12 +301,15 @@ def _groups(
             own[cell.seed] = record
     if matrix is not None:
         groups: list[_Group] = []
+        seeds, every = matrix.file.seeds, replace(matrix, versions={**versions, **matrix.versions})
         # settings of codebooks do not apply to versions of codes
         row = min(matrix.rows, key=lambda one: matrix.versions[one.version].kind == "codes")
+        rows = sorted({row for own in found.values() for row in own}, key=str)
         for column in matrix.columns:
-            cell = matrix.cell(row, column, matrix.file.seeds[0])
-            cells = _of_seeds(found.get(_kind(cell), {}), matrix.file.seeds)
-            groups.append(_Group(column, _conditions(cell), cell, cells, matrix.file.seeds))
+            cell = matrix.cell(row, column, seeds[0])
+            kinds = {one: _kind_of(every, one, column) or _kind(cell) for one in rows}
+            cells = {one: own[one] for one in rows if one in (own := found.get(kinds[one], {}))}
+            groups.append(_Group(column, _conditions(cell), cell, _of_seeds(cells, seeds), seeds))
         return groups
     made = (_group(cells, left_out) for _, cells in sorted(found.items()))
     return [group for group in made if group is not None]

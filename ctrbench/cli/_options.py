@@ -36,6 +36,12 @@ DatasetOption = Annotated[
 VersionArgument = Annotated[
     str, typer.Argument(help="The version's name.", autocompletion=completing.versions)
 ]
+ReferenceArgument = Annotated[
+    str,
+    typer.Argument(
+        help="The version's name; v7:text is one field.", autocompletion=completing.references
+    ),
+]
 DetailOption = Annotated[
     bool | None,
     typer.Option(

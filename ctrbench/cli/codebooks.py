@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 import ctrbench
-from ctrbench.cli._options import DatasetOption, JsonOption, VersionArgument
+from ctrbench.cli._options import DatasetOption, JsonOption, ReferenceArgument
+from ctrbench.terminal import completing
 from ctrbench.terminal.output import echo, show
 
 
@@ -19,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 def codebook(
     context: typer.Context,
-    version: VersionArgument,
+    version: ReferenceArgument,
     dataset: DatasetOption,
     size: Annotated[str, typer.Option(help="Number of centres, or a list: 50,200,1000.")] = "200",
     method: Annotated[
@@ -29,7 +30,11 @@ def codebook(
         int, typer.Option(min=1, max=100, help="Number of fits; shows how well they agree.")
     ] = 1,
     against: Annotated[
-        str | None, typer.Option(help="Another version; shows how well its clusters agree.")
+        str | None,
+        typer.Option(
+            help="Another version; shows how well its clusters agree.",
+            autocompletion=completing.references,
+        ),
     ] = None,
     center: Annotated[
         bool, typer.Option("--center", help="Subtract the mean vector before normalising.")

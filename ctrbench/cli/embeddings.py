@@ -9,9 +9,17 @@ import typer
 
 from ctrbench import embeddings
 from ctrbench.api import embeddings as api
-from ctrbench.cli._options import FAILED, DatasetOption, JsonOption, VersionArgument, YesOption
+from ctrbench.cli._options import (
+    FAILED,
+    DatasetOption,
+    JsonOption,
+    ReferenceArgument,
+    VersionArgument,
+    YesOption,
+)
 from ctrbench.cli._sources import sources_of
 from ctrbench.errors import ConfigError
+from ctrbench.terminal import completing
 from ctrbench.terminal import guards as terminal_guards
 from ctrbench.terminal import versions as terminal
 from ctrbench.terminal.output import echo, show
@@ -122,12 +130,7 @@ def derive(
     method: Annotated[
         str, typer.Argument(help="The method, such as center or pca.", show_default=False)
     ],
-    version: Annotated[
-        str,
-        typer.Argument(
-            help="The version to derive from; v7:text is one field.", show_default=False
-        ),
-    ],
+    version: ReferenceArgument,
     name: Annotated[str, typer.Option("--as", help="The new version.", show_default=False)],
     dataset: DatasetOption,
     width: Annotated[
@@ -157,7 +160,7 @@ def list_versions(
 @app.command("show")
 def describe(
     context: typer.Context,
-    version: VersionArgument,
+    version: ReferenceArgument,
     dataset: DatasetOption,
     json: JsonOption = False,
 ) -> None:
@@ -170,7 +173,10 @@ def quality(
     context: typer.Context,
     dataset: DatasetOption,
     versions: Annotated[
-        list[str] | None, typer.Argument(help="Default: all versions of the data set.")
+        list[str] | None,
+        typer.Argument(
+            help="Default: all versions of the data set.", autocompletion=completing.references
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -182,7 +188,7 @@ def quality(
 @app.command()
 def sheet(
     context: typer.Context,
-    version: VersionArgument,
+    version: ReferenceArgument,
     dataset: DatasetOption,
     output: Annotated[Path, typer.Option(help="The image file to write.", show_default=False)],
     rows: Annotated[int, typer.Option(min=1, help="Number of random items.")] = api.ROWS,
@@ -200,7 +206,7 @@ def sheet(
 @app.command()
 def check(
     context: typer.Context,
-    version: VersionArgument,
+    version: ReferenceArgument,
     dataset: DatasetOption,
     json: JsonOption = False,
 ) -> None:

@@ -35,7 +35,11 @@ def pretrain(
         bool, typer.Option("--images", help="Train on the pixels of the pictures.")
     ] = False,
     from_version: Annotated[
-        str | None, typer.Option(help="Train a layer on top of this version's vectors.")
+        str | None,
+        typer.Option(
+            help="Train a layer on top of this version's vectors.",
+            autocompletion=completing.references,
+        ),
     ] = None,
     config: Annotated[
         Path | None,

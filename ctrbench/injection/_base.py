@@ -155,6 +155,14 @@ class Injection(Frozen, ABC):
         del fields
         return self
 
+    def without_field(self, first: str) -> Self:
+        """Return the mode as cells store it: the first vector field of a version has no name.
+
+        Args:
+            first: The name of the first vector field of the version.
+        """
+        return self.model_copy(update={"field": None}) if self.field == first else self
+
     @abstractmethod
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
         """Return the arrays that training reads.

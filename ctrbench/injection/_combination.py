@@ -81,6 +81,11 @@ class Combination(Injection):
         parts = {name: part.on_codes(fields) for name, part in self.parts.items()}
         return self.model_copy(update={"parts": parts})
 
+    def without_field(self, first: str) -> Self:
+        """Return the combination with every part as cells store it."""
+        parts = {name: part.without_field(first) for name, part in self.parts.items()}
+        return self.model_copy(update={"parts": parts})
+
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
         """Return the arrays of all parts on the same vectors, prefixed by the name of the part."""
         return self.prepare_fields(dict.fromkeys(self.reads, images), slots, seed)

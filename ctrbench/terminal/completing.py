@@ -33,11 +33,24 @@ def _contenders(package: str) -> Completion:
     return _completion(lambda workspace, context: plugins.names(package))
 
 
+def _datasets(workspace: Workspace, context: typer.Context) -> list[str]:
+    chosen = context.params.get("dataset")
+    return [chosen] if chosen else impressions.names(workspace)
+
+
 def _versions(workspace: Workspace, context: typer.Context) -> Iterable[str]:
     """Yield the versions of `--dataset` if it was typed before, else of all data sets."""
-    chosen = context.params.get("dataset")
-    for dataset in [chosen] if chosen else impressions.names(workspace):
+    for dataset in _datasets(workspace, context):
         yield from embeddings.names(workspace, dataset)
+
+
+def _references(workspace: Workspace, context: typer.Context) -> Iterable[str]:
+    """Yield the versions as `_versions`, and `VERSION:FIELD` of those with several fields."""
+    for dataset in _datasets(workspace, context):
+        for version in embeddings.names(workspace, dataset):
+            manifest = embeddings.read_manifest(workspace, dataset, version)
+            yield version
+            yield from (manifest.reference(field) for field in manifest.field_names)
 
 
 def _arms(workspace: Workspace, context: typer.Context) -> Iterable[str]:
@@ -50,6 +63,7 @@ def _arms(workspace: Workspace, context: typer.Context) -> Iterable[str]:
 
 datasets = _completion(lambda workspace, context: impressions.names(workspace))
 versions = _completion(_versions)
+references = _completion(_references)
 arms = _completion(_arms)
 modes = _contenders("ctrbench.injection")
 formats = _contenders("ctrbench.reports")

@@ -1,8 +1,10 @@
 """The command line on a small synthetic world."""
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from ctrbench import embeddings, impressions
 from ctrbench.cli.main import app
 
 
@@ -18,3 +20,20 @@ def run(workspace):
         return result.output
 
     return invoke
+
+
+@pytest.fixture
+def two_fields(tmp_path):
+    """Add the version v7 of `taste`; its field image is like `random`, its text like `oracle`."""
+
+    def add(workspace):
+        log = impressions.open_impressions(workspace, "taste")
+        raw_ids, sources = impressions.raw_item_ids(workspace, "taste"), {}
+        for field, like in (("image", "random"), ("text", "oracle")):
+            table = embeddings.open_version(workspace, "taste", like)
+            path, items = tmp_path / f"{field}.npz", np.flatnonzero(table.has_vector)
+            np.savez(path, key=np.array(raw_ids)[items - 1], value=table.vectors[items])
+            sources[field] = embeddings.Source(path)
+        embeddings.add(workspace, log, raw_ids, "v7", sources)
+
+    return add

@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -6,6 +7,7 @@ from typer.testing import CliRunner
 
 from ctrbench.cli.main import app
 from ctrbench.errors import ConfigError, StoreError
+from ctrbench.workspace import Workspace
 from data_synth.world import WorldConfig
 from data_synth.writing import write_world
 
@@ -35,6 +37,28 @@ def test_table_and_files(run, tmp_path):
         assert (folder / "codes.parquet").exists()
         with Image.open(folder / "clusters.png") as picture:
             assert picture.height == size * 68
+
+
+def test_the_codebook_of_a_field_is_that_of_its_vectors(run, tmp_path, two_fields):
+    two_fields(Workspace(tmp_path))
+    field, alone = (
+        json.loads(run(name, "--size", "4", "--json")) for name in ("v7:text", "oracle")
+    )
+    for name in ("v7:text", "oracle"):
+        run(name, "--size", "4", "--output", str(tmp_path / "out"))
+    assert field["request"]["version"] == "v7:text"
+    assert field["sizes"] == alone["sizes"]
+    mine, theirs = (
+        (tmp_path / "out" / name / "codes.parquet").read_bytes()
+        for name in ("v7-text-4", "oracle-4")
+    )
+    assert mine == theirs
+    with pytest.raises(ConfigError) as error:
+        run("v7", "--size", "4")
+    assert str(error.value) == (
+        "embedding version 'v7' of 'taste' has several vector fields: image, text. Name one of "
+        "them, such as v7:image."
+    )
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,26 @@ def test_completed_names(workspace, completed, line, names):
     assert completed(line) == names
 
 
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("embeddings show v", ["v7", "v7:image", "v7:text"]),
+        ("embeddings sheet --dataset taste v7:t", ["v7:text"]),
+        ("embeddings check v7:i", ["v7:image"]),
+        ("embeddings derive center v7:", ["v7:image", "v7:text"]),
+        ("embeddings quality --dataset taste v7:t", ["v7:text"]),
+        ("codebook v7:t", ["v7:text"]),
+        ("codebook oracle --against v7:t", ["v7:text"]),
+        ("pretrain courier --dataset taste --from-version v7:t", ["v7:text"]),
+        ("embeddings remove v", ["v7"]),
+        ("embeddings show orac", ["oracle"]),
+    ],
+)
+def test_fields_of_a_version(workspace, completed, two_fields, line, names):
+    two_fields(workspace)
+    assert completed(line) == names
+
+
 def test_path_that_is_not_a_folder_completes_nothing(tmp_path, monkeypatch, completed):
     (tmp_path / "file").write_text("")
     assert completed(f"--home {tmp_path}/file datasets show ") == []

@@ -10,6 +10,8 @@ from ctrbench import impressions as room
 from ctrbench.cli.embeddings import app
 from ctrbench.errors import ConfigError, DataError, UnknownNameError
 from ctrbench.workspace import Workspace
+from data_synth.world import WorldConfig
+from data_synth.writing import write_world
 
 
 @pytest.fixture
@@ -278,3 +280,19 @@ def test_codes_are_a_field_beside_vectors(run, tmp_path, monkeypatch):
     ):
         with pytest.raises(ConfigError, match=message):
             run("add", "v10", "--dataset", "tiny", *wrong)
+
+
+def test_the_sheet_of_a_field_is_that_of_its_vectors(tmp_path, two_fields):
+    world = WorldConfig("taste", users=30, items=30, impressions=600)
+    write_world(world, tmp_path / "home", pictures=64)
+    workspace = Workspace(tmp_path / "home")
+    two_fields(workspace)
+    drawn = []
+    for name in ("v7:text", "oracle"):
+        path = tmp_path / f"{len(drawn)}.png"
+        words = ["sheet", name, "--dataset", "taste", "--output", str(path), "--rows", "3"]
+        result = CliRunner().invoke(app, words, obj=workspace)
+        assert result.exit_code == 0, result.output
+        assert f"3 items of {name}, each followed by its neighbours" in result.output
+        drawn.append(path.read_bytes())
+    assert drawn[0] == drawn[1]

@@ -1,9 +1,13 @@
 import json
 import re
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from ctrbench import impressions
 from ctrbench.errors import ConfigError, DataError, UnknownNameError
 from tests.benchmark import SMALL, write
 
@@ -59,3 +63,21 @@ def test_a_file_of_another_data_set(workspace, run):
     other.write_text(json.dumps({"manifest": named, "reference": None}), encoding="utf-8")
     with pytest.raises(ConfigError, match="'taste', not of 'other'"):
         run("history", "other", "--file", write(workspace.home, TWO))
+
+
+def test_a_file_shows_codes_and_a_named_first_field(workspace, run, two_fields):
+    """The cells of both lack settings of the file: those of codebooks, and the field's name."""
+    two_fields(workspace)
+    raw_ids = impressions.raw_item_ids(workspace, "taste")
+    table = pa.table({"item_id": raw_ids, "code": np.arange(len(raw_ids)) % 5})
+    pq.write_table(table, workspace.home / "codes.parquet")
+    codes = "--codes", workspace.home / "codes.parquet"
+    run("embeddings", "add", "rq", "--dataset", "taste", *codes, "--allow-low-coverage")
+    modes = "modes: {cluster_id: {codebook_size: 8, width: 4, field: image}}\n"
+    start, end = SMALL.index("modes:"), SMALL.index("seeds:")
+    text = SMALL[:start] + modes + SMALL[end:]
+    file = write(workspace.home, text.replace("[oracle, random]", "[v7, rq]"))
+    run("run", file)
+    shown = json.loads(run("history", "taste", "--file", file, "--json"))
+    assert sorted(one["version"] for one in shown["versions"]) == ["rq", "v7"]
+    assert not any("cluster_id" in text for text in shown["missing"])

@@ -93,6 +93,20 @@ def test_a_layer_on_a_registered_version(run):
         run("simclr", "views", "--from-version", "oracle", *QUICK)
 
 
+def test_a_layer_on_a_field_is_that_on_its_vectors(run, two_fields):
+    two_fields(run.workspace)
+    run("courier", "made", "--from-version", "oracle", *QUICK)
+    run("courier", "field", "--from-version", "v7:text", *QUICK)
+    made, field = (
+        embeddings.open_version(run.workspace, "taste", name) for name in ("made", "field")
+    )
+    np.testing.assert_array_equal(field.vectors, made.vectors)
+    provenance = embeddings.read_manifest(run.workspace, "taste", "field").provenance
+    assert "v7:text" in provenance.values()
+    with pytest.raises(ConfigError, match="has several vector fields: image, text"):
+        run("courier", "first", "--from-version", "v7", *QUICK)
+
+
 def test_share_of_repeated_targets_is_printed(run):
     text = run("courier", "made", "--from-version", "oracle", *QUICK)
     mask = run("courier", "mask", "--from-version", "oracle", *QUICK, *MASK)

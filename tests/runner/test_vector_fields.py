@@ -115,6 +115,34 @@ def test_new_field_keeps_the_identity_of_stored_cells(workspace, add_field):
     assert [cell.hash for cell in matrix(workspace, text).cells()] == before
 
 
+def test_naming_the_first_field_gives_the_same_cells(workspace, both):
+    for modes in (
+        ("{vector: {width: 4}}", "{vector: {width: 4, field: image}}"),
+        (
+            "{vector+sim_score: {sim_score.field: text}}",
+            "{vector+sim_score: {vector.field: image, sim_score.field: text}}",
+        ),
+    ):
+        unnamed, named = (
+            [cell.hash for cell in matrix(workspace, text_of("both", one)).cells()] for one in modes
+        )
+        assert named == unnamed
+    other = "{vector: {width: 4, field: text}}"
+    cells = matrix(workspace, text_of("both", other)).cells()
+    assert [cell.mode_settings for cell in cells if cell.version] == [{"width": 4, "field": "text"}]
+
+
+def test_columns_with_the_same_cells_have_them_once(workspace, both):
+    modes = "{vector: {field: [null, text, image]}}"
+    found = matrix(workspace, text_of("both", modes))
+    assert [column.label for _, column in found.places()] == [
+        "vector field=None",
+        "vector field=text",
+    ]
+    cells = [cell.hash for cell in found.cells()]
+    assert len(cells) == len(set(cells)) == 3
+
+
 def test_vectors_hash_is_that_of_the_fields_that_the_mode_reads(workspace, both):
     modes = "{vector: {field: [image, text]}, vector+sim_score: {sim_score.field: text}}"
     found = matrix(workspace, text_of("both", modes))
