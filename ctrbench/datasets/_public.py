@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctrbench.datasets._negatives import Popularity, add_negatives
-from ctrbench.datasets._tables import Table, read_table, refuse_empty
+from ctrbench.datasets._tables import Rule, Table, broken_rules, read_table, refuse_empty
 from ctrbench.datasets._text_files import Dialect
 from ctrbench.errors import DataError
 from ctrbench.importing.relations import Relation
@@ -81,6 +81,20 @@ def open_official(
     table = refuse_empty(read_table(connection, path, dialect=Dialect(",")))
     require_header(path, table.types, columns, optional)
     return table
+
+
+def broken_official(connection: DuckDBPyConnection, table: Table, rules: list[Rule]) -> list[str]:
+    """Return a problem for each broken rule; advice names no options, which only `table` has.
+
+    Args:
+        connection: The database of the table.
+        table: The table of an official file.
+        rules: The rules to check.
+    """
+    named = [
+        replace(rule, cure="use the official file") if "--" in rule.cure else rule for rule in rules
+    ]
+    return broken_rules(connection, table, named)
 
 
 def require_header(

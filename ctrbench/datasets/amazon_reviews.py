@@ -15,8 +15,8 @@ from ctrbench.datasets._base import Importer
 from ctrbench.datasets._entities import make_entities, require_common_ids
 from ctrbench.datasets._ids import id_rules
 from ctrbench.datasets._negatives import Popularity
-from ctrbench.datasets._public import Sampling, open_official, require_header
-from ctrbench.datasets._tables import Rule, Table, broken_rules, check_file
+from ctrbench.datasets._public import Sampling, broken_official, open_official, require_header
+from ctrbench.datasets._tables import Rule, Table, check_file
 from ctrbench.datasets._text_files import pattern
 from ctrbench.errors import ConfigError, DataError, raise_all
 from ctrbench.importing import Progress, Raw, parse_split
@@ -163,7 +163,7 @@ class AmazonReviews(Importer):
                 *id_rules(table, "parent_asin", "text"),
                 *_number_rules(table),
             ]
-            problems += broken_rules(connection, table, rules)
+            problems += broken_official(connection, table, rules)
         raise_all(problems, DataError, "these reviews cannot be used:")
         rows = make_table(
             connection,
@@ -281,7 +281,7 @@ def _items(
     """Return the items of the log that the metadata describe, their fields, and notes."""
     table = _open_lines(connection, path, META, META_OPTIONAL, META_TYPES)
     rules = id_rules(table, "parent_asin", "text")
-    raise_all(broken_rules(connection, table, rules), DataError, "these items cannot be used:")
+    raise_all(broken_official(connection, table, rules), DataError, "these items cannot be used:")
     price = f"TRY_CAST(replace(regexp_extract(price ->> '$', {DIGITS}), ',', '') AS FLOAT)"
     query = f"""SELECT parent_asin AS item_id, nullif(main_category, '') AS main_category,
         nullif(store, '') AS store, categories ->> '$[*]' AS categories, {price} AS price,

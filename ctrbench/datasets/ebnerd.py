@@ -15,8 +15,8 @@ from ctrbench.datasets._fields import read_fields
 from ctrbench.datasets._ids import id_rules
 from ctrbench.datasets._layouts import require_columns, require_types
 from ctrbench.datasets._lists import ColumnOptions
-from ctrbench.datasets._public import find_file, find_optional
-from ctrbench.datasets._tables import Rule, Table, broken_rules, read_table, refuse_empty
+from ctrbench.datasets._public import broken_official, find_file, find_optional
+from ctrbench.datasets._tables import Rule, Table, read_table, refuse_empty
 from ctrbench.datasets._timestamps import Times, open_times, timestamp_expressions
 from ctrbench.errors import DataError, raise_all
 from ctrbench.importing import GivenVersion, Progress, Raw, Source, parse_split
@@ -231,12 +231,12 @@ def _check(
     for (name, log), time in zip(logs.items(), times, strict=True):
         rules = [*id_rules(log, "user_id", "whole"), *time.rules()]
         rules += [_no_gaps(column) for column in (SHOWN, CLICKED)]
-        problems += broken_rules(connection, log, rules)
+        problems += broken_official(connection, log, rules)
         unequal = "len(article_id_fixed) IS DISTINCT FROM len(impression_time_fixed)"
         what = "differ in number from impression_time_fixed"
         rules = [*id_rules(past[name], "user_id", "whole"), _no_gaps("article_id_fixed")]
         rules += [_no_gaps("impression_time_fixed"), Rule("article_id_fixed", unequal, what)]
-        problems += broken_rules(connection, past[name], rules)
+        problems += broken_official(connection, past[name], rules)
         query = f"SELECT count(*) - count(DISTINCT user_id) FROM {past[name].relation}"
         (repeated,) = one_row(connection, query)
         problems += [f"{past[name].path}: {repeated} rows repeat a user."] * (repeated > 0)
@@ -328,7 +328,7 @@ def _articles(connection: DuckDBPyConnection, path: Path) -> tuple[Relation, lis
     table = refuse_empty(read_table(connection, path))
     require_columns(path, table.types, ["article_id", "title", *ARTICLE])
     require_types(table, {"article_id": INTEGERS})
-    problems = broken_rules(connection, table, id_rules(table, "article_id", "whole"))
+    problems = broken_official(connection, table, id_rules(table, "article_id", "whole"))
     raise_all(problems, DataError, "these articles cannot be used:")
     options = ColumnOptions(kinds={"title": "text"})
     fields, (values,) = read_fields(connection, [table], ["title", *ARTICLE], "item", options)

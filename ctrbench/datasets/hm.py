@@ -12,8 +12,14 @@ from ctrbench.datasets._base import Importer
 from ctrbench.datasets._entities import make_entities, require_common_ids
 from ctrbench.datasets._ids import id_rules
 from ctrbench.datasets._negatives import Popularity
-from ctrbench.datasets._public import Sampling, find_file, find_optional, open_official
-from ctrbench.datasets._tables import Rule, Table, broken_rules, not_a_number, number, text
+from ctrbench.datasets._public import (
+    Sampling,
+    broken_official,
+    find_file,
+    find_optional,
+    open_official,
+)
+from ctrbench.datasets._tables import Rule, Table, not_a_number, number, text
 from ctrbench.datasets._timestamps import open_times, timestamp_expressions
 from ctrbench.errors import DataError, raise_all
 from ctrbench.importing import Progress, Raw, parse_split
@@ -118,7 +124,7 @@ class HM(Importer):
         times = open_times(connection, [table], "t_dat")
         rules = [*id_rules(table, "customer_id", "text"), *times[0].rules()]
         raise_all(
-            broken_rules(connection, table, rules), DataError, "these purchases cannot be used:"
+            broken_official(connection, table, rules), DataError, "these purchases cannot be used:"
         )
         (moment,), notes = timestamp_expressions(connection, times)
         rows = f"SELECT *, {moment} AS timestamp FROM {table.relation}"
@@ -168,7 +174,7 @@ def _require_zeros(connection: DuckDBPyConnection, purchases: Table, articles: T
             continue
         wrong = f"NOT coalesce(regexp_full_match(article_id, '[0-9]{{{DIGITS}}}'), false)"
         rule = Rule("article_id", wrong, f"are not {DIGITS} digits")
-        problems += broken_rules(connection, table, [rule])
+        problems += broken_official(connection, table, [rule])
     raise_all(problems, DataError, "these article ids cannot be used:")
 
 
@@ -192,7 +198,9 @@ def _customers(
         return None, []
     table = open_official(connection, path, CUSTOMERS)
     rules = [*id_rules(table, "customer_id", "text"), not_a_number(table, "age")]
-    raise_all(broken_rules(connection, table, rules), DataError, "these customers cannot be used:")
+    raise_all(
+        broken_official(connection, table, rules), DataError, "these customers cannot be used:"
+    )
     chosen = ", ".join(f"{text(table, name)} AS {name}" for name in OF_CUSTOMERS)
     query = f"""SELECT customer_id AS user_id, {chosen}, ({number(table, "age")})::FLOAT AS age
         FROM {table.relation}"""

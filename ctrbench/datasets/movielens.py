@@ -15,10 +15,10 @@ from ctrbench.datasets._entities import make_entities, require_common_ids
 from ctrbench.datasets._fields import read_fields
 from ctrbench.datasets._ids import id_rules, id_value
 from ctrbench.datasets._lists import ColumnOptions
+from ctrbench.datasets._public import broken_official
 from ctrbench.datasets._tables import (
     Rule,
     Table,
-    broken_rules,
     missing,
     missing_columns,
     read_table,
@@ -224,8 +224,8 @@ def _check(connection: DuckDBPyConnection, files: _Files) -> list[Times]:
             "are not numbers",
         ),
     ]
-    problems = broken_rules(connection, files.ratings, rules)
-    problems += broken_rules(connection, files.movies, id_rules(files.movies, "movieId", "text"))
+    problems = broken_official(connection, files.ratings, rules)
+    problems += broken_official(connection, files.movies, id_rules(files.movies, "movieId", "text"))
     raise_all(problems, DataError, "these ratings cannot be used:")
     return times
 
@@ -238,7 +238,7 @@ def _more_fields(connection: DuckDBPyConnection, path: Path) -> tuple[Relation, 
     columns = [column for column in table.types if column != key]
     taken = sorted({"genres", "title", "year"} & {column.lower() for column in columns})
     problems = [f"{path}: MovieLens already has a field '{name}'; rename it." for name in taken]
-    problems += broken_rules(connection, table, id_rules(table, key, "text"))
+    problems += broken_official(connection, table, id_rules(table, key, "text"))
     raise_all(problems, DataError, "--item-fields cannot be joined:")
     fields, (values,) = read_fields(connection, [table], columns, "item", ColumnOptions())
     chosen = [f"{id_value(table, key, 'text')} AS item_id"]
@@ -250,7 +250,7 @@ def _more_fields(connection: DuckDBPyConnection, path: Path) -> tuple[Relation, 
 def _users(
     connection: DuckDBPyConnection, files: _Files, users: Table
 ) -> tuple[Relation, list[Field]]:
-    problems = broken_rules(connection, users, id_rules(users, "userId", "text"))
+    problems = broken_official(connection, users, id_rules(users, "userId", "text"))
     raise_all(problems, DataError, "these users cannot be used:")
     columns = ["age", "gender", "occupation"]
     options = ColumnOptions(kinds={"age": files.age})

@@ -12,8 +12,8 @@ from ctrbench.datasets._base import Importer
 from ctrbench.datasets._entities import make_entities, require_common_ids
 from ctrbench.datasets._ids import id_rules
 from ctrbench.datasets._negatives import Popularity
-from ctrbench.datasets._public import Sampling, open_official
-from ctrbench.datasets._tables import Table, broken_rules, check_file
+from ctrbench.datasets._public import Sampling, broken_official, open_official
+from ctrbench.datasets._tables import Table, check_file
 from ctrbench.datasets._timestamps import open_times, timestamp_expressions
 from ctrbench.errors import DataError, raise_all
 from ctrbench.importing import GivenVersion, Progress, Raw, Source, parse_split
@@ -111,7 +111,7 @@ def _clicks(
         *id_rules(table, "item_id", "text"),
         *times[0].rules(),
     ]
-    problems = broken_rules(connection, table, rules)
+    problems = broken_official(connection, table, rules)
     raise_all(problems, DataError, "these interactions cannot be used:")
     (swapped,) = one_row(
         connection,
@@ -167,7 +167,7 @@ def _items(
 ) -> tuple[Relation, list[Field]]:
     """Return titles, tags and descriptions of the items of the log."""
     table = open_official(connection, path, INFO)
-    problems = broken_rules(connection, table, id_rules(table, "item_id", "text"))
+    problems = broken_official(connection, table, id_rules(table, "item_id", "text"))
     raise_all(problems, DataError, "these items cannot be used:")
     query = f"""SELECT item_id, nullif(tag, '') AS tag, title, description
         FROM {table.relation} SEMI JOIN {clicks} USING (item_id)"""

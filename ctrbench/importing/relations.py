@@ -85,7 +85,8 @@ def _damage_named(connection: DuckDBPyConnection) -> Iterator[None]:
             raise
         path = _damaged_file(connection)
         if path is not None:
-            raise DataError(f"{path} is damaged: {first_line(error)}. Copy it again.") from error
+            cause = first_line(error).removeprefix(f'Failed to read file "{path}": ')
+            raise DataError(f"{path} is damaged: {cause}. Copy it again.") from error
         if plain:
             raise
         raise DataError(f"{first_line(error)}: the file is damaged; copy it again.") from error

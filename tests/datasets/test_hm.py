@@ -103,6 +103,19 @@ def test_price_and_channel_would_give_the_label_away(workspace, source):
     assert any("price and sales_channel_id" in note for note in manifest.notes)
 
 
+def test_advice_names_no_option_of_another_importer(workspace, source):
+    rows = purchases()
+    rows[3] = ["2020-13-01", *rows[3][1:]]
+    write(source / "transactions_train.csv", HEADER, rows)
+    with pytest.raises(DataError) as error:
+        run(workspace, HM(source))
+    assert str(error.value) == (
+        "these purchases cannot be used:\n"
+        f"  - {source}/transactions_train.csv: 1 value(s) of 't_dat' are not dates like the others: "
+        "line 5 (2020-13-01); use the official file"
+    )
+
+
 def test_repeated_rows_are_counted(workspace, source):
     rows = purchases()
     write(source / "transactions_train.csv", HEADER, [*rows, rows[0], rows[0], rows[7]])
