@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ctrbench.datasets._delta import LOG
-from ctrbench.datasets._sources import MARKS, Part, find_parts
+from ctrbench.datasets._sources import MARKS, Part, find_parts, tombstones
 from ctrbench.datasets._tables import RemotePath
 from ctrbench.errors import ConfigError, DataError
 
@@ -33,7 +33,9 @@ def find_everywhere(given: str, folder: Path | None) -> tuple[list[Part], list[s
     if "://" not in given:
         return find_parts(given)
     parts, notes = [], []
-    for local, place in _copies(given, Path(tempfile.mkdtemp(dir=folder))):
+    copies, tables = _copies(given, Path(tempfile.mkdtemp(dir=folder)))
+    notes += map(tombstones, tables)
+    for local, place in copies:
         found, more = find_parts(str(local))
         parts += [replace(part, shown=f"{place}{_below(part.path, local)}") for part in found]
         notes += [note.replace(str(local), place) for note in more]
@@ -44,18 +46,28 @@ def _below(path: Path, folder: Path) -> str:
     return "" if path == folder else f"/{path.relative_to(folder)}"
 
 
-def _copies(url: str, folder: Path) -> list[tuple[Path, str]]:
-    """Copy what a URL names; return each matched file or folder as its copy and its URL."""
+def _copies(url: str, folder: Path) -> tuple[list[tuple[Path, str]], list[str]]:
+    """Copy what a URL names.
+
+    Returns:
+        Each matched file or folder as its copy and its URL, and the URLs of Delta tables around
+        them, whose log did not choose the files.
+    """
     import fsspec
 
     try:
         system, root = fsspec.url_to_fs(url)
     except Exception as error:  # drivers raise errors of their own kinds
-        raise ConfigError(f"{url} cannot be opened: {_first_line(error)}") from error
+        raise ConfigError(
+            f"{url} cannot be opened: {_first_line(error)}. The driver of fsspec for this address "
+            "must be installed and configured."
+        ) from error
     try:
         return _copied(system, root, url, folder)
     except DataError:
         raise
+    except FileNotFoundError as error:
+        raise DataError(f"no file matches {url}. Check the address.") from error
     except Exception as error:
         raise DataError(f"{url} cannot be read: {_first_line(error)}") from error
 
@@ -65,7 +77,9 @@ def _first_line(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _copied(system: Any, root: str, url: str, folder: Path) -> list[tuple[Path, str]]:
+def _copied(
+    system: Any, root: str, url: str, folder: Path
+) -> tuple[list[tuple[Path, str]], list[str]]:
     found = system.glob(root) if any(letter in root for letter in "*?[") else [root]
     named = [one for one in sorted(found) if not PurePosixPath(one).name.startswith(MARKS)]
     copies = []
@@ -80,7 +94,9 @@ def _copied(system: Any, root: str, url: str, folder: Path) -> list[tuple[Path, 
             copies.append((local, str(RemotePath(system.unstrip_protocol(one)))))
     if not copies:
         raise DataError(f"no file matches {url}. Check the address.")
-    return copies
+    above = {str(parent) for one in named for parent in PurePosixPath(one).parents} - {".", "/"}
+    tables = [one for one in sorted(above) if system.isdir(f"{one}/{LOG}")]
+    return copies, [str(RemotePath(system.unstrip_protocol(one))) for one in tables]
 
 
 def _holds_rows(path: PurePosixPath) -> bool:

@@ -79,11 +79,15 @@ def _delta_notes(given: Path, parts: list[Part]) -> list[str]:
             return [f"{note}; {removed} other Parquet files, which its log removed, were left out."]
         return [f"{note}."]
     folders = {folder for part in parts for folder in part.path.parents if is_delta(folder)}
-    return [
-        f"{folder} is a Delta table, whose files may be removed ones (tombstones). Give the folder "
+    return [tombstones(folder) for folder in sorted(folders)]
+
+
+def tombstones(table: object) -> str:
+    """Return the note on files of a Delta table that were chosen without its log."""
+    return (
+        f"{table} is a Delta table, whose files may be removed ones (tombstones). Give the folder "
         "itself, so that the log of the table chooses its files."
-        for folder in sorted(folders)
-    ]
+    )
 
 
 def _parts(path: Path, partitions: dict[str, str | None] | None = None) -> Iterator[Part]:

@@ -72,3 +72,22 @@ def test_a_file_system_without_its_driver(tmp_path, monkeypatch):
 def test_an_unknown_file_system(tmp_path):
     with pytest.raises(ConfigError, match="nowhere"):
         find_everywhere("nowhere://log", tmp_path)
+
+
+def test_a_file_that_does_not_exist(tmp_path, memory):
+    with pytest.raises(DataError) as error:
+        find_everywhere("memory://log/gone.csv", tmp_path)
+    assert str(error.value) == "no file matches memory://log/gone.csv. Check the address."
+
+
+def test_files_of_a_remote_delta_table_may_be_removed_ones(tmp_path, memory):
+    memory.pipe_file("/log/_delta_log/0.json", b"{}")
+    memory.pipe_file("/log/day=1/a.csv", text(long_log()).encode())
+    note = (
+        "memory://log is a Delta table, whose files may be removed ones (tombstones). Give the "
+        "folder itself, so that the log of the table chooses its files."
+    )
+    for url in ("memory://log/*/*.csv", "memory://log/day=1", "memory://log/day=1/a.csv"):
+        (part,), notes = find_everywhere(url, tmp_path)
+        assert notes == [note]
+        assert part.partitions == {"day": "1"}

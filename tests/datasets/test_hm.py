@@ -111,8 +111,8 @@ def test_advice_names_no_option_of_another_importer(workspace, source):
         run(workspace, HM(source))
     assert str(error.value) == (
         "these purchases cannot be used:\n"
-        f"  - {source}/transactions_train.csv: 1 value(s) of 't_dat' are not dates like the others: "
-        "line 5 (2020-13-01); use the official file"
+        f"  - {source}/transactions_train.csv: 1 value(s) of 't_dat' are not dates like the "
+        "others: line 5 (2020-13-01); use the official file"
     )
 
 
