@@ -25,6 +25,7 @@ REQUIRED = ("user_id", "click", "p_click")
 OPTIONAL = ("impression_id", "item_id", "group_id", "weight", "seed")
 IDS = ("impression_id", "user_id", "item_id", "group_id")
 SHARED = ("user_id", "item_id", "group_id", "click", "weight")  # equal in both files
+SCORES = "for metrics of the ranking, --scores allows any numbers"
 INDEX_OF_PANDAS = "__index_level_"  # prefix of index columns that pandas saves
 INTEGERS = ("seed", "timestamp")  # columns of 64-bit integers
 EXAMPLES = 3  # rows that a message shows
@@ -151,12 +152,12 @@ def read_predictions(path: Path, scores: bool = False, ignore: tuple[str, ...] =
         kept = {name: name for name in table.types if name not in ignored}
         table = renamed(connection, table, kept)
         _check_columns(path, table)
-        rows = read_values(connection, table, scores)
+        rows = read_values(connection, table, scores, SCORES)
     return _by_seed(path, rows, tuple(name for name in IDS if name in rows))
 
 
 def read_values(
-    connection: DuckDBPyConnection, table: Table, scores: bool
+    connection: DuckDBPyConnection, table: Table, scores: bool, of_scores: str
 ) -> dict[str, np.ndarray]:
     """Return the checked values of a table of predictions, by column; ids are text.
 
@@ -165,6 +166,7 @@ def read_values(
         table: A table with the columns `IDS`, click, p_click, weight, seed and timestamp, of which
             only p_click is required.
         scores: Whether p_click may be any numbers.
+        of_scores: What to do with other numbers than probabilities, for messages.
 
     Raises:
         DataError: A value is missing or invalid.
@@ -174,7 +176,7 @@ def read_values(
     ids: dict[str, Kind] = {
         name: _kind(connection, table, name) for name in IDS if name in table.types
     }
-    problems = broken_rules(connection, table, _rules(table, ids, scores))
+    problems = broken_rules(connection, table, _rules(table, ids, scores, of_scores))
     raise_all(problems, DataError, f"{table.path} cannot be used:")
     rows = _read(connection, table, ids)
     return rows | {name: rows[name].astype(str) for name in ids}
@@ -205,7 +207,7 @@ def _kind(connection: DuckDBPyConnection, table: Table, name: str) -> Kind:
     return "text" if kind == "whole" else kind
 
 
-def _rules(table: Table, ids: dict[str, Kind], scores: bool) -> list[Rule]:
+def _rules(table: Table, ids: dict[str, Kind], scores: bool, of_scores: str) -> list[Rule]:
     from ctrbench.datasets._ids import id_rules
     from ctrbench.datasets._log import click_rules
     from ctrbench.datasets._tables import FLOATS, Rule, missing, not_a_number, number
@@ -219,7 +221,7 @@ def _rules(table: Table, ids: dict[str, Kind], scores: bool) -> list[Rule]:
                 rules.append(Rule(name, f"isnan(TRY_CAST({name} AS DOUBLE))", "are NaN"))
     value = number(table, "p_click")
     if not scores:
-        cure = "give probabilities; for metrics of the ranking, --scores allows any numbers"
+        cure = f"give probabilities; {of_scores}"
         rules.append(Rule("p_click", f"NOT {value} BETWEEN 0 AND 1", "are outside [0, 1]", cure))
     if "weight" in table.types:
         rules.append(Rule("weight", f"{number(table, 'weight')} <= 0", "are not above 0"))
@@ -229,7 +231,8 @@ def _rules(table: Table, ids: dict[str, Kind], scores: bool) -> list[Rule]:
             wrong = f"{_integer(name)} IS NULL OR {value} % 1 <> 0"
             if table.types[name] in FLOATS:
                 wrong += f" OR abs({value}) >= {2**53}"
-            rules += [missing(table, name), Rule(name, wrong, "are not 64-bit integers")]
+            cure = "write whole numbers" + ", in the unit of the log" * (name == "timestamp")
+            rules += [missing(table, name), Rule(name, wrong, "are not 64-bit integers", cure)]
     return rules
 
 

@@ -26,7 +26,8 @@ COMPRESSIONS = (".gz", ".zst", ".bz2")
 UNPACKED = (".zst", ".bz2")  # DuckDB reads a copy
 BLOCK = 1 << 24
 LONGEST_HEADER = 1 << 20
-INDEX = "__index_level_0__"  # pandas' name of an index without a name; in a text file it is empty
+INDEXES = "__index_level_"  # prefix of pandas' names of indexes without a name
+INDEX = f"{INDEXES}0__"  # its name in a text file is empty
 MOST_COLUMNS = 4096
 MARKS = (  # byte order marks, longer ones first
     (codecs.BOM_UTF32_LE, "utf-32"),

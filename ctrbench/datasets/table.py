@@ -31,7 +31,7 @@ from ctrbench.datasets._tables import (
     united,
     with_values,
 )
-from ctrbench.datasets._text_files import INDEX, Dialect, temporary_folder
+from ctrbench.datasets._text_files import INDEXES, Dialect, temporary_folder
 from ctrbench.errors import ConfigError, DataError, raise_all, unknown_name
 from ctrbench.importing import Progress, Raw, Reading, SourceFile, parse_split
 from ctrbench.importing.relations import Relation, literal, make_table, one_row, quoted
@@ -374,9 +374,10 @@ class _Files:
         more = {n: value for n, value in part.partitions.items() if n.lower() not in own}
         self.found.append(self._described(table, more))
         table = with_values(self.connection, table, more) if more else table
-        dropped = {*self.drops, *({INDEX} - self.renames.keys())}
-        if INDEX in table.types and INDEX in dropped and _INDEX_NOTE not in self.notes:
+        indexes = {name for name in table.types if name.startswith(INDEXES)} - self.renames.keys()
+        if indexes and _INDEX_NOTE not in self.notes:
             self.notes.append(_INDEX_NOTE)
+        dropped = indexes | {*self.drops}
         names = {old: self.renames.get(old, old) for old in table.types if old not in dropped}
         if len(set(names.values())) < len(names):
             raise ConfigError(

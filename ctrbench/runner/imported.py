@@ -124,7 +124,8 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], bool, tuple[str, ...]]:
             if name not in known and not name.startswith(INDEX_OF_PANDAS)
         ]
         scores = given == ["score"]
-        rows = read_values(connection, renamed(connection, table, known), scores)
+        other = "other numbers, of which only the order matters, are a column score"
+        rows = read_values(connection, renamed(connection, table, known), scores, other)
     return rows, scores, tuple(unused)
 
 

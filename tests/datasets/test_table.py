@@ -566,6 +566,7 @@ def test_an_index_of_pandas_is_left_out(workspace, tmp_path):
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(long_log(price=1.5)).sample(frac=1, random_state=0)
     frame.to_csv(tmp_path / "a.csv")
+    frame.index = pd.MultiIndex.from_arrays([frame.index, frame.index])
     frame.to_parquet(tmp_path / "b.parquet")
     frame.to_csv(tmp_path / "c.csv", index=False)
     one, two, plain = (

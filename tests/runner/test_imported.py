@@ -100,10 +100,13 @@ def test_equal_impressions_need_equal_predictions_or_an_id(frame, load):
         (lambda f: f.assign(click=1 - f["click"]), ["click of 800 rows"]),
         (lambda f: f.assign(user_id="x"), ["user_id of 800 rows", "x instead of"]),
         (lambda f: f.assign(p_click=0.5), ["0.5"]),
-        (lambda f: f.assign(p_click=2.0), ["outside"]),
+        (lambda f: f.assign(p_click=2.0), ["outside", "are a column score"]),
         (lambda f: f.assign(p_click=np.nan), ["missing"]),
         (lambda f: f.assign(seed=0.5), ["'seed'", "0.5"]),
-        (lambda f: f.assign(timestamp="2026-01-01"), ["'timestamp'", "2026-01-01"]),
+        (
+            lambda f: f.assign(timestamp="2026-01-01"),
+            ["'timestamp'", "2026-01-01", "; write whole numbers, in the unit of the log"],
+        ),
     ],
 )
 def test_rows_that_are_not_the_test_impressions(frame, load, change, shown):
