@@ -39,6 +39,7 @@ _FLOAT = (
     rf"|{_INTEGER}(\.[0-9]+)?(e1[6-9]|e[2-9][0-9])"
 )
 EXAMPLES = 5  # wrong ids named in a message
+ENOUGH = 10  # distinct ids; fewer may all be multiples of a thousand by chance
 BLANKS = " \t"  # not part of an id of a text file; others, such as U+00A0, are
 
 
@@ -122,6 +123,35 @@ def written_as_floats(value: str) -> str:
     return f"bool_or({_written_as_float(value)}) FILTER ({value} <> '')"
 
 
+def rounded(value: str) -> str:
+    """Return an SQL aggregate: an id in scientific notation, if all of these appear rounded.
+
+    Spreadsheets show six digits of a long number, such as 2.03253E+11, and save what they show.
+    The aggregate is NULL if the ids are exact. The column holds only numbers.
+    """
+    scientific = f"FILTER (regexp_matches({value}, '[eE]'))"
+    return f"""CASE WHEN count(DISTINCT {value}) {scientific} >= {ENOUGH}
+        AND bool_and(TRY_CAST({value} AS DOUBLE) % 1000 = 0) {scientific}
+        THEN min({value}) {scientific} END"""
+
+
+def refuse_rounded(example: str | None, where: object) -> None:
+    """Raise an error if `rounded` found ids.
+
+    Args:
+        example: The result of `rounded`.
+        where: The file, and its column if it has several.
+
+    Raises:
+        DataError: Ids are rounded.
+    """
+    if example is not None:
+        raise DataError(
+            f"{where}: all ids in scientific notation, such as {example}, are multiples of 1,000: "
+            "a program rounded them. Export them again as integers or text."
+        )
+
+
 def as_text(
     ids: np.ndarray | pa.Array | Sequence[str], where: object, typed: bool = True
 ) -> list[str]:
@@ -148,6 +178,9 @@ def as_text(
         if not typed:
             query = f"SELECT {holds_floats('id')} AND {written_as_floats('id')} FROM ids"
             kind = NUMBERS if (connection.execute(query).fetchone() or [False])[0] else kind
+        if kind == NUMBERS:
+            query = f"SELECT {rounded('id')} FROM ids"
+            refuse_rounded((connection.execute(query).fetchone() or [None])[0], where)
         wrong = [(absent("id", kind), "are missing"), *refusals("id", kind)]
         problems = [problem for rule in wrong if (problem := _broken(connection, *rule))]
         raise_all(problems, DataError, f"{where}: these ids cannot be used:")

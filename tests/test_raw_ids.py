@@ -87,3 +87,18 @@ def test_invalid_ids_are_errors(ids: np.ndarray | pa.Array, message: str) -> Non
 def test_ambiguous_text_ids_are_errors(written: list[str]) -> None:
     with pytest.raises(DataError, match=r"fraction|2\^53"):
         as_text(written, "ids.csv", typed=False)
+
+
+def test_ids_that_a_spreadsheet_rounded():
+    exact = [203252836115 + 7 * i for i in range(10)]
+    written = [f"{one + 10**9 * i:.5e}" for i, one in enumerate(exact)]  # 6 of 12 digits
+    with pytest.raises(DataError) as error:
+        as_text(written, "ids.csv", typed=False)
+    assert str(error.value) == (
+        f"ids.csv: all ids in scientific notation, such as {min(written)}, are multiples of "
+        "1,000: a program rounded them. Export them again as integers or text."
+    )
+    thousands = [f"{i}E+06" for i in range(1, 10)]  # too few to tell
+    assert as_text(thousands, "ids.csv", typed=False)[0] == "1000000"
+    java = [f"{one / 10**11:.11f}E11" for one in exact]
+    assert as_text(java, "ids.csv", typed=False) == [str(one) for one in exact]

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from ctrbench.datasets._lists import ColumnOptions, list_rules, list_value
 from ctrbench.datasets._tables import FLOATS, Rule, Table, broken_rules, not_a_number, number, text
-from ctrbench.errors import DataError, raise_all
-from ctrbench.importing.relations import one_row
+from ctrbench.errors import DataError, raise_all, shortened
+from ctrbench.importing.relations import one_row, quoted
 from ctrbench.schema import Field, FieldKind, FieldOwner
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+NEARLY_ALL = 0.8  # of values; a category such as a version number is often a decimal number
+FIRST = 10_000  # rows of a text file that show whether a column may be numeric
 UNSUPPORTED = ("BLOB", "STRUCT", "MAP", "UNION", "BIT")  # types that fields cannot hold
 
 
@@ -39,6 +41,8 @@ def read_fields(
         column: _kind(connection, tables, column, options) for column in columns
     }
     problems = [_unsuitable(tables, column) for column, kind in kinds.items() if kind is None]
+    for column in [c for c in columns if kinds[c] == "categorical" and c not in options.kinds]:
+        problems += _nearly_numbers(connection, tables, column)
     fields = [
         Field(name=name, of=of, kind=kind) for name, kind in kinds.items() if kind is not None
     ]
@@ -130,6 +134,41 @@ def _written_as_numbers(connection: DuckDBPyConnection, table: Table, column: st
         FROM {table.relation} WHERE {value} IS NOT NULL""",
     )
     return bool(numbers)
+
+
+def _nearly_numbers(connection: DuckDBPyConnection, tables: list[Table], column: str) -> list[str]:
+    """Return problems of text files whose column is probably numeric.
+
+    Numbers have decimal commas, or nearly all have decimal points. The first rows decide whether
+    the others are read.
+    """
+    problems, quoted_column = [], quoted(column)
+    point, comma = (
+        f"regexp_full_match({quoted_column}, '[-+]?[0-9]*[{mark}][0-9]+')" for mark in (".", ",")
+    )
+    is_word = f"{quoted_column} <> '' AND TRY_CAST({quoted_column} AS DOUBLE) IS NULL"
+    chosen = f"""count(nullif({quoted_column}, '')), count(*) FILTER ({point}),
+        count(*) FILTER ({comma}), count(*) FILTER ({is_word}),
+        min({quoted_column}) FILTER ({is_word})"""
+    for table in (table for table in tables if table.is_text):
+        for rows in (f"(FROM {table.relation} LIMIT {FIRST})", table.relation):
+            count, points, commas, words, word = one_row(connection, f"SELECT {chosen} FROM {rows}")
+            if max(points, commas) <= NEARLY_ALL * count:
+                break
+        else:
+            where = f"{table.path}: the values of '{column}'"
+            cure = f"or give --categorical {column}."
+            if commas == words:
+                problems.append(
+                    f"{where} appear to be numbers with decimal commas, such as "
+                    f"{shortened(word)}. Write decimal points, {cure}"
+                )
+            elif points > commas:
+                problems.append(
+                    f"{where} are numbers except {words:,}, such as {shortened(word)}. Write "
+                    f"missing values as empty cells, {cure}"
+                )
+    return problems
 
 
 def _value(table: Table, field: Field, options: ColumnOptions) -> str:

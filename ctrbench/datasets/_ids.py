@@ -14,6 +14,8 @@ from ctrbench.raw_ids import (
     expression,
     holds_floats,
     refusals,
+    refuse_rounded,
+    rounded,
     without_blanks,
     written_as_floats,
 )
@@ -40,6 +42,9 @@ def kind_of_ids(
         columns: Tables and their columns of single ids.
         histories: Tables whose column `history` holds item ids.
         options: The user's options for columns.
+
+    Raises:
+        DataError: Ids are rounded numbers.
     """
     if _whole(connection, columns) and all(
         element(table.types["history"]) in NARROW for table in histories
@@ -55,7 +60,14 @@ def kind_of_ids(
         for table in histories
         if table.is_text
     ]
-    return "floats" if _hold_floats(connection, relations) else "text"
+    if not _hold_floats(connection, relations):
+        return "text"
+    (example,) = one_row(
+        connection, f"SELECT {rounded('v')} FROM ({' UNION ALL '.join(relations)})"
+    )
+    table, column = next(one for one in columns if one[0].is_text)
+    refuse_rounded(example, f"{table.path}, column {column}")
+    return "floats"
 
 
 def id_value(table: Table, column: str, kind: Kind) -> str:

@@ -237,6 +237,8 @@ def missing_columns(table: Table, needed: Iterable[str]) -> list[str]:
             name = lowered[near[0]] if near else ""
             hint = f" Did you mean '{name}'? --rename {name}={column}" if near else ""
             there = ", ".join(table.types)
+            if table.is_text and len(table.types) == 1:
+                hint += " If another character separates the columns, name it: --separator."
             problems.append(f"{table.path}: no column '{column}'; the columns are {there}.{hint}")
     return problems
 

@@ -84,3 +84,38 @@ def test_unsupported_types(read, columns, message):
 def test_a_numeric_field_with_a_word_in_it(read):
     with pytest.raises(DataError, match=r"1 .*'a' .*: line 3 \(x\)"):
         read({"a": ["1", "x"]}, text=True, kinds={"a": "numeric"})
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        (
+            ['"1,5"', '"-2,25"', "3"],
+            None,  # two of three
+        ),
+        (
+            ['"1,5"', '"-2,25"', ""],
+            "appear to be numbers with decimal commas, such as -2,25. Write decimal points,",
+        ),
+        (
+            [*["1.5"] * 9, r"\N", "", r"\N"],
+            r"are numbers except 2, such as \N. Write missing values as empty cells,",
+        ),
+        (["1.5", "2.0", "latest"], None),
+        (['"2023,1"', '"a,b"', "c"], None),
+    ],
+)
+def test_text_that_is_probably_numeric(read, tmp_path, values, problem):
+    columns = {"a": ["x"] * len(values), "b": values}
+    if problem is None:
+        values = [value.strip('"') for value in values]
+        assert read(columns, text=True)["b"] == ("categorical", values)
+        return
+    with pytest.raises(DataError) as error:
+        read(columns, text=True)
+    assert str(error.value) == (
+        "these columns cannot be read as fields:\n"
+        f"  - {tmp_path}/a.csv: the values of 'b' {problem} or give --categorical b."
+    )
+    kind, _ = read(columns, text=True, kinds={"b": "categorical"})["b"]
+    assert kind == "categorical"

@@ -658,3 +658,25 @@ def test_a_column_that_all_files_lack_is_named_once(workspace, tmp_path):
         f"  - {tmp_path}/a.csv: no column 'user_id'; the columns are user, item_id, click. Did you "
         "mean 'user'? --rename user=user_id"
     )
+
+
+def test_an_unknown_separator_is_suggested(workspace, tmp_path):
+    file = csv(tmp_path / "a.csv", long_log(), "^")
+    with pytest.raises(DataError) as error:
+        run(workspace, importer(file))
+    assert (
+        f"  - {file}: no column 'user_id'; the columns are user_id^item_id^click^timestamp. If "
+        "another character separates the columns, name it: --separator."
+    ) in str(error.value).splitlines()
+    assert run(workspace, importer(file, separator="^")).counts["impressions"] == 60
+
+
+def test_rounded_ids_name_their_column(workspace, tmp_path):
+    rows = [r | {"user_id": f"{203252836115 + 10**9 * i:.5e}"} for i, r in enumerate(long_log())]
+    file = csv(tmp_path / "a.csv", rows)
+    with pytest.raises(DataError) as error:
+        run(workspace, importer(file))
+    assert str(error.value) == (
+        f"{file}, column user_id: all ids in scientific notation, such as 2.03253e+11, are "
+        "multiples of 1,000: a program rounded them. Export them again as integers or text."
+    )
