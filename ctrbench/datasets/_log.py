@@ -121,7 +121,8 @@ def make_impressions(connection: DuckDBPyConnection, log: Log, user_fields: list
     typed, notes = _typed(connection, log, times)
     context, values = read_fields(connection, log.tables, others, "context", log.options)
     users, user_values = read_fields(connection, log.tables, user_fields, "user", log.options)
-    make = make_table if log.clicks_only else make_view
+    stored = log.clicks_only or "history" in log.columns  # several queries read them
+    make = make_table if stored else make_view
     selects = [[*row, *_named(context, more)] for row, more in zip(typed, values, strict=True)]
     impressions, of_log = make(connection, "impressions", _union(log, selects)), None
     if users:

@@ -141,7 +141,7 @@ def _counts(log: NumberedLog) -> dict[str, int]:
     counted["history_items"] = clicks
     if log.histories is not None:
         total = "coalesce(sum(length), 0)::BIGINT"
-        (counted["history_items"],) = log.histories.one_row(total)
+        (counted["history_items"],) = log.histories.lists.one_row(total)
     return counted | log.raw.counts
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ctrbench.errors import DataError
 from ctrbench.importing.numbering import (
     OWNERS,
     EncodedField,
+    Histories,
     Ids,
     encode_field,
     encode_rows,
@@ -17,7 +18,7 @@ from ctrbench.importing.numbering import (
     row_order,
 )
 from ctrbench.importing.raw import Progress, Raw, check_raw
-from ctrbench.importing.relations import Relation, make_view
+from ctrbench.importing.relations import Relation, make_table, make_view
 from ctrbench.importing.snapshots import (
     check_groups,
     check_resolution,
@@ -40,7 +41,7 @@ class NumberedLog:
     encoded_fields: tuple[EncodedField, ...]  # in canonical order
     impressions: Relation  # one row each, with the counts of earlier events and the period
     states: Relation | None  # as of the snapshot, row by row; None: those of `impressions`
-    histories: Relation | None  # distinct given lists; None: histories are derived
+    histories: Histories | None  # the given ones; None: histories are derived
     periods: Periods
     order: tuple[str, ...]  # columns of `impressions`: the order of rows in the data set
     in_order: bool  # whether the rows of `impressions` are sorted so
@@ -76,6 +77,10 @@ def number_log(raw: Raw, progress: Progress) -> NumberedLog:
             snapshot.
     """
     check_raw(raw)
+    log = raw.impressions
+    if "history" in log.columns and not log.is_table:  # row ids identify the lists
+        stored = make_table(log.connection, "impressions with lists", f"FROM {log}")
+        raw = replace(raw, impressions=stored)
     progress("numbering users and items")
     ids = number_ids(raw)
     kept = [field for field in raw.fields if field.name != raw.snapshot.column]
@@ -86,7 +91,7 @@ def number_log(raw: Raw, progress: Progress) -> NumberedLog:
     encoded = encode_rows(raw, ids, fields, order)
     progress("counting earlier events")
     counted = count_earlier(encoded) if raw.has_timestamp else encoded
-    histories = number_histories(raw, encoded) if raw.has_history else None
+    histories = number_histories(raw, ids, encoded) if raw.has_history else None
     progress("dividing into periods")
     placed, periods = _place(raw, encoded, counted)
     return NumberedLog(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ctrbench.errors import DataError
 from ctrbench.importing.raw import Raw
-from ctrbench.importing.relations import Relation, make_table, one_row, quoted
+from ctrbench.importing.relations import Relation, make_table, make_view, one_row, quoted
 from ctrbench.schema import LABEL, Field
 
 OWNERS = ("user", "item", "context")
@@ -19,6 +19,14 @@ class Ids:
 
     users: Relation  # raw_id, user_id
     items: Relation  # raw_id, item_id, listed: whether the items file has a row
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Distinct given lists, laid end to end."""
+
+    lists: Relation  # _history, length, start: one row per list
+    entries: Relation  # place, item_id: one row per item of a list, in no order
 
 
 @dataclass(frozen=True)
@@ -157,7 +165,7 @@ def encode_rows(
     """Return the impressions as numbers, sorted; the names of helper columns start with '_'.
 
     Args:
-        raw: The log.
+        raw: The log. Its impressions are a table if they hold lists.
         ids: Numbers of its users and items.
         fields: Codes of its fields.
         order: The columns to sort by.
@@ -177,7 +185,7 @@ def encode_rows(
     if raw.histories is not None:
         chosen += ["log.history_key AS _history", "log.history_length::INTEGER AS _length"]
     elif raw.has_history:
-        chosen.append(f"{_history_key('log.history')} AS _history")
+        chosen += [f"{_history_key('log.history')} AS _history", "_list"]
     if raw.snapshot.column is not None:
         value = f"nullif(log.{quoted(raw.snapshot.column)}::VARCHAR, '')"
         chosen.append(f"CASE WHEN {value} IS NOT NULL THEN md5_number_lower({value}) END AS _unit")
@@ -186,45 +194,51 @@ def encode_rows(
             expression, join = one.expression("log")
             chosen.append(expression)
             joins.append(join)
-    source = f"{log}"
-    if not raw.has_timestamp:
-        source = f"(SELECT *, row_number() OVER () AS _line FROM {log})"
+    more = ", row_number() OVER () AS _line" * (not raw.has_timestamp)
+    more += ", rowid AS _list" * (raw.has_history and raw.histories is None)
+    source = f"(SELECT *{more} FROM {log})"
     rows = f"SELECT {', '.join(chosen)} FROM {source} AS log {' '.join(joins)}"
     query = f"FROM ({rows}) ORDER BY {', '.join(order)}"
     return make_table(log.connection, "encoded rows", query)
 
 
-def number_histories(raw: Raw, encoded: Relation) -> Relation:
-    """Return each distinct given list (`_history`, `history`, `length`) and its `start`.
-
-    Lists are numbered end to end in the order of their first use.
+def number_histories(raw: Raw, ids: Ids, encoded: Relation) -> Histories:
+    """Lay the distinct given lists end to end, in the order of their first use.
 
     Args:
-        raw: A log with given histories.
+        raw: A log with given histories. Its impressions are a table, or it has `histories`.
+        ids: Numbers of its items.
         encoded: Its impressions as numbers.
 
     Raises:
         DataError: An impression has a longer history than its list.
     """
     moment = "timestamp" if raw.has_timestamp else "_line"
-    source = f"SELECT history_key AS _history, history FROM {raw.histories}"
-    if raw.histories is None:
-        source = f"""SELECT {_history_key("history")} AS _history, any_value(history) AS history
-            FROM {raw.impressions} GROUP BY ALL"""
+    given = f"SELECT rowid AS _list, history FROM {raw.impressions}"
+    if raw.histories is not None:
+        given = f"SELECT history_key AS _list, history FROM {raw.histories}"
+    of_list = "_history" if raw.histories is not None else "min(_list)"
     lists = make_table(
         encoded.connection,
         "history lists",
-        f"""WITH used AS (SELECT _history, min({moment}) AS first FROM {encoded} GROUP BY _history),
-        lists AS ({source}),
-        starts AS (SELECT _history, length, (sum(length) OVER (
-                ORDER BY first, _history ROWS UNBOUNDED PRECEDING) - length)::BIGINT AS start
-            FROM (SELECT _history, len(history)::INTEGER AS length, first
-                FROM used JOIN lists USING (_history)))
-        SELECT _history, history, length, start FROM starts JOIN lists USING (_history)""",
+        f"""WITH used AS (SELECT _history, {of_list} AS _list, min({moment}) AS first
+            FROM {encoded} WHERE _history IS NOT NULL GROUP BY _history)
+        SELECT _history, _list, length, (sum(length) OVER (
+            ORDER BY first, _history ROWS UNBOUNDED PRECEDING) - length)::BIGINT AS start
+        FROM (SELECT _history, _list, len(history)::INTEGER AS length, first
+            FROM used JOIN ({given}) USING (_list))""",
     )
     if raw.histories is not None:
         _check_lengths(encoded, lists)
-    return lists
+    entries = make_view(
+        encoded.connection,
+        "history entries",
+        f"""SELECT place, ids.item_id
+        FROM (SELECT unnest(history) AS raw_id, start + generate_subscripts(history, 1) - 1 AS place
+              FROM ({given}) JOIN {lists} USING (_list))
+        JOIN {ids.items} AS ids USING (raw_id)""",  # DuckDB 2.0.0 fails if `start` is joined twice
+    )
+    return Histories(lists, entries)
 
 
 def _check_lengths(encoded: Relation, lists: Relation) -> None:

@@ -114,6 +114,7 @@ class Relation:
     connection: DuckDBPyConnection = field(repr=False)
     name: str  # as an SQL identifier; unique, so that only holders of the relation can read it
     columns: Mapping[str, str]  # name -> DuckDB's type
+    is_table: bool  # rows are stored, and have a `rowid`; the query of a view runs at each read
 
     def __str__(self) -> str:
         return self.name
@@ -127,19 +128,20 @@ class Relation:
         """
         return one_row(self.connection, f"SELECT {chosen} FROM {self} WHERE {where}")
 
-    def parts(self, chosen: str) -> Iterator[tuple[np.ndarray, ...]]:
+    def parts(self, chosen: str, rows: int = PART) -> Iterator[tuple[np.ndarray, ...]]:
         """Yield columns in the relation's order, a bounded number of rows at a time.
 
         The rows are read through a separate cursor, so that the caller may write in the meantime.
 
         Args:
             chosen: SQL of the columns.
+            rows: The largest number of rows held at a time.
 
         Yields:
             One (n,) array per column.
         """
         found = self.connection.cursor().sql(f"SELECT {chosen} FROM {self}")
-        for batch in found.to_arrow_reader(PART):
+        for batch in found.to_arrow_reader(rows):
             yield tuple(column.to_numpy(zero_copy_only=False) for column in batch.columns)
 
     def drop(self) -> None:
@@ -192,13 +194,13 @@ def fill_table(
         connection.register("part", pa.table([*arrays], names=[*columns]))
         connection.execute(f"INSERT INTO {unique} FROM part")
         connection.unregister("part")
-    return Relation(connection, unique, column_types(connection, unique))
+    return Relation(connection, unique, column_types(connection, unique), is_table=True)
 
 
 def _make(connection: DuckDBPyConnection, kind: str, name: str, query: str) -> Relation:
     unique = _unique(name)
     connection.execute(f"CREATE {kind} {unique} AS {query}")
-    return Relation(connection, unique, column_types(connection, unique))
+    return Relation(connection, unique, column_types(connection, unique), kind == "TABLE")
 
 
 def _unique(name: str) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
+import numpy as np
+
+from ctrbench.arrays import blocks, release
 from ctrbench.importing.numbered_log import NumberedLog
-from ctrbench.importing.relations import Relation, literal, quoted
+from ctrbench.importing.numbering import Histories
+from ctrbench.importing.relations import PART, Relation, literal, quoted
 from ctrbench.schema import LABEL
 
 COMPRESSION = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
@@ -21,13 +26,16 @@ def write_tables(log: NumberedLog, folder: Path) -> None:
     raw, ids = log.raw, log.ids
     queries = {
         "impressions": _impressions(log),
-        "history": _history(log),
         "items": _entities(log, "item", ids.items, raw.items, ", ids.listed"),
         "users": _entities(log, "user", ids.users, raw.users),
         "vocabularies": _vocabularies(log),
     }
     if raw.invalid is not None:
         queries["invalid_rows"] = f"FROM {raw.invalid}"
+    if log.histories is None:
+        queries["history"] = _clicks(log)
+    else:
+        _write_lists(log.histories, folder / "history.parquet")
     for name, query in queries.items():
         path = literal(folder / f"{name}.parquet")
         raw.impressions.connection.execute(f"COPY ({query}) TO {path} ({COMPRESSION})")
@@ -54,21 +62,41 @@ def _impressions(log: NumberedLog) -> str:
     if log.states is not None:
         rows = f"{rows} POSITIONAL JOIN {log.states} AS frozen"
     if log.histories is not None:
-        rows = f"{rows} LEFT JOIN {log.histories} AS lists USING (_history)"
+        rows = f"{rows} LEFT JOIN {log.histories.lists} AS lists USING (_history)"
     keeps_order = log.in_order and log.histories is None
     order = "" if keeps_order else f"ORDER BY {', '.join(log.order)}"
     return f"SELECT {', '.join(chosen)} FROM {rows} {order}"
 
 
-def _history(log: NumberedLog) -> str:
-    """Return SQL of the clicks, sorted by user and time, or of the given lists."""
-    if log.histories is None:
-        rows = f"SELECT item_id FROM {log.impressions} WHERE click = 1"
-        return f"{rows} ORDER BY user_id, timestamp, item_id"
-    return f"""SELECT ids.item_id
-        FROM (SELECT start, unnest(history) AS raw_id, generate_subscripts(history, 1) AS position
-              FROM {log.histories})
-        JOIN {log.ids.items} AS ids USING (raw_id) ORDER BY start, position"""
+def _clicks(log: NumberedLog) -> str:
+    """Return SQL of the clicks, sorted by user and time."""
+    rows = f"SELECT item_id FROM {log.impressions} WHERE click = 1"
+    return f"{rows} ORDER BY user_id, timestamp, item_id"
+
+
+def _write_lists(histories: Histories, path: Path) -> None:
+    """Write the items of the given lists, each to its place, through a file on disk."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (total,) = histories.lists.one_row("coalesce(sum(length), 0)::BIGINT")
+    schema = pa.schema([("item_id", pa.int32())])
+    with (
+        tempfile.TemporaryFile(dir=path.parent) as file,
+        pq.ParquetWriter(path, schema, compression="zstd", compression_level=1) as writer,
+    ):
+        for rows in blocks(total):  # on a full disk, a memory map of a sparse file would crash
+            file.write(bytes(4 * (rows.stop - rows.start)))
+        if not total:
+            return
+        file.flush()
+        items = np.memmap(file, np.int32, "r+", shape=(total,))
+        for place, item in histories.entries.parts("place, item_id"):
+            items[place] = item
+            release(items)
+        for rows in blocks(total, PART):
+            writer.write_table(pa.table([items[rows]], schema=schema))
+            release(items)
 
 
 def _entities(
