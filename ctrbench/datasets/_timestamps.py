@@ -375,15 +375,12 @@ def _on_a_grid(
     connection: DuckDBPyConnection, source: str, divisor: int, spacing: int, ticks: int
 ) -> bool:
     """Return whether nearly all numbers have one remainder modulo the spacing, but not by days."""
-    distinct, by_spacing, by_days = (
-        one_row(connection, query)[0]
-        for query in (
-            f"SELECT count(DISTINCT t) FROM {source}",
-            _most_common(source, f"t // {divisor} % {spacing}"),
-            _most_common(source, f"t % {DAY * ticks}"),
-        )
-    )
-    return distinct >= ENOUGH and by_spacing >= NEARLY_ALL and by_days < NEARLY_ALL
+    (by_spacing,) = one_row(connection, _most_common(source, f"t // {divisor} % {spacing}"))
+    if by_spacing < NEARLY_ALL:
+        return False
+    (distinct,) = one_row(connection, f"SELECT count(DISTINCT t) FROM {source}")
+    (by_days,) = one_row(connection, _most_common(source, f"t % {DAY * ticks}"))
+    return distinct >= ENOUGH and by_days < NEARLY_ALL
 
 
 def _most_common(source: str, value: str) -> str:

@@ -149,8 +149,9 @@ class UnitStates:
         Args:
             user: (n,) int, user ids.
             period: (n,) int, indices in PERIODS.
-            moment: (n,) int64, timestamps; no earlier than those of previous parts.
-            unit: (n,) int64, numbers of the units; ignored if units end by a gap.
+            moment: (n,) int64, ascending timestamps; no earlier than those of previous parts.
+            unit: (n,) int64, numbers of the units, ascending for a user and period; ignored if
+                units end by a gap.
             impressions: (n,) int, the user's impressions strictly before each row.
             clicks: (n,) int, the clicked ones among them.
 
@@ -159,7 +160,9 @@ class UnitStates:
             the units, from 1.
         """
         owner = user.astype(np.int64) * len(PERIODS) + period
-        order = np.lexsort((np.arange(len(owner)), unit, moment, owner))
+        key = owner << 32 | np.arange(len(owner))  # sorts by owner, then in order of time
+        key.sort()
+        order = key & 0xFFFFFFFF
         owner, moment, unit = owner[order], moment[order], unit[order]
         first = np.diff(owner, prepend=-1) != 0  # of its owner in this part
         before = np.concatenate([[NEVER], moment[:-1]])
