@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 
 import numpy as np
 
-from ctrbench.impressions.periods import CHUNK, JUDGED, history_end, ranges
+from ctrbench.impressions.periods import JUDGED, history_end, perhaps_among, ranges
 from ctrbench.impressions.row_guards import user_blocks
 from ctrbench.schema import Guard, Impressions
 
+BLOCK = 1 << 19  # entries of histories held in memory at a time
 NEVER = np.iinfo(np.int64).min
 LOG = "the log"
 # Later clicks are an error if both shares are above their bound. A user who clicked an item before
@@ -106,12 +107,14 @@ def count_later(impressions: Impressions, times: np.ndarray) -> dict[str, GivenH
     """
     parts = {LOG: slice(0, len(times))} | {name: impressions.rows(name) for name in JUDGED}
     found = dict.fromkeys(parts, NONE)
-    for rows in user_blocks(impressions):
-        known = _first_clicks(impressions, rows, times[rows])
+    for block in user_blocks(impressions):
+        rows = block[np.lexsort((history_end(impressions, block), impressions.user_id[block]))]
+        known = _first_clicks(impressions, block, times[block])
+        log = _compared(impressions, rows, times[rows], known)
         for name, part in parts.items():
-            own = rows[(rows >= part.start) & (rows < part.stop)]
-            if len(own):
-                found[name] += _of_users(impressions, own, times[own], known)
+            own = (rows >= part.start) & (rows < part.stop)
+            if own.any():
+                found[name] += _count(impressions, log.of(own), known)
     return found
 
 
@@ -123,13 +126,14 @@ class _Clicks:
     keys: np.ndarray  # (n,) int64 `user * width + item`, sorted
     moments: np.ndarray  # (n,) int64
 
-    def first(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Return (m,) int64 times of first clicks; NEVER for a pair without a click."""
+    def first(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the clicks among (m,) keys: (k,) indices of keys, ascending; (k,) times."""
         if not len(self.keys):
-            return np.full(len(users), NEVER)
-        keys = users * self.width + items
-        place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[place] == keys, self.moments[place], NEVER)
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        at = perhaps_among(keys, self.keys)
+        place = np.minimum(np.searchsorted(self.keys, keys[at]), len(self.keys) - 1)
+        same = self.keys[place] == keys[at]
+        return at[same], self.moments[place[same]]
 
     def newest(self, users: np.ndarray) -> np.ndarray:
         """Return (m,) int64 times at which each user last clicks an item for the first time."""
@@ -141,48 +145,86 @@ class _Clicks:
         return np.where(clickers[place] == users, last[place], NEVER)
 
 
-def _of_users(
+@dataclass(frozen=True)
+class _Compared:
+    """Rows of complete users, sorted by user and history, and the first clicks on their items."""
+
+    rows: np.ndarray  # (n,) int64
+    times: np.ndarray  # (n,) int64
+    of_list: np.ndarray  # (n,) int64, ascending: index of the row's user and history
+    newest: np.ndarray  # (n,) int64, the last first click of the user
+    last: np.ndarray  # (n,) int64, the user's first click on the last item of the history
+    own: np.ndarray  # (n,) bool, whether that item is the row's own
+    used: np.ndarray  # (lists,) int64, time of the first row with the list
+    latest: np.ndarray  # (lists,) int64, latest first click on an item of the list
+    later: np.ndarray  # (lists,) int64, entries whose item was first clicked after `used`
+
+    def of(self, chosen: np.ndarray) -> _Compared:
+        """Return some of the rows, as (n,) bool; lists are those of all rows."""
+        return replace(
+            self,
+            rows=self.rows[chosen],
+            times=self.times[chosen],
+            of_list=self.of_list[chosen],
+            newest=self.newest[chosen],
+            last=self.last[chosen],
+            own=self.own[chosen],
+        )
+
+
+def _compared(
     impressions: Impressions, rows: np.ndarray, times: np.ndarray, known: _Clicks
-) -> GivenHistories:
-    """Return the counts of some users, from their rows of the log or of a period."""
-    users, items = impressions.user_id[rows], impressions.item_id[rows]
-    start, length = impressions.history_start[rows], impressions.history_length[rows]
-    end = history_end(impressions, rows)  # identifies the history
-    order = np.lexsort((end, users))
-    new_user = np.diff(users[order], prepend=-1) != 0
-    new_list = new_user | (np.diff(end[order], prepend=-1) != 0)
+) -> _Compared:
+    """Compare the histories of rows, sorted by user and history, with the clicks of the users."""
+    users, length = impressions.user_id[rows], impressions.history_length[rows]
+    new_list = np.diff(users, prepend=-1) != 0
+    new_list |= np.diff(history_end(impressions, rows), prepend=-1) != 0
     firsts = np.flatnonzero(new_list)
-    list_of = np.empty(len(rows), np.int64)
-    list_of[order] = np.cumsum(new_list) - 1
-    used = np.minimum.reduceat(times[order], firsts)  # time of the first impression with the list
-    latest, later = _latest_clicks(impressions, rows[order[firsts]], used, known)
-    filled = length > 0
-    shown = np.diff(np.flatnonzero(new_user), append=len(rows))
-    lists = np.add.reduceat(new_list.astype(np.int64), np.flatnonzero(new_user))
-    several = shown > 1
-    several &= np.add.reduceat(filled[order].astype(np.int64), np.flatnonzero(new_user)) > 0
-    last = impressions.history_items[(start + length - 1)[filled]]
-    moment, now = known.first(users[filled], last), times[filled]
-    own = last == items[filled]
-    clicked = impressions.click[rows] == 1
+    used = np.minimum.reduceat(times, firsts)
+    latest, later = _latest_clicks(impressions, rows[firsts], used, known)
+    filled = np.flatnonzero(length > 0)
+    ends = impressions.history_items[history_end(impressions, rows[filled]) - 1]
+    own, last = np.zeros(len(rows), bool), np.full(len(rows), NEVER)
+    own[filled] = ends == impressions.item_id[rows[filled]]
+    at, moments = known.first(users[filled] * known.width + ends)
+    last[filled[at]] = moments
+    newest = np.where(length > 0, known.newest(users), NEVER)
+    of_list = np.cumsum(new_list) - 1
+    return _Compared(rows, times, of_list, newest, last, own, used, latest, later)
+
+
+def _count(impressions: Impressions, log: _Compared, known: _Clicks) -> GivenHistories:
+    """Return the counts of some users, from their rows of the log or of a period."""
+    users, length = impressions.user_id[log.rows], impressions.history_length[log.rows]
+    new_list = np.diff(log.of_list, prepend=-1) != 0
+    new_user = np.diff(users, prepend=-1) != 0
+    firsts, of_user = np.flatnonzero(new_list), np.flatnonzero(new_user)
+    lists, used = log.of_list[firsts], np.minimum.reduceat(log.times, firsts)
+    later = log.later[lists]
+    moved = used != log.used[lists]  # the list was used before these rows
+    _, later[moved] = _latest_clicks(impressions, log.rows[firsts[moved]], used[moved], known)
+    several = np.diff(of_user, append=len(users)) > 1
+    several &= np.add.reduceat((length > 0).astype(np.int64), of_user) > 0
+    different = np.add.reduceat(new_list.astype(np.int64), of_user)
+    clicked = impressions.click[log.rows] == 1
     return GivenHistories(
-        shown=len(rows),
+        shown=len(users),
         clicks=int(np.count_nonzero(clicked)),
-        later=int(np.count_nonzero(latest[list_of] >= times)),
-        entries=int(length[order[firsts]].sum()),
-        later_entries=later,
-        able=int(np.count_nonzero(known.newest(users[filled]) >= now)),
-        ends=int(np.count_nonzero(moment >= now)),
-        last=int(np.count_nonzero(own)),
-        last_clicks=int(np.count_nonzero(own & clicked[filled] & (moment == now))),
+        later=int(np.count_nonzero(log.latest[log.of_list] >= log.times)),
+        entries=int(length[firsts].sum()),
+        later_entries=int(later.sum()),
+        able=int(np.count_nonzero(log.newest >= log.times)),
+        ends=int(np.count_nonzero(log.last >= log.times)),
+        last=int(np.count_nonzero(log.own)),
+        last_clicks=int(np.count_nonzero(log.own & clicked & (log.last == log.times))),
         users=int(np.count_nonzero(several)),
-        same=int(np.count_nonzero(several & (lists == 1))),
+        same=int(np.count_nonzero(several & (different == 1))),
     )
 
 
 def _latest_clicks(
     impressions: Impressions, chosen: np.ndarray, used: np.ndarray, known: _Clicks
-) -> tuple[np.ndarray, int]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the latest first click on an item of each list of history items.
 
     Args:
@@ -192,17 +234,22 @@ def _latest_clicks(
         known: The first clicks of these users.
 
     Returns:
-        (lists,) int64 times, NEVER if no item of the list is clicked in the log; and the number of
-        entries whose item was first clicked after the first use of their list.
+        (lists,) int64 times, NEVER if no item of the list is clicked in the log; and (lists,) int64
+        numbers of entries whose item was first clicked after the first use of their list.
     """
-    latest, later = np.full(len(chosen), NEVER), 0
+    latest, later = np.full(len(chosen), NEVER), np.zeros(len(chosen), np.int64)
     length = impressions.history_length[chosen].astype(np.int64)
     for lists in _blocks(length):
         own, lengths = chosen[lists], length[lists]
-        entries = impressions.history_items[ranges(impressions.history_start[own], lengths)]
-        first = known.first(np.repeat(impressions.user_id[own], lengths), entries)
-        latest[lists] = np.maximum.reduceat(first, np.cumsum(lengths) - lengths)
-        later += int(np.count_nonzero(first > np.repeat(used[lists], lengths)))
+        keys = np.repeat(impressions.user_id[own] * known.width, lengths)
+        keys += impressions.history_items[ranges(impressions.history_start[own], lengths)]
+        at, first = known.first(keys)
+        if not len(at):
+            continue
+        of_entry = lists[np.searchsorted(np.cumsum(lengths), at, side="right")]
+        begins = np.flatnonzero(np.diff(of_entry, prepend=-1))
+        latest[of_entry[begins]] = np.maximum.reduceat(first, begins)
+        later += np.bincount(of_entry[first > used[of_entry]], minlength=len(later))
     return latest, later
 
 
@@ -218,7 +265,7 @@ def _first_clicks(impressions: Impressions, rows: np.ndarray, times: np.ndarray)
 
 
 def _blocks(length: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield indices of the lists that are not empty, about CHUNK entries at a time."""
+    """Yield indices of the lists that are not empty, about BLOCK entries at a time."""
     filled = np.flatnonzero(length)
-    block = np.cumsum(length[filled]) // CHUNK
+    block = np.cumsum(length[filled]) // BLOCK
     yield from np.split(filled, np.flatnonzero(np.diff(block)) + 1) if len(filled) else ()

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctrbench.errors import DataError
-from ctrbench.impressions.periods import JUDGED, chunks, history_end
+from ctrbench.impressions.periods import FACTOR, JUDGED, chunks, history_end
 from ctrbench.schema import Guard, Impressions
 
-FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, irregular bits: 2^64 divided by the golden ratio
 HALF = np.uint64(32)
 
 

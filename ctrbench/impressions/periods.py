@@ -12,6 +12,7 @@ from ctrbench.schema import Impressions
 CHUNK = 1 << 22  # rows held in memory at a time; a multiple of slots.COARSE
 # a fault in one of these periods invalidates a table, whatever the size of the others
 JUDGED = ("train", "valid", "test")
+FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, irregular bits: 2^64 divided by the golden ratio
 HISTORY_BLOCK = 1 << 21  # history items held in memory at a time, besides those of one row
 
 
@@ -153,3 +154,28 @@ def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     ends = np.cumsum(lengths, dtype=np.int64)
     total = int(ends[-1]) if len(ends) else 0
     return np.repeat(starts - ends + lengths, lengths) + np.arange(total)
+
+
+def perhaps_among(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the indices of the keys that may be among the wanted ones.
+
+    All keys that are among them are included, and few others, so that an exact search reads less.
+
+    Args:
+        keys: (n,) int64, at least 0.
+        wanted: (m,) int64, at least 0.
+
+    Returns:
+        (k,) int64, ascending.
+
+    >>> perhaps_among(np.array([7, 8, 9]), np.array([9, 7]))
+    array([0, 2])
+    """
+    bits = (8 * len(wanted)).bit_length()  # at most one eighth of the marks are set
+    shift = np.uint64(64 - max(bits, 1))
+    marks = np.zeros(1 << max(bits, 1), bool)
+    marks[(wanted.astype(np.uint64) * FACTOR) >> shift] = True
+    hashed = keys.astype(np.uint64)
+    hashed *= FACTOR
+    hashed >>= shift
+    return np.flatnonzero(marks[hashed])

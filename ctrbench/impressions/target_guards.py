@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ctrbench.impressions.periods import CHUNK, JUDGED, chunks
+from ctrbench.impressions.periods import CHUNK, JUDGED, chunks, perhaps_among
 from ctrbench.schema import Guard, Impressions
 
 # An item's presence in its own history reveals the click if all three bounds are exceeded. In a
@@ -99,16 +99,20 @@ def _targets_in_history(impressions: Impressions) -> np.ndarray:
 def _hits(impressions: Impressions, low: int, high: int, is_start: np.ndarray) -> np.ndarray:
     """Return the rows whose item is in their own part of history_items[low:high]."""
     width = impressions.item_rows
-    list_of = np.cumsum(is_start[low:high].astype(np.int64))
-    key = list_of * width + impressions.history_items[low:high]
-    order = np.argsort(key, kind="stable")  # the first of equal keys is the earliest position
-    key = key[order]
+    list_of = np.cumsum(is_start[low:high], dtype=np.int64)
+    keys = list_of * width + impressions.history_items[low:high]
     found = []
     for part in chunks(slice(0, len(impressions.click))):
         start, length = impressions.history_start[part], impressions.history_length[part]
         rows = np.flatnonzero((start >= low) & (start < high) & (length > 0))
+        if not len(rows):
+            continue
         wanted = list_of[start[rows] - low] * width + impressions.item_id[part][rows]
-        at = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
-        inside = (key[at] == wanted) & (low + order[at] < start[rows] + length[rows])
+        place = perhaps_among(keys, wanted)
+        key = keys[place]
+        order = np.argsort(key, kind="stable")  # the first of equal keys is the earliest position
+        key, place = np.append(key[order], -1), np.append(place[order], 0)
+        at = np.searchsorted(key[:-1], wanted)
+        inside = (key[at] == wanted) & (low + place[at] < start[rows] + length[rows])
         found.append(part.start + rows[inside])
-    return np.concatenate(found)
+    return np.concatenate(found) if found else np.empty(0, np.int64)

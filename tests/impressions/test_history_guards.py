@@ -79,8 +79,8 @@ def test_counts_equal_a_loop(workspace, monkeypatch, seed):
     assert 0 < expected["the log"].ends < expected["the log"].able
     assert expected["test"].later > 0 < expected["the log"].last_clicks
     assert count_later(log, log.timestamp) == expected
-    for module in (history_guards, row_guards):
-        monkeypatch.setattr(module, "CHUNK", 7)
+    monkeypatch.setattr(history_guards, "BLOCK", 7)
+    monkeypatch.setattr(row_guards, "CHUNK", 7)
     assert count_later(log, log.timestamp) == expected
 
 
