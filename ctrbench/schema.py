@@ -5,7 +5,7 @@ This module does not import torch, so that checking a benchmark file takes a fra
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -239,6 +239,15 @@ class Impressions:
     def rows(self, period: str) -> slice:
         """Return the rows of one period; empty if the data set does not have it."""
         return slice(*self.manifest.periods.get(period, (0, 0)))
+
+    def columns(self) -> Iterator[np.ndarray]:
+        """Yield the arrays of all impressions and histories."""
+        own = (self.user_id, self.item_id, self.click, self.timestamp, self.weight, self.p_true)
+        counts = (self.prior_impressions, self.prior_clicks, self.group)
+        history = (self.history_start, self.history_length, self.history_items)
+        yield from (array for array in (*own, *counts, *history) if array is not None)
+        for column in self.context_fields.values():
+            yield from (column.offsets, column.values) if isinstance(column, Ragged) else (column,)
 
     @property
     def item_rows(self) -> int:

@@ -12,6 +12,7 @@ from ctrbench.errors import DataError, StoreError
 from ctrbench.importing.images import copy_images, find_images, write_images
 from ctrbench.importing.numbered_log import NumberedLog, number_log
 from ctrbench.importing.raw import Progress, Raw
+from ctrbench.importing.relations import release_memory
 from ctrbench.importing.splits import LEAK
 from ctrbench.importing.tables import write_tables
 from ctrbench.impressions.checking import findings
@@ -97,6 +98,8 @@ def _write(folder: Path, arrays: Path, name: str, log: NumberedLog) -> DatasetMa
     if raw.options:
         (folder / IMPORT_OPTIONS).write_text(raw.options, encoding="utf-8")
     images, left_out = _write_images(folder, log)
+    counts = _counts(log) | images
+    release_memory(log.impressions.connection)
     manifest = DatasetManifest(
         name=name,
         importer=raw.importer,
@@ -112,7 +115,7 @@ def _write(folder: Path, arrays: Path, name: str, log: NumberedLog) -> DatasetMa
         has_p_true=log.has("p_true"),
         has_images=raw.images is not None,
         fields=log.fields,
-        counts=_counts(log) | images,
+        counts=counts,
         notes=(*raw.notes, *_notes(log), *left_out),
         content_hash="",
         items_hash=items_hash(folder),

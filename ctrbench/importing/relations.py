@@ -29,6 +29,7 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "threads": 2,
     "autoinstall_known_extensions": False,
 }
+NO_MEMORY = "64MB"  # a limit that removes all pages from memory
 DISK_FULL = ("No space left", "Disk quota", "max_temp_directory_size", "Could not write")
 
 # These errors occur while rows are read; DuckDB raises others of the kind as plain `duckdb.Error`.
@@ -128,25 +129,30 @@ class Relation:
         """
         return one_row(self.connection, f"SELECT {chosen} FROM {self} WHERE {where}")
 
-    def parts(self, chosen: str, rows: int = PART) -> Iterator[tuple[np.ndarray, ...]]:
+    def parts(self, chosen: str) -> Iterator[tuple[np.ndarray, ...]]:
         """Yield columns in the relation's order, a bounded number of rows at a time.
 
         The rows are read through a separate cursor, so that the caller may write in the meantime.
 
         Args:
             chosen: SQL of the columns.
-            rows: The largest number of rows held at a time.
 
         Yields:
             One (n,) array per column.
         """
         found = self.connection.cursor().sql(f"SELECT {chosen} FROM {self}")
-        for batch in found.to_arrow_reader(rows):
+        for batch in found.to_arrow_reader(PART):
             yield tuple(column.to_numpy(zero_copy_only=False) for column in batch.columns)
 
     def drop(self) -> None:
         """Delete the table and free its space."""
         self.connection.execute(f"DROP TABLE {self}")
+
+
+def release_memory(connection: DuckDBPyConnection) -> None:
+    """Remove the pages of all tables from memory; they stay in the database's file."""
+    for limit in (NO_MEMORY, SETTINGS["memory_limit"]):
+        connection.execute(f"SET memory_limit = '{limit}'")
 
 
 def make_table(connection: DuckDBPyConnection, name: str, query: str) -> Relation:

@@ -158,15 +158,26 @@ def _write_numbers(file: pq.ParquetFile, field: pa.Field, stem: Path, first: int
 
 
 def _write_lists(file: pq.ParquetFile, name: str, stem: Path, first: int) -> None:
-    """Stream one list column twice: its lengths, then its values."""
-    lengths = [np.zeros(1 + first, np.int64)]
-    lengths += [
-        np.diff(column.offsets.to_numpy(zero_copy_only=False)) for column in _blocks(file, name)
-    ]
-    offsets = np.cumsum(np.concatenate(lengths), dtype=np.int64)
-    _write_npy(f"{stem}.offsets.npy", offsets.dtype, len(offsets), [offsets])
+    """Stream one list column: its number of values, its lengths, then its values."""
+    rows = file.metadata.num_rows
+    total = sum(len(column.flatten()) for column in _blocks(file, name))
+    _write_npy(
+        f"{stem}.offsets.npy", np.dtype(np.int64), 1 + first + rows, _offsets(file, name, first)
+    )
     values = (column.flatten().to_numpy(zero_copy_only=False) for column in _blocks(file, name))
-    _write_npy(f"{stem}.values.npy", np.dtype(np.int32), int(offsets[-1]), values)
+    _write_npy(f"{stem}.values.npy", np.dtype(np.int32), total, values)
+
+
+def _offsets(file: pq.ParquetFile, name: str, first: int) -> Iterator[np.ndarray]:
+    """Yield where the list of each row begins, and where the last one ends."""
+    yield np.zeros(1 + first, np.int64)
+    end = 0
+    for column in _blocks(file, name):
+        ends = end + np.cumsum(
+            np.diff(column.offsets.to_numpy(zero_copy_only=False)), dtype=np.int64
+        )
+        yield ends
+        end = int(ends[-1]) if len(ends) else end
 
 
 def _blocks(file: pq.ParquetFile, name: str) -> Iterator[Any]:

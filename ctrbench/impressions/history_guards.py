@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass, fields, replace
 
 import numpy as np
 
+from ctrbench.arrays import release
 from ctrbench.impressions.periods import JUDGED, history_end, perhaps_among, ranges
 from ctrbench.impressions.row_guards import user_blocks
 from ctrbench.schema import Guard, Impressions
@@ -229,7 +230,7 @@ def _latest_clicks(
 
     Args:
         impressions: A log with given histories.
-        chosen: (lists,) int64, a row with the list, sorted by user.
+        chosen: (lists,) int64, a row with the list.
         used: (lists,) int64, the time of the list's first impression.
         known: The first clicks of these users.
 
@@ -239,7 +240,8 @@ def _latest_clicks(
     """
     latest, later = np.full(len(chosen), NEVER), np.zeros(len(chosen), np.int64)
     length = impressions.history_length[chosen].astype(np.int64)
-    for lists in _blocks(length):
+    for lists in _blocks(impressions.history_start[chosen], length):
+        release(impressions.history_items)
         own, lengths = chosen[lists], length[lists]
         keys = np.repeat(impressions.user_id[own] * known.width, lengths)
         keys += impressions.history_items[ranges(impressions.history_start[own], lengths)]
@@ -264,8 +266,9 @@ def _first_clicks(impressions: Impressions, rows: np.ndarray, times: np.ndarray)
     return _Clicks(width, key[first], times[clicked][order][first])
 
 
-def _blocks(length: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield indices of the lists that are not empty, about BLOCK entries at a time."""
+def _blocks(start: np.ndarray, length: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield indices of the lists that are not empty, by start, about BLOCK entries at a time."""
     filled = np.flatnonzero(length)
+    filled = filled[np.argsort(start[filled])]
     block = np.cumsum(length[filled]) // BLOCK
     yield from np.split(filled, np.flatnonzero(np.diff(block)) + 1) if len(filled) else ()

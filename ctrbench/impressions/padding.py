@@ -53,7 +53,7 @@ def _of_histories(impressions: Impressions) -> int:
 
 
 def _of_rows(impressions: Impressions, rows: slice) -> Iterator[Lists]:
-    for part in chunks(rows):
+    for part in chunks(rows, impressions):
         start, length = impressions.history_start[part], impressions.history_length[part]
         yield start, length, impressions.history_items
 

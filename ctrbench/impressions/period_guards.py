@@ -66,16 +66,21 @@ def count_shared(impressions: Impressions) -> list[Shared]:
         return []
     found = []
     for period in ("valid", "test"):
-        own = np.concatenate([*_keys(impressions, period)])
-        keys, counts = np.unique(own, return_counts=True)
+        total = len(range(*manifest.periods[period]))
         for other in (other for other in manifest.periods if other != period):
-            there = np.zeros(len(keys), bool)
-            for part in _keys(impressions, other):
-                place = np.minimum(np.searchsorted(keys, part), len(keys) - 1)
-                there[place[keys[place] == part]] = True
-            rows = int(counts[there].sum())
-            found += [Shared(period, other, rows, len(own))] if rows else []
+            rows = sum(_there(impressions, own, other) for own in _keys(impressions, period))
+            found += [Shared(period, other, rows, total)] if rows else []
     return found
+
+
+def _there(impressions: Impressions, own: np.ndarray, other: str) -> int:
+    """Return how many of the (n,) keys of rows also occur in another period."""
+    keys, counts = np.unique(own, return_counts=True)
+    there = np.zeros(len(keys), bool)
+    for part in _keys(impressions, other):
+        place = np.minimum(np.searchsorted(keys, part), len(keys) - 1)
+        there[place[keys[place] == part]] = True
+    return int(counts[there].sum())
 
 
 def _same(impressions: Impressions) -> str:
@@ -88,7 +93,7 @@ def _keys(impressions: Impressions, period: str) -> Iterator[np.ndarray]:
     """Yield a uint64 hash of each row of a period, in chunks."""
     times = impressions.timestamp
     columns = impressions.user_id, impressions.item_id, impressions.click
-    for part in chunks(impressions.rows(period)):
+    for part in chunks(impressions.rows(period), impressions):
         key = np.zeros(part.stop - part.start, np.uint64)
         moment = history_end(impressions, part) if times is None else times[part]
         for column in (*(column[part] for column in columns), moment):
@@ -112,7 +117,9 @@ def one_label(impressions: Impressions) -> list[tuple[str, str]]:
     found = []
     for period in JUDGED:
         rows = impressions.rows(period)
-        clicks = sum(int(np.count_nonzero(impressions.click[part])) for part in chunks(rows))
+        clicks = sum(
+            int(np.count_nonzero(impressions.click[part])) for part in chunks(rows, impressions)
+        )
         total = rows.stop - rows.start
         if clicks in (0, total):
             kind = "clicks" if clicks else "non-clicks"

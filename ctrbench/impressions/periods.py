@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ctrbench.arrays import release
 from ctrbench.schema import Impressions
 
 CHUNK = 1 << 22  # rows held in memory at a time; a multiple of slots.COARSE
@@ -16,14 +17,21 @@ FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, irregular bits: 2^64 divided by t
 HISTORY_BLOCK = 1 << 21  # history items held in memory at a time, besides those of one row
 
 
-def chunks(rows: slice) -> Iterator[slice]:
+def chunks(rows: slice, log: Impressions | None = None) -> Iterator[slice]:
     """Yield consecutive slices of at most CHUNK rows.
+
+    Args:
+        rows: A range of row numbers.
+        log: The log that the caller reads. Its memory maps are released after each slice, because
+            the process would hold every page that it has read.
 
     >>> list(chunks(slice(0, 3)))
     [slice(0, 3, None)]
     """
     for start in range(rows.start, rows.stop, CHUNK):
         yield slice(start, min(start + CHUNK, rows.stop))
+        for column in () if log is None else log.columns():
+            release(column)
 
 
 def count_users(impressions: Impressions, rows: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +46,7 @@ def count_users(impressions: Impressions, rows: slice) -> tuple[np.ndarray, np.n
     """
     shown = np.zeros(impressions.user_rows, np.int64)
     clicked = np.zeros(impressions.user_rows, np.int64)
-    for part in chunks(rows):
+    for part in chunks(rows, impressions):
         users = impressions.user_id[part]
         shown += np.bincount(users, minlength=len(shown))
         clicked += np.bincount(users[impressions.click[part] == 1], minlength=len(shown))
@@ -60,11 +68,15 @@ def evaluable_groups(impressions: Impressions, rows: slice) -> tuple[np.ndarray,
         shown, clicked = count_users(impressions, rows)
         users = np.flatnonzero(shown)
         return users, (clicked[users] > 0) & (clicked[users] < shown[users])
-    _, first, group, shown = np.unique(
-        impressions.group[rows], return_index=True, return_inverse=True, return_counts=True
-    )
-    clicked = np.bincount(group, np.asarray(impressions.click[rows]), len(shown))
-    return impressions.user_id[rows][first].astype(np.int64), (clicked > 0) & (clicked < shown)
+    groups = 1 + max(int(impressions.group[part].max()) for part in chunks(rows, impressions))
+    shown, clicked, owner = (np.zeros(groups, np.int64) for _ in range(3))
+    for part in chunks(rows, impressions):
+        group = impressions.group[part]
+        shown += np.bincount(group, minlength=groups)
+        clicked += np.bincount(group[impressions.click[part] == 1], minlength=groups)
+        owner[group] = impressions.user_id[part]
+    there = np.flatnonzero(shown)
+    return owner[there], (clicked[there] > 0) & (clicked[there] < shown[there])
 
 
 def count_targets(impressions: Impressions, rows: slice) -> np.ndarray:
@@ -75,7 +87,7 @@ def count_targets(impressions: Impressions, rows: slice) -> np.ndarray:
         rows: A range of row numbers.
     """
     shown = np.zeros(impressions.item_rows, np.int64)
-    for part in chunks(rows):
+    for part in chunks(rows, impressions):
         shown += np.bincount(impressions.item_id[part], minlength=len(shown))
     return shown
 
@@ -111,7 +123,7 @@ def histories(
     Yields:
         (n,) int32 items.
     """
-    for part in chunks(rows):
+    for part in chunks(rows, impressions):
         full = impressions.history_length[part]
         length = full if longest is None else np.minimum(full, longest)
         first = impressions.history_start[part] + full - length

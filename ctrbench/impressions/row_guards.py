@@ -21,7 +21,7 @@ def ids(impressions: Impressions) -> Guard:
     """Check that all ids, clicks and history ranges are valid."""
     length = len(impressions.history_items)
     outside = 0
-    for rows in chunks(slice(0, len(impressions.click))):
+    for rows in chunks(slice(0, len(impressions.click)), impressions):
         users, items = impressions.user_id[rows], impressions.item_id[rows]
         start = impressions.history_start[rows]
         sound = (users > 0) & (users < impressions.user_rows)
@@ -43,7 +43,7 @@ def time_order(impressions: Impressions) -> Guard:
         )
     backward = 0
     for period in impressions.manifest.periods:
-        for part in chunks(impressions.rows(period)):
+        for part in chunks(impressions.rows(period), impressions):
             stretch = times[max(part.start - 1, impressions.rows(period).start) : part.stop]
             backward += int(np.count_nonzero(np.diff(stretch) < 0))
     if backward:
@@ -85,7 +85,7 @@ def _older_than_before(impressions: Impressions, times: np.ndarray) -> dict[str,
     for period in impressions.manifest.periods:
         rows, latest = impressions.rows(period), []
         late[period] = 0
-        for part in chunks(rows):
+        for part in chunks(rows, impressions):
             block = times[part]
             latest.append(int(block.max()))
             late[period] += 0 if end is None else int(np.count_nonzero(block <= end))
@@ -99,7 +99,7 @@ def _older_per_user(impressions: Impressions, times: np.ndarray) -> int:
     wrong = np.zeros(impressions.user_rows, bool)
     for period in impressions.manifest.periods:
         latest = end.copy()
-        for part in chunks(impressions.rows(period)):
+        for part in chunks(impressions.rows(period), impressions):
             users, block = impressions.user_id[part], times[part]
             wrong[users[block <= end[users]]] = True
             np.maximum.at(latest, users, block)
@@ -115,7 +115,7 @@ def user_blocks(impressions: Impressions) -> Iterator[np.ndarray]:
         first, after = np.searchsorted(block_of_user, [block, block + 1])
         parts = [
             rows.start + np.flatnonzero((users >= first) & (users < after))
-            for rows in chunks(slice(0, len(impressions.click)))
+            for rows in chunks(slice(0, len(impressions.click)), impressions)
             for users in [impressions.user_id[rows]]
         ]
         yield np.concatenate(parts)

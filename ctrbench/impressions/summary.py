@@ -80,7 +80,7 @@ def _period(impressions: Impressions, period: str) -> PeriodSummary:
     rows = impressions.rows(period)
     shown, clicked = count_users(impressions, rows)
     users, carries = evaluable_groups(impressions, rows)
-    times = impressions.timestamp
+    first, last = _moments(impressions, rows)
     return PeriodSummary(
         name=period,
         impressions=int(shown.sum()),
@@ -89,15 +89,24 @@ def _period(impressions: Impressions, period: str) -> PeriodSummary:
         evaluable_users=len(np.unique(users[carries])),
         items=int(np.count_nonzero(count_targets(impressions, rows))),
         ctr=_ctr(impressions, rows),
-        first=None if times is None else int(times[rows].min()),
-        last=None if times is None else int(times[rows].max()),
+        first=first,
+        last=last,
     )
+
+
+def _moments(impressions: Impressions, rows: slice) -> tuple[int, int] | tuple[None, None]:
+    """Return the first and the last timestamp of some rows; None without timestamps."""
+    times = impressions.timestamp
+    if times is None:
+        return None, None
+    ends = [(int(times[part].min()), int(times[part].max())) for part in chunks(rows, impressions)]
+    return min(first for first, _ in ends), max(last for _, last in ends)
 
 
 def _ctr(impressions: Impressions, rows: slice) -> float:
     """Return clicks over impressions, each counted by its sample weight."""
     clicked = total = 0.0
-    for part in chunks(rows):
+    for part in chunks(rows, impressions):
         click, weight = impressions.click[part] == 1, impressions.weight
         own = np.ones(len(click)) if weight is None else weight[part].astype(np.float64)
         clicked += float(own[click].sum())
@@ -107,9 +116,11 @@ def _ctr(impressions: Impressions, rows: slice) -> float:
 
 def _length_counts(impressions: Impressions) -> np.ndarray:
     """Return (longest + 1,) int64, the number of impressions with a history of each length."""
-    counts = np.zeros(int(impressions.history_length.max()) + 1, np.int64)
-    for part in chunks(slice(0, len(impressions.history_length))):
-        counts += np.bincount(impressions.history_length[part], minlength=len(counts))
+    counts = np.zeros(1, np.int64)
+    for part in chunks(slice(0, len(impressions.history_length)), impressions):
+        more = np.bincount(impressions.history_length[part], minlength=len(counts))
+        more[: len(counts)] += counts
+        counts = more
     return counts
 
 

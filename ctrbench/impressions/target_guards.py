@@ -81,38 +81,45 @@ def _by_label(impressions: Impressions, rows: np.ndarray, part: slice) -> _ByLab
 
 def _targets_in_history(impressions: Impressions) -> np.ndarray:
     """Return the row numbers of the impressions whose item is in their own history."""
-    total = len(impressions.history_items)
-    is_start = np.zeros(total + 1, bool)
-    is_start[0] = True
-    for part in chunks(slice(0, len(impressions.click))):
-        is_start[impressions.history_start[part]] = True
-    starts = np.flatnonzero(is_start)
-    found = []
-    for block in np.unique(starts // CHUNK):  # whole lists, about CHUNK history items at a time
-        low = starts[np.searchsorted(starts, block * CHUNK)]
-        after = np.searchsorted(starts, (block + 1) * CHUNK)
-        high = int(starts[after]) if after < len(starts) else total
-        found.append(_hits(impressions, int(low), high, is_start))
+    reach = []  # first and last start of a history among the rows of each chunk
+    for part in chunks(slice(0, len(impressions.click)), impressions):
+        start = impressions.history_start[part]
+        reach.append((part, int(start.min()), int(start.max())))
+    found = [np.empty(0, np.int64)]
+    for low in range(0, len(impressions.history_items), CHUNK):
+        parts = [part for part, first, last in reach if first < low + CHUNK and last >= low]
+        found += _hits(impressions, low, parts)
     return np.concatenate(found)
 
 
-def _hits(impressions: Impressions, low: int, high: int, is_start: np.ndarray) -> np.ndarray:
-    """Return the rows whose item is in their own part of history_items[low:high]."""
-    width = impressions.item_rows
-    list_of = np.cumsum(is_start[low:high], dtype=np.int64)
+def _hits(impressions: Impressions, low: int, parts: list[slice]) -> list[np.ndarray]:
+    """Return the rows whose item is in their history, if it starts in [low, low + CHUNK)."""
+    width, high = impressions.item_rows, low
+    is_start = np.zeros(CHUNK, bool)
+    for part in parts:
+        start, length = _starting(impressions, low, part)[1:]
+        is_start[start - low] = True
+        high = max(high, int((start + length).max(initial=low)))
+    list_of = np.cumsum(is_start, dtype=np.int64)[: high - low]
+    list_of = np.append(list_of, np.full(high - low - len(list_of), list_of[-1:].max(initial=0)))
     keys = list_of * width + impressions.history_items[low:high]
     found = []
-    for part in chunks(slice(0, len(impressions.click))):
-        start, length = impressions.history_start[part], impressions.history_length[part]
-        rows = np.flatnonzero((start >= low) & (start < high) & (length > 0))
-        if not len(rows):
-            continue
-        wanted = list_of[start[rows] - low] * width + impressions.item_id[part][rows]
+    for part in parts:
+        rows, start, length = _starting(impressions, low, part)
+        wanted = list_of[start - low] * width + impressions.item_id[rows]
         place = perhaps_among(keys, wanted)
         key = keys[place]
         order = np.argsort(key, kind="stable")  # the first of equal keys is the earliest position
         key, place = np.append(key[order], -1), np.append(place[order], 0)
         at = np.searchsorted(key[:-1], wanted)
-        inside = (key[at] == wanted) & (low + place[at] < start[rows] + length[rows])
-        found.append(part.start + rows[inside])
-    return np.concatenate(found) if found else np.empty(0, np.int64)
+        found.append(rows[(key[at] == wanted) & (low + place[at] < start + length)])
+    return found
+
+
+def _starting(
+    impressions: Impressions, low: int, part: slice
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows, starts and lengths of the histories that start in [low, low + CHUNK)."""
+    start, length = impressions.history_start[part], impressions.history_length[part]
+    chosen = np.flatnonzero((start >= low) & (start < low + CHUNK) & (length > 0))
+    return part.start + chosen, start[chosen], length[chosen]

@@ -71,7 +71,7 @@ def _parts(impressions: Impressions, field: Field, period: str) -> Iterator[Part
         yield impressions.user_fields[field.name], count_users(impressions, rows)[0]
     else:
         column = impressions.context_fields[field.name]
-        for part in chunks(rows):
+        for part in chunks(rows, impressions):
             yield _rows_of(column, part), np.ones(part.stop - part.start, np.int64)
 
 
