@@ -1,15 +1,17 @@
-"""Pages quote published tables verbatim, and their code and commands are valid.
+"""Pages quote published tables and output verbatim, and their code and commands are valid.
 
-`python -m tests.test_readme` copies changed published tables into the pages.
+`python -m tests.test_readme` copies changed published tables and output into the pages.
 """
 
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from ctrbench.benchmark_file import read_benchmark
 from ctrbench.cli.main import app
@@ -17,6 +19,10 @@ from ctrbench.cli.main import app
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUOTED = re.compile(r"<!-- from (?P<source>\S+) -->\n\n(?P<block>.*?)\n\n<!-- end -->", re.DOTALL)
+PRINTED = re.compile(
+    r"<!-- output of ctrbench (?P<source>.+?) -->\n\n```text\n(?P<block>.*?)\n```\n\n<!-- end -->",
+    re.DOTALL,
+)
 FENCED = re.compile(r"^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
 BLOCKS = [
     pytest.param(found["language"], found["code"], id=f"{page.name}-{number}")
@@ -27,9 +33,27 @@ BLOCKS = [
 
 def _published(source: str, block: str) -> str:
     """Return the lines of the source from the first line of the block, as many as it has."""
-    lines, quoted = (ROOT / source).read_text(encoding="utf-8").splitlines(), block.splitlines()
+    return _lines((ROOT / source).read_text(encoding="utf-8"), block)
+
+
+def _lines(text: str, block: str) -> str:
+    """Return the lines of a text from the first line of the block, as many as it has."""
+    lines, quoted = text.splitlines(), block.splitlines()
     start = lines.index(quoted[0])
     return "\n".join(lines[start : start + len(quoted)])
+
+
+@cache
+def _output(command: str) -> str:
+    """Return what a command prints from the published results."""
+    done = CliRunner().invoke(app, ["--home", str(ROOT), *shlex.split(command)])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def _printed(command: str, block: str) -> str:
+    """Return the lines of the output from the first line of the block, as many as it has."""
+    return _lines(_output(command.replace("benchmarks/", f"{ROOT}/benchmarks/")), block)
 
 
 def test_some_page_quotes_tables():
@@ -37,12 +61,21 @@ def test_some_page_quotes_tables():
     assert sum(len(QUOTED.findall(text)) for text in texts) > 0
     for text in texts:
         assert len(QUOTED.findall(text)) == text.count("<!-- from ")
+        assert len(PRINTED.findall(text)) == text.count("<!-- output of ")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_quoted_tables_equal_the_published_ones(page):
     for found in QUOTED.finditer(page.read_text(encoding="utf-8")):
         assert found["block"] == _published(found["source"], found["block"]), found["source"]
+
+
+@pytest.mark.parametrize(
+    ("command", "block"),
+    [found.groups() for page in PAGES for found in PRINTED.finditer(page.read_text("utf-8"))],
+)
+def test_quoted_output_is_what_the_command_prints(command, block):
+    assert block == _printed(command, block)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -95,18 +128,17 @@ def _check(words: list[str]) -> None:
 
 
 def main() -> None:
-    """Copy the published tables into the pages."""
+    """Copy the published tables and the output of commands into the pages."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        page.write_text(
-            QUOTED.sub(
-                lambda found: found[0].replace(
-                    found["block"], _published(found["source"], found["block"])
+        for pattern, current in ((QUOTED, _published), (PRINTED, _printed)):
+            text = pattern.sub(
+                lambda found, current=current: found[0].replace(
+                    found["block"], current(found["source"], found["block"])
                 ),
                 text,
-            ),
-            encoding="utf-8",
-        )
+            )
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
