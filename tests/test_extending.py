@@ -1,8 +1,6 @@
-"""The contenders in docs/extending.md work."""
+"""The contenders that the pages of docs/ define work, alone and as one package."""
 
-import re
-from pathlib import Path
-from typing import Any
+import json
 
 import numpy as np
 import pytest
@@ -18,25 +16,24 @@ from ctrbench.impressions import open_impressions
 from ctrbench.metrics import Scored
 from ctrbench.models.din import DIN
 from ctrbench.reports import entry_text
+from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 from tests.analysis.made import arm, baseline, plan
+from tests.benchmark import write
+from tests.documented import code_of, documented, package_files
 from tests.installing import package_of
 from tests.test_contracts import ROWS, SETTINGS, build, images
 
-
-def code_of(name: str) -> str:
-    """Return the code block of the page that defines a class."""
-    text = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    (code,) = (block for block in blocks if f"class {name}(" in block)
-    return code
-
-
-def documented(name: str) -> type:
-    """Return the class of this name that the page defines."""
-    names: dict[str, Any] = {"__name__": "documented"}
-    exec(code_of(name), names)
-    return names[name]
+BENCHMARK = """\
+dataset: taste
+versions: [oracle]
+modes: [brightness]
+seeds: [0]
+controls: none
+repeat_baseline: false
+model: {backbone: last_click, embedding_size: 4, top: [8], history_length: 10}
+training: {batch_size: 256}
+"""
 
 
 def test_documented_mode_runs_and_changes_the_logits(slots):
@@ -84,3 +81,26 @@ def test_documented_importer_creates_a_data_set(tmp_path, monkeypatch):
     log = open_impressions(Workspace(home), "liked")
     assert len(log.click) == 500
     assert log.click.sum() == 167
+
+
+def test_the_documented_package_runs_in_one_matrix(tmp_path, monkeypatch, workspace):
+    def run(*words: object) -> str:
+        done = CliRunner().invoke(app, ["--home", str(workspace.home), *map(str, words)])
+        assert done.exit_code == 0, (done.output, done.exception)
+        return done.stdout
+
+    files = package_files()
+    with package_of(files, tmp_path, monkeypatch):
+        listed = dict(line.split(": ", 1) for line in run("list").splitlines())
+        names = {name for text in listed.values() for name in text.split("  (")[0].split(", ")}
+        assert {name for _, name in files} <= names
+        file = write(workspace.home, BENCHMARK)
+        shown = run("run", file, "--format", "tabs", "--no-report", "--jobs", 1)
+        assert "brightness" in shown.splitlines()[0]
+        words = ("compare", "oracle/brightness", "none", "--file", file, "--metric", "brier")
+        compared = json.loads(run(*words, "--json"))["compared"]
+        stored = Store(workspace).records("taste")
+        found = {one.cell.mode: one.metrics["test"].value("brier") for one in stored}
+    assert compared["value"] == pytest.approx(found["brightness"])
+    assert compared["reference"] == pytest.approx(found["none"])
+    assert 0 < found["brightness"] != found["none"]

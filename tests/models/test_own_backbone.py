@@ -1,4 +1,4 @@
-"""A custom backbone, as in the documentation."""
+"""The backbone of docs/add_model.md."""
 
 import numpy as np
 import pytest
@@ -6,38 +6,12 @@ import torch
 from torch import nn
 
 from ctrbench import plugins
-from ctrbench.models._base import Backbone, Reading
-from ctrbench.models._blocks import linear, sum_rows, take
 from ctrbench.settings import TrainingSettings
 from ctrbench.training import fit, predict
+from tests.documented import documented
 from tests.test_contracts import MODES, ROWS, SETTINGS, build
 
-
-class LastClick(Backbone):
-    """Reads only the latest click: ids and image, through one layer."""
-
-    def build(self, item_width):
-        self.reader = linear(item_width, 6, self.seed, "last.id")
-        return 6
-
-    def build_image(self, item_width, slot_width):
-        blocks = {}
-        if item_width is not None:
-            blocks["reader"] = linear(item_width, 6, self.seed, "last.image")
-        return blocks, slot_width or 0
-
-    def read(self, items, injected, batch):
-        row, rows = batch.history_row, batch.target.shape[0]
-        last = torch.ones_like(row, dtype=torch.bool)
-        last[:-1] = row[1:] != row[:-1]
-        made = self.reader(items)
-        if injected.item is not None:
-            made = made + self.image["reader"](injected.item)
-        read = sum_rows(take(made, batch.history[last]), row[last], rows)
-        images = []
-        if injected.slot is not None:
-            images.append(sum_rows(injected.slot[last], row[last], rows))
-        return Reading(read.relu(), images)
+LastClick = documented("LastClick")
 
 
 @pytest.fixture
