@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 PAGES = (
     "*.md",
@@ -30,3 +31,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             place = path.relative_to(root).as_posix()
             files.append(File.generated(config, place, abs_src_path=str(path)))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Return the page with the escaped `<` of quoted tables as an entity, as on GitHub."""
+    return markdown.replace(r"\<", "&lt;")
