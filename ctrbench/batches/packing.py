@@ -90,11 +90,12 @@ class Packer:
         self._image_slot = image_slot
         log = slots.impressions
         self.item_counts = slots.item_counts("train")
-        self._known_id = np.where(self.item_counts > 0, np.arange(log.item_rows), 0)
-        self._known_id[0] = 0
-        self._inputs = _inputs(log, settings, self.item_counts > 0)
-        self._chosen = [USER_STATISTICS.index(name) for name in settings.user_statistics]
-        self._scale = _Scale.fit(self._statistics(part) for part in chunks(log.rows("train")))
+        self.known_id = np.where(self.item_counts > 0, np.arange(log.item_rows), 0)
+        self.known_id[0] = 0
+        self.inputs = _inputs(log, settings, self.item_counts > 0)
+        self.statistics = settings.user_statistics
+        self._chosen = [USER_STATISTICS.index(name) for name in self.statistics]
+        self.scale = Scale.fit(self._statistics(part) for part in chunks(log.rows("train")))
         self._mean_weight = (
             1.0 if log.weight is None else float(log.weight[log.rows("train")].mean())
         )
@@ -104,7 +105,7 @@ class Packer:
     @property
     def sizes(self) -> InputSizes:
         """The sizes that a model is built with."""
-        item, user, context = self._inputs.item, self._inputs.user, self._inputs.context
+        item, user, context = self.inputs.item, self.inputs.user, self.inputs.context
         return InputSizes(
             item_rows=self.slots.impressions.item_rows,
             item_codes=item.code_sizes,
@@ -124,7 +125,7 @@ class Packer:
         positions, history_row, lengths = self.slots.positions(rows)
         occurrences = np.concatenate([log.item_id[rows], log.history_items[positions]])
         items, index = self._distinct(occurrences)
-        inputs, user_id = self._inputs, log.user_id[rows]
+        inputs, user_id = self.inputs, log.user_id[rows]
         slots = self._slots(rows, lengths) if self._image_slot else None
         return Batch(
             click=_tensor(log.click[rows], np.float32),
@@ -132,14 +133,14 @@ class Packer:
             target=_tensor(index[: len(rows)]),
             history=_tensor(index[len(rows) :]),
             history_row=_tensor(history_row),
-            item_id=_tensor(_drop(self._known_id[items], dropout)),
+            item_id=_tensor(_drop(self.known_id[items], dropout)),
             item_codes=inputs.item.codes(items, dropout),
             item_numbers=_tensor(inputs.item.numbers(items), np.float32),
             row_codes=inputs.user.codes(user_id, dropout) | inputs.context.codes(rows, dropout),
             row_numbers=_tensor(
                 np.concatenate(
                     [
-                        self._scale.apply(self._statistics(rows)),
+                        self.scale.apply(self._statistics(rows)),
                         inputs.user.numbers(user_id),
                         inputs.context.numbers(rows),
                     ],
@@ -157,10 +158,10 @@ class Packer:
 
     def with_permuted_ids(self, rng: np.random.Generator) -> Packer:
         """Return a packer in which the ids of all items of the training period are permuted."""
-        known = np.flatnonzero(self._known_id)
+        known = np.flatnonzero(self.known_id)
         other = copy(self)
-        other._known_id = self._known_id.copy()
-        other._known_id[known] = rng.permutation(known)
+        other.known_id = self.known_id.copy()
+        other.known_id[known] = rng.permutation(known)
         return other
 
     def with_permuted_images(self, rng: np.random.Generator, has_vector: np.ndarray) -> Packer:
@@ -201,14 +202,14 @@ class Packer:
 
 
 @dataclass(frozen=True)
-class _Scale:
+class Scale:
     """Standardises numbers by the training period; a missing number becomes the mean, 0."""
 
     mean: np.ndarray  # (n,)
     deviation: np.ndarray  # (n,)
 
     @classmethod
-    def fit(cls, parts: Iterable[np.ndarray]) -> _Scale:
+    def fit(cls, parts: Iterable[np.ndarray]) -> Scale:
         """Return the scale of (rows, n) parts, by the update of Chan, Golub and LeVeque 1983."""
         count = mean = squares = np.zeros(1)
         for numbers in parts:
@@ -225,18 +226,19 @@ class _Scale:
         return cls(mean, np.where(varies, deviation, 1))
 
     def apply(self, numbers: np.ndarray) -> np.ndarray:
+        """Return (rows, n) numbers, standardised."""
         return np.nan_to_num((numbers - self.mean) / self.deviation, nan=0.0)
 
 
 @dataclass(frozen=True)
-class _Codes:
+class KnownCodes:
     """The codes of a field in the input of a model."""
 
     seen: np.ndarray  # code -> code; the unknown code for values not in the training period
     unknown: int  # its row is trained by random dropout
 
     @classmethod
-    def of(cls, present: np.ndarray, apart: bool) -> _Codes:
+    def of(cls, present: np.ndarray, apart: bool) -> KnownCodes:
         """Map values that the training period lacks to the unknown code.
 
         Args:
@@ -253,45 +255,56 @@ class _Codes:
 
 
 @dataclass(frozen=True)
-class _Fields:
+class FieldInputs:
     """The fields of one owner (items, users or impressions), indexed by row."""
 
     columns: dict[str, ColumnValues]  # categorical and list
-    known: dict[str, _Codes]
+    known: dict[str, KnownCodes]
     numeric: dict[str, np.ndarray]
-    scale: _Scale
+    scale: Scale
     gaps: tuple[str, ...]  # numeric fields with missing values; each has a 0/1 indicator
 
     @property
     def code_sizes(self) -> dict[str, int]:
+        """The number of codes of each categorical and list field."""
         return {name: known.rows for name, known in self.known.items()}
 
     @property
     def number_width(self) -> int:
+        """The number of columns of `numbers`."""
         return len(self.numeric) + len(self.gaps)
 
     def codes(
         self, rows: np.ndarray, dropout: tuple[float, np.random.Generator] | None
     ) -> dict[str, Codes]:
+        """Return the codes of some rows by field.
+
+        Args:
+            rows: (n,) int row numbers.
+            dropout: The share of codes to replace by the unknown one, and the random stream.
+        """
         return {
             name: _look_up(column, rows, self.known[name], dropout)
             for name, column in self.columns.items()
         }
 
     def numbers(self, rows: np.ndarray) -> np.ndarray:
+        """Return the standardised numbers of some rows, then the indicators of missing ones."""
         raw = _stack([column[rows] for column in self.numeric.values()], len(rows))
         gaps = _stack([np.isnan(self.numeric[name][rows]) for name in self.gaps], len(rows))
         return np.concatenate([self.scale.apply(raw), gaps], axis=1)
 
 
 @dataclass(frozen=True)
-class _Inputs:
-    item: _Fields
-    user: _Fields
-    context: _Fields
+class Inputs:
+    """The fields of each owner."""
+
+    item: FieldInputs
+    user: FieldInputs
+    context: FieldInputs
 
 
-def _inputs(log: Impressions, settings: ModelSettings, item_seen: np.ndarray) -> _Inputs:
+def _inputs(log: Impressions, settings: ModelSettings, item_seen: np.ndarray) -> Inputs:
     train = log.rows("train")
     user_seen = count_users(log, train)[0] > 0
     users = dict(log.user_fields)
@@ -301,7 +314,7 @@ def _inputs(log: Impressions, settings: ModelSettings, item_seen: np.ndarray) ->
         "user_id": log.user_rows
     }
 
-    def chosen(columns: dict[str, ColumnValues], seen: Seen) -> _Fields:
+    def chosen(columns: dict[str, ColumnValues], seen: Seen) -> FieldInputs:
         wanted = {
             name: column
             for name, column in columns.items()
@@ -309,7 +322,7 @@ def _inputs(log: Impressions, settings: ModelSettings, item_seen: np.ndarray) ->
         }
         return _fields(wanted, sizes, seen, log.manifest.unknown_codes)
 
-    return _Inputs(
+    return Inputs(
         item=chosen(log.item_fields, lambda: [np.flatnonzero(item_seen)]),
         user=chosen(users, lambda: [np.flatnonzero(user_seen)]),
         context=chosen(
@@ -321,7 +334,7 @@ def _inputs(log: Impressions, settings: ModelSettings, item_seen: np.ndarray) ->
 
 def _fields(
     columns: dict[str, ColumnValues], sizes: dict[str, int], seen: Seen, apart: tuple[str, ...]
-) -> _Fields:
+) -> FieldInputs:
     """Return the fields, with codes and scales from the chunks of training rows."""
     coded: dict[str, ColumnValues] = {}
     numeric: dict[str, np.ndarray] = {}
@@ -335,12 +348,12 @@ def _fields(
         present = np.zeros(sizes[name], bool)
         for rows in seen():
             present[_gather(column, rows)[0] if isinstance(column, Ragged) else column[rows]] = True
-        known[name] = _Codes.of(present, name in apart)
-    return _Fields(
+        known[name] = KnownCodes.of(present, name in apart)
+    return FieldInputs(
         columns=coded,
         known=known,
         numeric=numeric,
-        scale=_Scale.fit(
+        scale=Scale.fit(
             _stack([column[rows] for column in numeric.values()], len(rows)) for rows in seen()
         ),
         gaps=tuple(
@@ -354,7 +367,7 @@ def _fields(
 def _look_up(
     column: ColumnValues,
     rows: np.ndarray,
-    known: _Codes,
+    known: KnownCodes,
     dropout: tuple[float, np.random.Generator] | None,
 ) -> Codes:
     if isinstance(column, Ragged):

@@ -13,6 +13,8 @@ calls its methods in this order:
    turns rows of the prepared arrays into `Injected`. Integers arrive as int64, all other numbers
    as float32.
 5. `report` (torch, after training) returns numbers for the record.
+6. `encoder`, `encode` and `codes_of` (numpy) serve an exported model: they turn the vectors of new
+   items into the rows that `prepare` made of the known ones.
 
 Item id 0 is the unknown item: every item array has a row for it, and no real item uses it. A batch
 may have no history items (M = 0). No code outside the file of a mode compares its name. A mode
@@ -53,6 +55,10 @@ class Images:
     fitting: np.ndarray  # (V,) bool: items with a vector on which codebooks and means may be fitted
     code_counts: tuple[int, ...] = ()  # distinct codes of each level; empty: a version of vectors
 
+    def mean(self) -> np.ndarray:
+        """Return the mean of the vectors of the fitting items, (D,) float32."""
+        return np.asarray(self.vectors[self.fitting], np.float32).mean(axis=0)
+
     def unit(self, center: bool = False) -> np.ndarray:
         """Return the vectors normalised to length one, (V, D) float32.
 
@@ -70,6 +76,21 @@ class Images:
         vectors /= np.where(norms > 0, norms, 1)
         vectors[~self.has_vector] = 0
         return vectors
+
+
+def unit_vectors(vectors: np.ndarray, mean: np.ndarray | None = None) -> np.ndarray:
+    """Return vectors normalised to length one as by `Images.unit`, (n, D) float32.
+
+    Args:
+        vectors: (n, D) float, as given; zero vectors stay zero.
+        mean: (D,) float32, subtracted first; None: nothing.
+    """
+    unit = np.array(vectors, dtype=np.float32)
+    if mean is not None:
+        unit -= mean
+    bring_into_range(unit)
+    norms = np.linalg.norm(unit, axis=1, keepdims=True)
+    return unit / np.where(norms > 0, norms, 1)
 
 
 @dataclass(frozen=True)
@@ -238,3 +259,37 @@ class Injection(Frozen, ABC):
         """Return numbers for the record after training, for instance the value of a gate."""
         del layers
         return {}
+
+    def encoder(self, images: Images, seed: int) -> dict[str, np.ndarray] | None:
+        """Return the fitted arrays with which `encode` encodes new items, such as centres.
+
+        Args:
+            images: The vectors that `prepare` received.
+            seed: The seed that `prepare` received.
+
+        Returns:
+            The arrays by name; None if the mode cannot encode new items.
+        """
+        del images, seed
+        return None
+
+    def encode(
+        self, vectors: np.ndarray, encoder: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Return the rows of `Prepared.item` of new items.
+
+        Args:
+            vectors: (n, D) float, as given; each has a direction.
+            encoder: The arrays of `encoder`.
+        """
+        del vectors, encoder
+        return {}
+
+    def codes_of(self, prepared: Prepared) -> np.ndarray | None:
+        """Return the codes of every item, (V, L) int64 from 0, -1 without; None: has no codes.
+
+        Args:
+            prepared: The arrays that `prepare` returned.
+        """
+        del prepared
+        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import numpy as np
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.clustering import code_facts, collisions, level_facts
-from ctrbench.injection._base import Images, Injected, Injection, Prepared
+from ctrbench.injection._base import Images, Injected, Injection, Prepared, unit_vectors
 from ctrbench.settings import ModelSettings, Std, Width
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ COUNTS = "code_counts"
 
 
 class CodeMode(Injection):
-    """A mode that embeds one code per item; a subclass implements `codes`.
+    """A mode that embeds one code per item.
+
+    A subclass implements `fit` and `assign`, or only `codes` if it cannot encode new items.
 
     All codes share one embedding table. Row 0 represents a missing image; the K rows of each level
     follow. On a version of codes, nothing is fitted, and K is the number of distinct codes of the
@@ -49,7 +51,27 @@ class CodeMode(Injection):
     embedding_std: Std = CODE_STD  # of its starting values
     center: bool = False  # subtract the mean vector before normalising
 
-    @abstractmethod
+    def fit(self, unit: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+        """Return the arrays from which `assign` computes codes, such as centres, by name.
+
+        Args:
+            unit: (n, D) float32, the unit vectors of the fitting items.
+            seed: The seed of the cell.
+
+        Raises:
+            DataError: There are fewer distinct vectors than centres.
+        """
+        raise NotImplementedError
+
+    def assign(self, unit: np.ndarray, fitted: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the codes of n vectors, (n, L) int64 in [0, K).
+
+        Args:
+            unit: (n, D) float32, vectors of length one, centred if `center` is set.
+            fitted: The arrays that `fit` returned.
+        """
+        raise NotImplementedError
+
     def codes(self, unit: np.ndarray, images: Images, seed: int) -> np.ndarray:
         """Return the codes of the n items with a vector, (n, L) int64 in [0, K).
 
@@ -61,6 +83,29 @@ class CodeMode(Injection):
         Raises:
             DataError: There are fewer distinct vectors than centres.
         """
+        return self.assign(unit[images.has_vector], self.fit(unit[images.fitting], seed))
+
+    def encoder(self, images: Images, seed: int) -> dict[str, np.ndarray] | None:
+        """Return the fitted arrays, and the mean vector if `center` is set; None on codes."""
+        if images.code_counts or type(self).assign is CodeMode.assign:
+            return None
+        fitted = self.fit(images.unit(self.center)[images.fitting], seed)
+        return fitted | ({"mean": images.mean()} if self.center else {})
+
+    def encode(
+        self, vectors: np.ndarray, encoder: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Return the embedding rows of the codes of new items."""
+        code = self.assign(unit_vectors(vectors, encoder.get("mean")), encoder)
+        return {"code": 1 + code + self.codebook_size * np.arange(code.shape[1])}
+
+    def codes_of(self, prepared: Prepared) -> np.ndarray:
+        """Return the codes of every item, (V, L) int64; -1 without a vector."""
+        rows = np.asarray(prepared.item["code"], np.int64)
+        counts = np.asarray(
+            prepared.whole.get(COUNTS, np.full(rows.shape[1], self.codebook_size, np.int64))
+        )
+        return np.where(rows > 0, rows - 1 - np.cumsum(counts) + counts, -1)
 
     def facts(self, code: np.ndarray) -> dict[str, float]:
         """Return statistics about (n, L) int64 codes for the record."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
 from ctrbench.clustering import Method, code_facts, collisions, fit_by, nearest_code
-from ctrbench.injection._base import Images
 from ctrbench.injection._codes import CodeMode
 
 
@@ -27,10 +27,13 @@ class ClusterId(CodeMode):
 
     method: Method = "kmeans"  # spherical: centres of length one; hierarchical: for large K
 
-    def codes(self, unit: np.ndarray, images: Images, seed: int) -> np.ndarray:
+    def fit(self, unit: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+        """Return the centres, (K, D)."""
+        return {"centres": fit_by(self.method, unit, self.codebook_size, seed)}
+
+    def assign(self, unit: np.ndarray, fitted: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the index of the nearest centre of each vector."""
-        codebook = fit_by(self.method, unit[images.fitting], self.codebook_size, seed)
-        return nearest_code(unit[images.has_vector], codebook)[:, None]
+        return nearest_code(unit, fitted["centres"])[:, None]
 
     def facts(self, code: np.ndarray) -> dict[str, float]:
         """Return the usage of the codebook, and the share of items whose code is not unique."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from ctrbench.clustering import code_facts
-from ctrbench.injection._base import Images
 from ctrbench.injection._codes import CodebookSize, CodeMode
 from ctrbench.seeding import stream
 from ctrbench.settings import ModelSettings
@@ -44,15 +44,20 @@ class HashId(CodeMode):
             f"choose {below} or {2 * below}"
         ]
 
-    def codes(self, unit: np.ndarray, images: Images, seed: int) -> np.ndarray:
-        """Return the hash of each vector, modulo K."""
-        unit = unit[images.has_vector]
+    def fit(self, unit: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+        """Return the projections of `simhash`, (D, bits), or the key of `random`, (16,) uint8."""
         rng = stream(seed, "hash_id")
         if self.kind == "simhash":
-            planes = rng.normal(size=(unit.shape[1], self.bits)).astype(np.float32)
-            code = (unit @ planes > 0) @ (1 << np.arange(self.bits))
+            shape = unit.shape[1], self.bits
+            return {"planes": rng.normal(size=shape).astype(np.float32)}
+        return {"key": np.frombuffer(rng.bytes(16), np.uint8)}
+
+    def assign(self, unit: np.ndarray, fitted: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the hash of each vector, modulo K."""
+        if self.kind == "simhash":
+            code = (unit @ fitted["planes"] > 0) @ (1 << np.arange(self.bits))
         else:
-            key = rng.bytes(16)
+            key = fitted["key"].tobytes()
             hashed = [blake2b(row.tobytes(), digest_size=8, key=key).digest() for row in unit]
             code = np.frombuffer(b"".join(hashed), np.uint64) % np.uint64(self.codebook_size)
             code = code.astype(np.int64)

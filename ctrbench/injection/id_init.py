@@ -73,6 +73,10 @@ class IdInit(Injection):
         """Return nothing: the mode only initialises the ID embedding."""
         return Injected()
 
+    def encoder(self, images: Images, seed: int) -> dict[str, np.ndarray]:
+        """Return nothing: the ID embedding of a new item is that of an unknown one."""
+        return {}
+
     def starting_ids(self, prepared: Prepared, model: ModelSettings) -> np.ndarray:
         """Return starting values, (V, embedding_size) float32; NaN for items without an image."""
         start = np.asarray(prepared.whole["start"][:, : model.embedding_size])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.injection._base import Images, Injected, Injection, Prepared
 
@@ -23,3 +25,7 @@ class NoInjection(Injection):
     def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
         """Return nothing."""
         return Injected()
+
+    def encoder(self, images: Images, seed: int) -> dict[str, np.ndarray]:
+        """Return nothing."""
+        return {}

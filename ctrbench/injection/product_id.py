@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
 from ctrbench.clustering import fit_product, product_codes
-from ctrbench.injection._base import Images
 from ctrbench.injection._codes import SeveralCodesMode
 from ctrbench.settings import ModelSettings, Width
 
@@ -38,7 +38,12 @@ class ProductId(SeveralCodesMode):
             )
         return found
 
-    def codes(self, unit: np.ndarray, images: Images, seed: int) -> np.ndarray:
+    def fit(self, unit: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+        """Return the centres of part p, (K, width of the part), as `centres_p`, p from 1."""
+        books = fit_product(unit, self.parts, self.codebook_size, seed)
+        return {f"centres_{part}": book for part, book in enumerate(books, start=1)}
+
+    def assign(self, unit: np.ndarray, fitted: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the code of each part."""
-        books = fit_product(unit[images.fitting], self.parts, self.codebook_size, seed)
-        return product_codes(unit[images.has_vector], books)
+        books = tuple(fitted[f"centres_{part}"] for part in range(1, self.parts + 1))
+        return product_codes(unit, books)

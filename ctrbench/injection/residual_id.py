@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from ctrbench.clustering import fit_residual, residual_codes
-from ctrbench.injection._base import Images
 from ctrbench.injection._codes import SeveralCodesMode
 
 
@@ -26,7 +26,10 @@ class ResidualId(SeveralCodesMode):
         """Return the number of levels."""
         return self.levels
 
-    def codes(self, unit: np.ndarray, images: Images, seed: int) -> np.ndarray:
+    def fit(self, unit: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+        """Return the centres of every level, (L, K, D)."""
+        return {"centres": fit_residual(unit, self.levels, self.codebook_size, seed)}
+
+    def assign(self, unit: np.ndarray, fitted: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the codes of every level, assigned greedily."""
-        books = fit_residual(unit[images.fitting], self.levels, self.codebook_size, seed)
-        return residual_codes(unit[images.has_vector], books)
+        return residual_codes(unit, fitted["centres"])

@@ -8,17 +8,17 @@ import numpy as np
 from pydantic import Field
 
 from ctrbench.batches.slots import HistorySlots
-from ctrbench.injection._base import Images, Injected, Injection, Prepared
-from ctrbench.injection._similarity import slot_cosines
+from ctrbench.injection._base import Images, Injected, Prepared
+from ctrbench.injection._similarity import PairMode, slot_cosines
 from ctrbench.settings import ModelSettings, RateFactor
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from ctrbench.batches.packing import Batch
 
 
-class SimAttention(Injection):
+class SimAttention(PairMode):
     """The attention logit `a` becomes `g1 a + g2 s + g3 a s` with `s = cos(e_t, e_hk) / tau`.
 
     g1, g2, g3 and tau are learned and reported. s is 0 if an image is missing. The mode requires
@@ -33,7 +33,6 @@ class SimAttention(Injection):
     learning_rate_factor: RateFactor = 3.0  # the four parameters move slowly at factor 1
     temperature: Annotated[float, Field(strict=True, ge=1e-6, le=1e6)] = 0.1  # start of tau
     similarity: Annotated[float, Field(strict=True, ge=-1e6, le=1e6)] = 0.1  # start of g2
-    center: bool = False  # subtract the mean vector before normalising
 
     def problems(self, items: int, width: int, model: ModelSettings) -> list[str]:
         """Return a problem if attention weights are not normalised by a softmax."""
@@ -46,6 +45,10 @@ class SimAttention(Injection):
         cosines = slot_cosines(images, slots, self.center)
         score = slots.stored(np.float32, (cosine for cosine, _ in cosines))
         return Prepared(slot={"score": score})
+
+    def pair_values(self, cosine: Tensor, known: Tensor) -> dict[str, Tensor]:
+        """Return the score of each pair."""
+        return {"score": cosine}
 
     def learned(self, width: int) -> int:
         """Return the number of learned parameters, four."""

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ctrbench.batches.slots import HistorySlots
-from ctrbench.injection._base import Images, Injected, Injection, Prepared
-from ctrbench.injection._similarity import slot_cosines
+from ctrbench.injection._base import Images, Injected, Prepared
+from ctrbench.injection._similarity import PairMode, slot_cosines
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from ctrbench.batches.packing import Batch
 
 
-class SimScore(Injection):
+class SimScore(PairMode):
     """Injects `s_k = cos(e_t, e_hk)` into the attention unit and pools it with its weights.
 
     If an image of the pair is missing, the score is 0 and a second column is 1.
 
     Source: COURIER, appendix section 1, equation 1.
     """
-
-    center: bool = False  # subtract the mean vector before normalising
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
         """Return the score of every history slot."""
@@ -42,3 +41,13 @@ class SimScore(Injection):
         has_vector = batch.image_item["has_vector"]  # (U,)
         both = has_vector[batch.target][batch.history_row] * has_vector[batch.history]  # (M,)
         return Injected(slot=torch.stack([batch.image_slot["score"], 1 - both], dim=1))
+
+    def pair_values(self, cosine: Tensor, known: Tensor) -> dict[str, Tensor]:
+        """Return the score of each pair."""
+        return {"score": cosine}
+
+    def encode(
+        self, vectors: np.ndarray, encoder: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Return that the new items have an image."""
+        return {"has_vector": np.ones(len(vectors), np.float32)}

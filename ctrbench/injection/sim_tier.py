@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from ctrbench.batches.slots import HistorySlots
-from ctrbench.injection._base import Images, Injected, Injection, Prepared
-from ctrbench.injection._similarity import slot_cosines
+from ctrbench.injection._base import Images, Injected, Prepared
+from ctrbench.injection._similarity import PairMode, slot_cosines
 from ctrbench.settings import Width
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ctrbench.batches.packing import Batch
 
 
-class SimTier(Injection):
+class SimTier(PairMode):
     """Injects the counts of `s_k = cos(e_t, e_hk)` in N equal bins of [-1, 1] into the last MLP.
 
     Pairs with a missing image are not counted.
@@ -30,7 +30,6 @@ class SimTier(Injection):
     tiers: Annotated[int, Field(strict=True, ge=1, le=1000)] = 20  # N, bins
     counts: Literal["plain", "log", "log_embedding"] = "log"  # log: log(1 + count)
     width: Width = 4  # of the vector of a bin; log_embedding only
-    center: bool = False  # subtract the mean vector before normalising
 
     def prepare(self, images: Images, slots: HistorySlots, seed: int) -> Prepared:
         """Return the bin of every history slot, starting at 1; 0 if an image is missing."""
@@ -40,6 +39,11 @@ class SimTier(Injection):
 
     def _place(self, cosine: np.ndarray) -> np.ndarray:
         return np.floor((cosine + 1) / 2 * self.tiers).clip(0, self.tiers - 1)
+
+    def pair_values(self, cosine: Tensor, known: Tensor) -> dict[str, Tensor]:
+        """Return the bin of each pair, starting at 1; 0 if an image is missing."""
+        place = ((cosine + 1) / 2 * self.tiers).floor().clamp(0, self.tiers - 1)
+        return {"tier": (1 + place.long()) * known}
 
     def learned(self, width: int) -> int:
         """Return the number of parameters of the bin vectors."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ctrbench.batches.slots import HistorySlots
-from ctrbench.injection._base import Images, Injected, Injection, Prepared
+from ctrbench.injection._base import Images, Injected, Injection, Prepared, unit_vectors
 from ctrbench.settings import Width
 
 if TYPE_CHECKING:
@@ -45,6 +46,26 @@ class Vector(Injection):
                 "missing": ~has[:, None],  # (V, 1)
             }
         )
+
+    def encoder(self, images: Images, seed: int) -> dict[str, np.ndarray]:
+        """Return the mean vector, and mean and deviation of the unit vectors, if they are used."""
+        found = {"mean": images.mean()} if self.center else {}
+        if self.scale == "standard":
+            unit = images.unit(self.center)[images.fitting]
+            deviation = unit.std(axis=0)
+            deviation[deviation == 0] = 1
+            found |= {"unit_mean": unit.mean(axis=0), "unit_deviation": deviation}
+        return found
+
+    def encode(
+        self, vectors: np.ndarray, encoder: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Return the normalised vectors of new items."""
+        unit = unit_vectors(vectors, encoder.get("mean"))
+        if "unit_mean" in encoder:
+            deviation = encoder["unit_deviation"] * unit.shape[1] ** 0.5
+            unit = (unit - encoder["unit_mean"]) / deviation
+        return {"vector": unit.astype(np.float32), "missing": np.zeros((len(unit), 1), bool)}
 
     def learned(self, width: int) -> int:
         """Return the number of parameters of W, of the batch normalisation and of the gate."""

@@ -60,8 +60,8 @@ class BST(Backbone):
     def read(self, items: Tensor, injected: Injected, batch: Batch) -> Reading:
         """Return the output of the target, and the mean output of the clicks (zero without)."""
         row, rows = batch.history_row, batch.target.shape[0]
-        length = torch.bincount(row, minlength=rows)
-        place = length.cumsum(0)[row] - torch.arange(len(row), device=row.device)  # latest: 1
+        length = row.new_zeros(rows).index_add(0, row, torch.ones_like(row))
+        place = length.cumsum(0)[row] - torch.arange(row.shape[0], device=row.device)  # latest: 1
         tokens = self.token_id(items)  # (U, D)
         if injected.item is not None:
             tokens = tokens + self.image["token_item"](injected.item)
@@ -70,7 +70,10 @@ class BST(Backbone):
             clicks = clicks + self.image["token_slot"](injected.slot)
         target = take(tokens, batch.target) + self.position.weight[0]
 
-        longest = int(length.max()) if rows else 0
+        if torch.compiler.is_compiling():  # an exported graph cannot depend on values
+            longest = self.settings.history_length
+        else:
+            longest = int(length.max()) if rows else 0
         padded = target.new_zeros(rows, 1 + longest, target.shape[1])
         padded = padded.index_put((row, place), clicks)
         padded = torch.cat([target[:, None], padded[:, 1:]], dim=1)  # (B, 1 + L, D)

@@ -36,7 +36,7 @@ def test_id_unseen_in_train_becomes_unknown_but_keeps_its_image(slots):
     log, own = slots.impressions, packer(slots, own=np.arange(slots.impressions.item_rows))
     own.item_counts[:] = 1
     unseen = log.item_id[1000]
-    own._known_id[unseen] = 0
+    own.known_id[unseen] = 0
     batch = own.pack(np.array([1000]), None)
     target = batch.target[0]
     assert batch.item_id[target] == 0
@@ -195,7 +195,7 @@ def test_scale_of_the_weights_has_no_effect(slots):
 def test_codes_and_scales_do_not_depend_on_the_chunk_size(slots, monkeypatch, chunk):
     monkeypatch.setattr(periods, "CHUNK", chunk)
     log = slots.impressions
-    scale = Packer(slots, ModelSettings(), {}, {})._scale
+    scale = Packer(slots, ModelSettings(), {}, {}).scale
     numbers = user_statistics(log, log.rows("train"))
     np.testing.assert_allclose(scale.mean, np.nanmean(numbers, axis=0), rtol=1e-12)
     np.testing.assert_allclose(scale.deviation, np.nanstd(numbers, axis=0), rtol=1e-12)
