@@ -29,6 +29,7 @@ from ctrbench.embeddings.versions import numbered_codes as numbered_codes
 from ctrbench.embeddings.versions import open_version as open_version
 from ctrbench.embeddings.versions import read_manifest as read_manifest
 from ctrbench.embeddings.versions import remove_version as remove_version
+from ctrbench.embeddings.versions import require_intact as require_intact
 from ctrbench.embeddings.versions import stored_records as stored_records
 from ctrbench.schema import GivenVersion as GivenVersion
 from ctrbench.schema import Source as Source

@@ -34,6 +34,6 @@ def two_fields(tmp_path):
             path, items = tmp_path / f"{field}.npz", np.flatnonzero(table.has_vector)
             np.savez(path, key=np.array(raw_ids)[items - 1], value=table.vectors[items])
             sources[field] = embeddings.Source(path)
-        embeddings.add(workspace, log, raw_ids, "v7", sources)
+        embeddings.add_version(workspace, log, raw_ids, "v7", sources)
 
     return add
