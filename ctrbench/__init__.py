@@ -36,7 +36,9 @@ _MODULES = {  # name -> module that defines it; `__init__.pyi` repeats them for 
     "import_predictions": "ctrbench.api.decisions",
     "init": "ctrbench.api.matrices",
     "list_names": "ctrbench.api.versions",
+    "merge_results": "ctrbench.api.upkeep",
     "notices": "ctrbench.api.matrices",
+    "orphans": "ctrbench.api.upkeep",
     "pack": "ctrbench.api.matrices",
     "plan_cells": "ctrbench.api.matrices",
     "plot": "ctrbench.api.drawing",
@@ -53,6 +55,7 @@ _MODULES = {  # name -> module that defines it; `__init__.pyi` repeats them for 
     "status": "ctrbench.api.matrices",
     "tables": "ctrbench.api.matrices",
     "tune": "ctrbench.api.matrices",
+    "verify_results": "ctrbench.api.upkeep",
     "write_decision": "ctrbench.reports",
 }
 __all__ = [*_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -27,6 +27,9 @@ from ctrbench.api.matrices import tune as tune
 from ctrbench.api.results import frame as frame
 from ctrbench.api.results import results as results
 from ctrbench.api.session import register as register
+from ctrbench.api.upkeep import merge_results as merge_results
+from ctrbench.api.upkeep import orphans as orphans
+from ctrbench.api.upkeep import verify_results as verify_results
 from ctrbench.api.versions import codebook as codebook
 from ctrbench.api.versions import list_names as list_names
 from ctrbench.api.versions import pretrain as pretrain

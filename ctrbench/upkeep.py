@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ctrbench import impressions
 from ctrbench.atomic import PARTIAL, atomic_file, disk_errors
+from ctrbench.display import Displayed
 from ctrbench.errors import ConfigError, CtrBenchError, DamagedError
 from ctrbench.schema import CellRecord
 from ctrbench.sealed import is_sealed
@@ -21,7 +22,7 @@ IDLE_S = 3600  # a partial file unchanged for an hour is taken to have no writer
 
 
 @dataclass(frozen=True)
-class Verified:
+class Verified(Displayed, view="upkeep.show_verified"):
     """The outcome of reading every stored result."""
 
     cells: int
@@ -31,7 +32,7 @@ class Verified:
 
 
 @dataclass(frozen=True)
-class Merged:
+class Merged(Displayed, view="upkeep.show_merged"):
     """The outcome of copying results from other workspaces."""
 
     copied: int

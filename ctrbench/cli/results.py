@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+import ctrbench
 from ctrbench.cli._options import FAILED, JsonOption
 from ctrbench.terminal.output import show
-from ctrbench.workspace import workspace_at
 
 app = typer.Typer(help="Verify, merge and tidy stored results.", no_args_is_help=True)
 
@@ -22,9 +22,8 @@ def verify(context: typer.Context, json: JsonOption = False) -> None:
     Exit code 1: a file is damaged.
     """
     from ctrbench.terminal import upkeep as terminal
-    from ctrbench.upkeep import verify as verified
 
-    found = verified(context.obj)
+    found = ctrbench.verify_results(workspace=context.obj)
     show(found, json, terminal.show_verified)
     if found.problems:
         sys.exit(FAILED)
@@ -43,9 +42,8 @@ def merge(
     Exit code 1: a cell has other results there, or a file there is damaged.
     """
     from ctrbench.terminal import upkeep as terminal
-    from ctrbench.upkeep import merge as merged
 
-    found = merged(context.obj, [workspace_at(source) for source in sources])
+    found = ctrbench.merge_results(sources, workspace=context.obj)
     show(found, json, terminal.show_merged)
     if found.conflicts or found.problems:
         sys.exit(FAILED)
@@ -59,9 +57,6 @@ def gc(
 ) -> None:
     """List what no result needs: files without a record, interrupted writes, unused caches."""
     from ctrbench.terminal import upkeep as terminal
-    from ctrbench.upkeep import orphans, remove_orphans
 
-    found = orphans(context.obj)
-    if remove:
-        remove_orphans(found)
-    show(found, json, lambda listed: terminal.show_orphans(listed, remove))
+    found = ctrbench.orphans(remove=remove, workspace=context.obj)
+    show(found, json, terminal.show_removed if remove else terminal.show_removable)

@@ -38,20 +38,23 @@ def show_merged(found: Merged) -> None:
         echo(f"- not copied: {problem}")
 
 
-def show_orphans(found: Sequence[Orphan], removed: bool) -> None:
-    """Print what can be removed, with its size.
+def show_removable(found: Sequence[Orphan]) -> None:
+    """Print what can be removed, with its size."""
+    _show_orphans(found, "Can be removed:")
+    if found:
+        echo("`ctrbench results gc --remove` removes them.")
 
-    Args:
-        found: The orphans.
-        removed: Whether they were removed.
-    """
+
+def show_removed(found: Sequence[Orphan]) -> None:
+    """Print what was removed, with its size."""
+    _show_orphans(found, "Removed")
+
+
+def _show_orphans(found: Sequence[Orphan], verb: str) -> None:
     if not found:
         echo("Nothing to remove.")
         return
     size = sum(one.size_bytes for one in found) / MEGABYTE
-    verb = "Removed" if removed else "Can be removed:"
     echo(f"{verb} {len(found):,} file{'s' * (len(found) > 1)} or folders, {size:,.1f} MB.")
     for one in found:
         echo(f"- {one.path} ({one.size_bytes / MEGABYTE:,.1f} MB): {one.why}")
-    if not removed:
-        echo("`ctrbench results gc --remove` removes them.")

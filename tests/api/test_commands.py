@@ -44,6 +44,9 @@ CALLS = {  # command -> the call that does the same
     "history": "history",
     "explain": "explain",
     "list": "list_names",
+    "results verify": "verify_results",
+    "results merge": "merge_results",
+    "results gc": "orphans",
 }
 PRINTING = {"json", "format", "full", "yes", "output", "file", "report", "dry_run"}
 ELSEWHERE = {  # options whose place in a call has another name, or is an argument of `Matrix`
