@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import ctrbench
-from tests.benchmark import SMALL, write
 
 HEAVY = ("torch", "numpy", "pandas", "duckdb", "pydantic")
 
@@ -19,35 +18,46 @@ def test_import_loads_no_library():
     assert done.stdout.strip() == "[]"
 
 
-def test_exported_names_equal_those_of_the_stub():
-    stub = ast.parse(Path(ctrbench.__file__).with_suffix(".pyi").read_text())
-    package = vars(ctrbench)
-    declared = {
+def declared(package):
+    """Return the module of each name that the stub of a package declares."""
+    stub = ast.parse(Path(package.__file__).with_suffix(".pyi").read_text())
+    return {
         alias.name: node.module
         for node in stub.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert sorted(declared) == sorted(package["__all__"])
-    for name, module in declared.items():
-        assert module == f"ctrbench.{package['_MODULES'][name]}"
-        assert getattr(ctrbench, name).__name__ == name
-    assert set(package["__all__"]) <= set(dir(ctrbench))
+
+
+def test_exported_names_equal_those_of_the_stub():
+    package = vars(ctrbench)
+    modules = {
+        name: "ctrbench" if module == f"ctrbench.{name}" else module
+        for name, module in package["_MODULES"].items()
+    }
+    assert declared(ctrbench) == modules
+    assert sorted(package["__all__"]) == sorted(modules)
+    for name in modules:
+        assert getattr(ctrbench, name).__name__ in (name, f"ctrbench.{name}")
+    assert set(modules) <= set(dir(ctrbench))
+
+
+@pytest.mark.parametrize("part", [ctrbench.datasets, ctrbench.embeddings])
+def test_names_of_a_part_equal_those_of_its_stub(part):
+    package = vars(part)
+    found = declared(part)
+    assert set(found) == {*package["__all__"], *package["_API"]}
+    for name, module in package["_API"].items():
+        assert found[name] == module
+        assert getattr(part, name).__module__ == module
+
+
+def test_no_module_hides_an_exported_name():
+    folder = Path(ctrbench.__file__).parent
+    modules = {path.stem for path in folder.iterdir()}
+    assert modules & set(ctrbench.__all__) == {"datasets", "embeddings"}
 
 
 def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="nothing"):
         vars(ctrbench)["__getattr__"]("nothing")
-
-
-def test_documented_code_runs_a_matrix(workspace, monkeypatch, capsys):
-    page = (Path(__file__).parents[1] / "docs" / "api.md").read_text(encoding="utf-8")
-    code = page.split("```python\n")[1].split("```")[0]
-    text = SMALL.replace("  vector: {width: 4}\n  sim_score: {}\n", "").replace(", random", "")
-    write(workspace.home, text.replace("seeds: [0]", "seeds: [0, 1]"))
-    monkeypatch.chdir(workspace.home)
-    names: dict = {}
-    exec(code.replace("jobs=2", "jobs=1"), names)
-    assert capsys.readouterr().out == ctrbench.render(names["table"], "text") + "\n"
-    assert {row["row"] for row in names["rows"]} >= {"Baseline", "oracle"}
-    assert [comparison.row.version for comparison in names["verdicts"]] == ["oracle"]

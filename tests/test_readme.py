@@ -88,8 +88,8 @@ def test_tables_of_numbers_are_quoted(page):
 PYTHON = [block for block in BLOCKS if block.values[0] == "python"]
 
 
-@pytest.mark.parametrize(  # test_init.py runs the block that needs a workspace
-    ("language", "code"), [block for block in PYTHON if "run_matrix" not in str(block.values[1])]
+@pytest.mark.parametrize(  # tests/api/test_notebook.py runs the blocks that need a workspace
+    ("language", "code"), [block for block in PYTHON if not str(block.id).startswith("python.md")]
 )
 def test_python_blocks_run(language, code):
     rng = np.random.default_rng(0)

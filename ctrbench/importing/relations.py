@@ -53,7 +53,10 @@ def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
     try:
         settings = {**SETTINGS, "temp_directory": str(folder / "spill")}
         with duckdb.connect(folder / "import.duckdb", config=settings) as connection:
-            connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+            connection.execute("SET TimeZone = 'UTC'")
+            if one_row(connection, "SELECT current_setting('enable_progress_bar')")[0]:
+                # in a notebook without ipywidgets it is off, and setting it is an error
+                connection.execute("SET enable_progress_bar = false")
             with _damage_named(connection):
                 yield connection
     except duckdb.Error as error:
