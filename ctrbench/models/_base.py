@@ -127,6 +127,18 @@ class Backbone(nn.Module, ABC):
             batch: The batch.
         """
 
+    @classmethod
+    def read_numbers(cls, settings: ModelSettings, rows: int, slots: int, longest: int) -> int:
+        """Return a lower bound of the 32-bit numbers that `read` holds in a training step.
+
+        Args:
+            settings: The model settings.
+            rows: B.
+            slots: M.
+            longest: The largest number of history items of an impression.
+        """
+        return 0
+
     def forward(self, batch: Batch) -> Tensor:
         """Return the click logits, (B,) float32."""
         rows = batch.target.shape[0]

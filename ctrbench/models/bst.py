@@ -10,6 +10,7 @@ from ctrbench.batches.packing import Batch
 from ctrbench.injection import Injected
 from ctrbench.models._base import Backbone, Reading
 from ctrbench.models._blocks import embedding, linear, take
+from ctrbench.settings import ModelSettings
 
 HEADS = 2
 WIDER = 4  # width of the feed-forward layer relative to a token
@@ -56,6 +57,14 @@ class BST(Backbone):
         if slot_width is not None:
             blocks["token_slot"] = linear(slot_width, width, self.seed, "bst.image.slot")
         return blocks, 0
+
+    @classmethod
+    def read_numbers(cls, settings: ModelSettings, rows: int, slots: int, longest: int) -> int:
+        """Return the numbers of the attention and the feed-forward layer; see `Backbone`."""
+        tokens = 1 + longest  # every history is padded
+        logits = 3 * HEADS * tokens  # of a token: logits, masked logits, weights
+        features = (4 + 2 * WIDER) * settings.transformer_width  # query, key, value, sum; wide
+        return rows * tokens * (logits + features)
 
     def read(self, items: Tensor, injected: Injected, batch: Batch) -> Reading:
         """Return the output of the target, and the mean output of the clicks (zero without)."""

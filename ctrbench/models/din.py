@@ -16,6 +16,7 @@ from ctrbench.models._blocks import (
     sum_rows,
     weighted_sum,
 )
+from ctrbench.settings import ModelSettings
 
 
 class DIN(Backbone):
@@ -52,6 +53,19 @@ class DIN(Backbone):
                 name = "attention.image.slot"
                 blocks["attention_slot"] = linear(slot_width, hidden, seed, name)
         return blocks, (item_width or 0) + (slot_width or 0)
+
+    @classmethod
+    def read_numbers(cls, settings: ModelSettings, rows: int, slots: int, longest: int) -> int:
+        """Return the numbers of the attention unit; see `Backbone`."""
+        indices = 4  # two of 64 bits
+        if settings.attention_weights == "uniform":
+            return slots * indices
+        levels = 2 * sum(settings.attention)  # inputs and outputs of the activations
+        if settings.activation == "dice":
+            # the levels of the previous step exist until its loss is replaced
+            levels = 2 * levels + settings.attention[0]
+            indices *= 2
+        return slots * (levels + indices)
 
     def read(self, items: Tensor, injected: Injected, batch: Batch) -> Reading:
         """Return the weighted sums of the items and of the injected parts."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+
 from ctrbench import embeddings, impressions
 from ctrbench.errors import ConfigError, raise_all
+from ctrbench.impressions.periods import chunks
 from ctrbench.injection import load_mode
+from ctrbench.models import load_backbone
 from ctrbench.schema import Cell, DatasetManifest
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.workspace import Workspace
@@ -22,6 +27,7 @@ LAZY = {
     "lazy_adam": 3,
     "rowwise_adagrad": 1,
 }  # for sparse gradients
+Lengths = Callable[[str, int], tuple[float, int]]  # see `read_lengths`
 LIMITS = tuple(  # container limits of cgroup v2 and v1; "max" means no limit
     Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory/memory.limit_in_bytes")
 )
@@ -38,7 +44,8 @@ def require_memory(workspace: Workspace, cells: Iterable[Cell]) -> None:
         ConfigError: Lists each kind of cell that is too large, with its memory.
     """
     available = machine_bytes()
-    needed = {kind: expected_bytes(workspace, cell) for kind, cell in _kinds(cells).items()}
+    lengths = cache(partial(read_lengths, workspace))
+    needed = {kind: _bytes(workspace, cell, lengths) for kind, cell in _kinds(cells).items()}
     problems = [
         f"{kind[0]} / {kind[1]}: {_gigabytes(memory)}"
         for kind, memory in needed.items()
@@ -46,8 +53,8 @@ def require_memory(workspace: Workspace, cells: Iterable[Cell]) -> None:
     ]
     heading = (
         f"these cells require more than the available {_gigabytes(available)} of memory (tables, "
-        "optimiser states, vectors, a batch). Reduce the sizes in `model:`, the mode's settings or "
-        "batch_size:"
+        "optimiser states, vectors, a batch with its histories). Reduce the sizes in `model:`, "
+        "history_length, the mode's settings or batch_size:"
     )
     raise_all(list(dict.fromkeys(problems)), ConfigError, heading)
 
@@ -59,20 +66,43 @@ def largest_bytes(workspace: Workspace, cells: Iterable[Cell]) -> int:
         workspace: The workspace of the data set.
         cells: At least one cell.
     """
-    return max(expected_bytes(workspace, cell) for cell in _kinds(cells).values())
+    lengths = cache(partial(read_lengths, workspace))
+    return max(_bytes(workspace, cell, lengths) for cell in _kinds(cells).values())
 
 
 def expected_bytes(workspace: Workspace, cell: Cell) -> int:
     """Return a lower bound of a cell's memory in bytes: libraries, and its vectors or training.
 
-    The estimate excludes the layers that read histories, because each backbone has its own and
-    their size does not depend on the data. It also excludes training on a device other than the
-    CPU.
+    The estimate excludes the parameters of the layers that read histories, because their size does
+    not depend on the data. It includes what these layers hold of a batch. It excludes training on a
+    device other than the CPU.
 
     Args:
         workspace: The workspace of the data set.
         cell: The cell to estimate.
     """
+    return _bytes(workspace, cell, partial(read_lengths, workspace))
+
+
+def read_lengths(workspace: Workspace, dataset: str, history_length: int) -> tuple[float, int]:
+    """Return the mean and the largest number of history items of a training impression.
+
+    Args:
+        workspace: The workspace of the data set.
+        dataset: The name of the data set.
+        history_length: The largest number that the model reads.
+    """
+    log = impressions.open_impressions(workspace, dataset)
+    rows = log.rows("train")
+    total = longest = 0
+    for part in chunks(rows, log):
+        lengths = np.minimum(log.history_length[part], history_length)
+        total += int(lengths.sum(dtype=np.int64))
+        longest = max(longest, int(lengths.max()))
+    return total / (rows.stop - rows.start), longest
+
+
+def _bytes(workspace: Workspace, cell: Cell, lengths: Lengths) -> int:
     dataset = impressions.read_manifest(workspace, cell.dataset)
     mode = load_mode(cell.mode, cell.mode_settings)
     width, learned = 0, 0
@@ -84,7 +114,7 @@ def expected_bytes(workspace: Workspace, cell: Cell) -> int:
             counts = own.code_counts
             learned += piece.learned_on_codes(counts) if counts else piece.learned(own.width)
     vectors = NUMBER_BYTES * (dataset.counts["items"] + 1) * width
-    return LIBRARIES_BYTES + max(vectors, _training_bytes(dataset, cell, learned))
+    return LIBRARIES_BYTES + max(vectors, _training_bytes(dataset, cell, learned, lengths))
 
 
 def machine_bytes() -> int:
@@ -98,13 +128,14 @@ def machine_bytes() -> int:
     return min(found)
 
 
-def _training_bytes(dataset: DatasetManifest, cell: Cell, learned: int) -> int:
-    """Return the bytes of parameters, gradients, moments, and a batch's activations in the MLP.
+def _training_bytes(dataset: DatasetManifest, cell: Cell, learned: int, lengths: Lengths) -> int:
+    """Return the bytes of parameters, gradients, moments, and a batch's activations.
 
     Args:
         dataset: Provides the numbers of items, users and field values.
         cell: Provides the settings.
         learned: The number of parameters that the mode learns.
+        lengths: Returns the mean and the largest number of history items.
     """
     model = ModelSettings.model_validate(cell.model)
     training = TrainingSettings.model_validate(cell.training)
@@ -129,7 +160,11 @@ def _training_bytes(dataset: DatasetManifest, cell: Cell, learned: int) -> int:
         numbers += rows * columns * (LAZY[training.table_optimizer] if sparse else ADAM)
     start, stop = dataset.periods["train"]
     batch = min(training.batch_size, stop - start)
-    return NUMBER_BYTES * (numbers + batch * (embedded + sum(model.top)))
+    numbers += batch * (embedded + sum(model.top))
+    mean, longest = lengths(dataset.name, model.history_length)
+    backbone = load_backbone(model.backbone)
+    numbers += backbone.read_numbers(model, batch, round(batch * mean), longest)
+    return NUMBER_BYTES * numbers
 
 
 def _kinds(cells: Iterable[Cell]) -> dict[tuple[str, ...], Cell]:

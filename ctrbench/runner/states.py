@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
-from ctrbench import embeddings, impressions
+from ctrbench import embeddings
 from ctrbench.display import Displayed
 from ctrbench.injection import BASELINE
 from ctrbench.models import load_loops
 from ctrbench.plan import Column, Matrix, Row
 from ctrbench.runner.in_progress import RunningCell, running_cells
-from ctrbench.runner.memory import largest_bytes
+from ctrbench.runner.memory import largest_bytes, read_lengths
 from ctrbench.runner.run import changed_modes, missing_cells, stored_records
 from ctrbench.schema import Cell, CellRecord
 from ctrbench.store import Store
@@ -220,12 +218,6 @@ def _cell_seconds(
     epochs = statistics.fmean(training.epochs for training in matrix.file.training)
     passes = epochs * rows.get("train", 0)
     measured = rows.get("valid", 0) + rows.get("test", 0)
-    per_row = FIRST_GUESS_S + FIRST_GUESS_ITEM_S * _history_items(workspace, matrix)
+    items, _ = read_lengths(workspace, matrix.dataset.name, matrix.file.model.history_length)
+    per_row = FIRST_GUESS_S + FIRST_GUESS_ITEM_S * items
     return (passes + measured / 3) * per_row + 1, "rough estimate"
-
-
-def _history_items(workspace: Workspace, matrix: Matrix) -> float:
-    """Return the mean number of history items that the model reads per training impression."""
-    log = impressions.open_impressions(workspace, matrix.dataset.name)
-    lengths = log.history_length[log.rows("train")]
-    return float(np.minimum(lengths, matrix.file.model.history_length).mean())

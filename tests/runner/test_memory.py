@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -6,10 +8,19 @@ from ctrbench.injection import load_mode
 from ctrbench.runner import memory
 from ctrbench.runner.memory import LIBRARIES_BYTES, expected_bytes, require_memory
 from ctrbench.runner.parts import build
-from ctrbench.training import optimizers
+from ctrbench.training import fit, optimizers
 from tests.benchmark import SMALL, matrix
+from tests.impressions.logs import build_log, row
 
 GIGABYTE = 10**9
+LONG = """\
+dataset: log
+versions: none
+seeds: [0]
+repeat_baseline: false
+model: {{backbone: {backbone}, history_length: {length}, transformer_width: 8}}
+training: {{batch_size: 512}}
+"""
 
 
 def cell_of(workspace, mode, text=SMALL):
@@ -84,6 +95,35 @@ def test_training_on_another_device_requires_no_memory(workspace):
     training = {**cell.training, "device": "cuda"}
     elsewhere = cell.model_copy(update={"training": training})
     assert expected_bytes(workspace, elsewhere) == LIBRARIES_BYTES
+
+
+def _resident(name):
+    """Return a line of the memory of this process, in bytes."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+def memory_of_training(workspace, cell):
+    """Return the peak bytes of a training beyond those before it; Linux only."""
+    parts = build(workspace, cell)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak
+    before = _resident("VmRSS")
+    fit(parts.model, parts.packer, parts.training, 0, lambda _: None)
+    return _resident("VmHWM") - before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backbone", "lengths"), [("din", (400, 800)), ("bst", (120, 250))])
+def test_memory_of_histories_is_close_to_the_measured_one(workspace, backbone, lengths):
+    users = [[str((user + place) % 37) for place in range(800)] for user in range(20)]
+    rows = [row(n % 20, n % 37, n * 7 % 3 == 0, n, history=users[n % 20]) for n in range(2400)]
+    build_log(workspace, rows)
+    for length in (10, *lengths):  # the first training also allocates what all of them share
+        text = LONG.format(backbone=backbone, length=length)
+        (cell,) = matrix(workspace, text).cells()
+        measured = memory_of_training(workspace, cell)
+        expected = expected_bytes(workspace, cell) - LIBRARIES_BYTES
+        assert length == 10 or 0.7 * measured < expected < 1.15 * measured
 
 
 def test_limit_of_a_container(tmp_path, monkeypatch):
