@@ -264,6 +264,23 @@ def test_distinct_given_histories_are_stored_once(tmp_path):
     assert all(history == given[t] for *_, t, history, _, _ in rows_of(Workspace(tmp_path)))
 
 
+def test_many_rows_share_few_given_lists(tmp_path):
+    rng = np.random.default_rng(0)
+    lists = [list(map(str, rng.integers(0, 30, length))) for length in range(40)]
+    rows = [
+        row(n % 5, n % 7, n % 2, n // 3, history=lists[place])
+        for n, place in enumerate(rng.integers(0, len(lists), 6000))
+    ]
+    build_log(Workspace(tmp_path), rows)
+    log = open_impressions(Workspace(tmp_path), "log")
+    assert len(log.history_items) == sum(map(len, lists))
+    given = sorted((r["timestamp"], r["user_id"], r["item_id"], tuple(r["history"])) for r in rows)
+    stored = sorted(
+        (t, u, i, history) for _, u, i, _, t, history, *_ in rows_of(Workspace(tmp_path))
+    )
+    assert stored == given
+
+
 def untimed(rows):
     return [{k: v for k, v in r.items() if k != "timestamp"} for r in rows]
 
