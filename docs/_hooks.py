@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from _notebook import page as notebook_page
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -30,9 +31,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if path.is_file() and path.suffix in SUFFIXES:
             place = path.relative_to(root).as_posix()
             files.append(File.generated(config, place, abs_src_path=str(path)))
+    for path in sorted(root.glob("docs/*.ipynb")):
+        place = path.relative_to(root).with_suffix(".md").as_posix()
+        content = notebook_page(path, path.stat().st_mtime)
+        files.append(File.generated(config, place, content=content))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Return the page with the escaped `<` of quoted tables as an entity, as on GitHub."""
-    return markdown.replace(r"\<", "&lt;")
+    """Return the page with links to rendered notebooks, and an escaped `<` shown as on GitHub."""
+    return markdown.replace(r"\<", "&lt;").replace(".ipynb)", ".md)")
