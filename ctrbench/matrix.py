@@ -372,6 +372,7 @@ def _list_problems(file: BenchmarkFile, rows: list[Row]) -> list[Problem]:
     lists: dict[Key, Sequence[Any]] = {
         ("versions",): file.versions,
         ("predictions",): file.predictions,
+        ("metrics",): file.metrics,
         ("seeds",): file.seeds,
         ("controls",): controls,
         ("model", "fields"): file.model.fields or (),

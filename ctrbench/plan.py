@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from ctrbench.errors import ConfigError, unknown_name
+from ctrbench.errors import ConfigError, UnknownNameError, unknown_name
 from ctrbench.injection import BASELINE, Injection, load_mode
-from ctrbench.metrics import judged
+from ctrbench.metrics import find, judged, on_request
 from ctrbench.schema import (
     Cell,
     Control,
@@ -135,6 +135,19 @@ def _judged(name: str) -> str:
 Headline = Annotated[str, AfterValidator(_judged)]  # gauc
 
 
+def _on_request(name: str) -> str:
+    known = [metric.name for metric in on_request()]
+    if name.partition("@")[0] not in known:
+        raise ValueError(unknown_name("metric on request", name, known))
+    try:
+        return find(name).name
+    except UnknownNameError as error:
+        raise ValueError(str(error)) from error
+
+
+Requested = Annotated[str, AfterValidator(_on_request)]  # ndcg@5
+
+
 def _spanned(value: Any) -> Any:
     """Expand lists into a grid: `{epochs: [1, 2]}` -> `[{epochs: 1}, {epochs: 2}]`."""
     if not isinstance(value, dict):
@@ -197,6 +210,7 @@ class BenchmarkFile(Frozen):
     modes: Modes  # `all`: every one that suits `model`; a list: with their default settings
     seeds: MatrixSeeds  # a number: that many, from 0 on
     headline: Headline = "gauc"  # the metric of verdicts, first in tables
+    metrics: Annotated[tuple[Requested, ...], Listed] = ()  # further ones that tables show
     margin: Points = "0.05pp"  # the largest acceptable loss
     effect: Effect | None = None  # the smallest effect of interest; tables compare the MDE with it
     repeat_baseline: bool = True  # A/A: train the first seed's baseline twice; they must be equal
@@ -335,6 +349,11 @@ class Matrix:
         if effect is None:
             return self
         return replace(self, file=self.file.model_copy(update={"effect": effect}))
+
+    def with_metrics(self, names: Sequence[str]) -> Matrix:
+        """Return the matrix with further requested metrics."""
+        every = tuple(dict.fromkeys((*self.file.metrics, *names)))
+        return replace(self, file=self.file.model_copy(update={"metrics": every}))
 
     def narrowed(
         self, versions: Sequence[str], modes: Sequence[str], seeds: Sequence[int]

@@ -409,6 +409,10 @@ class Metrics(BaseModel):
         """
         return cls.model_validate({**counts, **values})
 
+    def merged(self, values: Mapping[str, float | None]) -> Metrics:
+        """Return these metrics with the given values added or replaced."""
+        return Metrics.model_validate({**self.model_dump(), **values})
+
     @property
     def values(self) -> dict[str, float | None]:
         """The stored metrics by name; None where one is not defined."""

@@ -77,6 +77,7 @@ class TablePlan:
     margin: float = 0.0005  # a fraction; a smaller loss is acceptable
     effect: float | None = None  # a fraction, the smallest effect of interest; None: not set
     impossible: frozenset[tuple[Row, Column]] = frozenset()  # a mode of vectors on codes
+    requested: tuple[str, ...] = ()  # names of further metrics that the table shows
     looks: int = 1  # number of planned analyses while seeds are added
     # by version with several vector fields: the one that modes read if they name none
     first_fields: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -100,16 +101,17 @@ class TablePlan:
 
     @property
     def measures(self) -> list[Measure]:
-        """Return all judged metrics on the test period, then the headline on every slice."""
-        whole = [Measure(metric) for metric in self.metrics]
-        return whole + [Measure(self.headline, slice_) for slice_ in self.slices]
+        """Return all metrics on the test period, then headline and requested ones on slices."""
+        whole = [Measure(metric) for metric in (*self.metrics, *self.requested)]
+        sliced = (self.headline, *self.requested)
+        return whole + [Measure(metric, slice_) for metric in sliced for slice_ in self.slices]
 
 
 @dataclass(frozen=True)
 class Measure:
     """A metric on the test period or on a slice of it."""
 
-    metric: str  # name of a judged metric
+    metric: str  # name of a judged or requested metric
     slice: Slice | None = None
 
     @property

@@ -127,6 +127,7 @@ def _table_plan(workspace: Workspace, matrix: Matrix, looks: int) -> TablePlan:
             for column in matrix.columns
             if not matrix.exists(row, column)
         ),
+        requested=matrix.file.metrics,
         looks=looks,
         first_fields={
             version: manifest.field

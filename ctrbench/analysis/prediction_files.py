@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctrbench.errors import ConfigError, DataError, raise_all, unknown_name
-from ctrbench.metrics import evaluate, find, tied_pairs
+from ctrbench.metrics import comparable, evaluate, every, tied_pairs
 from ctrbench.schema import Metrics
 from ctrbench.stats import Inference, compare_predictions
 
@@ -79,7 +79,7 @@ def compare_files(
     Args:
         a: The file of the arm.
         b: The file it is compared with.
-        metric: Name of one of `ctrbench.metrics.with_influence()`.
+        metric: Name of a metric with intervals.
         scores: Whether p_click may be any numbers, of which only the order matters.
         ignore: Columns to ignore.
 
@@ -88,7 +88,7 @@ def compare_files(
             requires probabilities.
         DataError: The files contain different impressions, or predictions are invalid.
     """
-    judged_by = find(metric)
+    judged_by = comparable(metric)
     if scores and judged_by.needs_probabilities:
         raise ConfigError(
             f"{metric} requires probabilities; --scores allows only metrics of the ranking."
@@ -114,8 +114,10 @@ def compare_files(
         group_id=group,
         item_id=one.numbers("item_id"),
     )
+    wanted = tuple({of.name: of for of in (*every(), judged_by)}.values())
     counts, others = (
-        [evaluate(one.click, p, user, one.weight, group) for p in arm] for arm in (ours, theirs)
+        [evaluate(one.click, p, user, one.weight, group, wanted) for p in arm]
+        for arm in (ours, theirs)
     )
     within = (user if group is None else group) if judged_by.within_groups else None
     ties = [fmean(tied_pairs(one.click, p, within) for p in arm) for arm in (ours, theirs)]

@@ -104,9 +104,11 @@ class _Builder:
     def blocks(self, measure: Measure) -> Iterator[Block]:
         """Yield the block of deltas against the baseline, and against shuffled siblings if any."""
         key = measure.slice.key if measure.slice else ""
-        exploratory = " (exploratory)" if measure.slice else ""
+        remarks = ["less is better"] * measure.of.less_is_better
+        remarks += ["exploratory"] * (measure.slice is not None)
+        remark = f" ({', '.join(remarks)})" if remarks else ""
         yield Block(
-            f"{measure.title}, delta against the baseline, pp{exploratory}",
+            f"{measure.title}, delta against the baseline, pp{remark}",
             _detail(measure, self.arms),
             measure.metric,
             key,
@@ -119,7 +121,7 @@ class _Builder:
         )
         siblings = tuple(self._lines(measure, self.arms.against_siblings()))
         if siblings:
-            title = f"{measure.title}, delta against the shuffled sibling, pp{exploratory}"
+            title = f"{measure.title}, delta against the shuffled sibling, pp{remark}"
             yield Block(title, "", measure.metric, key, "shuffled", siblings)
 
     def shares(self, measure: Measure) -> Iterator[Block]:

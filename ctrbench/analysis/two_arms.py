@@ -165,7 +165,7 @@ def compare_arms(
         workspace: The workspace that holds the results.
         ours: The arm that may be shipped.
         theirs: The arm it is compared with.
-        metric: Name of one of `ctrbench.metrics.with_influence()`.
+        metric: Name of a metric with intervals.
         any_settings: Whether model and training settings may differ.
 
     Raises:
@@ -209,7 +209,7 @@ def compare_predictions(
     Args:
         a: File of the arm that may be shipped.
         b: File of the arm it is compared with.
-        metric: Name of one of `ctrbench.metrics.with_influence()`.
+        metric: Name of a metric with intervals.
         scores: Whether predictions may be any scores, of which only the order matters.
         ignore: Columns of the files to ignore.
 
@@ -353,6 +353,11 @@ def _why_not(arms: Sequence[StoredArm], sides: Sequence[Measured], metric: str) 
         if not side.influence and all(
             r.metrics["test"].value(metric) is None for r in arm.seeds.values()
         ):
+            if any(metric not in r.metrics["test"].values for r in arm.seeds.values()):
+                return (
+                    f"{metric} is not among the stored metrics of {arm.name}. Compare arms of a "
+                    "benchmark file with --file FILE, which computes it from stored predictions."
+                )
             return f"{metric} of {arm.name} is not defined: {find(metric).requires}."
         if not side.influence:
             return f"{arm.name} has neither influence values nor predictions to compute them from."

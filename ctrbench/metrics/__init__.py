@@ -1,12 +1,22 @@
 """Metrics of predictions: one metric per file, found by listing.
 
 A metric is the one public subclass of `Metric` in its file, and the file's name is its name. Values
-are exact: there are no bins, and ties count one half. A sample weight is the number of impressions
-that a row represents; without weights every row counts once. `RetrievalAUROC` of torchmetrics is
-*not* GAUC, because it gives all users the same weight.
+are exact: ties count one half, and only `calibration_error` has bins. A sample weight is the number
+of impressions that a row represents; without weights every row counts once. `RetrievalAUROC` of
+torchmetrics is *not* GAUC, because it gives all users the same weight.
 """
 
-from ctrbench.metrics._base import PACKAGE, Metric, every, find, judged, names, with_influence
+from ctrbench.metrics._base import (
+    PACKAGE,
+    Metric,
+    comparable,
+    every,
+    find,
+    judged,
+    names,
+    on_request,
+    with_influence,
+)
 from ctrbench.metrics._evaluating import evaluate, influences
 from ctrbench.metrics._grouped import GroupedAuc, Weighting, grouped_auc, tied_pairs
 from ctrbench.metrics._influence import (
@@ -23,8 +33,11 @@ from ctrbench.metrics._scored import Scored
 
 # These functions have the name of their file. Python binds the file first, then the function.
 from ctrbench.metrics.auc import auc
+from ctrbench.metrics.calibration_error import calibration_error
 from ctrbench.metrics.gauc import gauc
+from ctrbench.metrics.hit_rate import hit_rate
 from ctrbench.metrics.log_loss import log_loss
+from ctrbench.metrics.ndcg import ndcg
 from ctrbench.metrics.predicted_over_observed import predicted_over_observed
 
 __all__ = [
@@ -38,17 +51,22 @@ __all__ = [
     "Scored",
     "Weighting",
     "auc",
+    "calibration_error",
+    "comparable",
     "effective_size",
     "evaluate",
     "every",
     "find",
     "gauc",
     "grouped_auc",
+    "hit_rate",
     "influences",
     "judged",
     "leverage",
     "log_loss",
     "names",
+    "ndcg",
+    "on_request",
     "pair_buckets",
     "predicted_over_observed",
     "standard_error",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import ClassVar
@@ -21,9 +22,11 @@ class Metric(ABC):
     intervals also defines `influence`.
     """
 
-    title: ClassVar[str]  # display name
+    title: str  # display name
     less_is_better: ClassVar[bool] = False
     judged: ClassVar[bool] = False  # tables show its deltas in pp, with intervals and verdicts
+    on_request: ClassVar[bool] = False  # only computed and shown where a user names it
+    has_cutoff: ClassVar[bool] = False  # the name may end in @k: `ndcg@5`
     described: ClassVar[bool] = False  # captions state the baseline's value
     within_groups: ClassVar[bool] = False  # only compares impressions of one evaluation group
     needs_probabilities: ClassVar[bool] = False  # depends on more than the order of predictions
@@ -59,19 +62,46 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Metric:
-    """Return the metric with a name.
+    """Return the metric with a name, which may set a cut-off: `ndcg@5`.
 
     Raises:
-        UnknownNameError: No metric has this name.
+        UnknownNameError: No metric has this name, or it has no such cut-off.
     """
-    found = {metric.name: metric for metric in every()}
-    if name not in found:
-        raise UnknownNameError("metric", name, list(found))
-    return found[name]
+    known = {metric.name: metric for metric in _all()}
+    if name in known:
+        return known[name]
+    plain, _, cutoff = name.partition("@")
+    if plain not in known or not known[plain].has_cutoff:
+        raise UnknownNameError("metric", name, known)
+    if not re.fullmatch("[1-9][0-9]{0,3}", cutoff):
+        hint = f"A cut-off is a number from 1 to 9999: {plain}@5."
+        raise UnknownNameError("metric", name, known, hint)
+    return type(known[plain])(name)
 
 
 def every() -> tuple[Metric, ...]:
-    """Return all metrics, ordered by name."""
+    """Return the metrics that are stored for every cell, ordered by name."""
+    return tuple(metric for metric in _all() if not metric.on_request)
+
+
+def on_request() -> tuple[Metric, ...]:
+    """Return the metrics that are only computed where a user names them, ordered by name."""
+    return tuple(metric for metric in _all() if metric.on_request)
+
+
+def comparable(name: str) -> Metric:
+    """Return the metric with a name if its differences have intervals.
+
+    Raises:
+        UnknownNameError: No metric with intervals has this name.
+    """
+    known = [one.name for one in _all() if one.has_influence]
+    if name.partition("@")[0] not in known:
+        raise UnknownNameError("metric", name, known)
+    return find(name)
+
+
+def _all() -> tuple[Metric, ...]:
     return _loaded(tuple(names()), tuple(plugins.session(PACKAGE).values()))
 
 
@@ -88,5 +118,5 @@ def judged() -> tuple[Metric, ...]:
 
 
 def with_influence() -> tuple[Metric, ...]:
-    """Return the metrics whose differences have intervals."""
+    """Return the metrics of every cell whose differences have intervals."""
     return tuple(metric for metric in every() if metric.has_influence)

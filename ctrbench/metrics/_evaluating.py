@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ctrbench.metrics._base import every
+from ctrbench.metrics._base import Metric, every
 from ctrbench.metrics._influence import Influence
 from ctrbench.metrics._scored import Scored
 from ctrbench.schema import Metrics
@@ -19,8 +19,9 @@ def evaluate(
     user_id: ArrayLike,
     weight: ArrayLike | None = None,
     group_id: ArrayLike | None = None,
+    wanted: Sequence[Metric] | None = None,
 ) -> Metrics:
-    """Return all metrics of one set of predictions; a metric that is not defined is None.
+    """Return metrics of one set of predictions; a metric that is not defined is None.
 
     Args:
         click: (N,) int or bool, 1 for a click; N may be 0.
@@ -29,6 +30,7 @@ def evaluate(
         weight: (N,) float > 0, sample weights; counts ignore them.
         group_id: (N,) int, the evaluation group of each impression. Each group belongs to one user.
             By default all impressions of a user form one group.
+        wanted: The metrics; None: `every()`.
 
     Raises:
         DataError: An array is not valid.
@@ -41,7 +43,7 @@ def evaluate(
         carries = np.isin(scored.groups, grouped.user_id[grouped.evaluable])
         shown, carrying = len(np.unique(users)), len(np.unique(users[carries]))
     return Metrics.of(
-        {metric.name: metric.value(scored) for metric in every()},
+        {metric.name: metric.value(scored) for metric in _chosen(wanted)},
         impressions=scored.rows,
         clicks=scored.clicks,
         users=shown,
@@ -57,8 +59,9 @@ def influences(
     weight: ArrayLike | None = None,
     group_id: ArrayLike | None = None,
     item_id: ArrayLike | None = None,
+    wanted: Sequence[Metric] | None = None,
 ) -> Mapping[str, Influence]:
-    """Return influence values of every metric that has them, users ascending by id.
+    """Return influence values of the metrics that have them, users ascending by id.
 
     A metric is omitted if it is not defined because there is no click or no non-click, or if its
     variance over users is unknown because a single user carries it.
@@ -71,10 +74,15 @@ def influences(
         group_id: (N,) int, the evaluation group of each impression. Each group belongs to one user.
             By default all impressions of a user form one group.
         item_id: (N,) int, the item shown. Without it there are no influence values of items.
+        wanted: The metrics; None: `every()`.
 
     Raises:
         DataError: An array is not valid, lengths differ, or a group has impressions of two users.
     """
     scored = Scored.of(click, p_click, user_id, weight, group_id, item_id)
-    found = {metric.name: metric.influence(scored) for metric in every()}
+    found = {metric.name: metric.influence(scored) for metric in _chosen(wanted)}
     return {name: influence for name, influence in found.items() if influence is not None}
+
+
+def _chosen(wanted: Sequence[Metric] | None) -> Sequence[Metric]:
+    return every() if wanted is None else wanted

@@ -14,7 +14,7 @@ from ctrbench.analysis.two_arms import (
     matrix_cells,
     stored_arms,
 )
-from ctrbench.errors import ConfigError, unknown_name
+from ctrbench.errors import ConfigError
 from ctrbench.plan import Matrix
 from ctrbench.runner.run import complete, stored_records
 from ctrbench.workspace import Workspace
@@ -46,11 +46,9 @@ def compared(
     Raises:
         ConfigError: The names cannot be combined, or the arms were trained with different settings.
         DataError: The arms cannot be compared on the metric.
-        UnknownNameError: An arm does not exist.
+        UnknownNameError: An arm does not exist, or no metric with intervals has the name.
     """
-    known = [one.name for one in metrics.with_influence()]
-    if question.metric not in known:
-        raise ConfigError(unknown_name("metric", question.metric, known))
+    of = metrics.comparable(question.metric)
     if is_file(a) or is_file(b):
         if not (is_file(a) and is_file(b)) or matrix is not None:
             raise ConfigError(
@@ -62,6 +60,7 @@ def compared(
     if matrix is None:
         ours, theirs = stored_arms(workspace, a, b)
     else:
+        matrix = matrix.with_metrics([of.name] if of.on_request else [])
         cells = [cell for name in (a, b) for cell in matrix_cells(matrix, name)]
         records = complete(workspace, matrix, stored_records(workspace, cells))
         ours, theirs = (matrix_arm(matrix, records, name) for name in (a, b))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from ctrbench import impressions
 from ctrbench.batches.slots import HistorySlots
-from ctrbench.metrics import evaluate, every, influences, judged
+from ctrbench.metrics import Metric, evaluate, find, influences, judged
 from ctrbench.schema import Impressions, Metrics
 from ctrbench.slices import Slice, mask
 from ctrbench.workspace import Workspace
@@ -16,23 +16,26 @@ from ctrbench.workspace import Workspace
 WHOLE = "test"  # key of the whole test period; slices have their own keys
 
 
-def evaluate_period(log: Impressions, period: str, p_click: np.ndarray) -> Metrics:
-    """Return all metrics of one period's predictions.
+def evaluate_period(
+    log: Impressions, period: str, p_click: np.ndarray, wanted: Sequence[Metric] | None = None
+) -> Metrics:
+    """Return the metrics of one period's predictions.
 
     Args:
         log: The opened data set.
         period: `valid` or `test`.
         p_click: (n,) float, predicted click probability of each impression of the period.
+        wanted: The metrics; None: those of every cell.
     """
     rows = log.rows(period)
     weight = None if log.weight is None else log.weight[rows]
-    return evaluate(log.click[rows], p_click, log.user_id[rows], weight, _groups(log, rows))
+    groups = _groups(log, rows)
+    return evaluate(log.click[rows], p_click, log.user_id[rows], weight, groups, wanted)
 
 
 def of_ranking(metrics: Metrics) -> Metrics:
     """Return the metrics of scores: those that need probabilities are not defined."""
-    undefined = {metric.name: None for metric in every() if metric.needs_probabilities}
-    return Metrics.model_validate(metrics.model_dump() | undefined)
+    return metrics.merged({name: None for name in metrics.values if find(name).needs_probabilities})
 
 
 def _groups(log: Impressions, rows: slice | np.ndarray) -> np.ndarray | None:
@@ -41,7 +44,11 @@ def _groups(log: Impressions, rows: slice | np.ndarray) -> np.ndarray | None:
 
 
 def slice_metrics(
-    workspace: Workspace, slots: HistorySlots, p_click: np.ndarray, wanted: Iterable[Slice]
+    workspace: Workspace,
+    slots: HistorySlots,
+    p_click: np.ndarray,
+    wanted: Iterable[Slice],
+    metrics: Sequence[Metric] | None = None,
 ) -> dict[str, Metrics]:
     """Return the metrics of each slice of the test period, by its key.
 
@@ -50,20 +57,26 @@ def slice_metrics(
         slots: The opened data set with its history slots.
         p_click: (n,) float, predictions of the test period.
         wanted: The slices to measure.
+        metrics: The metrics; None: those of every cell.
     """
     log = slots.impressions
     found = {}
     for key, chosen in _masks(workspace, slots, wanted):
         rows = log.rows("test").start + chosen
         weight = None if log.weight is None else log.weight[rows]
+        groups = _groups(log, rows)
         found[key] = evaluate(
-            log.click[rows], p_click[chosen], log.user_id[rows], weight, _groups(log, rows)
+            log.click[rows], p_click[chosen], log.user_id[rows], weight, groups, metrics
         )
     return found
 
 
 def user_influences(
-    workspace: Workspace, slots: HistorySlots, p_click: np.ndarray, wanted: Iterable[Slice]
+    workspace: Workspace,
+    slots: HistorySlots,
+    p_click: np.ndarray,
+    wanted: Iterable[Slice],
+    metrics: Sequence[Metric] | None = None,
 ) -> dict[str, np.ndarray]:
     """Return the influence values of the whole test period and of each slice.
 
@@ -72,6 +85,7 @@ def user_influences(
         slots: The opened data set with its history slots.
         p_click: (n,) float, predictions of the test period.
         wanted: The slices to measure.
+        metrics: The metrics; None: those of every cell.
 
     Returns:
         Float arrays by key. The key of the whole period is `test`.
@@ -79,12 +93,13 @@ def user_influences(
         - `<slice key>/<metric>`: (G,), one value per test user, ascending by id; 0 for users
           outside the slice.
         - `<slice key>/<metric>/worth`: (1,), the effective number of users.
-        - `<slice key>/<metric>/items`, `…/pairs`, `…/items_worth`, for judged metrics only: (I,)
-          values per test item, the pair values, and the effective number of items; see
+        - `<slice key>/<metric>/items`, `…/pairs`, `…/items_worth`, for judged and requested metrics
+          only: (I,) values per test item, the pair values, and the effective number of items; see
           `ctrbench.metrics.Items`.
         - `<slice key>/impressions`: (1,), the number of impressions measured.
     """
-    log, with_items = slots.impressions, {metric.name for metric in judged()}
+    log = slots.impressions
+    with_items = {metric.name for metric in (judged() if metrics is None else metrics)}
     test = log.rows("test")
     users, items = np.unique(log.user_id[test]), np.unique(log.item_id[test])
     found = {}
@@ -94,7 +109,7 @@ def user_influences(
         own, weight = log.user_id[rows], None if log.weight is None else log.weight[rows]
         shown, groups = log.item_id[rows], _groups(log, rows)
         found[f"{key}/impressions"] = np.array([len(rows)])  # marks the slice as measured
-        values = influences(log.click[rows], p_click[chosen], own, weight, groups, shown)
+        values = influences(log.click[rows], p_click[chosen], own, weight, groups, shown, metrics)
         place = np.searchsorted(users, np.unique(own))
         item_place = np.searchsorted(items, np.unique(shown))
         for metric, influence in values.items():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from filelock import Timeout
 
 from ctrbench import embeddings, impressions, plugins
@@ -19,7 +20,7 @@ from ctrbench.errors import ConfigError, DamagedError, StoreError
 from ctrbench.executors import run_here, run_tasks
 from ctrbench.injection import code_hash
 from ctrbench.injection._combination import JOINT
-from ctrbench.metrics import Metric, every, judged
+from ctrbench.metrics import Metric, every, find, judged
 from ctrbench.plan import Matrix
 from ctrbench.runner.cell import failed_record, is_missing, run_cell
 from ctrbench.runner.in_progress import cell_lock
@@ -303,7 +304,7 @@ def run_matrix(
 
 
 def completed(workspace: Workspace, matrix: Matrix) -> dict[str, CellRecord]:
-    """Return the stored records of a matrix, by cell hash, with all slices and influence values.
+    """Return the stored records of a matrix, by cell hash, with everything that its table shows.
 
     Args:
         workspace: The workspace that holds the results.
@@ -316,14 +317,14 @@ def completed(workspace: Workspace, matrix: Matrix) -> dict[str, CellRecord]:
 def complete(
     workspace: Workspace, matrix: Matrix, records: dict[str, CellRecord]
 ) -> dict[str, CellRecord]:
-    """Add missing metrics, slices and influence values to stored records, from predictions.
+    """Add missing and requested metrics, slices and influence values, from predictions.
 
     Metrics that this session defines are measured once per session, because a notebook may define
     them again.
 
     Args:
         workspace: The workspace of the data set.
-        matrix: The checked matrix, whose file may name new slices.
+        matrix: The checked matrix, whose file may name new slices and metrics.
         records: The stored records by cell hash; completed ones are replaced in place.
 
     Returns:
@@ -332,7 +333,8 @@ def complete(
         values are damaged and cannot be computed anew, it becomes a failure that states the damage.
     """
     store, slices = Store(workspace), matrix.file.slices
-    lacking, damage = [], {}
+    metrics = [find(name) for name in matrix.file.metrics]
+    lacking, unsliced, damage = [], set[str](), {}
     for record in records.values():
         if record.status != "done":
             continue
@@ -345,6 +347,8 @@ def complete(
         complete = {WHOLE, *(part.key for part in slices)} <= measured
         complete = complete and not _unmeasured(record)
         if not complete or any(part.key not in record.slices for part in slices):
+            unsliced.add(record.hash)
+        if record.hash in unsliced or _lacks_metrics(record, metrics, slices):
             lacking.append(record)
     for key, error in damage.items():
         records[key] = failed_record(records[key].cell, str(error), {})
@@ -360,21 +364,34 @@ def complete(
             continue
         if p_click is None:
             continue
-        found = slice_metrics(workspace, slots, p_click, slices)
-        whole = evaluate_period(log, "test", p_click)
+        found: dict[str, Metrics] = {}
+        influence: dict[str, np.ndarray] = {}
+        probes: dict[str, Metrics] = {}
+        if record.hash in unsliced:
+            found = slice_metrics(workspace, slots, p_click, slices)
+            found[WHOLE] = evaluate_period(log, WHOLE, p_click)
+            influence = user_influences(workspace, slots, p_click, slices)
+            probed = probe_predictions(workspace, record.cell, slots, p_click, slices)
+            influence, probes = influence | probed.influence, probed.metrics
+        if metrics:
+            asked = slice_metrics(workspace, slots, p_click, slices, metrics)
+            asked[WHOLE] = evaluate_period(log, WHOLE, p_click, metrics)
+            found = {key: found.get(key, one).merged(one.values) for key, one in asked.items()}
+            influence |= user_influences(workspace, slots, p_click, slices, metrics)
         if record.cell.scores:
-            found = {key: of_ranking(metrics) for key, metrics in found.items()}
-            whole = of_ranking(whole)
-        influence = user_influences(workspace, slots, p_click, slices)
-        probed = probe_predictions(workspace, record.cell, slots, p_click, slices)
-        influence |= probed.influence
+            found = {key: of_ranking(one) for key, one in found.items()}
         # without permission to write, the record stays incomplete
         with suppress(StoreError), cell_lock(workspace, record.cell, wait=True):
             newest = store.read(record.cell) or record
+            whole = _with_new(newest.metrics[WHOLE], found.pop(WHOLE), metrics)
+            sliced = {
+                key: newest.slices[key].merged(one.values) if key in newest.slices else one
+                for key, one in found.items()
+            }
             more = {
-                "metrics": newest.metrics | {"test": _with_new(newest.metrics["test"], whole)},
-                "slices": newest.slices | found,
-                "probes": newest.probes | probed.metrics,
+                "metrics": newest.metrics | {WHOLE: whole},
+                "slices": newest.slices | sliced,
+                "probes": newest.probes | probes,
             }
             merged = newest.model_copy(update=more)
             _measured_here.update((record.hash, one) for one in _own_metrics())
@@ -395,11 +412,19 @@ def _unmeasured(record: CellRecord) -> bool:
     )
 
 
-def _with_new(stored: Metrics, found: Metrics) -> Metrics:
-    """Return stored metrics with those that are new or that this session defines."""
-    own = plugins.session("ctrbench.metrics")
-    new = {k: v for k, v in found.values.items() if k in own or k not in stored.values}
-    return Metrics.model_validate(stored.model_dump() | new)
+def _with_new(stored: Metrics, found: Metrics, metrics: Sequence[Metric]) -> Metrics:
+    """Return stored metrics with those that are new, requested, or defined by this session."""
+    own = {*plugins.session("ctrbench.metrics"), *(metric.name for metric in metrics)}
+    return stored.merged(
+        {k: v for k, v in found.values.items() if k in own or k not in stored.values}
+    )
+
+
+def _lacks_metrics(record: CellRecord, metrics: Sequence[Metric], slices: Sequence[Slice]) -> bool:
+    """Return whether a requested metric of the test period, or of a slice, is not stored."""
+    measured = [record.metrics[WHOLE]]
+    measured += [record.slices[part.key] for part in slices if part.key in record.slices]
+    return any(metric.name not in one.values for metric in metrics for one in measured)
 
 
 def write_summaries(workspace: Workspace, matrix: Matrix) -> None:

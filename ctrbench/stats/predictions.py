@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ctrbench.errors import DataError, raise_all
-from ctrbench.metrics import Influence, Scored, with_influence
+from ctrbench.errors import DataError, UnknownNameError, raise_all
+from ctrbench.metrics import Influence, Scored, comparable
 from ctrbench.stats.contrast import Measured, pair
 from ctrbench.stats.family import Inference, infer
 
@@ -34,7 +34,7 @@ def compare_predictions(
         user_id: (N,) int or str, the user of each impression.
         p_click: (N,) or (S, N) float, predictions of S seeds.
         p_reference: Of the same shape, predictions of the reference; row s is of the same seed.
-        metric: Name of one of `ctrbench.metrics.with_influence()`.
+        metric: Name of a metric with intervals, such as `gauc` or `ndcg@5`.
         weight: (N,) float > 0, sample weights.
         item_id: (N,) int or str, the item shown. Without it the interval is conditional on the
             items of the test set.
@@ -56,10 +56,11 @@ def compare_predictions(
     columns = {name: np.asarray(ids) for name, ids in more.items() if ids is not None}
     ours, theirs = (np.atleast_2d(np.asarray(p)) for p in (p_click, p_reference))
     problems: list[str] = []
-    known = {one.name: one for one in with_influence()}
-    judged_by = known.get(metric)
-    if judged_by is None:
-        problems.append(f"no metric {metric!r}; known: {', '.join(known)}")
+    judged_by = None
+    try:
+        judged_by = comparable(metric)
+    except UnknownNameError as error:
+        problems.append(str(error))
     if ours.shape != theirs.shape:
         problems.append(f"p_click has shape {ours.shape}, p_reference {theirs.shape}")
     if ours.shape[-1:] != clicks.shape or clicks.shape != users.shape:

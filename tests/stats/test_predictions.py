@@ -49,7 +49,7 @@ def test_duplicated_impressions_do_not_change_the_interval():
         ({"user_id": [1, 1, 2]}, "4 predictions, 4 clicks, 3 users"),
         ({"p_reference": [0.3] * 4}, "p_reference of seed 0 "),
         ({"p_click": [0.1, np.nan, 0.2, 0.3]}, "p_click .*row 1: nan"),
-        ({"metric": "ndcg"}, "no metric 'ndcg'; known: auc, gauc"),
+        ({"metric": "recall"}, "no metric 'recall'; known: auc, gauc"),
         ({"user_id": [1, 2, 3, 4]}, "gauc "),
     ],
 )

@@ -1,0 +1,190 @@
+"""Metrics that a benchmark file requests are computed from stored predictions."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from ctrbench import impressions
+from ctrbench.analysis.matrices import comparison_table
+from ctrbench.cli.main import app
+from ctrbench.errors import ConfigError
+from ctrbench.metrics import calibration_error, ndcg
+from ctrbench.reports import render
+from ctrbench.runner import completed, run_matrix
+from ctrbench.store import Store
+from ctrbench.workspace import Workspace
+from tests.benchmark import matrix
+
+FILE = """\
+dataset: shop
+versions: [v]
+modes: [sim_score]
+seeds: [0, 1]
+controls: none
+repeat_baseline: false
+slices: [history_below: 20]
+model: {embedding_size: 4, field_embedding_size: 2, attention: [8], top: [8], history_length: 10}
+training: {batch_size: 256}
+"""
+ASKED = FILE + "metrics: [ndcg@3, hit_rate@2, calibration_error]\n"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Workspace:
+    """Return a workspace with requests of five impressions and trained cells."""
+    home = tmp_path_factory.mktemp("requests") / "home"
+    home.mkdir()
+    draw = np.random.default_rng(0)
+    requests = 500
+    item = draw.integers(0, 60, 5 * requests)
+    log = pd.DataFrame(
+        {
+            "user_id": np.repeat(draw.integers(0, 40, requests), 5),
+            "item_id": item,
+            "click": draw.random(5 * requests) < 0.1 + item / 100,
+            "timestamp": np.repeat(np.arange(requests) * 1_000 + 10**9, 5),
+            "request": np.repeat(np.arange(requests), 5).astype(str),
+        }
+    )
+    log.to_parquet(home / "log.parquet")
+    np.save(home / "v.npy", draw.normal(size=(60, 4)).astype(np.float32))
+    (home / "v.txt").write_text("\n".join(map(str, range(60))))
+    for words in (
+        f"datasets import table --name shop --impressions {home}/log.parquet --split "
+        "time:20/50/10/20 --snapshot session --snapshot-column request",
+        f"embeddings add v --dataset shop --vectors {home}/v.npy --ids {home}/v.txt",
+    ):
+        result = CliRunner().invoke(app, ["--home", str(home), *words.split()])
+        assert result.exit_code == 0, result.output
+    workspace = Workspace(home)
+    run_matrix(workspace, matrix(workspace, FILE), 2)
+    return workspace
+
+
+@pytest.fixture
+def workspace(trained, tmp_path) -> Workspace:
+    shutil.copytree(trained.home, tmp_path / "home")
+    return Workspace(tmp_path / "home")
+
+
+def test_requested_metrics_are_added_to_stored_cells(workspace):
+    before = completed(workspace, matrix(workspace, FILE))
+    plan = matrix(workspace, ASKED)
+    found = completed(workspace, plan)
+    log = impressions.open_impressions(workspace, "shop")
+    rows = log.rows("test")
+    for key, record in found.items():
+        p_click = Store(workspace).predictions(record.cell, "test")
+        values = record.metrics["test"].values
+        assert values["ndcg@3"] == ndcg(log.click[rows], p_click, log.group[rows], 3)
+        assert values["calibration_error"] == calibration_error(log.click[rows], p_click)
+        assert record.slices["history_below=20"].value("hit_rate@2") is not None
+        old = before[key].metrics["test"].values
+        assert {name: values[name] for name in old} == old
+        assert Store(workspace).read(record.cell) == record
+    assert completed(workspace, plan) == found
+
+
+def test_tables_show_them_with_intervals(workspace):
+    plan = matrix(workspace, ASKED)
+    records = completed(workspace, plan)
+    table = comparison_table(workspace, plan, records)
+    titles = [block.title for block in table.blocks if block.comparison == "baseline"]
+    assert titles == [
+        "GAUC, delta against the baseline, pp",
+        "AUC, delta against the baseline, pp",
+        "NDCG@3, delta against the baseline, pp",
+        "hit rate@2, delta against the baseline, pp",
+        "expected calibration error, delta against the baseline, pp (less is better)",
+        "GAUC on history shorter than 20 clicks, delta against the baseline, pp (exploratory)",
+        "NDCG@3 on history shorter than 20 clicks, delta against the baseline, pp (exploratory)",
+        "hit rate@2 on history shorter than 20 clicks, delta against the baseline, pp "
+        "(exploratory)",
+        "expected calibration error on history shorter than 20 clicks, delta against the baseline, "
+        "pp (less is better, exploratory)",
+    ]
+    for block in table.blocks:
+        (entry,) = block.lines[1].entries
+        assert entry.delta is not None, block.title
+        assert (entry.inference is None) == (block.metric == "calibration_error"), block.title
+    rows = json.loads(render(table, "json"))["rows"]
+    own = [row for row in rows if row["metric"] == "ndcg@3" and row["row"] == "v"]
+    cells = {
+        seed: [plan.cell(row, plan.columns[0], seed).hash for row in (plan.rows[0], None)]
+        for seed in (0, 1)
+    }
+    deltas = [
+        np.subtract(*(records[hash].metrics["test"].value("ndcg@3") for hash in pair))
+        for pair in cells.values()
+    ]
+    assert own[0]["delta_pp"] == pytest.approx(100 * np.mean(deltas))
+
+
+def test_the_other_metrics_of_a_table_do_not_change(workspace):
+    plain, asked = (matrix(workspace, text) for text in (FILE, ASKED))
+    before = render(comparison_table(workspace, plain, completed(workspace, plain)), "csv")
+    more = render(comparison_table(workspace, asked, completed(workspace, asked)), "csv")
+    after = render(comparison_table(workspace, plain, completed(workspace, plain)), "csv")
+    assert before == after
+    assert set(before.splitlines()) <= set(more.splitlines())
+
+
+def test_without_lists_the_metric_is_not_defined(made_workspace, tmp_path):
+    shutil.copytree(made_workspace.home, tmp_path / "home")
+    workspace = Workspace(tmp_path / "home")
+    text = FILE.replace("shop", "taste").replace("[v]", "[oracle]") + "metrics: ndcg\n"
+    plan = matrix(workspace, text.replace("seeds: [0, 1]", "seeds: [0]"))
+    run_matrix(workspace, plan, 2)
+    table = comparison_table(workspace, plan, completed(workspace, plan))
+    assert (
+        "NDCG@10 is not defined: the data set has no impression lists (import it with --snapshot "
+        "session and the column of the list as --snapshot-column), or no list has both a click and "
+        "a non-click." in [note.text for note in table.footnotes]
+    )
+
+
+def test_compare_computes_a_requested_metric_of_a_file(workspace):
+    path = workspace.home / "plain.yaml"
+    path.write_text(FILE)
+    words = ["compare", "v/sim_score", "none", "--file", str(path), "--metric", "hit_rate@3"]
+    result = CliRunner().invoke(app, ["--home", str(workspace.home), *words, "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.output)["compared"]["metric"] == "hit_rate@3"
+    words = ["compare", "shop/v/sim_score", "shop/none", "--metric", "ndcg@7"]
+    result = CliRunner().invoke(app, ["--home", str(workspace.home), *words])
+    assert str(result.exception) == (
+        "ndcg@7 is not among the stored metrics of shop/v/sim_score. Compare arms of a benchmark "
+        "file with --file FILE, which computes it from stored predictions."
+    )
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        (
+            "[ndgc]",
+            "line 10: metrics.0: no metric on request 'ndgc'; known: calibration_error, hit_rate, "
+            "ndcg. Did you mean 'ndcg'?",
+        ),
+        (
+            "auc",
+            "line 10: metrics.0: no metric on request 'auc'; known: calibration_error, hit_rate, "
+            "ndcg.",
+        ),
+        (
+            "[calibration_error@3]",
+            "line 10: metrics.0: no metric 'calibration_error@3'; known: auc, calibration_error, "
+            "gauc, gauc_clicks, gauc_users, hit_rate, log_loss, ndcg, predicted_over_observed. Did "
+            "you mean 'calibration_error'?",
+        ),
+        ("[ndcg@3, ndcg@3]", "line 10: metrics: 'ndcg@3' occurs 2 times"),
+    ],
+)
+def test_unfit_requests(workspace, metrics, message):
+    with pytest.raises(ConfigError) as raised:
+        matrix(workspace, FILE + f"metrics: {metrics}\n")
+    assert message in str(raised.value).splitlines()[-1]
