@@ -22,6 +22,7 @@ CONTENDERS = {  # kind -> its package; `Catalogue` lists modes separately
     "rules of slices": "ctrbench.slices",
     "table formats": "ctrbench.reports",
     "kinds of figures": "ctrbench.figures",
+    "trackers": "ctrbench.trackers",
 }
 
 

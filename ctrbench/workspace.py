@@ -34,6 +34,11 @@ class Workspace:
         return self.home / "cache"
 
     @property
+    def tracking(self) -> Path:
+        """Local files of experiment trackers, one folder per tracker."""
+        return self.home / "tracking"
+
+    @property
     def results(self) -> Path:
         """One record per cell."""
         return self.home / "results"

@@ -17,6 +17,7 @@ from ctrbench.metrics import Scored
 from ctrbench.models.din import DIN
 from ctrbench.reports import entry_text
 from ctrbench.store import Store
+from ctrbench.trackers import TrackedRun
 from ctrbench.workspace import Workspace
 from tests.analysis.made import arm, baseline, plan
 from tests.benchmark import write
@@ -104,3 +105,14 @@ def test_the_documented_package_runs_in_one_matrix(tmp_path, monkeypatch, worksp
     assert compared["value"] == pytest.approx(found["brightness"])
     assert compared["reference"] == pytest.approx(found["none"])
     assert 0 < found["brightness"] != found["none"]
+
+
+def test_documented_tracker_appends_each_run_once(tmp_path):
+    tracker = documented("Lines")(tmp_path, "shop")
+    tracker.start()
+    assert not tracker.has("abc")
+    tracker.log(TrackedRun("abc", "a cell", metrics={"test/gauc": 0.5}))
+    assert tracker.has("abc")
+    assert (
+        tmp_path / "runs.jsonl"
+    ).read_text() == '{"key": "abc", "metrics": {"test/gauc": 0.5}}\n'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ class Matrix:
         seeds: int | Sequence[int] = Choice.seeds,
         label: str | None = None,
         headline: str | None = None,
+        metrics: str | Sequence[str] | None = None,
         margin: str | None = None,
         effect: str | None = None,
         repeat_baseline: bool | None = None,
@@ -69,6 +71,7 @@ class Matrix:
             seeds: Their number, or the seeds.
             label: A further label of the data set to predict.
             headline: The metric of verdicts.
+            metrics: Further metrics that tables show, such as `ndcg@5`.
             margin: The largest acceptable loss, such as `0.05pp`.
             effect: The smallest effect of interest.
             repeat_baseline: Whether to train the first seed's baseline twice.
@@ -91,6 +94,7 @@ class Matrix:
             "modes": _settings_by_mode(modes),
             "seeds": seeds,
             "headline": headline,
+            "metrics": metrics,
             "margin": margin,
             "effect": effect,
             "repeat_baseline": repeat_baseline,
@@ -279,6 +283,7 @@ def run(
     most_seeds: int | None = None,
     effect: str | None = None,
     progress: bool | None = None,
+    track: Sequence[str] = (),
 ) -> Run:
     """Train the cells that are not stored yet, and return the table.
 
@@ -293,15 +298,19 @@ def run(
         most_seeds: Maximum seeds of `until_decided`; None: 20.
         effect: The smallest effect that `until_decided` must detect; None: that of the matrix.
         progress: True: a line with details per cell. False: no progress. None: a bar.
+        track: Names of experiment trackers that also receive cells and table.
 
     Raises:
-        ConfigError: Options exclude each other, or cells do not fit into memory.
+        ConfigError: Options exclude each other, cells do not fit into memory, or the package of a
+            tracker is not installed.
         CtrBenchError: The workspace lacks the data, or cannot be written.
     """
     from ctrbench.analysis.matrices import comparison_table
     from ctrbench.runner import run_matrix
     from ctrbench.runner.sequential import run_until_decided
+    from ctrbench.runner.tracked import Tracking
     from ctrbench.terminal.matrices import show_notices
+    from ctrbench.terminal.output import echo
     from ctrbench.terminal.progress import RunDisplay
 
     check_options(traced, until_decided, most_seeds, effect)
@@ -310,7 +319,9 @@ def run(
     wanted = effect_of(effect, one.checked.file.effect)
     show_notices(notices(one))
     looks, outcome = 1, None
-    with RunDisplay(progress) as display:
+    tracking = Tracking(one.workspace, track, one.path.stem, partial(echo, err=True))
+    with RunDisplay(progress) as shown:
+        display = tracking.observing(shown)
         if until_decided:
             most = MOST_SEEDS if most_seeds is None else most_seeds
             outcome = run_until_decided(
@@ -323,6 +334,7 @@ def run(
                 one.workspace, one.checked, processes, retry_failed, display, traced
             )
     table = comparison_table(one.workspace, one.checked, records, looks)
+    tracking.finish(records, table)
     return Run(one, records, table, _status(one, records), outcome, looks)
 
 

@@ -79,6 +79,12 @@ def run(
             "else 0.1pp."
         ),
     ] = None,
+    track: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B", help="Also send cells and table to tensorboard, mlflow or wandb."
+        ),
+    ] = "",
     report: Annotated[bool, typer.Option(help="Write results/reports/FILE.html.")] = True,
     full: FullOption = False,
     json: JsonOption = False,
@@ -104,6 +110,7 @@ def run(
         most_seeds=most_seeds,
         effect=effect,
         progress=detail,
+        track=[name.strip() for name in track.split(",")] if track else (),
     )
     if found.outcome is not None and json:
         write(as_json({"outcome": found.outcome, "table": long_table(found.table)}))
