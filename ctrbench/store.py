@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ctrbench.atomic import PARTIAL, atomic_file
 from ctrbench.errors import DamagedError, StoreError
-from ctrbench.identity import hash_json
+from ctrbench.identity import ContentHash, hash_json
 from ctrbench.packs import PackedCell, Packs, write_pack
 from ctrbench.schema import (
     Cell,
@@ -38,6 +38,7 @@ from ctrbench.workspace import Workspace
 
 PUBLISHED = "published"  # folder of packs below results/
 OWNER = b"ctrbench.cell"  # metadata key of predictions: the hash of their cell
+MODEL_OWNER, MODEL_CHECKSUM = "ctrbench.cell", "ctrbench.checksum"  # metadata keys of weights
 Kind = TypeVar("Kind", bound=Frozen)
 
 
@@ -257,6 +258,54 @@ class Store:
             )
         return p_click
 
+    def write_model(self, cell: Cell, state: Mapping[str, np.ndarray]) -> None:
+        """Write the weights of a trained cell beside its record, with their checksum.
+
+        Args:
+            cell: The cell.
+            state: The parameters and buffers of the model by name.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        from safetensors.numpy import save_file
+
+        arrays = {name: np.ascontiguousarray(values) for name, values in state.items()}
+        facts = {MODEL_OWNER: cell.hash, MODEL_CHECKSUM: _hash_of_model(arrays)}
+        with atomic_file(self._model_path(cell)) as temporary:
+            save_file(arrays, temporary, metadata=facts)
+
+    def has_model(self, cell: Cell) -> bool:
+        """Return whether the weights of a cell are stored."""
+        return self._model_path(cell).exists()
+
+    def read_model(self, cell: Cell) -> dict[str, np.ndarray] | None:
+        """Return the weights of a cell by name; None if they are not stored.
+
+        Raises:
+            DamagedError: The file is damaged, or belongs to another cell.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = self._model_path(cell)
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="numpy") as file:
+                facts = file.metadata() or {}
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError) as error:
+            raise DamagedError(
+                f"{path} is damaged ({error}). Delete it; `ctrbench export` trains the cell again."
+            ) from error
+        owner, known = facts.get(MODEL_OWNER), facts.get(MODEL_CHECKSUM)
+        if owner != cell.hash or known != _hash_of_model(state):
+            what = f"belongs to the cell {owner}" if owner != cell.hash else "has another checksum"
+            raise DamagedError(
+                f"{path} {what}. Delete it; `ctrbench export` trains the cell {cell.hash} again."
+            )
+        return state
+
     def write_trace(self, cell: Cell, trace: Trace) -> None:
         """Write a cell's trace beside its record.
 
@@ -461,6 +510,9 @@ class Store:
     def _trace_path(self, cell: Cell) -> Path:
         return self.path(cell).with_suffix(".trace")  # JSON; *.json are records
 
+    def _model_path(self, cell: Cell) -> Path:
+        return self.path(cell).with_suffix(".safetensors")
+
     def _predictions_path(self, cell: Cell) -> Path:
         return self.path(cell).with_suffix(".parquet")
 
@@ -497,6 +549,13 @@ class Store:
         table = table.replace_schema_metadata({OWNER: cell.hash.encode()})
         with atomic_file(self._predictions_path(cell)) as temporary:
             pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+
+
+def _hash_of_model(state: Mapping[str, np.ndarray]) -> str:
+    content = ContentHash()
+    for name in sorted(state):
+        content.array(name, state[name])
+    return content.hexdigest()
 
 
 def _chosen(

@@ -279,6 +279,7 @@ def run(
     *,
     retry_failed: bool = False,
     traced: bool = False,
+    keep_models: bool = False,
     until_decided: bool = False,
     most_seeds: int | None = None,
     effect: str | None = None,
@@ -294,6 +295,7 @@ def run(
         jobs: Number of cells to train at once, one process each; `auto`: one per core.
         retry_failed: Train failed cells again.
         traced: Record how each cell learns, for `explain`.
+        keep_models: Store the weights of each cell, for `export`.
         until_decided: Add seeds until every comparison is decided or cannot be decided.
         most_seeds: Maximum seeds of `until_decided`; None: 20.
         effect: The smallest effect that `until_decided` must detect; None: that of the matrix.
@@ -313,7 +315,7 @@ def run(
     from ctrbench.terminal.output import echo
     from ctrbench.terminal.progress import RunDisplay
 
-    check_options(traced, until_decided, most_seeds, effect)
+    check_options(traced, until_decided, most_seeds, effect, keep_models)
     one = checked(matrix)
     processes = _processes(one, jobs)
     wanted = effect_of(effect, one.checked.file.effect)
@@ -331,7 +333,13 @@ def run(
             records, looks = outcome.records, outcome.looks
         else:
             records = run_matrix(
-                one.workspace, one.checked, processes, retry_failed, display, traced
+                one.workspace,
+                one.checked,
+                processes,
+                retry_failed,
+                display,
+                traced,
+                keep_models,
             )
     table = comparison_table(one.workspace, one.checked, records, looks)
     tracking.finish(records, table)
@@ -339,7 +347,11 @@ def run(
 
 
 def check_options(
-    traced: bool, until_decided: bool, most_seeds: int | None, effect: str | None
+    traced: bool,
+    until_decided: bool,
+    most_seeds: int | None,
+    effect: str | None,
+    keep_models: bool = False,
 ) -> None:
     """Check that options of a run do not exclude each other, before any work.
 
@@ -348,6 +360,7 @@ def check_options(
         until_decided: See `run`.
         most_seeds: See `run`.
         effect: See `run`.
+        keep_models: See `run`.
 
     Raises:
         ConfigError: They do.
@@ -356,6 +369,10 @@ def check_options(
         raise ConfigError("--most-seeds and --effect require --until-decided; add it.")
     if until_decided and traced:
         raise ConfigError("--trace and --until-decided exclude each other; use --trace later.")
+    if until_decided and keep_models:
+        raise ConfigError(
+            "--keep-models and --until-decided exclude each other; use --keep-models later."
+        )
 
 
 def status(matrix: Matrix) -> MatrixStatus:

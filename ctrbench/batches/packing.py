@@ -95,7 +95,7 @@ class Packer:
         self.inputs = _inputs(log, settings, self.item_counts > 0)
         self.statistics = settings.user_statistics
         self._chosen = [USER_STATISTICS.index(name) for name in self.statistics]
-        self.scale = Scale.fit(self._statistics(part) for part in chunks(log.rows("train")))
+        self.scale = Scale.fit(self.raw_statistics(part) for part in chunks(log.rows("train")))
         self._mean_weight = (
             1.0 if log.weight is None else float(log.weight[log.rows("train")].mean())
         )
@@ -140,7 +140,7 @@ class Packer:
             row_numbers=_tensor(
                 np.concatenate(
                     [
-                        self.scale.apply(self._statistics(rows)),
+                        self.scale.apply(self.raw_statistics(rows)),
                         inputs.user.numbers(user_id),
                         inputs.context.numbers(rows),
                     ],
@@ -152,8 +152,8 @@ class Packer:
             image_slot={name: _tensor(values[slots]) for name, values in self._image_slot.items()},
         )
 
-    def _statistics(self, rows: np.ndarray | slice) -> np.ndarray:
-        """Return (B, n) statistics of each row's user."""
+    def raw_statistics(self, rows: np.ndarray | slice) -> np.ndarray:
+        """Return (B, n) statistics of each row's user, not standardised."""
         return user_statistics(self.slots.impressions, rows)[:, self._chosen]
 
     def with_permuted_ids(self, rng: np.random.Generator) -> Packer:

@@ -65,6 +65,10 @@ def run(
     traced: Annotated[
         bool, typer.Option("--trace", help="Record how each cell learns, for `ctrbench explain`.")
     ] = False,
+    keep_models: Annotated[
+        bool,
+        typer.Option("--keep-models", help="Store the weights of each cell, for `export`."),
+    ] = False,
     until_decided: Annotated[
         bool, typer.Option(help="Add seeds until every comparison is decided or cannot be decided.")
     ] = False,
@@ -99,13 +103,14 @@ def run(
     from ctrbench.terminal import matrices as terminal
 
     format = format_of(format, json)
-    api.check_options(traced, until_decided, most_seeds, effect)
+    api.check_options(traced, until_decided, most_seeds, effect, keep_models)
     matrix = api.quick_matrix(file, dataset, versions, modes, seeds, workspace=context.obj)
     found = ctrbench.run(
         matrix,
         jobs_of(jobs),
         retry_failed=retry_failed,
         traced=traced,
+        keep_models=keep_models,
         until_decided=until_decided,
         most_seeds=most_seeds,
         effect=effect,

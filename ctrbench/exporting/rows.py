@@ -66,9 +66,10 @@ class Rows:
         """Yield the impressions of a period in stored order, at most `ROWS` at a time."""
         whole = self._log.rows(period)
         for start in range(whole.start, whole.stop, ROWS):
-            yield self._table(np.arange(start, min(start + ROWS, whole.stop)))
+            yield self.table(np.arange(start, min(start + ROWS, whole.stop)))
 
-    def _table(self, rows: np.ndarray) -> pa.Table:
+    def table(self, rows: np.ndarray) -> pa.Table:
+        """Return some impressions, by their (n,) row numbers."""
         import pyarrow as pa
 
         log = self._log

@@ -21,7 +21,7 @@ from ctrbench.injection import code_hash, load_mode
 from ctrbench.models import load_loops
 from ctrbench.runner.in_progress import cell_lock, published
 from ctrbench.runner.measure import evaluate_period, slice_metrics, user_influences
-from ctrbench.runner.parts import build
+from ctrbench.runner.parts import CellParts, build
 from ctrbench.runner.preparation import read_tables
 from ctrbench.runner.probes import probe_model, probe_predictions
 from ctrbench.runner.tracing import Recorder, trace
@@ -53,6 +53,23 @@ class _Stopwatch:
             self.seconds[stage] = round(time.perf_counter() - start, 3)
 
 
+@dataclass(frozen=True)
+class _Trained:
+    """The outcome of a training."""
+
+    record: CellRecord
+    predictions: dict[str, np.ndarray]
+    first_row: dict[str, int]
+    influence: dict[str, np.ndarray]
+    parts: CellParts
+
+    @property
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the parameters and buffers of the model by name."""
+        state = self.parts.model.state_dict()
+        return {name: values.detach().cpu().numpy() for name, values in state.items()}
+
+
 def run_cell(
     workspace: Workspace,
     cell: Cell,
@@ -61,12 +78,13 @@ def run_cell(
     progress: ShareProgress,
     retry_failed: bool = False,
     traced: bool = False,
+    keep_model: bool = False,
 ) -> CellRecord | None:
     """Train and store one cell, or store why it failed.
 
     A stored record is returned unchanged, with two exceptions. A failed cell is trained again if
-    `retry_failed` is set. A cell without a trace is trained again if `traced` is set; only the
-    trace is stored then.
+    `retry_failed` is set. A cell without a trace or weights is trained again if `traced` or
+    `keep_model` is set; only the trace and the weights are stored then.
 
     Args:
         workspace: The workspace of the data set.
@@ -76,25 +94,32 @@ def run_cell(
         progress: Receives the completed share of the work, in [0, 1].
         retry_failed: Train the cell again if its record is a failure.
         traced: Record how the cell learns.
+        keep_model: Store the weights.
 
     Returns:
         The record; None if another process is training the cell.
 
     Raises:
-        StoreError: The result cannot be written; nothing is stored.
+        StoreError: The result cannot be written, or a stored cell, trained again for its weights,
+            has other predictions; nothing is stored.
     """
     store = Store(workspace)
     try:
         with cell_lock(workspace, cell):
             stored = intact(store, cell)
-            if stored is not None and not is_missing(store, cell, retry_failed, traced):
+            if stored is not None and not is_missing(store, cell, retry_failed, traced, keep_model):
                 return stored
             with published(workspace, cell, progress) as publish:
-                if stored is not None and stored.status == "done":  # only the trace is missing
+                if stored is not None and stored.status == "done":  # trace or weights are missing
                     with _one_thread():
-                        _train(workspace, cell, (), publish, traced)
+                        again = _train(workspace, cell, (), publish, traced)
+                    if keep_model:
+                        _require_same(store, stored, again, environment)
+                        store.write_model(cell, again.state)
                     return stored
-                return _run(workspace, store, cell, slices, environment, publish, traced)
+                return _run(
+                    workspace, store, cell, slices, environment, publish, traced, keep_model
+                )
     except Timeout:
         return None
 
@@ -117,7 +142,9 @@ def intact(store: Store, cell: Cell) -> CellRecord | None:
     return record
 
 
-def is_missing(store: Store, cell: Cell, retry_failed: bool, traced: bool) -> bool:
+def is_missing(
+    store: Store, cell: Cell, retry_failed: bool, traced: bool, keep_model: bool = False
+) -> bool:
     """Return whether a cell must be trained.
 
     Args:
@@ -125,11 +152,12 @@ def is_missing(store: Store, cell: Cell, retry_failed: bool, traced: bool) -> bo
         cell: The cell to look up.
         retry_failed: Whether a failed record counts as missing.
         traced: Whether a record without a trace counts as missing.
+        keep_model: Whether a record without weights counts as missing.
     """
     record = intact(store, cell)
     if record is None or record.status == "failed":
         return record is None or retry_failed
-    return traced and store.read_trace(cell) is None
+    return (traced and store.read_trace(cell) is None) or (keep_model and not store.has_model(cell))
 
 
 def failed_record(cell: Cell, reason: str, environment: dict[str, str]) -> CellRecord:
@@ -158,18 +186,19 @@ def _run(
     environment: dict[str, str],
     progress: ShareProgress,
     traced: bool,
+    keep_model: bool,
 ) -> CellRecord:
     try:
         with _one_thread():
-            record, predictions, first_row, influence = _train(
-                workspace, cell, slices, progress, traced
-            )
+            found = _train(workspace, cell, slices, progress, traced)
         code = code_hash(load_mode(cell.mode, cell.mode_settings))
         made_with = environment | {MODE_CODE: code}
         if load_loops() is None:
             made_with[LOOPS] = "plain"
-        record = record.model_copy(update={"environment": made_with})
-        return store.write(record, predictions, first_row, influence)
+        record = found.record.model_copy(update={"environment": made_with})
+        if keep_model:
+            store.write_model(cell, found.state)
+        return store.write(record, found.predictions, found.first_row, found.influence)
     except StoreError:
         raise
     except CtrBenchError as error:
@@ -188,7 +217,7 @@ def _train(
     slices: tuple[Slice, ...],
     progress: ShareProgress,
     traced: bool,
-) -> tuple[CellRecord, dict[str, np.ndarray], dict[str, int], dict[str, np.ndarray]]:
+) -> _Trained:
     from ctrbench.training import fit, optimizers, predict
 
     watch = _Stopwatch()
@@ -251,7 +280,38 @@ def _train(
         finished=_now(),
     )
     first_row = {period: slots.impressions.rows(period).start for period in predictions}
-    return record, predictions, first_row, influence
+    return _Trained(record, predictions, first_row, influence, parts)
+
+
+def _require_same(
+    store: Store, stored: CellRecord, again: _Trained, environment: dict[str, str]
+) -> None:
+    """Check that a stored cell that was trained again has the same predictions.
+
+    Raises:
+        StoreError: Predictions differ; without stored predictions, metrics.
+    """
+    cell, differing = stored.cell, 0.0
+    for period, p_click in again.predictions.items():
+        before = store.predictions(cell, period, len(p_click))
+        if before is not None:
+            differing = max(differing, float(np.abs(before - p_click).max(initial=0)))
+        elif again.record.metrics[period] != stored.metrics[period]:
+            differing = max(differing, 1e-9)
+    if not differing:
+        return
+    changed = [
+        f"{name} {stored.environment.get(name, 'unknown')} then, {value} now"
+        for name, value in environment.items()
+        if stored.environment.get(name) != value
+    ]
+    raise StoreError(
+        f"cell {cell.hash} ({cell.label}) was trained again for its weights, and predicts "
+        f"differently (by at most {differing:.2g}), so these are not the weights of the stored "
+        f"result. Different: {'; '.join(changed) or 'nothing that the record names'}. Train it "
+        f"where the result was made, or delete {store.path(cell)} and run its benchmark file with "
+        "--keep-models."
+    )
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def prepare(workspace: Workspace, cell: Cell, mode: Injection, slots: HistorySlo
     )
 
     def make(empty: Path) -> None:
-        images = _images(workspace, cell, mode, slots)
+        images = images_of(workspace, cell, mode, slots)
         mapped = replace(slots, scratch=empty)
         _write(empty, mode.prepare_fields(images, mapped, cell.seed))
 
@@ -64,7 +64,7 @@ def prepare_slots(
         mode: The cell's mode with its settings.
         slots: The other histories.
     """
-    images = _images(workspace, cell, mode, slots)
+    images = images_of(workspace, cell, mode, slots)
     return mode.prepare_fields(images, slots, cell.seed).slot
 
 
@@ -113,10 +113,24 @@ def _key(cell: Cell, mode: Injection, slots: HistorySlots) -> str:
     )
 
 
-def _images(
+def images_of(
     workspace: Workspace, cell: Cell, mode: Injection, slots: HistorySlots
 ) -> dict[str | None, Images]:
-    """Return the vectors of each field that the mode reads; those of the control if it has one."""
+    """Return the vectors of each field that the mode reads; those of the control if it has one.
+
+    Args:
+        workspace: The workspace of the version.
+        cell: A cell with a version.
+        mode: The cell's mode with its settings.
+        slots: The opened data set with its history slots.
+
+    Returns:
+        The vectors by field; None is the first field, if the mode names none.
+
+    Raises:
+        StoreError: A file of the version is damaged.
+        UnknownNameError: The version or a field does not exist.
+    """
     log = slots.impressions
     assert cell.version is not None
     manifest = embeddings.read_manifest(workspace, cell.dataset, cell.version)

@@ -103,6 +103,7 @@ class Task:
     environment: tuple[tuple[str, str], ...]
     retry_failed: bool
     traced: bool = False
+    keep_models: bool = False
 
 
 def stored_records(workspace: Workspace, cells: Iterable[Cell]) -> dict[str, CellRecord]:
@@ -127,7 +128,11 @@ def stored_records(workspace: Workspace, cells: Iterable[Cell]) -> dict[str, Cel
 
 
 def missing_cells(
-    workspace: Workspace, cells: Iterable[Cell], retry_failed: bool = False, traced: bool = False
+    workspace: Workspace,
+    cells: Iterable[Cell],
+    retry_failed: bool = False,
+    traced: bool = False,
+    keep_models: bool = False,
 ) -> list[Cell]:
     """Return the cells that must be trained.
 
@@ -136,12 +141,13 @@ def missing_cells(
         cells: The cells to look up.
         retry_failed: Include failed cells.
         traced: Include cells without a trace.
+        keep_models: Include cells without stored weights.
 
     Returns:
         The cells in their order; a cell whose record is damaged is missing.
     """
     store = Store(workspace)
-    return [cell for cell in cells if is_missing(store, cell, retry_failed, traced)]
+    return [cell for cell in cells if is_missing(store, cell, retry_failed, traced, keep_models)]
 
 
 def training_impressions(dataset: DatasetManifest, cells: Iterable[Cell]) -> int:
@@ -182,6 +188,7 @@ def run_cells(
     observer: Observer,
     retry_failed: bool = False,
     traced: bool = False,
+    keep_models: bool = False,
 ) -> None:
     """Train the given cells, `jobs` at a time. Every cell ends with a record, also a failed one.
 
@@ -195,6 +202,7 @@ def run_cells(
         observer: Receives the progress.
         retry_failed: Train cells again whose record is a failure.
         traced: Record how each cell learns.
+        keep_models: Store the weights of each cell.
 
     Raises:
         ConfigError: Some cells do not fit into this machine's memory, or several processes would
@@ -207,7 +215,7 @@ def run_cells(
     parts = tuple(part.model_dump_json() for part in slices)
     packed = tuple(versions.items())
     home = str(workspace.home)
-    tasks = [Task(home, text, parts, packed, retry_failed, traced) for text in by_json]
+    tasks = [Task(home, text, parts, packed, retry_failed, traced, keep_models) for text in by_json]
 
     def free(task: Task) -> bool:
         return _is_free(workspace, by_json[task.cell])
@@ -275,6 +283,7 @@ def run_matrix(
     retry_failed: bool = False,
     observer: Observer = SILENT,
     traced: bool = False,
+    keep_models: bool = False,
 ) -> dict[str, CellRecord]:
     """Train the missing cells and return the records of the whole matrix, by cell hash.
 
@@ -285,6 +294,7 @@ def run_matrix(
         retry_failed: Train failed cells again.
         observer: Receives the progress.
         traced: Record how each cell learns; cells stored without a trace are trained again.
+        keep_models: Store the weights; cells stored without them are trained again.
 
     Raises:
         DamagedError: The data set or a version is damaged.
@@ -294,12 +304,12 @@ def run_matrix(
         sweep(folder)
     cells = list(matrix.cells())
     slices = matrix.file.slices
-    missing = missing_cells(workspace, cells, retry_failed, traced)
+    missing = missing_cells(workspace, cells, retry_failed, traced, keep_models)
     require_intact(workspace, missing)
     write_summaries(workspace, matrix)
     total = training_impressions(matrix.dataset, missing)
     observer.begin(matrix.dataset.name, len(cells), len(missing), total)
-    run_cells(workspace, missing, slices, jobs, observer, retry_failed, traced)
+    run_cells(workspace, missing, slices, jobs, observer, retry_failed, traced, keep_models)
     return completed(workspace, matrix)
 
 
@@ -473,7 +483,8 @@ def _work(task: Task, progress: Callable[[float], None]) -> Any:
     slices = tuple(Slice.model_validate_json(part) for part in task.slices)
     while True:
         known = dict(task.environment)
-        record = run_cell(workspace, cell, slices, known, progress, task.retry_failed, task.traced)
+        how = task.retry_failed, task.traced, task.keep_models
+        record = run_cell(workspace, cell, slices, known, progress, *how)
         if record is not None:
             return record.model_dump_json()
         with cell_lock(workspace, cell, wait=True):

@@ -1,0 +1,1 @@
+"""A trained cell as a folder for a serving team."""
