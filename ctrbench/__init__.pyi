@@ -26,6 +26,8 @@ from ctrbench.api.matrices import tables as tables
 from ctrbench.api.matrices import tune as tune
 from ctrbench.api.results import frame as frame
 from ctrbench.api.results import results as results
+from ctrbench.api.serving import encode as encode
+from ctrbench.api.serving import export as export
 from ctrbench.api.session import register as register
 from ctrbench.api.upkeep import merge_results as merge_results
 from ctrbench.api.upkeep import orphans as orphans

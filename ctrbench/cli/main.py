@@ -24,6 +24,7 @@ from ctrbench.cli import (
     reporting,
     results,
     screening,
+    serving,
 )
 from ctrbench.errors import message
 from ctrbench.printable import printable
@@ -43,7 +44,10 @@ app = typer.Typer(
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(embeddings.app, name="embeddings")
 app.add_typer(results.app, name="results")
-for part in (init, matrix, pretraining, codebooks, reporting, judging, screening, drawing, listing):
+for part in (
+    *(init, matrix, pretraining, codebooks, reporting),
+    *(judging, screening, drawing, serving, listing),
+):
     part.register(app)
 
 

@@ -16,7 +16,6 @@ import numpy as np
 from ctrbench.batches.packing import FieldInputs, Packer
 from ctrbench.injection import Injection, PairMode, Prepared
 from ctrbench.schema import Frozen, Ragged
-from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +49,7 @@ class Feature(Frozen):
     missing: float | int | tuple[float, ...] | None = None  # null: NaN
     unknown: float | int | None = None  # of a value that the training period lacks
     mean: float | None = None  # of numbers, by which the model standardises them
-    deviation: float | None = None
+    deviation: float | None = None  # above 0
     indicator: bool = False  # whether the model also reads that the number is missing
     description: str = ""
 
@@ -58,9 +57,14 @@ class Feature(Frozen):
 class Comparison(Frozen):
     """Vectors whose cosines a part of the mode reads."""
 
-    part: str  # name of the part of a combination with a dot; empty for a single mode
-    unit: str  # input of unit vectors
-    has_vector: str  # input of 0 or 1
+    part: str  # name of the part of a combination; empty for a single mode
+    field: str  # vector field of the version
+    centered: bool  # whether the mean vector is subtracted before normalising
+
+    @property
+    def key(self) -> str:
+        """The name of the vectors; parts that compare the same vectors share it."""
+        return self.field + (CENTERED if self.centered else "")
 
 
 class Features(Frozen):
@@ -94,22 +98,19 @@ class Vectors:
 
 
 def features_of(
-    workspace: Workspace,
     packer: Packer,
-    mode: Injection,
     prepared: Prepared,
+    comparisons: tuple[Comparison, ...],
     vectors: Mapping[str, Vectors],
 ) -> Features:
     """Return the inputs of a model.
 
     Args:
-        workspace: The workspace of the data set.
         packer: Creates the batches of the data set.
-        mode: The injection mode.
         prepared: The arrays that the mode prepared.
-        vectors: The compared vectors by `vector_key`.
+        comparisons: What the parts of the mode compare.
+        vectors: The compared vectors by `Comparison.key`.
     """
-    name = packer.slots.impressions.manifest.name
     item, user, context = packer.inputs.item, packer.inputs.user, packer.inputs.context
     inputs = [
         _feature(TARGET, "impression", "place", ("B",), description="place of the item shown"),
@@ -130,10 +131,10 @@ def features_of(
             unknown=0,
             description="row of the ID embedding; column item_id of items.parquet",
         ),
-        *_of_fields(workspace, name, "item.", item),
+        *_of_fields("item.", item),
         *_statistics(packer),
-        *_of_fields(workspace, name, "user.", user),
-        *_of_fields(workspace, name, "context.", context),
+        *_of_fields("user.", user),
+        *_of_fields("context.", context),
     ]
     for key, values in prepared.item.items():
         codes = values.dtype.kind in "iu"
@@ -156,26 +157,28 @@ def features_of(
         inputs.append(_feature(HAS + key, "item", "image", ("U",), 0.0, description=text))
     return Features(
         inputs=tuple(inputs),
-        comparisons=tuple(
-            Comparison(part=part, unit=UNIT + key, has_vector=HAS + key)
-            for part, key in compared(mode).items()
-        ),
+        comparisons=comparisons,
         history_length=packer.slots.history_length,
     )
 
 
-def compared(mode: Injection) -> dict[str, str]:
-    """Return the key of the vectors that each part of a mode compares, by the part's prefix."""
-    return {
-        _prefix(part): vector_key(piece)
+def comparisons_of(mode: Injection, first: str) -> tuple[Comparison, ...]:
+    """Return what the parts of a mode compare.
+
+    Args:
+        mode: The injection mode.
+        first: The first vector field of the version.
+    """
+    return tuple(
+        Comparison(part=part, field=piece.field or first, centered=piece.center)
         for part, piece in mode.pieces.items()
         if isinstance(piece, PairMode)
-    }
+    )
 
 
-def vector_key(piece: PairMode) -> str:
-    """Return the key of the vectors that a mode compares: its field, and whether it is centred."""
-    return (piece.field or "first") + (CENTERED if piece.center else "")
+def prefix(part: str) -> str:
+    """Return the prefix of the arrays of a part of a combination; empty for a single mode."""
+    return f"{part}." if part else ""
 
 
 def to_batch(features: Features, mode: Injection, given: Mapping[str, Tensor]) -> Batch:
@@ -199,14 +202,14 @@ def to_batch(features: Features, mode: Injection, given: Mapping[str, Tensor]) -
     clicked, target = history[row, slot], given[TARGET]  # (M,), (B,)
     image_slot = {}
     for comparison in features.comparisons:
-        piece = mode.pieces[comparison.part.removesuffix(".")]
+        piece = mode.pieces[comparison.part]
         assert isinstance(piece, PairMode)
-        unit, has = given[comparison.unit], given[comparison.has_vector] > 0
+        unit, has = given[UNIT + comparison.key], given[HAS + comparison.key] > 0
         shown = target[row]
         both = has[shown] & has[clicked]
         cosine = (unit[shown] * unit[clicked]).sum(dim=1) * both
         for name, values in piece.pair_values(cosine, both).items():
-            image_slot[comparison.part + name] = values
+            image_slot[prefix(comparison.part) + name] = values
     rows = target.shape[0]
     return Batch(
         click=target.new_zeros(rows, dtype=torch.float32),
@@ -253,7 +256,7 @@ def _numbers(features: Features, owner: str, given: Mapping[str, Tensor], like: 
     for prefix in dict.fromkeys(one.name.partition(".")[0] for one in numbers):
         own = [one for one in numbers if one.name.partition(".")[0] == prefix]
         for one in own:
-            scaled = (given[one.name] - one.mean) / one.deviation
+            scaled = (given[one.name] - (one.mean or 0.0)) / (one.deviation or 1.0)
             columns.append(torch.where(scaled.isnan(), 0.0, scaled).float())
         columns += [given[one.name].isnan().float() for one in own if one.indicator]
     if not columns:
@@ -282,9 +285,7 @@ def _default(row: np.ndarray) -> float | int | tuple[float, ...]:
     return tuple(float(one) for one in values.ravel())
 
 
-def _of_fields(
-    workspace: Workspace, dataset: str, prefix: str, fields: FieldInputs
-) -> list[Feature]:
+def _of_fields(prefix: str, fields: FieldInputs) -> list[Feature]:
     """Return the inputs of the fields of one owner, in the order of a batch."""
     of = "item" if prefix == "item." else "impression"
     axis = "U" if of == "item" else "B"
@@ -342,7 +343,3 @@ def _statistics(packer: Packer) -> list[Feature]:
         )
         for place, name in enumerate(packer.statistics)
     ]
-
-
-def _prefix(part: str) -> str:
-    return f"{part}." if part else ""

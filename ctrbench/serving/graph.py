@@ -128,7 +128,7 @@ def write_onnx(served: Served, example: Mapping[str, np.ndarray], path: Path, op
         reason = str(error).strip().splitlines()[0]
         raise ContractError(
             f"{mode} with {type(served.model).__name__} cannot be written as ONNX: {reason} Sizes "
-            "must come from shapes, never from values; see docs/extending.md."
+            "must come from shapes, never from values; see docs/add_mode.md."
         ) from error
     finally:
         for name in NOISY:

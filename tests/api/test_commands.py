@@ -43,6 +43,8 @@ CALLS = {  # command -> the call that does the same
     "curve": "curve",
     "history": "history",
     "explain": "explain",
+    "export": "export",
+    "encode": "encode",
     "list": "list_names",
     "results verify": "verify_results",
     "results merge": "merge_results",
