@@ -53,7 +53,7 @@ def test_list(both):
     text, found = both("list")
     assert f"modes: {', '.join(found['modes'])}  ({found['baseline']}" in text
     for kind, names in found["contenders"].items():
-        assert f"{kind}: {', '.join(names)}\n" in text
+        assert f"{kind}: {', '.join(names) or 'none yet'}\n" in text
     assert f"versions of taste: {', '.join(found['versions']['taste'])}" in text
 
 
