@@ -21,7 +21,7 @@ from ctrbench.json_text import as_json
 from ctrbench.plan import Matrix
 from ctrbench.runner.cell import run_cell
 from ctrbench.runner.parts import CellParts, build
-from ctrbench.runner.preparation import images_of
+from ctrbench.runner.preparation import images_of, read_tables
 from ctrbench.schema import Cell
 from ctrbench.serving import serve_check
 from ctrbench.serving.encoding import require_same, write_encoder
@@ -131,7 +131,7 @@ def export(
         random = random_requests(lookups, cell.seed)
         difference = _require_onnx(temporary / MODEL, served, [g.inputs for g in golden] + random)
         _write_model(temporary, parts, cell, served)
-        tables = _write_tables(temporary, workspace, mode, lookups)
+        tables = _write_tables(temporary, workspace, cell, mode, lookups)
         (temporary / FEATURES).write_text(as_json(lookups.features), encoding="utf-8")
         raw = raw_impressions(
             Rows(workspace, parts.slots.impressions, parts.settings.history_length),
@@ -292,16 +292,29 @@ def _write_model(folder: Path, parts: CellParts, cell: Cell, served: Served) -> 
 
 
 def _write_tables(
-    folder: Path, workspace: Workspace, mode: Injection, lookups: Lookups
+    folder: Path, workspace: Workspace, cell: Cell, mode: Injection, lookups: Lookups
 ) -> dict[str, Any]:
     """Write the tables and return the names of those that exist."""
     name = lookups.packer.slots.impressions.manifest.name
     items = impressions.raw_item_ids(workspace, name)
     write_items(folder / ITEMS, lookups, items)
+    given = {} if cell.version is None or cell.control else _given_codes(workspace, cell, mode)
     return {
         USERS: write_users(folder / USERS, lookups, impressions.raw_user_ids(workspace, name)),
         VALUES: write_vocabulary(folder / VALUES, lookups, workspace),
-        CODES: write_codes(folder / CODES, mode, lookups.prepared, items),
+        CODES: write_codes(folder / CODES, mode, lookups.prepared, items, given),
+    }
+
+
+def _given_codes(workspace: Workspace, cell: Cell, mode: Injection) -> dict[str | None, np.ndarray]:
+    """Return (V, L) codes that were made elsewhere, by vector field; None is the first."""
+    assert cell.version is not None
+    manifest = embeddings.read_manifest(workspace, cell.dataset, cell.version)
+    tables = read_tables(workspace, cell, mode)
+    return {
+        field: np.asarray(tables[manifest.of(field).field].vectors)
+        for field in mode.reads
+        if manifest.of(field).code_counts
     }
 
 

@@ -128,7 +128,8 @@ def build(found: Mapping[str, Any], state: Mapping[str, Any]) -> Served:
     cell = Cell.model_validate(found["cell"])
     settings = ModelSettings.model_validate(found["settings"])
     features = Features.model_validate(found["features"])
-    mode: Any = _Trained(mode_of(cell))
+    whole = mode_of(cell)
+    mode: Any = _Trained(whole)
     kinds = found["prepared"]
     prepared = Prepared(
         item={name: _zeros(form) for name, form in kinds["item"].items()},
@@ -141,6 +142,7 @@ def build(found: Mapping[str, Any], state: Mapping[str, Any]) -> Served:
     probe = to_batch(features, mode, {n: torch.from_numpy(v) for n, v in _one(features).items()})
     backbone = load_backbone(settings.backbone)
     model = backbone(InputSizes(**found["sizes"]), settings, mode, prepared, probe, cell.seed)
+    model.mode = whole
     model.load_state_dict(dict(state))
     return Served(model, features)
 

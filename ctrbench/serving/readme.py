@@ -12,7 +12,7 @@ from ctrbench.schema import CellRecord
 from ctrbench.serving.features import CENTERED, HAS, UNIT, Feature, Features
 from ctrbench.serving.graph import Served
 from ctrbench.serving.requests import Lookups
-from ctrbench.serving.tables import CODES, USERS, VALUES
+from ctrbench.serving.tables import CODES, GIVEN, USERS, VALUES
 
 Tables = Mapping[str, Any]  # whether a table exists, by file name
 
@@ -200,6 +200,12 @@ def _images(lookups: Lookups, tables: Tables, served: Served) -> list[str]:
             "`image.code` is the row of the code's embedding. Row 0 represents a missing image. "
             "The rows of each level follow those of the previous level: row = 1 + code + the "
             "number of codes of all previous levels."
+        )
+    if any(name.endswith(GIVEN) for name in tables[CODES]):
+        found.append(
+            f"These codes were made elsewhere. `{GIVEN}` holds them as they were given; the codes "
+            "of each level are numbered from 0 in their order. New items with known codes have "
+            "the numbers of the items that share them."
         )
     return found
 

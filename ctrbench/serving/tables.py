@@ -20,6 +20,7 @@ ITEMS, USERS, VALUES, CODES = (
     "vocabulary.parquet",
     "codes.parquet",
 )
+GIVEN = "given_code"  # column of codes as they were given
 ROWS = 10_000  # of one row group
 ID = "id"  # column of raw ids; null: an unknown item or user, whose row holds the defaults
 
@@ -89,7 +90,11 @@ def write_vocabulary(path: Path, lookups: Lookups, workspace: Workspace) -> bool
 
 
 def write_codes(
-    path: Path, mode: Injection, prepared: Prepared, raw_ids: Sequence[str]
+    path: Path,
+    mode: Injection,
+    prepared: Prepared,
+    raw_ids: Sequence[str],
+    given: Mapping[str | None, np.ndarray],
 ) -> tuple[str, ...]:
     """Write the codes of all items with a code, and return the names of the columns.
 
@@ -98,6 +103,7 @@ def write_codes(
         mode: The mode; every part of a combination that has codes is a column.
         prepared: The arrays that the mode prepared.
         raw_ids: The raw ids of items 1..V-1.
+        given: (V, L) codes that were made elsewhere, by vector field; None is the first.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -107,9 +113,13 @@ def write_codes(
         codes = piece.codes_of(part_of(prepared, part))
         if codes is not None:
             columns[f"{prefix(part)}code"] = codes
+            if piece.field in given:
+                columns[prefix(part) + GIVEN] = given[piece.field]
     if not columns:
         return ()
-    some = np.logical_or.reduce([(codes >= 0).any(axis=1) for codes in columns.values()])
+    some = np.logical_or.reduce(
+        [(own >= 0).any(axis=1) for name, own in columns.items() if not name.endswith(GIVEN)]
+    )
     items = np.flatnonzero(some)
     ids = pa.array([raw_ids[item - 1] for item in items.tolist()], pa.string())
     table = {ID: ids, **{name: list(codes[items]) for name, codes in columns.items()}}

@@ -1,0 +1,143 @@
+"""Inputs of new items, from an exported folder alone."""
+
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import ctrbench
+from ctrbench import embeddings, impressions
+from ctrbench.embeddings import Source
+from ctrbench.errors import ConfigError, DataError
+from ctrbench.injection import Images, load_mode
+from ctrbench.serving import encode
+from tests.injection.made import drawn
+
+WIDTH = 48
+
+
+def saved(path, ids, vectors):
+    np.savez(path, key=np.array(ids), value=vectors)
+    return Source(path)
+
+
+def drawn_vectors(rows, width=WIDTH):
+    return np.random.default_rng(3).normal(size=(rows, width)).astype(np.float32)
+
+
+@pytest.mark.parametrize("mode", ["cluster_id", "sim_score"])
+def test_known_items_have_the_inputs_of_their_table(exported, tmp_path, mode):
+    workspace, folders = exported
+    table = embeddings.open_version(workspace, "taste", "oracle")
+    raw = impressions.raw_item_ids(workspace, "taste")
+    items = np.flatnonzero(table.has_vector)
+    source = saved(tmp_path / "v.npz", [raw[i - 1] for i in items], table.vectors[items])
+    alone = tmp_path / "alone"
+    shutil.copytree(folders[mode], alone)  # without a workspace
+    found = encode(alone, source, tmp_path / "new.parquet")
+    assert (found.items, found.without_vector) == (len(items), 0)
+    new = pq.read_table(tmp_path / "new.parquet")
+    known = pq.read_table(alone / "items.parquet").take(items)
+    images = [name for name in known.column_names if name.startswith(("image.", "unit.", "has_"))]
+    assert images
+    for name in ("id", *images):
+        assert new[name].to_pylist() == known[name].to_pylist()
+
+
+def test_zero_vectors_have_the_inputs_of_a_missing_image(exported, tmp_path):
+    folder, vectors = exported[1]["cluster_id"], drawn_vectors(2)
+    vectors[1] = 0
+    found = encode(folder, saved(tmp_path / "v.npz", ["a", "b"], vectors), tmp_path / "n.parquet")
+    assert found.without_vector == 1
+    assert pq.read_table(tmp_path / "n.parquet").to_pylist()[1] == {
+        "id": "b",
+        "item_id": 0,
+        "image.code": [0],
+        "code": [-1],
+    }
+
+
+def test_arrays_in_memory_are_vectors(exported, tmp_path):
+    folder = exported[1]["cluster_id"]
+    found = ctrbench.encode(folder, drawn_vectors(3), tmp_path / "n.parquet", ids=[1, 2, 3])
+    assert found.columns == ("item_id", "image.code", "code")
+    assert pq.read_table(tmp_path / "n.parquet")["id"].to_pylist() == ["1", "2", "3"]
+
+
+def refused(folder, source, tmp_path, kind=DataError):
+    with pytest.raises(kind) as caught:
+        encode(folder, source, tmp_path / "n.parquet")
+    assert not (tmp_path / "n.parquet").exists()
+    return str(caught.value)
+
+
+def test_vectors_that_do_not_fit_are_refused(exported, tmp_path):
+    folder, path = exported[1]["cluster_id"], tmp_path / "v.npz"
+    assert refused(folder, saved(path, ["a"], drawn_vectors(1, 7)), tmp_path) == (
+        f"{path}: vectors have width 7, but the model was trained on width 48. Give vectors of the "
+        "same version."
+    )
+    assert refused(folder, saved(path, ["a", "a"], drawn_vectors(2)), tmp_path) == (
+        f"{path}: 1 ids occur twice, such as a; keep one vector per item."
+    )
+    wrong = drawn_vectors(3)
+    wrong[1, 5], wrong[2, 0] = np.nan, np.inf
+    assert refused(folder, saved(path, ["a", "b", "c"], wrong), tmp_path) == (
+        f"{path}: 2 vectors contain NaN or infinite numbers, such as those of b, c. Correct or "
+        "remove them."
+    )
+    source = {"text": saved(path, ["a"], drawn_vectors(1))}
+    assert refused(folder, source, tmp_path, ConfigError) == (
+        f"{folder} reads the vector fields image, but vectors are given for text; give --field "
+        "NAME=FILE for each."
+    )
+
+
+def test_another_folder_is_no_exported_model(tmp_path):
+    source = saved(tmp_path / "v.npz", ["a"], drawn_vectors(1))
+    assert refused(tmp_path, source, tmp_path, ConfigError) == (
+        f"{tmp_path} is not an exported model: it has no model.json. Give a folder that `ctrbench "
+        "export` wrote."
+    )
+
+
+MODES = {
+    "cluster_id": {"codebook_size": 5, "center": True},
+    "residual_id": {"codebook_size": 4, "levels": 2},
+    "product_id": {"codebook_size": 4, "parts": 2},
+    "hash_id": {"codebook_size": 8, "kind": "simhash"},
+    "vector": {"scale": "standard", "center": True},
+    "sim_score": {},
+}
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_encode_gives_known_items_their_prepared_rows(slots, name):
+    mode, given = load_mode(name, MODES[name]), drawn(slots, width=6)
+    prepared = mode.prepare(given, slots, 3)
+    arrays = mode.encoder(given, 3)
+    assert arrays is not None
+    items = np.flatnonzero(given.has_vector)
+    for key, values in mode.encode(given.vectors[items], arrays).items():
+        np.testing.assert_allclose(values, prepared.item[key][items], atol=1e-6)
+
+
+def test_hash_of_the_bytes_encodes_known_items(slots):
+    mode, given = load_mode("hash_id", {"kind": "random"}), drawn(slots, width=6)
+    prepared, arrays = mode.prepare(given, slots, 1), mode.encoder(given, 1)
+    items = np.flatnonzero(given.has_vector)
+    found = mode.encode(given.vectors[items], arrays)["code"]
+    assert np.array_equal(found, prepared.item["code"][items])
+
+
+def test_versions_of_codes_cannot_encode(slots):
+    rows = slots.impressions.item_rows
+    codes = np.arange(rows)[:, None] % 3
+    has = np.arange(rows) > 0
+    given = Images(codes, has, has, (3,))
+    mode = load_mode("cluster_id", {})
+    assert mode.encoder(given, 0) is None
+    assert np.array_equal(
+        mode.codes_of(mode.prepare(given, slots, 0)), np.where(has[:, None], codes, -1)
+    )
