@@ -22,8 +22,13 @@ def executed(path: Path) -> NotebookNode:
     """
     book = nbformat.read(path, as_version=4)
     with TemporaryDirectory() as folder:
-        resources = {"metadata": {"path": folder}}
-        NotebookClient(book, timeout=LIMIT_S, kernel_name="python3", resources=resources).execute()
+        NotebookClient(
+            book,
+            timeout=LIMIT_S,
+            kernel_name="python3",
+            extra_arguments=["--log-level=ERROR"],  # of the kernel
+            resources={"metadata": {"path": folder}},
+        ).execute()
     return book
 
 

@@ -9,7 +9,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 
 def code_of(name: str) -> str:
-    """Return the code block that defines a class, on whichever page."""
+    """Return the complete file that defines a class, on whichever page."""
     pages = [page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md"))]
     blocks = [
         code for page in pages for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL)
