@@ -10,11 +10,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 def code_of(name: str) -> str:
     """Return the complete file that defines a class, on whichever page."""
-    pages = [page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md"))]
-    blocks = [
-        code for page in pages for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    ]
-    (code,) = (block for block in blocks if f"class {name}(" in block)
+    text = "".join(page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md")))
+    files = re.findall(r'```python\n(""".*?)```', text, re.DOTALL)  # they begin with a docstring
+    (code,) = (file for file in files if f"class {name}(" in file)
     return code
 
 
