@@ -74,6 +74,7 @@ class Decision(Displayed, view="comparisons.show"):
     verdict: Verdict | None  # None: B ranks worse than chance
     gate: Gate | None = None
     failed: bool = False  # of the gate
+    probability_better: float | None = None  # that the true difference is above 0
 
 
 def decide(found: Compared, margin: float, gate: Gate | None = None) -> Decision:
@@ -95,7 +96,8 @@ def decide(found: Compared, margin: float, gate: Gate | None = None) -> Decision
         failed = inference.high < 0 and inference.low <= -margin
     else:
         failed = inference.low <= 0
-    return Decision(found, margin, verdict, gate, gate is not None and failed)
+    better = None if verdict is None else inference.probability_above
+    return Decision(found, margin, verdict, gate, gate is not None and failed, better)
 
 
 def matrix_cells(matrix: Matrix, name: str) -> list[Cell]:

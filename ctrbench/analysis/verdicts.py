@@ -96,6 +96,7 @@ def _reading(plan: TablePlan) -> str:
         "run lie above zero. Worse: the interval lies below zero. No worse: it excludes a loss of "
         f"{100 * plan.margin:g} pp. MDE: the minimum detectable effect, which is detected with a "
         "power of 80 %. p: uncorrected; Holm and BH (Benjamini-Hochberg): corrected for all lines. "
+        "P better: the probability that the true difference is above zero, uncorrected. "
         "Users / items / seeds: shares of the variance; more users reduce only the share of users, "
         "and likewise for items and seeds."
     )

@@ -8,22 +8,29 @@ from typing import Any
 from ctrbench.analysis.blocks import Block, Line
 from ctrbench.analysis.conditions import MARK
 from ctrbench.analysis.table import ComparisonTable
+from ctrbench.metrics import find
 from ctrbench.plan import Column
 from ctrbench.stats import Inference, Share
 
 SOURCES = ("users", "items", "seeds")
 INFERRED = (
-    *("low_pp", "high_pp", "p_value", "p_adjusted", "p_holm", "p_bh"),
+    *("low_pp", "high_pp", "p_value", "p_adjusted", "p_holm", "p_bh", "probability_better"),
     "minimum_detectable_effect_pp",
     *(f"{what}_{source}" for what in ("variance", "share", "degrees") for source in SOURCES),
     *("effective_users", "effective_items"),
 )
 
 
-def inferred(inference: Inference | None) -> dict[str, float | None]:
-    """Return a delta's inference by column name; None if influence values are not stored."""
+def inferred(inference: Inference | None, metric: str) -> dict[str, float | None]:
+    """Return a delta's inference by column name; None if influence values are not stored.
+
+    Args:
+        inference: The inference of the delta.
+        metric: Name of the metric.
+    """
     if inference is None:
         return dict.fromkeys(INFERRED)
+    above = inference.probability_above
     return {
         "low_pp": 100 * inference.low,
         "high_pp": 100 * inference.high,
@@ -31,6 +38,7 @@ def inferred(inference: Inference | None) -> dict[str, float | None]:
         "p_adjusted": inference.p_adjusted,
         "p_holm": inference.p_holm,
         "p_bh": inference.p_bh,
+        "probability_better": 1 - above if find(metric).less_is_better else above,
         "minimum_detectable_effect_pp": 100 * inference.smallest_effect,
         "variance_users": inference.variance.users,
         "variance_items": inference.variance.items if inference.variance.with_items else None,
@@ -80,7 +88,7 @@ def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:
             "status": entry.status,
             "delta_pp": entry.delta.mean_pp if entry.delta else None,
             "standard_error_pp": entry.delta.standard_error_pp if entry.delta else None,
-            **inferred(entry.inference),
+            **inferred(entry.inference, block.metric),
             **_shared(entry.share),
             "seeds": len(number.seeds) if (number := entry.delta or entry.share) else 0,
             "seeds_planned": len(table.seeds),
@@ -97,6 +105,7 @@ def long_rows(table: ComparisonTable) -> list[dict[str, Any]]:
 def long_table(table: ComparisonTable) -> dict[str, Any]:
     """Return the whole content of a table as plain values."""
     lines = table.verdicts.lines if table.verdicts else ()
+    metric = table.blocks[0].metric
     return {
         "dataset": table.dataset,
         "answer": [line.text for line in table.answer.lines],
@@ -105,7 +114,11 @@ def long_table(table: ComparisonTable) -> dict[str, Any]:
         "columns": table.headers,
         "rows": long_rows(table),
         "verdicts": [
-            {"comparison": line.subject, "verdict": line.verdict, **inferred(line.inference)}
+            {
+                "comparison": line.subject,
+                "verdict": line.verdict,
+                **inferred(line.inference, metric),
+            }
             for line in lines
         ],
         "footnotes": table.footnotes,

@@ -12,6 +12,7 @@ HEAD = (
     "p",
     "p Holm",
     "p BH",
+    "P better, %",
     "users / items / seeds, %",
 )
 
@@ -48,7 +49,13 @@ def verdict_texts(line: VerdictLine) -> tuple[str, ...]:
         "–" if share is None else f"{100 * share:.0f}" for share in inference.shares.values()
     )
     p = (inference.p_value, inference.p_holm, inference.p_bh)
-    return (line.subject, line.verdict, detectable, *map(_p_value, p), shares if known else "–")
+    better = (
+        f"{100 * inference.probability_above:.1f}"  # of a judged metric, of which more is better
+    )
+    return (
+        *(line.subject, line.verdict, detectable, *map(_p_value, p), better),
+        shares if known else "–",
+    )
 
 
 def _signed(points: float) -> str:

@@ -45,6 +45,19 @@ class Inference:
         return self.variance.standard_error
 
     @property
+    def probability_above(self) -> float:
+        """Return the probability that the true difference is above 0, in [0, 1].
+
+        It is the share above 0 of the confidence distribution, which consists of the one-sided
+        p-values of all differences: 1 - p / 2 if the estimate is above 0, else p / 2. With a flat
+        prior it is the posterior probability. It has the variance and the degrees of freedom of the
+        pointwise interval, and is not adjusted for the family.
+
+        Source: Xie and Singh 2013, International Statistical Review 81, section 2.
+        """
+        return 1 - self.p_value / 2 if self.estimate > 0 else self.p_value / 2
+
+    @property
     def seed_share(self) -> float:
         """Return the share of the variance due to seeds, in [0, 1]."""
         return self.variance.seeds / (self.variance.total or 1.0)
