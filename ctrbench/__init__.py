@@ -35,6 +35,7 @@ _MODULES = {  # name -> module that defines it; `__init__.pyi` repeats them for 
     "export": "ctrbench.api.serving",
     "frame": "ctrbench.api.results",
     "history": "ctrbench.api.drawing",
+    "export_predictions": "ctrbench.api.decisions",
     "import_predictions": "ctrbench.api.decisions",
     "init": "ctrbench.api.matrices",
     "list_names": "ctrbench.api.versions",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ctrbench.analysis.power import Required
     from ctrbench.analysis.ranking import Rankings
     from ctrbench.analysis.two_arms import Decision, Gate
+    from ctrbench.runner.exported import ExportedPredictions
     from ctrbench.runner.imported import Imported
 
 METRIC = "gauc"
@@ -99,6 +100,24 @@ def import_predictions(
         path = Path(memory.table(predictions, "predictions"))
         source = memory.named(str(path))
         return imported(opened(workspace), path, name, dataset, label, source)
+
+
+def export_predictions(matrix: Matrix, output: Location) -> ExportedPredictions:
+    """Write the predictions of the test impressions, and the results of each user, as Parquet.
+
+    Args:
+        matrix: The matrix, with stored cells.
+        output: The folder to create.
+
+    Raises:
+        ConfigError: The folder exists.
+        DataError: No predictions of the matrix are stored.
+        StoreError: The folder cannot be written.
+    """
+    from ctrbench.runner.exported import export_predictions as exported
+
+    one = checked(matrix)
+    return exported(one.workspace, one.checked, Path(output))
 
 
 def power(matrix: Matrix, effect: str | None = None) -> Required:

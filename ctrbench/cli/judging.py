@@ -1,4 +1,4 @@
-"""`ctrbench compare | import-predictions | power | ranks`: decisions, and their power."""
+"""`ctrbench compare | import-predictions | export-predictions | power | ranks`: decisions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ArmArgument = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the root."""
-    for command in (compare, import_predictions, power, ranks):
+    for command in (compare, import_predictions, export_predictions, power, ranks):
         app.command()(command)
 
 
@@ -117,6 +117,19 @@ def import_predictions(
     home = context.obj
     found = ctrbench.import_predictions(file, name, dataset=dataset, label=label, workspace=home)
     show(found, json, terminal.show_imported)
+
+
+def export_predictions(
+    context: typer.Context,
+    file: BenchmarkArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to create.")],
+    json: JsonOption = False,
+) -> None:
+    """Write the stored predictions of FILE per impression, and results per user, as Parquet."""
+    from ctrbench.terminal import comparisons as terminal
+
+    found = ctrbench.export_predictions(ctrbench.read_matrix(file, context.obj), output)
+    show(found, json, terminal.show_exported)
 
 
 def power(

@@ -9,6 +9,7 @@ from ctrbench.analysis.power import Required
 from ctrbench.analysis.two_arms import Decision
 from ctrbench.metrics import find, judged
 from ctrbench.reports import decision_texts
+from ctrbench.runner.exported import ExportedPredictions
 from ctrbench.runner.imported import Imported
 from ctrbench.stats import Inference
 from ctrbench.stats.power import MOST_SEEDS
@@ -39,6 +40,17 @@ def show_imported(found: Imported) -> None:
     if seeds == 1:
         echo("With one seed, intervals do not account for seed variance.")
     echo(f"Add `predictions: [{one.name}]` to a benchmark file to show them in its table.")
+
+
+def show_exported(found: ExportedPredictions) -> None:
+    """Print what was written, and the cells without predictions."""
+    echo(
+        f"wrote {found.folder}: {found.cells} cells, {found.impressions:,} test impressions and "
+        f"{found.users:,} users each."
+    )
+    if found.missing:
+        named = "; ".join(found.missing[:3]) + "; …" * (len(found.missing) > 3)
+        echo(f"{len(found.missing)} cells have no stored predictions: {named}", err=True)
 
 
 def show_power(found: Required) -> None:

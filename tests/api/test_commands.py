@@ -37,6 +37,7 @@ CALLS = {  # command -> the call that does the same
     "plot": "plot",
     "compare": "compare",
     "import-predictions": "import_predictions",
+    "export-predictions": "export_predictions",
     "power": "power",
     "ranks": "ranks",
     "cost": "cost",

@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 from ctrbench import impressions
 from ctrbench.analysis.matrices import comparison_table
 from ctrbench.cli.main import app
-from ctrbench.errors import ConfigError
+from ctrbench.errors import ConfigError, DataError
 from ctrbench.metrics import calibration_error, ndcg
 from ctrbench.reports import render
 from ctrbench.runner import completed, run_matrix
+from ctrbench.runner.exported import export_predictions
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 from tests.benchmark import matrix
@@ -188,3 +189,76 @@ def test_unfit_requests(workspace, metrics, message):
     with pytest.raises(ConfigError) as raised:
         matrix(workspace, FILE + f"metrics: {metrics}\n")
     assert message in str(raised.value).splitlines()[-1]
+
+
+def test_exported_predictions_and_users_reproduce_the_metrics(workspace):
+    plan = matrix(workspace, FILE)
+    path, folder = workspace.home / "benchmark.yaml", workspace.home / "out"
+    words = ["export-predictions", str(path), "-o", str(folder)]
+    result = CliRunner().invoke(app, ["--home", str(workspace.home), *words])
+    assert result.exit_code == 0, (result.output, result.exception)
+    log = impressions.open_impressions(workspace, "shop")
+    test = log.rows("test")
+    rows = pd.read_parquet(folder / "impressions.parquet")
+    users = pd.read_parquet(folder / "users.parquet")
+    records = completed(workspace, plan)
+    assert rows.groupby("cell")["arm"].first().to_dict() == {
+        plan.cell(None, None, 0).hash: "none",
+        plan.cell(None, None, 1).hash: "none",
+        plan.cell(plan.rows[0], plan.columns[0], 0).hash: "v / sim_score",
+        plan.cell(plan.rows[0], plan.columns[0], 1).hash: "v / sim_score",
+    }
+    raw = impressions.raw_user_ids(workspace, "shop")
+    for key, record in records.items():
+        own, values = rows[rows["cell"] == key], record.metrics["test"].values
+        assert set(own["seed"]) == {record.cell.seed}
+        assert own["impression_id"].tolist() == list(range(test.start, test.stop))
+        assert own["user_id"].tolist() == [raw[user - 1] for user in log.user_id[test]]
+        assert own["click"].tolist() == log.click[test].tolist()
+        assert own["group_id"].tolist() == log.group[test].tolist()
+        p_click = Store(workspace).predictions(record.cell, "test")
+        assert own["p_click"].tolist() == p_click.tolist()
+        of = users[users["cell"] == key]
+        assert of["impressions"].sum() == len(own)
+        assert of["clicks"].sum() == own["click"].sum()
+        mean = np.average(of["log_loss"], weights=of["impressions"])
+        assert mean == pytest.approx(values["log_loss"])
+        assert np.average(of["p_click"], weights=of["impressions"]) == pytest.approx(
+            own["p_click"].mean()
+        )
+        some = of[of["auc"].notna()]
+        assert np.average(some["auc"], weights=some["auc_weight"]) == pytest.approx(values["gauc"])
+        one = some.iloc[0]
+        mine = own[own["user_id"] == one["user_id"]]
+        expected = []  # by pairs within each request
+        for _, request in mine.groupby("group_id"):
+            values, click = request["p_click"].to_numpy(), request["click"].to_numpy()
+            pairs = np.subtract.outer(values[click == 1], values[click == 0])
+            if pairs.size:
+                expected.append(((pairs > 0) + (pairs == 0) / 2).mean())
+        assert one["auc"] == pytest.approx(np.mean(expected))  # all requests have five rows
+    text = (folder / "README.md").read_text()
+    for table in (rows, users):
+        assert all(f"| `{column}` |" in text for column in table)
+    # a file of one arm is read back by `import-predictions`
+    arm = rows[rows["arm"] == "v / sim_score"][["impression_id", "seed", "p_click"]]
+    arm.to_parquet(workspace.home / "arm.parquet")
+    words = ["import-predictions", str(workspace.home / "arm.parquet"), "--as", "x"]
+    words += ["--dataset", "shop"]
+    result = CliRunner().invoke(app, ["--home", str(workspace.home), *words])
+    assert result.exit_code == 0, (result.output, result.exception)
+
+
+def test_unfit_exports(workspace):
+    plan = matrix(workspace, FILE)
+    with pytest.raises(ConfigError) as raised:
+        export_predictions(workspace, plan, workspace.home)
+    assert str(raised.value) == f"{workspace.home} exists; name a folder that does not exist."
+    shutil.rmtree(workspace.results)
+    with pytest.raises(DataError) as raised:
+        export_predictions(workspace, plan, workspace.home / "out")
+    assert str(raised.value) == (
+        f"no predictions of the 4 cells are stored in {workspace.results}; run `ctrbench run FILE` "
+        "first."
+    )
+    assert not (workspace.home / "out").exists()
