@@ -468,6 +468,7 @@ def noise_probe(deviation: float) -> str:
     return f"noise_{deviation:g}"
 
 
+ENERGY = "energy_j"  # key of a record's facts; absent where the energy cannot be measured
 LOOPS = "loops"  # key of a record's environment; "plain" if compiled loops were missing
 MODE_CODE = "mode_program"  # key of a record's environment: hash of the mode's code
 MODE_TEXT = "mode_code"  # the same key in older records: hash of the file with its docstrings

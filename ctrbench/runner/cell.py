@@ -16,6 +16,7 @@ import numpy as np
 from filelock import Timeout
 
 from ctrbench.batches.slots import HistorySlots
+from ctrbench.energy import EnergyMeter
 from ctrbench.errors import CtrBenchError, DamagedError, StoreError
 from ctrbench.injection import code_hash, load_mode
 from ctrbench.models import load_loops
@@ -26,7 +27,7 @@ from ctrbench.runner.preparation import read_tables
 from ctrbench.runner.probes import probe_model, probe_predictions
 from ctrbench.runner.tracing import Recorder, trace
 from ctrbench.runner.warm_start import resume, warm_state
-from ctrbench.schema import LOOPS, MODE_CODE, Cell, CellRecord
+from ctrbench.schema import ENERGY, LOOPS, MODE_CODE, Cell, CellRecord
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.settings import TrainingSettings
 from ctrbench.slices import Slice
@@ -188,14 +189,23 @@ def _run(
     traced: bool,
     keep_model: bool,
 ) -> CellRecord:
+    meter = EnergyMeter()
+
+    def metered(share: float) -> None:
+        meter.update()
+        progress(share)
+
     try:
         with _one_thread():
-            found = _train(workspace, cell, slices, progress, traced)
+            found = _train(workspace, cell, slices, metered, traced)
+        joules = meter.joules()
+        energy = {} if joules is None else {ENERGY: joules}
         code = code_hash(load_mode(cell.mode, cell.mode_settings))
         made_with = environment | {MODE_CODE: code}
         if load_loops() is None:
             made_with[LOOPS] = "plain"
-        record = found.record.model_copy(update={"environment": made_with})
+        facts = found.record.facts | energy
+        record = found.record.model_copy(update={"environment": made_with, "facts": facts})
         if keep_model:
             store.write_model(cell, found.state)
         return store.write(record, found.predictions, found.first_row, found.influence)

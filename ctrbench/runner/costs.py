@@ -14,7 +14,7 @@ from ctrbench.injection import BASELINE
 from ctrbench.metrics import find
 from ctrbench.plan import Matrix
 from ctrbench.runner.serving import ServingCost, measure_cost
-from ctrbench.schema import CellRecord
+from ctrbench.schema import ENERGY, CellRecord
 from ctrbench.stats import Inference
 from ctrbench.workspace import Workspace
 
@@ -33,6 +33,7 @@ class ArmCost:
     gain: Inference | None  # None: not stored, or the baseline
     cost: ServingCost
     train_s: float | None  # mean over cells; None: not stored
+    energy_j: float | None  # mean over cells; None: not stored, or not available when trained
 
     @property
     def name(self) -> str:
@@ -151,5 +152,7 @@ def _measured(
     stored = [records[cell.hash] for cell in cells if cell.hash in records]
     done = [record for record in stored if record.status == "done"]
     took = [record.seconds["train"] for record in done if "train" in record.seconds]
+    used = [record.facts[ENERGY] for record in done if ENERGY in record.facts]
     gain = gains.get(comparison) if comparison else None
-    return ArmCost(comparison, gain, measured, fmean(took) if took else None)
+    means = (fmean(values) if values else None for values in (took, used))
+    return ArmCost(comparison, gain, measured, *means)

@@ -41,7 +41,13 @@ def show(found: Costs) -> None:
     out.print(
         "Latency of a request of 1 and of 1,024 impressions: median and 99th percentile, packing "
         "and model, one thread. B: bytes of image data, stored per item, and read per impression "
-        "with a full history.",
+        f"with a full history. {_energy(found)}",
         soft_wrap=True,
         highlight=False,
     )
+
+
+def _energy(found: Costs) -> str:
+    """Return the energy of each arm, as text."""
+    known = [f"{arm.name} {arm.energy_j:.0f} J" for arm in found.arms if arm.energy_j is not None]
+    return f"Energy per cell: {', '.join(known) if known else 'not available'}."

@@ -1,4 +1,6 @@
+import json
 import re
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -8,6 +10,7 @@ from ctrbench import embeddings
 from ctrbench.cli.main import app
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.runner.serving import measure_cost
+from ctrbench.terminal.costs import _energy
 from tests.benchmark import SMALL, matrix, write
 
 
@@ -79,3 +82,28 @@ def test_bad_input(workspace, run, words, message):
     run("run", file, "--no-report")
     with pytest.raises(ConfigError, match=message):
         run("cost", file, *words)
+
+
+def test_energy_is_stored_and_shown_where_it_is_available(workspace, run, monkeypatch):
+    from ctrbench.runner import cell as module
+
+    class Meter:
+        def __init__(self):
+            self.updates = 0
+
+        def update(self):
+            self.updates += 1
+
+        def joules(self):
+            return 7.25 if self.updates else None
+
+    file = write(workspace.home)
+    baseline = matrix(workspace).cell(None, None, 0)
+    monkeypatch.setattr(module, "EnergyMeter", Meter)
+    record = module.run_cell(workspace, baseline, (), {}, lambda share: None)
+    assert record.facts["energy_j"] == 7.25
+    arms = json.loads(run("cost", file, "--json"))["arms"]
+    assert [arm["energy_j"] for arm in arms] == [7.25] + [None] * (len(arms) - 1)
+    shown = [SimpleNamespace(name="none", energy_j=7.25), SimpleNamespace(name="x", energy_j=None)]
+    assert _energy(SimpleNamespace(arms=shown)) == "Energy per cell: none 7 J."
+    assert _energy(SimpleNamespace(arms=shown[1:])) == "Energy per cell: not available."
