@@ -17,7 +17,7 @@ from ctrbench.sealed import is_sealed
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
-COMPANIONS = (".parquet", ".users.npz", ".trace")  # files of a cell beside its record
+COMPANIONS = (".parquet", ".users.npz", ".trace", ".safetensors")  # of a cell, beside its record
 IDLE_S = 3600  # a partial file unchanged for an hour is taken to have no writer
 
 

@@ -130,3 +130,36 @@ def test_damaged_influence_values_are_an_error(workspace, cell):
 
 def test_absent_predictions_are_none(workspace, cell):
     assert Store(workspace).predictions(cell, "test") is None
+
+
+def test_weights_are_read_back_unchanged(workspace, cell):
+    store = Store(workspace)
+    state = {"layer.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "count": np.array(3)}
+    assert not store.has_model(cell)
+    assert store.read_model(cell) is None
+    store.write_model(cell, state)
+    assert store.has_model(cell)
+    found = store.read_model(cell)
+    assert found is not None
+    assert found.keys() == state.keys()
+    assert all(np.array_equal(found[name], values) for name, values in state.items())
+    assert all(found[name].dtype == values.dtype for name, values in state.items())
+
+
+def test_weights_of_another_cell_and_damaged_ones_are_errors(workspace):
+    (one, other, *_), store = matrix(workspace).cells(), Store(workspace)
+    store.write_model(one, {"weight": np.ones(3, np.float32)})
+    source, path = (store.path(own).with_suffix(".safetensors") for own in (one, other))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(source.read_bytes())
+    with pytest.raises(StoreError) as caught:
+        store.read_model(other)
+    assert str(caught.value) == (
+        f"{path} belongs to the cell {one.hash}. Delete it; `ctrbench export` trains the cell "
+        f"{other.hash} again."
+    )
+    source.write_bytes(source.read_bytes()[:20])
+    with pytest.raises(StoreError) as caught:
+        store.read_model(one)
+    assert str(caught.value).startswith(f"{source} is damaged (")
+    assert str(caught.value).endswith("Delete it; `ctrbench export` trains the cell again.")
