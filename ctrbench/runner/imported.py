@@ -91,14 +91,14 @@ def import_predictions(
         outcome=label,
     )
     store = Store(workspace)
-    new = _is_new(store, manifest)
-    if new:
+    stored = _stored_before(store, manifest)
+    if stored is None:
         for seed, p_click in predicted.items():
             _store(workspace, log, manifest, seed, p_click)
         store.write_imported(manifest)
     records = (store.read(cell) for cell in manifest.cells)
     metrics = tuple(record.metrics[WHOLE] for record in records if record is not None)
-    return Imported(manifest, new, keys, unused, metrics)
+    return Imported(stored or manifest, stored is None, keys, unused, metrics)
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], bool, tuple[str, ...]]:
@@ -266,8 +266,8 @@ def _content_hash(predicted: dict[int, np.ndarray]) -> str:
     return content.hexdigest()
 
 
-def _is_new(store: Store, manifest: ImportedPredictions) -> bool:
-    """Return whether the predictions are not stored yet.
+def _stored_before(store: Store, manifest: ImportedPredictions) -> ImportedPredictions | None:
+    """Return the description of the same predictions if they are stored already.
 
     Raises:
         ConfigError: Other predictions of the same test impressions have this name.
@@ -275,13 +275,13 @@ def _is_new(store: Store, manifest: ImportedPredictions) -> bool:
     stored = store.read_imported(manifest.dataset, manifest.name, manifest.outcome)
     same_test = ("data_hash", "protocol")
     if stored is None or any(getattr(stored, x) != getattr(manifest, x) for x in same_test):
-        return True
+        return None
     if any(getattr(stored, x) != getattr(manifest, x) for x in ("content_hash", "scores")):
         raise ConfigError(
             f"'{manifest.name}' has other predictions already, from {stored.source}. Choose "
             f"another name, or delete {store.root / manifest.dataset / manifest.name}."
         )
-    return False
+    return stored
 
 
 def _store(

@@ -35,10 +35,11 @@ def served_by(mode, slots, backbone="din"):
     packer = Packer(slots, settings, prepared.item, prepared.slot)
     build = load_backbone(settings.backbone)
     model = build(packer.sizes, settings, mode, prepared, packer.pack(ROWS[:8], None), 0)
+    chance = torch.Generator().manual_seed(0)
     with torch.no_grad():
         model(packer.pack(ROWS, None))  # moves the statistics of Dice
         for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=chance))
     compared = comparisons_of(mode, "image")
     vectors = {one.key: Vectors(drawn.unit(one.centered), drawn.has_vector) for one in compared}
     features = features_of(packer, prepared, compared, vectors)
