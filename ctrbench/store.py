@@ -270,7 +270,7 @@ class Store:
         """
         from safetensors.numpy import save_file
 
-        arrays = {name: np.ascontiguousarray(values) for name, values in state.items()}
+        arrays = {name: np.asarray(values, order="C") for name, values in state.items()}
         facts = {MODEL_OWNER: cell.hash, MODEL_CHECKSUM: _hash_of_model(arrays)}
         with atomic_file(self._model_path(cell)) as temporary:
             save_file(arrays, temporary, metadata=facts)
@@ -554,7 +554,7 @@ class Store:
 def _hash_of_model(state: Mapping[str, np.ndarray]) -> str:
     content = ContentHash()
     for name in sorted(state):
-        content.array(name, state[name])
+        content.array(name, np.atleast_1d(state[name]))
     return content.hexdigest()
 
 

@@ -405,7 +405,7 @@ modes:
 seeds"""
 TWO_FIELDS = """\
 modes:
-  vector+sim_tier: {vector.field: text, vector.width: 2, sim_tier.center: true}
+  vector+sim_tier: {vector.field: text, vector.width: 2, vector.gate: true, sim_tier.center: true}
 seeds"""
 MODES = SMALL[SMALL.index("modes") : SMALL.index("seeds") + 5]
 
