@@ -91,14 +91,14 @@ class Vector(Injection):
 
         projected = layers["projection"](batch.image_item["vector"])  # (U, width)
         if self.batch_norm:
-            norm, many = layers["norm"], len(projected) > 1  # a single item has no variance
+            norm = layers["norm"]
             projected = F.batch_norm(
                 projected,
                 norm.running_mean,  # pyright: ignore[reportArgumentType]
                 norm.running_var,  # pyright: ignore[reportArgumentType]
                 norm.weight,  # pyright: ignore[reportArgumentType]
                 norm.bias,  # pyright: ignore[reportArgumentType]
-                training=norm.training and many,
+                training=norm.training and projected.shape[0] > 1,  # one item has no variance
             )
         if self.gate:
             projected = projected * torch.sigmoid(layers["gate"][0])  # pyright: ignore

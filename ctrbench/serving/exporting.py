@@ -260,11 +260,18 @@ def _require_onnx(path: Path, served: Served, requests: list[Request]) -> float:
     """
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    largest = 0.0
-    for request in requests:
+    names, largest = served.features.names, 0.0
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        outputs = [session.run(list(OUTPUTS), {n: one[n] for n in names}) for one in requests]
+    except Exception as error:  # onnxruntime has one class per kind of failure
+        raise ContractError(
+            f"{type(served.model.mode).__name__} with {type(served.model).__name__}: onnxruntime "
+            f"{onnxruntime.__version__} cannot run the model: {str(error).strip().splitlines()[0]} "
+            "Sizes must come from shapes, never from values or len(); see docs/add_mode.md."
+        ) from error
+    for request, found in zip(requests, outputs, strict=True):
         expected = served.run(request)
-        found = session.run(list(OUTPUTS), {n: request[n] for n in served.features.names})
         for name, values in zip(OUTPUTS, found, strict=True):
             apart = _apart(np.asarray(values), expected[name])
             largest = max(largest, float(apart.max(initial=0)))

@@ -72,10 +72,13 @@ CASES = [
     pytest.param("bst", make("sim_attention"), id="bst-sim_attention"),
     pytest.param("bst", COMBINED, id="bst-combined"),
     pytest.param("uniform", make("sim_score"), id="uniform-sim_score"),
-    pytest.param(
-        "din",
-        load_mode("vector", {"gate": True, "batch_norm": True, "scale": "standard"}),
-        id="din-vector-all-settings",
+    *(
+        pytest.param(
+            backbone,
+            load_mode("vector", {"gate": True, "batch_norm": True, "scale": "standard"}),
+            id=f"{backbone}-vector-all-settings",
+        )
+        for backbone in ("din", "bst")
     ),
 ]
 
