@@ -89,6 +89,15 @@ class FinishedCells:
             share: The completed share, from 0 to 1.
         """
 
+    def retried(self, cell: Cell, reason: str) -> None:
+        """Print why a cell is trained once more.
+
+        Args:
+            cell: The cell.
+            reason: Why its process ended.
+        """
+        print(cell.label, cell.seed, "is trained once more:", reason, flush=True)
+
     def finished(self, record: CellRecord) -> None:
         """Print one line for a finished cell."""
         print(record.cell.label, record.cell.seed, record.status, flush=True)

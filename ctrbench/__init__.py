@@ -44,6 +44,8 @@ _MODULES = {  # name -> module that defines it; `__init__.pyi` repeats them for 
     "orphans": "ctrbench.api.upkeep",
     "pack": "ctrbench.api.matrices",
     "plan_cells": "ctrbench.api.matrices",
+    "list_cells": "ctrbench.api.matrices",
+    "run_cell": "ctrbench.api.matrices",
     "plot": "ctrbench.api.drawing",
     "power": "ctrbench.api.decisions",
     "pretrain": "ctrbench.api.versions",

@@ -16,11 +16,13 @@ from ctrbench.api.drawing import report as report
 from ctrbench.api.matrices import Matrix as Matrix
 from ctrbench.api.matrices import Run as Run
 from ctrbench.api.matrices import init as init
+from ctrbench.api.matrices import list_cells as list_cells
 from ctrbench.api.matrices import notices as notices
 from ctrbench.api.matrices import pack as pack
 from ctrbench.api.matrices import plan_cells as plan_cells
 from ctrbench.api.matrices import read_matrix as read_matrix
 from ctrbench.api.matrices import run as run
+from ctrbench.api.matrices import run_cell as run_cell
 from ctrbench.api.matrices import screen as screen
 from ctrbench.api.matrices import status as status
 from ctrbench.api.matrices import tables as tables

@@ -39,6 +39,21 @@ def as_json(value: object) -> str:
     return escaped_json(text) + "\n"
 
 
+def as_json_line(value: object) -> str:
+    r"""Return an object as one line of JSON, which ends with a newline.
+
+    Args:
+        value: As for `as_json`.
+
+    Raises:
+        TypeError: A value has no JSON form.
+
+    >>> as_json_line({"hash": "ab", "gpus": 0})
+    '{"hash": "ab", "gpus": 0}\n'
+    """
+    return escaped_json(json.dumps(plain(value), ensure_ascii=False, allow_nan=False)) + "\n"
+
+
 def plain(value: object) -> Any:
     """Return an object as dicts, lists, text and numbers; NaN and infinity become None.
 

@@ -37,6 +37,8 @@ from ctrbench.sealed import (
 from ctrbench.workspace import Workspace
 
 PUBLISHED = "published"  # folder of packs below results/
+MODEL = ".safetensors"  # ending of weights
+TRACE = ".trace"  # ending of traces, which are JSON; *.json are records
 OWNER = b"ctrbench.cell"  # metadata key of predictions: the hash of their cell
 MODEL_OWNER, MODEL_CHECKSUM = "ctrbench.cell", "ctrbench.checksum"  # metadata keys of weights
 Kind = TypeVar("Kind", bound=Frozen)
@@ -508,10 +510,10 @@ class Store:
         return len(stored)
 
     def _trace_path(self, cell: Cell) -> Path:
-        return self.path(cell).with_suffix(".trace")  # JSON; *.json are records
+        return self.path(cell).with_suffix(TRACE)
 
     def _model_path(self, cell: Cell) -> Path:
-        return self.path(cell).with_suffix(".safetensors")
+        return self.path(cell).with_suffix(MODEL)
 
     def _predictions_path(self, cell: Cell) -> Path:
         return self.path(cell).with_suffix(".parquet")

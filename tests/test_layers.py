@@ -21,6 +21,7 @@ FOLDERS = [
     "controls",
     "metrics",
     "models",
+    "executors",
     "pretraining.methods",
     "pretraining.encoders",
     "embeddings.readers",

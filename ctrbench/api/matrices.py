@@ -22,10 +22,11 @@ from ctrbench.starting_file import Choice, file_of_run, starting_file, write_new
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
+    from ctrbench.executors import Executor
     from ctrbench.page import ReportOfRun
     from ctrbench.runner.screening import Screening
     from ctrbench.runner.sequential import Outcome
-    from ctrbench.runner.states import MatrixStatus, Notices, RunPlan
+    from ctrbench.runner.states import CellState, MatrixStatus, Notices, RunPlan
     from ctrbench.runner.tune import Tuning
 
 MOST_SEEDS = 20  # of a run until every comparison is decided
@@ -275,7 +276,7 @@ def notices(matrix: Matrix) -> Notices:
 
 def run(
     matrix: Matrix,
-    jobs: Jobs = "auto",
+    jobs: Jobs | Executor = "auto",
     *,
     retry_failed: bool = False,
     traced: bool = False,
@@ -292,7 +293,8 @@ def run(
 
     Args:
         matrix: The matrix.
-        jobs: Number of cells to train at once, one process each; `auto`: one per core.
+        jobs: Number of cells to train at once, one process each; `auto`: one per core. Or an
+            executor of `ctrbench.executors`.
         retry_failed: Train failed cells again.
         traced: Record how each cell learns, for `explain`.
         keep_models: Store the weights of each cell, for `export`.
@@ -344,6 +346,59 @@ def run(
     table = comparison_table(one.workspace, one.checked, records, looks)
     tracking.finish(records, table)
     return Run(one, records, table, _status(one, records), outcome, looks)
+
+
+def list_cells(
+    matrix: Matrix, *, missing: bool = False, retry_failed: bool = False
+) -> list[CellState]:
+    """Return the cells of a matrix with their hash, state and requirements.
+
+    Args:
+        matrix: The matrix.
+        missing: Return only the cells that `run` trains.
+        retry_failed: Count failed cells as missing.
+    """
+    from ctrbench.runner.states import cell_states
+
+    one = checked(matrix)
+    return cell_states(one.workspace, one.checked, missing, retry_failed)
+
+
+def run_cell(
+    matrix: Matrix,
+    hash: str,
+    *,
+    retry_failed: bool = False,
+    traced: bool = False,
+    keep_models: bool = False,
+) -> CellRecord:
+    """Train one cell in this process, unless it is stored, and return its record.
+
+    Any number of processes may do so at once, also on several machines with one workspace.
+
+    Args:
+        matrix: The matrix.
+        hash: The hash of one of its cells, see `list_cells`.
+        retry_failed: Train the cell again if it failed.
+        traced: Record how the cell learns, for `explain`.
+        keep_models: Store the weights, for `export`.
+
+    Raises:
+        ConfigError: The matrix has no such cell, or it does not fit into memory.
+        CtrBenchError: The workspace lacks the data, or cannot be written.
+    """
+    from ctrbench.executors import keep_freed_memory
+    from ctrbench.runner.run import run_one
+
+    one = checked(matrix)
+    cells = {cell.hash: cell for cell in one.checked.cells()}
+    if hash not in cells:
+        raise ConfigError(
+            f"{one.path} has no cell {hash!r}. `ctrbench cells {one.path}` lists the hashes of its "
+            f"{len(cells)} cells; they change with the settings."
+        )
+    keep_freed_memory()
+    return run_one(one.workspace, one.checked, cells[hash], retry_failed, traced, keep_models)
 
 
 def check_options(
@@ -512,10 +567,13 @@ def stored_report(matrix: Matrix) -> ReportOfRun:
     return stored(matrix.workspace, matrix.path, records(matrix))
 
 
-def _processes(matrix: Matrix, jobs: Jobs) -> int:
-    """Return the number of cells to train at once; one if other processes lack a class."""
+def _processes(matrix: Matrix, jobs: Jobs | Executor) -> int | Executor:
+    """Return the executor, or the number of processes; one if other processes lack a class."""
+    from ctrbench.executors import Executor
     from ctrbench.runner.run import defined_here
 
+    if isinstance(jobs, Executor):
+        return jobs
     file = matrix.checked.file
     if jobs == "auto" and defined_here(matrix.checked.cells(), file.slices):
         return 1

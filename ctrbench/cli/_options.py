@@ -3,23 +3,54 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ctrbench import plugins
 from ctrbench.environment import usable_cores
 from ctrbench.errors import ConfigError
 from ctrbench.terminal import completing
 
+if TYPE_CHECKING:
+    from ctrbench.executors import Executor
+
 FAILED = 1  # exit code: a guard, a gate, a cell or an arm failed; docs/commands.md lists all
 TEXT = "text"  # the default format
+AUTO = "auto"  # the default number of jobs
+SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+BYTES = {"MB": 1e6, "MiB": 2**20, "GB": 1e9, "GiB": 2**30}
 
 BenchmarkArgument = Annotated[
     Path, typer.Argument(metavar="FILE", help="The benchmark file (YAML).")
 ]
 JobsOption = Annotated[
     str, typer.Option(help="Number of cells trained at once, one thread each; auto: one per core.")
+]
+ExecutorOption = Annotated[
+    str,
+    typer.Option(
+        help="Where cells run: processes of this machine, or a Ray cluster.",
+        autocompletion=completing.executors,
+    ),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(help="With --executor ray: address of the cluster. Default: RAY_ADDRESS."),
+]
+MaxTimeOption = Annotated[
+    str | None,
+    typer.Option(help="Stop a cell after this time, such as 30min or 2h, and store it as failed."),
+]
+MaxMemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Stop a cell that uses more memory, such as 8GB, and store it as failed. A cell that "
+        "is known to require more is refused."
+    ),
 ]
 FormatOption = Annotated[
     str, typer.Option(help="Such as text, markdown, csv.", autocompletion=completing.formats)
@@ -51,6 +82,51 @@ DetailOption = Annotated[
 YesOption = Annotated[bool, typer.Option("--yes", help="Confirm. The removal cannot be undone.")]
 
 
+def executor_of(
+    name: str, jobs: str, address: str | None, max_time: str | None, max_memory: str | None
+) -> Executor:
+    """Return the executor that the options of a run request.
+
+    Args:
+        name: The value of `--executor`.
+        jobs: The value of `--jobs`.
+        address: The value of `--address`.
+        max_time: The value of `--max-time`.
+        max_memory: The value of `--max-memory`.
+
+    Raises:
+        ConfigError: An option is not valid, or does not suit the executor.
+        UnknownNameError: No executor has this name.
+    """
+    from ctrbench.executors import Executor, Limits
+
+    number = None if jobs == AUTO else jobs_of(jobs)
+    seconds = None if max_time is None else _quantity("--max-time", max_time, SECONDS, "2h")
+    memory = None if max_memory is None else _quantity("--max-memory", max_memory, BYTES, "8GB")
+    kind: Any = plugins.load("ctrbench.executors", name, Executor, "executor")
+    limits = Limits(seconds, memory if memory is None else round(memory))
+    if address is None:
+        return kind(number, limits)
+    if "address" not in {one.name for one in fields(kind)}:
+        raise ConfigError(f"--address does not apply to --executor {name}; omit it.")
+    return kind(number, limits, address=address)
+
+
+def _quantity(option: str, text: str, units: Mapping[str, float], example: str) -> float:
+    """Return the number of a text such as `8GB` in the base unit.
+
+    Raises:
+        ConfigError: The text is not a positive number with one of the units.
+    """
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([A-Za-z]+)", text)
+    if found is None or found[2] not in units or not float(found[1]):
+        raise ConfigError(
+            f"{option} {text!r} is not valid: give a number above 0 and a unit "
+            f"({', '.join(units)}), such as {example}."
+        )
+    return float(found[1]) * units[found[2]]
+
+
 def format_of(format: str, json: bool) -> str:
     """Return the table format that `--format` and `--json` request.
 
@@ -76,7 +152,7 @@ def jobs_of(text: str) -> int:
     Raises:
         ConfigError: The text is not a number of processes.
     """
-    if text == "auto":
+    if text == AUTO:
         return usable_cores()
     if not re.fullmatch("[0-9]{1,4}", text) or int(text) < 1:
         raise ConfigError(f"--jobs {text!r} is not valid: give a number from 1 to 9999, or auto.")

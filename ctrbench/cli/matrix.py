@@ -1,4 +1,4 @@
-"""`ctrbench plan | run | status | tables | tune FILE`: the matrix from the command line."""
+"""`ctrbench plan | run | cells | status | tables | tune FILE`: a matrix on the command line."""
 
 from __future__ import annotations
 
@@ -11,25 +11,39 @@ import ctrbench
 from ctrbench.cli._options import (
     FAILED,
     TEXT,
+    AddressOption,
     BenchmarkArgument,
     DetailOption,
+    ExecutorOption,
     FormatOption,
     FullOption,
     JobsOption,
     JsonOption,
+    MaxMemoryOption,
+    MaxTimeOption,
     RetryOption,
+    executor_of,
     format_of,
     jobs_of,
 )
 from ctrbench.cli.init import DatasetOfRun, FileOfRun, ModesOfRun, SeedsOfRun, VersionsOfRun
-from ctrbench.json_text import as_json
+from ctrbench.errors import ConfigError
+from ctrbench.json_text import as_json, as_json_line
 from ctrbench.terminal.output import echo, show, write
+
+KeepOption = Annotated[
+    bool, typer.Option("--keep-models", help="Store the weights of each cell, for `export`.")
+]
+JSONL = "jsonl"
+TraceOption = Annotated[
+    bool, typer.Option("--trace", help="Record how each cell learns, for `ctrbench explain`.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the root."""
-    for command in (plan, run, status, tables, pack, tune):
-        app.command()(command)
+    for command in (plan, run, cells, run_cell, status, tables, pack, tune):
+        app.command(command.__name__.replace("_", "-"))(command)
 
 
 def plan(
@@ -62,13 +76,8 @@ def run(
     jobs: JobsOption = "auto",
     retry_failed: RetryOption = False,
     format: FormatOption = "text",
-    traced: Annotated[
-        bool, typer.Option("--trace", help="Record how each cell learns, for `ctrbench explain`.")
-    ] = False,
-    keep_models: Annotated[
-        bool,
-        typer.Option("--keep-models", help="Store the weights of each cell, for `export`."),
-    ] = False,
+    traced: TraceOption = False,
+    keep_models: KeepOption = False,
     until_decided: Annotated[
         bool, typer.Option(help="Add seeds until every comparison is decided or cannot be decided.")
     ] = False,
@@ -76,6 +85,10 @@ def run(
         int | None,
         typer.Option(min=1, max=1000, help="Maximum seeds of --until-decided. Default: 20."),
     ] = None,
+    executor: ExecutorOption = "processes",
+    address: AddressOption = None,
+    max_time: MaxTimeOption = None,
+    max_memory: MaxMemoryOption = None,
     effect: Annotated[
         str | None,
         typer.Option(
@@ -104,10 +117,11 @@ def run(
 
     format = format_of(format, json)
     api.check_options(traced, until_decided, most_seeds, effect, keep_models)
+    place = executor_of(executor, jobs, address, max_time, max_memory)
     matrix = api.quick_matrix(file, dataset, versions, modes, seeds, workspace=context.obj)
     found = ctrbench.run(
         matrix,
-        jobs_of(jobs),
+        place,
         retry_failed=retry_failed,
         traced=traced,
         keep_models=keep_models,
@@ -128,6 +142,50 @@ def run(
 
         show_report(api.report_of_run(found), format == TEXT and not full)
     if terminal.show_failed(found.status):
+        raise typer.Exit(FAILED)
+
+
+def cells(
+    context: typer.Context,
+    file: BenchmarkArgument,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Only cells that `run` trains.")
+    ] = False,
+    retry_failed: RetryOption = False,
+    format: Annotated[str, typer.Option(help="text, or jsonl: one JSON object per line.")] = "text",
+) -> None:
+    """List the cells of FILE with their hash, state and requirements, for a cluster's scheduler."""
+    from ctrbench.terminal import matrices as terminal
+
+    if format not in (TEXT, JSONL):
+        raise ConfigError(f"--format {format!r} is not valid: give {TEXT} or {JSONL}.")
+    matrix = ctrbench.read_matrix(file, context.obj)
+    found = ctrbench.list_cells(matrix, missing=missing, retry_failed=retry_failed)
+    if format == JSONL:
+        write("".join(map(as_json_line, found)))
+    else:
+        terminal.show_cells(found)
+
+
+def run_cell(
+    context: typer.Context,
+    file: BenchmarkArgument,
+    cell: Annotated[str, typer.Argument(metavar="HASH", help="Its hash; `cells` lists them.")],
+    retry_failed: RetryOption = False,
+    traced: TraceOption = False,
+    keep_models: KeepOption = False,
+) -> None:
+    """Train one cell of FILE in this process, unless it is stored.
+
+    Exit code 1: the cell failed.
+    """
+    from ctrbench.terminal.matrices import show_record
+
+    matrix = ctrbench.read_matrix(file, context.obj)
+    record = ctrbench.run_cell(
+        matrix, cell, retry_failed=retry_failed, traced=traced, keep_models=keep_models
+    )
+    if show_record(record):
         raise typer.Exit(FAILED)
 
 

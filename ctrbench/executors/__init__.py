@@ -1,11 +1,30 @@
-"""WHERE cells run: local processes."""
+"""WHERE cells run: one executor per file."""
 
-from ctrbench.executors.processes import (
+from ctrbench.executors._base import (
+    NO_LIMITS,
+    Admission,
     Event,
-    keep_freed_memory,
-    return_freed_memory,
-    run_here,
-    run_tasks,
+    Executor,
+    Limits,
+    Program,
+    Progress,
+    Task,
 )
+from ctrbench.executors._in_process import InProcess
+from ctrbench.executors._memory import keep_freed_memory, return_freed_memory
+from ctrbench.executors.processes import Processes
 
-__all__ = ["Event", "keep_freed_memory", "return_freed_memory", "run_here", "run_tasks"]
+__all__ = [
+    "NO_LIMITS",
+    "Admission",
+    "Event",
+    "Executor",
+    "InProcess",
+    "Limits",
+    "Processes",
+    "Program",
+    "Progress",
+    "Task",
+    "keep_freed_memory",
+    "return_freed_memory",
+]

@@ -118,9 +118,7 @@ def run_cell(
                         _require_same(store, stored, again, environment)
                         store.write_model(cell, again.state)
                     return stored
-                return _run(
-                    workspace, store, cell, slices, environment, publish, traced, keep_model
-                )
+                return train_cell(workspace, cell, slices, environment, publish, traced, keep_model)
     except Timeout:
         return None
 
@@ -179,9 +177,8 @@ def failed_record(cell: Cell, reason: str, environment: dict[str, str]) -> CellR
     )
 
 
-def _run(
+def train_cell(
     workspace: Workspace,
-    store: Store,
     cell: Cell,
     slices: tuple[Slice, ...],
     environment: dict[str, str],
@@ -189,6 +186,21 @@ def _run(
     traced: bool,
     keep_model: bool,
 ) -> CellRecord:
+    """Train and store one cell, or store why it failed, without a lock and whatever is stored.
+
+    Args:
+        workspace: The workspace of the data set.
+        cell: The cell to train.
+        slices: Slices of the test period to measure.
+        environment: Library versions, commit and processor, for the record.
+        progress: Receives the completed share of the work, in [0, 1].
+        traced: Record how the cell learns.
+        keep_model: Store the weights.
+
+    Raises:
+        StoreError: The result cannot be written; nothing is stored.
+    """
+    store = Store(workspace)
     meter = EnergyMeter()
 
     def metered(share: float) -> None:

@@ -33,17 +33,18 @@ LIMITS = tuple(  # container limits of cgroup v2 and v1; "max" means no limit
 )
 
 
-def require_memory(workspace: Workspace, cells: Iterable[Cell]) -> None:
-    """Raise an error if some cells require more memory than this machine has.
+def require_memory(workspace: Workspace, cells: Iterable[Cell], limit: int | None = None) -> None:
+    """Raise an error if some cells require more memory than is available.
 
     Args:
         workspace: The workspace of the data set.
         cells: The cells to train.
+        limit: The memory that a cell may use, in bytes. None: that of this machine.
 
     Raises:
         ConfigError: Lists each kind of cell that is too large, with its memory.
     """
-    available = machine_bytes()
+    available = machine_bytes() if limit is None else limit
     lengths = cache(partial(read_lengths, workspace))
     needed = {kind: _bytes(workspace, cell, lengths) for kind, cell in _kinds(cells).items()}
     problems = [

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing, suppress
 from itertools import product
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from filelock import Timeout
 
 from ctrbench import embeddings, impressions, plugins
 from ctrbench.atomic import sweep
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.environment import environment
 from ctrbench.errors import ConfigError, DamagedError, StoreError
-from ctrbench.executors import run_here, run_tasks
+from ctrbench.executors import NO_LIMITS, Admission, Executor, InProcess, Processes, Program, Task
 from ctrbench.injection import code_hash
 from ctrbench.injection._combination import JOINT
 from ctrbench.metrics import Metric, every, find, judged
 from ctrbench.plan import Matrix
-from ctrbench.runner.cell import failed_record, is_missing, run_cell
+from ctrbench.runner.cell import failed_record, is_missing
 from ctrbench.runner.in_progress import cell_lock
 from ctrbench.runner.measure import (
     WHOLE,
@@ -34,18 +31,12 @@ from ctrbench.runner.measure import (
 from ctrbench.runner.memory import require_memory
 from ctrbench.runner.probes import probe_predictions
 from ctrbench.runner.reference import ceiling_metrics, reference_metrics
+from ctrbench.runner.workers import PRELOAD, Local, Message, input_files, results_of, task_of
 from ctrbench.schema import MODE_CODE, Cell, CellRecord, DatasetManifest, Metrics
 from ctrbench.settings import TrainingSettings
 from ctrbench.slices import Slice
 from ctrbench.store import DatasetSummary, Store
 from ctrbench.workspace import Workspace
-
-# Modules that every cell requires: processes are forked after their import. The optimizers of torch
-# import torch._dynamo at their first use, and pyarrow imports pandas.
-PRELOAD = [
-    *("ctrbench.runner.cell", "ctrbench.training", "faiss"),
-    *("torch._dynamo", "pyarrow.parquet", "pandas"),
-]
 
 
 class Observer(Protocol):
@@ -71,6 +62,15 @@ class Observer(Protocol):
         """
         ...
 
+    def retried(self, cell: Cell, reason: str) -> None:
+        """Report that the process of a cell ended, and that the cell is trained once more.
+
+        Args:
+            cell: The cell.
+            reason: Why its process ended.
+        """
+        ...
+
     def finished(self, record: CellRecord) -> None:
         """Report that a cell has been stored, by this run or a concurrent one."""
         ...
@@ -85,25 +85,15 @@ class Silent:
     def progress(self, cell: Cell, share: float) -> None:
         """Ignore the progress of a cell."""
 
+    def retried(self, cell: Cell, reason: str) -> None:
+        """Ignore a cell that is trained once more."""
+
     def finished(self, record: CellRecord) -> None:
         """Ignore a finished cell."""
 
 
 SILENT = Silent()
 _measured_here: set[tuple[str, type[Metric]]] = set()  # hashes of cells, and metrics of the session
-
-
-@dataclass(frozen=True)
-class Task:
-    """The message that starts a cell in a process; plain values only."""
-
-    home: str
-    cell: str  # JSON
-    slices: tuple[str, ...]  # JSON
-    environment: tuple[tuple[str, str], ...]
-    retry_failed: bool
-    traced: bool = False
-    keep_models: bool = False
 
 
 def stored_records(workspace: Workspace, cells: Iterable[Cell]) -> dict[str, CellRecord]:
@@ -184,13 +174,13 @@ def run_cells(
     workspace: Workspace,
     cells: list[Cell],
     slices: tuple[Slice, ...],
-    jobs: int,
+    jobs: int | Executor,
     observer: Observer,
     retry_failed: bool = False,
     traced: bool = False,
     keep_models: bool = False,
 ) -> None:
-    """Train the given cells, `jobs` at a time. Every cell ends with a record, also a failed one.
+    """Train the given cells. Every cell ends with a record, also a failed one.
 
     Concurrent runs share the work: each waits for the cells that the other trains.
 
@@ -198,47 +188,92 @@ def run_cells(
         workspace: The workspace of the data set.
         cells: The cells to train.
         slices: Slices of the test period to measure.
-        jobs: Number of cells trained at once, at least 1.
+        jobs: Number of cells trained at once on this machine, at least 1; or an executor.
         observer: Receives the progress.
         retry_failed: Train cells again whose record is a failure.
         traced: Record how each cell learns.
         keep_models: Store the weights of each cell.
 
     Raises:
-        ConfigError: Some cells do not fit into this machine's memory, or several processes would
+        ConfigError: Some cells do not fit into the memory of the executor, or other processes would
             need a class that only this one has.
         CtrBenchError: Results cannot be written; cells stored so far remain.
     """
-    require_memory(workspace, cells)
-    versions = environment()
-    by_json = {cell.model_dump_json(): cell for cell in cells}
+    if not cells:
+        return
+    executor = jobs if isinstance(jobs, Executor) else Processes(jobs)
+    require_memory(workspace, cells, executor.memory_bytes())
+    known = tuple(environment().items())
     parts = tuple(part.model_dump_json() for part in slices)
-    packed = tuple(versions.items())
-    home = str(workspace.home)
-    tasks = [Task(home, text, parts, packed, retry_failed, traced, keep_models) for text in by_json]
+    by_json = {cell.model_dump_json(): cell for cell in cells}
+    messages = (Message(text, parts, known, retry_failed, traced, keep_models) for text in by_json)
+    tasks = [task_of(workspace, by_json[one.cell], one) for one in messages]
+    results = results_of(executor, workspace, retry_failed, traced, keep_models)
+    program = Program(results.work, workspace.home, input_files(workspace, cells), PRELOAD)
 
-    def free(task: Task) -> bool:
-        return _is_free(workspace, by_json[task.cell])
+    def admit(task: Task) -> Admission:
+        return results.admit(by_json[task.message.cell])
 
     def progressed(task: Task, share: float) -> None:
-        observer.progress(by_json[task.cell], share)
+        observer.progress(by_json[task.message.cell], share)
 
-    here = defined_here(cells, slices)
-    if here and jobs > 1:
-        raise ConfigError(
-            f"jobs {jobs} is not possible with classes of this session ({', '.join(here)}): other "
-            "processes cannot import them. Use jobs=1, or move them to a package with an "
-            "entry point."
-        )
-    events = run_tasks(tasks, _work, jobs, free, PRELOAD)
-    for event in run_here(tasks, _work, progressed) if here else events:
-        cell = by_json[event.task.cell]
-        if event.kind == "progress":
-            observer.progress(cell, event.value)
-        elif event.kind == "died":
-            observer.finished(_store_failure(workspace, failed_record(cell, event.value, versions)))
-        else:
-            observer.finished(CellRecord.model_validate_json(event.value))
+    if here := defined_here(cells, slices):
+        if executor.apart or executor.limits != NO_LIMITS or executor.jobs != 1:
+            raise ConfigError(
+                f"jobs {executor.jobs} is not possible with classes of this session "
+                f"({', '.join(here)}): other processes cannot import them. Use jobs=1, or move "
+                "them to a package with an entry point."
+            )
+        executor = InProcess(progressed=progressed)
+    with closing(results), closing(executor.run(tasks, program, admit)) as events:
+        for event in events:
+            cell = by_json[event.task.message.cell]
+            match event.kind:
+                case "progress":
+                    results.progress(cell, event.value)
+                    observer.progress(cell, event.value)
+                case "retried":
+                    observer.retried(cell, event.value)
+                case "died":
+                    observer.finished(results.failed(cell, event.value))
+                case "dropped":
+                    observer.finished(results.stored(cell))
+                case "done":
+                    observer.finished(results.done(cell, event.value))
+
+
+def run_one(
+    workspace: Workspace,
+    matrix: Matrix,
+    cell: Cell,
+    retry_failed: bool = False,
+    traced: bool = False,
+    keep_models: bool = False,
+) -> CellRecord:
+    """Train one cell in this process, unless it is stored, and return its record.
+
+    If another process trains the cell, this one waits for its record.
+
+    Args:
+        workspace: The workspace of the data set.
+        matrix: The checked matrix.
+        cell: One of its cells.
+        retry_failed: Train the cell again if its record is a failure.
+        traced: Record how the cell learns.
+        keep_models: Store the weights.
+
+    Raises:
+        ConfigError: The cell does not fit into this machine's memory.
+        DamagedError: The data set or the version is damaged.
+        CtrBenchError: The result cannot be written.
+    """
+    require_intact(workspace, missing_cells(workspace, [cell], retry_failed, traced, keep_models))
+    require_memory(workspace, [cell])
+    parts = tuple(part.model_dump_json() for part in matrix.file.slices)
+    known = tuple(environment().items())
+    message = Message(cell.model_dump_json(), parts, known, retry_failed, traced, keep_models)
+    text = Local.work(message, workspace.home, lambda share: None)
+    return CellRecord.model_validate_json(text)
 
 
 def require_intact(workspace: Workspace, cells: Iterable[Cell]) -> None:
@@ -279,7 +314,7 @@ def defined_here(cells: Iterable[Cell], slices: Iterable[Slice]) -> list[str]:
 def run_matrix(
     workspace: Workspace,
     matrix: Matrix,
-    jobs: int = 1,
+    jobs: int | Executor = 1,
     retry_failed: bool = False,
     observer: Observer = SILENT,
     traced: bool = False,
@@ -290,7 +325,7 @@ def run_matrix(
     Args:
         workspace: The workspace of the data set.
         matrix: The checked matrix.
-        jobs: Number of cells trained at once, at least 1.
+        jobs: Number of cells trained at once on this machine, at least 1; or an executor.
         retry_failed: Train failed cells again.
         observer: Receives the progress.
         traced: Record how each cell learns; cells stored without a trace are trained again.
@@ -474,37 +509,3 @@ def write_summaries(workspace: Workspace, matrix: Matrix) -> None:
             stored = None
         if stored != manifest:
             store.write_version(manifest)
-
-
-def _work(task: Task, progress: Callable[[float], None]) -> Any:
-    """Run one cell within a process. If another run holds the cell, wait for its record."""
-    workspace = Workspace(Path(task.home))
-    cell = Cell.model_validate_json(task.cell)
-    slices = tuple(Slice.model_validate_json(part) for part in task.slices)
-    while True:
-        known = dict(task.environment)
-        how = task.retry_failed, task.traced, task.keep_models
-        record = run_cell(workspace, cell, slices, known, progress, *how)
-        if record is not None:
-            return record.model_dump_json()
-        with cell_lock(workspace, cell, wait=True):
-            pass  # another run took the cell after `_is_free`: wait for its record
-
-
-def _store_failure(workspace: Workspace, record: CellRecord) -> CellRecord:
-    """Store the failure of an ended process, unless its result is stored already."""
-    store = Store(workspace)
-    with cell_lock(workspace, record.cell, wait=True):
-        with suppress(DamagedError):
-            stored = store.read(record.cell)
-            if stored is not None and stored.status == "done":
-                return stored
-        return store.update(record)
-
-
-def _is_free(workspace: Workspace, cell: Cell) -> bool:
-    try:
-        with cell_lock(workspace, cell):
-            return True
-    except Timeout:
-        return False

@@ -14,6 +14,7 @@ import numpy as np
 
 from ctrbench.display import Displayed
 from ctrbench.errors import ConfigError, unknown_name
+from ctrbench.executors import Executor
 from ctrbench.plan import Matrix, ScreenSettings
 from ctrbench.runner.run import Observer, run_matrix
 from ctrbench.schema import CellRecord
@@ -85,14 +86,18 @@ def plan(matrix: Matrix) -> tuple[ScreenSettings, Matrix]:
 
 
 def screen(
-    workspace: Workspace, matrix: Matrix, jobs: int, retry_failed: bool, observer: Observer
+    workspace: Workspace,
+    matrix: Matrix,
+    jobs: int | Executor,
+    retry_failed: bool,
+    observer: Observer,
 ) -> Screened:
     """Train the missing cells of the screen and choose versions on `valid`.
 
     Args:
         workspace: The workspace of the data set.
         matrix: The checked matrix.
-        jobs: Number of cells trained at once, at least 1.
+        jobs: Number of cells trained at once on this machine, at least 1; or an executor.
         retry_failed: Train failed cells again.
         observer: Receives the progress.
 

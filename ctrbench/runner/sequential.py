@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ctrbench.analysis import Comparison
 from ctrbench.analysis.matrices import judged
 from ctrbench.errors import ConfigError
+from ctrbench.executors import Executor
 from ctrbench.plan import Matrix
 from ctrbench.runner.run import Observer, run_matrix
 from ctrbench.schema import CellRecord
@@ -66,7 +67,7 @@ def interim_seeds(first: int, most: int) -> list[int]:
 def run_until_decided(
     workspace: Workspace,
     matrix: Matrix,
-    jobs: int,
+    jobs: int | Executor,
     retry_failed: bool,
     observer: Observer,
     most_seeds: int,
@@ -82,7 +83,7 @@ def run_until_decided(
     Args:
         workspace: The workspace of the data set.
         matrix: The checked matrix. Its seeds are the first step, or three if it has fewer.
-        jobs: Number of cells trained at once, at least 1.
+        jobs: Number of cells trained at once on this machine, at least 1; or an executor.
         retry_failed: Train failed cells again.
         observer: Receives the progress.
         most_seeds: Seeds of the last analysis.

@@ -13,9 +13,11 @@ from ctrbench.display import Displayed
 from ctrbench.injection import BASELINE
 from ctrbench.models import load_loops
 from ctrbench.plan import Column, Matrix, Row
+from ctrbench.runner.cell import intact, is_missing
 from ctrbench.runner.in_progress import RunningCell, running_cells
 from ctrbench.runner.memory import largest_bytes, read_lengths
 from ctrbench.runner.run import changed_modes, missing_cells, stored_records
+from ctrbench.runner.workers import task_of
 from ctrbench.schema import Cell, CellRecord
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
@@ -40,6 +42,21 @@ class PlaceState:
         counts = {"seeds": self.seeds, "done": self.done, "failed": self.failed}
         row = self.row.label if self.row else BASELINE
         return {"row": row, "column": self.column.label, **counts}
+
+
+@dataclass(frozen=True)
+class CellState:
+    """A cell of a matrix: what it is, its state, and what it requires of a machine."""
+
+    hash: str
+    label: str
+    dataset: str
+    version: str  # with its control; `none`: the baseline
+    mode: str
+    seed: int
+    status: Literal["done", "failed", "missing"]
+    gpus: int
+    memory_bytes: int  # a lower bound
 
 
 @dataclass(frozen=True)
@@ -149,6 +166,38 @@ def planned(workspace: Workspace, matrix: Matrix, jobs: int) -> RunPlan:
         len(missing),
         _expected(workspace, matrix, records, missing, jobs) if missing else None,
     )
+
+
+def cell_states(
+    workspace: Workspace, matrix: Matrix, missing: bool, retry_failed: bool
+) -> list[CellState]:
+    """Return the cells of a matrix in the order of a run.
+
+    Args:
+        workspace: The workspace of the data set.
+        matrix: The checked matrix.
+        missing: Return only cells that a run trains.
+        retry_failed: Whether a run trains failed cells again.
+    """
+    store, found = Store(workspace), []
+    for cell in matrix.cells():
+        if missing and not is_missing(store, cell, retry_failed, traced=False):
+            continue
+        record, needs = intact(store, cell), task_of(workspace, cell, None)
+        found.append(
+            CellState(
+                hash=cell.hash,
+                label=cell.label,
+                dataset=cell.dataset,
+                version=cell.version_label,
+                mode=cell.mode,
+                seed=cell.seed,
+                status="missing" if record is None else record.status,
+                gpus=needs.gpus,
+                memory_bytes=needs.memory_bytes,
+            )
+        )
+    return found
 
 
 def notices(matrix: Matrix, records: Mapping[str, CellRecord]) -> Notices:

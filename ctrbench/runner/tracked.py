@@ -104,6 +104,10 @@ class _Tracked:
         """See `Observer`."""
         self._observer.progress(cell, share)
 
+    def retried(self, cell: Cell, reason: str) -> None:
+        """See `Observer`."""
+        self._observer.retried(cell, reason)
+
     def finished(self, record: CellRecord) -> None:
         """See `Observer`."""
         self._observer.finished(record)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ctrbench.display import Displayed
 from ctrbench.errors import ConfigError
+from ctrbench.executors import Executor
 from ctrbench.injection import Injection
 from ctrbench.plan import Matrix, TuneSettings
 from ctrbench.runner.run import (
@@ -45,13 +46,13 @@ class Tuning(Displayed, view="matrices.show_tuning"):
     factors: dict[str, float]  # learning-rate factor by mode
 
 
-def tune(workspace: Workspace, matrix: Matrix, jobs: int, observer: Observer) -> Tuning:
+def tune(workspace: Workspace, matrix: Matrix, jobs: int | Executor, observer: Observer) -> Tuning:
     """Train the candidates of the file's `tune` section. Each trial is an ordinary stored cell.
 
     Args:
         workspace: The workspace of the data set.
         matrix: The checked matrix.
-        jobs: Number of cells trained at once, at least 1.
+        jobs: Number of cells trained at once on this machine, at least 1; or an executor.
         observer: Receives the progress.
 
     Raises:
@@ -145,7 +146,7 @@ def _trials(
     workspace: Workspace,
     matrix: Matrix,
     candidates: list[tuple[str, dict[str, Any], list[Cell]]],
-    jobs: int,
+    jobs: int | Executor,
     observer: Observer,
 ) -> list[Trial]:
     cells = [cell for _, _, own in candidates for cell in own]

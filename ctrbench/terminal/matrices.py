@@ -11,8 +11,17 @@ from ctrbench.injection import BASELINE
 from ctrbench.metrics import find
 from ctrbench.runner.memory import machine_bytes
 from ctrbench.runner.sequential import Outcome
-from ctrbench.runner.states import Expected, MatrixStatus, Notices, PlaceState, RunPlan
+from ctrbench.runner.states import (
+    CellState,
+    Expected,
+    MatrixStatus,
+    Notices,
+    PlaceState,
+    RunPlan,
+)
 from ctrbench.runner.tune import Tuning
+from ctrbench.schema import CellRecord
+from ctrbench.terminal import _tables
 from ctrbench.terminal.output import console, echo
 
 
@@ -52,6 +61,21 @@ def show_status(found: MatrixStatus) -> None:
     if found.failed:
         out.print("Train them again with `ctrbench run FILE --retry-failed`.")
     out.print(_places(found.places))
+
+
+def show_cells(found: Sequence[CellState]) -> None:
+    """Print a line per cell: hash, state, expected memory, name."""
+    rows = [(one.hash, one.status, f"{one.memory_bytes / 1e9:.1f} GB", one.label) for one in found]
+    headings = ("hash", "state", "memory", "cell")
+    _tables.console().print(_tables.table(headings, rows, ("memory",)))
+
+
+def show_record(record: CellRecord) -> bool:
+    """Print the outcome of a cell; return whether it failed."""
+    failed = record.status == "failed"
+    outcome = f"failed: {record.reason}" if failed else f"{sum(record.seconds.values()):.1f} s"
+    echo(f"{record.cell.label}: {outcome}", err=failed)
+    return failed
 
 
 def show_failed(found: MatrixStatus) -> bool:

@@ -99,6 +99,17 @@ class RunDisplay:
         self._shares[cell.hash] = share
         self._update()
 
+    def retried(self, cell: Cell, reason: str) -> None:
+        """Print that a cell is trained once more.
+
+        Args:
+            cell: The cell.
+            reason: Why its process ended.
+        """
+        self._shares.pop(cell.hash, None)
+        self._update()
+        self._print(f"{cell.label}: {reason}; it is trained once more.")
+
     def finished(self, record: CellRecord) -> None:
         """Count a finished cell, and print its result."""
         self._shares.pop(record.hash, None)

@@ -4,103 +4,79 @@ import subprocess
 import sys
 from multiprocessing import forkserver
 
-import pytest
-
-from ctrbench.errors import CtrBenchError, StoreError
-from ctrbench.executors import processes, run_tasks
+from ctrbench.executors import Processes, Program, Task, _local
+from tests.executors import works
 
 
-def square(task, progress):
-    progress(0.5)
-    return task * task
+def start(task):
+    return "start"
 
 
-def die_on_two(task, progress):
-    if task == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return task
+def test_without_tasks_nothing_starts(monkeypatch, tmp_path):
+    monkeypatch.setattr(_local, "start_server", lambda preload: 1 / 0)
+    assert list(Processes().run([], Program(works.square, tmp_path), start)) == []
 
 
-def full_disk(task, progress):
-    raise StoreError("no space left")
+def test_a_run_survives_the_death_of_the_server_of_processes(tmp_path):
+    tasks = [Task(number) for number in range(6)]
+    done = []
+    for event in Processes(jobs=2).run(tasks, Program(works.square, tmp_path), start):
+        if event.kind == "progress":
+            os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+        else:
+            done.append((event.kind, event.task.message, event.value))
+    assert sorted(done) == [("done", number, number**2) for number in range(6)]
 
 
-def always(task):
-    return True
-
-
-def test_every_task_is_done_and_reports_progress():
-    events = list(run_tasks([1, 2, 3], square, 2, always, []))
-    assert sorted(e.value for e in events if e.kind == "done") == [1, 4, 9]
-    assert [e.value for e in events if e.kind == "progress"] == [0.5] * 3
-
-
-def test_killed_process_is_reported_and_others_continue():
-    events = {event.task: event for event in run_tasks([1, 2, 3], die_on_two, 1, always, [])}
-    assert events[2].kind == "died"
-    assert "signal 9" in events[2].value
-    assert [events[task].kind for task in (1, 3)] == ["done", "done"]
-
-
-def test_error_in_a_process_ends_the_run_with_its_message():
-    with pytest.raises(CtrBenchError, match="no space left"):
-        list(run_tasks([1, 2], full_disk, 1, always, []))
-
-
-def test_task_that_is_not_free_waits(tmp_path):
-    asked = []
-
-    def free(task):
-        asked.append(task)
-        return task != 1 or asked.count(1) > 2
-
-    done = [e.task for e in run_tasks([1, 2], square, 1, free, []) if e.kind == "done"]
-    assert done == [2, 1]
-
-
-def test_abandoned_run_ends_its_processes():
-    events = run_tasks([0], tell_and_wait, 1, always, [])
-    pid = int(next(events).value)
-    events.close()
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
-
-
-def tell_and_wait(task, progress):
-    progress(os.getpid())
-    signal.pause()
-
-
-def test_without_tasks_nothing_starts(monkeypatch):
-    monkeypatch.setattr(processes, "start_server", lambda preload: pytest.fail("started"))
-    assert list(run_tasks([], square, 1, always, [])) == []
-
-
-def test_end_of_a_command_does_not_wait_for_imports(tmp_path):
-    (tmp_path / "endless.py").write_text("import time\ntime.sleep(1000)")
-    code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from ctrbench.executors.processes import start_server\n"
-        "start_server(['endless'])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
-    assert done.returncode == 0  # stdout and stderr are closed
-
-
-def forkserver_pid():
-    return forkserver._forkserver._forkserver_pid
-
-
-def test_script_without_a_guard_runs_once(tmp_path):
-    """Processes do not import the main module, which would run the script again."""
+def test_a_process_does_not_import_the_script_that_started_the_run(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from operator import is_\n"
-        "from ctrbench.executors import run_tasks\n"
-        "print('begins')\n"
-        "events = run_tasks([1, 2], is_, 2, lambda task: True, [])\n"
-        "print([event.value for event in events])\n"
+        "print('imported')\n"
+        "from pathlib import Path\n"
+        "from ctrbench.executors import Processes, Program, Task\n"
+        "from tests.executors import works\n"
+        "program = Program(works.square, Path())\n"
+        "print([e.value for e in Processes().run([Task(3)], program, lambda task: 'start')])\n"
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
-    assert done.stdout == "begins\n[False, False]\n"
-    assert not done.stderr
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "imported\n[0.5, 9]\n", done.stderr
+
+
+ENDLESS = """
+from ctrbench.executors._local import start_server
+start_server(["endless"])
+print("started", flush=True)
+{end}
+"""
+
+
+def ended(tmp_path, end):
+    """Return the exit code of a command whose server imports forever; its output is closed."""
+    (tmp_path / "endless.py").write_text(
+        "import pathlib, signal\n"
+        "pathlib.Path(__file__).with_name('importing').touch()\n"
+        "signal.pause()\n"
+    )
+    code = ENDLESS.format(end=end)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    assert done.stdout == b"started\n", done.stderr
+    return done.returncode
+
+
+def test_the_end_of_a_command_does_not_wait_for_imports(tmp_path):
+    assert ended(tmp_path, "") == 0
+
+
+def test_a_killed_command_does_not_leave_its_output_open(tmp_path):
+    end = (
+        "import os, pathlib\n"
+        f"while not pathlib.Path({str(tmp_path / 'importing')!r}).exists(): os.sched_yield()\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    assert ended(tmp_path, end) == -9

@@ -30,12 +30,16 @@ from tests.benchmark import SMALL, matrix, write
 class Watcher:
     def __init__(self):
         self.records = []
+        self.again = []
 
     def begin(self, what, cells, missing, impressions):
         assert 0 <= missing <= cells
 
     def progress(self, cell, share):
         assert 0 <= share <= 1
+
+    def retried(self, cell, reason):
+        self.again.append((cell, reason))
 
     def finished(self, record):
         self.records.append(record)
@@ -78,7 +82,7 @@ def test_a_forked_process_need_not_import_libraries(workspace):
         from pathlib import Path
         from ctrbench.matrix import read_matrix
         from ctrbench.runner.cell import run_cell
-        from ctrbench.runner.run import PRELOAD
+        from ctrbench.runner.workers import PRELOAD
         from ctrbench.workspace import Workspace
         workspace = Workspace(Path({str(workspace.home)!r}))
         cells = list(read_matrix(Path({str(write(workspace.home))!r}), workspace).cells())[:4]

@@ -24,6 +24,9 @@ class Silent:
     def progress(self, cell, share):
         pass
 
+    def retried(self, cell, reason):
+        pass
+
     def finished(self, record):
         assert record.status == "done", record.reason
 
