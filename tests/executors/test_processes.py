@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 from multiprocessing import forkserver
+from pathlib import Path
 
 from ctrbench.executors import Processes, Program, Task, _local
 from tests.executors import works
@@ -38,7 +39,10 @@ def test_a_process_does_not_import_the_script_that_started_the_run(tmp_path):
         "program = Program(works.square, Path())\n"
         "print([e.value for e in Processes().run([Task(3)], program, lambda task: 'start')])\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    found = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}  # where `tests` is
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=60, env=found
+    )
     assert done.stdout == "imported\n[0.5, 9]\n", done.stderr
 
 

@@ -115,7 +115,8 @@ def test_a_cell_that_is_known_to_exceed_the_memory_is_refused(workspace):
         run(workspace, Faulty("none", 0), Limits(bytes=10_000_000))
     assert str(caught.value) == (
         "these cells require more than the available 0.0 GB of memory (tables, optimiser states, "
-        "vectors, a batch). Reduce the sizes in `model:`, the mode's settings or batch_size:\n"
+        "vectors, a batch with its histories). Reduce the sizes in `model:`, history_length, the "
+        "mode's settings or batch_size:\n"
         "  - Baseline / none: 0.5 GB\n  - oracle / vector: 0.5 GB"
     )
     assert not list(workspace.results.rglob("*/none/*/*.json"))
