@@ -141,10 +141,14 @@ def test_cells_of_a_lost_node_are_trained_on_another(cluster, workspace, expecte
                 with suppress(ProcessLookupError):  # it ended with its parent
                     os.kill(pid, signal.SIGKILL)
 
-    watcher = Watcher(started)
-    run_matrix(workspace, matrix(workspace, THREE), Ray(jobs=3), False, watcher)
+    for _ in range(5):  # all cells may end before the new node has started one
+        shutil.rmtree(workspace.results, ignore_errors=True)
+        watcher = Watcher(started)
+        run_matrix(workspace, matrix(workspace, THREE), Ray(jobs=3), False, watcher)
+        if killed:
+            break
     cluster.remove_node(node)
-    assert len(killed) == 1
+    assert killed
     ((label, reason),) = watcher.again
     assert label in expected
     assert reason.startswith(ENDED) or "signal 9" in reason
