@@ -10,6 +10,7 @@ import typer
 import ctrbench
 from ctrbench.cli._options import JsonOption
 from ctrbench.cli._sources import sources_of
+from ctrbench.errors import ConfigError
 from ctrbench.terminal import completing
 from ctrbench.terminal.output import show
 
@@ -82,6 +83,10 @@ def encode(
     """Write codes and other image inputs of new items, from the arrays of an exported FOLDER."""
     from ctrbench.terminal import serving as terminal
 
+    if (vectors is None) == (not field):
+        raise ConfigError(
+            "give either --vectors FILE, or --field NAME=FILE for each vector field of the model."
+        )
     options = dict.fromkeys(("--vector-column", "--ids-column", "--key", "--value", "--scale"))
     source = sources_of(vectors, field or (), {"--ids": ids, **options}, False)
     show(ctrbench.encode(folder, source, output), json, terminal.show_encoded)

@@ -110,6 +110,11 @@ def encode(folder: Path, source: Source | Mapping[str, Source], output: Path) ->
     found = read_description(folder)
     mode = mode_of(Cell.model_validate(found["cell"]))
     features = Features.model_validate(found["features"])
+    if not any(one.kind == "image" for one in features.inputs):
+        raise ConfigError(
+            f"{folder}: the model has no input that depends on the vectors of new items. Their "
+            "item_id is 0, the unknown item."
+        )
     index = json.loads((folder / FOLDER / INDEX).read_text(encoding="utf-8"))
     parts = index["parts"]
     widths = {one["field"]: one["width"] for one in parts.values()}
@@ -119,11 +124,6 @@ def encode(folder: Path, source: Source | Mapping[str, Source], output: Path) ->
             f"{folder}: {' and '.join(fixed)} cannot encode new items, because the codes were made "
             "elsewhere or the mode has no rule for them. Encode them there, and map them by "
             "codes.parquet."
-        )
-    if not any(one.kind == "image" for one in features.inputs):
-        raise ConfigError(
-            f"{folder}: the model has no input that depends on the vectors of new items. Their "
-            "item_id is 0, the unknown item."
         )
     ids, vectors = _read(folder, source, widths)
     has = np.logical_and.reduce([has_direction(own) for own in vectors.values()])
@@ -196,7 +196,7 @@ def _read(
 
     Raises:
         ConfigError: Vectors of a field are missing, or a field is unknown.
-        DataError: Fields have other items, or vectors are invalid.
+        DataError: A file has no vectors, fields have other items, or vectors are invalid.
     """
     if isinstance(source, Source):
         if len(widths) > 1:
@@ -216,6 +216,8 @@ def _read(
         with tempfile.TemporaryDirectory() as scratch:
             blocks = [(b.ids, np.array(b.vectors)) for b in readers.read(one, Path(scratch))]
         own = [item for block, _ in blocks for item in block]
+        if not own:
+            raise DataError(f"{one.vectors} contains no vectors; give those of at least one item.")
         vectors = np.concatenate([values for _, values in blocks]).astype(np.float32)
         _check(one.vectors, own, vectors, widths[field])
         order = np.argsort(own) if ids is not None else np.arange(len(own))

@@ -5,13 +5,15 @@ import shutil
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 import ctrbench
 from ctrbench import embeddings, impressions
+from ctrbench.cli.main import app
 from ctrbench.embeddings import Source
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.injection import Images, load_mode
-from ctrbench.serving import encode
+from ctrbench.serving import encode, export
 from tests.injection.made import drawn
 
 WIDTH = 48
@@ -87,6 +89,11 @@ def test_vectors_that_do_not_fit_are_refused(exported, tmp_path):
         f"{path}: 2 vectors contain NaN or infinite numbers, such as those of b, c. Correct or "
         "remove them."
     )
+    with pytest.raises(DataError) as caught:
+        ctrbench.encode(folder, drawn_vectors(0), tmp_path / "n.parquet", ids=[])
+    assert str(caught.value) == (
+        "vectors (a numpy ndarray) contains no vectors; give those of at least one item."
+    )
     source = {"text": saved(path, ["a"], drawn_vectors(1))}
     assert refused(folder, source, tmp_path, ConfigError) == (
         f"{folder} reads the vector fields image, but vectors are given for text; give --field "
@@ -100,6 +107,26 @@ def test_another_folder_is_no_exported_model(tmp_path):
         f"{tmp_path} is not an exported model: it has no model.json. Give a folder that `ctrbench "
         "export` wrote."
     )
+
+
+def test_a_baseline_has_no_input_of_new_items(exported, tmp_path):
+    folder = tmp_path / "baseline"
+    export(exported[0], "taste/none/none", folder)
+    source = saved(tmp_path / "v.npz", ["a"], drawn_vectors(1))
+    assert refused(folder, source, tmp_path, ConfigError) == (
+        f"{folder}: the model has no input that depends on the vectors of new items. Their item_id "
+        "is 0, the unknown item."
+    )
+
+
+def test_the_command_requires_vectors_or_fields(exported, tmp_path):
+    words = ["encode", str(exported[1]["cluster_id"]), "-o", str(tmp_path / "n.parquet")]
+    for more in ([], ["--vectors", "v.npz", "--field", "image=v.npz"]):
+        done = CliRunner().invoke(app, [*words, *more])
+        assert isinstance(done.exception, ConfigError)
+        assert str(done.exception) == (
+            "give either --vectors FILE, or --field NAME=FILE for each vector field of the model."
+        )
 
 
 MODES = {
