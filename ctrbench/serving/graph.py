@@ -73,9 +73,9 @@ def check_opset(opset: int) -> None:
     import onnx
 
     newest = onnx.defs.onnx_opset_version()
-    if not OLDEST_OPSET <= opset <= newest:
+    if not isinstance(opset, int) or not OLDEST_OPSET <= opset <= newest:
         raise ConfigError(
-            f"--opset {opset} cannot be written: the installed onnx {onnx.__version__} and torch "
+            f"opset {opset!r} cannot be written: the installed onnx {onnx.__version__} and torch "
             f"write {OLDEST_OPSET} to {newest}. Give one of these, or install another onnx."
         )
 

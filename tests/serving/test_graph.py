@@ -158,11 +158,11 @@ def test_opsets_that_onnx_cannot_write_are_refused():
 
     newest = onnx.defs.onnx_opset_version()
     check_opset(newest)
-    for opset in (17, newest + 1):
+    for opset in (17, newest + 1, "18"):
         with pytest.raises(ConfigError) as caught:
-            check_opset(opset)
+            check_opset(opset)  # pyright: ignore
         assert str(caught.value) == (
-            f"--opset {opset} cannot be written: the installed onnx {onnx.__version__} and torch "
+            f"opset {opset!r} cannot be written: the installed onnx {onnx.__version__} and torch "
             f"write 18 to {newest}. Give one of these, or install another onnx."
         )
 
