@@ -117,7 +117,7 @@ def matrix_cells(matrix: Matrix, name: str) -> list[Cell]:
     elif name in places:
         place = places[name]
     else:
-        raise UnknownNameError("place of the matrix", name, [BASELINE, *places])
+        raise UnknownNameError("arm of the matrix", name, {BASELINE, *places})
     return [matrix.cell(*place, seed) for seed in matrix.file.seeds]
 
 

@@ -92,6 +92,15 @@ def test_places_of_a_benchmark_file(run, trained):
     assert "log_loss (sign reversed: less is better)" in printed
 
 
+def test_an_unknown_arm_of_a_benchmark_file_is_named_once(run, trained):
+    file = str(trained.home / "benchmark.yaml")
+    code, printed = run("compare", "oracle/nothing", "none", "--file", file)
+    assert code == 2
+    assert " ".join(printed.split()).startswith("no arm of the matrix 'oracle/nothing'; known: ")
+    names = printed.partition("known: ")[2].partition(".")[0].split(", ")
+    assert sorted(names) == sorted(set(names))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
