@@ -125,6 +125,12 @@ class Memory:
                 f"{period}={self.table(part, f'impressions[{period!r}]')}"
                 for period, part in given.items()
             ]
+        if isinstance(given, Mapping) and any(map(is_frame, given.values())):
+            wrong = ", ".join(repr(key) for key in given if key not in PERIODS)
+            raise DataError(
+                f"impressions (a dict) has tables for {wrong}, not a period; the periods are "
+                f"{', '.join(PERIODS)}."
+            )
         if isinstance(given, list | tuple) and all(map(is_location, given)) and given:
             return [os.fspath(one) for one in given]
         return [self.table(given, "impressions")]

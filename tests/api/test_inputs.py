@@ -178,6 +178,11 @@ WRONG_LOGS = {
         "impressions is a pandas DataFrame without columns; give a file, a DataFrame of pandas or "
         "polars, a table of pyarrow, or a dict of columns.",
     ),
+    "unknown period": (
+        lambda log: {"train": pd.DataFrame(log), "tst": pd.DataFrame(log)},
+        "impressions (a dict) has tables for 'tst', not a period; the periods are pretrain, train, "
+        "valid, test.",
+    ),
     "no row": (
         lambda log: pd.DataFrame(log)[:0],
         "impressions (a pandas DataFrame) has no rows.",
