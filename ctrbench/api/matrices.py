@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ctrbench.analysis.table import ComparisonTable
-from ctrbench.api.inputs import Home, Jobs, Location, checked_jobs, described, is_location, opened
+from ctrbench.api.inputs import (
+    Home,
+    Jobs,
+    Location,
+    checked_jobs,
+    described,
+    is_location,
+    listed,
+    opened,
+)
 from ctrbench.benchmark_file import parse_benchmark, write_choice
 from ctrbench.errors import ConfigError
 from ctrbench.injection import Injection
@@ -285,7 +294,7 @@ def run(
     most_seeds: int | None = None,
     effect: str | None = None,
     progress: bool | None = None,
-    track: Sequence[str] = (),
+    track: str | Sequence[str] = (),
 ) -> Run:
     """Train the cells that are not stored yet, and return the table.
 
@@ -302,7 +311,7 @@ def run(
         most_seeds: Maximum seeds of `until_decided`; None: 20.
         effect: The smallest effect that `until_decided` must detect; None: that of the matrix.
         progress: True: a line with details per cell. False: no progress. None: a bar.
-        track: Names of experiment trackers that also receive cells and table.
+        track: Name or names of experiment trackers that also receive cells and table.
 
     Raises:
         ConfigError: Options exclude each other, cells do not fit into memory, or the package of a
@@ -323,7 +332,7 @@ def run(
     wanted = effect_of(effect, one.checked.file.effect)
     show_notices(notices(one))
     looks, outcome = 1, None
-    tracking = Tracking(one.workspace, track, one.path.stem, partial(echo, err=True))
+    tracking = Tracking(one.workspace, listed(track), one.path.stem, partial(echo, err=True))
     with RunDisplay(progress) as shown:
         display = tracking.observing(shown)
         if until_decided:

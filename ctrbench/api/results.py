@@ -6,16 +6,16 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ctrbench.api.inputs import Home, opened
+from ctrbench.analysis.table import ComparisonTable
+from ctrbench.api.inputs import Home, described, opened
 from ctrbench.api.matrices import Matrix, records
+from ctrbench.errors import ConfigError
 from ctrbench.reports import long_table
 from ctrbench.schema import CellRecord, Metrics
 from ctrbench.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ctrbench.analysis.table import ComparisonTable
 
 NONE = "none"  # version of the baseline; control of a version itself
 WHOLE = "all"  # slice: every impression of the period
@@ -55,8 +55,21 @@ def results(source: Home | Matrix = ".", *, dataset: str | None = None) -> pd.Da
 
 
 def frame(table: ComparisonTable) -> pd.DataFrame:
-    """Return a table of deltas as a tidy table: one row per block, row and column."""
+    """Return a table of deltas as a tidy table: one row per block, row and column.
+
+    Args:
+        table: The table of a `Run`, or the result of `ctrbench.tables`.
+
+    Raises:
+        ConfigError: It is something else.
+    """
     import pandas as pd
+
+    if not isinstance(table, ComparisonTable):
+        raise ConfigError(
+            f"table is {described(table)}; give the table of a run, or the result of "
+            "ctrbench.tables(matrix)."
+        )
 
     return pd.DataFrame(long_table(table)["rows"])
 

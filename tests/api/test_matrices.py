@@ -150,3 +150,20 @@ def test_figures_are_objects(ran, tmp_path):
         "a ctrbench ComparisonTable has no figure; give a result of cost, curve, history or "
         "explain."
     )
+
+
+def test_only_a_table_is_a_frame():
+    with pytest.raises(cb.ConfigError) as caught:
+        cb.frame(pd.DataFrame())
+    assert str(caught.value) == (
+        "table is a pandas DataFrame; give the table of a run, or the result of "
+        "ctrbench.tables(matrix)."
+    )
+
+
+def test_one_tracker_is_named_by_text(workspace):
+    with pytest.raises(cb.UnknownNameError) as caught:
+        cb.run(small(workspace), track="mlflo", progress=False)
+    assert str(caught.value) == (
+        "no tracker 'mlflo'; known: mlflow, tensorboard, wandb. Did you mean 'mlflow'?"
+    )
