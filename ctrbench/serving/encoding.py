@@ -115,7 +115,7 @@ def encode(folder: Path, source: Source | Mapping[str, Source], output: Path) ->
             f"{folder}: the model has no input that depends on the vectors of new items. Their "
             "item_id is 0, the unknown item."
         )
-    index = json.loads((folder / FOLDER / INDEX).read_text(encoding="utf-8"))
+    index = _index(folder)
     parts = index["parts"]
     widths = {one["field"]: one["width"] for one in parts.values()}
     fixed = [part or type(mode).__name__ for part, one in parts.items() if not one["encodes"]]
@@ -253,6 +253,14 @@ def _check(path: Path, ids: list[str], vectors: np.ndarray, width: int) -> None:
             f"{path}: {len(wrong):,} vectors contain NaN or infinite numbers, such as those of "
             f"{shown}. Correct or remove them."
         )
+
+
+def _index(folder: Path) -> dict[str, Any]:
+    path = folder / FOLDER / INDEX
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error}). Export the cell again.") from error
 
 
 def _arrays(folder: Path, forms: Mapping[str, Any] | None) -> dict[str, np.ndarray]:

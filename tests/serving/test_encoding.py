@@ -101,6 +101,18 @@ def test_vectors_that_do_not_fit_are_refused(exported, tmp_path):
     )
 
 
+def test_a_damaged_description_of_the_encoder_is_refused(exported, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(exported[1]["cluster_id"], folder)
+    path = folder / "encoder" / "encoder.json"
+    path.write_text("{", encoding="utf-8")
+    source = saved(tmp_path / "v.npz", ["a"], drawn_vectors(1))
+    assert refused(folder, source, tmp_path) == (
+        f"{path} is damaged (Expecting property name enclosed in double quotes: line 1 column 2 "
+        "(char 1)). Export the cell again."
+    )
+
+
 def test_another_folder_is_no_exported_model(tmp_path):
     source = saved(tmp_path / "v.npz", ["a"], drawn_vectors(1))
     assert refused(tmp_path, source, tmp_path, ConfigError) == (
