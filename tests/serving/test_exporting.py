@@ -225,6 +225,15 @@ def test_serve_check_passes_and_reports_changes(exported, tmp_path):
     first, second = done.stderr.splitlines()
     assert first == "golden.json differs from its checksum in files.json"
     assert second == "batch test: logit differs by 0.5, allowed 1e-05"
+    (folder / "model.onnx").write_bytes(b"damaged")
+    done = checked(folder)
+    assert (done.returncode, done.stderr.splitlines()) == (
+        1,
+        [
+            f"{name} differs from its checksum in files.json"
+            for name in ("golden.json", "model.onnx")
+        ],
+    )
     (folder / "model.onnx").unlink()
     assert checked(folder).returncode == 2
 
