@@ -42,6 +42,7 @@ def results(source: Home | Matrix = ".", *, dataset: str | None = None) -> pd.Da
         impressions, clicks, users, evaluable_users, seconds (of the cell), finished (UTC), hash.
 
     Raises:
+        ConfigError: The folder does not exist.
         StoreError: A record is damaged.
     """
     import pandas as pd
@@ -75,7 +76,10 @@ def frame(table: ComparisonTable) -> pd.DataFrame:
 
 
 def _stored(source: Home, dataset: str | None) -> Iterator[CellRecord]:
-    store = Store(opened(source))
+    workspace = opened(source)
+    if not workspace.home.is_dir():
+        raise ConfigError(f"there is no folder {workspace.home}; give the folder of a workspace.")
+    store = Store(workspace)
     for name in store.datasets() if dataset is None else [dataset]:
         yield from store.records(name)
 

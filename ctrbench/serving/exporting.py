@@ -14,7 +14,7 @@ import numpy as np
 from ctrbench import embeddings, impressions
 from ctrbench.atomic import atomic_folder
 from ctrbench.environment import environment
-from ctrbench.errors import ConfigError, ContractError, DataError
+from ctrbench.errors import ConfigError, ContractError, DataError, DivergedError
 from ctrbench.exporting.rows import Rows
 from ctrbench.injection import Images, Injection
 from ctrbench.json_text import as_json
@@ -257,6 +257,7 @@ def _require_onnx(path: Path, served: Served, requests: list[Request]) -> float:
 
     Raises:
         ContractError: They differ.
+        DivergedError: An output is not finite.
     """
     import onnxruntime
 
@@ -272,6 +273,11 @@ def _require_onnx(path: Path, served: Served, requests: list[Request]) -> float:
         ) from error
     for request, found in zip(requests, outputs, strict=True):
         expected = served.run(request)
+        if not all(np.isfinite(expected[name]).all() for name in OUTPUTS):
+            raise DivergedError(
+                "the model gives infinite or undefined outputs on the golden requests: its weights "
+                "diverged. Export a cell that was trained with a lower learning rate."
+            )
         for name, values in zip(OUTPUTS, found, strict=True):
             apart = _apart(np.asarray(values), expected[name])
             largest = max(largest, float(apart.max(initial=0)))

@@ -167,3 +167,12 @@ def test_one_tracker_is_named_by_text(workspace):
     assert str(caught.value) == (
         "no tracker 'mlflo'; known: mlflow, tensorboard, wandb. Did you mean 'mlflow'?"
     )
+
+
+def test_results_of_a_folder_that_does_not_exist(tmp_path):
+    with pytest.raises(cb.ConfigError) as caught:
+        cb.results(tmp_path / "nowhere")
+    assert str(caught.value) == (
+        f"there is no folder {tmp_path / 'nowhere'}; give the folder of a workspace."
+    )
+    assert cb.results(tmp_path).empty

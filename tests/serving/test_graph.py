@@ -6,10 +6,11 @@ import torch
 from torch import nn
 
 from ctrbench.batches.packing import Packer
-from ctrbench.errors import ConfigError, ContractError
+from ctrbench.errors import ConfigError, ContractError, DivergedError
 from ctrbench.injection import Injected, Injection, Prepared, load_mode
 from ctrbench.models import load_backbone
 from ctrbench.serving import graph
+from ctrbench.serving.exporting import _require_onnx
 from ctrbench.serving.features import HISTORY, PADDING, TARGET, Vectors, comparisons_of, features_of
 from ctrbench.serving.golden import random_requests, requests_of
 from ctrbench.serving.graph import OUTPUTS, Served, check_opset, write_onnx
@@ -99,6 +100,18 @@ def test_onnxruntime_gives_the_outputs_of_torch(backbone, mode, slots, tmp_path)
     path = tmp_path / "model.onnx"
     write_onnx(served, lookups.request(TEST), path, 18)
     assert max(differences(served, lookups, path)) <= 1e-5
+
+
+def test_diverged_weights_are_named_as_the_cause(slots, tmp_path):
+    served, lookups = served_by(make("none"), slots)
+    requests = [request for _, request in requests_of(lookups, TEST).values()]
+    path = tmp_path / "model.onnx"
+    write_onnx(served, requests[0], path, 18)
+    assert _require_onnx(path, served, requests) <= 1e-5
+    with torch.no_grad():
+        served.model.id_embedding.weight.fill_(float("inf"))
+    with pytest.raises(DivergedError, match="infinite or undefined outputs on the golden requests"):
+        _require_onnx(path, served, requests)
 
 
 def test_padding_and_order_of_items_do_not_matter(slots):
