@@ -15,7 +15,11 @@ from tests.executors import works
 NAMES = plugins.names("ctrbench.executors")
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=[pytest.mark.cluster] if name == "ray" else []) for name in NAMES
+    ]
+)
 def made(request):
     """Give a function that makes the executor with two jobs and the given limits."""
     if request.param == "ray":

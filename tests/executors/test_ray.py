@@ -24,6 +24,7 @@ from ctrbench.workspace import Workspace
 from tests.benchmark import SMALL, matrix, write
 from tests.executors import works
 
+pytestmark = pytest.mark.cluster
 THREE = SMALL.replace("  cluster_id: {codebook_size: 8, width: 4}\n", "").replace(
     "[oracle, random]", "[oracle]"
 )
@@ -157,11 +158,18 @@ def test_cells_of_a_lost_node_are_trained_on_another(cluster, workspace, expecte
 
 
 def parent(pid):
-    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    """Return the parent of a process; 0, which has no command, if the process has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def command(pid):
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def descendants(pid):
