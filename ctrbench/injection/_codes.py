@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.clustering import code_facts, collisions, level_facts
+from ctrbench.errors import ContractError
 from ctrbench.injection._base import Images, Injected, Injection, Prepared, unit_vectors
 from ctrbench.settings import ModelSettings, Std, Width
 
@@ -61,7 +62,7 @@ class CodeMode(Injection):
         Raises:
             DataError: There are fewer distinct vectors than centres.
         """
-        raise NotImplementedError
+        raise _incomplete(self)
 
     def assign(self, unit: np.ndarray, fitted: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the codes of n vectors, (n, L) int64 in [0, K).
@@ -70,7 +71,7 @@ class CodeMode(Injection):
             unit: (n, D) float32, vectors of length one, centred if `center` is set.
             fitted: The arrays that `fit` returned.
         """
-        raise NotImplementedError
+        raise _incomplete(self)
 
     def codes(self, unit: np.ndarray, images: Images, seed: int) -> np.ndarray:
         """Return the codes of the n items with a vector, (n, L) int64 in [0, K).
@@ -211,3 +212,9 @@ def _given(images: Images) -> Prepared:
     if len(counts) == 1:
         facts = code_facts(code[:, 0], images.code_counts[0]) | {"collisions": collisions(code)}
     return Prepared(item={"code": rows}, whole={COUNTS: counts}, facts=facts)
+
+
+def _incomplete(mode: CodeMode) -> ContractError:
+    """Return the error of a mode that gives items no codes."""
+    name = type(mode).__name__
+    return ContractError(f"{name} overrides neither `codes` nor both `fit` and `assign`.")
