@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 BLOCK_ROWS = 1 << 18
 DONTNEED = "MADV_DONTNEED"  # not on every system
 BLOCK_BYTES = 1 << 25  # of float64 vectors
+THREADS = 2
 
 
 def blocks(stop: int, rows: int | None = None, start: int = 0) -> Iterator[slice]:
@@ -28,6 +34,43 @@ def blocks(stop: int, rows: int | None = None, start: int = 0) -> Iterator[slice
     step = BLOCK_ROWS if rows is None else rows
     for begin in range(start, stop, step):
         yield slice(begin, min(begin + step, stop))
+
+
+def ahead(parts: Iterable[T]) -> Iterator[T]:
+    """Yield parts while a thread already prepares the next one.
+
+    Args:
+        parts: The parts; preparing one must not depend on the use of the one before.
+
+    >>> list(ahead(range(3)))
+    [0, 1, 2]
+    """
+    iterator, end = iter(parts), object()
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, iterator, end)
+        while (part := coming.result()) is not end:
+            coming = thread.submit(next, iterator, end)
+            yield part  # type: ignore[misc]
+
+
+def in_threads(work: Callable[[T], R], parts: Iterable[T]) -> Iterator[R]:
+    """Yield the result of a function for each part, in their order, computed by two threads.
+
+    Args:
+        work: The function; numpy's work on large arrays runs in parallel.
+        parts: Its arguments; at most three are held at a time.
+
+    >>> list(in_threads(abs, [-1, 2, -3]))
+    [1, 2, 3]
+    """
+    with ThreadPoolExecutor(THREADS) as pool:
+        waiting: deque[Future[R]] = deque()
+        for part in parts:
+            waiting.append(pool.submit(work, part))
+            if len(waiting) > THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def rows_within(row_bytes: int, limit: int) -> int:

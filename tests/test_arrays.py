@@ -1,9 +1,12 @@
+import gc
 import io
+import threading
 
 import numpy as np
 import pytest
 
-from ctrbench.arrays import blocks, release, rows_within, table_blocks, write_npy
+from ctrbench.arrays import ahead, blocks, in_threads, release, rows_within, table_blocks, write_npy
+from ctrbench.errors import DataError
 
 
 def test_blocks_cover_the_range_once():
@@ -38,3 +41,34 @@ def test_released_pages_keep_their_data(tmp_path):
     private[0] = 1
     release(private)
     assert (private[0] == 1).all()
+
+
+def doubled(parts):
+    return in_threads(lambda part: 2 * part, parts)
+
+
+@pytest.mark.parametrize("in_advance", [ahead, doubled])
+def test_parts_keep_their_order_and_errors_reach_the_reader(in_advance):
+    def parts():
+        yield from range(20)
+        raise DataError("the file ends here.")
+
+    found, factor = [], 2 if in_advance is doubled else 1
+
+    def read():
+        for part in in_advance(parts()):
+            found.append(part)
+
+    with pytest.raises(DataError, match=r"^the file ends here\.$"):
+        read()
+    assert found == [factor * part for part in range(len(found))]
+    assert len(found) >= 18  # results that were in preparation are lost with the error
+
+
+def test_abandoned_parts_leave_no_thread_behind():
+    before = threading.active_count()
+    for part in ahead(iter(range(1000))):
+        if part == 3:
+            break
+    gc.collect()
+    assert threading.active_count() == before

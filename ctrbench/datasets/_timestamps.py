@@ -183,7 +183,7 @@ def timestamp_expressions(
             f"{_unit(low)}, {high:.0f} ({last}) in {unit}. Convert all timestamps to one unit."
         )
     if not times[0].dated:
-        _refuse_digits(connection, times, union, len(f"{high:.0f}"))
+        _refuse_digits(connection, times, union, low, high)
     notes = _rounded(connection, times, float(high), TICKS[unit])
     scaled, kept = _scale(unit, dict(zip((0, 3, 6, 9), whole, strict=True)))
     if kept != "seconds":
@@ -220,26 +220,32 @@ def _file_of(connection: DuckDBPyConnection, times: list[Times], value: float) -
 
 
 def _refuse_digits(
-    connection: DuckDBPyConnection, times: list[Times], union: str, digits: int
+    connection: DuckDBPyConnection, times: list[Times], union: str, low: float, high: float
 ) -> None:
-    """Raise an error if all numbers are the digits of dates, such as 20231114.
+    """Raise an error if all numbers are the digits of dates since 1970, such as 20231114.
+
+    Args:
+        connection: The database of the tables.
+        times: How each table's timestamps are read.
+        union: SQL of all timestamps, named `t`.
+        low: The smallest.
+        high: The largest.
 
     Raises:
         DataError: The numbers are dates.
     """
-    form = DIGITS.get(digits)
-    if form is None:
+    digits = len(f"{high:.0f}")
+    form, of_year = DIGITS.get(digits), 10 ** (digits - len("1970"))
+    if form is None or low < 1970 * of_year:  # most seconds since 1970: reading them is slow
         return
-    dates, example = one_row(
-        connection,
-        f"""SELECT bool_and(t >= 19700101 AND t % 1 = 0
-        AND try_strptime(t::BIGINT::VARCHAR, '{form}') IS NOT NULL), max(t)::BIGINT
-        FROM ({union})""",
+    date = f"try_strptime(t::BIGINT::VARCHAR, '{form}')"
+    (dates,) = one_row(
+        connection, f"SELECT bool_and(t % 1 = 0 AND {date} IS NOT NULL) FROM ({union})"
     )
     if dates:
         raise DataError(
             f"{times[0].table.path}: all values of '{times[0].column}' are dates written as "
-            f"digits, such as {example}, which are no seconds since 1970. Give --time-format "
+            f"digits, such as {high:.0f}, which are no seconds since 1970. Give --time-format "
             f"{form}."
         )
 

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from ctrbench.arrays import ahead
 from ctrbench.atomic import PARTIAL, disk_errors
 from ctrbench.errors import DataError, StoreError
 from ctrbench.workspace import Workspace
@@ -199,7 +200,7 @@ def fill_table(
     listed = ", ".join(f"{quoted(column)} {kind}" for column, kind in columns.items())
     unique = _unique(name)
     connection.execute(f"CREATE TABLE {unique} ({listed})")
-    for arrays in parts:
+    for arrays in ahead(parts):
         connection.register("part", pa.table([*arrays], names=[*columns]))
         connection.execute(f"INSERT INTO {unique} FROM part")
         connection.unregister("part")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ctrbench.arrays import blocks, release
+from ctrbench.arrays import ahead, blocks, release
 from ctrbench.importing.numbered_log import NumberedLog
 from ctrbench.importing.numbering import Histories
 from ctrbench.importing.relations import PART, Relation, literal, quoted
@@ -81,9 +81,10 @@ def _write_lists(histories: Histories, path: Path) -> None:
 
     (total,) = histories.lists.one_row("coalesce(sum(length), 0)::BIGINT")
     schema = pa.schema([("item_id", pa.int32())])
+    form = {"compression": "zstd", "compression_level": 1, "use_byte_stream_split": ["item_id"]}
     with (
         tempfile.TemporaryFile(dir=path.parent) as file,
-        pq.ParquetWriter(path, schema, compression="zstd", compression_level=1) as writer,
+        pq.ParquetWriter(path, schema, use_dictionary=False, **form) as writer,
     ):
         for rows in blocks(total):  # on a full disk, a memory map of a sparse file would crash
             file.write(bytes(4 * (rows.stop - rows.start)))
@@ -91,7 +92,7 @@ def _write_lists(histories: Histories, path: Path) -> None:
             return
         file.flush()
         items = np.memmap(file, np.int32, "r+", shape=(total,))
-        for place, item in histories.entries.parts("place, item_id"):
+        for place, item in ahead(histories.entries.parts("place, item_id")):
             items[place] = item
             release(items)
         for rows in blocks(total, PART):

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass, fields, replace
 
 import numpy as np
 
-from ctrbench.arrays import release
+from ctrbench.arrays import in_threads, release
 from ctrbench.impressions.periods import JUDGED, history_end, perhaps_among, ranges
 from ctrbench.impressions.row_guards import user_blocks
 from ctrbench.schema import Guard, Impressions
@@ -240,18 +240,21 @@ def _latest_clicks(
     """
     latest, later = np.full(len(chosen), NEVER), np.zeros(len(chosen), np.int64)
     length = impressions.history_length[chosen].astype(np.int64)
-    for lists in _blocks(impressions.history_start[chosen], length):
+
+    def clicked(lists: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the list and the time of each entry that is clicked in the log."""
         release(impressions.history_items)
         own, lengths = chosen[lists], length[lists]
         keys = np.repeat(impressions.user_id[own] * known.width, lengths)
         keys += impressions.history_items[ranges(impressions.history_start[own], lengths)]
         at, first = known.first(keys)
-        if not len(at):
-            continue
-        of_entry = lists[np.searchsorted(np.cumsum(lengths), at, side="right")]
-        begins = np.flatnonzero(np.diff(of_entry, prepend=-1))
-        latest[of_entry[begins]] = np.maximum.reduceat(first, begins)
-        later += np.bincount(of_entry[first > used[of_entry]], minlength=len(later))
+        return lists[np.searchsorted(np.cumsum(lengths), at, side="right")], first
+
+    for of_entry, first in in_threads(clicked, _blocks(impressions.history_start[chosen], length)):
+        if len(first):
+            begins = np.flatnonzero(np.diff(of_entry, prepend=-1))
+            latest[of_entry[begins]] = np.maximum.reduceat(first, begins)
+            later += np.bincount(of_entry[first > used[of_entry]], minlength=len(later))
     return latest, later
 
 

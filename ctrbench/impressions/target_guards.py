@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ctrbench.arrays import in_threads
 from ctrbench.impressions.periods import CHUNK, JUDGED, chunks, perhaps_among
 from ctrbench.schema import Guard, Impressions
 
@@ -85,11 +86,14 @@ def _targets_in_history(impressions: Impressions) -> np.ndarray:
     for part in chunks(slice(0, len(impressions.click)), impressions):
         start = impressions.history_start[part]
         reach.append((part, int(start.min()), int(start.max())))
-    found = [np.empty(0, np.int64)]
-    for low in range(0, len(impressions.history_items), CHUNK):
+
+    def hits(low: int) -> list[np.ndarray]:
         parts = [part for part, first, last in reach if first < low + CHUNK and last >= low]
-        found += _hits(impressions, low, parts)
-    return np.concatenate(found)
+        return _hits(impressions, low, parts)
+
+    lows = range(0, len(impressions.history_items), CHUNK)
+    found = [rows for several in in_threads(hits, lows) for rows in several]
+    return np.concatenate([np.empty(0, np.int64), *found])
 
 
 def _hits(impressions: Impressions, low: int, parts: list[slice]) -> list[np.ndarray]:
