@@ -11,7 +11,7 @@ from ctrbench import embeddings, impressions
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.errors import ConfigError
 from ctrbench.runner.cell import run_cell
-from ctrbench.runner.memory import expected_bytes
+from ctrbench.runner.memory import expected_memory
 from ctrbench.runner.preparation import prepare
 from ctrbench.schema import Cell
 from ctrbench.starting_file import Choice, starting_file
@@ -110,7 +110,7 @@ def test_levels_have_their_own_rows_of_the_table(workspace):
     assert column.settings.layers(prepared)["code_embedding"].weight.shape == (1 + 10, 4)
     assert column.settings.learned_on_codes((3, 5, 2)) == 11 * 4
     assert prepared.facts["codes_used_2"] == 1.0
-    assert expected_bytes(workspace, cell) > 0
+    assert expected_memory(workspace, cell).total > 0
     assert (_predictions(workspace, cell) > 0).all()
 
 

@@ -23,6 +23,7 @@ from ctrbench import embeddings, plugins
 from ctrbench.executors import keep_freed_memory
 from ctrbench.matrix import read_matrix
 from ctrbench.runner.cell import run_cell
+from ctrbench.runner.memory import CellMemory, expected_memory
 from ctrbench.schema import CellRecord, DatasetManifest
 from ctrbench.workspace import Workspace
 
@@ -68,13 +69,14 @@ def main() -> None:
         cell = matrix.cell(row, matrix.columns[0], given.seed)
         record = run_cell(Workspace(home), cell, (), {}, lambda share: None)
         total_s = _since_start()
+        expected = expected_memory(Workspace(home), cell)
     if record is None or record.status != "done":
         raise SystemExit(f"the cell failed: {record.reason if record else 'it is locked'}")
-    print(json.dumps(_measured(record, matrix.dataset, given.arm, total_s)), flush=True)
+    print(json.dumps(_measured(record, matrix.dataset, given.arm, total_s, expected)), flush=True)
 
 
 def _measured(
-    record: CellRecord, dataset: DatasetManifest, arm: str, total_s: float
+    record: CellRecord, dataset: DatasetManifest, arm: str, total_s: float, expected: CellMemory
 ) -> dict[str, Any]:
     first, last = dataset.periods["train"]
     train_s, predict_s = record.seconds["train"], record.seconds["predict"]
@@ -97,6 +99,8 @@ def _measured(
         "gauc": record.metrics["test"].gauc,
         "parameters": record.parameters,
         "peak_memory_mb": peak_bytes / 2**20,
+        "expected_memory_kb": expected.total / 1000,
+        "seconds": record.seconds,
     }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ctrbench.errors import DataError
-from ctrbench.metrics._runs import ascending
+from ctrbench.metrics._runs import distinct, within_groups
 
 PAIR_BUCKETS = 2048
 
@@ -74,7 +74,13 @@ def standard_error(per_user: np.ndarray) -> float:
     return math.sqrt(users / (users - 1) * float(np.sum(np.square(per_user))))
 
 
-def places(clicks: np.ndarray, p: np.ndarray, weights: np.ndarray, group: np.ndarray) -> np.ndarray:
+def places(
+    clicks: np.ndarray,
+    p: np.ndarray,
+    weights: np.ndarray,
+    order: np.ndarray,
+    group: np.ndarray | None = None,
+) -> np.ndarray:
     """Return the placement value of each row within its group.
 
     For a click it is the share of non-clicks below it, for a non-click the share of clicks above
@@ -84,16 +90,21 @@ def places(clicks: np.ndarray, p: np.ndarray, weights: np.ndarray, group: np.nda
         clicks: (N,) bool.
         p: (N,) float32 or float64, predictions.
         weights: (N,) float64 > 0.
-        group: (N,) int64 from 0.
+        order: (N,) int64, the rows ascending by prediction.
+        group: (N,) int from 0; None: all rows are one group.
 
     Returns:
         (N,) float64 in [0, 1].
     """
-    order = ascending(p)
-    order = order[np.argsort(group[order], kind="stable")]
-    sorted_p, of_group = p[order], group[order]
-    first = np.concatenate([[True], of_group[1:] != of_group[:-1]])
-    new = first | np.concatenate([[True], sorted_p[1:] != sorted_p[:-1]])
+    first = np.zeros(len(p), bool)
+    first[:1] = True
+    if group is not None:
+        order = within_groups(order, group)
+        of_group = group[order]
+        first[1:] = of_group[1:] != of_group[:-1]
+    sorted_p = p[order]
+    new = first.copy()
+    new[1:] |= sorted_p[1:] != sorted_p[:-1]
     starts, tie = np.flatnonzero(new), np.cumsum(new) - 1
     group_start = np.flatnonzero(first[starts])  # first tie of each group
     run = np.cumsum(first[starts]) - 1  # group of each tie
@@ -152,7 +163,7 @@ class Sketch:
             user_id: (N,) int or str, the user of each impression.
             item_id: (N,) int or str, the item shown.
         """
-        ids, item = np.unique(item_id, return_inverse=True)
+        ids, item = distinct(item_id)
         bucket, sign = pair_buckets(user_id, item_id)
         return cls(item, len(ids), bucket, sign)
 

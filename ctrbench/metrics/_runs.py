@@ -34,6 +34,43 @@ def ascending(p: np.ndarray) -> np.ndarray:
     return (key & np.uint64((1 << 32) - 1)).astype(np.int64)
 
 
+def within_groups(order: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Return an order of rows by group, which within each group is the given one.
+
+    Args:
+        order: (N,) int64, the rows in some order; N below 2^32.
+        group: (N,) int in [0, 2^31), the group of each row.
+
+    >>> within_groups(np.array([2, 0, 1]), np.array([1, 0, 0]))
+    array([2, 1, 0])
+    """
+    key = group[order].astype(np.uint64) << np.uint64(32) | np.arange(len(order), dtype=np.uint64)
+    key.sort()  # several times faster than a stable argsort
+    return order[key & np.uint64((1 << 32) - 1)]
+
+
+def distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct values in ascending order, and the (N,) int64 place of each among them.
+
+    Equals `numpy.unique` with `return_inverse`, and needs no sort for integers of a small range.
+
+    >>> distinct(np.array([7, 5, 7]))
+    (array([5, 7]), array([1, 0, 1]))
+    """
+    if values.dtype.kind not in "iu" or not len(values):
+        return np.unique(values, return_inverse=True)
+    low, high = int(values.min()), int(values.max())
+    if high - low > 4 * len(values):
+        return np.unique(values, return_inverse=True)
+    wide = np.uint64 if values.dtype.kind == "u" else np.int64
+    code = np.subtract(values, low, dtype=wide).astype(np.int64)
+    there = np.zeros(high - low + 1, bool)
+    there[code] = True
+    place = np.cumsum(there) - 1
+    known = np.flatnonzero(there).astype(wide) + wide(low)
+    return known.astype(values.dtype), place[code]
+
+
 def starts(values: np.ndarray) -> np.ndarray:
     """Return the positions at which a sorted array changes its value, including 0."""
     return np.flatnonzero(

@@ -12,6 +12,7 @@ from ctrbench.errors import DataError
 from ctrbench.metrics._checks import checked, checked_users
 from ctrbench.metrics._grouped import GroupedAuc, grouped_of
 from ctrbench.metrics._influence import Sketch, owners, places
+from ctrbench.metrics._runs import ascending, distinct
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,7 @@ class Scored:
 
     @cached_property
     def _users(self) -> tuple[np.ndarray, np.ndarray]:
-        names, user = np.unique(self.user_id, return_inverse=True)
-        return names, user
+        return distinct(self.user_id)
 
     @property
     def users(self) -> int:
@@ -108,7 +108,7 @@ class Scored:
     @cached_property
     def group(self) -> np.ndarray:
         """Return the (N,) int64 group in [0, G), in the order of group ids."""
-        return np.searchsorted(self.grouped.user_id, self.groups)
+        return self.user if self.group_id is None else distinct(self.group_id)[1]
 
     @cached_property
     def owner(self) -> np.ndarray:
@@ -120,9 +120,14 @@ class Scored:
         return owners(self.group, self.user, len(self.grouped.user_id))
 
     @cached_property
+    def rising(self) -> np.ndarray:
+        """Return the (N,) int64 rows in ascending order of prediction; equal ones as stored."""
+        return ascending(self.p_click)
+
+    @cached_property
     def place(self) -> np.ndarray:
         """Return the (N,) placement value of each row, see `places`."""
-        return places(self.click, self.p_click, self.weights, self.group)
+        return places(self.click, self.p_click, self.weights, self.rising, self.group)
 
     @cached_property
     def sketch(self) -> Sketch | None:

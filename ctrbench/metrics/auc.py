@@ -73,7 +73,7 @@ class Auc(Metric):
         if min(carriers) < 2:
             return None
         weights = scored.weights
-        place = places(click, scored.p_click, weights, np.zeros(scored.rows, np.int64))
+        place = places(click, scored.p_click, weights, scored.rising)
         value = float(np.average(place[click], weights=weights[click]))
         clicked, other = (float(weights[own].sum()) for own in (click, ~click))
         share = weights / np.where(click, clicked, other)

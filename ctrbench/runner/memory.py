@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
@@ -11,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from ctrbench import embeddings, impressions
+from ctrbench.batches.slots import COARSE
 from ctrbench.errors import ConfigError, raise_all
-from ctrbench.impressions.periods import chunks
+from ctrbench.impressions.periods import CHUNK, chunks
 from ctrbench.injection import load_mode
 from ctrbench.models import load_backbone
 from ctrbench.schema import Cell, DatasetManifest
@@ -20,6 +23,13 @@ from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.workspace import Workspace
 
 LIBRARIES_BYTES = 450_000_000  # of a process before it loads any data
+# measured with tracemalloc for the influence values of the test period (243), and for the probe
+# with noise, whose predictions are float64
+EVALUATED_BYTES = 260
+PACKED_BYTES = 40  # per row of a chunk while the statistics of the users are fitted
+COARSE_BYTES = 8 / COARSE  # see `HistorySlots`
+COVERED_BYTES = 4  # per click of a log without given histories, see `HistorySlots.item_counts`
+USER_BYTES = 100  # counts of `count_users` and their copies
 NUMBER_BYTES = 4  # float32
 ADAM = 4  # numbers per trained parameter: the parameter, its gradient, two moments
 LAZY = {
@@ -33,6 +43,57 @@ LIMITS = tuple(  # container limits of cgroup v2 and v1; "max" means no limit
 )
 
 
+@dataclass(frozen=True)
+class CellMemory:
+    """The expected peak of a cell's anonymous memory, in bytes.
+
+    Preparing, training and measuring follow one another and use the same memory again. Memory maps
+    are not included, because the system can drop their pages.
+    """
+
+    log: float  # counts of users, and starts of histories
+    preparing: float  # the vectors that a mode reads, or a chunk of the log
+    tables: float  # parameters with gradients and optimiser states
+    batch: float  # activations of a training step
+    measuring: float  # predictions, metrics and influence values of the test period
+    libraries: float = LIBRARIES_BYTES
+
+    @property
+    def total(self) -> int:
+        """The peak."""
+        trained = self.tables + max(self.batch, self.measuring)
+        return round(self.libraries + self.log + max(self.preparing, trained))
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """The parts by the names that users see."""
+        return {
+            "libraries": self.libraries,
+            "log": self.log,
+            "preparing": self.preparing,
+            "tables and optimiser states": self.tables,
+            "a batch with its histories": self.batch,
+            "measuring the test period": self.measuring,
+        }
+
+    @property
+    def largest(self) -> str:
+        """The name of the largest part."""
+        return max(self.parts, key=lambda name: self.parts[name])
+
+    def fitting_batch(self, batch_size: int, limit: int) -> int:
+        """Return the largest power of two as batch size whose steps fit; 0 if none does.
+
+        Args:
+            batch_size: The batch size of this estimate.
+            limit: The memory that a cell may use, in bytes.
+        """
+        if self.batch <= 0 or replace(self, batch=0).total > limit:
+            return 0
+        fitting = (limit - self.libraries - self.log - self.tables) * batch_size / self.batch
+        return 1 << int(math.log2(fitting)) if fitting >= 1 else 0
+
+
 def require_memory(workspace: Workspace, cells: Iterable[Cell], limit: int | None = None) -> None:
     """Raise an error if some cells require more memory than is available.
 
@@ -42,37 +103,41 @@ def require_memory(workspace: Workspace, cells: Iterable[Cell], limit: int | Non
         limit: The memory that a cell may use, in bytes. None: that of this machine.
 
     Raises:
-        ConfigError: Lists each kind of cell that is too large, with its memory.
+        ConfigError: Lists each kind of cell that is too large, with its memory, and what would fit.
     """
     available = machine_bytes() if limit is None else limit
     lengths = cache(partial(read_lengths, workspace))
-    needed = {kind: _bytes(workspace, cell, lengths) for kind, cell in _kinds(cells).items()}
-    problems = [
-        f"{kind[0]} / {kind[1]}: {_gigabytes(memory)}"
-        for kind, memory in needed.items()
-        if memory > available
-    ]
+    problems = []
+    for kind, cell in _kinds(cells).items():
+        needed = _memory(workspace, cell, lengths)
+        if needed.total > available:
+            batch_size = TrainingSettings.model_validate(cell.training).batch_size
+            fits = needed.fitting_batch(batch_size, available)
+            remedy = f"; batch_size: {fits} would fit" if fits else ""
+            size = _gigabytes(needed.total)
+            problems.append(f"{kind[0]} / {kind[1]}: {size}, most for {needed.largest}{remedy}")
+    remedy = "Reduce" if limit is None else "Raise --max-memory, or reduce"
     heading = (
-        f"these cells require more than the available {_gigabytes(available)} of memory (tables, "
-        "optimiser states, vectors, a batch with its histories). Reduce the sizes in `model:`, "
-        "history_length, the mode's settings or batch_size:"
+        f"these cells require more than the available {_gigabytes(available)} of memory. {remedy} "
+        "the sizes in `model:`, history_length, the mode's settings or batch_size:"
     )
     raise_all(list(dict.fromkeys(problems)), ConfigError, heading)
 
 
-def largest_bytes(workspace: Workspace, cells: Iterable[Cell]) -> int:
-    """Return the estimated memory of the largest cell, in bytes.
+def largest_memory(workspace: Workspace, cells: Iterable[Cell]) -> CellMemory:
+    """Return the expected memory of the largest cell.
 
     Args:
         workspace: The workspace of the data set.
         cells: At least one cell.
     """
     lengths = cache(partial(read_lengths, workspace))
-    return max(_bytes(workspace, cell, lengths) for cell in _kinds(cells).values())
+    found = (_memory(workspace, cell, lengths) for cell in _kinds(cells).values())
+    return max(found, key=lambda one: one.total)
 
 
-def expected_bytes(workspace: Workspace, cell: Cell) -> int:
-    """Return a lower bound of a cell's memory in bytes: libraries, and its vectors or training.
+def expected_memory(workspace: Workspace, cell: Cell) -> CellMemory:
+    """Return the expected memory of a cell.
 
     The estimate excludes the parameters of the layers that read histories, because their size does
     not depend on the data. It includes what these layers hold of a batch. It excludes training on a
@@ -82,7 +147,7 @@ def expected_bytes(workspace: Workspace, cell: Cell) -> int:
         workspace: The workspace of the data set.
         cell: The cell to estimate.
     """
-    return _bytes(workspace, cell, partial(read_lengths, workspace))
+    return _memory(workspace, cell, partial(read_lengths, workspace))
 
 
 def read_lengths(workspace: Workspace, dataset: str, history_length: int) -> tuple[float, int]:
@@ -103,7 +168,7 @@ def read_lengths(workspace: Workspace, dataset: str, history_length: int) -> tup
     return total / (rows.stop - rows.start), longest
 
 
-def _bytes(workspace: Workspace, cell: Cell, lengths: Lengths) -> int:
+def _memory(workspace: Workspace, cell: Cell, lengths: Lengths) -> CellMemory:
     dataset = impressions.read_manifest(workspace, cell.dataset)
     mode = load_mode(cell.mode, cell.mode_settings)
     width, learned = 0, 0
@@ -114,8 +179,19 @@ def _bytes(workspace: Workspace, cell: Cell, lengths: Lengths) -> int:
             own = manifest.of(piece.field)
             counts = own.code_counts
             learned += piece.learned_on_codes(counts) if counts else piece.learned(own.width)
+    sizes = {name: stop - start for name, (start, stop) in dataset.periods.items()}
+    rows, derived = sum(sizes.values()), dataset.history != "given"
+    clicks = dataset.counts["clicks"] if derived else 0
+    chunk = PACKED_BYTES * min(sizes["train"], CHUNK) + COVERED_BYTES * clicks
     vectors = NUMBER_BYTES * (dataset.counts["items"] + 1) * width
-    return LIBRARIES_BYTES + max(vectors, _training_bytes(dataset, cell, learned, lengths))
+    tables, batch = _training_bytes(dataset, cell, learned, lengths)
+    return CellMemory(
+        log=COARSE_BYTES * rows + USER_BYTES * dataset.counts["users"],
+        preparing=max(vectors, chunk),
+        tables=tables,
+        batch=batch,
+        measuring=EVALUATED_BYTES * sizes["test"],
+    )
 
 
 def machine_bytes() -> int:
@@ -129,8 +205,10 @@ def machine_bytes() -> int:
     return min(found)
 
 
-def _training_bytes(dataset: DatasetManifest, cell: Cell, learned: int, lengths: Lengths) -> int:
-    """Return the bytes of parameters, gradients, moments, and a batch's activations.
+def _training_bytes(
+    dataset: DatasetManifest, cell: Cell, learned: int, lengths: Lengths
+) -> tuple[int, int]:
+    """Return the bytes of parameters with gradients and moments, and of a batch's activations.
 
     Args:
         dataset: Provides the numbers of items, users and field values.
@@ -141,7 +219,7 @@ def _training_bytes(dataset: DatasetManifest, cell: Cell, learned: int, lengths:
     model = ModelSettings.model_validate(cell.model)
     training = TrainingSettings.model_validate(cell.training)
     if not training.device.startswith("cpu"):
-        return 0
+        return 0, 0
     used = [
         field
         for field in dataset.fields
@@ -161,11 +239,11 @@ def _training_bytes(dataset: DatasetManifest, cell: Cell, learned: int, lengths:
         numbers += rows * columns * (LAZY[training.table_optimizer] if sparse else ADAM)
     start, stop = dataset.periods["train"]
     batch = min(training.batch_size, stop - start)
-    numbers += batch * (embedded + sum(model.top))
+    of_batch = batch * (embedded + sum(model.top))
     mean, longest = lengths(dataset.name, model.history_length)
     backbone = load_backbone(model.backbone)
-    numbers += backbone.read_numbers(model, batch, round(batch * mean), longest)
-    return NUMBER_BYTES * numbers
+    of_batch += backbone.read_numbers(model, batch, round(batch * mean), longest)
+    return NUMBER_BYTES * numbers, NUMBER_BYTES * of_batch
 
 
 def _kinds(cells: Iterable[Cell]) -> dict[tuple[str, ...], Cell]:

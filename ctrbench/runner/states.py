@@ -15,7 +15,7 @@ from ctrbench.models import load_loops
 from ctrbench.plan import Column, Matrix, Row
 from ctrbench.runner.cell import intact, is_missing
 from ctrbench.runner.in_progress import RunningCell, running_cells
-from ctrbench.runner.memory import largest_bytes, read_lengths
+from ctrbench.runner.memory import CellMemory, largest_memory, read_lengths
 from ctrbench.runner.run import changed_modes, missing_cells, stored_records
 from ctrbench.runner.workers import task_of
 from ctrbench.schema import Cell, CellRecord
@@ -92,6 +92,7 @@ class Expected:
     source: Literal["from stored cells", "rough estimate"]
     bytes: float  # of all cells that train at once
     cell_bytes: float
+    memory: CellMemory  # of the largest missing cell
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,8 @@ def _expected(
     cell_seconds, source = _cell_seconds(workspace, matrix, records)
     done = [record for record in records.values() if record.status == "done"]
     peaks = [record.peak_memory_bytes for record in done]
-    cell_bytes = max(*peaks, largest_bytes(workspace, missing), 1)
+    memory = largest_memory(workspace, missing)
+    cell_bytes = max([*peaks, memory.total])
     at_once = min(jobs, len(missing))
     return Expected(
         jobs=jobs,
@@ -244,6 +246,7 @@ def _expected(
         source=source,
         bytes=at_once * cell_bytes,
         cell_bytes=cell_bytes,
+        memory=memory,
     )
 
 

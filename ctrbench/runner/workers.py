@@ -22,7 +22,7 @@ from ctrbench.errors import DamagedError, StoreError
 from ctrbench.executors import Admission, Executor, Progress, Task
 from ctrbench.runner.cell import failed_record, intact, is_missing, run_cell, train_cell
 from ctrbench.runner.in_progress import cell_lock, published
-from ctrbench.runner.memory import expected_bytes
+from ctrbench.runner.memory import expected_memory
 from ctrbench.schema import Cell, CellRecord
 from ctrbench.settings import TrainingSettings
 from ctrbench.slices import Slice
@@ -321,7 +321,7 @@ def task_of(workspace: Workspace, cell: Cell, message: Message | None) -> Task:
     """
     device = TrainingSettings.model_validate(cell.training).device
     gpus = 0 if device.startswith("cpu") else 1
-    return Task(message, gpus, expected_bytes(workspace, cell))
+    return Task(message, gpus, expected_memory(workspace, cell).total)
 
 
 def input_files(workspace: Workspace, cells: list[Cell]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from rich.table import Table
 from ctrbench.analysis.answer import Answer
 from ctrbench.injection import BASELINE
 from ctrbench.metrics import find
-from ctrbench.runner.memory import machine_bytes
+from ctrbench.runner.memory import CellMemory, machine_bytes
 from ctrbench.runner.sequential import Outcome
 from ctrbench.runner.states import (
     CellState,
@@ -41,7 +41,14 @@ def show_plan(plan: RunPlan) -> None:
             f"{expected.bytes / 1e9:.1f} GB of memory.",
             highlight=False,
         )
+        out.print(_parts(expected.memory), highlight=False)
     out.print(_places(found.places))
+
+
+def _parts(memory: CellMemory) -> str:
+    """Return the parts of the expected memory of a cell, which do not all exist at once."""
+    parts = ", ".join(f"{name} {size / 1e9:.2f}" for name, size in memory.parts.items())
+    return f"The largest cell requires {memory.total / 1e9:.2f} GB: {parts}."
 
 
 def show_status(found: MatrixStatus) -> None:

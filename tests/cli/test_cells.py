@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ctrbench.errors import ConfigError
-from ctrbench.runner.memory import expected_bytes
+from ctrbench.runner.memory import expected_memory
 from ctrbench.store import Store
 from tests.benchmark import SMALL, matrix, write
 
@@ -32,7 +32,7 @@ def test_cells_are_listed_with_state_and_requirements(workspace, run):
             "seed": 0,
             "status": "done" if cell is cells[0] else "missing",
             "gpus": 0,
-            "memory_bytes": expected_bytes(workspace, cell),
+            "memory_bytes": expected_memory(workspace, cell).total,
         }
         for cell in cells
     ]

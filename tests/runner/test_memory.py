@@ -1,12 +1,16 @@
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ctrbench.errors import ConfigError
 from ctrbench.injection import load_mode
 from ctrbench.runner import memory
-from ctrbench.runner.memory import LIBRARIES_BYTES, expected_bytes, require_memory
+from ctrbench.runner.measure import user_influences
+from ctrbench.runner.memory import CellMemory, expected_memory, require_memory
 from ctrbench.runner.parts import build
 from ctrbench.training import fit, optimizers
 from tests.benchmark import SMALL, matrix
@@ -52,15 +56,16 @@ def test_estimate_equals_training_memory_without_history_layers(workspace, mode)
     cell = cell_of(workspace, mode, text)
     parts = build(workspace, cell)
     held = trained_bytes(parts.model, parts.training)
-    assert 0.75 * held < expected_bytes(workspace, cell) - LIBRARIES_BYTES <= held + 100_000
+    assert 0.75 * held < expected_memory(workspace, cell).tables <= held
 
 
 def test_sparse_gradients_require_less_memory(workspace, monkeypatch):
     text = SMALL.replace("embedding_size: 4", "embedding_size: 1000")
-    dense = expected_bytes(workspace, cell_of(workspace, "none", text))
+    dense = expected_memory(workspace, cell_of(workspace, "none", text)).tables
     monkeypatch.setattr("ctrbench.settings.LARGE_TABLE", 60)  # 61 items and the unknown one
     items = matrix(workspace, text).dataset.counts["items"] + 1
-    assert dense - expected_bytes(workspace, cell_of(workspace, "none", text)) == 4 * items * 1000
+    sparse = expected_memory(workspace, cell_of(workspace, "none", text)).tables
+    assert dense - sparse == 4 * items * 1000
 
 
 @pytest.mark.parametrize(
@@ -76,7 +81,7 @@ def test_sparse_gradients_require_less_memory(workspace, monkeypatch):
 def test_cells_that_exceed_the_memory_are_named(workspace, monkeypatch, mode, change):
     small = matrix(workspace, SMALL.replace("sim_score: {}", "hash_id: {codebook_size: 64}"))
     large = matrix(workspace, SMALL.replace(*change))
-    limit = 100_000 + max(expected_bytes(workspace, cell) for cell in small.cells())
+    limit = 100_000 + max(expected_memory(workspace, cell).total for cell in small.cells())
     monkeypatch.setattr(memory, "machine_bytes", lambda: limit)
     require_memory(workspace, small.cells())
     with pytest.raises(ConfigError, match=r"0\.5 GB .*batch_size") as error:
@@ -94,7 +99,8 @@ def test_training_on_another_device_requires_no_memory(workspace):
     cell = cell_of(workspace, "none", SMALL.replace("embedding_size: 4", "embedding_size: 4096"))
     training = {**cell.training, "device": "cuda"}
     elsewhere = cell.model_copy(update={"training": training})
-    assert expected_bytes(workspace, elsewhere) == LIBRARIES_BYTES
+    needed = expected_memory(workspace, elsewhere)
+    assert needed.tables == needed.batch == 0
 
 
 def _resident(name):
@@ -122,8 +128,41 @@ def test_memory_of_histories_is_close_to_the_measured_one(workspace, backbone, l
         text = LONG.format(backbone=backbone, length=length)
         (cell,) = matrix(workspace, text).cells()
         measured = memory_of_training(workspace, cell)
-        expected = expected_bytes(workspace, cell) - LIBRARIES_BYTES
+        needed = expected_memory(workspace, cell)
+        expected = needed.tables + needed.batch
         assert length == 10 or 0.7 * measured < expected < 1.15 * measured
+
+
+def test_measuring_requires_at_most_the_expected_memory(workspace):
+    rng = np.random.default_rng(0)
+    rows = [
+        row(u, i, rng.random() < 0.5, n) for n, (u, i) in enumerate(rng.integers(0, 50, (9000, 2)))
+    ]
+    build_log(workspace, rows)
+    (cell,) = matrix(workspace, LONG.format(backbone="din", length=10)).cells()
+    slots = build(workspace, cell).slots
+    test = slots.impressions.rows("test")
+    p_click = rng.random(test.stop - test.start)
+    user_influences(workspace, slots, p_click, ())  # what all calls share is loaded
+    tracemalloc.start()
+    user_influences(workspace, slots, p_click, ())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    expected = expected_memory(workspace, cell).measuring
+    assert 0.5 * expected < peak < expected + 500_000  # the sketches of pairs, at most
+
+
+def test_parts_of_a_cell_share_memory():
+    needed = CellMemory(log=1, preparing=100, tables=20, batch=50, measuring=60, libraries=10)
+    assert needed.total == 10 + 1 + 100
+    assert replace(needed, preparing=5).total == 10 + 1 + 20 + 60
+    assert needed.largest == "preparing"
+
+
+@pytest.mark.parametrize(("limit", "fits"), [(230, 8), (110, 4), (90, 0)])
+def test_largest_batch_that_fits_is_named(limit, fits):
+    needed = CellMemory(log=0, preparing=0, tables=30, batch=1000, measuring=60, libraries=10)
+    assert needed.fitting_batch(64, limit) == fits  # a row requires 15.6
 
 
 def test_limit_of_a_container(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from ctrbench.embeddings import Source
 from ctrbench.errors import ConfigError
 from ctrbench.injection import load_mode
 from ctrbench.runner.cell import run_cell
-from ctrbench.runner.memory import expected_bytes
+from ctrbench.runner.memory import expected_memory
 from ctrbench.runner.preparation import prepare
 from ctrbench.store import Store
 from tests.benchmark import SMALL, matrix
@@ -104,7 +104,7 @@ def test_combination_prepares_each_part_on_its_field(workspace, both):
             for key, values in getattr(alone, kind).items():
                 np.testing.assert_array_equal(getattr(whole, kind)[f"{name}.{key}"], values)
     width = 4 * slots.impressions.item_rows * both.width
-    assert expected_bytes(workspace, cell) >= 2 * width
+    assert expected_memory(workspace, cell).total >= 2 * width
 
 
 def test_new_field_keeps_the_identity_of_stored_cells(workspace, add_field):
