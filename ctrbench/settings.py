@@ -70,6 +70,8 @@ class TrainingSettings(Frozen):
     mba_l2: Annotated[Number, Field(le=1e6)] = 0.01
     id_dropout: Share = 0.02  # share of ids replaced by unknown, which trains the unknown row
     weight_averaging: Share = 0.0  # last share of the training whose weights are averaged; 0: none
+    # bfloat16: products in half precision (autocast); weights, sums and predictions in float32
+    precision: Literal["float32", "bfloat16"] = "float32"
     device: str = "cpu"  # any torch device; predictions differ in the last digits between devices
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from ctrbench.batches.loading import loaded
 from ctrbench.batches.order import sequential_batches, shuffled_batches
 from ctrbench.batches.packing import Batch, Packer
 from ctrbench.errors import DivergedError
@@ -48,6 +50,12 @@ class _Curve:
     def close(self, impressions: int) -> None:
         sizes = [len(logit) for logit in self.logit]
         loss = float(np.average(torch.stack(self.loss).cpu().numpy(), weights=sizes))
+        if not math.isfinite(loss):  # checked here, because every check waits for the device
+            raise DivergedError(
+                f"the loss became {loss} within {impressions} impressions; lower "
+                "training.learning_rate, its table_learning_rate_factor or the mode's "
+                "learning_rate_factor."
+            )
         click = torch.cat(self.click).cpu().numpy() > 0
         both = 0 < click.sum() < len(click)
         ranked = auc(click, torch.cat(self.logit).cpu().sigmoid().numpy()) if both else None
@@ -99,19 +107,16 @@ def fit(
     curve, seen, step = _Curve(), 0, total / (epochs * CURVE_POINTS)
     averaged: AveragedModel | None = None
     parameters = list(model.parameters())
+    half = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16")
     model.train()
     for epoch in range(epochs):
         dropout = settings.id_dropout, stream(seed, "id_dropout", *part, epoch)
-        for batch_rows in shuffled_batches(rows, settings.batch_size, seed, epoch):
-            batch = packer.pack(batch_rows, dropout).to(device)
-            logit = model(batch)
+        order = shuffled_batches(rows, settings.batch_size, seed, epoch)
+        for batch in loaded((packer.pack(part, dropout) for part in order), device):
+            with half:
+                logit = model(batch)
+            logit = logit.float()
             loss = F.binary_cross_entropy_with_logits(logit, batch.click, batch.weight)
-            if not torch.isfinite(loss):
-                raise DivergedError(
-                    f"the loss became {float(loss.detach())} after {seen} impressions; lower "
-                    "training.learning_rate, its table_learning_rate_factor or the mode's "
-                    "learning_rate_factor."
-                )
             for parameter in parameters:
                 parameter.grad = None
             loss.backward()
@@ -119,7 +124,7 @@ def fit(
             for optimizer in chosen:
                 optimizer.step()
             curve.add(loss.detach(), logit.detach(), batch)
-            seen += len(batch_rows)
+            seen += len(batch.click)
             if seen >= step * (len(curve.points) + 1) or seen == total:
                 curve.close(seen)
                 if observer is not None:
@@ -148,13 +153,14 @@ def predict(model: Backbone, packer: Packer, period: str, progress: ShareProgres
     """
     device = model.id_embedding.weight.device
     rows = packer.slots.impressions.rows(period)
-    p_click = np.empty(rows.stop - rows.start, np.float32)
+    found: list[Tensor] = []  # (B,) each; copied once, because every copy waits for the device
     model.eval()
-    for batch_rows in sequential_batches(rows, PREDICT_ROWS):
-        logit = model(packer.pack(batch_rows, None).to(device))
-        within = slice(batch_rows[0] - rows.start, batch_rows[-1] + 1 - rows.start)
-        p_click[within] = torch.sigmoid(logit).cpu().numpy()
-        progress(within.stop / len(p_click))
+    order, seen = sequential_batches(rows, PREDICT_ROWS), 0
+    for batch in loaded((packer.pack(part, None) for part in order), device):
+        found.append(torch.sigmoid(model(batch)))
+        seen += len(batch.click)
+        progress(seen / (rows.stop - rows.start))
+    p_click = torch.cat(found).cpu().numpy()
     if not np.isfinite(p_click).all():
         raise DivergedError(f"{int((~np.isfinite(p_click)).sum())} predictions are not finite.")
     return p_click

@@ -12,7 +12,7 @@ from ctrbench import training
 from ctrbench.errors import DivergedError
 from ctrbench.settings import TableOptimizer, TrainingSettings
 from ctrbench.training import _MiniBatchAwareL2, fit, predict
-from tests.test_contracts import build
+from tests.test_contracts import SETTINGS, build
 
 QUIET = {"progress": lambda share: None}
 
@@ -94,7 +94,9 @@ def test_curve_agrees_with_torchmetrics():
 def test_diverging_loss_is_an_error_with_a_remedy(slots):
     model, packer = build("none", slots)
     settings = TrainingSettings(batch_size=64).model_copy(update={"learning_rate": 1e30})
-    with pytest.raises(DivergedError, match=r"after \d+ impressions; lower training.learning_rate"):
+    with pytest.raises(
+        DivergedError, match=r"within \d+ impressions; lower training.learning_rate"
+    ):
         fit(model, packer, settings, 0, **QUIET)
 
 
@@ -137,3 +139,17 @@ def test_averaged_weights_are_the_mean_over_the_end_of_training(slots):
         mean = torch.stack([state[name] for state in kept]).mean(dim=0)
         torch.testing.assert_close(value, mean, rtol=1e-5, atol=1e-7)
     assert not torch.equal(model.id_embedding.weight, kept[-1]["id_embedding.weight"])
+
+
+@pytest.mark.parametrize("mode", ["none", "vector", "sim_score", "cluster_id"])
+@pytest.mark.parametrize("backbone", ["din", "bst"])
+def test_half_precision_changes_predictions_slightly(slots, mode, backbone):
+    found = []
+    for precision in ("float32", "bfloat16"):
+        model, packer = build(
+            mode, slots, settings=SETTINGS.model_copy(update={"backbone": backbone})
+        )
+        fit(model, packer, TrainingSettings(batch_size=64, precision=precision), 0, **QUIET)
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+        found.append(predict(model, packer, "test", **QUIET))
+    assert 0 < np.abs(found[0] - found[1]).max() < 0.02

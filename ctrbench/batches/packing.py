@@ -51,9 +51,13 @@ class Batch:
     image_item: dict[str, Tensor]  # (U, ...) arrays that the mode prepared per item
     image_slot: dict[str, Tensor]  # (M, ...) arrays that the mode prepared per slot
 
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the batch with a function applied to each of its tensors."""
+        return Batch(**{f.name: _mapped(getattr(self, f.name), change) for f in fields(self)})
+
     def to(self, device: torch.device) -> Batch:
         """Return the batch on another device."""
-        return Batch(**{f.name: _to(getattr(self, f.name), device) for f in fields(self)})
+        return self.mapped(lambda values: values.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True)
@@ -404,9 +408,9 @@ def _tensor(values: np.ndarray, dtype: Any = None) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=dtype))
 
 
-def _to(value: Any, device: torch.device) -> Any:
+def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, dict):
-        return {name: _to(part, device) for name, part in value.items()}
+        return {name: _mapped(part, change) for name, part in value.items()}
     if isinstance(value, Bag):
-        return Bag(value.codes.to(device), value.row.to(device))
-    return value.to(device, non_blocking=True)
+        return Bag(change(value.codes), change(value.row))
+    return change(value)
