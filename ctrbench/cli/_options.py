@@ -41,6 +41,13 @@ AddressOption = Annotated[
     str | None,
     typer.Option(help="With --executor ray: address of the cluster. Default: RAY_ADDRESS."),
 ]
+GpuShareOption = Annotated[
+    float | None,
+    typer.Option(
+        help="With --executor ray: share of a GPU that a cell on `cuda` requests, such as 0.25, so "
+        "that four cells share one. Default: 1."
+    ),
+]
 MaxTimeOption = Annotated[
     str | None,
     typer.Option(help="Stop a cell after this time, such as 30min or 2h, and store it as failed."),
@@ -83,7 +90,12 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Confirm. The removal can
 
 
 def executor_of(
-    name: str, jobs: str, address: str | None, max_time: str | None, max_memory: str | None
+    name: str,
+    jobs: str,
+    address: str | None,
+    gpu_share: float | None,
+    max_time: str | None,
+    max_memory: str | None,
 ) -> Executor:
     """Return the executor that the options of a run request.
 
@@ -91,6 +103,7 @@ def executor_of(
         name: The value of `--executor`.
         jobs: The value of `--jobs`.
         address: The value of `--address`.
+        gpu_share: The value of `--gpu-share`.
         max_time: The value of `--max-time`.
         max_memory: The value of `--max-memory`.
 
@@ -105,11 +118,12 @@ def executor_of(
     memory = None if max_memory is None else _quantity("--max-memory", max_memory, BYTES, "8GB")
     kind: Any = plugins.load("ctrbench.executors", name, Executor, "executor")
     limits = Limits(seconds, memory if memory is None else round(memory))
-    if address is None:
-        return kind(number, limits)
-    if "address" not in {one.name for one in fields(kind)}:
-        raise ConfigError(f"--address does not apply to --executor {name}; omit it.")
-    return kind(number, limits, address=address)
+    given = {"address": address, "gpu_share": gpu_share}
+    own = {key: value for key, value in given.items() if value is not None}
+    for key in own.keys() - {one.name for one in fields(kind)}:
+        option = "--" + key.replace("_", "-")
+        raise ConfigError(f"{option} does not apply to --executor {name}; omit it.")
+    return kind(number, limits, **own)
 
 
 def _quantity(option: str, text: str, units: Mapping[str, float], example: str) -> float:

@@ -17,6 +17,7 @@ from ctrbench.cli._options import (
     ExecutorOption,
     FormatOption,
     FullOption,
+    GpuShareOption,
     JobsOption,
     JsonOption,
     MaxMemoryOption,
@@ -87,6 +88,7 @@ def run(
     ] = None,
     executor: ExecutorOption = "processes",
     address: AddressOption = None,
+    gpu_share: GpuShareOption = None,
     max_time: MaxTimeOption = None,
     max_memory: MaxMemoryOption = None,
     effect: Annotated[
@@ -117,7 +119,7 @@ def run(
 
     format = format_of(format, json)
     api.check_options(traced, until_decided, most_seeds, effect, keep_models)
-    place = executor_of(executor, jobs, address, max_time, max_memory)
+    place = executor_of(executor, jobs, address, gpu_share, max_time, max_memory)
     matrix = api.quick_matrix(file, dataset, versions, modes, seeds, workspace=context.obj)
     found = ctrbench.run(
         matrix,

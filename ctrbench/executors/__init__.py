@@ -11,11 +11,13 @@ from ctrbench.executors._base import (
     Task,
 )
 from ctrbench.executors._in_process import InProcess
+from ctrbench.executors._local import SLOT
 from ctrbench.executors._memory import keep_freed_memory, return_freed_memory
 from ctrbench.executors.processes import Processes
 
 __all__ = [
     "NO_LIMITS",
+    "SLOT",
     "Admission",
     "Event",
     "Executor",

@@ -36,6 +36,7 @@ from ctrbench.executors._memory import keep_freed_memory, own_bytes
 POLL_S = 0.5  # interval at which tasks held by another run are checked again
 WATCH_S = 0.1  # interval at which limits are checked
 SERVER = "ctrbench.executors._server"
+SLOT = "CTRBENCH_SLOT"  # in the environment of a process: its number among those that run at once
 STARTS = 3  # of a process, if its server is killed meanwhile
 
 
@@ -43,6 +44,7 @@ STARTS = 3  # of a process, if its server is killed meanwhile
 class _Running:
     one: Try
     process: Any
+    slot: int  # the lowest number that no other running process has
     started: float = field(default_factory=time.monotonic)
 
 
@@ -73,8 +75,9 @@ def run_locally(
     try:
         while waiting or running:
             while len(running) < jobs and (one := waiting.next()) is not None:
-                receive, process = _start(program, one.task)
-                running[receive] = _Running(one, process)
+                slot = min(set(range(jobs)) - {entry.slot for entry in running.values()})
+                receive, process = _start(program, one.task, slot)
+                running[receive] = _Running(one, process, slot)
             yield from waiting.take_dropped()
             for connection in wait(list(running), interval) if running else _pause(waiting):
                 assert isinstance(connection, Connection)
@@ -172,12 +175,12 @@ def _stop_server() -> None:
     server._stop()
 
 
-def _start(program: Program, task: Task) -> tuple[Connection, Any]:
+def _start(program: Program, task: Task, slot: int) -> tuple[Connection, Any]:
     """Return a started process and the connection that receives its messages."""
     for left in reversed(range(STARTS)):
         context = start_server(program.preload)
         receive, send = context.Pipe(duplex=False)
-        given = (program.work, task.message, program.home, send)
+        given = (program.work, task.message, program.home, send, slot)
         process = context.Process(target=_child, args=given, daemon=True)
         try:
             with _without_main():
@@ -242,8 +245,9 @@ def _cause_of_death(exitcode: int) -> str:
     return f"its process ended unexpectedly ({how})"
 
 
-def _child(work: Work, message: Any, home: Path, send: Connection) -> None:
+def _child(work: Work, message: Any, home: Path, send: Connection, slot: int) -> None:
     """Run one task within a process; exit if the parent dies."""
+    os.environ[SLOT] = str(slot)
     keep_freed_memory()
     _end_with_parent()
     try:

@@ -50,10 +50,19 @@ class Ray(Executor):
     Attributes:
         address: The address of the cluster. None: as Ray chooses, from RAY_ADDRESS, a cluster that
             runs on this machine, or a new one.
+        gpu_share: The share of a GPU that a task requests if it uses one.
+
+    Raises:
+        ConfigError: The share is not above 0 and at most 1.
     """
 
     address: str | None = None
+    gpu_share: float = 1.0
     apart: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.gpu_share <= 1:
+            raise ConfigError(f"--gpu-share is {self.gpu_share:g}; give a share such as 0.25.")
 
     def memory_bytes(self) -> int | None:
         """Return the limit of a task's memory, at most the memory of the largest node."""
@@ -79,7 +88,8 @@ class Ray(Executor):
             try:
                 while waiting or running:
                     while len(running) < self._most(ray) and (one := waiting.next()) is not None:
-                        needs = {"num_gpus": one.task.gpus, "memory": self._memory(one.task)}
+                        gpus = self.gpu_share * one.task.gpus
+                        needs = {"num_gpus": gpus, "memory": self._memory(one.task)}
                         messages = start.options(num_cpus=1, **needs).remote(
                             program, one.task, self.limits, marker, copies
                         )

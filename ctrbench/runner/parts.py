@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from ctrbench import impressions
 from ctrbench.batches.slots import HistorySlots
+from ctrbench.executors import SLOT
 from ctrbench.injection import BASELINE, Injection, Prepared, load_mode
 from ctrbench.runner.preparation import prepare
 from ctrbench.schema import Cell
@@ -16,6 +18,8 @@ from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
+    import torch
+
     from ctrbench.batches.packing import Packer
     from ctrbench.models._base import Backbone
 
@@ -48,8 +52,6 @@ def build(workspace: Workspace, cell: Cell) -> CellParts:
         DataError: The mode cannot be prepared on these vectors.
         StoreError: The cache cannot be written.
     """
-    import torch
-
     from ctrbench.batches.packing import Packer
     from ctrbench.models import load_backbone
 
@@ -63,8 +65,18 @@ def build(workspace: Workspace, cell: Cell) -> CellParts:
     rows = log.rows("train")
     probe = packer.pack(np.arange(PROBE_ROWS) % (rows.stop - rows.start) + rows.start, None)
     model = backbone(packer.sizes, settings, mode, prepared, probe, cell.seed)
-    model.to(torch.device(training.device))
+    model.to(_device(training.device))
     return CellParts(settings, training, mode, slots, prepared, packer, model)
+
+
+def _device(name: str) -> torch.device:
+    """Return the device of a cell; concurrent cells on `cuda` take turns at the GPUs."""
+    import torch
+
+    device = torch.device(name)
+    if device.type != "cuda" or device.index is not None:
+        return device
+    return torch.device("cuda", int(os.environ.get(SLOT, "0")) % torch.cuda.device_count())
 
 
 def baseline_of(cell: Cell) -> Cell:

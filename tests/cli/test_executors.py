@@ -13,16 +13,16 @@ from tests.benchmark import matrix, write
 
 
 def test_options_give_an_executor():
-    assert executor_of("processes", "auto", None, None, None) == Processes(None, NO_LIMITS)
-    found = executor_of("processes", "3", None, "1.5h", "8 GB")
+    assert executor_of("processes", "auto", None, None, None, None) == Processes(None, NO_LIMITS)
+    found = executor_of("processes", "3", None, None, "1.5h", "8 GB")
     assert found == Processes(3, Limits(seconds=5400, bytes=8_000_000_000))
-    assert executor_of("processes", "1", None, "90s", "512MiB").limits == Limits(90, 2**29)
+    assert executor_of("processes", "1", None, None, "90s", "512MiB").limits == Limits(90, 2**29)
 
 
 @pytest.mark.parametrize("text", ["8", "GB", "0GB", "-1GB", "8 TB", "8gb", "1e3GB", "٣GB"])
 def test_an_invalid_size_is_refused(text):
     with pytest.raises(ConfigError) as caught:
-        executor_of("processes", "1", None, None, text)
+        executor_of("processes", "1", None, None, None, text)
     assert str(caught.value) == (
         f"--max-memory {text!r} is not valid: give a number above 0 and a unit "
         "(MB, MiB, GB, GiB), such as 8GB."
@@ -32,7 +32,7 @@ def test_an_invalid_size_is_refused(text):
 @pytest.mark.parametrize("text", ["30", "0s", "2 hours", "h"])
 def test_an_invalid_duration_is_refused(text):
     with pytest.raises(ConfigError) as caught:
-        executor_of("processes", "1", None, text, None)
+        executor_of("processes", "1", None, None, text, None)
     assert str(caught.value) == (
         f"--max-time {text!r} is not valid: give a number above 0 and a unit "
         "(s, min, h, d), such as 2h."
@@ -41,10 +41,15 @@ def test_an_invalid_duration_is_refused(text):
 
 def test_an_unknown_executor_and_a_useless_address_are_refused():
     with pytest.raises(UnknownNameError, match=r"^no executor 'process'; known: .*processes"):
-        executor_of("process", "1", None, None, None)
+        executor_of("process", "1", None, None, None, None)
     with pytest.raises(ConfigError) as caught:
-        executor_of("processes", "1", "host:6379", None, None)
+        executor_of("processes", "1", "host:6379", None, None, None)
     assert str(caught.value) == "--address does not apply to --executor processes; omit it."
+    with pytest.raises(ConfigError) as caught:
+        executor_of("processes", "1", None, 0.5, None, None)
+    assert str(caught.value) == "--gpu-share does not apply to --executor processes; omit it."
+    with pytest.raises(ConfigError, match=r"^--gpu-share is 1.5; give a share such as 0.25\.$"):
+        executor_of("ray", "1", None, 1.5, None, None)
 
 
 def test_cells_that_exceed_the_memory_are_refused_before_the_run(workspace):
@@ -52,7 +57,7 @@ def test_cells_that_exceed_the_memory_are_refused_before_the_run(workspace):
     words = ["run", str(write(workspace.home)), "--max-memory", "100MB"]
     done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "  - oracle / vector: 0.5 GB\n" in done.stderr
+    assert "  - oracle / vector: 0.5 GB, most for libraries\n" in done.stderr
     assert "Traceback" not in done.stderr
 
 

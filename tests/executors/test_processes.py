@@ -18,6 +18,13 @@ def test_without_tasks_nothing_starts(monkeypatch, tmp_path):
     assert list(Processes().run([], Program(works.square, tmp_path), start)) == []
 
 
+def test_processes_that_run_at_once_have_different_slots(tmp_path):
+    tasks = [Task(number) for number in range(2)]
+    program = Program(works.meet, tmp_path)
+    events = Processes(jobs=2).run(tasks, program, start)
+    assert sorted(event.value[0] for event in events if event.kind == "done") == ["0", "1"]
+
+
 def test_a_run_survives_the_death_of_the_server_of_processes(tmp_path):
     tasks = [Task(number) for number in range(6)]
     done = []

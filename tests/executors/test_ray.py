@@ -239,3 +239,14 @@ def test_the_memory_of_a_cell_is_at_most_that_of_the_largest_node(cluster):
     largest = max(node["Resources"].get("memory", 0) for node in ray.nodes())
     assert Ray().memory_bytes() == int(largest)
     assert Ray(limits=Limits(bytes=1000)).memory_bytes() == 1000
+
+
+def test_tasks_share_a_gpu_by_the_requested_part(cluster, tmp_path):
+    node = cluster.add_node(num_cpus=2, num_gpus=1)
+    try:
+        tasks = [Task(number, gpus=1) for number in range(2)]
+        program = Program(works.meet, tmp_path)
+        events = list(Ray(gpu_share=0.5).run(tasks, program, lambda task: "start"))
+    finally:
+        cluster.remove_node(node)
+    assert [event.value for event in events if event.kind == "done"] == [("0", "0")] * 2

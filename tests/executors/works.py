@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from ctrbench.errors import StoreError
+from ctrbench.executors import SLOT
 
 
 def square(message, home, progress):
@@ -60,3 +61,14 @@ def tell_and_wait(message, home, progress):
     Path(home / "pid").write_text(str(os.getpid()))
     progress(0.25)
     signal.pause()
+
+
+def meet(message, home, progress):
+    """Wait until two tasks run; return the slot of the process and the GPUs that it sees."""
+    (home / f"here-{message}").touch()
+    end = time.monotonic() + 60
+    while len(list(home.glob("here-*"))) < 2:
+        if time.monotonic() > end:
+            raise StoreError("no other task runs")
+        time.sleep(0.01)
+    return os.environ[SLOT], os.environ.get("CUDA_VISIBLE_DEVICES")
