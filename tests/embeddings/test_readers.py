@@ -891,6 +891,28 @@ def test_named_column_of_ids(tmp_path, suffix):
         collect(Source(path, column="v", ids_column="film"), tmp_path)
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_lists_without_brackets_require_the_name_of_their_column(tmp_path, suffix):
+    path = tmp_path / f"v.{suffix}"
+    frame = pd.DataFrame({"item_id": [7, 8], "v": ["0.5,1", "0.25 2"]})
+    if suffix == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        (frame.to_parquet if suffix == "parquet" else frame.to_csv)(path, index=False)
+    with pytest.raises(DataError, match=r"such as 0\.1,0\.2, add --vector-column v\."):
+        collect(Source(path), tmp_path)
+    np.testing.assert_array_equal(
+        collect(Source(path, column="v"), tmp_path)[1], [[0.5, 1], [0.25, 2]]
+    )
+
+
+def test_other_separators_of_numbers_are_refused(tmp_path):
+    path = tmp_path / "v.csv"
+    path.write_text("item_id,v\n7,0.5;1\n")
+    with pytest.raises(DataError, match=r"row 1, item 7: '0.5;1' .*Write it as \[0.1, 0.2\]"):
+        collect(Source(path, column="v"), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "names", "option"),
     [

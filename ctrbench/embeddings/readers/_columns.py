@@ -95,7 +95,7 @@ def is_list(cell: str) -> bool:
 
 
 def parsed(ids: list[str], lists: list[str | None], path: Path, first: int) -> list[list[float]]:
-    """Return lists of numbers that are written as text: `[0.1, 0.2]` or `[0.1 0.2]`.
+    """Return lists of numbers that are written as text: `[0.1, 0.2]`, `[0.1 0.2]` or `0.1,0.2`.
 
     Args:
         ids: n raw ids.
@@ -139,7 +139,9 @@ def _numbers(cell: str, where: str) -> list[float]:
         return [float(number) for number in bare.replace(",", " ").split()]
     except ValueError as error:
         shown = cell if len(cell) <= LONGEST else f"{cell[:LONGEST]}..."
-        raise DataError(f"{where}: {shown!r} is not a list of numbers: {error}.") from error
+        raise DataError(
+            f"{where}: {shown!r} is not a list of numbers: {error}. Write it as [0.1, 0.2]."
+        ) from error
 
 
 def _lists(rest: list[tuple[str, str]], path: Path, column: str | None) -> list[str]:
@@ -180,11 +182,16 @@ def _dimensions(rest: list[tuple[str, str]], path: Path, key: str) -> list[str]:
     if not others and rest:
         check_width(len(rest), path)
         return [name for name, _ in rest]
+    bare = [
+        f"; if {name} contains lists without brackets, such as 0.1,0.2, add --vector-column {name}"
+        for name, kind in rest
+        if kind in TEXTS
+    ]
     raise DataError(
         f"{path}: besides {key}, a table requires a column of lists of floating point numbers, or "
         "one floating point column per dimension, numbered (d0, d1, ...) or without other columns; "
         + (
-            f"remove these columns: {_listed(others)}. {ENCODED}. {CONVERT}"
+            f"remove these columns: {_listed(others)}{''.join(bare[:1])}. {ENCODED}. {CONVERT}"
             if others
             else "it has none."
         )
