@@ -13,12 +13,12 @@ from ctrbench.api.importing import Import, configured
 from ctrbench.api.inputs import Frame, Home, Location, Memory, is_location, opened
 from ctrbench.atomic import discard
 from ctrbench.display import Listing
-from ctrbench.embeddings.outcomes import ImportedLog
-from ctrbench.errors import ConfigError
+from ctrbench.embeddings.outcomes import AddedVersion, ImportedLog
+from ctrbench.errors import ConfigError, DataError, StoreError
 from ctrbench.exporting import export as write_export
 from ctrbench.importing import Preview, SourceFile
 from ctrbench.impressions import Described
-from ctrbench.schema import DatasetManifest, Guard, Impressions
+from ctrbench.schema import DatasetManifest, GivenVersion, Guard, Impressions
 from ctrbench.workspace import Workspace, check_name
 
 if TYPE_CHECKING:
@@ -386,12 +386,27 @@ def _build(
             if memory is not None:
                 raw = replace(raw, notes=tuple(map(memory.named, raw.notes)))
             importing.build(workspace, name, raw, status.update)
-        versions = tuple(
-            add_source(workspace, name, one.name, one.source, None, True, one.notes)
-            for one in raw.versions
-        )
+        versions = tuple(_add_given(workspace, name, one) for one in raw.versions)
     found = impressions.describe(impressions.open_impressions(workspace, name))
     return ImportedLog(found, new, versions)
+
+
+def _add_given(workspace: Workspace, name: str, given: GivenVersion) -> AddedVersion:
+    """Add a version that comes with an imported data set.
+
+    Raises:
+        CtrBenchError: See `add_source`; the message about a version that does not exist yet
+            also states how to add it.
+    """
+    try:
+        return add_source(workspace, name, given.name, given.source, None, True, given.notes)
+    except (ConfigError, DataError, StoreError) as error:
+        if given.name in embeddings.names(workspace, name):
+            raise
+        raise type(error)(
+            f"{error}\nThe data set {name!r} is imported, but its version {given.name!r} is not "
+            "added. Repeat the import, which adds it and leaves the data set unchanged."
+        ) from error
 
 
 def _status(progress: bool) -> Any:

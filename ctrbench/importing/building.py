@@ -39,8 +39,8 @@ def build(
 ) -> DatasetManifest:
     """Write a data set and return its manifest.
 
-    An existing data set with the same content is unchanged, except that its findings become those
-    of the current checks.
+    An existing data set with the same content is unchanged, except that its notes and findings
+    become those of the current import.
 
     Args:
         workspace: Where the data set is stored.
@@ -72,7 +72,7 @@ def build(
             tables.mkdir()
             made = _write(tables, arrays, name, log)
             _require_same(target, tables)
-            manifest = _with_findings(target, read_manifest(workspace, name), made.findings)
+            manifest = _with_texts(target, read_manifest(workspace, name), made)
         keep_arrays(workspace, manifest, arrays)
     return manifest
 
@@ -81,12 +81,14 @@ def _scratch(workspace: Workspace) -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(dir=workspace.cache, prefix=PARTIAL)
 
 
-def _with_findings(
-    target: Path, manifest: DatasetManifest, findings: tuple[str, ...]
-) -> DatasetManifest:
-    """Return the stored manifest with the findings of the current checks."""
-    if manifest.findings != findings:  # an older ctrbench imported it
-        manifest = manifest.model_copy(update={"findings": findings})
+def _with_texts(target: Path, stored: DatasetManifest, current: DatasetManifest) -> DatasetManifest:
+    """Return the stored manifest with the notes and findings of the current import.
+
+    An older ctrbench may have stored others, and vectors may have been missing before.
+    """
+    texts = {"notes": current.notes, "findings": current.findings}
+    manifest = stored.model_copy(update=texts)
+    if manifest != stored:
         write_json(target / MANIFEST, manifest.model_dump(mode="json"))
     return manifest
 

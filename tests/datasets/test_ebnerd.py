@@ -4,10 +4,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ctrbench import embeddings
+from ctrbench.api.datasets import import_log
 from ctrbench.datasets.ebnerd import EBNeRD, HistoryEnd
 from ctrbench.errors import DataError
 from ctrbench.importing import Snapshot, build, database
-from ctrbench.impressions import check, open_impressions
+from ctrbench.impressions import check, open_impressions, read_manifest
 from ctrbench.workspace import Workspace
 from tests.datasets.imports import run
 from tests.impressions.logs import rows_of
@@ -247,3 +249,27 @@ def test_image_vectors_beside_the_folder_are_a_version(workspace, small):
 
 def test_without_image_vectors_a_note_says_so(workspace, small):
     assert any("--vectors" in note for note in run(workspace, EBNeRD(small)).notes)
+
+
+def test_vectors_are_added_by_a_second_import_if_their_file_was_damaged(workspace, small):
+    path = small / "image_embeddings.parquet"
+    rows = [{"article_id": number, "image_embedding": [0.5, number]} for number in range(11, 16)]
+    write(path, rows, None)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + bytes(200) + whole[204:])  # the first pages
+    with pytest.raises(DataError, match=r"(?s)image_embeddings.*'ebnerd' is imported.*Repeat the"):
+        import_log("ebnerd", {"source": small}, progress=False, workspace=workspace)
+    assert embeddings.names(workspace, "ebnerd") == []
+    path.write_bytes(whole)
+    again = import_log("ebnerd", {"source": small}, progress=False, workspace=workspace)
+    assert (again.new, len(again.versions)) == (False, 1)
+    assert embeddings.names(workspace, "ebnerd") == ["image"]
+
+
+def test_the_note_on_missing_vectors_disappears_when_they_are_added(workspace, small):
+    import_log("ebnerd", {"source": small}, progress=False, workspace=workspace)
+    assert any("no image vectors" in note for note in read_manifest(workspace, "ebnerd").notes)
+    rows = [{"article_id": 11, "image_embedding": [0.5, 1.0]}]
+    write(small / "image_embeddings.parquet", rows, None)
+    import_log("ebnerd", {"source": small}, progress=False, workspace=workspace)
+    assert not any("no image vectors" in note for note in read_manifest(workspace, "ebnerd").notes)
