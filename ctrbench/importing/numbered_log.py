@@ -77,10 +77,7 @@ def number_log(raw: Raw, progress: Progress) -> NumberedLog:
             snapshot.
     """
     check_raw(raw)
-    log = raw.impressions
-    if "history" in log.columns and not log.is_table:  # row ids identify the lists
-        stored = make_table(log.connection, "impressions with lists", f"FROM {log}")
-        raw = replace(raw, impressions=stored)
+    raw = _with_tables(raw)
     progress("numbering users and items")
     ids = number_ids(raw)
     kept = [field for field in raw.fields if field.name != raw.snapshot.column]
@@ -104,6 +101,24 @@ def number_log(raw: Raw, progress: Progress) -> NumberedLog:
         periods=periods,
         order=("_index", *order),
         in_order=raw.has_timestamp and raw.split.kind == "time",
+    )
+
+
+def _with_tables(raw: Raw) -> Raw:
+    """Return raw rows whose lists are in tables, in which the order of rows is fixed."""
+    owners = {field.of for field in raw.fields if field.kind == "list"}
+    if "history" in raw.impressions.columns:
+        owners.add("context")
+    stored = {}
+    for owner in owners:
+        rows = raw.of(owner)
+        if rows is not None and not rows.is_table:
+            stored[owner] = make_table(rows.connection, f"{owner} lists", f"FROM {rows}")
+    return replace(
+        raw,
+        impressions=stored.get("context", raw.impressions),
+        items=stored.get("item", raw.items),
+        users=stored.get("user", raw.users),
     )
 
 

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ctrbench.errors import DataError
 from ctrbench.importing.raw import Raw
-from ctrbench.importing.relations import Relation, make_table, make_view, one_row, quoted
+from ctrbench.importing.relations import (
+    Relation,
+    fill_table,
+    make_table,
+    make_view,
+    one_row,
+    quoted,
+)
 from ctrbench.schema import LABEL, Field
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 OWNERS = ("user", "item", "context")
+LIST_ROWS = 1 << 15  # lists held in memory at a time
+CODES = "_codes_"  # of a list field: prefix of the column
 
 
 @dataclass(frozen=True)
@@ -35,22 +50,36 @@ class EncodedField:
 
     field: Field  # with its size
     values: Relation | None = None  # value, code from 1; None: numeric or text
-    lists: Relation | None = None  # raw, codes: each distinct list; None: not a list field
+    lists: Relation | None = None  # codes: the list of each raw row, in their order; None: no lists
 
     def expression(self, row: str) -> tuple[str, str]:
         """Return SQL of the field as the data set stores it, and of the join that it requires.
 
         Args:
-            row: SQL name of the rows that hold the raw field.
+            row: SQL name of the rows that hold the raw field, from `with_codes`.
         """
         raw, name = f"{row}.{quoted(self.field.name)}", quoted(self.field.name)
         if self.lists is not None:
-            codes = f"coalesce({self.lists}.codes, []::INTEGER[]) AS {name}"
-            return codes, f"LEFT JOIN {self.lists} ON {self.lists}.raw = {raw}"
+            codes = quoted(CODES + self.field.name)
+            return f"coalesce({row}.{codes}, []::INTEGER[]) AS {name}", ""
         if self.values is not None:
             code = f"coalesce({self.values}.code, 0) AS {name}"
             return code, f"LEFT JOIN {self.values} ON {self.values}.value = {raw}"
         return f"{raw}{'::FLOAT' * (self.field.kind == 'numeric')} AS {name}", ""
+
+
+def with_codes(rows: Relation, fields: Sequence[EncodedField], more: str = "") -> str:
+    """Return SQL of raw rows, each with the codes of its lists.
+
+    Args:
+        rows: The raw rows.
+        fields: Their fields.
+        more: SQL of further columns, each after a comma.
+    """
+    coded = [one for one in fields if one.lists is not None]
+    codes = [f", {one.lists}.codes AS {quoted(CODES + one.field.name)}" for one in coded]
+    joins = [f" POSITIONAL JOIN {one.lists}" for one in coded]
+    return f"(SELECT {rows}.*{''.join(codes)}{more} FROM {rows}{''.join(joins)})"
 
 
 def number_ids(raw: Raw) -> Ids:
@@ -91,7 +120,7 @@ def encode_field(raw: Raw, field: Field) -> EncodedField:
     """Number the values of a categorical or list field from 1; other fields have no codes.
 
     Args:
-        raw: The relations that hold the field.
+        raw: The relations that hold the field. Those of a list field are tables.
         field: A field of them, without its size.
     """
     if field.kind not in ("categorical", "list"):
@@ -116,15 +145,30 @@ def encode_field(raw: Raw, field: Field) -> EncodedField:
 
 
 def _lists(rows: Relation, name: str, values: Relation) -> Relation:
-    """Return each distinct list of raw values with its codes."""
-    return make_table(
-        rows.connection,
-        "lists of codes",
-        f"""SELECT raw, list(code ORDER BY position) AS codes
-        FROM (SELECT raw, unnest(raw) AS value, generate_subscripts(raw, 1) AS position
-              FROM (SELECT DISTINCT {name} AS raw FROM {rows}))
-        JOIN {values} USING (value) GROUP BY raw""",
-    )
+    """Return the codes of the list of each row, in the order of rows.
+
+    The values are in memory, the lists are not: a query that groups them would hold all of them.
+    """
+    parts = _coded_lists(rows, name, values)
+    return fill_table(rows.connection, "lists of codes", {"codes": "INTEGER[]"}, parts)
+
+
+def _coded_lists(rows: Relation, name: str, values: Relation) -> Iterator[tuple[pa.Array]]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cursor = rows.connection.cursor()
+    ordered = cursor.sql(f"SELECT value FROM {values} ORDER BY code").to_arrow_table()
+    known = pc.SetLookupOptions(ordered["value"])
+    lists = rows.connection.cursor().sql(f"SELECT coalesce({name}, []) FROM {rows}")
+    for batch in lists.to_arrow_reader(LIST_ROWS):
+        (column,) = batch.columns
+        place = pc.call_function("index_in", [column.flatten()], known)  # missing ones are null
+        lengths = column.value_lengths().to_numpy()
+        ends = np.cumsum(np.append(0, place.is_valid().to_numpy(zero_copy_only=False)))
+        ends = ends[np.cumsum(np.append(0, lengths))]
+        codes = place.drop_null().to_numpy() + 1
+        yield (pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(codes)),)
 
 
 def _canonical_order(relation: Relation, column: str) -> str:
@@ -165,7 +209,7 @@ def encode_rows(
     """Return the impressions as numbers, sorted; the names of helper columns start with '_'.
 
     Args:
-        raw: The log. Its impressions are a table if they hold lists.
+        raw: The log. Its impressions are a table if they contain lists.
         ids: Numbers of its users and items.
         fields: Codes of its fields.
         order: The columns to sort by.
@@ -195,8 +239,8 @@ def encode_rows(
             chosen.append(expression)
             joins.append(join)
     more = ", row_number() OVER () AS _line" * (not raw.has_timestamp)
-    more += ", rowid AS _list" * (raw.has_history and raw.histories is None)
-    source = f"(SELECT *{more} FROM {log})"
+    more += f", {log}.rowid AS _list" * (raw.has_history and raw.histories is None)
+    source = with_codes(log, [one for one in fields if one.field.of == "context"], more)
     rows = f"SELECT {', '.join(chosen)} FROM {source} AS log {' '.join(joins)}"
     query = f"FROM ({rows}) ORDER BY {', '.join(order)}"
     return make_table(log.connection, "encoded rows", query)

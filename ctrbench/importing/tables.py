@@ -9,7 +9,7 @@ import numpy as np
 
 from ctrbench.arrays import ahead, blocks, release
 from ctrbench.importing.numbered_log import NumberedLog
-from ctrbench.importing.numbering import Histories
+from ctrbench.importing.numbering import Histories, with_codes
 from ctrbench.importing.relations import PART, Relation, literal, quoted
 from ctrbench.schema import LABEL
 
@@ -105,13 +105,14 @@ def _entities(
 ) -> str:
     """Return SQL of items or users in the order of their ids: dense id, raw id, fields."""
     chosen, joins = [f"ids.{owner}_id", f"ids.raw_id::VARCHAR AS raw_id{more}"], []
+    fields = [one for one in log.encoded_fields if one.field.of == owner]
     if given is not None:
-        joins.append(f"LEFT JOIN {given} AS given ON given.{owner}_id = ids.raw_id")
-    for one in log.encoded_fields:
-        if one.field.of == owner:
-            expression, join = one.expression("given")
-            chosen.append(expression)
-            joins.append(join)
+        rows = with_codes(given, fields)
+        joins.append(f"LEFT JOIN {rows} AS given ON given.{owner}_id = ids.raw_id")
+    for one in fields:
+        expression, join = one.expression("given")
+        chosen.append(expression)
+        joins.append(join)
     rows = f"{ids} AS ids {' '.join(joins)}"
     return f"SELECT {', '.join(chosen)} FROM {rows} ORDER BY ids.{owner}_id"
 

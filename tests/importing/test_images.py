@@ -66,7 +66,8 @@ def test_empty_files_and_other_extensions_are_noted_and_skipped(tmp_path, folder
     )
     assert items_with_image(workspace, "log").nonzero()[0].tolist() == [2, 4]
     (folder / "4.heic").unlink()
-    assert build_log(workspace, long_log(), images=folder) == manifest  # notes are not compared
+    again = build_log(workspace, long_log(), images=folder)  # notes are not compared
+    assert again == manifest.model_copy(update={"notes": manifest.notes[:1]})
 
 
 def _parquet(path, item_ids, pictures):
