@@ -95,7 +95,8 @@ class EBNeRD(Importer):
 
     Get ebnerd_demo, ebnerd_small or ebnerd_large, and Ekstra_Bladet_image_embeddings, from
     https://recsys.eb.dk after agreeing to the terms, which allow research. Unpack both archives
-    into one folder.
+    into one folder. Columns that are known only after the impression, such as read_time and
+    next_read_time, never become fields.
     """
 
     default_name: ClassVar[str | None] = "ebnerd"

@@ -175,6 +175,11 @@ def test_outcomes_and_counts_of_the_future_are_no_fields(workspace, small):
         *("device_type", "age", "gender", "postcode", "is_sso_user", "is_subscriber", "title"),
         *("premium", "article_type", "category", "subcategory", "topics", "sentiment_label"),
     }
+    excluded = next(note for note in manifest.notes if note.startswith("Excluded"))
+    timed = [name for name in BEHAVIORS.names if "read_time" in name or "scroll" in name]
+    totals = [name for name in articles()[0] if name.startswith("total_")]
+    assert len(timed) == 4
+    assert all(name in excluded for name in timed + totals)
 
 
 def test_readers_are_as_of_their_first_impression(workspace, small):

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ctrbench.errors import CtrBenchError, DataError
-from ctrbench.importing import Snapshot
-from ctrbench.impressions import check, open_impressions
+from ctrbench.importing import Snapshot, numbering
+from ctrbench.impressions import check, open_impressions, vocabulary
 from ctrbench.impressions.permuting import permuted_outcomes
 from ctrbench.schema import PERIODS, Field
 from ctrbench.workspace import Workspace
@@ -279,6 +279,29 @@ def test_many_rows_share_few_given_lists(tmp_path):
         (t, u, i, history) for _, u, i, _, t, history, *_ in rows_of(Workspace(tmp_path))
     )
     assert stored == given
+
+
+def test_fields_of_lists_keep_their_values_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(numbering, "LIST_ROWS", 2048)  # the log has several blocks
+    lists = [["b", "", "a", None, "b"], None, [], ["10", "a"], [None], ["", "c"]]
+    rows = [row(n % 5, n % 7, n % 2, n, seen=lists[n % 11 % 6]) for n in range(5000)]
+    items = [{"item_id": str(n), "tags": lists[n % 6]} for n in range(7)]
+    fields = (
+        Field(name="seen", of="context", kind="list"),
+        Field(name="tags", of="item", kind="list"),
+    )
+    build_log(Workspace(tmp_path), rows, tables={"items": items}, fields=fields)
+    log = open_impressions(Workspace(tmp_path), "log")
+
+    def decoded(name, column):
+        values = ["", *vocabulary(Workspace(tmp_path), "log", name)]
+        parts = np.split(column.values, column.offsets[1:-1])
+        return [[values[code] for code in part] for part in parts]
+
+    kept = [[value for value in one or [] if value] for one in lists]
+    assert decoded("seen", log.context_fields["seen"]) == [kept[n % 11 % 6] for n in range(5000)]
+    of_items = decoded("tags", log.item_fields["tags"])
+    assert of_items == [[], *(kept[n % 6] for n in range(7))]  # item 0 is unknown
 
 
 def untimed(rows):
