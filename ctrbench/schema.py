@@ -107,6 +107,7 @@ class GivenVersion:
     name: str  # of the version
     source: Source
     notes: tuple[str, ...] = ()  # about the vectors, such as the encoder that computed them
+    origin: Path | None = None  # the official file, if the source is a copy of its rows
 
 
 class VersionManifest(Frozen):

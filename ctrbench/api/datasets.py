@@ -403,8 +403,11 @@ def _add_given(workspace: Workspace, name: str, given: GivenVersion) -> AddedVer
     except (ConfigError, DataError, StoreError) as error:
         if given.name in embeddings.names(workspace, name):
             raise
+        cause = str(error)
+        if given.origin is not None:  # the copy exists only during the import
+            cause = cause.replace(str(given.source.vectors), str(given.origin))
         raise type(error)(
-            f"{error}\nThe data set {name!r} is imported, but its version {given.name!r} is not "
+            f"{cause}\nThe data set {name!r} is imported, but its version {given.name!r} is not "
             "added. Repeat the import, which adds it and leaves the data set unchanged."
         ) from error
 

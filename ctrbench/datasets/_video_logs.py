@@ -7,7 +7,7 @@ train, valid and test; histories are prefixes of one list per user, and vectors 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -319,6 +319,7 @@ class _X2:
         logs = [self._open(period, ids, "is_click") for period in PARQUET_PERIODS]
         progress("checking impressions")
         self._check(logs, users, items)
+        self._check_vectors(items)
         impressions = make_view(
             self.connection,
             "impressions",
@@ -346,6 +347,7 @@ class _X2:
         progress("reading vectors")
         vectors = f"SELECT file_row_number AS item_id, {VECTOR} AS vector {rows}"
         source = Source(write_vectors(self.connection, self.official.version, vectors))
+        about = tuple(self.official.about_vectors)
         return Raw(
             impressions,
             importer=self.official.name,
@@ -354,9 +356,7 @@ class _X2:
             label="is_click = 1",
             split=split or parse_split("given"),
             fields=tuple(Field(name=new, of="item", kind="categorical") for new in names.values()),
-            versions=(
-                GivenVersion(self.official.version, source, tuple(self.official.about_vectors)),
-            ),
+            versions=(GivenVersion(self.official.version, source, about, origin=items.path),),
             notes=(X2_SPLIT, PREFIXES, MERGED),
         )
 
@@ -370,7 +370,7 @@ class _X2:
         return renamed(self.connection, table, names)
 
     def _check(self, logs: Sequence[Table], users: Table, items: Table) -> None:
-        """Check that indices are rows of the other files, and that lists hold no padding."""
+        """Check that indices are rows of the other files, and that lists are complete."""
         problems = broken_rules(
             self.connection,
             users,
@@ -394,7 +394,32 @@ class _X2:
                 rules.append(Rule(column, wrong, what))
             rules.append(Rule("seq_len", "NOT coalesce(seq_len >= 0, false)", "are no lengths"))
             problems += broken_rules(self.connection, log, rules)
+        problems = problems or [one for log in logs for one in self._too_long(log, users)]
         raise_all(problems, DataError, "these files do not belong together:")
+
+    def _check_vectors(self, items: Table) -> None:
+        """Check the vectors of all items but row 0, which is padding."""
+        rows = f"(FROM {_numbered(items.path)} WHERE file_row_number > 0)"
+        vector = f"{VECTOR}::DOUBLE[]"
+        (width,) = one_row(self.connection, f"SELECT len({vector}) FROM {rows} LIMIT 1") or (0,)
+        gaps = f"len(list_filter({vector}, lambda v: NOT coalesce(isfinite(v), false))) > 0"
+        rules = [
+            Rule(VECTOR, f"{VECTOR} IS NULL OR {gaps}", "are missing or contain no finite numbers"),
+            Rule(VECTOR, f"len({vector}) <> {width}", f"differ from the first in width ({width})"),
+        ]
+        problems = broken_rules(self.connection, replace(items, relation=rows), rules)
+        raise_all(problems, DataError, "these vectors cannot be used (row 1 is item_index 1):")
+
+    def _too_long(self, log: Table, users: Table) -> list[str]:
+        """Return a problem if rows have a longer history than the list of their user."""
+        wrong, longest = one_row(
+            self.connection,
+            f"""SELECT count(*), max(seq_len) FROM {log.relation} AS log
+            JOIN {_numbered(users.path)} AS users ON users.file_row_number = log.user_index
+            WHERE seq_len > coalesce(len({SEQUENCE}), 0)""",
+        )
+        what = f"'seq_len' (at most {longest}) exceed the list of their user in {users.path.name}"
+        return [f"{log.path}: {wrong} value(s) of {what}."] * (wrong > 0)
 
 
 def _numbered(path: Path) -> str:

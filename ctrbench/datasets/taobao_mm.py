@@ -170,7 +170,7 @@ class TaobaoMM(Importer):
             query = f"""SELECT {quoted(ITEM)} AS item_id, {quoted(VECTOR)} AS vector FROM {file}
                 WHERE file_row_number NOT IN ({", ".join(map(str, repeated))})"""
             source = Source(write_vectors(connection, "scl", query))
-        return (GivenVersion("scl", source, tuple(notes)),), []
+        return (GivenVersion("scl", source, tuple(notes), origin=path),), []
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ import pytest
 from typer.testing import CliRunner
 
 from ctrbench import embeddings
+from ctrbench.api.datasets import import_log
 from ctrbench.cli.main import app
 from ctrbench.datasets._video_logs import Histories, Layout
 from ctrbench.datasets.kuaivideo import KuaiVideo
 from ctrbench.errors import ConfigError, DataError
 from ctrbench.importing import build, database
-from ctrbench.impressions import check, open_impressions, raw_item_ids
+from ctrbench.impressions import check, names, open_impressions, raw_item_ids
 from ctrbench.workspace import Workspace
 from tests.datasets.imports import lines, run
 from tests.impressions.logs import rows_of
@@ -192,7 +193,7 @@ def test_one_command_adds_the_vectors_of_x1(workspace, x1):
     [
         ("item_index", 0, r"'item_index' are no rows 1 to 6 of item_info.parquet: row 1 \(0\)"),
         ("user_index", 2, r"'user_index' are no rows 0 to 1 of user_info.parquet"),
-        ("seq_len", 9, r"1 impressions have a longer history"),
+        ("seq_len", 9, r"test.parquet: 1 value.* 'seq_len' .at most 9. .* in user_info.parquet"),
     ],
 )
 def test_x2_files_that_do_not_belong_together(workspace, x2, column, value, message):
@@ -201,6 +202,32 @@ def test_x2_files_that_do_not_belong_together(workspace, x2, column, value, mess
     pq.write_table(pa.Table.from_pylist(found), x2 / "test.parquet")
     with pytest.raises(DataError, match=message):
         run(workspace, KuaiVideo(x2))
+
+
+@pytest.mark.parametrize(
+    ("vector", "message"),
+    [
+        (None, r"item_info.parquet: 1 value.* are missing or contain no finite numbers: row 5"),
+        ([None, 1.0], "are missing or contain no finite numbers: row 5"),
+        ([1.0], r"item_info.parquet: 1 value.* differ from the first in width \(2\): row 5"),
+    ],
+)
+def test_x2_vectors_are_checked_before_the_import(workspace, x2, vector, message):
+    items = pq.read_table(x2 / "item_info.parquet").to_pylist()
+    items[0]["image_emb_dim64"] = None  # padding
+    items[5]["image_emb_dim64"] = vector
+    pq.write_table(pa.Table.from_pylist(items), x2 / "item_info.parquet")
+    with pytest.raises(DataError, match=message):
+        run(workspace, KuaiVideo(x2))
+    assert names(workspace) == []
+
+
+def test_x2_errors_about_vectors_name_the_official_file(workspace, x2):
+    items = pq.read_table(x2 / "item_info.parquet").to_pylist()
+    items[5]["image_emb_dim64"] = [1e-42, 1e-42]
+    pq.write_table(pa.Table.from_pylist(items), x2 / "item_info.parquet")
+    with pytest.raises(DataError, match=r"(?s)^\S*KuaiVideo_x2/item_info.parquet:.*thumbnail64"):
+        import_log("kuaivideo", {"source": x2}, progress=False, workspace=workspace)
 
 
 def test_x2_padding_in_lists_is_refused(workspace, x2):
