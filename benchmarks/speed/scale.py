@@ -133,35 +133,42 @@ def _predicted(known: list[Stage], impressions: int) -> Iterator[Stage]:
     """Extrapolate every stage by a straight line through its two smallest measured sizes."""
     measured = [one for one in known if one.kind == "measured"]
     for name in dict.fromkeys(one.stage for one in measured):
-        small, large = sorted(
-            (one for one in measured if one.stage == name), key=lambda one: one.impressions
-        )[:2]
-        share = (impressions - small.impressions) / (large.impressions - small.impressions)
-        costs = (
-            round(getattr(small, cost) + share * (getattr(large, cost) - getattr(small, cost)), 3)
-            for cost in ("cpu_s", "memory_gb", "disk_gb")
-        )
-        yield Stage(name, impressions, *costs, kind="predicted")
+        sizes = [one for one in measured if one.stage == name]
+        small, large, *_ = sorted(sizes, key=lambda one: one.impressions)
+        yield _on_line(small, large, impressions)
+
+
+def _on_line(small: Stage, large: Stage, impressions: int) -> Stage:
+    """Return a stage on the straight line through two sizes of it."""
+    share = (impressions - small.impressions) / (large.impressions - small.impressions)
+    costs = (
+        round(getattr(small, cost) + share * (getattr(large, cost) - getattr(small, cost)), 3)
+        for cost in ("cpu_s", "memory_gb", "disk_gb")
+    )
+    return Stage(small.stage, impressions, *costs, kind="predicted")
 
 
 def _table(known: list[Stage]) -> str:
-    measured = sorted({one.impressions for one in known if one.kind == "measured"})
-    predicted = sorted({one.impressions for one in known if one.kind == "predicted"})
-    columns = [(size, "measured") for size in measured]
-    columns += [(size, "predicted") for size in predicted]
-    columns.sort()
+    columns = sorted({(one.impressions, one.kind) for one in known})
+    sizes = [size for size, kind in columns if kind == "measured"]
     cells = {(one.stage, one.impressions, one.kind): one for one in known}
-    heads = [f"{size / 1e6:,.0f} M {kind}" for size, kind in columns]
+    names = list(dict.fromkeys(one.stage for one in known))
+    goal = (GOAL, "extrapolated")
+    for name in names:
+        first, last = (cells[name, size, "measured"] for size in (sizes[0], sizes[-1]))
+        cells[name, *goal] = _on_line(first, last, GOAL)
+    columns.append(goal)
     lines = [
         "CPU seconds / GB of anonymous memory / GB of disk, by impressions. One user and one item "
-        f"per {PER_ITEM} impressions, vectors of width {WIDTH}, click rate {CTR}. Predictions: a "
-        f"straight line through the two smallest sizes. {machine()}. Made by "
-        "`benchmarks/speed/scale.py`; do not edit.",
+        f"per {PER_ITEM} impressions, vectors of width {WIDTH}, click rate {CTR}. Predictions are "
+        "on the straight line through the two smallest sizes, and were stored before that size was "
+        f"measured; the extrapolation is on that through the smallest and the largest. "
+        f"{machine()}. Made by `benchmarks/speed/scale.py`; do not edit.",
         "",
-        f"| stage | {' | '.join(heads)} |",
+        f"| stage | {' | '.join(f'{size / 1e6:,.0f} M, {kind}' for size, kind in columns)} |",
         f"|---|{'---:|' * len(columns)}",
     ]
-    for name in dict.fromkeys(one.stage for one in known):
+    for name in names:
         found = [cells.get((name, *column)) for column in columns]
         shown = [
             "" if one is None else f"{one.cpu_s:,.0f} / {one.memory_gb:,.2f} / {one.disk_gb:,.2f}"
