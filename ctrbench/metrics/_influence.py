@@ -108,19 +108,21 @@ def places(
     starts, tie = np.flatnonzero(new), np.cumsum(new) - 1
     group_start = np.flatnonzero(first[starts])  # first tie of each group
     run = np.cumsum(first[starts]) - 1  # group of each tie
-    found: list[tuple[np.ndarray, np.ndarray]] = []
-    for column in (weights * clicks, weights * ~clicks):
-        sums = np.add.reduceat(column[order], starts)
+
+    def share_below(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the share of a class below each tie, and whether its group has the class."""
+        sums = np.add.reduceat((weights * chosen)[order], starts)
         below = np.cumsum(sums) - sums
         below -= below[group_start][run]
         total = np.add.reduceat(sums, group_start)[run]
-        found.append((below + sums / 2, total))
-    (yes_below, yes), (no_below, no) = found
-    with np.errstate(invalid="ignore", divide="ignore"):
-        of_click = np.where(no > 0, no_below / no, 0.0)
-        of_other = np.where(yes > 0, 1 - yes_below / yes, 0.0)
-    place = np.empty(len(p))
-    place[order] = np.where(clicks[order], of_click[tie], of_other[tie])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (below + sums / 2) / total, total > 0
+
+    place, clicked = np.empty(len(p)), clicks[order]
+    share, there = share_below(~clicks)
+    place[order[clicked]] = np.where(there, share, 0.0)[tie[clicked]]
+    share, there = share_below(clicks)
+    place[order[~clicked]] = np.where(there, 1 - share, 0.0)[tie[~clicked]]
     return place
 
 
@@ -165,7 +167,7 @@ class Sketch:
         """
         ids, item = distinct(item_id)
         bucket, sign = pair_buckets(user_id, item_id)
-        return cls(item, len(ids), bucket, sign)
+        return cls(item.astype(np.int32), len(ids), bucket, sign)
 
     def items(self, moved: np.ndarray, share: np.ndarray, each: int = 2) -> Items:
         """Return the sums by item and by bucket.
@@ -194,7 +196,7 @@ def pair_buckets(user_id: np.ndarray, item_id: np.ndarray) -> tuple[np.ndarray, 
         item_id: (N,) int or str.
 
     Returns:
-        (N,) int64 in [0, PAIR_BUCKETS), and (N,) float64, 1 or -1.
+        (N,) int16 in [0, PAIR_BUCKETS), and (N,) int8, 1 or -1.
 
     Source: Charikar, Chen and Farach-Colton 2002, section 3.
     """
@@ -205,8 +207,8 @@ def pair_buckets(user_id: np.ndarray, item_id: np.ndarray) -> tuple[np.ndarray, 
         for ids in (np.asarray(user_id), np.asarray(item_id))
     )
     mixed = _mixed(_mixed(user) + item)
-    bucket = (mixed % np.uint64(PAIR_BUCKETS)).astype(np.int64)
-    return bucket, np.where(mixed >> np.uint64(63), 1.0, -1.0)
+    bucket = (mixed % np.uint64(PAIR_BUCKETS)).astype(np.int16)
+    return bucket, np.where(mixed >> np.uint64(63), np.int8(1), np.int8(-1))
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

@@ -103,12 +103,12 @@ def user_influences(
     test = log.rows("test")
     users, items = np.unique(log.user_id[test]), np.unique(log.item_id[test])
     found = {}
-    whole = (WHOLE, np.arange(test.stop - test.start))
+    whole = (WHOLE, slice(0, test.stop - test.start))
     for key, chosen in (whole, *_masks(workspace, slots, wanted)):
-        rows = test.start + chosen
+        rows = test if isinstance(chosen, slice) else test.start + chosen
         own, weight = log.user_id[rows], None if log.weight is None else log.weight[rows]
         shown, groups = log.item_id[rows], _groups(log, rows)
-        found[f"{key}/impressions"] = np.array([len(rows)])  # marks the slice as measured
+        found[f"{key}/impressions"] = np.array([len(own)])  # marks the slice as measured
         values = influences(log.click[rows], p_click[chosen], own, weight, groups, shown, metrics)
         place = np.searchsorted(users, np.unique(own))
         item_place = np.searchsorted(items, np.unique(shown))
