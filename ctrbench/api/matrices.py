@@ -499,13 +499,17 @@ def pack(matrix: Matrix, output: Location | None = None) -> Packed:
 
 
 def tune(
-    matrix: Matrix, jobs: Jobs = "auto", *, write: bool = False, progress: bool | None = None
+    matrix: Matrix,
+    jobs: Jobs | Executor = "auto",
+    *,
+    write: bool = False,
+    progress: bool | None = None,
 ) -> Tuning:
     """Choose batch size and learning rate of the baseline on `valid`, and use them for all modes.
 
     Args:
         matrix: The matrix, with the candidates in `tune`.
-        jobs: Number of cells to train at once; `auto`: one per core.
+        jobs: As for `run`.
         write: Whether to write the choice into the benchmark file.
         progress: As for `run`.
 
@@ -526,7 +530,7 @@ def tune(
 
 def screen(
     matrix: Matrix,
-    jobs: Jobs = "auto",
+    jobs: Jobs | Executor = "auto",
     *,
     retry_failed: bool = False,
     progress: bool | None = None,
@@ -535,7 +539,7 @@ def screen(
 
     Args:
         matrix: The matrix; `screen` sets mode, seeds and the number of versions to keep.
-        jobs: Number of cells to train at once; `auto`: one per core.
+        jobs: As for `run`.
         retry_failed: Train failed cells again.
         progress: As for `run`.
 

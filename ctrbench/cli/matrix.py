@@ -247,6 +247,11 @@ def tune(
     write: Annotated[
         bool, typer.Option(help="Write the choice into FILE; its comments stay.")
     ] = False,
+    executor: ExecutorOption = "processes",
+    address: AddressOption = None,
+    gpu_share: GpuShareOption = None,
+    max_time: MaxTimeOption = None,
+    max_memory: MaxMemoryOption = None,
     json: JsonOption = False,
     detail: DetailOption = None,
 ) -> None:
@@ -257,8 +262,9 @@ def tune(
     """
     from ctrbench.terminal import matrices as terminal
 
+    place = executor_of(executor, jobs, address, gpu_share, max_time, max_memory)
     matrix = ctrbench.read_matrix(file, context.obj)
-    tuning = ctrbench.tune(matrix, jobs_of(jobs), write=write, progress=detail)
+    tuning = ctrbench.tune(matrix, place, write=write, progress=detail)
     show(tuning, json, terminal.show_tuning)
     if write:
         echo(f"wrote the choice into {file}", err=json)

@@ -6,15 +6,20 @@ import typer
 
 import ctrbench
 from ctrbench.cli._options import (
+    AddressOption,
     BenchmarkArgument,
     DetailOption,
+    ExecutorOption,
     FormatOption,
     FullOption,
+    GpuShareOption,
     JobsOption,
     JsonOption,
+    MaxMemoryOption,
+    MaxTimeOption,
     RetryOption,
+    executor_of,
     format_of,
-    jobs_of,
 )
 from ctrbench.json_text import as_json
 from ctrbench.terminal.output import write
@@ -30,6 +35,11 @@ def screen(
     file: BenchmarkArgument,
     jobs: JobsOption = "auto",
     retry_failed: RetryOption = False,
+    executor: ExecutorOption = "processes",
+    address: AddressOption = None,
+    gpu_share: GpuShareOption = None,
+    max_time: MaxTimeOption = None,
+    max_memory: MaxMemoryOption = None,
     format: FormatOption = "text",
     full: FullOption = False,
     json: JsonOption = False,
@@ -44,8 +54,9 @@ def screen(
     from ctrbench.terminal.screening import show
 
     format = format_of(format, json)
+    place = executor_of(executor, jobs, address, gpu_share, max_time, max_memory)
     matrix = ctrbench.read_matrix(file, context.obj)
-    found = ctrbench.screen(matrix, jobs_of(jobs), retry_failed=retry_failed, progress=detail)
+    found = ctrbench.screen(matrix, place, retry_failed=retry_failed, progress=detail)
     if json:
         write(as_json({"screen": found.screening, "table": long_table(found.table)}))
         return

@@ -154,7 +154,8 @@ def _trials(
     require_intact(workspace, missing)
     kinds = ", ".join(dict.fromkeys(what for what, _, _ in candidates))
     total = training_impressions(matrix.dataset, missing)
-    observer.begin(f"{len(candidates)} trials of {kinds}", len(cells), len(missing), total)
+    count = "1 trial" if len(candidates) == 1 else f"{len(candidates)} trials"
+    observer.begin(f"{count} of {kinds}", len(cells), len(missing), total)
     run_cells(workspace, missing, (), jobs, observer)
     records = stored_records(workspace, cells)
     trials = []

@@ -9,7 +9,7 @@ from ctrbench.cli._options import executor_of
 from ctrbench.errors import ConfigError, UnknownNameError
 from ctrbench.executors import NO_LIMITS, Limits, Processes
 from ctrbench.runner import run_matrix
-from tests.benchmark import matrix, write
+from tests.benchmark import SMALL, matrix, write
 
 
 def test_options_give_an_executor():
@@ -52,12 +52,14 @@ def test_an_unknown_executor_and_a_useless_address_are_refused():
         executor_of("ray", "1", None, 1.5, None, None)
 
 
-def test_cells_that_exceed_the_memory_are_refused_before_the_run(workspace):
+@pytest.mark.parametrize("name", ["run", "tune", "screen"])
+def test_cells_that_exceed_the_memory_are_refused_before_the_run(workspace, name):
     command = [sys.executable, "-m", "ctrbench", "--home", str(workspace.home)]
-    words = ["run", str(write(workspace.home)), "--max-memory", "100MB"]
+    more = "tune: {learning_rate_factor: [1, 3]}\nscreen: {mode: vector, seeds: 1, keep: 1}\n"
+    words = [name, str(write(workspace.home, SMALL + more)), "--max-memory", "100MB"]
     done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "  - oracle / vector: 0.5 GB, most for libraries\n" in done.stderr
+    assert "  - Baseline / none: 0.5 GB, most for libraries\n" in done.stderr
     assert "Traceback" not in done.stderr
 
 
