@@ -170,12 +170,16 @@ def _table(known: list[Stage]) -> str:
     ]
     for name in names:
         found = [cells.get((name, *column)) for column in columns]
-        shown = [
-            "" if one is None else f"{one.cpu_s:,.0f} / {one.memory_gb:,.2f} / {one.disk_gb:,.2f}"
-            for one in found
-        ]
-        lines.append(f"| {name} | {' | '.join(shown)} |")
+        lines.append(f"| {name} | {' | '.join(map(_shown, found))} |")
     return "\n".join(lines)
+
+
+def _shown(one: Stage | None) -> str:
+    """Return the costs of a stage; memory is not extrapolated, because its formula is known."""
+    if one is None:
+        return ""
+    memory = "–" if one.impressions == GOAL else f"{one.memory_gb:,.2f}"
+    return f"{one.cpu_s:,.1f} / {memory} / {one.disk_gb:,.3f}"
 
 
 if __name__ == "__main__":
