@@ -38,6 +38,16 @@ def make(
         float | None,
         typer.Option(help="Weight of style in the click logit; the default depends on the world."),
     ] = DEFAULT.strength,
+    alignment: Annotated[
+        float | None,
+        typer.Option(
+            help="World complement: 1 if users like what looks alike, 0 if only what goes together."
+        ),
+    ] = DEFAULT.alignment,
+    roles: Annotated[
+        int | None,
+        typer.Option(help="World complement: groups of categories; the default is one each."),
+    ] = DEFAULT.roles,
     seed: Annotated[int, typer.Option(help="The same seed makes the same world.")] = DEFAULT.seed,
     pictures: Annotated[
         int, typer.Option(help="Width of pictures in pixels: 64 or 224; 0 draws none.")
@@ -52,7 +62,9 @@ def make(
     """Make a synthetic world: a data set named after it, and versions of its image vectors."""
     from data_synth.writing import plan_world, write_world
 
-    config = WorldConfig(world, users, items, impressions, strength, seed)
+    config = WorldConfig(
+        world, users, items, impressions, strength, seed, alignment=alignment, roles=roles
+    )
     expected = plan_world(config, pictures, workers)
     if plan:
         typer.echo(f"world {world} in {out}: {expected}. Nothing was written.")

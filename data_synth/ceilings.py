@@ -11,7 +11,7 @@ CHUNK = 1 << 14  # impressions per block; a block fits into the processor's cach
 
 
 def without_style(
-    world: World, taste: np.ndarray, session: np.ndarray, category: np.ndarray, rest: np.ndarray
+    world: World, taste: np.ndarray, row: np.ndarray, category: np.ndarray, rest: np.ndarray
 ) -> np.ndarray:
     """Return the mean click probability over the styles that an item of the category can have.
 
@@ -23,8 +23,8 @@ def without_style(
 
     Args:
         world: The hidden truth.
-        taste: (sessions, d) float32, the tastes.
-        session: (N,) int, rows of `taste`.
+        taste: (n, d) float32, the tastes for the categories of the items, see `World.tastes_of`.
+        row: (N,) int, rows of `taste`.
         category: (N,) int, the category of the item.
         rest: (N,) float32, the logit without its style term.
 
@@ -34,16 +34,16 @@ def without_style(
     config = world.config
     angle = np.deg2rad(config.within_style_deg if KINDS[config.kind].varied else 0.0)
     centres = world.centres.T.astype(np.float32)  # (d, styles)
-    parallel = taste @ centres  # (sessions, styles), component along each centre
-    squared_length = (taste**2).sum(axis=1)[:, None]  # (sessions, 1)
-    orthogonal = np.sqrt(np.maximum(squared_length - parallel**2, 0))  # (sessions, styles)
+    parallel = taste @ centres  # (n, styles), component along each centre
+    squared_length = (taste**2).sum(axis=1)[:, None]  # (n, 1)
+    orthogonal = np.sqrt(np.maximum(squared_length - parallel**2, 0))  # (n, styles)
     parallel *= config.style_strength * np.cos(angle)
     orthogonal *= config.style_strength * np.sin(angle)
     share = world.style_share.astype(np.float32)
-    probability = np.empty(len(session), np.float32)
-    for start in range(0, len(session), CHUNK):
+    probability = np.empty(len(row), np.float32)
+    for start in range(0, len(row), CHUNK):
         rows = slice(start, start + CHUNK)
-        chosen = session[rows]
+        chosen = row[rows]
         logit = rest[rows, None] + parallel[chosen]  # (n, styles)
         mean = _mean_over_directions(logit, orthogonal[chosen], angle)
         probability[rows] = np.einsum("ns,ns->n", share[category[rows]], mean)

@@ -56,7 +56,7 @@ def make_click_model(world: World) -> ClickModel:
     config, policy = world.config, make_policy(world)
     rng = stream(config.seed, "calibration")
     shown = show(policy, CALIBRATION, (0, config.duration_s), rng)
-    logit = _rest(world, shown) + _style_term(world, shown, tastes(world, shown))
+    logit = _rest(world, shown) + _style_term(world, shown, *_tastes_of(world, shown))
     return ClickModel(policy, _intercept(logit, config.ctr))
 
 
@@ -109,9 +109,15 @@ def tastes(world: World, shown: Shown) -> np.ndarray:
     return cos[:, None] * initial + sin[:, None] * drift
 
 
-def _style_term(world: World, shown: Shown, taste: np.ndarray) -> np.ndarray:
+def _tastes_of(world: World, shown: Shown) -> tuple[np.ndarray, np.ndarray]:
+    """Return the tastes for the categories of the items shown; see `World.tastes_of`."""
+    category = world.items.category[shown.item]
+    return world.tastes_of(tastes(world, shown), shown.session, category)
+
+
+def _style_term(world: World, shown: Shown, taste: np.ndarray, row: np.ndarray) -> np.ndarray:
     """Return (n,) float32, the style term: strength * <taste at the session's start, style>."""
-    product = np.einsum("nd,nd->n", taste[shown.session], world.items.style[shown.item])
+    product = np.einsum("nd,nd->n", taste[row], world.items.style[shown.item])
     return np.float32(world.config.style_strength) * product
 
 
@@ -133,10 +139,10 @@ def _block(model: ClickModel, number: int) -> Log:
     rng = stream(world.config.seed, "block", number)
     shown = show(model.policy, count, _window(world.config, number), rng)
     rest = np.float32(model.intercept) + _rest(world, shown)
-    taste = tastes(world, shown)
-    p_true = sigmoid(rest + _style_term(world, shown, taste))
+    taste, row = _tastes_of(world, shown)
+    p_true = sigmoid(rest + _style_term(world, shown, taste, row))
     category = world.items.category[shown.item]
-    p_without_style = without_style(world, taste, shown.session, category, rest)
+    p_without_style = without_style(world, taste, row, category, rest)
     click = (rng.random(count) < p_true).astype(np.int8)
     return Log(shown.user, shown.item, shown.time, shown.position, p_true, p_without_style, click)
 

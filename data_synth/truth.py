@@ -33,7 +33,8 @@ def open_truth(folder: Path, config: WorldConfig, extra: dict[str, Any]) -> None
         ConfigError: The folder contains another world.
         StoreError: The folder cannot be written.
     """
-    expected = json.loads(json.dumps(asdict(config) | extra))
+    chosen = {key: value for key, value in asdict(config).items() if value is not None}
+    expected = json.loads(json.dumps(chosen | extra))
     path = folder / CONFIG
     if not path.is_file():
         write_json(path, expected)

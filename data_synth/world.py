@@ -27,10 +27,15 @@ class Kind:
     old_items: float = 0.6  # share of items present at the start; others arrive uniformly
     shelf_life: float = np.inf  # share of the duration for which an item is shown
     source_correlation: float = 0.0  # of an item's source with its quality and popularity
+    alignment: float = 1.0  # default share of a taste that is similarity, see `World.rotations`
 
 
 KINDS = {
     "taste": Kind("vision matters"),
+    "complement": Kind(
+        "users like what goes together across categories; --alignment 1: what looks alike",
+        alignment=0.0,
+    ),
     "null": Kind(
         "style is independent of clicks, categories and items", strength=0.0, styles="any"
     ),
@@ -77,11 +82,19 @@ class WorldConfig:
     ctr: float = 0.2  # mean click probability
     days: int = 28
     without_image: float = 0.03  # share of items, chosen at random
+    # world `complement` only; None: default of the kind, one role per category
+    alignment: float | None = None  # 0 to 1
+    roles: int | None = None  # groups of categories, each with its own complementarity
 
     @property
     def style_strength(self) -> float:
         """Return the effective weight of style."""
         return KINDS[self.kind].strength if self.strength is None else self.strength
+
+    @property
+    def style_alignment(self) -> float:
+        """Return the effective alignment of taste and looks."""
+        return KINDS[self.kind].alignment if self.alignment is None else self.alignment
 
     @property
     def duration_s(self) -> int:
@@ -128,6 +141,28 @@ class World:
     style_share: np.ndarray  # (categories, styles) probability of a style in a category
     items: Items
     users: Users
+    rotations: np.ndarray | None  # (categories, d, d) float32, see `_rotations`; None: identities
+
+    def tastes_of(
+        self, taste: np.ndarray, session: np.ndarray, category: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the tastes as they apply to the categories of impressions, and the row of each.
+
+        Args:
+            taste: (sessions, d) float32.
+            session: (N,) int, rows of `taste`.
+            category: (N,) int, the category of the item.
+
+        Returns:
+            (n, d) float32 and (N,) int, rows of it; the arguments if nothing is rotated.
+        """
+        if self.rotations is None:
+            return taste, session
+        found = np.empty((len(session), taste.shape[1]), np.float32)
+        for number, rotation in enumerate(self.rotations):
+            rows = np.flatnonzero(category == number)
+            found[rows] = taste[session[rows]] @ rotation
+        return found, np.arange(len(session))
 
 
 def make_world(config: WorldConfig) -> World:
@@ -139,8 +174,11 @@ def make_world(config: WorldConfig) -> World:
     check(config)
     centres = _unit(stream(config.seed, "style_centres").normal(size=(config.styles, TRAITS)))
     share = _style_share(config)
-    items = _items(config, centres, share)
-    return World(config, centres, share, items, _users(config, centres, items.style))
+    items, rotations = _items(config, centres, share), _rotations(config)
+    appeal = items.style  # (I, d), whose product with a taste is the style term
+    if rotations is not None:
+        appeal = np.einsum("ide,ie->id", rotations[items.category], appeal)
+    return World(config, centres, share, items, _users(config, centres, appeal), rotations)
 
 
 def check(config: WorldConfig) -> None:
@@ -156,6 +194,13 @@ def check(config: WorldConfig) -> None:
         problems.append(
             f"strength is {config.strength:g}; in world {config.kind} it can only be 0."
         )
+    for name in ("alignment", "roles"):
+        if getattr(config, name) is not None and config.kind != "complement":
+            problems.append(f"{name} applies to world complement only, not to {config.kind}.")
+    if config.alignment is not None and not 0 <= config.alignment <= 1:
+        problems.append(f"alignment is {config.alignment:g}; use a number from 0 to 1.")
+    if config.roles is not None and not 1 <= config.roles <= config.categories:
+        problems.append(f"roles is {config.roles}; use 1 to {config.categories}, the categories.")
     if config.strength is not None and not 0 <= config.strength < np.inf:
         problems.append(f"strength is {config.strength:g}; use a number of 0 or more.")
     if not 1 <= config.users <= LARGEST:
@@ -180,6 +225,24 @@ def _style_share(config: WorldConfig) -> np.ndarray:
     if styles == "own":
         return np.eye(config.styles)[np.arange(config.categories) % config.styles]
     return stream(config.seed, "leaning").dirichlet(np.ones(config.styles), config.categories)
+
+
+def _rotations(config: WorldConfig) -> np.ndarray | None:
+    """Return the (categories, d, d) orthogonal maps A of a world; None if all are identities.
+
+    A style z appeals to a taste t by <t, A z>. A = a I + sqrt(1 - a^2) J has the alignment a and
+    the complementarity matrix J of the category's role, orthogonal and skew-symmetric. Therefore
+    J z is orthogonal to z, and the cosine of z and A z is a.
+    """
+    alignment = config.style_alignment
+    if alignment == 1:
+        return None
+    rng, roles = stream(config.seed, "complement"), config.roles or config.categories
+    plane = np.kron(np.eye(TRAITS // 2), np.array([[0.0, -1.0], [1.0, 0.0]]))
+    frames = np.linalg.qr(rng.normal(size=(roles, TRAITS, TRAITS))).Q
+    skew = frames @ plane @ frames.transpose(0, 2, 1)
+    rotations = alignment * np.eye(TRAITS) + np.sqrt(1 - alignment**2) * skew
+    return rotations[np.arange(config.categories) % roles].astype(np.float32)
 
 
 def _items(config: WorldConfig, centres: np.ndarray, share: np.ndarray) -> Items:
@@ -236,7 +299,7 @@ def _births(config: WorldConfig) -> np.ndarray:
     return birth
 
 
-def _users(config: WorldConfig, centres: np.ndarray, style: np.ndarray) -> Users:
+def _users(config: WorldConfig, centres: np.ndarray, appeal: np.ndarray) -> Users:
     """Draw the users, who each prefer a few of the styles with centres (styles, d)."""
     count, seed = config.users, config.seed
 
@@ -245,8 +308,8 @@ def _users(config: WorldConfig, centres: np.ndarray, style: np.ndarray) -> Users
 
     activity = stream(seed, "activity").lognormal(sigma=config.activity_sd, size=count)
     return Users(
-        taste=_tastes(config, centres, style, "taste"),
-        drift=_tastes(config, centres, style, "drift"),
+        taste=_tastes(config, centres, appeal, "taste"),
+        drift=_tastes(config, centres, appeal, "drift"),
         category_taste=normal("category_taste", config.categories),
         activity=activity / activity.sum(),
         leniency=normal("leniency"),
@@ -254,13 +317,13 @@ def _users(config: WorldConfig, centres: np.ndarray, style: np.ndarray) -> Users
     )
 
 
-def _tastes(config: WorldConfig, centres: np.ndarray, style: np.ndarray, name: str) -> np.ndarray:
-    """Return (U, d) tastes; <taste, style> has mean square 1 over all pairs of user and item."""
+def _tastes(config: WorldConfig, centres: np.ndarray, appeal: np.ndarray, name: str) -> np.ndarray:
+    """Return (U, d) tastes; <taste, appeal> has mean square 1 over all pairs of user and item."""
     weights = np.full(config.styles, 0.2)  # mostly one or two preferred styles
     liking = stream(config.seed, name).dirichlet(weights, config.users)  # (U, styles)
     taste = (liking - 1 / config.styles) @ centres  # (U, d)
-    gram = style.astype(np.float64).T @ style
-    variance = np.sum((taste.T @ taste) * gram) / (config.users * len(style))
+    gram = appeal.astype(np.float64).T @ appeal
+    variance = np.sum((taste.T @ taste) * gram) / (config.users * len(appeal))
     return (taste / np.sqrt(variance)).astype(np.float32)
 
 

@@ -78,6 +78,8 @@ def write_world(
     """
     check(config)
     config = replace(config, strength=config.style_strength)
+    if config.kind == "complement":
+        config = replace(config, alignment=config.style_alignment)
     plan = plan_world(config, pictures, workers)
     workspace = Workspace(out)
     truth = _truth(workspace, config)

@@ -29,11 +29,21 @@ def test_one_impression_equals_the_mean_over_drawn_styles(taste, category, rest)
     assert integrated[0] == pytest.approx(p.mean(), abs=4 * p.std() / np.sqrt(len(p)))
 
 
+@pytest.mark.parametrize("alignment", [0.0, 0.7])
+def test_integrated_probability_is_calibrated_in_complement(alignment):
+    config = WorldConfig(kind="complement", alignment=alignment, strength=1.0)
+    _require_calibrated(make_log(make_world(config)))
+
+
 def test_integrated_probability_is_calibrated(taste_log):
-    p = taste_log.p_without_style
+    _require_calibrated(taste_log)
+
+
+def _require_calibrated(log):
+    p = log.p_without_style
     for part in np.array_split(np.argsort(p), 5):
         error = np.sqrt((p[part] * (1 - p[part])).sum()) / len(part)
-        assert abs(taste_log.click[part].mean() - p[part].mean()) < 5 * error
+        assert abs(log.click[part].mean() - p[part].mean()) < 5 * error
 
 
 def test_default_strength_has_an_attainable_gain_of_two_points():

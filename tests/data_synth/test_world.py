@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import normalized_mutual_info_score
 
 from ctrbench.errors import ConfigError
+from data_synth.clicks import make_log
 from data_synth.world import KINDS, World, WorldConfig, make_world
 
 
@@ -114,6 +115,10 @@ def test_source_correlates_with_quality_in_spurious_only(kind, low, high):
         ({"strength": float("inf")}, "strength is inf"),
         ({"kind": "tast"}, "'tast'.*'taste'"),
         ({"kind": "null", "strength": 1.0}, "strength is 1; .* null .* 0"),
+        ({"alignment": 0.5}, "alignment applies to world complement only, not to taste"),
+        ({"kind": "complement", "alignment": 1.1}, "alignment is 1.1; use a number from 0 to 1"),
+        ({"kind": "complement", "alignment": float("nan")}, "alignment is nan"),
+        ({"kind": "complement", "roles": 13}, "roles is 13; use 1 to 12, the categories"),
     ],
 )
 def test_invalid_world_is_rejected(wrong, message):
@@ -124,3 +129,51 @@ def test_invalid_world_is_rejected(wrong, message):
 def test_all_mistakes_are_listed():
     with pytest.raises(ConfigError, match=r"(?s)users is 0.*items is 3"):
         make_world(WorldConfig(users=0, items=3))
+
+
+def test_at_full_alignment_complement_is_taste():
+    log = make_log(make_world(WorldConfig(kind="complement", alignment=1.0, impressions=5000)))
+    same = make_log(make_world(WorldConfig(impressions=5000)))
+    for field in fields(same):
+        np.testing.assert_array_equal(getattr(log, field.name), getattr(same, field.name))
+
+
+@pytest.mark.parametrize("alignment", [0.0, 0.6])
+def test_appeal_has_the_stated_cosine_to_the_style(alignment):
+    world = make_world(WorldConfig(kind="complement", alignment=alignment))
+    style = world.items.style
+    appeal = np.einsum("ide,ie->id", world.rotations[world.items.category], style)
+    np.testing.assert_allclose((appeal * style).sum(axis=1), alignment, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(appeal, axis=1), 1, atol=1e-5)
+    product = world.users.taste @ appeal.T
+    assert (product**2).mean() == pytest.approx(1, rel=1e-4)
+
+
+def test_tastes_of_two_categories_agree_by_the_square_of_the_alignment():
+    found = {}
+    for alignment in (0.0, 0.5, 0.9):
+        config = WorldConfig(kind="complement", alignment=alignment, categories=60)
+        taste = make_world(config).rotations[:, 0]  # A' t of a unit taste, for each category
+        gram = taste.astype(np.float64) @ taste.T
+        found[alignment] = gram[np.triu_indices(60, 1)].mean()
+    for alignment, cosine in found.items():
+        assert cosine == pytest.approx(alignment**2, abs=0.05)
+
+
+def test_categories_of_one_role_share_their_complement():
+    rotations = make_world(WorldConfig(kind="complement", roles=3)).rotations
+    np.testing.assert_array_equal(rotations[0], rotations[3])
+    assert len(np.unique(rotations, axis=0)) == 3
+
+
+def test_style_term_of_complement_is_the_product_of_taste_and_appeal():
+    world = make_world(WorldConfig(kind="complement", alignment=0.3))
+    rng = np.random.default_rng(0)
+    taste = rng.normal(size=(5, 8)).astype(np.float32)
+    session, item = rng.integers(0, 5, 200), rng.integers(0, 1000, 200)
+    category = world.items.category[item]
+    found, row = world.tastes_of(taste, session, category)
+    term = (found[row] * world.items.style[item]).sum(axis=1)
+    for n in range(200):
+        appeal = world.rotations[category[n]] @ world.items.style[item[n]]
+        assert term[n] == pytest.approx(taste[session[n]] @ appeal, abs=1e-5)
