@@ -1,0 +1,181 @@
+"""Trains the map of regimes; README.md of this folder is its design.
+
+`python -m benchmarks.regimes.study --root DIR --points main-60k` makes the worlds of the points
+whose name begins with the word, trains all modes, and adds one row per cell to
+results/tables/regimes.csv. Worlds are removed when their cells are stored; finished ones are
+skipped, so the command can be interrupted and repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.shared import TABLES, trained
+from ctrbench.matrix import read_matrix
+from ctrbench.workspace import Workspace
+from data_synth.world import WorldConfig
+from data_synth.writing import write_world
+
+ROWS = TABLES / "regimes.csv"
+COLUMNS = ("point", "replicate", "version", "mode", "gauc", "auc", "log_loss", "train_s")
+ALIGNMENTS = (1.0, 0.75, 0.5, 0.25, 0.0)
+SIZES = {"60k": (60_000, 16), "300k": (300_000, 6), "1500k": (1_500_000, 3), "10000k": (10**7, 2)}
+PER_USER = 60  # impressions: 12 clicks
+MODES = """\
+  vector: {}
+  sim_score: {}
+  sim_tier: {}
+  cluster_id: {codebook_size: CODES}
+  residual_id: {}
+  product_id: {}
+  hash_id: {}
+  id_init: {}
+  sim_tier+cluster_id: {cluster_id.codebook_size: CODES}
+"""
+FILE = """\
+dataset: complement
+versions: [VERSIONS]
+modes:
+MODES
+seeds: [SEED]
+controls: []
+repeat_baseline: false
+model: MODEL
+training: TRAINING
+"""
+TRAINING = {"batch_size": 512, "learning_rate": 4e-3}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of the design."""
+
+    name: str
+    impressions: int  # of train
+    replicates: int
+    alignment: float
+    items_per_1000: float = 10  # per 1,000 training impressions
+    codes_per_100: float = 2  # per 100 items
+    popularity_exponent: float = 0.7
+    per_user: int = PER_USER
+    versions: tuple[str, ...] = ("oracle",)
+    model: dict[str, object] = field(default_factory=dict)
+    training: dict[str, object] = field(default_factory=dict)
+
+    def config(self, replicate: int) -> WorldConfig:
+        """Return the world of a replicate."""
+        return WorldConfig(
+            kind="complement",
+            users=2 * self.impressions // self.per_user,
+            items=round(self.items_per_1000 * self.impressions / 1000),
+            impressions=2 * self.impressions,
+            strength=1.0,
+            seed=replicate,
+            popularity_exponent=self.popularity_exponent,
+            alignment=self.alignment,
+            roles=2,
+        )
+
+    def files(self, replicate: int) -> Iterator[str]:
+        """Yield the benchmark files: that of all modes, and that of `sim_attention`."""
+        codes = max(2, round(self.codes_per_100 * self.config(replicate).items / 100))
+        softmax = {"attention_weights": "softmax"}
+        for modes, model in ((MODES, {}), ("  sim_attention: {}\n", softmax)):
+            text = FILE.replace("MODES\n", modes.replace("CODES", str(codes)))
+            for name, value in {
+                "VERSIONS": ", ".join(self.versions),
+                "SEED": str(replicate),
+                "MODEL": json.dumps(self.model | model),
+                "TRAINING": json.dumps(TRAINING | self.training),
+            }.items():
+                text = text.replace(name, value)
+            yield text
+
+
+def points() -> list[Point]:
+    """Return all points of the design."""
+    found = []
+    for size, (impressions, replicates) in SIZES.items():
+        for alignment in ALIGNMENTS if size != "10000k" else (1.0, 0.0):
+            name = f"main-{size}-{alignment:g}"
+            found.append(Point(name, impressions, replicates, alignment))
+    impressions, replicates = SIZES["300k"]
+    single: dict[str, dict[str, object]] = {
+        **{f"items-{n:g}": {"items_per_1000": n} for n in (2, 50)},
+        **{f"tail-{n:g}": {"popularity_exponent": n} for n in (0.4, 1.1)},
+        **{f"codes-{n:g}": {"codes_per_100": n} for n in (0.5, 8)},
+        **{f"clicks-{n // 5}": {"per_user": n} for n in (25, 100)},
+        "vectors": {"versions": ("noisy_0.5", "noisy_0.125", "random")},
+        "warm": {"training": {"warm_start": 0.5}},
+    }
+    for alignment in (1.0, 0.0):
+        for name, changed in single.items():
+            full = f"{name}-{alignment:g}"
+            found.append(Point(full, impressions, replicates, alignment, **changed))  # type: ignore[arg-type]
+    return found
+
+
+def main() -> None:
+    """Train the points that are not stored yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="folder for the worlds")
+    parser.add_argument("--points", default="", help="first letters of the names of points")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    given = parser.parse_args()
+    for point in points():
+        for replicate in range(point.replicates):
+            if point.name.startswith(given.points) and not _stored(point, replicate):
+                _add(_rows(point, replicate, given.root / point.name / str(replicate), given.jobs))
+
+
+def read_rows(path: Path = ROWS) -> list[dict[str, str]]:
+    """Return the stored rows, by the names of the columns."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _stored(point: Point, replicate: int) -> bool:
+    key = point.name, str(replicate)
+    return any((row["point"], row["replicate"]) == key for row in read_rows())
+
+
+def _rows(point: Point, replicate: int, home: Path, jobs: int) -> list[dict[str, object]]:
+    """Make the world of a replicate, train its cells, and return a row for each."""
+    write_world(point.config(replicate), home, workers=jobs)
+    workspace, found = Workspace(home), []
+    for number, text in enumerate(point.files(replicate)):
+        file = home / f"{number}.yaml"
+        file.write_text(text, encoding="utf-8")
+        cells = list(read_matrix(file, workspace).cells())
+        for record in trained(workspace, cells, f"{point.name} {replicate}", jobs).values():
+            metrics = record.metrics["test"]
+            mode = record.cell.mode + ("/softmax" if number and not record.cell.version else "")
+            values = {name: f"{metrics.value(name):.6f}" for name in ("gauc", "auc", "log_loss")}
+            place = {"point": point.name, "replicate": replicate, "mode": mode}
+            version = record.cell.version or ""
+            found.append(place | {"version": version, "train_s": record.seconds["train"]} | values)
+    shutil.rmtree(home)
+    return found
+
+
+def _add(rows: list[dict[str, object]]) -> None:
+    """Append the rows of a replicate in one write."""
+    new = not ROWS.exists()
+    with ROWS.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
