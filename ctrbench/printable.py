@@ -1,4 +1,4 @@
-"""Text without control characters, for every output: names and titles come from strangers."""
+"""Text for every output: without control characters, and counts with their noun."""
 
 from __future__ import annotations
 
@@ -12,11 +12,25 @@ VISIBLE = C0 | DELETE | dict.fromkeys(HIDDEN, "\N{REPLACEMENT CHARACTER}")
 ESCAPED = {code: f"\\u{code:04x}" for code in (0x7F, *HIDDEN)}
 
 
+def counted(count: int, one: str, several: str = "") -> str:
+    """Return a count with its noun, and with the verb if that depends on the count.
+
+    Args:
+        count: 0 or more.
+        one: The words after 1.
+        several: The words after every other count; empty: `one` with an "s".
+
+    >>> counted(1, "row"), counted(1200, "row"), counted(2, "row differs", "rows differ")
+    ('1 row', '1,200 rows', '2 rows differ')
+    """
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
 def printable(text: str) -> str:
     r"""Return the text with visible symbols in place of control characters.
 
-    Newlines and tabs stay. Otherwise an escape code in a title could clear the terminal, and a
-    bidirectional control could reorder the text around it.
+    Newlines and tabs stay. Names and titles come from strangers: otherwise an escape code in a
+    title could clear the terminal, and a bidirectional control could reorder the text around it.
 
     >>> printable("film \x1b[2J \u202egnp.exe")
     'film ␛[2J �gnp.exe'

@@ -198,7 +198,7 @@ def _broken(connection: Any, wrong: str, predicate: str) -> str:
     shown = ", ".join(
         f"row {row}" + (f" ({shortened(value)})" if value else "") for row, value, _ in rows
     )
-    return f"{rows[0][2]:,} ids {predicate}: {shown}" if rows else ""
+    return f"{rows[0][2]:,} id(s) {predicate}: {shown}" if rows else ""
 
 
 def _no_whole_numbers(number: str, exact: int, infinite: str) -> list[tuple[str, str]]:
@@ -265,7 +265,7 @@ def _of_halves(ids: np.ndarray, where: object) -> pa.Array:
     inexact = np.isfinite(ids) & (np.abs(ids) >= 2**11)
     if inexact.any():
         raise DataError(
-            f"{where}: {np.count_nonzero(inexact):,} ids are half floats of 2^11 or more, whose "
+            f"{where}: {np.count_nonzero(inexact):,} id(s) are half floats of 2^11 or more, whose "
             "last digits are lost: write ids as integers or text."
         )
     return pa.array(ids.astype(np.float32))

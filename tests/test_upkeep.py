@@ -163,7 +163,7 @@ def test_commands(two):
 
     assert called("verify") == (0, ["All results are intact: 2 cells."])
     assert called("gc") == (0, ["Nothing to remove."])
-    copied = "Copied 1 cells; 1 were stored here with equal results; 0 have other results."
+    copied = "Copied 1 cell; stored here with equal results: 1; with other results: 0."
     assert called("merge", str(other.home)) == (0, [copied])
     edit(record_of(other, "none"))
     code, lines = called("merge", str(other.home))

@@ -11,6 +11,7 @@ import numpy as np
 
 from ctrbench.errors import ConfigError, DataError, raise_all, unknown_name
 from ctrbench.metrics import comparable, evaluate, every, tied_pairs
+from ctrbench.printable import counted
 from ctrbench.schema import Metrics
 from ctrbench.stats import Inference, compare_predictions
 
@@ -306,7 +307,7 @@ def _refuse_repeated(path: Path, part: Predictions) -> None:
     repeated = values[counts > 1]
     if len(repeated):
         raise DataError(
-            f"{path}: {len(repeated)} impression_ids occur in several rows of one seed, such as "
+            f"{path}: impression_ids in several rows of one seed ({len(repeated):,}), such as "
             f"{', '.join(repeated[:EXAMPLES])}."
         )
 
@@ -352,7 +353,7 @@ def _differences(one: Predictions, other: Predictions, seeds: bool = True) -> li
             same_multiset = np.array_equal(np.sort(ours), np.sort(theirs))
             cure = "; sort both in the same order, or add the column impression_id to both"
             order = cure if same_multiset and name == "user_id" else ""
-            found.append(f"{name} differs in {rows.size} rows ({shown}){order}")
+            found.append(f"{name} differs in {counted(rows.size, 'row')} ({shown}){order}")
     if seeds and one.seeds != other.seeds:
         found.append(f"their seeds are {list(one.seeds)} and {list(other.seeds)}")
     return found

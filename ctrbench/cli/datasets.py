@@ -16,6 +16,7 @@ from ctrbench.cli._options import FAILED, JsonOption, YesOption
 from ctrbench.datasets import Importer
 from ctrbench.errors import ConfigError, CtrBenchError
 from ctrbench.option_fields import made_command, options_of, parameter
+from ctrbench.printable import counted
 from ctrbench.terminal import completing
 from ctrbench.terminal import datasets as terminal
 from ctrbench.terminal import guards as terminal_guards
@@ -157,7 +158,7 @@ def remove(
     if not yes:
         raise ConfigError(f"removing data set {name!r} cannot be undone; add --yes to confirm.")
     versions = api.remove(name, with_embeddings=with_embeddings, workspace=context.obj)
-    echo(f"removed data set {name}" + f" and {versions} versions" * bool(versions))
+    echo(f"removed data set {name}" + f" and {counted(versions, 'version')}" * bool(versions))
 
 
 def _command(importer_name: str, importer: type[Importer]) -> Any:

@@ -34,6 +34,7 @@ from ctrbench.importing.relations import (
     one_row,
     quoted,
 )
+from ctrbench.printable import counted
 from ctrbench.raw_ids import INTEGERS
 from ctrbench.schema import LABEL, PERIODS, Field
 
@@ -133,7 +134,8 @@ def make_impressions(connection: DuckDBPyConnection, log: Log, user_fields: list
         of_log = make_view(connection, "users of the log", _union(log, selects))
     notes = (
         *(
-            f"{count:,} rows were set aside (invalid_rows.parquet): values of '{column}' {problem}."
+            f"{counted(count, 'row was', 'rows were')} set aside (invalid_rows.parquet): values of "
+            f"'{column}' {problem}."
             for (column, problem), count in dropped.items()
         ),
         *_pad_notes(connection, log),
@@ -164,7 +166,7 @@ def _pad_notes(connection: DuckDBPyConnection, log: Log) -> list[str]:
     query = f"SELECT count(*) FROM ({entries}) WHERE v::VARCHAR = {literal(pad)}"
     (met,) = one_row(connection, query)
     if met:
-        return [f"--pad {pad} was removed from given histories {met:,} times."]
+        return [f"--pad {pad} was removed from given histories {counted(met, 'time')}."]
     return [f"--pad {pad} does not occur in given histories."]
 
 

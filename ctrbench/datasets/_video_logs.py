@@ -34,6 +34,7 @@ from ctrbench.datasets._text_files import Dialect, pattern, read_header
 from ctrbench.errors import ConfigError, DataError, raise_all
 from ctrbench.importing import GivenVersion, Progress, Raw, Source, parse_split
 from ctrbench.importing.relations import Relation, make_table, make_view, one_row
+from ctrbench.printable import counted
 from ctrbench.raw_ids import INTEGERS
 from ctrbench.schema import Field, Split
 
@@ -239,9 +240,9 @@ class _X1:
         )
         if backward and not self.given:
             raise DataError(
-                f"{self.folder}: {backward} users have test rows that are older than their last "
-                "row of train, so rebuilt histories of train would contain clicks of test. Use "
-                "the official files, or --histories given."
+                f"{self.folder}: {counted(backward, 'user has', 'users have')} rows of test that "
+                "are older than the user's last row of train, so rebuilt histories of train would "
+                "contain clicks of test. Use the official files, or --histories given."
             )
         (last,) = one_row(self.connection, f"SELECT max(last) FROM ({train})")
         (first,) = one_row(self.connection, f"SELECT min(first) FROM ({test})")
@@ -281,7 +282,7 @@ class _X1:
         )
         (several,) = entities.one_row("count(*)", "several")
         kept = f"SELECT item_id, {name} FROM {entities}"
-        note = f"{several:,} items have several categories; the first by name is used."
+        note = f"Items with several categories: {several:,}; the first by name is used."
         return make_view(self.connection, "categories", kept), [note] * (several > 0)
 
     def _new_items(self, impressions: Relation) -> list[str]:

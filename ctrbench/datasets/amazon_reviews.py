@@ -307,7 +307,7 @@ def _items(
         FUTURE,
     ]
     if unread:
-        notes.append(f"{unread:,} prices of {path.name} contain no number and are missing.")
+        notes.append(f"Prices of {path.name} without a number: {unread:,}, missing.")
     kinds: dict[str, FieldKind] = {
         "main_category": "categorical",
         "store": "categorical",

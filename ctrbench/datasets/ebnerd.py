@@ -28,6 +28,7 @@ from ctrbench.importing.relations import (
     one_row,
     quoted,
 )
+from ctrbench.printable import counted
 from ctrbench.raw_ids import INTEGERS
 from ctrbench.schema import Field, Split
 
@@ -166,7 +167,7 @@ class EBNeRD(Importer):
                 FIXED if self.histories is HistoryEnd.period else RECENT,
                 *notes,
                 *more,
-                *[f"{late:,} clicks of history.parquet are not before their period; excluded."]
+                *[f"Clicks of history.parquet after their period begins: {late:,}, excluded."]
                 * (late > 0),
                 *[NO_VECTORS] * (not versions),
             ),
@@ -240,7 +241,9 @@ def _check(
         problems += broken_official(connection, past[name], rules)
         query = f"SELECT count(*) - count(DISTINCT user_id) FROM {past[name].relation}"
         (repeated,) = one_row(connection, query)
-        problems += [f"{past[name].path}: {repeated} rows repeat a user."] * (repeated > 0)
+        problems += [
+            f"{past[name].path}: {counted(repeated, 'row repeats', 'rows repeat')} a user."
+        ] * (repeated > 0)
         repeated, unshown = one_row(
             connection,
             f"""SELECT coalesce(sum(len({SHOWN}) - len(list_distinct({SHOWN}))), 0)::BIGINT,
@@ -249,9 +252,11 @@ def _check(
         )
         folder = FOLDERS[name]
         if repeated:
-            notes.append(f"{repeated:,} repeated articles of lists in {folder} were merged.")
+            notes.append(f"Repeated articles of lists in {folder}: {repeated:,}, merged.")
         if unshown:
-            notes.append(f"{unshown:,} clicked articles in {folder} are not in the list shown.")
+            notes.append(
+                f"Clicked articles in {folder} that are not in the list shown: {unshown:,}."
+            )
     raise_all(problems, DataError, "these impressions cannot be used:")
     return notes
 

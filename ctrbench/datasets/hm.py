@@ -24,6 +24,7 @@ from ctrbench.datasets._timestamps import open_times, timestamp_expressions
 from ctrbench.errors import DataError, raise_all
 from ctrbench.importing import Progress, Raw, parse_split
 from ctrbench.importing.relations import Relation, make_table, one_row
+from ctrbench.printable import counted
 from ctrbench.schema import Field, Split
 
 if TYPE_CHECKING:
@@ -147,11 +148,12 @@ class HM(Importer):
         repeated = every - clicks.one_row("count(*)")[0]
         found = list(notes)
         if self.last_days:
-            found.append(f"Only the last {self.last_days} days of the log were imported.")
+            days = counted(self.last_days, "day")
+            found.append(f"Purchases before the last {days} of the log were left out.")
         if repeated:
             found.append(
-                f"{repeated:,} rows repeat another row exactly (a quantity of several); each such "
-                "purchase is one click."
+                f"Rows that repeat another row exactly (a quantity of several): {repeated:,}; each "
+                "such purchase is one click."
             )
         return clicks, found, {"repeated_rows": repeated}
 

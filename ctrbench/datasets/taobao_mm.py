@@ -25,6 +25,7 @@ from ctrbench.importing.relations import (
     one_row,
     quoted,
 )
+from ctrbench.printable import counted
 from ctrbench.schema import Field, FieldOwner, Split
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class TaobaoMM(Importer):
         source = Source(path, ids_column=ITEM, column=VECTOR)
         if repeated:
             notes.append(
-                f"{len(repeated)} repeated vectors of items were dropped; the first is used."
+                f"Repeated vectors of items: {len(repeated):,}, dropped; the first is used."
             )
             query = f"""SELECT {quoted(ITEM)} AS item_id, {quoted(VECTOR)} AS vector FROM {file}
                 WHERE file_row_number NOT IN ({", ".join(map(str, repeated))})"""
@@ -200,7 +201,10 @@ def _raw(connection: DuckDBPyConnection, folder: Path) -> _Files:
         query = f"SELECT count(*) - count(DISTINCT {quoted(USER)}) FROM {table.relation}"
         (repeated,) = one_row(connection, query)
         if repeated:
-            raise DataError(f"{table.path}: {repeated} rows repeat a user. Keep one row per user.")
+            raise DataError(
+                f"{table.path}: {counted(repeated, 'row repeats', 'rows repeat')} a user. Keep one "
+                "row per user."
+            )
     return _Files(
         {period: _open(connection, path, SAMPLES) for period, path in names.items()},
         profiles,
@@ -265,8 +269,8 @@ def _profiles(connection: DuckDBPyConnection, samples: Table) -> Table:
     users, different = first.one_row("count(*), count(*) FILTER (differs)")
     if different:
         raise DataError(
-            f"{samples.path}: {different} of {users} users have several histories. The official "
-            "files have one per user."
+            f"{samples.path}: users with several histories: {different:,} of {users:,}. The "
+            "official files have one per user."
         )
     query = f"FROM {samples.relation} SEMI JOIN {first} USING (filename, file_row_number)"
     relation = str(make_view(connection, "profiles", query))
@@ -289,9 +293,9 @@ def _check(connection: DuckDBPyConnection, files: _Files) -> list[str]:
             FROM {table.relation}""",
         )
         if zero:
-            notes.append(f"{zero:,} rows of {period} with the missing id 0 were dropped.")
+            notes.append(f"Rows of {period} with the missing id 0: {zero:,}, dropped.")
         if alone:
-            notes.append(f"{alone:,} rows of {period} belong to users without a history.")
+            notes.append(f"Rows of {period} whose user has no history: {alone:,}.")
     raise_all(problems, DataError, "these impressions cannot be used:")
     return notes
 

@@ -11,6 +11,7 @@ from ctrbench.arrays import table_blocks
 from ctrbench.embeddings.deriving import Fitting
 from ctrbench.embeddings.statistics import LOW_COVERAGE, Coverage, Statistics, percent
 from ctrbench.embeddings.versions import table_hash
+from ctrbench.printable import counted
 from ctrbench.schema import DatasetManifest, EmbeddingTable, Guard, VersionManifest
 
 LARGE_COSINE = 0.5  # above it, the vectors share a large common direction
@@ -63,14 +64,14 @@ def _errors(
         "finite",
         not statistics.not_finite,
         "no NaN or infinite numbers",
-        f"{statistics.not_finite:,} vectors contain NaN or infinite numbers",
+        f"vectors with NaN or infinite numbers: {statistics.not_finite:,}",
     )
     filled = _filled_without_vector(table)
     yield guard(
         "absent rows",
         not filled,
         "row 0 and items without a vector are zero",
-        f"{filled:,} rows contain numbers but are marked as absent",
+        f"rows that contain numbers but are marked as absent: {filled:,}",
     )
     if "fit_hash" in manifest.provenance:
         period = manifest.provenance["fit_period"]
@@ -107,15 +108,15 @@ def _warnings(
 def _vector_warnings(
     manifest: VersionManifest, statistics: Statistics, guard: Callable[..., Guard]
 ) -> Iterator[Guard]:
+    zero = counted(manifest.zero_vectors, "vector is", "vectors are")
     yield guard(
         "zero vectors",
         not statistics.zero_rows and not manifest.zero_vectors,
         "none",
-        f"{statistics.zero_rows:,} zero vectors, stored by an older ctrbench, count as vectors; "
+        f"zero vectors, stored by an older ctrbench, count as vectors ({statistics.zero_rows:,}); "
         "remove the version and create it again"
         if statistics.zero_rows
-        else f"{manifest.zero_vectors:,} vectors are zero; their items count as items without a "
-        "vector",
+        else f"{zero} zero; their items count as items without a vector",
     )
     group, count = statistics.largest_group, statistics.items_with_vector
     yield guard(

@@ -319,20 +319,20 @@ class _Join:
         if not self.rows:
             return ["the file contains no vectors."]
         found = {
-            "vectors contain NaN, infinite or missing numbers": self.not_finite,
-            "vectors do not fit into float32": self.too_large,
-            f"vectors are shorter than {SHORTEST:.1e} and too short for float32; multiply all "
+            "vector(s) with NaN, infinite or missing numbers": self.not_finite,
+            "vector(s) that do not fit into float32": self.too_large,
+            f"vector(s) shorter than {SHORTEST:.1e} and too short for float32; multiply all "
             "vectors by one factor": self.too_short,
-            "files may belong to several items, since Ducho cuts names at the first dot; name the "
-            "files by whole item ids, or write a table with ids": self.collided,
-            "rows repeat an id with another vector": self.contradictory,
-            f"rows differ from the vector in {append_to}, which is immutable": self.changed,
+            "file(s) may belong to several items, since Ducho cuts names at the first dot; name "
+            "the files by whole item ids, or write a table with ids": self.collided,
+            "row(s) with another vector of the same id": self.contradictory,
+            f"row(s) with another vector than in {append_to}, which is immutable": self.changed,
         }
         listed = [f"{ids.count:,} {what}: ids {ids}" for what, ids in found.items() if ids.count]
         if self.unmatched.count == self.rows:
             known = ", ".join(map(repr, self.raw_ids[:SHOWN]))
             listed.append(
-                f"none of its {self.rows:,} ids is an item of data set {dataset!r}; the file has "
+                f"none of its ids ({self.rows:,}) is an item of data set {dataset!r}; the file has "
                 f"{pairs(self.unmatched.examples, self.raw_ids)}, the data set has {known}. Ids "
                 f"are compared as text{_numeric_hint(self)}."
             )

@@ -18,6 +18,7 @@ from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors, write_json
 from ctrbench.embeddings.directions import has_direction
 from ctrbench.errors import ConfigError, DamagedError, DataError, StoreError, UnknownNameError
 from ctrbench.identity import ContentHash
+from ctrbench.printable import counted
 from ctrbench.schema import (
     IMAGE,
     OF_VERSION,
@@ -224,7 +225,7 @@ def seal(
     codes = given.dtype.kind == "i"
     zero = 0 if codes else _leave_out_zeros(given, has_vector)
     if zero and not has_vector.any():
-        raise DataError(f"all {zero:,} vectors of {version!r} are zero; nothing was stored.")
+        raise DataError(f"{version!r} has only zero vectors ({zero:,}); nothing was stored.")
     np.save(path / MASK, has_vector)
     table = open_table(path)
     manifest = VersionManifest(
@@ -384,10 +385,11 @@ def remove_version(workspace: Workspace, dataset: str, version: str, force: bool
     dataset, version = target.parent.name, target.name
     records = stored_records(workspace, dataset, version)
     if records and not force:
+        using = counted(len(records), "stored record uses", "stored records use")
         raise ConfigError(
-            f"{len(records):,} stored records use embedding version {version!r} of {dataset!r}, "
-            f"such as {records[0].relative_to(workspace.home)}. Without the version they stay "
-            "readable, but missing cells cannot be trained. --force removes the version anyway."
+            f"{using} embedding version {version!r} of {dataset!r}, such as "
+            f"{records[0].relative_to(workspace.home)}. Without the version they stay readable, "
+            "but missing cells cannot be trained. --force removes the version anyway."
         )
     with disk_errors(target):
         doomed = Path(tempfile.mkdtemp(dir=target.parent, prefix=PARTIAL))

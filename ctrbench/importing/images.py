@@ -163,7 +163,9 @@ def _raw_id(connection: DuckDBPyConnection, source: Path, given: str, kind: str)
             connection, f"SELECT count(*), any_value(item_id) FROM {given} WHERE {wrong}"
         )
         if count:
-            raise DataError(f"{source}: {count} values of 'item_id' {problem}, such as {example}.")
+            raise DataError(
+                f"{source}: {count} value(s) of 'item_id' {problem}, such as {example}."
+            )
     return expression("item_id", kind)
 
 

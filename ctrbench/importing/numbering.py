@@ -18,6 +18,7 @@ from ctrbench.importing.relations import (
     one_row,
     quoted,
 )
+from ctrbench.printable import counted
 from ctrbench.schema import LABEL, Field
 
 if TYPE_CHECKING:
@@ -294,8 +295,9 @@ def _check_lengths(encoded: Relation, lists: Relation) -> None:
     )
     if wrong:
         raise DataError(
-            f"{wrong} impressions have a longer history (at most {longest} items) than the list of "
-            "their user. The files do not belong together, or are incomplete."
+            f"{counted(wrong, 'impression has', 'impressions have')} a longer history (at most "
+            f"{counted(longest, 'item')}) than the list of the user. The files do not belong "
+            "together, or are incomplete."
         )
 
 

@@ -18,6 +18,7 @@ from ctrbench.impressions.states import (
     ticks_per_second,
     whole_moments,
 )
+from ctrbench.printable import counted
 from ctrbench.schema import PERIODS, Field, SnapshotKind
 
 EARLIER: dict[str, str] = {
@@ -268,8 +269,8 @@ def _check_column(placed: Relation, snapshot: Snapshot) -> None:
     missing, distinct = placed.one_row("count(*) FILTER (_unit IS NULL), count(DISTINCT _unit)")
     if missing:
         raise DataError(
-            f"column '{snapshot.column}' is empty in {missing} impressions: every impression "
-            f"requires a {snapshot.kind}. Fill it, or use --snapshot period."
+            f"column '{snapshot.column}' is empty in {counted(missing, 'impression')}: every "
+            f"impression requires a {snapshot.kind}. Fill it, or use --snapshot period."
         )
     if distinct == 1:
         raise DataError(

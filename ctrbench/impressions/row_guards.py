@@ -8,6 +8,7 @@ import numpy as np
 
 from ctrbench.impressions.periods import CHUNK, chunks, count_users, history_end, ranges
 from ctrbench.impressions.states import train_blocks
+from ctrbench.printable import counted
 from ctrbench.schema import Guard, Impressions
 
 REAL_TIME = (
@@ -30,7 +31,8 @@ def ids(impressions: Impressions) -> Guard:
         sound &= (start >= 0) & (start + impressions.history_length[rows] <= length)
         outside += int(np.count_nonzero(~sound))
     if outside:
-        return Guard("ids", "error", f"{outside} impressions point outside their tables")
+        what = counted(outside, "impression points", "impressions point")
+        return Guard("ids", "error", f"{what} outside the tables")
     return Guard("ids", "ok", f"all {len(impressions.click)} impressions point into their tables")
 
 
@@ -47,7 +49,9 @@ def time_order(impressions: Impressions) -> Guard:
             stretch = times[max(part.start - 1, impressions.rows(period).start) : part.stop]
             backward += int(np.count_nonzero(np.diff(stretch) < 0))
     if backward:
-        message = f"{backward} impressions are older than the preceding one"
+        message = (
+            f"{counted(backward, 'impression is', 'impressions are')} older than the preceding one"
+        )
         return Guard("time order", "error", message)
     return Guard("time order", "ok", "each period is sorted by time")
 
@@ -68,7 +72,10 @@ def overlap(impressions: Impressions) -> Guard:
     if kind == "per_user":
         wrong = _older_per_user(impressions, times)
         if wrong:
-            message = f"{wrong} users have a period that begins before the preceding one ends"
+            message = (
+                f"{counted(wrong, 'user has', 'users have')} a period that begins before the "
+                "preceding one ends"
+            )
             return Guard(name, "error", message)
         message = "each user's periods follow each other"
         if rows:
@@ -132,7 +139,8 @@ def strictly_before(impressions: Impressions) -> Guard:
     for rows in user_blocks(impressions):
         wrong += _wrong_histories(impressions, rows, times[rows])
     if wrong:
-        message = f"the histories of {wrong} impressions are not the clicks before their snapshot"
+        of = counted(wrong, "impression")
+        message = f"the histories of {of} are not the clicks before the snapshot"
         return Guard(name, "error", message)
     kind = impressions.manifest.snapshot
     if kind == "impression":
@@ -275,7 +283,7 @@ def duplicates(impressions: Impressions) -> Guard:
         conflicting += int(np.count_nonzero(same & (np.diff(click[order]) != 0)))
     when = "the same history" if times is None else "the same time"
     message = (
-        f"{repeated} impressions repeat another of the same user, item and {when} "
-        f"({conflicting} with the other label)"
+        f"{counted(repeated, 'impression repeats', 'impressions repeat')} another of the same "
+        f"user, item and {when} ({conflicting} with the other label)"
     )
     return Guard("duplicate impressions", "warning" if repeated else "ok", message)

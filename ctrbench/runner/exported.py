@@ -17,6 +17,7 @@ from ctrbench.injection import BASELINE
 from ctrbench.metrics import Scored
 from ctrbench.metrics.log_loss import SMALLEST_P
 from ctrbench.plan import Matrix, Row
+from ctrbench.printable import counted
 from ctrbench.runner.measure import WHOLE
 from ctrbench.schema import Cell, Impressions
 from ctrbench.store import Store
@@ -99,7 +100,7 @@ def export_predictions(workspace: Workspace, matrix: Matrix, folder: Path) -> Ex
             writers.write(USERS, _named(cell, arm, _of_users(log, raw, p_click, cell.scores)))
         if not cells:
             raise DataError(
-                f"no predictions of the {len(missing)} cells are stored in {workspace.results}; "
+                f"of {counted(len(missing), 'cell')}, none has predictions in {workspace.results}; "
                 "run `ctrbench run FILE` first."
             )
         (temporary / README).write_text(_readme(matrix, writers.columns), encoding="utf-8")

@@ -18,6 +18,7 @@ from ctrbench.environment import environment
 from ctrbench.errors import ConfigError, DataError, raise_all
 from ctrbench.identity import ContentHash
 from ctrbench.plan import PROTOCOL
+from ctrbench.printable import counted
 from ctrbench.runner.measure import WHOLE, evaluate_period, of_ranking, user_influences
 from ctrbench.schema import CellRecord, ImportedPredictions, Impressions, Metrics
 from ctrbench.settings import ModelSettings
@@ -203,17 +204,17 @@ def _matched(
     np.maximum.at(high, theirs, values)
     cure = "; add the column impression_id of `ctrbench datasets export`"
     cases = (
-        (given == 0, "test impressions have no prediction", ""),
-        (wanted == 0, "rows are not test impressions", _example_of(test, keys)),
-        ((wanted > 0) & (given > wanted), "test impressions are repeated in the file", ""),
+        (given == 0, "test impression(s) without a prediction", ""),
+        (wanted == 0, "row(s) without a test impression", _example_of(test, keys)),
+        ((wanted > 0) & (given > wanted), "test impression(s) repeated in the file", ""),
         (
             (wanted > given) & (given > 0),
-            "test impressions occur more often in the log than in the file",
+            "test impression(s) more often in the log than in the file",
             cure if keys != ("impression_id",) else "",
         ),
         (
             (wanted > 1) & (wanted == given) & (low < high),
-            f"groups of test impressions with equal {', '.join(keys)} have different predictions",
+            f"group(s) of test impressions with equal {', '.join(keys)} but different predictions",
             cure,
         ),
     )
@@ -256,7 +257,7 @@ def _differing(
     rows = np.flatnonzero((ours != theirs) & certain)
     if len(rows):
         shown = "; ".join(f"{theirs[row]} instead of {ours[row]}" for row in rows[:EXAMPLES])
-        yield f"{name} of {len(rows):,} rows differs from the log: {shown}"
+        yield f"{name} of {counted(len(rows), 'row')} differs from the log: {shown}"
 
 
 def _content_hash(predicted: dict[int, np.ndarray]) -> str:

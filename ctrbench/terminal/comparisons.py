@@ -8,6 +8,7 @@ from ctrbench.analysis import joined
 from ctrbench.analysis.power import Required
 from ctrbench.analysis.two_arms import Decision
 from ctrbench.metrics import find, judged
+from ctrbench.printable import counted
 from ctrbench.reports import decision_texts
 from ctrbench.runner.exported import ExportedPredictions
 from ctrbench.runner.imported import Imported
@@ -45,12 +46,13 @@ def show_imported(found: Imported) -> None:
 def show_exported(found: ExportedPredictions) -> None:
     """Print what was written, and the cells without predictions."""
     echo(
-        f"wrote {found.folder}: {found.cells} cells, {found.impressions:,} test impressions and "
-        f"{found.users:,} users each."
+        f"wrote {found.folder}: {counted(found.cells, 'cell')} of "
+        f"{counted(found.impressions, 'test impression')} and {counted(found.users, 'user')}."
     )
     if found.missing:
         named = "; ".join(found.missing[:3]) + "; …" * (len(found.missing) > 3)
-        echo(f"{len(found.missing)} cells have no stored predictions: {named}", err=True)
+        without = counted(len(found.missing), "cell has", "cells have")
+        echo(f"{without} no stored predictions: {named}", err=True)
 
 
 def show_power(found: Required) -> None:

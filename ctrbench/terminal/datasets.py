@@ -12,6 +12,7 @@ from ctrbench.exporting import Exported
 from ctrbench.importing import Preview, SourceFile
 from ctrbench.impressions import Described, Summary
 from ctrbench.impressions.states import ticks_per_second
+from ctrbench.printable import counted
 from ctrbench.schema import DatasetManifest
 from ctrbench.terminal import versions
 from ctrbench.terminal._tables import console, table
@@ -83,7 +84,7 @@ def show_files(files: Sequence[SourceFile]) -> None:
     rows = [(one.path, one.form, f"{one.rows:,}") for one in files[:MOST_FILES]]
     out.print(table(("file", "format", "rows"), rows, ("rows",)))
     if len(files) > MOST_FILES:
-        out.print(f"and {len(files) - MOST_FILES:,} more files")
+        out.print(f"and {counted(len(files) - MOST_FILES, 'more file')}")
     shown = dict.fromkeys(tuple(one.types.items()) for one in files)
     for types in shown:
         out.print("", table(("column", "type in the file"), types, ()), sep="\n")
@@ -125,15 +126,16 @@ def _overview(manifest: DatasetManifest, summary: Summary) -> Table:
     group = f"user x {manifest.snapshot}" if manifest.snapshot in ("session", "day") else "user"
     where = {
         "derived": f"the user's own clicks before the start of the {manifest.snapshot}",
-        "given": f"given by the data set, {counts['history_items']:,} items in distinct lists",
+        "given": "given by the data set, "
+        + f"{counted(counts['history_items'], 'item')} in distinct lists",
     }
     images = "none"
     if manifest.has_images:
         lost = counts["images_unmatched"]
         images = f"{counts['images']:,}, {counts['image_bytes'] / 2**20:.1f} MiB"
-        images += f"; {lost:,} more match no item" if lost else ""
+        images += f"; {counted(lost, 'more matches', 'more match')} no item" if lost else ""
     facts = [
-        ("impressions", f"{counts['impressions']:,} with {counts['clicks']:,} clicks"),
+        ("impressions", f"{counts['impressions']:,} with {counted(counts['clicks'], 'click')}"),
         ("CTR", f"{100 * summary.ctr:.2f} %" + ", weighted" * manifest.has_weight),
         ("users", f"{counts['users']:,}"),
         ("items", f"{counts['items']:,}"),

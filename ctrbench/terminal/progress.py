@@ -21,6 +21,7 @@ from rich.table import Column
 from rich.text import Text
 
 from ctrbench.metrics import judged
+from ctrbench.printable import counted
 from ctrbench.schema import Cell, CellRecord
 from ctrbench.terminal.output import animates, console, echo
 
@@ -87,7 +88,7 @@ class RunDisplay:
         self._total += missing
         self._impressions += impressions
         self._update()
-        self._print(f"{what}: {cells - missing} cells stored, {missing} to train.")
+        self._print(f"{what}: {counted(cells - missing, 'cell')} stored, {missing} to train.")
 
     def progress(self, cell: Cell, share: float) -> None:
         """Move the bar by a fraction of a cell, so that the time left is accurate early.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ctrbench.printable import counted
 from ctrbench.terminal.output import echo
 from ctrbench.upkeep import Merged, Orphan, Verified
 
@@ -14,14 +15,14 @@ def show_verified(found: Verified) -> None:
     """Print whether all results are intact, and each damaged file."""
     count = len(found.problems)
     echo(
-        f"All results are intact: {found.cells:,} cells."
+        f"All results are intact: {counted(found.cells, 'cell')}."
         if not count
-        else f"{count:,} file{'s' * (count > 1)} damaged; {found.cells:,} cells stored."
+        else f"{counted(count, 'file')} damaged; {counted(found.cells, 'cell')} stored."
     )
     for problem in found.problems:
         echo(f"- {problem}")
     if found.packed:
-        echo(f"{found.packed:,} of the cells are in packs only.")
+        echo(f"Cells in packs only: {found.packed:,}.")
     if found.unsealed:
         echo(f"{found.unsealed:,} records have no checksum; an earlier version wrote them.")
 
@@ -29,8 +30,8 @@ def show_verified(found: Verified) -> None:
 def show_merged(found: Merged) -> None:
     """Print what was copied, and each conflict."""
     echo(
-        f"Copied {found.copied:,} cells; {found.equal:,} were stored here with equal results; "
-        f"{len(found.conflicts):,} have other results."
+        f"Copied {counted(found.copied, 'cell')}; stored here with equal results: {found.equal:,}; "
+        f"with other results: {len(found.conflicts):,}."
     )
     for conflict in found.conflicts:
         echo(f"- kept ours: {conflict}")

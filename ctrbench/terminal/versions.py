@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ctrbench import embeddings
 from ctrbench.embeddings import Coverage, Statistics
+from ctrbench.printable import counted
 from ctrbench.schema import VersionManifest
 from ctrbench.terminal._tables import aligned
 from ctrbench.terminal.output import echo
@@ -234,11 +235,13 @@ def repetition(manifest: VersionManifest) -> list[str]:
 
 def _announce(manifest: VersionManifest, reference: str, new: bool) -> None:
     what = "added" if new else "already exists with the same content:"
-    made = f"vectors of width {manifest.width}, {manifest.dtype}"
+    made = counted(manifest.items_with_vector, "vector")
+    made += f" of width {manifest.width}, {manifest.dtype}"
     if manifest.kind == "codes":
         counts = " x ".join(f"{count:,}" for count in manifest.code_counts)
-        made = f"items with {manifest.width} code(s), {counts} distinct"
-    echo(f"{what} {reference} of {manifest.dataset}: {manifest.items_with_vector:,} {made}")
+        made = counted(manifest.items_with_vector, "item")
+        made += f" with {manifest.width} code(s), {counts} distinct"
+    echo(f"{what} {reference} of {manifest.dataset}: {made}")
     if manifest.zero_vectors:
         echo(f"zero vectors: {_zero_vectors(manifest)}")
 

@@ -294,7 +294,7 @@ WRONG_VECTORS = {
     "NaN": (
         np.where(np.arange(ITEMS)[:, None] == 4, np.nan, VECTORS),
         IDS,
-        "vectors (a numpy ndarray):\n  - 1 vectors contain NaN, infinite or missing numbers: ids 4",
+        "vectors (a numpy ndarray):\n  - 1 vector(s) with NaN, infinite or missing numbers: ids 4",
     ),
 }
 

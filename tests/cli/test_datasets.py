@@ -92,8 +92,7 @@ def test_remove_requires_yes_and_keeps_versions(run, log, workspace):
         run("remove", "log", "--yes")
     assert names(workspace) == ["log"]
     assert (
-        run("remove", "log", "--yes", "--with-embeddings")
-        == "removed data set log and 1 versions\n"
+        run("remove", "log", "--yes", "--with-embeddings") == "removed data set log and 1 version\n"
     )
     assert names(workspace) == []
     assert list(workspace.embeddings.iterdir()) == []

@@ -83,7 +83,7 @@ def test_add_one_of_several_columns(run, tmp_path):
     options = "--dataset", "tiny", "--vectors", "DIR/v.csv"
     with pytest.raises(DataError, match="--vector-column a"):
         run("add", "b", *options)
-    assert "1 vectors of width 2" in run("add", "b", *options, "--column", "b", LOW)
+    assert "1 vector of width 2" in run("add", "b", *options, "--column", "b", LOW)
 
 
 def test_add_prints_notes_on_the_file(run, tmp_path):

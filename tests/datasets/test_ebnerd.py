@@ -204,13 +204,16 @@ def test_histories_before_each_impression_evaluate_every_list_by_itself(workspac
 def test_clicks_of_the_period_in_history_are_excluded_and_counted(workspace, small):
     write(small / "train/history.parquet", [past(7, (-2, 14), (0, 11)), past(8)], PAST)
     manifest = run(workspace, EBNeRD(small))
-    assert any("1 clicks of history.parquet" in note for note in manifest.notes)
+    assert any(
+        "Clicks of history.parquet after their period begins: 1, excluded." in note
+        for note in manifest.notes
+    )
     assert ("train", "7", "12", 0, ("14",)) in lists(workspace)
 
 
 def test_a_user_with_two_rows_of_history_is_refused(workspace, small):
     write(small / "train/history.parquet", [*TRAIN_PAST, TRAIN_PAST[0]], PAST)
-    with pytest.raises(DataError, match=r"train.history.parquet: 1 rows repeat a user"):
+    with pytest.raises(DataError, match=r"train.history.parquet: 1 row repeats a user"):
         run(workspace, EBNeRD(small))
 
 
@@ -218,8 +221,11 @@ def test_repeated_and_unshown_articles_are_counted(workspace, small):
     rows = [view(9, 8, 2, [11, 11, 12], [15]), *TRAIN]
     write(small / "train/behaviors.parquet", rows, BEHAVIORS)
     manifest = run(workspace, EBNeRD(small))
-    assert any("1 repeated articles" in note for note in manifest.notes)
-    assert any("1 clicked articles in train" in note for note in manifest.notes)
+    assert any("Repeated articles of lists in train: 1, merged." in note for note in manifest.notes)
+    assert any(
+        "Clicked articles in train that are not in the list shown: 1." in note
+        for note in manifest.notes
+    )
 
 
 def test_another_header_is_printed_beside_the_expected_one(workspace, small):

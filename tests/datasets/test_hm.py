@@ -122,7 +122,7 @@ def test_repeated_rows_are_counted(workspace, source):
     manifest = run(workspace, HM(source))
     assert manifest.counts["repeated_rows"] == 3
     assert manifest.counts["clicks"] == len(rows)
-    assert any(note.startswith("3 rows repeat") for note in manifest.notes)
+    assert any("(a quantity of several): 3;" in note for note in manifest.notes)
 
 
 def test_purchases_of_a_day_are_not_before_each_other(workspace, source):

@@ -81,7 +81,7 @@ def test_times_are_an_order(workspace, x1):
 def test_a_user_whose_test_is_older_than_train_is_refused(workspace, x1):
     text = (x1 / "test.csv").read_text().replace("240,1,", "185,1,")
     (x1 / "test.csv").write_text(text)
-    with pytest.raises(DataError, match="1 users have test rows"):
+    with pytest.raises(DataError, match="1 user has rows of test that are older"):
         run(workspace, KuaiVideo(x1))
     assert run(workspace, KuaiVideo(x1, histories=Histories.given)).history == "given"
 

@@ -69,7 +69,7 @@ def test_an_item_with_several_categories_is_counted(workspace, x1):
     text = (x1 / "train.csv").read_text().replace("\n1,0,0,", "\n1,0,9,", 1)
     (x1 / "train.csv").write_text(text)
     manifest = run(workspace, MicroVideo(x1))
-    assert any("1 items have several categories" in note for note in manifest.notes)
+    assert any("Items with several categories: 1;" in note for note in manifest.notes)
 
 
 def test_times_that_were_sorted_as_text_are_sorted_as_numbers(workspace, tmp_path):

@@ -151,7 +151,7 @@ def test_vectors_are_divided_by_127_and_a_repeated_key_is_dropped(workspace, raw
     vector = table.vectors[1 + raw_ids.index("5")]
     np.testing.assert_allclose(vector, np.array([5, -127]) / 127, rtol=1e-6)
     assert not table.has_vector[1 + raw_ids.index("-6")]
-    assert any("1 repeated vectors" in note for note in version.notes)
+    assert any("Repeated vectors of items: 1, dropped" in note for note in version.notes)
 
 
 def test_other_labels_are_refused(workspace, raw):
@@ -187,5 +187,5 @@ def test_missing_ids_and_users_without_a_history_are_counted(workspace, raw):
     write(raw / "test_samples.parquet", samples("test") + more)
     manifest = run(workspace, TaobaoMM(raw))
     assert manifest.counts["impressions"] == 161
-    assert any("1 rows of test with the missing id 0" in note for note in manifest.notes)
-    assert any("1 rows of test belong to users without" in note for note in manifest.notes)
+    assert any("Rows of test with the missing id 0: 1, dropped" in note for note in manifest.notes)
+    assert any("Rows of test whose user has no history: 1." in note for note in manifest.notes)

@@ -43,7 +43,7 @@ def test_a_zero_vector_is_missing(add, workspace, dtype):
     ("dtype", "tiny"), [("float32", 1e-40), ("float64", 1e-50), ("float64", 5e-324)]
 )
 def test_a_vector_too_short_for_float32_is_not_a_zero_vector(add, workspace, dtype, tiny):
-    message = "2 vectors .* 1.2e-38 .*: ids 12, zz"
+    message = "2 vector.* 1.2e-38 .*: ids 12, zz"
     rows = {**ROWS, "12": [tiny, 0], "zz": [-tiny, tiny], "b": [0, 0]}
     with pytest.raises(DataError, match=message):
         add("raw", rows, dtype=dtype)
@@ -51,7 +51,7 @@ def test_a_vector_too_short_for_float32_is_not_a_zero_vector(add, workspace, dty
 
 
 def test_a_file_of_zero_vectors(add, workspace):
-    _refused(add, workspace, {"7": [0, 0], "b": [0, 0]}, "all 2 vectors of 'raw' are zero")
+    _refused(add, workspace, {"7": [0, 0], "b": [0, 0]}, "'raw' has only zero vectors (2)")
 
 
 def test_a_zero_vector_can_be_filled_in_later(add):
@@ -83,8 +83,8 @@ def test_all_problems_at_once(add, workspace):
         add,
         workspace,
         rows,
-        "2 vectors contain NaN, infinite or missing numbers: ids x, y",
-        "1 vectors do not fit into float32: ids z",
+        "2 vector(s) with NaN, infinite or missing numbers: ids x, y",
+        "1 vector(s) that do not fit into float32: ids z",
         "'tiny'",
         "'x', 'y', 'z'",
         "'7', '12', 'a'",
@@ -95,7 +95,7 @@ def test_all_problems_at_once(add, workspace):
 
 def test_only_five_ids_are_shown(add, workspace):
     _refused(
-        add, workspace, {str(i): [np.nan] for i in range(9)}, "9 vectors", "ids 0, 1, 2, 3, 4, …"
+        add, workspace, {str(i): [np.nan] for i in range(9)}, "9 vector(s)", "ids 0, 1, 2, 3, 4, …"
     )
 
 
@@ -123,7 +123,7 @@ def test_equal_duplicates_are_merged(workspace, log, tmp_path, monkeypatch, bloc
 def test_contradictory_duplicates(workspace, log, tmp_path, monkeypatch, block_bytes):
     monkeypatch.setattr(arrays, "BLOCK_BYTES", block_bytes)
     ids, vectors = ["7", "a", "7", "a"], [[1, 2], [3, 4], [1, 3], [3, 4]]
-    with pytest.raises(DataError, match=r"1 rows .*: ids 7"):
+    with pytest.raises(DataError, match=r"1 row.*: ids 7"):
         _add_file(workspace, log, tmp_path, ids, vectors)
 
 
@@ -147,7 +147,7 @@ def test_append_of_a_wider_type_keeps_all_digits(add, workspace):
 
 def test_append_may_not_change_a_vector(add, workspace):
     add("old", {"7": [1, 2]})
-    message = "1 rows differ from the vector in old"
+    message = "1 row(s) with another vector than in old"
     _refused(add, workspace, {"7": [1, 3]}, message, append_to="old")
 
 

@@ -41,7 +41,7 @@ def test_a_name_is_the_only_item_with_this_beginning(add_folder):
     ],
 )
 def test_items_that_ducho_writes_to_one_file_are_refused(add_folder, workspace, raw_ids, words):
-    with pytest.raises(DataError, match=f"1 files may belong to several items.* ids {words}"):
+    with pytest.raises(DataError, match=f"1 file.* may belong to several items.* ids {words}"):
         add_folder(raw_ids, ["12", "7"])
     assert not embeddings.names(workspace, "tiny")
 

@@ -111,7 +111,7 @@ def test_remove_refuses_while_records_exist(add, workspace):
     record.parent.mkdir(parents=True)
     record.touch()
     assert embeddings.stored_records(workspace, "tiny", "raw2") == []
-    with pytest.raises(ConfigError, match=r"1 stored records .* --force"):
+    with pytest.raises(ConfigError, match=r"1 stored record uses .* --force"):
         embeddings.remove_version(workspace, "tiny", "raw")
     embeddings.remove_version(workspace, "tiny", "raw", force=True)
     assert embeddings.names(workspace, "tiny") == ["raw2"]

@@ -478,5 +478,5 @@ def test_histories_are_prefixes_of_lists_that_are_stored_once(tmp_path):
 def test_a_history_longer_than_its_list_is_refused(tmp_path):
     rows, lists = with_prefixes()
     rows[0]["history_length"] = 9
-    with pytest.raises(DataError, match=r"1 impressions have a longer history .*9 items"):
+    with pytest.raises(DataError, match=r"1 impression has a longer history .*9 items"):
         build_log(Workspace(tmp_path), rows, "given", tables={"histories": lists})

@@ -52,16 +52,16 @@ def test_results_do_not_depend_on_the_chunk_size(workspace, monkeypatch):
 @pytest.mark.parametrize(
     ("column", "index", "value", "name", "message"),
     [
-        ("impressions.item_id", 3, 99, "ids", "1 impressions point outside"),
-        ("impressions.user_id", 3, 0, "ids", "1 impressions point outside"),
-        ("impressions.click", 3, 2, "ids", "1 impressions point outside"),
-        ("impressions.history_start", 59, 30, "ids", "1 impressions point outside"),
-        ("impressions.timestamp", 20, 99, "time order", "1 impressions are older"),
+        ("impressions.item_id", 3, 99, "ids", "1 impression points outside"),
+        ("impressions.user_id", 3, 0, "ids", "1 impression points outside"),
+        ("impressions.click", 3, 2, "ids", "1 impression points outside"),
+        ("impressions.history_start", 59, 30, "ids", "1 impression points outside"),
+        ("impressions.timestamp", 20, 99, "time order", "1 impression is older"),
         ("impressions.timestamp", 11, 99, "overlap of periods", "30 of train, 6 of valid, 12 of"),
-        ("impressions.history_length", 41, 0, "history strictly before", "of 1 impressions"),
-        ("impressions.history_start", 31, 0, "history strictly before", "of 1 impressions"),
-        ("history.item_id", 7, 1, "history strictly before", "of 1 impressions"),
-        ("impressions.history_length", 59, 5, "history strictly before", "of 1 impressions"),
+        ("impressions.history_length", 41, 0, "history strictly before", "of 1 impression are"),
+        ("impressions.history_start", 31, 0, "history strictly before", "of 1 impression are"),
+        ("history.item_id", 7, 1, "history strictly before", "of 1 impression are"),
+        ("impressions.history_length", 59, 5, "history strictly before", "of 1 impression are"),
         ("impressions.click", 3, 1, "content", "damaged"),
     ],
 )
@@ -88,7 +88,7 @@ def test_per_user_periods_overlap_over_all_users_only(workspace):
         in (guards(workspace)["overlap of periods", "warning"])
     )
     damage(workspace, "impressions.timestamp", 0, 5000)
-    assert "1 users have a period that begins" in guards(workspace)["overlap of periods", "error"]
+    assert "1 user has a period that begins" in guards(workspace)["overlap of periods", "error"]
 
 
 def test_the_target_in_a_given_history(workspace):

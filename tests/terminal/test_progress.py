@@ -42,7 +42,7 @@ def terminal(monkeypatch):
 def test_display_counts_over_all_parts(workspace, capsys):
     run(matrix(workspace))
     assert capsys.readouterr().err.splitlines() == [
-        "2 trials of baseline: 1 cells stored, 2 to train.",
+        "2 trials of baseline: 1 cell stored, 2 to train.",
         "[1/2] taste / none / none / seed 0: 3.0 s",
         "1 trials of vector: 0 cells stored, 1 to train.",
         "[2/3] taste / none / none / seed 0: failed: too hot",

@@ -12,6 +12,7 @@ import numpy as np
 
 from ctrbench.arrays import release, table_blocks
 from ctrbench.errors import ConfigError, DataError, unknown_name
+from ctrbench.printable import counted
 from ctrbench.schema import Source
 
 SAVE = '`numpy.savez("vectors.npz", key=ids, value=vectors)`'
@@ -121,7 +122,10 @@ def check_count(vectors: int, ids: int, path: Path) -> None:
         DataError: The numbers differ.
     """
     if vectors != ids:
-        raise DataError(f"{path}: {vectors:,} vectors but {ids:,} ids; give one id per vector.")
+        raise DataError(
+            f"{path}: {counted(vectors, 'vector')} but {counted(ids, 'id')}; give one id per "
+            "vector."
+        )
 
 
 def check_shape(shape: tuple[int, ...], where: object) -> None:
@@ -256,8 +260,10 @@ def check_widths(ids: list[str], widths: np.ndarray, width: int, path: Path) -> 
     check_width(width, f"{path}, item {ids[0]}")
     wrong = np.flatnonzero(widths != width)
     if len(wrong):
-        listed = ", ".join(f"{ids[row]} ({widths[row]} numbers)" for row in wrong[:5])
+        listed = ", ".join(
+            f"{ids[row]} ({counted(int(widths[row]), 'number')})" for row in wrong[:5]
+        )
         raise DataError(
-            f"{path}: all vectors must have the same width; the first has {width} numbers, at "
-            f"least {len(wrong):,} differ: {listed}."
+            f"{path}: all vectors must have the same width; the first has {width} numbers, "
+            f"others differ ({len(wrong):,} or more): {listed}."
         )

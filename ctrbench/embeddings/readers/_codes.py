@@ -27,6 +27,7 @@ from ctrbench.embeddings.readers._columns import (
 from ctrbench.embeddings.readers._parts import parts_of
 from ctrbench.embeddings.readers._tables import is_list_type, without_views
 from ctrbench.errors import ConfigError, DataError, unknown_name
+from ctrbench.printable import counted
 from ctrbench.raw_ids import as_text
 
 SHOWN = 5  # ids in a message
@@ -190,6 +191,6 @@ def _refuse_negative(codes: np.ndarray, ids: list[str], path: Path) -> None:
     if len(wrong):
         shown = ", ".join(f"{ids[row]} ({codes[row].tolist()})" for row in wrong[:SHOWN])
         raise DataError(
-            f"{path}: {len(wrong):,} items have negative codes: {shown}. Remove the rows of items "
-            "without codes, and number codes from 0."
+            f"{path}: {counted(len(wrong), 'item has', 'items have')} negative codes: {shown}. "
+            "Remove the rows of items without codes, and number codes from 0."
         )

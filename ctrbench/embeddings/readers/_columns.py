@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from ctrbench.embeddings.readers._base import CONVERT, NAMED, check_width
 from ctrbench.errors import DataError, unknown_name
+from ctrbench.printable import counted
 from ctrbench.schema import Source
 
 LIST, WRITTEN, NUMBER = "list", "list as text", "number"  # kinds of columns that can hold vectors
@@ -125,9 +126,9 @@ def check_nulls(ids: list[str], missing: ArrayLike, path: Path) -> None:
     wrong = np.flatnonzero(missing)
     if len(wrong):
         raise DataError(
-            f"{path}: the vectors of at least {len(wrong):,} ids are null or contain nulls: "
-            f"{_listed([ids[row] for row in wrong[:6]], 5)}; remove these rows. An item without a "
-            "row has no vector."
+            f"{path}: the vectors of at least {counted(len(wrong), 'id')} are null or contain "
+            f"nulls: {_listed([ids[row] for row in wrong[:6]], 5)}; remove these rows. An "
+            "item without a row has no vector."
         )
 
 

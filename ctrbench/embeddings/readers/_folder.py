@@ -20,6 +20,7 @@ from ctrbench.embeddings.readers._base import (
 from ctrbench.embeddings.readers._ids import written
 from ctrbench.embeddings.readers._npy import open_npy
 from ctrbench.errors import DataError, raise_all
+from ctrbench.printable import counted
 
 MOST_PROBLEMS = 10  # in a message
 MARKS = ".", "_"  # prefixes of files by other programs, such as `._7.npy` of macOS
@@ -42,7 +43,9 @@ class Folder(Reader):
                 of = [raw for raw, one in zip(ids[rows], given, strict=True) if one is not None]
                 yield VectorBlock(of, np.stack(vectors), notes)
         more = len(problems) - MOST_PROBLEMS
-        listed = problems[:MOST_PROBLEMS] + ([f"and {more:,} more files"] if more > 0 else [])
+        listed = problems[:MOST_PROBLEMS] + (
+            [f"and {counted(more, 'more file')}"] if more > 0 else []
+        )
         raise_all(listed, DataError, f"{path}: repair or move these files:")
 
 

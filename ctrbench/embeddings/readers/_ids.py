@@ -10,6 +10,7 @@ from ctrbench.embeddings.readers._base import NAMED, require_ids
 from ctrbench.embeddings.readers._json import ids_of_values
 from ctrbench.embeddings.readers._npy import open_npy
 from ctrbench.errors import ConfigError, DataError, unknown_name
+from ctrbench.printable import counted
 from ctrbench.raw_ids import BLANKS, EXAMPLES, as_text
 from ctrbench.schema import Source
 from ctrbench.separators import separators
@@ -90,8 +91,8 @@ def written(ids: list[str], where: object, padded: bool = False, first: int = 1)
     if wrong:
         shown = ", ".join(f"line {first + row} ({ids[row]!r})" for row in wrong[:EXAMPLES])
         raise DataError(
-            f"{where}: blanks surround {len(wrong):,} ids, {shown}; remove them, or save ids that "
-            "contain blanks as .npy, .npz or .parquet."
+            f"{where}: blanks surround {counted(len(wrong), 'id')}, {shown}; remove them, or save "
+            "ids that contain blanks as .npy, .npz or .parquet."
         )
     return as_text(ids, where, typed=False)
 
@@ -134,8 +135,8 @@ def _column(rows: list[list[str]], path: Path, named: str | None) -> list[str]:
     for number, row in enumerate(rows, start=1):
         if len(row) != (len(names) if header else 1):
             raise DataError(
-                f"{path}, line {number}: {len(row)} values; expected one id per line, or a column "
-                "named item_id."
+                f"{path}, line {number}: {counted(len(row), 'value')}; expected one id per line, "
+                "or a column named item_id."
             )
     padded = bool(header) and rows[0][column].startswith(" ")
     below = rows[1:] if header else rows
