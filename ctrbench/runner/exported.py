@@ -100,8 +100,8 @@ def export_predictions(workspace: Workspace, matrix: Matrix, folder: Path) -> Ex
             writers.write(USERS, _named(cell, arm, _of_users(log, raw, p_click, cell.scores)))
         if not cells:
             raise DataError(
-                f"of {counted(len(missing), 'cell')}, none has predictions in {workspace.results}; "
-                "run `ctrbench run FILE` first."
+                f"no predictions of {counted(len(missing), 'cell')} are stored in "
+                f"{workspace.results}; run `ctrbench run FILE` first."
             )
         (temporary / README).write_text(_readme(matrix, writers.columns), encoding="utf-8")
     users = len(np.unique(log.user_id[rows]))

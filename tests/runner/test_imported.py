@@ -94,9 +94,12 @@ def test_equal_impressions_need_equal_predictions_or_an_id(frame, load):
 @pytest.mark.parametrize(
     ("change", "shown"),
     [
-        (lambda f: f.iloc[1:], ["1 test impressions have no prediction", "impression_id 3200"]),
+        (lambda f: f.iloc[1:], ["1 test impression(s) without a prediction", "impression_id 3200"]),
         (lambda f: pd.concat([f, f.iloc[:2]]), ["2 test", "repeated", "impression_id 3200"]),
-        (lambda f: f.assign(impression_id=f["impression_id"] + 1), ["4000", "no prediction"]),
+        (
+            lambda f: f.assign(impression_id=f["impression_id"] + 1),
+            ["4000", "without a prediction"],
+        ),
         (lambda f: f.assign(click=1 - f["click"]), ["click of 800 rows"]),
         (lambda f: f.assign(user_id="x"), ["user_id of 800 rows", "x instead of"]),
         (lambda f: f.assign(p_click=0.5), ["0.5"]),
@@ -116,7 +119,7 @@ def test_rows_that_are_not_the_test_impressions(frame, load, change, shown):
 
 
 def test_a_wrong_seed_is_named(frame, load):
-    with pytest.raises(DataError, match=r"seed 1: .*(\n.*)*1 test impressions have no"):
+    with pytest.raises(DataError, match=r"seed 1: .*(\n.*)*1 test impression.s. without"):
         load(pd.concat([frame.assign(seed=0), frame.iloc[1:].assign(seed=1)]))
 
 

@@ -258,7 +258,7 @@ def test_unfit_exports(workspace):
     with pytest.raises(DataError) as raised:
         export_predictions(workspace, plan, workspace.home / "out")
     assert str(raised.value) == (
-        f"no predictions of the 4 cells are stored in {workspace.results}; run `ctrbench run FILE` "
+        f"no predictions of 4 cells are stored in {workspace.results}; run `ctrbench run FILE` "
         "first."
     )
     assert not (workspace.home / "out").exists()
