@@ -1,4 +1,4 @@
-"""Large arrays: iteration in blocks of rows, and sequential writing of `.npy` files."""
+"""Large arrays: iteration in blocks of rows; files whose writing names the error of the system."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, TypeVar
+from pathlib import Path
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
@@ -145,3 +146,66 @@ def write_npy(
     np.lib.format.write_array_header_1_0(file, header)
     for part in parts:
         file.write(np.ascontiguousarray(part, dtype).data)
+
+
+def save_array(path: Path, values: np.ndarray) -> None:
+    """Write an array as `.npy`.
+
+    On a full disk, `np.save` on a path raises an error without the reason.
+
+    Args:
+        path: The file.
+        values: The array, not of objects.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with path.open("wb") as file:
+        np.save(_Passed(file), values, allow_pickle=False)
+
+
+def save_tensors(path: Path, value: object) -> None:
+    """Write what `torch.save` writes.
+
+    On a full disk, `torch.save` raises an error without the reason.
+
+    Args:
+        path: The file.
+        value: Tensors in dictionaries and lists.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    import torch
+
+    with path.open("wb") as file:
+        passed = _Passed(file)
+        try:
+            torch.save(value, passed)  # pyright: ignore[reportArgumentType]
+        except RuntimeError:
+            if passed.error is None:
+                raise
+            raise passed.error from None
+
+
+class _Passed:
+    """A file that libraries write through Python, and the error of the system if there is one."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        """Write bytes and return their number.
+
+        Raises:
+            OSError: The disk is full, for example.
+        """
+        try:
+            return self._file.write(content)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        """Do nothing: closing the file writes the rest."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -23,6 +24,7 @@ PARTIAL = ".partial-"  # prefix of incomplete files and folders, which every lis
 CAUSES = {
     errno.ENOSPC: "no space left on the disk; free some and run the command again",
     errno.EDQUOT: "the disk quota is used up; free some space and run the command again",
+    errno.EFBIG: "the file system, or `ulimit -f`, allows no file of this size; raise the limit",
     errno.EROFS: "the file system is read-only; choose another folder, or another --home",
     errno.EACCES: "permission denied; make it writable or choose another folder, or another --home",
     errno.EPERM: "not permitted; make it writable or choose another folder, or another --home",
@@ -55,12 +57,22 @@ def disk_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in CAUSES:
+    except Exception as error:
+        cause = CAUSES.get(_number(error))
+        if cause is None:
             raise
-        raise StoreError(
-            f"cannot write {path}: {CAUSES[error.errno]}. Nothing was changed."
-        ) from error
+        raise StoreError(f"cannot write {path}: {cause}. Nothing was changed.") from error
+
+
+def _number(error: Exception) -> int:
+    """Return the number of an error of the system; -1 for other errors.
+
+    safetensors, which is written in Rust, states the number in the text.
+    """
+    if isinstance(error, OSError):
+        return error.errno or -1
+    stated = re.search(r"\(os error (\d+)\)", str(error))
+    return int(stated[1]) if stated else -1
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import cast, get_args
 import numpy as np
 
 from ctrbench import embeddings, impressions
+from ctrbench.arrays import save_array
 from ctrbench.atomic import atomic_file
 from ctrbench.caches import kept
 from ctrbench.clustering import Method, code_facts, collisions, count_distinct, fit_by, nearest_code
@@ -111,10 +112,10 @@ def make_codebook(
         centres = fit_by(cast(Method, method), unit[fitting], codebook_size, seed)
         code = np.full(len(unit), -1, np.int64)
         code[images.has_vector] = nearest_code(unit[images.has_vector], centres)
-        np.save(empty / "centres.npy", centres)
-        np.save(empty / "code.npy", code)
+        save_array(empty / "centres.npy", centres)
+        save_array(empty / "code.npy", code)
 
-    kept(workspace, folder, make)
+    folder = kept(workspace, folder, make)
     return Codebook(np.load(folder / "centres.npy"), np.load(folder / "code.npy"))
 
 
@@ -182,8 +183,8 @@ def export(book: Codebook, item_ids: Sequence[str], folder: Path) -> None:
     columns = {"item_id": [item_ids[item - 1] for item in has.tolist()], "code": book.code[has]}
     with atomic_file(folder / "codes.parquet") as temporary:
         pq.write_table(pa.table(columns), temporary)
-    with atomic_file(folder / "centres.npy") as temporary, temporary.open("wb") as file:
-        np.save(file, book.centres)
+    with atomic_file(folder / "centres.npy") as temporary:
+        save_array(temporary, book.centres)
 
 
 def central_items(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -141,6 +142,9 @@ def raise_all(problems: list[str], kind: type[CtrBenchError], heading: str) -> N
         raise kind("\n".join([heading, *(f"  - {problem}" for problem in shown)]))
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of a full disk
+
+
 def message(error: Exception) -> str | None:
     """Return the message of an error for the user; None for a bug of ctrbench."""
     if isinstance(error, CtrBenchError):
@@ -148,6 +152,9 @@ def message(error: Exception) -> str | None:
     if isinstance(error, MemoryError):
         size = f" ({error})" if str(error) else ""
         return f"out of memory{size}; use smaller sizes or a larger machine."
+    if isinstance(error, OSError) and error.errno in FULL:
+        path = error.filename or "the output, or a temporary file"
+        return f"cannot write {path}: {error.strerror}; free some space and run the command again."
     if isinstance(error, OSError) and error.filename is not None:
         cure = "check that it exists, is of the right kind and may be read and written."
         return f"{error.filename}: {error.strerror}; {cure}"

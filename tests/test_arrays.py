@@ -1,11 +1,24 @@
+import errno
 import gc
 import io
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from ctrbench.arrays import ahead, blocks, in_threads, release, rows_within, table_blocks, write_npy
+from ctrbench.arrays import (
+    ahead,
+    blocks,
+    in_threads,
+    release,
+    rows_within,
+    save_array,
+    save_tensors,
+    table_blocks,
+    write_npy,
+)
 from ctrbench.errors import DataError
 
 
@@ -72,3 +85,22 @@ def test_abandoned_parts_leave_no_thread_behind():
             break
     gc.collect()
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("save", [save_array, save_tensors])
+def test_full_disk_is_an_error_of_the_system(save):
+    with pytest.raises(OSError, match="No space left") as caught:
+        save(Path("/dev/full"), np.zeros(100_000) if save is save_array else torch.zeros(100_000))
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_array_is_written_as_by_numpy(tmp_path):
+    values = np.asfortranarray(np.arange(12.0).reshape(3, 4))
+    save_array(tmp_path / "ours.npy", values)
+    np.save(tmp_path / "theirs.npy", values)
+    assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "theirs.npy").read_bytes()
+
+
+def test_tensors_are_read_back(tmp_path):
+    save_tensors(tmp_path / "state.pt", {"a": torch.arange(3)})
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["a"].tolist() == [0, 1, 2]

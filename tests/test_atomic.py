@@ -72,6 +72,11 @@ def test_failed_write_is_a_store_error(tmp_path, number, message):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_error_of_the_system_that_a_library_states_as_text_is_a_store_error(tmp_path):
+    with pytest.raises(StoreError, match="no space left"), atomic_file(tmp_path / "file"):
+        raise ValueError("I/O error: No space left on device (os error 28)")
+
+
 def test_file_instead_of_a_folder_is_an_error(tmp_path):
     (tmp_path / "results").write_text("")
     with pytest.raises(StoreError, match="is a file instead of a folder"):

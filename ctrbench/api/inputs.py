@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from ctrbench.arrays import save_array
 from ctrbench.environment import usable_cores
 from ctrbench.errors import ConfigError, CtrBenchError, DataError
 from ctrbench.schema import PERIODS, Source
@@ -188,9 +189,7 @@ class Memory:
         if options.codes:
             return replace(options, vectors=self._codes(array, ids, argument))
         path = self._file(argument, "npy", given)
-        import numpy as np
-
-        np.save(path, array)
+        save_array(path, array)
         return replace(options, vectors=path, ids=self._ids(ids, len(array), argument))
 
     def _codes(self, codes: np.ndarray, ids: object, argument: str) -> Path:
@@ -203,11 +202,9 @@ class Memory:
         """Return the file of ids; `rows` is the number of vectors if it is known."""
         if ids is None or isinstance(ids, str | os.PathLike):
             return None if ids is None else Path(ids)
-        import numpy as np
-
         found = as_ids(ids, rows, argument)
         path = self._file("ids", "npy", ids)
-        np.save(path, found)
+        save_array(path, found)
         return path
 
     def _file(self, argument: str, ending: str, given: object) -> Path:

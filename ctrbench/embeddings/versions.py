@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from ctrbench import __version__
-from ctrbench.arrays import release, table_blocks, write_npy
+from ctrbench.arrays import release, save_array, table_blocks, write_npy
 from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors, write_json
 from ctrbench.embeddings.directions import has_direction
 from ctrbench.errors import ConfigError, DamagedError, DataError, StoreError, UnknownNameError
@@ -226,7 +226,7 @@ def seal(
     zero = 0 if codes else _leave_out_zeros(given, has_vector)
     if zero and not has_vector.any():
         raise DataError(f"{version!r} has only zero vectors ({zero:,}); nothing was stored.")
-    np.save(path / MASK, has_vector)
+    save_array(path / MASK, has_vector)
     table = open_table(path)
     manifest = VersionManifest(
         name=version,

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn.utils import get_total_norm
 
+from ctrbench.arrays import save_tensors
 from ctrbench.atomic import atomic_file
 from ctrbench.distributed import Processes
 from ctrbench.errors import DivergedError, StoreError
@@ -101,11 +102,11 @@ def fit(
         trained.seconds = time.monotonic() - started
         if across.rank == 0:
             progress(number + 1, total, loss)
-            if time.monotonic() - saved > settings.checkpoint_s:
-                state.save(number + 1)
-                saved = time.monotonic()
-    if across.rank == 0:
-        state.save(total)
+        due = across.rank == 0 and time.monotonic() - saved > settings.checkpoint_s
+        if across.total(due):  # all processes stop if the first one cannot save
+            across.first(lambda done=number + 1: state.save(done))
+            saved = time.monotonic()
+    across.first(lambda: state.save(total))
     return trained
 
 
@@ -201,7 +202,8 @@ class _State:
     def save(self, done: int) -> None:
         """Write the checkpoint atomically."""
         with atomic_file(self.path) as temporary:
-            torch.save(
+            save_tensors(
+                temporary,
                 {
                     "done": done,
                     "network": self.trained.network.state_dict(),
@@ -213,7 +215,6 @@ class _State:
                     "sums": self.sums,
                     "seconds": self.trained.seconds,
                 },
-                temporary,
             )
         self.saved = done
 

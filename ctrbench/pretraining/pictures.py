@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ctrbench.arrays import save_array
 from ctrbench.atomic import write_json
 from ctrbench.caches import kept
 from ctrbench.errors import DataError
@@ -143,8 +144,9 @@ def open_pictures(workspace: Workspace, manifest: DatasetManifest) -> Pictures:
     record = workspace.data / manifest.name / "images.parquet"
     stamp = f"{manifest.content_hash}-{manifest.created.replace(':', '')}-{READING}"
     target = workspace.cache / "pictures" / stamp
-    kept(workspace, target, lambda empty: _flatten(record, empty, manifest.counts["items"] + 1))
-    return _open(target, manifest.name)
+    items = manifest.counts["items"] + 1
+    folder = kept(workspace, target, lambda empty: _flatten(record, empty, items))
+    return _open(folder, manifest.name)
 
 
 def _flatten(record: Path, folder: Path, items: int) -> None:
@@ -158,7 +160,7 @@ def _flatten(record: Path, folder: Path, items: int) -> None:
             file.write(data)
             length[item_id] = len(data)
             content.array(str(item_id), np.frombuffer(data, np.uint8))
-    np.save(folder / "start.npy", np.concatenate([[0], np.cumsum(length)]))
+    save_array(folder / "start.npy", np.concatenate([[0], np.cumsum(length)]))
     write_json(
         folder / "pictures.json", {"unusable": unusable, "content_hash": content.hexdigest()}
     )

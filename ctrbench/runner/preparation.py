@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ctrbench import controls, embeddings, impressions
+from ctrbench.arrays import save_array
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.caches import kept
 from ctrbench.identity import hash_json
@@ -179,7 +180,7 @@ def _save(path: Path, values: np.ndarray) -> None:
             file.rename(path)
             path.chmod(0o644)
             return
-    np.save(path, values, allow_pickle=False)
+    save_array(path, values)
 
 
 def _read(folder: Path) -> Prepared:

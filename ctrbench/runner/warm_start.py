@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ctrbench.arrays import save_tensors
 from ctrbench.caches import kept
 from ctrbench.identity import hash_json
 from ctrbench.runner.parts import baseline_of, build
@@ -44,7 +45,9 @@ def warm_state(workspace: Workspace, cell: Cell) -> dict[str, Any]:
         }
     )
     folder = workspace.cache / "warm_start" / cell.dataset / key
-    kept(workspace, folder, lambda empty: torch.save(_trained(workspace, cell), empty / STATE))
+    folder = kept(
+        workspace, folder, lambda empty: save_tensors(empty / STATE, _trained(workspace, cell))
+    )
     return torch.load(folder / STATE, map_location="cpu", weights_only=True)
 
 

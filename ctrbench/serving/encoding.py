@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ctrbench.arrays import save_array
 from ctrbench.atomic import atomic_file
 from ctrbench.embeddings import Source, readers
 from ctrbench.embeddings.directions import has_direction
@@ -59,7 +60,7 @@ def write_encoder(
     target.mkdir()
 
     def written(name: str, values: np.ndarray) -> dict[str, Any]:
-        np.save(target / f"{name}.npy", values, allow_pickle=False)
+        save_array(target / f"{name}.npy", values)
         return {"file": f"{name}.npy", "dtype": str(values.dtype), "shape": list(values.shape)}
 
     found = {part: piece.encoder(images[piece.field], seed) for part, piece in mode.pieces.items()}

@@ -123,6 +123,8 @@ def write_onnx(served: Served, example: Mapping[str, np.ndarray], path: Path, op
             )
             assert program is not None
             program.save(path)
+    except OSError:  # of the file
+        raise
     except Exception as error:  # of many kinds; the last line of the exporter names the operation
         mode = type(served.model.mode).__name__
         reason = str(error).strip().splitlines()[0]

@@ -76,6 +76,14 @@ def test_2_mistake_of_the_user(tmp_path, words):
     assert "Traceback" not in done.stderr
 
 
+def test_2_output_on_a_full_disk(tmp_path):
+    command = [sys.executable, "-m", "ctrbench", "--home", str(tmp_path), "datasets", "list"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ctrbench: cannot write the output")
+
+
 def test_70_bug(tmp_path):
     done = ended(tmp_path, script=BUG)
     assert done.returncode == 70
