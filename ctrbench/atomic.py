@@ -1,8 +1,9 @@
-"""Write files and folders atomically: they exist completely or not at all."""
+"""Write files and folders atomically: they exist completely or not at all. Locks of files."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -11,14 +12,17 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from ctrbench.errors import StoreError
 
 ABANDONED_S = 24 * 3600  # a partial file unchanged for a day has no writer any more
 PARTIAL = ".partial-"  # prefix of incomplete files and folders, which every listing excludes
+LOCK = ".lock"  # ending of the lock beside a partial folder
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # errors of file systems without locks
 
 
 CAUSES = {
@@ -170,13 +174,36 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         StoreError: The parent folder cannot be written, or `path` was created in the meantime.
     """
-    with disk_errors(path), _parents(path):
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL))
+    with disk_errors(path), _parents(path), partial_folder(path.parent) as temporary:
+        yield temporary
+        _publish(temporary, path)
+
+
+@contextmanager
+def partial_folder(parent: Path) -> Iterator[Path]:
+    """Yield a temporary folder, which is deleted after the block unless the block renames it.
+
+    A lock file beside it is held within the block. If the process is killed, the system releases
+    the lock, and `sweep` deletes the folder.
+
+    Raises:
+        OSError: The folder cannot be created.
+    """
+    folder = parent / f"{PARTIAL}{uuid4().hex[:12]}"
+    owner = folder.with_name(folder.name + LOCK)
+    with ExitStack() as stack:
+        stack.callback(owner.unlink, missing_ok=True)
         try:
-            yield temporary
-            _publish(temporary, path)
+            stack.enter_context(held(owner))
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            owner.unlink(missing_ok=True)  # without locks, `sweep` judges by the age
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def move_folder(finished: Path, path: Path) -> None:
@@ -243,21 +270,105 @@ def discard(folder: Path) -> None:
     Raises:
         StoreError: The parent folder cannot be written.
     """
-    with disk_errors(folder):
-        doomed = Path(tempfile.mkdtemp(dir=folder.parent, prefix=PARTIAL))
+    with disk_errors(folder), partial_folder(folder.parent) as doomed:
         folder.rename(doomed / folder.name)
-        shutil.rmtree(doomed)
 
 
-def sweep(folder: Path) -> None:
-    """Delete abandoned partial files below a folder. Recent ones may still have a writer.
+def sweep(*folders: Path) -> None:
+    """Delete partial files and folders that killed processes left below some folders.
+
+    What this process may not delete remains.
+    """
+    for folder in folders:
+        for path in list(abandoned(folder)):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    path.unlink()
+
+
+def abandoned(folder: Path, idle_s: float = ABANDONED_S) -> Iterator[Path]:
+    """Yield partial files and folders below a folder whose process is dead.
+
+    A partial folder is abandoned if nobody holds the lock beside it, whichever host its process
+    runs on. Without a lock, what was not written for some time is abandoned.
+
+    Args:
+        folder: The folder, which may not exist.
+        idle_s: The time in seconds.
+    """
+    for root, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(root, name)
+            if name.startswith(PARTIAL) and _is_abandoned(path, idle_s):
+                yield path
+        folders[:] = [name for name in folders if not name.startswith(PARTIAL)]
+
+
+def _is_abandoned(path: Path, idle_s: float) -> bool:
+    is_folder = path.is_dir() and not path.is_symlink()
+    owner = path if path.name.endswith(LOCK) else path.with_name(path.name + LOCK)
+    try:
+        if owner.exists():
+            return not is_held(owner)
+        inner = path.rglob("*") if is_folder else ()
+        written = max(one.lstat().st_mtime for one in (path, *inner))
+    except OSError:  # it was deleted or renamed meanwhile, or belongs to another user
+        return False
+    return time.time() - written > idle_s
+
+
+class HeldError(Exception):
+    """Another process holds a lock."""
+
+
+@contextmanager
+def held(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a file within the block; the system releases it when the process dies.
+
+    The lock is that of `flock`. NFS makes it a lock of the server, which other hosts respect.
+
+    Args:
+        path: The file, which is created. It may be deleted while the lock is held.
+        wait: Wait for the current holder; otherwise fail at once.
 
     Raises:
-        StoreError: The folder cannot be written.
+        HeldError: Another process holds the lock and `wait` is False.
+        OSError: The file cannot be opened, or its file system has no locks (`NO_LOCKS`).
     """
-    with disk_errors(folder):
-        for path in list(folder.rglob(f"{PARTIAL}*")):
-            with suppress(FileNotFoundError):
-                if time.time() - path.lstat().st_mtime > ABANDONED_S:
-                    whole = path.is_dir() and not path.is_symlink()
-                    shutil.rmtree(path) if whole else path.unlink()
+    descriptor = -1
+    while descriptor < 0:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise HeldError(path) from error
+        except BaseException:
+            os.close(descriptor)
+            raise
+        if not os.fstat(descriptor).st_nlink:  # deleted by its last holder: it guards no path
+            os.close(descriptor)
+            descriptor = -1
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # also for children that inherited the descriptor
+        os.close(descriptor)
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a process holds the lock of an existing file.
+
+    Raises:
+        OSError: The file does not exist or cannot be opened, or its file system has no locks.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)  # releases the lock
+    return False

@@ -95,8 +95,10 @@ def fit(workspace: Workspace, request: Request) -> FittedCodebooks:
     Raises:
         ConfigError: A size is below 2.
         DataError: There are fewer distinct vectors than centres.
+        DamagedError: The data set or a version is damaged.
         UnknownNameError: The data set, the version or the method does not exist.
     """
+    impressions.require_intact(workspace, request.dataset)
     log = impressions.open_impressions(workspace, request.dataset)
     table = embeddings.open_version(workspace, request.dataset, request.version)
 

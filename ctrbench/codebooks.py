@@ -19,7 +19,7 @@ from ctrbench.errors import ConfigError, DataError, UnknownNameError
 from ctrbench.identity import hash_json
 from ctrbench.injection import Images
 from ctrbench.quality import nearest
-from ctrbench.schema import EmbeddingTable, Impressions
+from ctrbench.schema import OF_VERSION, EmbeddingTable, Impressions
 from ctrbench.seeding import stream
 from ctrbench.workspace import Workspace
 
@@ -77,6 +77,7 @@ def make_codebook(
         UnknownNameError: The version, the field or the method does not exist.
         ConfigError: `codebook_size` is below 2, or the version has several vector fields.
         DataError: There are fewer distinct vectors than centres.
+        DamagedError: The version is damaged.
     """
     if method not in get_args(Method):
         raise UnknownNameError("codebook method", method, get_args(Method))
@@ -107,6 +108,7 @@ def make_codebook(
     folder = workspace.cache / "codebooks" / name / manifest.name / hash_json(recipe)
 
     def make(empty: Path) -> None:
+        embeddings.require_intact(workspace, name, version.partition(OF_VERSION)[0])
         images = Images(table.vectors, np.asarray(table.has_vector), fitting)
         unit = images.unit(center)
         centres = fit_by(cast(Method, method), unit[fitting], codebook_size, seed)

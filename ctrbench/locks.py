@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock
-
-from ctrbench.atomic import disk_errors
+from ctrbench.atomic import NO_LOCKS, disk_errors, held
 from ctrbench.errors import StoreError
 
 
@@ -21,19 +19,26 @@ def lock(path: Path, wait: bool = True) -> Iterator[None]:
         wait: Wait for the current holder; otherwise fail at once.
 
     Raises:
-        filelock.Timeout: Another process holds the lock and `wait` is False.
-        StoreError: The folder cannot be written, or the path is not a plain file.
+        HeldError: Another process holds the lock and `wait` is False.
+        StoreError: The folder cannot be written, the path is not a plain file, or the file system
+            has no locks.
     """
-    held = FileLock(path, timeout=-1 if wait else 0)
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise StoreError(
-                f"the lock {path} is a link or a folder instead of a plain file. Remove it and run "
-                "the command again."
-            )
-        held.acquire()
-    try:
+    with ExitStack() as stack:
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_symlink() or (path.exists() and not path.is_file()):
+                raise StoreError(
+                    f"the lock {path} is a link or a folder instead of a plain file. Remove it and "
+                    "run the command again."
+                )
+            try:
+                stack.enter_context(held(path, wait))
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                raise StoreError(
+                    f"the file system of {path.parent} has no locks ({error.strerror}), without "
+                    "which two processes could train the same cell. Mount it with locks (Lustre: "
+                    "option flock; NFS 3: with lockd), or choose another --home."
+                ) from error
         yield
-    finally:
-        held.release()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ctrbench import impressions
-from ctrbench.atomic import PARTIAL, atomic_file, disk_errors
+from ctrbench.atomic import abandoned, atomic_file, disk_errors
 from ctrbench.display import Displayed
 from ctrbench.errors import ConfigError, CtrBenchError, DamagedError
 from ctrbench.schema import CellRecord
@@ -176,9 +175,8 @@ def _orphans(workspace: Workspace) -> Iterator[tuple[Path, str]]:
             if not path.with_name(path.name.removesuffix(suffix) + ".json").exists():
                 yield path, "its cell has no record"
     for folder in (workspace.data, workspace.embeddings, workspace.cache, workspace.results):
-        for path in folder.rglob(f"{PARTIAL}*"):
-            if time.time() - path.lstat().st_mtime > IDLE_S:
-                yield path, "an interrupted command left it"
+        for path in abandoned(folder, IDLE_S):
+            yield path, "an interrupted command left it"
     hashes, names = set(), impressions.names(workspace)
     for name in names:
         hashes.add(impressions.read_manifest(workspace, name).content_hash)

@@ -1,13 +1,18 @@
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
 from ctrbench.atomic import (
+    NO_LOCKS,
+    abandoned,
     atomic_file,
     atomic_folder,
     check_writable,
     discard,
+    partial_folder,
     sweep,
     write_json,
 )
@@ -157,10 +162,74 @@ def test_sweep_removes_only_abandoned_files(tmp_path):
     for path in (old, new, whole):
         (path / "file").parent.mkdir()
         (path / "file").write_text("1")
-    for path in (old, whole):
+    for path in (old, old / "file", whole, new):  # the file of `new` is still written
         os.utime(path, (0, 0))
     sweep(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-new", "whole"]
+
+
+HOLDS = """
+import sys
+from pathlib import Path
+from ctrbench.atomic import partial_folder
+with partial_folder(Path(sys.argv[1])) as folder:
+    (folder / "half").write_text("1")
+    print("written", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """Start a process that writes a partial folder."""
+    command = [sys.executable, "-c", HOLDS, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"written\n"
+        yield process
+        process.kill()
+
+
+def test_sweep_removes_the_folder_of_a_killed_process_alone(tmp_path, elsewhere, monkeypatch):
+    monkeypatch.setattr("os.kill", lambda *_: pytest.fail("its number may be that of another host"))
+    monkeypatch.setattr("os.getpid", lambda: elsewhere.pid)
+    monkeypatch.setattr("time.time", lambda: 1e12)
+    before = sorted(tmp_path.rglob("*"))
+    assert len(before) == 3  # folder, file, lock
+    sweep(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
+    monkeypatch.undo()
+    elsewhere.kill()
+    elsewhere.wait()
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_clock_that_was_set_back_deletes_nothing(tmp_path, monkeypatch):
+    (tmp_path / ".partial-new").mkdir()
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".partial-new"]
+
+
+@pytest.mark.parametrize("number", NO_LOCKS)
+def test_without_locks_a_partial_folder_is_kept_for_a_day(tmp_path, monkeypatch, number):
+    def flock(descriptor, how):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with partial_folder(tmp_path) as folder:
+        assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+        assert list(abandoned(tmp_path)) == []
+        os.utime(folder, (0, 0))
+        assert list(abandoned(tmp_path)) == [folder]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_the_block_renames_stays(tmp_path):
+    with atomic_folder(tmp_path / "whole") as folder:
+        (folder / "file").write_text("1")
+    assert [path.name for path in tmp_path.iterdir()] == ["whole"]
 
 
 def test_sweep_removes_an_abandoned_link_and_keeps_its_target(tmp_path):

@@ -134,6 +134,7 @@ def test_orphans_are_listed_and_removed(two):
     for folder in (partial, fresh, unused):
         folder.mkdir()
     (partial / "half").write_bytes(bytes(10))
+    os.utime(partial / "half", (0, 0))
     os.utime(partial, (0, 0))
     found = upkeep.orphans(one)
     assert {(orphan.path, orphan.why) for orphan in found} == {

@@ -57,7 +57,10 @@ def qualities(workspace: Workspace, matrix: Matrix) -> dict[tuple[str, str | Non
         with suppress(DamagedError, FileNotFoundError):
             found[version, field] = Quality(**json.loads(opened(path, path.read_bytes())))
             continue
-        log = log or impressions.open_impressions(workspace, name, label)
+        embeddings.require_intact(workspace, name, version)
+        if log is None:
+            impressions.require_intact(workspace, name)
+            log = impressions.open_impressions(workspace, name, label)
         table = embeddings.open_version(workspace, name, manifest.reference(field))
         found[version, field] = version_quality(table, log)
         write_sealed(path, asdict(found[version, field]))

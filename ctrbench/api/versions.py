@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ctrbench import impressions
+from ctrbench import embeddings, impressions
 from ctrbench.api.inputs import Home, Location, opened
 from ctrbench.atomic import check_writable
 from ctrbench.catalogue import Catalogue, catalogue
@@ -15,6 +15,7 @@ from ctrbench.codebook_facts import Request
 from ctrbench.display import Listing
 from ctrbench.embeddings.outcomes import PretrainedVersion
 from ctrbench.errors import ConfigError
+from ctrbench.schema import OF_VERSION
 
 if TYPE_CHECKING:
     from ctrbench.codebook_facts import FittedCodebooks
@@ -114,6 +115,7 @@ def pretrained(
     Raises:
         ConfigError: See `pretrain`.
         DataError: See `pretrain`.
+        DamagedError: See `pretrain`.
         DivergedError: See `pretrain`.
         UnknownNameError: See `pretrain`.
     """
@@ -139,6 +141,13 @@ def pretrained(
         raise ConfigError(f"--save-weights {target}: name a file that ends in .safetensors.")
     if target is not None:
         check_writable(target)
+
+    def check_inputs() -> None:
+        impressions.require_intact(home, dataset)
+        if from_version is not None:
+            embeddings.require_intact(home, dataset, from_version.partition(OF_VERSION)[0])
+
+    Processes().first(check_inputs)
     log = impressions.open_impressions(home, dataset)
     return_freed_memory()
     jobs = [Job(dataset, one.version, method, one.method, one.training) for one in found]

@@ -98,4 +98,4 @@ def derive_version(
         made = recipe | facts
         return seal(path, name, dataset, table.has_vector, made, field=source.field)
 
-    return publish(target, build)
+    return publish(workspace, target, build)

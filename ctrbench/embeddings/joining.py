@@ -130,9 +130,11 @@ def add_version(
         return build(first, path)
 
     if stored is None:
-        new = publish(folder(workspace, dataset.name, version), build_all)[1]
+        new = publish(workspace, folder(workspace, dataset.name, version), build_all)[1]
     else:
-        added = [publish(place, partial(build, name))[1] for name, place in places.items()]
+        added = [
+            publish(workspace, place, partial(build, name))[1] for name, place in places.items()
+        ]
         new = any(added)
     return read_manifest(workspace, dataset.name, version), new
 

@@ -80,4 +80,4 @@ def register(
             has_vector[item_id] = True
         return seal(path, version, dataset, has_vector, provenance())
 
-    return publish(folder(workspace, dataset.name, version), build)
+    return publish(workspace, folder(workspace, dataset.name, version), build)

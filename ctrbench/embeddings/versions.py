@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +12,15 @@ from pydantic import ValidationError
 
 from ctrbench import __version__
 from ctrbench.arrays import release, save_array, table_blocks, write_npy
-from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors, write_json
+from ctrbench.atomic import (
+    PARTIAL,
+    atomic_folder,
+    discard,
+    disk_errors,
+    partial_folder,
+    sweep,
+    write_json,
+)
 from ctrbench.embeddings.directions import has_direction
 from ctrbench.errors import ConfigError, DamagedError, DataError, StoreError, UnknownNameError
 from ctrbench.identity import ContentHash
@@ -317,10 +323,15 @@ def require_intact(workspace: Workspace, dataset: str, version: str) -> None:
             )
 
 
-def publish(target: Path, build: Callable[[Path], VersionManifest]) -> tuple[VersionManifest, bool]:
+def publish(
+    workspace: Workspace, target: Path, build: Callable[[Path], VersionManifest]
+) -> tuple[VersionManifest, bool]:
     """Build a version or a vector field in a temporary folder and move it into place.
 
+    What killed commands left below embeddings/ is deleted.
+
     Args:
+        workspace: The workspace.
         target: The folder of the version or of the field.
         build: Fills an empty folder and returns the manifest.
 
@@ -331,14 +342,12 @@ def publish(target: Path, build: Callable[[Path], VersionManifest]) -> tuple[Ver
         ConfigError: A version of this name has other content; a version is immutable.
         StoreError: The workspace cannot be written.
     """
+    sweep(workspace.embeddings)
     if not target.exists():
         with atomic_folder(target) as path:
             return build(path), True
-    with (
-        disk_errors(target),
-        tempfile.TemporaryDirectory(dir=target.parent, prefix=PARTIAL) as aside,
-    ):
-        made = build(Path(aside))
+    with disk_errors(target), partial_folder(target.parent) as aside:
+        made = build(aside)
     stored = _manifest(target)
     if (made.content_hash, made.items_hash) == (stored.content_hash, stored.items_hash):
         return stored, False
@@ -391,10 +400,7 @@ def remove_version(workspace: Workspace, dataset: str, version: str, force: bool
             f"{records[0].relative_to(workspace.home)}. Without the version they stay readable, "
             "but missing cells cannot be trained. --force removes the version anyway."
         )
-    with disk_errors(target):
-        doomed = Path(tempfile.mkdtemp(dir=target.parent, prefix=PARTIAL))
-        target.rename(doomed / version)
-        shutil.rmtree(doomed)
+    discard(target)
 
 
 def _existing(workspace: Workspace, dataset: str, version: str) -> Path:

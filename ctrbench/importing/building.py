@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from ctrbench.atomic import PARTIAL, atomic_folder, disk_errors, write_json
+from ctrbench.atomic import atomic_folder, disk_errors, partial_folder, write_json
 from ctrbench.errors import DataError, StoreError
 from ctrbench.importing.images import copy_images, find_images, write_images
 from ctrbench.importing.numbered_log import NumberedLog, number_log
@@ -62,8 +61,8 @@ def build(
         raise StoreError(f"{target} is not a data set; move it or choose another name.")
     log = number_log(raw, progress)
     progress("writing")
-    with disk_errors(workspace.cache), _scratch(workspace) as scratch:
-        arrays, tables = Path(scratch) / "arrays", Path(scratch) / "tables"
+    with disk_errors(workspace.cache), partial_folder(workspace.cache) as scratch:
+        arrays, tables = scratch / "arrays", scratch / "tables"
         arrays.mkdir()
         if name not in names(workspace):
             with atomic_folder(target) as folder:
@@ -75,10 +74,6 @@ def build(
             manifest = _with_texts(target, read_manifest(workspace, name), made)
         keep_arrays(workspace, manifest, arrays)
     return manifest
-
-
-def _scratch(workspace: Workspace) -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(dir=workspace.cache, prefix=PARTIAL)
 
 
 def _with_texts(target: Path, stored: DatasetManifest, current: DatasetManifest) -> DatasetManifest:

@@ -6,19 +6,16 @@ DuckDB reads files, joins, sorts and computes window functions over logs larger 
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
 
 from ctrbench.arrays import ahead
-from ctrbench.atomic import PARTIAL, disk_errors
+from ctrbench.atomic import disk_errors, partial_folder, sweep
 from ctrbench.errors import DataError, StoreError
 from ctrbench.workspace import Workspace
 
@@ -42,15 +39,19 @@ PART = 1 << 20  # rows held in memory at a time
 def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
     """Open a temporary database below `cache/`; what exceeds its memory limit spills to disk.
 
+    What killed commands left in the workspace is deleted first.
+
     Raises:
         StoreError: The workspace cannot be written, or the disk is full.
         DataError: A file is damaged.
     """
     import duckdb
 
+    sweep(workspace.data, workspace.embeddings, workspace.cache)
+    stack = ExitStack()
     with disk_errors(workspace.cache):
         workspace.cache.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=workspace.cache, prefix=PARTIAL))
+        folder = stack.enter_context(partial_folder(workspace.cache))
     try:
         settings = {**SETTINGS, "temp_directory": str(folder / "spill")}
         with duckdb.connect(folder / "import.duckdb", config=settings) as connection:
@@ -68,7 +69,7 @@ def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
             "another --home; nothing was changed."
         ) from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        stack.close()
         with suppress(OSError):
             workspace.cache.rmdir()  # only if it is empty
 

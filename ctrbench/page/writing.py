@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,9 +36,13 @@ def report_of_run(workspace: Workspace, file: Path, records: Records) -> ReportO
     path = _path(workspace, file)
     if not path.is_file():
         return ReportOfRun(file, path, current=False)
+    return ReportOfRun(file, path, current=path.stat().st_mtime >= _newest(records))
+
+
+def _newest(records: Records) -> float:
+    """Return when the newest cell was finished, in seconds since 1970."""
     finished = [datetime.fromisoformat(one.finished) for one in records.values() if one.finished]
-    newest = max((at.timestamp() for at in finished), default=0.0)
-    return ReportOfRun(file, path, current=path.stat().st_mtime >= newest)
+    return max((at.timestamp() for at in finished), default=0.0)
 
 
 def write_report_of_run(
@@ -58,6 +63,8 @@ def write_report_of_run(
     path = _path(workspace, file)
     try:
         write_page(gather(workspace, matrix, records, looks=looks), path)
+        if path.stat().st_mtime < _newest(records):  # the clock was set back meanwhile
+            os.utime(path, (_newest(records),) * 2)
     except Exception as error:
         return ReportOfRun(file, path, current=False, problem=str(error) or type(error).__name__)
     return ReportOfRun(file, path, current=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +32,10 @@ CURVE_POINTS = 20  # per training
 CHECKPOINT = "checkpoint.pt"
 SMALLEST_SCALE = 2.0**-24  # of float16 gradients; training has diverged below it
 
+DAMAGE = (  # errors of reading a damaged checkpoint
+    *(pickle.UnpicklingError, RuntimeError, KeyError, ValueError, EOFError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
 WEIGHTS = "the weights became infinite or NaN"
 
 StepProgress = Callable[[int, int, float], None]  # receives finished steps, all steps, loss
@@ -223,6 +230,9 @@ class _State:
         if not self.path.exists():
             return 0
         try:
+            with zipfile.ZipFile(self.path) as archive:  # torch does not compare the checksums
+                if archive.testzip() is not None:
+                    raise ValueError("a checksum differs")
             stored = torch.load(self.path, weights_only=True)
             self.trained.network.load_state_dict(stored["network"])
             self.trained.layers.load_state_dict(stored["layers"])
@@ -231,8 +241,11 @@ class _State:
             parameters = trainable(self.trained.network, self.trained.layers)
             if not torch.isfinite(get_total_norm(parameters)):
                 raise ValueError("weights are infinite or NaN")
-        except (pickle.UnpicklingError, RuntimeError, KeyError, ValueError, EOFError) as error:
-            raise StoreError(f"the checkpoint {self.path} is damaged; delete it.") from error
+        except DAMAGE as error:
+            raise StoreError(
+                f"the checkpoint {self.path} is damaged ({error}). Delete it to train from the "
+                "start."
+            ) from error
         self.trained.curve, self.trained.seconds = stored["curve"], stored["seconds"]
         self.since, self.sums = stored.get("since", 0), stored.get("sums", {})
         self.saved = stored["done"]

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import Timeout
 
 from ctrbench import embeddings, impressions
 from ctrbench.arrays import blocks
+from ctrbench.atomic import HeldError
 from ctrbench.distributed import Processes
 from ctrbench.embeddings.directions import SHORTEST
 from ctrbench.environment import environment
@@ -149,7 +149,7 @@ def _lock(held: ExitStack, path: Path, waiting: Callable[[], None]) -> None:
     """Acquire the lock of a recipe, because its trainings share a checkpoint."""
     try:
         held.enter_context(lock(path, wait=False))
-    except Timeout:
+    except HeldError:
         waiting()
         held.enter_context(lock(path))
 

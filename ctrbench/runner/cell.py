@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import Timeout
 
+from ctrbench.atomic import HeldError
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.energy import EnergyMeter
 from ctrbench.errors import CtrBenchError, DamagedError, StoreError
@@ -119,7 +119,7 @@ def run_cell(
                         store.write_model(cell, again.state)
                     return stored
                 return train_cell(workspace, cell, slices, environment, publish, traced, keep_model)
-    except Timeout:
+    except HeldError:
         return None
 
 

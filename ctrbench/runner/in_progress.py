@@ -9,8 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import Timeout
-
+from ctrbench.atomic import HeldError
 from ctrbench.errors import StoreError
 from ctrbench.locks import lock
 from ctrbench.schema import Cell
@@ -38,7 +37,7 @@ def cell_lock(workspace: Workspace, cell: Cell, wait: bool = False) -> AbstractC
         wait: Wait for the current holder instead of failing at once.
 
     Raises:
-        filelock.Timeout: Another process holds the lock and `wait` is False.
+        HeldError: Another process holds the lock and `wait` is False.
         StoreError: The workspace cannot be written.
     """
     return lock(_path(workspace, cell, "lock"), wait)
@@ -100,7 +99,7 @@ def _is_held(workspace: Workspace, cell: Cell) -> bool:
     try:
         with cell_lock(workspace, cell):
             return False
-    except Timeout:
+    except HeldError:
         return True
     except StoreError:  # a copy without write permission, in which nothing can run
         return False

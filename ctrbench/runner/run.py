@@ -335,8 +335,7 @@ def run_matrix(
         DamagedError: The data set or a version is damaged.
         CtrBenchError: The workspace lacks the data, or cannot be written.
     """
-    for folder in (workspace.data, workspace.embeddings, workspace.results, workspace.cache):
-        sweep(folder)
+    sweep(workspace.data, workspace.embeddings, workspace.results, workspace.cache)
     cells = list(matrix.cells())
     slices = matrix.file.slices
     missing = missing_cells(workspace, cells, retry_failed, traced, keep_models)
@@ -399,6 +398,7 @@ def complete(
         records[key] = failed_record(records[key].cell, str(error), {})
     if not lacking or matrix.dataset.name not in impressions.names(workspace):
         return records
+    impressions.require_intact(workspace, matrix.dataset.name)
     log = impressions.open_impressions(workspace, matrix.dataset.name, matrix.dataset.outcome)
     slots, test = HistorySlots(log, matrix.file.model.history_length), log.rows("test")
     for record in lacking:

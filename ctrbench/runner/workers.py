@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import Timeout
-
-from ctrbench.atomic import atomic_file
+from ctrbench.atomic import HeldError, atomic_file
 from ctrbench.environment import environment
 from ctrbench.errors import DamagedError, StoreError
 from ctrbench.executors import Admission, Executor, Progress, Task
@@ -166,7 +164,7 @@ class Local(Results):
         try:
             with cell_lock(self.workspace, cell):
                 return "start" if self.is_missing(cell) else "drop"
-        except Timeout:
+        except HeldError:
             return "wait"
 
     def progress(self, cell: Cell, share: float) -> None:
@@ -240,7 +238,7 @@ class Remote(Results):
         with ExitStack() as stack:
             try:
                 stack.enter_context(cell_lock(self.workspace, cell))
-            except Timeout:
+            except HeldError:
                 return "wait"
             if not self.is_missing(cell):
                 return "drop"

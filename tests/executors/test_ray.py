@@ -101,12 +101,12 @@ def test_cells_on_ray_equal_those_of_local_processes(cluster, workspace, expecte
 
 
 def free(workspace, cell):
-    from filelock import Timeout
+    from ctrbench.atomic import HeldError
 
     try:
         with cell_lock(workspace, cell):
             return True
-    except Timeout:
+    except HeldError:
         return False
 
 

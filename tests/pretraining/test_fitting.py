@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -151,10 +152,28 @@ def test_checkpoint_with_non_finite_weights_is_an_error(tmp_path):
         trained(tmp_path)
 
 
-def test_damaged_checkpoint_is_an_error(tmp_path):
-    (tmp_path / CHECKPOINT).write_bytes(b"nonsense")
-    with pytest.raises(StoreError, match=CHECKPOINT):
-        trained(tmp_path)
+def flipped(content, at):
+    place = int(at * len(content))
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def test_damaged_checkpoint_is_an_error_or_changes_nothing(tmp_path):
+    whole = trained(tmp_path)
+    content = (tmp_path / CHECKPOINT).read_bytes()
+    cases = [b"nonsense", b"", *(content[: int(at * len(content))] for at in (0.1, 0.5, 0.99))]
+    named = []
+    for damaged in (*cases, *(flipped(content, at) for at in np.linspace(0, 0.999, 20))):
+        (tmp_path / CHECKPOINT).write_bytes(damaged)
+        try:
+            again = trained(tmp_path)
+        except StoreError as error:
+            named.append(str(error))
+        else:  # the bit is in the padding between the arrays
+            assert damaged not in cases
+            for one, other in zip(weights(again), weights(whole), strict=True):
+                torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert len(named) >= len(cases) + 10
+    assert all(str(tmp_path / CHECKPOINT) in message for message in named)
 
 
 def test_total_steps():

@@ -53,6 +53,13 @@ def test_file_of_a_killed_process_is_ignored(workspace, elsewhere):
     assert running_cells(workspace, [cell]) == ()
 
 
+def test_clock_that_was_set_back_shows_no_negative_duration(workspace, elsewhere, monkeypatch):
+    cell, _, _ = elsewhere
+    monkeypatch.setattr(in_progress.time, "time", lambda: 0.0)
+    (found,) = running_cells(workspace, [cell])
+    assert found.elapsed_s == 0
+
+
 def test_half_written_file_is_ignored(workspace, elsewhere):
     cell, _, _ = elsewhere
     file_of(workspace, cell).write_text("")
