@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: bench test check docs fix clean
+.PHONY: bench test check docs fix fuzz clean
 
 bench: $(READY)
 	@rm -rf .bench
@@ -25,6 +25,10 @@ docs: .venv/.docs
 fix: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+MINUTES ?= 10
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz $(MINUTES)
 
 clean:
 	rm -rf .venv .bench site

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any, TypeVar
 
 import numpy as np
@@ -15,6 +16,8 @@ import numpy as np
 T = TypeVar("T")
 R = TypeVar("R")
 
+# what numpy raises for `.npy` files that are damaged, besides an OSError
+NPY_ERRORS = (ValueError, TypeError, EOFError, OverflowError, TokenError, SyntaxError)
 BLOCK_ROWS = 1 << 18
 DONTNEED = "MADV_DONTNEED"  # not on every system
 BLOCK_BYTES = 1 << 25  # of float64 vectors

@@ -7,12 +7,25 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from ctrbench.printable import printable
+
 LONGEST = 80  # characters of a value in a message
+LONGEST_MESSAGE = 10_000  # characters
 MOST_PROBLEMS = 50  # of one message
 
 
 class CtrBenchError(Exception):
     """A mistake outside our code; its message names the mistake, its place and the fix."""
+
+    def __str__(self) -> str:
+        r"""Return the message without control characters, since names come from strangers.
+
+        >>> str(CtrBenchError("no column '\x1b[2J'"))
+        "no column '␛[2J'"
+        """
+        text = super().__str__()
+        cut = text if len(text) <= LONGEST_MESSAGE else f"{text[: LONGEST_MESSAGE - 3]}..."
+        return printable(cut)
 
 
 class ConfigError(CtrBenchError):

@@ -7,7 +7,8 @@ C0 = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in KEPT}
 DELETE = {0x7F: "\N{SYMBOL FOR DELETE}"}
 C1 = range(0x80, 0xA0)
 BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-HIDDEN = (*C1, *BIDI)  # they have no visible symbol
+SURROGATES = range(0xD800, 0xE000)  # alone they are no text, and no terminal accepts them
+HIDDEN = (*C1, *BIDI, *SURROGATES)  # they have no visible symbol
 VISIBLE = C0 | DELETE | dict.fromkeys(HIDDEN, "\N{REPLACEMENT CHARACTER}")
 ESCAPED = {code: f"\\u{code:04x}" for code in (0x7F, *HIDDEN)}
 

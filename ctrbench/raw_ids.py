@@ -14,6 +14,7 @@ The functions return SQL of DuckDB for tables on disk. `as_text` applies the rul
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +172,10 @@ def as_text(
     import duckdb
     import pyarrow as pa
 
-    values = _arrow(ids, where)
+    try:
+        values = _arrow(ids, where)
+    except (UnicodeError, ValueError) as error:  # half of a character, or beyond the last one
+        raise DataError(f"{where}: ids are not valid text: {error}. Save them again.") from error
     with duckdb.connect() as connection:
         connection.register("ids", pa.table({"id": values}))
         kind = connection.execute("DESCRIBE ids").fetchall()[0][1]
@@ -233,6 +237,8 @@ def _arrow(ids: Any, where: object) -> pa.Array | pa.ChunkedArray:
                 "integers or text. Convert them before saving."
             )
         ids = ids.astype(ids.dtype.newbyteorder("="), copy=False)  # Arrow requires native order
+        if ids.dtype.kind == "U" and ids.dtype.itemsize:
+            _refuse_no_text(ids)
         if ids.dtype == np.float16:
             return _of_halves(ids, where)
         return pa.array(ids.tolist() if ids.dtype.kind in "US" else ids)
@@ -243,6 +249,15 @@ def _arrow(ids: Any, where: object) -> pa.Array | pa.ChunkedArray:
     if pa.types.is_float16(ids.type):
         return _of_halves(ids.to_numpy(), where)
     return ids
+
+
+def _refuse_no_text(ids: np.ndarray) -> None:
+    """Raise an error for numbers that are no characters, from which numpy makes invalid text."""
+    import numpy as np
+
+    largest = np.ascontiguousarray(ids).view(np.uint32).max(initial=0)
+    if largest > sys.maxunicode:
+        raise ValueError(f"{largest:#x} is no character")
 
 
 def _of_long_decimals(ids: Any, where: object) -> pa.Array:

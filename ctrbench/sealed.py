@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -19,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from ctrbench.arrays import NPY_ERRORS
 from ctrbench.atomic import atomic_file, write_json
 from ctrbench.errors import DamagedError
 from ctrbench.identity import HASH_LENGTH, hash_json
@@ -26,7 +29,12 @@ from ctrbench.identity import HASH_LENGTH, hash_json
 CHECKSUM = "checksum"  # key in a JSON file
 MARK = b"ctrbench:"  # start of the comment of a file of arrays
 COMMENT = len(MARK) + 2 * HASH_LENGTH  # bytes: mark, owner, hash
-ENTRY_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError, TypeError, zlib.error)
+ENTRY_ERRORS = (
+    *(OSError, KeyError, MemoryError, NotImplementedError, RuntimeError, struct.error),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, *NPY_ERRORS),
+)  # raised by zipfile and numpy for damaged archives
+MOST_BYTES = 1 << 30  # of unpacked arrays; more if the file itself is large
+MOST_EXPANSION = 100
 
 
 def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +138,12 @@ def read_arrays(path: Path, owner: str) -> dict[str, np.ndarray]:
         DamagedError: The file is damaged, or belongs to another owner.
     """
     try:
-        with np.load(io.BytesIO(check_arrays(path, owner)), allow_pickle=False) as arrays:
+        content = check_arrays(path, owner)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > max(MOST_BYTES, MOST_EXPANSION * len(content)):
+            raise DamagedError(f"{path} is damaged: it unpacks to {size:,} bytes. {CURE}")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return dict(arrays)
     except (FileNotFoundError, NotADirectoryError):
         return {}

@@ -120,7 +120,8 @@ def _check_size(events: Iterator[Any]) -> None:
     An alias counts as all values of its anchor, so that nested aliases are never expanded.
 
     Raises:
-        _TooLargeError: The text has too many values, too many levels, a recursive alias, or a tag.
+        _TooLargeError: The text has too many values, too many levels, a recursive alias, an
+            anchor that occurs twice, or a tag.
     """
     from ruamel.yaml import events as kinds
 
@@ -139,6 +140,8 @@ def _check_size(events: Iterator[Any]) -> None:
         elif isinstance(event, kinds.NodeEvent):
             if event.tag is not None:  # pyright: ignore[reportAttributeAccessIssue]
                 raise _TooLargeError(line, f"the tag {event.tag} is not supported; remove it")  # pyright: ignore
+            if event.anchor in {*sizes, *(anchor for anchor, _ in open_ones if anchor)}:
+                raise _TooLargeError(line, f"the anchor &{event.anchor} exists; rename one")
             if isinstance(event, kinds.CollectionStartEvent):
                 open_ones.append((event.anchor, total))
             elif event.anchor is not None:

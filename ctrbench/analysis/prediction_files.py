@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctrbench.errors import ConfigError, DataError, raise_all, unknown_name
+from ctrbench.importing.relations import damage_named
 from ctrbench.metrics import comparable, evaluate, every, tied_pairs
 from ctrbench.printable import counted
 from ctrbench.schema import Metrics
@@ -144,7 +145,7 @@ def read_predictions(path: Path, scores: bool = False, ignore: tuple[str, ...] =
 
     if not path.is_file():
         raise ConfigError(f"there is no file {path}.")
-    with duckdb.connect() as connection:
+    with duckdb.connect() as connection, damage_named(connection):
         table = refuse_empty(read_table(connection, path))
         ignored = {*ignore, *(name for name in table.types if name.startswith(INDEX_OF_PANDAS))}
         unknown = [name for name in ignore if name not in table.types]

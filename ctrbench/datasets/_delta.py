@@ -67,9 +67,15 @@ def current_files(folder: Path) -> dict[Path, Partitions]:
     try:
         for action in _actions(log):
             state.apply(action, log)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        found = {folder / unquote(path): values for path, values in state.files.items()}
+        home = folder.resolve()
+        outside = [path for path in found if not path.resolve().is_relative_to(home)]
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, OSError) as error:
         raise DataError(f"{log} is damaged: {error}") from error
-    found = {folder / unquote(path): values for path, values in state.files.items()}
+    if outside:
+        raise DataError(
+            f"{log} lists {len(outside)} file(s) outside the table, such as {outside[0]}. {_EXPORT}"
+        )
     absent = [path for path in found if not path.is_file()]
     if absent:
         raise DataError(

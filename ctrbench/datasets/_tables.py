@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -20,7 +21,14 @@ from ctrbench.datasets._text_files import (
 )
 from ctrbench.datasets._typed_files import ARROW, JSON, fill_from_arrow, json_query
 from ctrbench.errors import DataError, raise_all, shortened
-from ctrbench.importing.relations import column_types, first_line, literal, one_row, quoted
+from ctrbench.importing.relations import (
+    column_types,
+    first_line,
+    is_of_machine,
+    literal,
+    one_row,
+    quoted,
+)
 from ctrbench.raw_ids import INTEGERS
 
 if TYPE_CHECKING:
@@ -123,13 +131,13 @@ def read_table(
         types = column_types(connection, name)
         types |= {column: "HALF" for column in types if column in halves}
         (rows,) = one_row(connection, f"SELECT count(*) FROM {name}")
-    except duckdb.OutOfMemoryException:
-        raise
-    except (duckdb.InvalidInputException, duckdb.IOException, duckdb.ConversionException) as error:
-        if "No space left" in str(error):
+    except duckdb.Error as error:  # the class of errors about damaged files varies
+        if is_of_machine(error) or "No space left" in str(error):
             raise
         raise DataError(f"{path} is damaged or no {kind[1:]} file: {_cause(error)}") from error
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # an error of the operating system, not of the file
         raise DataError(f"{path} is damaged or no {kind[1:]} file: {_cause(error)}") from error
     return Table(path, name, types, rows, text_file)
 

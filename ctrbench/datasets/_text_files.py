@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import tempfile
+import zlib
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -188,7 +189,7 @@ def _errors(path: Path, encoding: str) -> Iterator[None]:
             f"{path} is damaged or not a text file in {encoding.upper()}: {error}. For another "
             "encoding give --encoding, such as gbk, latin-1 or utf-16."
         ) from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged: {error}") from error
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
+from ctrbench.arrays import NPY_ERRORS
 from ctrbench.datasets._base import Importer
 from ctrbench.datasets._entities import make_entities, require_common_ids
 from ctrbench.datasets._ids import id_rules
@@ -143,7 +144,7 @@ def _rn50(connection: DuckDBPyConnection, path: Path, table: Table) -> GivenVers
     check_file(path)
     try:
         shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
-    except (ValueError, EOFError, OSError) as error:
+    except (OSError, *NPY_ERRORS) as error:
         raise DataError(
             f"{path} is not a .npy array of numbers. Pickled data is never loaded, since loading "
             "can run arbitrary code."

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from ctrbench import __version__
-from ctrbench.arrays import release, save_array, table_blocks, write_npy
+from ctrbench.arrays import NPY_ERRORS, release, save_array, table_blocks, write_npy
 from ctrbench.atomic import (
     PARTIAL,
     atomic_folder,
@@ -178,7 +178,7 @@ def open_table(path: Path) -> EmbeddingTable:
             vectors=np.load(path / VECTORS, mmap_mode="r", allow_pickle=False),
             has_vector=np.load(path / MASK, mmap_mode="r", allow_pickle=False),
         )
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, *NPY_ERRORS) as error:
         raise StoreError(
             f"embedding version in {path} is damaged: {error}; remove it and add it again."
         ) from error

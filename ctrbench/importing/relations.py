@@ -30,7 +30,7 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 NO_MEMORY = "64MB"  # a limit that removes all pages from memory
 DISK_FULL = ("No space left", "Disk quota", "max_temp_directory_size", "Could not write")
 
-# These errors occur while rows are read; DuckDB raises others of the kind as plain `duckdb.Error`.
+# These errors occur while rows are read, of files that are no longer there as well.
 DAMAGED = ("Failed to read file", "Invalid string encoding found in Parquet", "Could not read eno")
 PART = 1 << 20  # rows held in memory at a time
 
@@ -59,7 +59,7 @@ def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
             if one_row(connection, "SELECT current_setting('enable_progress_bar')")[0]:
                 # in a notebook without ipywidgets it is off, and setting it is an error
                 connection.execute("SET enable_progress_bar = false")
-            with _damage_named(connection):
+            with damage_named(connection):
                 yield connection
     except duckdb.Error as error:
         if not any(sign in str(error) for sign in DISK_FULL):
@@ -75,8 +75,11 @@ def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
 
 
 @contextmanager
-def _damage_named(connection: DuckDBPyConnection) -> Iterator[None]:
+def damage_named(connection: DuckDBPyConnection) -> Iterator[None]:
     """Name the damaged file if rows of a Parquet file cannot be read.
+
+    Args:
+        connection: The database, whose views read the file.
 
     Raises:
         DataError: A file is damaged.
@@ -86,16 +89,22 @@ def _damage_named(connection: DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        plain = type(error) is duckdb.Error
-        if not plain and not any(sign in str(error) for sign in DAMAGED):
+        if is_of_machine(error) or any(sign in str(error) for sign in DISK_FULL):
             raise
         path = _damaged_file(connection)
         if path is not None:
             cause = first_line(error).removeprefix(f'Failed to read file "{path}": ')
             raise DataError(f"{path} is damaged: {cause}. Copy it again.") from error
-        if plain:
+        if not any(sign in str(error) for sign in DAMAGED):
             raise
         raise DataError(f"{first_line(error)}: the file is damaged; copy it again.") from error
+
+
+def is_of_machine(error: Exception) -> bool:
+    """Return whether an error of DuckDB is about memory or a stop of the user, not about a file."""
+    import duckdb
+
+    return isinstance(error, duckdb.OutOfMemoryException | duckdb.InterruptException)
 
 
 def _damaged_file(connection: DuckDBPyConnection) -> str | None:

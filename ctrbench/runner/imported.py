@@ -17,6 +17,7 @@ from ctrbench.display import Displayed
 from ctrbench.environment import environment
 from ctrbench.errors import ConfigError, DataError, raise_all
 from ctrbench.identity import ContentHash
+from ctrbench.importing.relations import damage_named
 from ctrbench.plan import PROTOCOL
 from ctrbench.printable import counted
 from ctrbench.runner.measure import WHOLE, evaluate_period, of_ranking, user_influences
@@ -110,7 +111,7 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], bool, tuple[str, ...]]:
 
     if not path.is_file():
         raise ConfigError(f"there is no file {path}.")
-    with duckdb.connect() as connection:
+    with duckdb.connect() as connection, damage_named(connection):
         table = refuse_empty(read_table(connection, path))
         given = [name for name in VALUES if name in table.types]
         if len(given) != 1:

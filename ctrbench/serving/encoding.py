@@ -19,7 +19,7 @@ from ctrbench.errors import ConfigError, DataError
 from ctrbench.injection import Images, Injection, Prepared, unit_vectors
 from ctrbench.schema import Cell
 from ctrbench.serving.features import HAS, IMAGE, ITEM, UNIT, Comparison, Features, prefix
-from ctrbench.serving.loading import mode_of, read_description
+from ctrbench.serving.loading import damage, mode_of, read_description, whole_array
 from ctrbench.serving.tables import as_table, part_of
 
 FOLDER, INDEX = "encoder", "encoder.json"
@@ -109,17 +109,19 @@ def encode(folder: Path, source: Source | Mapping[str, Source], output: Path) ->
     import pyarrow.parquet as pq
 
     found = read_description(folder)
-    mode = mode_of(Cell.model_validate(found["cell"]))
-    features = Features.model_validate(found["features"])
+    with damage(folder):
+        mode = mode_of(Cell.model_validate(found["cell"]))
+        features = Features.model_validate(found["features"])
     if not any(one.kind == "image" for one in features.inputs):
         raise ConfigError(
             f"{folder}: the model has no input that depends on the vectors of new items. Their "
             "item_id is 0, the unknown item."
         )
-    index = _index(folder)
-    parts = index["parts"]
-    widths = {one["field"]: one["width"] for one in parts.values()}
-    fixed = [part or type(mode).__name__ for part, one in parts.items() if not one["encodes"]]
+    with damage(folder / FOLDER / INDEX):
+        index = json.loads((folder / FOLDER / INDEX).read_text(encoding="utf-8"))
+        parts = {part: index["parts"][part] for part in mode.pieces}
+        widths = {one["field"]: one["width"] for one in parts.values()}
+        fixed = [part or type(mode).__name__ for part, one in parts.items() if not one["encodes"]]
     if fixed:
         raise ConfigError(
             f"{folder}: {' and '.join(fixed)} cannot encode new items, because the codes were made "
@@ -129,25 +131,27 @@ def encode(folder: Path, source: Source | Mapping[str, Source], output: Path) ->
     ids, vectors = _read(folder, source, widths)
     has = np.logical_and.reduce([has_direction(own) for own in vectors.values()])
     columns: dict[str, np.ndarray] = {ITEM: np.zeros(len(ids), np.int64)}
-    for part, piece in mode.pieces.items():
-        own, arrays = vectors[parts[part]["field"]], _arrays(folder, parts[part]["arrays"])
-        encoded = piece.encode(own[has], arrays)
-        codes = piece.codes_of(Prepared(item=encoded, whole=_whole(found, part)))
-        for name, values in encoded.items():
-            columns[IMAGE + prefix(part) + name] = values
-        if codes is not None:
-            columns[f"{prefix(part)}code"] = codes
-    for key, one in index["compared"].items():
-        mean = _arrays(folder, {MEAN: one["mean"]}).get(MEAN) if one["centered"] else None
-        columns[UNIT + key] = unit_vectors(vectors[one["field"]][has], mean)
-        columns[HAS + key] = np.ones(int(has.sum()), np.float32)
-    missing = {one.name: one.missing for one in features.inputs}
-    spread = {
-        name: values if name == ITEM else _spread(values, has, missing.get(name, -1))
-        for name, values in columns.items()
-    }
+    with damage(folder):
+        for part, piece in mode.pieces.items():
+            own, arrays = vectors[parts[part]["field"]], _arrays(folder, parts[part]["arrays"])
+            encoded = piece.encode(own[has], arrays)
+            codes = piece.codes_of(Prepared(item=encoded, whole=_whole(found, part)))
+            for name, values in encoded.items():
+                columns[IMAGE + prefix(part) + name] = values
+            if codes is not None:
+                columns[f"{prefix(part)}code"] = codes
+        for key, one in index["compared"].items():
+            mean = _arrays(folder, {MEAN: one["mean"]}).get(MEAN) if one["centered"] else None
+            columns[UNIT + key] = unit_vectors(vectors[one["field"]][has], mean)
+            columns[HAS + key] = np.ones(int(has.sum()), np.float32)
+        missing = {one.name: one.missing for one in features.inputs}
+        spread = {
+            name: values if name == ITEM else _spread(values, has, missing.get(name, -1))
+            for name, values in columns.items()
+        }
+        table = as_table(ids, _typed(spread, features))
     with atomic_file(output) as temporary:
-        pq.write_table(as_table(ids, _typed(spread, features)), temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd")
     return Encoded(len(ids), int((~has).sum()), tuple(spread), output)
 
 
@@ -256,30 +260,18 @@ def _check(path: Path, ids: list[str], vectors: np.ndarray, width: int) -> None:
         )
 
 
-def _index(folder: Path) -> dict[str, Any]:
-    path = folder / FOLDER / INDEX
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is damaged ({error}). Export the cell again.") from error
-
-
 def _arrays(folder: Path, forms: Mapping[str, Any] | None) -> dict[str, np.ndarray]:
-    try:
-        return {
-            name: np.load(folder / FOLDER / form["file"], allow_pickle=False)
-            for name, form in (forms or {}).items()
-        }
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{folder / FOLDER} is damaged ({error}). Export the cell again."
-        ) from error
+    """Return the arrays of a part; each file is in the folder itself."""
+    return {
+        name: np.load(folder / FOLDER / Path(form["file"]).name, mmap_mode="r", allow_pickle=False)
+        for name, form in (forms or {}).items()
+    }
 
 
 def _whole(found: Mapping[str, Any], part: str) -> dict[str, np.ndarray]:
     start = prefix(part)
     return {
-        name.removeprefix(start): np.array(one["data"], one["dtype"]).reshape(one["shape"])
+        name.removeprefix(start): whole_array(one)
         for name, one in found["prepared"]["whole"].items()
         if name.startswith(start)
     }

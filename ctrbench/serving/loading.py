@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ctrbench.arrays import NPY_ERRORS
 from ctrbench.batches.packing import InputSizes
 from ctrbench.errors import ConfigError, DataError, UnknownNameError
 from ctrbench.injection import Injection, Prepared, load_mode
@@ -74,10 +76,27 @@ def read_description(folder: Path) -> dict[str, Any]:
             f"{folder} is not an exported model: it has no {DESCRIPTION}. Give a folder that "
             "`ctrbench export` wrote."
         )
-    try:
+    with damage(path):
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is damaged ({error}). Export the cell again.") from error
+
+
+@contextmanager
+def damage(path: Path) -> Iterator[None]:
+    """Turn errors about the content of an exported folder into a message.
+
+    Args:
+        path: The file or the folder, for the message.
+
+    Raises:
+        DataError: The content is damaged, or was edited.
+    """
+    try:
+        yield
+    except (OSError, *NPY_ERRORS, LookupError, AttributeError, RuntimeError, MemoryError) as error:
+        clear = isinstance(error, OSError | ValueError)
+        text = str(error) if clear else f"{type(error).__name__}: {error}"
+        reason = " ".join(text.split())[:200]
+        raise DataError(f"{path} is damaged ({reason}). Export the cell again.") from error
 
 
 def mode_of(cell: Cell) -> Injection:
@@ -110,7 +129,8 @@ def load(folder: Path) -> Served:
         state = load_file(folder / STATE)
     except (OSError, SafetensorError) as error:
         raise DataError(f"{folder / STATE} is damaged ({error}). Export the cell again.") from error
-    return build(found, state)
+    with damage(folder):
+        return build(found, state)
 
 
 def build(found: Mapping[str, Any], state: Mapping[str, Any]) -> Served:
@@ -134,10 +154,7 @@ def build(found: Mapping[str, Any], state: Mapping[str, Any]) -> Served:
     prepared = Prepared(
         item={name: _zeros(form) for name, form in kinds["item"].items()},
         slot={name: _zeros(form) for name, form in kinds["slot"].items()},
-        whole={
-            name: np.array(one["data"], one["dtype"]).reshape(one["shape"])
-            for name, one in kinds["whole"].items()
-        },
+        whole={name: whole_array(one) for name, one in kinds["whole"].items()},
     )
     probe = to_batch(features, mode, {n: torch.from_numpy(v) for n, v in _one(features).items()})
     backbone = load_backbone(settings.backbone)
@@ -155,9 +172,25 @@ def _one(features: Features) -> dict[str, np.ndarray]:
     }
 
 
+def whole_array(form: Mapping[str, Any]) -> np.ndarray:
+    """Return an array whose numbers are in the description.
+
+    Raises:
+        ValueError: Its type is not one of numbers.
+    """
+    return np.array(form["data"], _dtype(form)).reshape(form["shape"])
+
+
+def _dtype(form: Mapping[str, Any]) -> np.dtype:
+    dtype = np.dtype(form["dtype"])
+    if dtype.kind not in "biuf":
+        raise ValueError(f"{dtype} is no type of numbers")
+    return dtype
+
+
 def _form(values: np.ndarray) -> dict[str, Any]:
     return {"dtype": str(values.dtype), "shape": list(values.shape)}
 
 
 def _zeros(form: Mapping[str, Any]) -> np.ndarray:
-    return np.zeros(form["shape"], form["dtype"])
+    return np.zeros(form["shape"], _dtype(form))

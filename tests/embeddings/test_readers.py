@@ -994,7 +994,7 @@ def test_a_compressed_index(tmp_path):
     index.train(VECTORS)
     index.add(VECTORS)
     faiss.write_index(index, str(tmp_path / "v.faiss"))
-    with pytest.raises(DataError, match=r"IndexScalarQuantizer.* approximations"):
+    with pytest.raises(DataError, match=r"IxSQ.* approximations"):
         collect(Source(tmp_path / "v.faiss"), tmp_path)
 
 

@@ -22,6 +22,7 @@ NO_PICKLE = (
 )
 NAMED = "item_id", "key"  # accepted names of the id column
 MOST_NUMBERS = 1 << 16  # of a vector
+MOST_ID_BYTES = 1 << 14  # of an id
 INT8_SCALE = 127
 MOST_NAMES = 20  # arrays named in a message
 CONVERT = (

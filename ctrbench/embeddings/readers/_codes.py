@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,11 @@ from ctrbench.embeddings.readers._columns import (
     arrow_errors,
     check_nulls,
 )
+from ctrbench.embeddings.readers._parquet import open_parquet, read_ids
 from ctrbench.embeddings.readers._parts import parts_of
 from ctrbench.embeddings.readers._tables import is_list_type, without_views
 from ctrbench.errors import ConfigError, DataError, unknown_name
 from ctrbench.printable import counted
-from ctrbench.raw_ids import as_text
 
 SHOWN = 5  # ids in a message
 FORMS = (
@@ -52,12 +51,12 @@ def read_codes(source: Source) -> VectorBlock:
     ids, found, notes = list[str](), list[np.ndarray](), dict[str, None]()
     for path in _files(source.vectors):
         check_file(path)
-        with arrow_errors(path), _opened(path) as file:
+        with arrow_errors(path), open_parquet(path) as file:
             key, chosen, others = _choose(file.schema_arrow, source, path)
-            table = file.read(columns=[key, *chosen])
-        if not len(table):
+            of_file = read_ids(file, key, path)
+            table = file.read(columns=chosen)
+        if not of_file:
             continue
-        of_file = as_text(table.column(key), f"{path}, column {key}")
         codes = _codes([table.column(name) for name in chosen], of_file, path)
         if found and codes.shape[1] != found[0].shape[1]:
             raise DataError(
@@ -94,14 +93,6 @@ def _files(path: Path) -> list[Path]:
             f"item: {FORMS}."
         )
     return files
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        yield file
 
 
 def _choose(schema: Any, source: Source, path: Path) -> tuple[str, list[str], list[str]]:

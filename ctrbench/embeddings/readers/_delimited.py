@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +20,7 @@ from ctrbench.embeddings.readers._columns import (
     parsed,
 )
 from ctrbench.embeddings.readers._ids import written
+from ctrbench.embeddings.readers._packed import opened
 from ctrbench.embeddings.readers._tables import Table
 from ctrbench.errors import DataError
 from ctrbench.separators import separators
@@ -61,7 +60,7 @@ class Delimited(Table):
             separator = only_separator(start.partition("\n")[0], self.separator, path)
             lines = csv.reader(io.StringIO(start, newline=""), delimiter=separator)
             header, first = next(lines, []), next(lines, [])
-        except (csv.Error, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except csv.Error as error:
             raise DataError(f"{path} cannot be read: {error}. Save or copy it again.") from error
         finally:
             csv.field_size_limit(limit)
@@ -102,10 +101,9 @@ def _batches(path: Path, types: dict[str, Any], separator: str) -> Iterator[Any]
     import pyarrow as pa
     import pyarrow.csv as arrow_csv
 
-    compression = "gzip" if path.suffix.lower() == ".gz" else None
-    with pa.input_stream(str(path), compression=compression) as stream:
+    with opened(path) as file:
         yield from arrow_csv.open_csv(
-            stream,
+            pa.PythonFile(file, "r"),
             read_options=arrow_csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
             parse_options=arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=True),
             convert_options=arrow_csv.ConvertOptions(
@@ -119,8 +117,7 @@ def _batches(path: Path, types: dict[str, Any], separator: str) -> Iterator[Any]
 
 def _start(path: Path) -> str:
     """Return the first block of the text."""
-    packed = path.suffix.lower() == ".gz"
-    with (gzip.open if packed else open)(path, "rt", encoding="utf-8-sig", newline="") as file:
+    with io.TextIOWrapper(opened(path), "utf-8-sig", newline="") as file:
         return file.read(BLOCK_BYTES)
 
 

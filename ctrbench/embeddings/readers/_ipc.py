@@ -10,9 +10,11 @@ from ctrbench.arrays import blocks
 from ctrbench.embeddings.readers import _tables
 from ctrbench.embeddings.readers._base import Source, VectorBlock
 from ctrbench.embeddings.readers._columns import Layout, choose
+from ctrbench.embeddings.readers._packed import check_expansion
 from ctrbench.errors import DataError
 from ctrbench.raw_ids import as_text
 
+ID_BYTES = 4  # of one id, at least
 MAGIC, OLD_MAGIC = b"ARROW1", b"FEA1"
 
 
@@ -32,13 +34,18 @@ class Ipc(_tables.Table):
 
         path = source.vectors
         keys = [batch.column(layout.key) for batch in _batches(path)]
-        ids = as_text(pa.chunked_array(keys), f"{path}, column {layout.key}")
+        column = pa.chunked_array(keys)
+        _tables.check_texts(column, path)
+        ids = as_text(column, f"{path}, column {layout.key}")
         yield from _tables.blocks(_parts(path, layout.values), ids, layout, path)
 
 
 def _batches(path: Path) -> Iterator[Any]:
     """Yield validated batches with rows; a batch with invalid offsets would crash a reader."""
+    rows, size = 0, path.stat().st_size
     for batch in filter(len, _unchecked(path)):
+        rows += len(batch)
+        check_expansion(max(batch.nbytes, ID_BYTES * rows), size, path)
         batch.validate(full=True)
         yield batch
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tokenize import TokenError  # raised by numpy for some damaged headers
 
 import numpy as np
 
+from ctrbench.arrays import NPY_ERRORS
 from ctrbench.embeddings.readers._base import NO_PICKLE
 from ctrbench.errors import DataError
 
@@ -29,7 +29,7 @@ def open_npy(path: Path, shown: str = "") -> np.memmap:
     try:
         with np.errstate(over="ignore"):  # damaged headers may give impossible sizes
             array = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, TypeError, EOFError, OverflowError, TokenError) as error:
+    except NPY_ERRORS as error:
         if "Python objects" in str(error):
             raise DataError(f"{where} is an array of Python objects; {NO_PICKLE}") from error
         raise DataError(f"{where} is not a complete .npy file: {error}. Save it again.") from error

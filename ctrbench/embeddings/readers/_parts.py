@@ -11,7 +11,7 @@ from pathlib import Path
 from ctrbench.embeddings.readers._base import Source, VectorBlock, check_file
 from ctrbench.embeddings.readers._columns import Layout, arrow_errors
 from ctrbench.embeddings.readers._tables import Table
-from ctrbench.errors import DataError
+from ctrbench.errors import DataError, shortened
 
 ENDINGS = "parquet", "arrow", "feather"  # of parts
 MARKS = ".", "_"  # prefixes of files by other programs, such as `_SUCCESS` of Spark
@@ -100,12 +100,20 @@ def _listed_parts(folder: Path) -> list[Path]:
     try:
         state = json.loads((folder / STATE).read_text("utf-8"))
         names = [str(one["filename"]) for one in state["_data_files"]]
-    except (ValueError, KeyError, TypeError) as error:
+        home = folder.resolve()
+        outside = [name for name in names if not (folder / name).resolve().is_relative_to(home)]
+        has_indices = bool(state.get("_indices_data_files"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{folder / STATE} does not list the files of a data set; save the data set again."
         ) from error
-    if state.get("_indices_data_files"):
+    if has_indices:
         raise DataError(
             f"{folder} selects rows by an index; save it again after `dataset.flatten_indices()`."
+        )
+    if outside:
+        raise DataError(
+            f"{folder / STATE} lists {shortened(outside[0])}, which is outside the folder. Save "
+            "the data set again."
         )
     return [folder / name for name in names]

@@ -26,6 +26,7 @@ from ctrbench.embeddings.readers._columns import (
     is_list,
     parsed,
 )
+from ctrbench.embeddings.readers._packed import check_expansion
 
 BATCH_ROWS = 4096
 
@@ -106,7 +107,7 @@ def blocks(
     start, width = 0, None
     for batch in batches:
         of_batch = ids[start : start + len(batch)]
-        given = [_storage(batch.column(name)) for name in layout.values]
+        given = [_storage(batch.column(name), path) for name in layout.values]
         if not len(batch):
             continue
         if layout.kind == LIST:
@@ -159,11 +160,51 @@ def without_views(column: Any) -> Any:
     return pa.LargeListArray.from_arrays(pa.array(offsets), column.flatten(), mask=missing)
 
 
-def _storage(column: Any) -> Any:
-    """Return the storage of an array of an extension type, such as tensors; list views as lists."""
+def check_texts(column: Any, path: Path) -> None:
+    """Check that the texts of a column do not repeat a long one, to which their rows only refer.
+
+    Args:
+        column: A column, or an array.
+        path: The file.
+
+    Raises:
+        DataError: The texts are far larger than the file.
+    """
     import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as types
+
+    total = 0
+    for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+        if types.is_dictionary(chunk.type) and _has_lengths(chunk.type.value_type):
+            lengths = pc.call_function("binary_length", [chunk.dictionary])
+            total += pc.sum(lengths.take(chunk.indices)).as_py() or 0
+        elif types.is_string_view(chunk.type) or types.is_binary_view(chunk.type):
+            views = np.frombuffer(chunk.buffers()[1], np.int32)[4 * chunk.offset :: 4]
+            total += int(views[: len(chunk)].sum(dtype=np.int64))
+    check_expansion(total, path.stat().st_size, path)
+
+
+def _has_lengths(type_: Any) -> bool:
+    import pyarrow.types as types
+
+    kinds = types.is_string, types.is_large_string, types.is_binary, types.is_large_binary
+    return any(is_kind(type_) for is_kind in kinds)
+
+
+def _storage(column: Any, path: Path) -> Any:
+    """Return the storage of an array of an extension type, such as tensors; list views as lists.
+
+    Raises:
+        DataError: List views repeat numbers, so that they are far larger than the file.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     column = column.storage if isinstance(column, pa.ExtensionArray) else column
+    if is_list_type(column.type):
+        numbers = pc.sum(pc.call_function("list_value_length", [column])).as_py() or 0
+        check_expansion(numbers, path.stat().st_size, path)
     return without_views(column)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
+import io
 import json
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -25,11 +24,12 @@ from ctrbench.embeddings.readers._columns import (
     parsed,
 )
 from ctrbench.embeddings.readers._json import ids_of_values
+from ctrbench.embeddings.readers._packed import opened
 from ctrbench.embeddings.readers._tables import Table
 from ctrbench.errors import DataError
 
 FIRST_ROWS = 64  # that determine the kinds of the columns
-BLOCK_CHARACTERS = 1 << 24
+BLOCK_CHARACTERS = LONGEST_LINE = 1 << 24
 
 
 class JsonLines(Table):
@@ -55,12 +55,14 @@ class JsonLines(Table):
 
 def _rows(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Yield the number of each line, from 1, its length, and its object."""
-    packed = path.suffix.lower() == ".gz"
-    with (
-        _text_errors(path),
-        (gzip.open if packed else open)(path, "rt", encoding="utf-8-sig") as file,
-    ):
-        for number, line in enumerate(file, start=1):
+    with _text_errors(path), io.TextIOWrapper(opened(path), "utf-8-sig") as file:
+        lines = iter(lambda: file.readline(LONGEST_LINE), "")
+        for number, line in enumerate(lines, start=1):
+            if len(line) == LONGEST_LINE:
+                raise DataError(
+                    f"{path}, line {number:,} is longer than {LONGEST_LINE:,} characters. "
+                    "Write one object per line."
+                )
             if not line.strip():
                 continue
             try:
@@ -82,7 +84,7 @@ def _rows(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
 def _text_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except UnicodeDecodeError as error:
         raise DataError(f"{path} cannot be read: {error}. Save or copy it again.") from error
 
 

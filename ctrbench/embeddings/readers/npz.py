@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tokenize import TokenError
 
 import numpy as np
 
+from ctrbench.arrays import NPY_ERRORS
 from ctrbench.embeddings.readers._base import (
+    MOST_ID_BYTES,
     NO_PICKLE,
     Reader,
     Source,
@@ -30,14 +31,14 @@ from ctrbench.embeddings.readers._base import (
 )
 from ctrbench.embeddings.readers._ids import ids_of
 from ctrbench.embeddings.readers._npy import open_npy
+from ctrbench.embeddings.readers._packed import check_expansion
 from ctrbench.errors import DataError
 from ctrbench.raw_ids import as_text
 
 DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
-    *(EOFError, ValueError, NotImplementedError, RuntimeError, TokenError),
+    *(*NPY_ERRORS, NotImplementedError, RuntimeError),
 )  # raised by zipfile and numpy for damaged archives
-MOST_ID_BYTES = 1 << 14
 
 
 class Npz(Reader):
@@ -96,8 +97,10 @@ def _header(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
         size = packed.tell() + math.prod(shape) * dtype.itemsize
         if dtype.hasobject:
             raise DataError(f"{path}, array {name!r} is an array of Python objects; {NO_PICKLE}")
-        if archive.getinfo(f"{name}.npy").file_size != size:
+        entry, whole = archive.getinfo(f"{name}.npy"), path.stat().st_size
+        if entry.file_size != size:
             raise ValueError(f"array {name!r} does not have the size in its header")
+        check_expansion(size, min(entry.compress_size, whole), f"{path}, array {name!r}")
     return shape, dtype
 
 

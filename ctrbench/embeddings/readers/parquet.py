@@ -10,12 +10,12 @@ from ctrbench.arrays import rows_within
 from ctrbench.embeddings.readers import _tables
 from ctrbench.embeddings.readers._base import MOST_NUMBERS, Source, VectorBlock
 from ctrbench.embeddings.readers._columns import WRITTEN, Layout, choose
+from ctrbench.embeddings.readers._parquet import open_parquet, read_ids
 from ctrbench.errors import DataError
-from ctrbench.raw_ids import as_text
 
 BATCH_NUMBERS = 1 << 20
 BUFFER_BYTES = 1 << 20  # a page at a time, instead of whole row groups
-TEXT_ROWS = 512  # of lists as text, which require more memory
+TEXT_ROWS = 64  # of lists as text, which require more memory
 
 
 class Parquet(_tables.Table):
@@ -31,7 +31,7 @@ class Parquet(_tables.Table):
         """See `Table`."""
         path = source.vectors
         with _opened(path) as file:
-            ids = _ids(file, layout.key, path)
+            ids = read_ids(file, layout.key, path)
             most = TEXT_ROWS if layout.kind == WRITTEN else _tables.BATCH_ROWS
             rows = min(most, rows_within(_width(file, layout, path), BATCH_NUMBERS))
             batches = file.iter_batches(rows, columns=layout.values)
@@ -39,21 +39,13 @@ class Parquet(_tables.Table):
 
 
 def _opened(path: Path) -> Any:
-    import pyarrow.parquet as pq
-
-    return pq.ParquetFile(
-        path, page_checksum_verification=True, pre_buffer=False, buffer_size=BUFFER_BYTES
-    )
+    return open_parquet(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
 
 
 def _first(file: Any) -> dict[str, str]:
     text = [field.name for field in file.schema_arrow if _tables.is_text(field.type)]
     batch = next(file.iter_batches(64, columns=text), None) if text else None
     return {} if batch is None else _tables.first_texts(batch)
-
-
-def _ids(file: Any, key: str, path: Path) -> list[str]:
-    return as_text(file.read(columns=[key]).column(key), f"{path}, column {key}")
 
 
 def _width(file: Any, layout: Layout, path: Path) -> int:

@@ -19,6 +19,7 @@ from ctrbench.embeddings.readers._base import (
 )
 from ctrbench.embeddings.readers._ids import ids_of
 from ctrbench.embeddings.readers._json import ids_of_values
+from ctrbench.embeddings.readers._packed import check_expansion
 from ctrbench.embeddings.readers._tensors import Rows, as_array
 from ctrbench.errors import DataError
 from ctrbench.raw_ids import as_text
@@ -44,12 +45,15 @@ class Pt(Reader):
                 f"{path} contains {type(found).__name__} instead of a tensor, or of a dictionary "
                 "of ids and a tensor."
             )
-        named = {str(name): value for name, value in found.items()}
+        named = {str(n): value for n, value in found.items() if isinstance(n, str | int)}
         usable = [name for name, value in named.items() if isinstance(value, torch.Tensor | list)]
         key, value = array_names(usable, source)
         tensor = named[value]
-        if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided:
+        dense = isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided
+        if not dense or tensor.device.type != "cpu":
             raise DataError(f"{path}: {value!r} is not a dense tensor of vectors.")
+        for name in (key, value):
+            _check_stored(named.get(name or ""), f"{path}, {name!r}")
         kind = str(tensor.dtype).removeprefix("torch.")
         check_numbers("float32" if kind == "bfloat16" else kind, path)
         ids = _ids(named[key], f"{path}, {key}") if key else ids_of(source)
@@ -74,14 +78,27 @@ def _loaded(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=start == ZIP)
     except pickle.UnpicklingError as error:
         raise DataError(f"{path}: {NO_PICKLE}") from error
-    except (RuntimeError, ValueError, EOFError, KeyError, AttributeError) as error:
+    except Exception as error:  # unpicklers raise various classes
         reason = " ".join(str(error).split())[:200]
         raise DataError(
             f"{path} is not a complete file of torch.save: {reason}. Save or copy it again."
         ) from error
 
 
+def _check_stored(tensor: Any, where: str) -> None:
+    """Check that a tensor does not repeat a few numbers, as the result of `expand` does."""
+    import torch
+
+    if isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided:
+        stored = tensor.untyped_storage().nbytes()
+        check_expansion(tensor.numel() * tensor.element_size(), stored, where)
+
+
 def _ids(found: Any, where: str) -> list[str]:
-    return (
-        ids_of_values(found, where) if isinstance(found, list) else as_text(as_array(found), where)
-    )
+    if isinstance(found, list):
+        return ids_of_values(found, where)
+    try:
+        ids = as_array(found.detach())
+    except (TypeError, RuntimeError) as error:  # sparse, quantised or without numbers
+        raise DataError(f"{where} is not a plain tensor of ids: {error}") from error
+    return as_text(ids, where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import torch
@@ -36,7 +37,10 @@ def load_weights(network: nn.Module, path: Path, optional: tuple[str, ...] = ())
             f"weights {path} do not fit {type(network).__name__}: the file "
             f"{' and '.join(filter(None, (lacks, shapes)))}."
         )
-    network.load_state_dict({name: found[name] for name in needed}, strict=False)
+    try:
+        network.load_state_dict({name: found[name] for name in needed}, strict=False)
+    except RuntimeError as error:
+        raise ConfigError(f"weights {path} are not plain tensors: {error}") from error
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -48,7 +52,8 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        mapped = zipfile.is_zipfile(path)  # so that nothing is unpacked
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (SafetensorError, RuntimeError, EOFError, ValueError, OSError) as error:
         raise ConfigError(f"weights {path} are damaged: {str(error).splitlines()[0]}") from error
     except Exception as error:  # unpicklers raise various classes
