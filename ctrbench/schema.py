@@ -470,6 +470,7 @@ def noise_probe(deviation: float) -> str:
 
 
 ENERGY = "energy_j"  # key of a record's facts; absent where the energy cannot be measured
+PROCESSES = "processes"  # key of a record's environment; missing if one process trained the cell
 LOOPS = "loops"  # key of a record's environment; "plain" if compiled loops were missing
 MODE_CODE = "mode_program"  # key of a record's environment: hash of the mode's code
 MODE_TEXT = "mode_code"  # the same key in older records: hash of the file with its docstrings

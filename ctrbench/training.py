@@ -1,4 +1,8 @@
-"""The CTR training loop, shared by the baseline and every mode."""
+"""The CTR training loop, shared by the baseline and every mode.
+
+If torchrun started several processes, each computes its part of every batch. They all hold the same
+weights, since they add up their gradients before each step.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +19,14 @@ from torch.optim.swa_utils import AveragedModel
 from ctrbench.batches.loading import loaded
 from ctrbench.batches.order import sequential_batches, shuffled_batches
 from ctrbench.batches.packing import Batch, Packer
-from ctrbench.errors import DivergedError
+from ctrbench.distributed import Processes
+from ctrbench.errors import ContractError, DivergedError
 from ctrbench.metrics import auc
 from ctrbench.models._base import Backbone
 from ctrbench.optimizers import LazyAdam, RowwiseAdagrad
 from ctrbench.schema import CurvePoint
 from ctrbench.seeding import stream
-from ctrbench.settings import TrainingSettings
+from ctrbench.settings import SMALL_TABLE, TrainingSettings
 
 PREDICT_ROWS = 1024  # impressions per batch outside training
 CURVE_POINTS = 20  # per epoch
@@ -41,6 +46,7 @@ class _Curve:
     loss: list[Tensor] = field(default_factory=list)  # () each
     logit: list[Tensor] = field(default_factory=list)  # (B,) each
     click: list[Tensor] = field(default_factory=list)  # (B,) each
+    across: Processes = field(default_factory=Processes)
 
     def add(self, loss: Tensor, logit: Tensor, batch: Batch) -> None:
         self.loss.append(loss)
@@ -48,7 +54,8 @@ class _Curve:
         self.click.append(batch.click)
 
     def close(self, impressions: int) -> None:
-        sizes = [len(logit) for logit in self.logit]
+        own = torch.tensor([len(logit) for logit in self.logit], dtype=torch.float64)
+        sizes = self.across.sum(own).numpy()
         loss = float(np.average(torch.stack(self.loss).cpu().numpy(), weights=sizes))
         if not math.isfinite(loss):  # checked here, because every check waits for the device
             raise DivergedError(
@@ -56,9 +63,10 @@ class _Curve:
                 "training.learning_rate, its table_learning_rate_factor or the mode's "
                 "learning_rate_factor."
             )
-        click = torch.cat(self.click).cpu().numpy() > 0
+        click = self.across.gather(torch.cat(self.click)).cpu().numpy() > 0
+        logit = self.across.gather(torch.cat(self.logit)).cpu()
         both = 0 < click.sum() < len(click)
-        ranked = auc(click, torch.cat(self.logit).cpu().sigmoid().numpy()) if both else None
+        ranked = auc(click, logit.sigmoid().numpy()) if both else None
         self.points.append(CurvePoint(impressions=impressions, loss=loss, auc=ranked))
         for collected in (self.loss, self.logit, self.click):
             collected.clear()
@@ -80,6 +88,9 @@ def fit(
     it. With `weight_averaging`, the final weights are the mean of the weights at the last points of
     the curve, a twentieth of an epoch apart (Izmailov et al. 2018, arXiv:1803.05407).
 
+    Several processes train as one does on the same batches, up to rounding: batches, random ids and
+    the statistics of Dice are those of the joint batch.
+
     Args:
         model: An untrained model on its device.
         packer: Creates the batches of the data set.
@@ -94,9 +105,11 @@ def fit(
         The points of the learning curve.
 
     Raises:
-        DivergedError: The loss became infinite or NaN.
+        DivergedError: The loss became infinite or NaN; raised in all processes.
+        ContractError: The mode or backbone makes the weights of the processes differ.
+        LostProcessError: Another process ended.
     """
-    device = model.id_embedding.weight.device
+    device, across = model.id_embedding.weight.device, Processes()
     rows = packer.slots.impressions.rows("train")
     warm = rows.start + round(settings.warm_start * (rows.stop - rows.start))
     rows = slice(rows.start, warm) if warming else slice(warm, rows.stop)
@@ -107,24 +120,37 @@ def fit(
     curve, seen, step = _Curve(), 0, total / (epochs * CURVE_POINTS)
     averaged: AveragedModel | None = None
     parameters = list(model.parameters())
+    tables = _communicated_by_rows(model, across)
+    by_rows = [table.weight for table in tables]
+
+    def own(batch_rows: np.ndarray) -> slice | None:
+        return across.part(len(batch_rows)) if across.count > 1 else None
+
     half = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16")
     model.train()
     for epoch in range(epochs):
         dropout = settings.id_dropout, stream(seed, "id_dropout", *part, epoch)
         order = shuffled_batches(rows, settings.batch_size, seed, epoch)
-        for batch in loaded((packer.pack(part, dropout) for part in order), device):
+        for batch in loaded((packer.pack(one, dropout, own(one)) for one in order), device):
+            size = min(settings.batch_size, (epoch + 1) * (rows.stop - rows.start) - seen)
             with half:
                 logit = model(batch)
             logit = logit.float()
-            loss = F.binary_cross_entropy_with_logits(logit, batch.click, batch.weight)
+            own_loss = _loss(logit, batch, None if across.count == 1 else size)
+            loss = across.sum(own_loss.detach())
             for parameter in parameters:
                 parameter.grad = None
-            loss.backward()
+            own_loss.backward()
+            if across.count > 1:
+                across.add_up_gradients(parameters)
             penalty.add_gradient(batch.item_id)
+            for weight in by_rows:
+                assert weight.grad is not None
+                weight.grad = weight.grad.to_dense()
             for optimizer in chosen:
                 optimizer.step()
-            curve.add(loss.detach(), logit.detach(), batch)
-            seen += len(batch.click)
+            curve.add(loss, logit.detach(), batch)
+            seen += size
             if seen >= step * (len(curve.points) + 1) or seen == total:
                 curve.close(seen)
                 if observer is not None:
@@ -133,13 +159,68 @@ def fit(
                     averaged = averaged or AveragedModel(model, use_buffers=True)
                     averaged.update_parameters(model)
                 progress(seen / total)
+    for table in tables:
+        table.sparse = False
     if averaged is not None:
         model.load_state_dict(averaged.module.state_dict())
+    _require_equal_weights(model, across)
     return tuple(curve.points)
 
 
+def _loss(logit: Tensor, batch: Batch, joint_rows: int | None) -> Tensor:
+    """Return the mean loss of a batch, or the share that its part has in the mean of all rows.
+
+    Args:
+        logit: (B,) float32.
+        batch: The batch, or a part of one.
+        joint_rows: The number of rows of all parts; None: the batch is whole.
+    """
+    reduction = "mean" if joint_rows is None else "sum"
+    loss = F.binary_cross_entropy_with_logits(logit, batch.click, batch.weight, reduction=reduction)
+    return loss / (joint_rows or 1)
+
+
+def _communicated_by_rows(model: Backbone, across: Processes) -> list[nn.Embedding]:
+    """Return tables that Adam trains; their gradients are sparse until they are added up.
+
+    These are the large tables, and that of the item ids, because its penalty requires the ids of
+    the joint batch.
+    """
+    tables = [
+        table
+        for table in model.tables()
+        if across.count > 1
+        and not table.sparse
+        and (table is model.id_embedding or table.num_embeddings > SMALL_TABLE)
+    ]
+    for table in tables:
+        table.sparse = True
+    return tables
+
+
+def _require_equal_weights(model: Backbone, across: Processes) -> None:
+    """Check that all processes have the same weights.
+
+    Raises:
+        ContractError: They differ; raised in all processes.
+    """
+    differing = across.differing(model.state_dict())
+    if differing:
+        raise ContractError(
+            f"the processes have different weights after the training: {', '.join(differing)}. "
+            "Layers that compute statistics of a batch must use ctrbench.distributed.batch_norm; "
+            "or train the cell in one process."
+        )
+
+
 @torch.no_grad()
-def predict(model: Backbone, packer: Packer, period: str, progress: ShareProgress) -> np.ndarray:
+def predict(
+    model: Backbone,
+    packer: Packer,
+    period: str,
+    progress: ShareProgress,
+    across: Processes | None = None,
+) -> np.ndarray:
     """Return the predicted click probabilities of a period in stored order, (n,) float32.
 
     Args:
@@ -147,20 +228,28 @@ def predict(model: Backbone, packer: Packer, period: str, progress: ShareProgres
         packer: Creates the batches of the data set.
         period: The name of the period.
         progress: Receives the finished share of impressions.
+        across: The processes that predict a part each; None: this one predicts all.
 
     Raises:
-        DivergedError: A prediction is not finite.
+        DivergedError: A prediction is not finite; raised in all processes.
     """
     device = model.id_embedding.weight.device
     rows = packer.slots.impressions.rows(period)
-    found: list[Tensor] = []  # (B,) each; copied once, because every copy waits for the device
+    if across is not None:
+        own = across.part(-(-(rows.stop - rows.start) // PREDICT_ROWS))  # of the batches
+        edges = (rows.start + PREDICT_ROWS * edge for edge in (own.start, own.stop))
+        rows = slice(*(min(edge, rows.stop) for edge in edges))
+    found = [torch.empty(0, device=device)]  # (B,) each; copied once: a copy waits for the device
     model.eval()
     order, seen = sequential_batches(rows, PREDICT_ROWS), 0
     for batch in loaded((packer.pack(part, None) for part in order), device):
         found.append(torch.sigmoid(model(batch)))
         seen += len(batch.click)
         progress(seen / (rows.stop - rows.start))
-    p_click = torch.cat(found).cpu().numpy()
+    p_click = torch.cat(found).cpu()
+    if across is not None:
+        p_click = across.gather(p_click)
+    p_click = p_click.numpy()
     if not np.isfinite(p_click).all():
         raise DivergedError(f"{int((~np.isfinite(p_click)).sum())} predictions are not finite.")
     return p_click

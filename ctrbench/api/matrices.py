@@ -395,6 +395,7 @@ def run_cell(
     Raises:
         ConfigError: The matrix has no such cell, or it does not fit into memory.
         CtrBenchError: The workspace lacks the data, or cannot be written.
+        LostProcessError: One of the processes that torchrun started ended; nothing is stored.
     """
     from ctrbench.executors import keep_freed_memory
     from ctrbench.runner.run import run_one
@@ -408,6 +409,24 @@ def run_cell(
         )
     keep_freed_memory()
     return run_one(one.workspace, one.checked, cells[hash], retry_failed, traced, keep_models)
+
+
+def help_to_run_cell(workspace: Workspace) -> None:
+    """Help the process that calls `run_cell` to train its cell, until it is done.
+
+    All processes that torchrun started, except the first, call this function.
+
+    Args:
+        workspace: The workspace of the first process.
+
+    Raises:
+        LostProcessError: Another process ended.
+    """
+    from ctrbench.executors import keep_freed_memory
+    from ctrbench.runner.helping import help_first
+
+    keep_freed_memory()
+    help_first(workspace)
 
 
 def check_options(

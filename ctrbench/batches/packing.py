@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from copy import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,11 @@ class Bag:
     codes: Tensor  # (L,) int64
     row: Tensor  # (L,) int64, ascending
 
+    def __getitem__(self, chosen: Tensor) -> Bag:
+        """Return the lists of the rows for which a (rows,) bool tensor is true."""
+        kept = chosen[self.row]
+        return Bag(self.codes[kept], (chosen.cumsum(0) - 1)[self.row[kept]])
+
 
 Codes = Tensor | Bag  # (n,) int64, or lists of codes
 
@@ -50,6 +55,48 @@ class Batch:
     row_numbers: Tensor  # (B, n) float32, standardised
     image_item: dict[str, Tensor]  # (U, ...) arrays that the mode prepared per item
     image_slot: dict[str, Tensor]  # (M, ...) arrays that the mode prepared per slot
+    # (U,) float32, of a part of a batch: 1 in one part that has the item, 0 in the others
+    counted: Tensor | None = None
+
+    def part(self, rows: slice) -> tuple[Batch, Tensor, slice]:
+        """Return some impressions of a batch without images, their items and their slots.
+
+        Args:
+            rows: The impressions.
+
+        Returns:
+            The part, which items of this batch it has, (U,) bool, and which slots.
+        """
+        edges = torch.searchsorted(self.history_row, torch.tensor([rows.start, rows.stop]))
+        slots = slice(*edges.tolist())
+        has_item = torch.zeros(len(self.item_id), dtype=torch.bool)
+        has_item[self.target[rows]] = True
+        has_item[self.history[slots]] = True
+        place = has_item.cumsum(0) - 1
+        own = torch.zeros(len(self.target), dtype=torch.bool)
+        own[rows] = True
+        found = replace(
+            self,
+            click=self.click[rows],
+            weight=self.weight[rows],
+            target=place[self.target[rows]],
+            history=place[self.history[slots]],
+            history_row=self.history_row[slots] - rows.start,
+            item_id=self.item_id[has_item],
+            item_codes={name: codes[has_item] for name, codes in self.item_codes.items()},
+            item_numbers=self.item_numbers[has_item],
+            row_codes={name: codes[own] for name, codes in self.row_codes.items()},
+            row_numbers=self.row_numbers[rows],
+            counted=self._counted(rows)[has_item],
+        )
+        return found, has_item, slots
+
+    def _counted(self, rows: slice) -> Tensor:
+        """Return 1 for the items whose last click, or else target, is in the rows; else 0, (U,)."""
+        last = np.empty(len(self.item_id), np.int64)
+        last[self.target.numpy()] = np.arange(len(self.target))
+        last[self.history.numpy()] = self.history_row.numpy()
+        return torch.from_numpy(((rows.start <= last) & (last < rows.stop)).astype(np.float32))
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """Return the batch with a function applied to each of its tensors."""
@@ -118,12 +165,18 @@ class Packer:
             row_numbers=len(self._chosen) + user.number_width + context.number_width,
         )
 
-    def pack(self, rows: np.ndarray, dropout: tuple[float, np.random.Generator] | None) -> Batch:
+    def pack(
+        self,
+        rows: np.ndarray,
+        dropout: tuple[float, np.random.Generator] | None,
+        part: slice | None = None,
+    ) -> Batch:
         """Return a batch of some impressions.
 
         Args:
             rows: (B,) int, row numbers from the `train` period on.
             dropout: The share of ids to replace by the unknown one, and the random stream.
+            part: Return only this part of the rows, with the random ids of the whole batch.
         """
         log = self.slots.impressions
         positions, history_row, lengths = self.slots.positions(rows)
@@ -131,7 +184,7 @@ class Packer:
         items, index = self._distinct(occurrences)
         inputs, user_id = self.inputs, log.user_id[rows]
         slots = self._slots(rows, lengths) if self._image_slot else None
-        return Batch(
+        batch = Batch(
             click=_tensor(log.click[rows], np.float32),
             weight=_tensor(self._weight(rows), np.float32),
             target=_tensor(index[: len(rows)]),
@@ -152,6 +205,14 @@ class Packer:
                 ),
                 np.float32,
             ),
+            image_item={},
+            image_slot={},
+        )
+        if part is not None:
+            batch, has_item, of_part = batch.part(part)
+            items, slots = items[has_item.numpy()], slots if slots is None else slots[of_part]
+        return replace(
+            batch,
             image_item={name: _tensor(values[items]) for name, values in self._image_item.items()},
             image_slot={name: _tensor(values[slots]) for name, values in self._image_slot.items()},
         )
@@ -413,4 +474,4 @@ def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
         return {name: _mapped(part, change) for name, part in value.items()}
     if isinstance(value, Bag):
         return Bag(change(value.codes), change(value.row))
-    return change(value)
+    return None if value is None else change(value)

@@ -27,6 +27,7 @@ from ctrbench.cli._options import (
     format_of,
     jobs_of,
 )
+from ctrbench.cli._processes import processes
 from ctrbench.cli.init import DatasetOfRun, FileOfRun, ModesOfRun, SeedsOfRun, VersionsOfRun
 from ctrbench.errors import ConfigError
 from ctrbench.json_text import as_json, as_json_line
@@ -179,14 +180,19 @@ def run_cell(
 ) -> None:
     """Train one cell of FILE in this process, unless it is stored.
 
-    Exit code 1: the cell failed.
+    Under torchrun every process computes its share of each batch. Exit code 1: the cell failed.
     """
+    from ctrbench.api.matrices import help_to_run_cell
     from ctrbench.terminal.matrices import show_record
 
-    matrix = ctrbench.read_matrix(file, context.obj)
-    record = ctrbench.run_cell(
-        matrix, cell, retry_failed=retry_failed, traced=traced, keep_models=keep_models
-    )
+    with processes() as first:
+        if not first:
+            help_to_run_cell(context.obj)
+            return
+        matrix = ctrbench.read_matrix(file, context.obj)
+        record = ctrbench.run_cell(
+            matrix, cell, retry_failed=retry_failed, traced=traced, keep_models=keep_models
+        )
     if show_record(record):
         raise typer.Exit(FAILED)
 

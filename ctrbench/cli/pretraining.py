@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ctrbench.cli._options import DatasetOption, DetailOption
+from ctrbench.cli._processes import processes
 from ctrbench.terminal import completing
 from ctrbench.terminal import versions as terminal
 from ctrbench.terminal.output import echo
@@ -72,7 +70,7 @@ def pretrain(
     """
     from ctrbench.api.versions import pretrained
 
-    with _processes():
+    with processes():
         for made in pretrained(
             method,
             version,
@@ -99,18 +97,3 @@ def pretrain(
 
 def _waits() -> None:
     echo("another command trains the same version; waiting for it", err=True)
-
-
-@contextmanager
-def _processes() -> Iterator[None]:
-    """Join the process group if torchrun started this process."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield
-        return
-    from ctrbench.distributed import FirstProcessError, process_group
-
-    try:
-        with process_group(int(os.environ.get("LOCAL_RANK", "0"))):
-            yield
-    except FirstProcessError as error:
-        raise typer.Exit from error  # code 0: torchrun does not stop the first process

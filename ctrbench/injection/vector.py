@@ -87,18 +87,20 @@ class Vector(Injection):
     def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
         """Return the projected vector of each distinct item."""
         import torch
-        import torch.nn.functional as F
+
+        from ctrbench.distributed import batch_norm
 
         projected = layers["projection"](batch.image_item["vector"])  # (U, width)
         if self.batch_norm:
             norm = layers["norm"]
-            projected = F.batch_norm(
+            projected = batch_norm(
                 projected,
                 norm.running_mean,  # pyright: ignore[reportArgumentType]
                 norm.running_var,  # pyright: ignore[reportArgumentType]
-                norm.weight,  # pyright: ignore[reportArgumentType]
-                norm.bias,  # pyright: ignore[reportArgumentType]
-                training=norm.training and projected.shape[0] > 1,  # one item has no variance
+                norm.eps,  # pyright: ignore[reportArgumentType]
+                norm.training,
+                affine=(norm.weight, norm.bias),  # pyright: ignore[reportArgumentType]
+                counted=batch.counted,
             )
         if self.gate:
             projected = projected * torch.sigmoid(layers["gate"][0])  # pyright: ignore

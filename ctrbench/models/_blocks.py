@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ctrbench.batches.packing import Bag, Batch, Codes
+from ctrbench.distributed import batch_norm
 from ctrbench.models._fused import DICE_EPS, DiceLayers, PairSum, WeightedSum
 from ctrbench.models._loading import usable
 from ctrbench.seeding import scoped_torch_seed
@@ -209,10 +209,8 @@ class Dice(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Map (n, H) to (n, H); uses moving statistics in evaluation and for a single row."""
-        by_batch = self.training and hidden.shape[0] > 1
-        p = torch.sigmoid(
-            F.batch_norm(hidden, self.mean, self.variance, training=by_batch, eps=DICE_EPS)
-        )
+        normal = batch_norm(hidden, self.mean, self.variance, DICE_EPS, self.training)
+        p = torch.sigmoid(normal)
         return hidden * (self.alpha + (1 - self.alpha) * p)
 
 

@@ -4,7 +4,7 @@ Each slot requires short sums over wide arrays, so plain torch is limited by mem
 operation and every gradient reads and writes the arrays once. Here, slots are processed in groups
 that fit into the processor cache. Matrix products use torch, all other operations use compiled
 loops, and gradients are explicit. Dice requires mean and variance of the whole batch, so each level
-is a separate pass.
+is a separate pass. If several processes share a batch, the statistics are those of all of them.
 
 Shapes: B impressions, U distinct items, M slots, E item width, H units of a level, n rows of any
 kind.
@@ -21,10 +21,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ctrbench.arrays import blocks
+from ctrbench.distributed import MOMENTUM, Processes
 from ctrbench.models._loading import run_loop
 
 GROUP_ROWS = 4096  # of a group: 1 MB for a level of 64 units
-MOMENTUM = 0.1  # of moving statistics, as in torch.nn.functional.batch_norm
 DICE_EPS = 1e-8  # DIN section 5.3
 
 
@@ -162,19 +162,23 @@ class _Level:
     p: Tensor  # (n, H) sigmoid of the normalised sums
     mean: Tensor  # (H,)
     inverse: Tensor  # (H,) 1 / standard deviation
-    by_batch: bool  # whether mean and deviation depend on these sums
+    rows: float  # on which mean and deviation depend, in all processes; infinity: on none
+    across: Processes | None  # that share these statistics
 
     @classmethod
     def of(cls, summed: Tensor, dice: DiceState, alpha: Tensor) -> _Level:
         summed = summed.contiguous()
-        by_batch = dice.training and len(summed) > 1
-        mean, variance = dice.mean, dice.variance
-        if by_batch:
-            mean, variance = _moments(summed)
-            dice.mean.lerp_(mean, MOMENTUM)
-            dice.variance.lerp_(variance * (len(summed) / (len(summed) - 1)), MOMENTUM)
+        mean, variance, rows, across = dice.mean, dice.variance, 0.0, None
+        if dice.training:
+            across = Processes()
+            rows, *moments = across.moments(len(summed), *_moments(summed))
+            if rows > 1:
+                mean, variance = moments
+                dice.mean.lerp_(mean, MOMENTUM)
+                dice.variance.lerp_(variance * (rows / (rows - 1)), MOMENTUM)
         inverse = torch.rsqrt(variance + DICE_EPS)
-        return cls(summed, torch.empty_like(summed), mean.clone(), inverse, by_batch)
+        rows = rows if rows > 1 else torch.inf
+        return cls(summed, torch.empty_like(summed), mean.clone(), inverse, rows, across)
 
     def scratch(self) -> Tensor:
         """Return a buffer for the activations of a group."""
@@ -182,9 +186,11 @@ class _Level:
 
     def through_statistics(self, gradient: Tensor, of_z: Tensor, of_z_times_z: Tensor) -> Tensor:
         """Add the gradient through mean and deviation, in place; return its row sum, (H,)."""
-        total, rows = torch.zeros_like(self.mean), len(gradient) if self.by_batch else torch.inf
-        slope = self.inverse.square() * of_z_times_z / rows
-        shift = self.inverse * of_z / rows
+        total = torch.zeros_like(self.mean)
+        if self.across is not None:
+            of_z, of_z_times_z = self.across.sum(torch.stack([of_z, of_z_times_z]))
+        slope = self.inverse.square() * of_z_times_z / self.rows
+        shift = self.inverse * of_z / self.rows
         inputs = self.summed, self.mean, slope, shift
         run_loop("dice_finish", *gradient.shape, *inputs, gradient, total)
         return total

@@ -102,7 +102,7 @@ class BST(Backbone):
         rows, count, width = tokens.shape
 
         def by_head(layer: nn.Linear) -> Tensor:
-            return layer(tokens).view(rows, count, HEADS, -1).transpose(1, 2)
+            return layer(tokens).view(rows, count, HEADS, width // HEADS).transpose(1, 2)
 
         query, key, value = by_head(self.query), by_head(self.key), by_head(self.value)
         logit = query @ key.transpose(2, 3) / (width / HEADS) ** 0.5  # (B, heads, T, T)

@@ -20,6 +20,7 @@ from ctrbench.energy import EnergyMeter
 from ctrbench.errors import CtrBenchError, DamagedError, StoreError
 from ctrbench.injection import code_hash, load_mode
 from ctrbench.models import load_loops
+from ctrbench.runner.helping import helped
 from ctrbench.runner.in_progress import cell_lock, published
 from ctrbench.runner.measure import evaluate_period, slice_metrics, user_influences
 from ctrbench.runner.parts import CellParts, build
@@ -27,7 +28,7 @@ from ctrbench.runner.preparation import read_tables
 from ctrbench.runner.probes import probe_model, probe_predictions
 from ctrbench.runner.tracing import Recorder, trace
 from ctrbench.runner.warm_start import resume, warm_state
-from ctrbench.schema import ENERGY, LOOPS, MODE_CODE, Cell, CellRecord
+from ctrbench.schema import ENERGY, LOOPS, MODE_CODE, PROCESSES, Cell, CellRecord, CurvePoint
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.settings import TrainingSettings
 from ctrbench.slices import Slice
@@ -51,7 +52,18 @@ class _Stopwatch:
         try:
             yield
         finally:
-            self.seconds[stage] = round(time.perf_counter() - start, 3)
+            seconds = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+            self.seconds[stage] = round(seconds, 3)
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """A trained model and its predictions by period."""
+
+    parts: CellParts
+    curve: tuple[CurvePoint, ...]
+    recorder: Recorder | None
+    predictions: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -188,6 +200,9 @@ def train_cell(
 ) -> CellRecord:
     """Train and store one cell, or store why it failed, without a lock and whatever is stored.
 
+    If torchrun started several processes, the first one calls this function and the others help. A
+    cell that another process could not help with is not stored.
+
     Args:
         workspace: The workspace of the data set.
         cell: The cell to train.
@@ -199,8 +214,11 @@ def train_cell(
 
     Raises:
         StoreError: The result cannot be written; nothing is stored.
+        LostProcessError: Another process ended; nothing is stored.
     """
-    store = Store(workspace)
+    from ctrbench.distributed import LostProcessError, Processes
+
+    store, processes = Store(workspace), Processes().count
     meter = EnergyMeter()
 
     def metered(share: float) -> None:
@@ -211,17 +229,19 @@ def train_cell(
         with _one_thread():
             found = _train(workspace, cell, slices, metered, traced)
         joules = meter.joules()
-        energy = {} if joules is None else {ENERGY: joules}
+        energy = {} if joules is None or processes > 1 else {ENERGY: joules}  # of this process only
         code = code_hash(load_mode(cell.mode, cell.mode_settings))
         made_with = environment | {MODE_CODE: code}
         if load_loops() is None:
             made_with[LOOPS] = "plain"
+        if processes > 1:
+            made_with[PROCESSES] = str(processes)
         facts = found.record.facts | energy
         record = found.record.model_copy(update={"environment": made_with, "facts": facts})
         if keep_model:
             store.write_model(cell, found.state)
         return store.write(record, found.predictions, found.first_row, found.influence)
-    except StoreError:
+    except (StoreError, LostProcessError):
         raise
     except CtrBenchError as error:
         record = failed_record(cell, str(error), environment)
@@ -240,31 +260,14 @@ def _train(
     progress: ShareProgress,
     traced: bool,
 ) -> _Trained:
-    from ctrbench.training import fit, optimizers, predict
-
     watch = _Stopwatch()
-    with watch("prepare"):
-        parts = build(workspace, cell)
-        model, packer, slots, training = parts.model, parts.packer, parts.slots, parts.training
-        chosen = optimizers(model, training)
-        if training.warm_start:
-            resume(model, chosen, warm_state(workspace, cell))
-    with watch("train"), scoped_torch_seed(cell.seed, "training"):  # modes may draw from torch
-        recorder = Recorder(parts) if traced else None
-        curve = fit(
-            model,
-            packer,
-            training,
-            cell.seed,
-            lambda share: progress(0.8 * share),
-            chosen,
-            observer=recorder,
-        )
-    with watch("predict"):
-        predictions = {
-            period: predict(model, packer, period, lambda share: progress(0.8 + 0.2 * share))
-            for period in MEASURED_PERIODS
-        }
+    warm = None
+    if TrainingSettings.model_validate(cell.training).warm_start:
+        with watch("prepare"):
+            warm = warm_state(workspace, cell)
+    learned = _learn(workspace, cell, warm, watch, progress, traced)
+    parts, recorder, predictions = learned.parts, learned.recorder, learned.predictions
+    model, slots, training = parts.model, parts.slots, parts.training
     if recorder is not None:
         with watch("trace"):
             found = trace(workspace, cell, parts, recorder, predictions["test"])
@@ -295,7 +298,7 @@ def _train(
         facts=parts.prepared.facts
         | parts.mode.report(model.image_layers)
         | _coverage(workspace, cell, slots),
-        curve=curve,
+        curve=learned.curve,
         seconds=watch.seconds,
         peak_memory_bytes=_peak_memory_bytes(),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
@@ -303,6 +306,57 @@ def _train(
     )
     first_row = {period: slots.impressions.rows(period).start for period in predictions}
     return _Trained(record, predictions, first_row, influence, parts)
+
+
+def _learn(
+    workspace: Workspace,
+    cell: Cell,
+    warm: dict[str, Any] | None = None,
+    watch: _Stopwatch | None = None,
+    progress: ShareProgress = lambda share: None,
+    traced: bool = False,
+) -> _Learned:
+    """Train the model of a cell and predict; all processes do this together.
+
+    Args:
+        workspace: The workspace of the data set.
+        cell: The cell to train.
+        warm: The state of the baseline to start from, in the first process.
+        watch: Receives the seconds of each stage.
+        progress: Receives the completed share of the work.
+        traced: Whether to record how the cell learns.
+    """
+    from ctrbench.distributed import Processes
+    from ctrbench.training import fit, optimizers, predict
+
+    across, watch = Processes(), watch or _Stopwatch()
+    with helped(_learn, cell), _one_thread():
+        with watch("prepare"):
+            parts = across.together(lambda: build(workspace, cell))
+            model, packer, training = parts.model, parts.packer, parts.training
+            chosen = optimizers(model, training)
+            state = across.from_first(warm)
+            if state is not None:
+                resume(model, chosen, state)
+        with watch("train"), scoped_torch_seed(cell.seed, "training"):  # modes may draw from torch
+            recorder = Recorder(parts) if traced else None
+            curve = fit(
+                model,
+                packer,
+                training,
+                cell.seed,
+                lambda share: progress(0.8 * share),
+                chosen,
+                observer=recorder,
+            )
+        with watch("predict"):
+            predictions = {
+                period: predict(
+                    model, packer, period, lambda share: progress(0.8 + 0.2 * share), across
+                )
+                for period in MEASURED_PERIODS
+            }
+    return _Learned(parts, curve, recorder, predictions)
 
 
 def _require_same(
@@ -322,10 +376,13 @@ def _require_same(
             differing = max(differing, 1e-9)
     if not differing:
         return
+    from ctrbench.distributed import Processes
+
+    then, now = {PROCESSES: "1"} | stored.environment, {PROCESSES: str(Processes().count)}
     changed = [
-        f"{name} {stored.environment.get(name, 'unknown')} then, {value} now"
-        for name, value in environment.items()
-        if stored.environment.get(name) != value
+        f"{name} {then.get(name, 'unknown')} then, {value} now"
+        for name, value in (environment | now).items()
+        if then.get(name) != value
     ]
     raise StoreError(
         f"cell {cell.hash} ({cell.label}) was trained again for its weights, and predicts "

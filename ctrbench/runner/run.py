@@ -20,6 +20,7 @@ from ctrbench.injection._combination import JOINT
 from ctrbench.metrics import Metric, every, find, judged
 from ctrbench.plan import Matrix
 from ctrbench.runner.cell import failed_record, is_missing
+from ctrbench.runner.helping import helpers
 from ctrbench.runner.in_progress import cell_lock
 from ctrbench.runner.measure import (
     WHOLE,
@@ -252,7 +253,8 @@ def run_one(
 ) -> CellRecord:
     """Train one cell in this process, unless it is stored, and return its record.
 
-    If another process trains the cell, this one waits for its record.
+    If another command trains the cell, this one waits for its record. If torchrun started several
+    processes, the first one calls this function, and the others call `helping.help_first`.
 
     Args:
         workspace: The workspace of the data set.
@@ -272,7 +274,8 @@ def run_one(
     parts = tuple(part.model_dump_json() for part in matrix.file.slices)
     known = tuple(environment().items())
     message = Message(cell.model_dump_json(), parts, known, retry_failed, traced, keep_models)
-    text = Local.work(message, workspace.home, lambda share: None)
+    with helpers():
+        text = Local.work(message, workspace.home, lambda share: None)
     return CellRecord.model_validate_json(text)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from ctrbench.arrays import save_tensors
 from ctrbench.caches import kept
 from ctrbench.identity import hash_json
+from ctrbench.runner.helping import helped
 from ctrbench.runner.parts import baseline_of, build
 from ctrbench.schema import Cell
 from ctrbench.workspace import Workspace
@@ -69,12 +70,14 @@ def resume(model: Any, optimizers: list[Any], state: dict[str, Any]) -> None:
 
 
 def _trained(workspace: Workspace, cell: Cell) -> dict[str, Any]:
+    from ctrbench.distributed import Processes
     from ctrbench.training import fit, optimizers
 
-    parts = build(workspace, baseline_of(cell))
-    model, training = parts.model, parts.training
-    chosen = optimizers(model, training)
-    fit(model, parts.packer, training, cell.seed, lambda share: None, chosen, warming=True)
+    with helped(_trained, cell):
+        parts = Processes().together(lambda: build(workspace, baseline_of(cell)))
+        model, training = parts.model, parts.training
+        chosen = optimizers(model, training)
+        fit(model, parts.packer, training, cell.seed, lambda share: None, chosen, warming=True)
     return {
         "model": model.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in chosen],

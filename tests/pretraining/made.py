@@ -1,19 +1,12 @@
 """A source of random vectors, and other parts of a small training."""
 
 import io
-import os
-import socket
-import weakref
 
 import numpy as np
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
-import typer
 from PIL import Image
 from torch import nn
 
-from ctrbench.cli.pretraining import _processes
 from ctrbench.distributed import Processes
 from ctrbench.pretraining import encoders
 from ctrbench.pretraining.fitting import fit
@@ -93,28 +86,6 @@ def step_of(name, source, settings=SMALL, across=None):
     layers = nn.ModuleDict(method.layers(settings.width, titles_of(method)))
     step = Step(method, source, settings, across or Processes(), network, layers)
     return step, samples_of(method), trainable(network, layers)
-
-
-def by_two_processes(work, *arguments):
-    """Return what `work(rank, found, *arguments)` writes to `found` in two processes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    found = multiprocessing.Manager().dict()
-    multiprocessing.spawn(_process, args=(port, work, found, arguments), nprocs=2)
-    return dict(found)
-
-
-def _process(rank, port, work, found, arguments):
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": 2, "RANK": rank}
-    os.environ.update({name: str(value) for name, value in place.items()})
-    try:
-        with _processes():
-            group = weakref.ref(dist.group.WORLD)
-            work(rank, found, *arguments)
-    except typer.Exit as ended:
-        found["exit code", rank] = ended.exit_code
-    assert group() is None  # or its threads would outlive the interpreter, which aborts then
 
 
 def trained(folder, name="courier", source=None, settings=SMALL, progress=lambda *_: None, **more):

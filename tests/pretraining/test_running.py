@@ -11,7 +11,7 @@ from ctrbench.pretraining.methods import configured
 from ctrbench.pretraining.running import Job, pretrain
 from ctrbench.pretraining.settings import PretrainSettings
 from ctrbench.pretraining.sources import FrozenVectors
-from tests.pretraining.made import by_two_processes
+from tests.processes import by_processes
 
 SETTINGS = PretrainSettings(epochs=1, batch_size=64, width=16)
 
@@ -74,7 +74,7 @@ def both(rank, found, workspace):
 
 
 def test_no_process_ends_before_the_version_is_registered(workspace):
-    found = by_two_processes(both, workspace)
+    found = by_processes(2, both, workspace)
     assert found["made", 0]
     assert found["made", 1]
     assert found["again", 1] == (None, 0)

@@ -7,7 +7,8 @@ import torch
 from ctrbench import plugins
 from ctrbench.distributed import Processes
 from ctrbench.pretraining.methods import ItemBatch
-from tests.pretraining.made import SMALL, Views, by_two_processes, pixels, step_of
+from tests.pretraining.made import SMALL, Views, pixels, step_of
+from tests.processes import by_processes
 
 METHODS = plugins.names("ctrbench.pretraining.methods")
 NO_SCALING = torch.amp.GradScaler("cpu", enabled=False)
@@ -61,7 +62,7 @@ def all_gradients(rank, found):
 
 @pytest.fixture(scope="module")
 def of_two():
-    return by_two_processes(all_gradients)
+    return by_processes(2, all_gradients)
 
 
 @pytest.mark.parametrize("count", COUNTS)
