@@ -19,7 +19,9 @@ from tests.conftest import make_impressions
 from tests.processes import by_processes
 from tests.test_contracts import images, make
 
-TOLERANCE = 5e-6  # of predicted probabilities; sums of several processes are rounded differently
+# of predicted probabilities and losses; sums of several processes are rounded differently, and Adam
+# enlarges the difference where a gradient is almost zero
+TOLERANCE = 5e-5
 MODEL = {
     **{"history_length": 10, "embedding_size": 4, "attention": (8,), "top": (8, 4)},
     **{"transformer_width": 8, "embedding_std": 1.0, "attention_weights": "softmax"},

@@ -178,7 +178,7 @@ def check_texts(column: Any, path: Path) -> None:
     for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
         if types.is_dictionary(chunk.type) and _has_lengths(chunk.type.value_type):
             lengths = pc.call_function("binary_length", [chunk.dictionary])
-            total += pc.sum(lengths.take(chunk.indices)).as_py() or 0
+            total += pc.call_function("sum", [lengths.take(chunk.indices)]).as_py() or 0
         elif types.is_string_view(chunk.type) or types.is_binary_view(chunk.type):
             views = np.frombuffer(chunk.buffers()[1], np.int32)[4 * chunk.offset :: 4]
             total += int(views[: len(chunk)].sum(dtype=np.int64))
@@ -203,7 +203,9 @@ def _storage(column: Any, path: Path) -> Any:
 
     column = column.storage if isinstance(column, pa.ExtensionArray) else column
     if is_list_type(column.type):
-        numbers = pc.sum(pc.call_function("list_value_length", [column])).as_py() or 0
+        numbers = (
+            pc.call_function("sum", [pc.call_function("list_value_length", [column])]).as_py() or 0
+        )
         check_expansion(numbers, path.stat().st_size, path)
     return without_views(column)
 
