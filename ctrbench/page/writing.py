@@ -63,8 +63,9 @@ def write_report_of_run(
     path = _path(workspace, file)
     try:
         write_page(gather(workspace, matrix, records, looks=looks), path)
-        if path.stat().st_mtime < _newest(records):  # the clock was set back meanwhile
-            os.utime(path, (_newest(records),) * 2)
+        newest = _newest(records)
+        if path.stat().st_mtime < newest:  # the clock was set back meanwhile
+            os.utime(path, (newest, newest))
     except Exception as error:
         return ReportOfRun(file, path, current=False, problem=str(error) or type(error).__name__)
     return ReportOfRun(file, path, current=True)
