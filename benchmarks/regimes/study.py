@@ -24,7 +24,16 @@ from data_synth.world import WorldConfig
 from data_synth.writing import write_world
 
 ROWS = TABLES / "regimes.csv"
-COLUMNS = ("point", "replicate", "version", "mode", "gauc", "auc", "log_loss", "train_s")
+COLUMNS: tuple[str, ...] = (
+    "point",
+    "replicate",
+    "version",
+    "mode",
+    "gauc",
+    "auc",
+    "log_loss",
+    "train_s",
+)
 ALIGNMENTS = (1.0, 0.75, 0.5, 0.25, 0.0)
 SIZES = {"60k": (60_000, 16), "300k": (300_000, 6), "1500k": (1_500_000, 3), "10000k": (10**7, 2)}
 PER_USER = 60  # impressions: 12 clicks

@@ -1,0 +1,137 @@
+"""Writes results/tables/regimes.md from results/tables/regimes.csv.
+
+`python -m benchmarks.regimes.table` shows, for the grid of alignments and sizes, the gain of each
+mode, the winner of each point, and where pairs of modes cross. README.md defines all of them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+from scipy import stats
+
+from benchmarks.regimes.study import ALIGNMENTS, SIZES, read_rows
+from benchmarks.shared import markdown_row, write_table
+
+LEVEL, RESAMPLES = 0.95, 2000
+CROSSINGS = (("sim_score", "vector"), ("sim_score", "cluster_id"), ("vector", "cluster_id"))
+SOFTMAX = "sim_attention"  # its baseline has a softmax
+Gains = Mapping[str, np.ndarray]  # mode -> (replicates,) delta of GAUC, pp
+
+
+def gains_of(
+    rows: list[dict[str, str]], point: str, version: str = "oracle"
+) -> dict[str, np.ndarray]:
+    """Return the gains of all modes at a point, (replicates,) each, in pp.
+
+    Args:
+        rows: The stored rows.
+        point: The name of the point.
+        version: The version of the vectors.
+    """
+    of_replicate: dict[str, dict[tuple[str, str], float]] = defaultdict(dict)
+    for row in rows:
+        if row["point"] == point:
+            of_replicate[row["replicate"]][row["version"], row["mode"]] = float(row["gauc"])
+    found = defaultdict(list)
+    for values in of_replicate.values():
+        for (name, mode), value in values.items():
+            if name == version:
+                baseline = "none/softmax" if mode == SOFTMAX else "none"
+                found[mode].append(100 * (value - values["", baseline]))
+    return {mode: np.array(gains) for mode, gains in found.items()}
+
+
+def interval(gains: np.ndarray) -> tuple[float, float]:
+    """Return the t interval of the mean over replicates."""
+    half = stats.t.ppf((1 + LEVEL) / 2, len(gains) - 1) * stats.sem(gains)
+    return float(gains.mean() - half), float(gains.mean() + half)
+
+
+def winner(gains: Gains) -> str | None:
+    """Return the mode whose gain exceeds all others, each after Holm's correction; else None."""
+    best = max(gains, key=lambda mode: gains[mode].mean())
+    others = [mode for mode in gains if mode != best]
+    p = sorted(float(stats.ttest_rel(gains[best], gains[mode]).pvalue) for mode in others)
+    passed = all(value <= (1 - LEVEL) / (len(p) - rank) for rank, value in enumerate(p))
+    return best if passed and gains[best].mean() > 0 else None
+
+
+def crossing(by_alignment: Mapping[float, Gains], first: str, second: str) -> float | None:
+    """Return the largest alignment at which the difference of two modes is zero; None: nowhere.
+
+    Args:
+        by_alignment: The gains by alignment.
+        first: A mode.
+        second: The other mode.
+    """
+    levels = sorted(by_alignment, reverse=True)
+    differences = [
+        float((by_alignment[level][first] - by_alignment[level][second]).mean()) for level in levels
+    ]
+    for (high, above), (low, below) in pairwise(zip(levels, differences, strict=True)):
+        if above * below <= 0 and above != below:
+            return high - (high - low) * above / (above - below)
+    return None
+
+
+def crossing_text(by_alignment: Mapping[float, Gains], first: str, second: str) -> str:
+    """Return a crossing with its interval, from resamples of the replicates of each alignment."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(RESAMPLES):
+        drawn = {}
+        for level, gains in by_alignment.items():
+            chosen = rng.integers(0, len(gains[first]), len(gains[first]))
+            drawn[level] = {mode: gains[mode][chosen] for mode in (first, second)}
+        found.append(crossing(drawn, first, second))
+    there = [value for value in found if value is not None]
+    share = len(there) / len(found)
+    point = crossing(by_alignment, first, second)
+    if point is None or share < LEVEL:
+        shown = "none" if point is None else f"{point:.2f}"
+        return f"{shown}; {share:.0%} of resamples cross"
+    low, high = np.quantile(there, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return f"{point:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def main() -> None:
+    """Write the table."""
+    rows, lines = read_rows(), ["Made by `benchmarks/regimes/table.py`; do not edit."]
+    for size, (impressions, _) in SIZES.items():
+        points = {level: gains_of(rows, f"main-{size}-{level:g}") for level in ALIGNMENTS}
+        by_alignment = {level: gains for level, gains in points.items() if gains}
+        if by_alignment:
+            lines += ["", f"## {impressions:,} training impressions", ""]
+            lines += _grid(by_alignment)
+            lines += ["", "Crossings, as alignments:", ""]
+            lines += [
+                f"- `{first}` and `{second}`: {crossing_text(by_alignment, first, second)}"
+                for first, second in CROSSINGS
+            ]
+    write_table("regimes.md", "\n".join(lines))
+
+
+def _grid(by_alignment: Mapping[float, Gains]) -> list[str]:
+    first = next(iter(by_alignment.values()))
+    counts = ", ".join(str(len(gains["vector"])) for gains in by_alignment.values())
+    lines = [
+        f"Gain in GAUC over the baseline, pp, with {LEVEL:.0%} intervals over {counts} replicates.",
+        "",
+        markdown_row(["mode", *(f"alignment {level:g}" for level in by_alignment)]),
+        f"|---|{'---:|' * len(by_alignment)}",
+    ]
+    for mode in first:
+        shown = []
+        for gains in by_alignment.values():
+            low, high = interval(gains[mode])
+            shown.append(f"{gains[mode].mean():+.2f} [{low:+.2f}, {high:+.2f}]")
+        lines.append(markdown_row([mode, *shown]))
+    winners = (winner(gains) or "cannot be told" for gains in by_alignment.values())
+    return [*lines, markdown_row(["**winner**", *winners])]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from benchmarks.regimes import study
+from benchmarks.regimes.table import crossing, gains_of, interval, winner
+
+
+def row(replicate, mode, gauc, version="oracle"):
+    return {"point": "p", "replicate": replicate, "version": version, "mode": mode, "gauc": gauc}
+
+
+def test_gains_are_paired_with_the_baseline_of_the_same_replicate():
+    rows = [
+        row("0", "none", "0.60", ""),
+        row("1", "none", "0.70", ""),
+        row("0", "none/softmax", "0.61", ""),
+        row("1", "none/softmax", "0.71", ""),
+        row("0", "vector", "0.63"),
+        row("1", "vector", "0.72"),
+        row("0", "sim_attention", "0.63"),
+        row("1", "sim_attention", "0.72"),
+        row("0", "vector", "0.9", "random"),
+    ]
+    found = gains_of(rows, "p")
+    np.testing.assert_allclose(found["vector"], [3, 2])
+    np.testing.assert_allclose(found["sim_attention"], [2, 1])
+    assert gains_of(rows, "other") == {}
+
+
+def test_interval_of_a_mean_is_that_of_student():
+    low, high = interval(np.array([1.0, 2.0, 3.0]))  # t(2) = 4.303
+    assert (low, high) == pytest.approx((2 - 4.303 / 3**0.5, 2 + 4.303 / 3**0.5), abs=1e-3)
+
+
+def test_a_winner_exceeds_all_others_significantly():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=16)
+    gains = {"a": 3 + noise, "b": 1 + noise + rng.normal(0, 0.1, 16), "c": rng.normal(size=16)}
+    assert winner(gains) == "a"
+    gains["d"] = gains["a"] - rng.normal(0, 0.5, 16)
+    assert winner(gains) is None
+    assert winner({mode: values - 10 for mode, values in gains.items()}) is None
+
+
+def test_crossing_is_interpolated():
+    def at(first, second):
+        return {"x": np.array([first]), "y": np.array([second])}
+
+    points = {1.0: at(4, 1), 0.5: at(2, 1), 0.0: at(0, 2)}
+    assert crossing(points, "x", "y") == pytest.approx(0.5 - 0.5 / 3)
+    assert crossing({1.0: at(4, 1), 0.0: at(2, 1)}, "x", "y") is None
+
+
+def test_points_have_the_sizes_of_the_design():
+    found = {point.name: point for point in study.points()}
+    assert len(found) == len(study.points()) == 37
+    config = found["main-300k-0.5"].config(3)
+    assert (config.users, config.items, config.impressions) == (10_000, 3_000, 600_000)
+    assert (config.alignment, config.roles, config.seed) == (0.5, 2, 3)
+    text, softmax = found["codes-8-0"].files(0)
+    assert "cluster_id: {codebook_size: 240}" in text
+    assert "sim_attention: {}" in softmax
+    assert '"attention_weights": "softmax"' in softmax
