@@ -26,6 +26,7 @@ from ctrbench.importing.relations import (
     first_line,
     is_of_machine,
     literal,
+    make_room,
     one_row,
     quoted,
 )
@@ -123,6 +124,7 @@ def read_table(
             halves = fill_from_arrow(connection, name, path)
         elif kind == ".parquet":
             connection.execute(f"CREATE VIEW {name} AS {_parquet(path)}")
+            make_room(connection, pattern(path))
             halves = _halves_of_parquet(connection, path)
         else:
             raise DataError(

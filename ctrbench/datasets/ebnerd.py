@@ -51,6 +51,7 @@ TYPES = {
 }
 VECTORS = "image_embeddings.parquet"
 VECTOR_COLUMNS = ["article_id", "image_embedding"]
+LISTS_AT_ONCE = 1 << 22  # impression lists whose clicks are aggregated at a time
 VALID = "INTERVAL 1 DAY"  # the end of the train folder
 SPLIT = (
     "Train and valid are the official train folder, whose last 24 hours are valid; test is the "
@@ -300,33 +301,48 @@ def _clicks(
     """Return each reader's lists of clicks, oldest first, and the number of excluded clicks.
 
     A list is that of a folder's history.parquet, followed by the clicks of its behaviors.parquet.
-    Only the latter are aggregated, since lists of all clicks would not fit in memory.
+    Only the latter are aggregated, for some of the readers at a time, since lists of all clicks
+    would not fit in memory.
     """
-    selects, late = [], 0
+    tables, late = [], 0
     for name in FOLDERS:
         start = begin.train if name == "train" else begin.test
-        pairs = """list_transform(range(1, len(article_id_fixed) + 1), lambda i: {
-            'time': impression_time_fixed[i]::TIMESTAMP, 'item': article_id_fixed[i]::BIGINT})"""
-        before = f"""SELECT {_key("user_id", name)} AS history_key, len(article_id_fixed) AS given,
-            list_filter(list_sort({pairs}), lambda p: p.time < {start}) AS pairs
-            FROM {past[name].relation}"""
-        recent = f"""SELECT history_key, list_sort(list(pair)) AS pairs FROM (
-            SELECT {_key("user_id", name)} AS history_key, {{'time': impression_time::TIMESTAMP,
-            'item': unnest(list_distinct({CLICKED}))::BIGINT}} AS pair
-            FROM {logs[name].relation}) GROUP BY history_key"""
         (excluded,) = one_row(
-            connection, f"SELECT coalesce(sum(given - len(pairs)), 0)::BIGINT FROM ({before})"
+            connection,
+            f"""SELECT coalesce(sum(given - len(pairs)), 0)::BIGINT
+            FROM ({_before(past[name], name, start)})""",
         )
         late += excluded
-        selects.append(
-            f"""SELECT history_key, coalesce(a.pairs, []) AS before, coalesce(b.pairs, []) AS recent
-            FROM ({before}) AS a FULL JOIN ({recent}) AS b USING (history_key)"""
-        )
-    query = f"""SELECT history_key, list_transform(before || recent, lambda p: p.item) AS history,
-        list_transform(before || recent, lambda p: p.time) AS times, len(before) AS before_period,
-        len(before) + len(list_filter(recent, lambda p: p.time < {begin.valid})) AS before_valid
-        FROM ({" UNION ALL ".join(selects)})"""
-    return make_table(connection, "clicks", query), late
+        parts = 1 + logs[name].rows // LISTS_AT_ONCE
+        for part in range(parts):
+            some = f"WHERE abs(user_id::BIGINT) % {parts} = {part}"
+            query = f"""SELECT history_key, list_transform(before || recent, lambda p: p.item)
+                AS history, list_transform(before || recent, lambda p: p.time) AS times,
+                len(before) AS before_period, len(before) + len(list_filter(recent,
+                lambda p: p.time < {begin.valid})) AS before_valid
+                FROM (SELECT history_key, coalesce(a.pairs, []) AS before,
+                    coalesce(b.pairs, []) AS recent
+                    FROM ({_before(past[name], name, start)} {some}) AS a
+                    FULL JOIN ({_recent(logs[name], name, some)}) AS b USING (history_key))"""
+            tables.append(make_table(connection, f"clicks of {name}", query))
+    union = " UNION ALL ".join(f"FROM {table}" for table in tables)
+    return make_view(connection, "clicks", union), late
+
+
+def _before(past: Table, name: str, start: str) -> str:
+    """Return SQL of the clicks of history.parquet before a moment, one row per reader."""
+    pairs = """list_transform(range(1, len(article_id_fixed) + 1), lambda i: {
+        'time': impression_time_fixed[i]::TIMESTAMP, 'item': article_id_fixed[i]::BIGINT})"""
+    return f"""SELECT {_key("user_id", name)} AS history_key, len(article_id_fixed) AS given,
+        list_filter(list_sort({pairs}), lambda p: p.time < {start}) AS pairs FROM {past.relation}"""
+
+
+def _recent(log: Table, name: str, some: str) -> str:
+    """Return SQL of the clicks of behaviors.parquet, one row per reader."""
+    return f"""SELECT history_key, list_sort(list(pair)) AS pairs FROM (
+        SELECT {_key("user_id", name)} AS history_key, {{'time': impression_time::TIMESTAMP,
+        'item': unnest(list_distinct({CLICKED}))::BIGINT}} AS pair FROM {log.relation} {some})
+        GROUP BY history_key"""
 
 
 def _articles(connection: DuckDBPyConnection, path: Path) -> tuple[Relation, list[Field]]:

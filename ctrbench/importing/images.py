@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctrbench.errors import DataError
-from ctrbench.importing.relations import Relation, column_types, literal, make_view, one_row
+from ctrbench.importing.relations import (
+    Relation,
+    column_types,
+    literal,
+    make_room,
+    make_view,
+    one_row,
+)
 from ctrbench.raw_ids import expression, refusals
 
 if TYPE_CHECKING:
@@ -107,6 +114,7 @@ def copy_images(items: Relation, source: Path, target: Path) -> tuple[dict[str, 
     given = f"read_parquet({literal(source)})"
     try:
         columns = column_types(connection, given)
+        make_room(connection, literal(source))
     except duckdb.Error as error:
         raise DataError(
             f"{source} is not a Parquet file, or is damaged; --images takes a folder of "

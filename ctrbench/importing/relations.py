@@ -22,11 +22,14 @@ from ctrbench.workspace import Workspace
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+THREADS = 2
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "memory_limit": "2GB",
-    "threads": 2,
+    "threads": THREADS,
     "autoinstall_known_extensions": False,
 }
+QUERY_BYTES = 2_000_000_000  # memory of queries, unless row groups of a Parquet file are large
+GROUP_SHARE = 4  # row groups may take a quarter of it
+LARGEST = "largest_row_group"  # variable of the database: bytes of the largest one of its files
 NO_MEMORY = "64MB"  # a limit that removes all pages from memory
 DISK_FULL = ("No space left", "Disk quota", "max_temp_directory_size", "Could not write")
 
@@ -43,7 +46,7 @@ def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
 
     Raises:
         StoreError: The workspace cannot be written, or the disk is full.
-        DataError: A file is damaged.
+        DataError: A file is damaged, or queries exceed their memory limit.
     """
     import duckdb
 
@@ -54,6 +57,7 @@ def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
         folder = stack.enter_context(partial_folder(workspace.cache))
     try:
         settings = {**SETTINGS, "temp_directory": str(folder / "spill")}
+        settings["memory_limit"] = f"{QUERY_BYTES}B"
         with duckdb.connect(folder / "import.duckdb", config=settings) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             if one_row(connection, "SELECT current_setting('enable_progress_bar')")[0]:
@@ -61,6 +65,12 @@ def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
                 connection.execute("SET enable_progress_bar = false")
             with damage_named(connection):
                 yield connection
+    except duckdb.OutOfMemoryException as error:
+        raise DataError(
+            f"queries exceed their memory limit ({first_line(error)}). Write the "
+            "files with smaller parts: Parquet with row groups of 100,000 rows or fewer, or one "
+            "file per day. If that does not help, please report it."
+        ) from error
     except duckdb.Error as error:
         if not any(sign in str(error) for sign in DISK_FULL):
             raise
@@ -165,8 +175,33 @@ class Relation:
 
 def release_memory(connection: DuckDBPyConnection) -> None:
     """Remove the pages of all tables from memory; they stay in the database's file."""
-    for limit in (NO_MEMORY, SETTINGS["memory_limit"]):
-        connection.execute(f"SET memory_limit = '{limit}'")
+    connection.execute(f"SET memory_limit = '{NO_MEMORY}'")
+    _limit_memory(connection)
+
+
+def make_room(connection: DuckDBPyConnection, path: str) -> None:
+    """Raise the memory limit if row groups of a Parquet file take a large part of it.
+
+    Each thread of DuckDB reads the columns of a whole row group into memory.
+
+    Args:
+        connection: The database.
+        path: SQL of the path, or of a pattern.
+    """
+    sizes = f"""SELECT sum(total_compressed_size) AS size FROM parquet_metadata({path})
+        GROUP BY file_name, row_group_id"""
+    (largest, known) = one_row(
+        connection, f"SELECT max(size)::BIGINT, getvariable('{LARGEST}') FROM ({sizes})"
+    )
+    if (largest or 0) > (known or 0):
+        connection.execute(f"SET VARIABLE {LARGEST} = {largest}::BIGINT")
+        _limit_memory(connection)
+
+
+def _limit_memory(connection: DuckDBPyConnection) -> None:
+    (largest,) = one_row(connection, f"SELECT coalesce(getvariable('{LARGEST}'), 0)")
+    more = max(0, THREADS * largest - QUERY_BYTES // GROUP_SHARE)
+    connection.execute(f"SET memory_limit = '{QUERY_BYTES + more}B'")
 
 
 def make_table(connection: DuckDBPyConnection, name: str, query: str) -> Relation:

@@ -6,6 +6,7 @@ import pytest
 
 from ctrbench import embeddings
 from ctrbench.api.datasets import import_log
+from ctrbench.datasets import ebnerd
 from ctrbench.datasets.ebnerd import EBNeRD, HistoryEnd
 from ctrbench.errors import DataError
 from ctrbench.importing import Snapshot, build, database
@@ -154,6 +155,13 @@ def test_one_row_per_article_shown_and_the_state_at_the_start_of_the_period(work
     assert str(manifest.split) == "given"
     assert "validation folder" in manifest.notes[0]
     assert manifest.counts["history_items"] == 3 + 1 + 1 + 4 + 1 + 5 - 2  # each list once
+
+
+def test_lists_are_the_same_if_readers_are_aggregated_in_parts(workspace, small, monkeypatch):
+    run(workspace, EBNeRD(small), name="whole")
+    monkeypatch.setattr(ebnerd, "LISTS_AT_ONCE", 1)
+    run(workspace, EBNeRD(small))
+    assert rows_of(workspace) == rows_of(workspace, "whole")
 
 
 def test_no_guard_is_an_error(workspace, small):

@@ -19,7 +19,7 @@ from pathlib import Path
 from ctrbench.cli import main
 from ctrbench.importing import relations
 from ctrbench.impressions import history_guards, periods, row_guards, target_guards
-relations.SETTINGS["memory_limit"] = "{QUERIES // MEGABYTE}MiB"
+relations.QUERY_BYTES = {QUERIES}
 relations.PART = 1 << 16
 for module in (periods, row_guards, target_guards):
     module.CHUNK = 1 << 16

@@ -1,7 +1,10 @@
 import duckdb
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from ctrbench.datasets._tables import read_table
 from ctrbench.errors import DataError, StoreError
 from ctrbench.importing import database, make_table, relations
 from ctrbench.importing.relations import fill_table, one_row
@@ -55,3 +58,29 @@ def test_a_table_is_filled_from_parts_of_another(tmp_path, monkeypatch):
         doubled = fill_table(connection, "doubled", {"n": "BIGINT"}, parts)
         found = np.concatenate([n for (n,) in doubled.parts("n")])
     np.testing.assert_array_equal(found, 2 * np.arange(5000))
+
+
+@pytest.fixture
+def one_row_group(tmp_path, monkeypatch):
+    """A Parquet file whose only row group is larger than the memory of queries."""
+    monkeypatch.setattr(relations, "QUERY_BYTES", 32_000_000)
+    numbers = np.random.default_rng(0).integers(0, 2**62, 5_000_000)
+    path = tmp_path / "log.parquet"
+    pq.write_table(pa.table({"a": numbers}), path, row_group_size=len(numbers))
+    return path, int((numbers % 7).sum())
+
+
+def test_large_row_groups_raise_the_memory_limit(tmp_path, one_row_group):
+    path, total = one_row_group
+    with database(Workspace(tmp_path / "home")) as connection:
+        table = read_table(connection, path)
+        assert one_row(connection, f"SELECT sum(a % 7) FROM {table.relation}") == (total,)
+
+
+def test_a_query_without_enough_memory_names_the_remedy(tmp_path, one_row_group):
+    path, _ = one_row_group
+    with (
+        pytest.raises(DataError, match=r"exceed their memory limit .*row groups of 100,000"),
+        database(Workspace(tmp_path / "home")) as connection,
+    ):
+        one_row(connection, f"SELECT sum(a % 7) FROM read_parquet('{path}')")
