@@ -28,11 +28,22 @@ def require_columns(path: Path, found: Iterable[str], columns: Iterable[str]) ->
     found, columns = list(found), list(columns)
     absent = [name for name in columns if name not in found]
     if absent:
-        raise DataError(
-            f"{path}: the header lacks {', '.join(absent)}.\n  found:    {', '.join(found)}\n"
-            f"  expected: {', '.join(columns)}\nUse the official file. For files of other columns "
-            "use `ctrbench datasets import table`."
-        )
+        raise other_header(path, f"lacks {', '.join(absent)}", found, ", ".join(columns))
+
+
+def other_header(path: Path, wrong: str, found: Iterable[str], expected: str) -> DataError:
+    """Return the error about a header that differs from the official one; prints both.
+
+    Args:
+        path: The file.
+        wrong: The difference, as a predicate of "the header".
+        found: The columns of the file.
+        expected: The official columns.
+    """
+    return DataError(
+        f"{path}: the header {wrong}.\n  found:    {', '.join(found)}\n  expected: {expected}\n"
+        "Use the official file. For files of other columns use `ctrbench datasets import table`."
+    )
 
 
 def require_types(table: Table, expected: Mapping[str, tuple[str, ...]]) -> None:

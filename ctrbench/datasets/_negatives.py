@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -24,6 +25,41 @@ class Popularity(StrEnum):
 
     popularity = "popularity"  # its clicks in the whole log
     uniform = "uniform"  # the same for all items of the log and of the items file
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How non-clicks are sampled for a log of clicks only."""
+
+    number: int  # per click
+    by: Popularity
+    seed: int
+
+    def add(
+        self, clicks: Relation, items: Relation | None, why: str = ""
+    ) -> tuple[Relation, dict[str, int], str]:
+        """Return the clicks with sampled non-clicks, the counts, and the note.
+
+        Args:
+            clicks: A table of clicks, which is dropped.
+            items: Items that may be sampled besides those of the log.
+            why: Why the log lacks non-clicks, as a sentence; empty: the user knows.
+
+        Raises:
+            DataError: The log holds non-clicks.
+        """
+        (wanted,) = clicks.one_row(f"count(*) * {self.number}")
+        impressions, drawn = add_negatives(clicks, items, self.number, self.by, self.seed)
+        uniform = self.by is Popularity.uniform
+        how = "uniformly" if uniform else "by clicks in the whole log"
+        note = (
+            f"{why} {drawn:,} non-clicks were sampled, {self.number} per click, {how} (seed "
+            f"{self.seed}), among items that the user never clicks. The sampling uses future "
+            "clicks and determines the CTR, so predicted click rates have no meaning."
+            + f" {wanted - drawn:,} could not be sampled, because users clicked nearly all items."
+            * (wanted > drawn)
+        )
+        return impressions, {"drawn_negatives": drawn}, note.lstrip()
 
 
 def add_negatives(

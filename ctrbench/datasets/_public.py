@@ -1,17 +1,16 @@
-"""What importers of public data sets share: their files, headers, and sampled non-clicks."""
+"""What importers of public data sets share: their files and headers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ctrbench.datasets._negatives import Popularity, add_negatives
+from ctrbench.datasets._layouts import other_header
 from ctrbench.datasets._tables import Rule, Table, broken_rules, read_table, refuse_empty
 from ctrbench.datasets._text_files import Dialect
 from ctrbench.errors import DataError
-from ctrbench.importing.relations import Relation
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -118,43 +117,4 @@ def require_header(
         return
     wrong = f"lacks {', '.join(absent)}" if absent else f"has also {', '.join(strange)}"
     more = f" (also allowed: {', '.join(optional)})" if optional else ""
-    raise DataError(
-        f"{path}: the header {wrong}.\n  found:    {', '.join(found)}\n"
-        f"  expected: {', '.join(columns)}{more}\nUse the official file. For files of other "
-        "columns use `ctrbench datasets import table`."
-    )
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How non-clicks are sampled for a log of clicks only."""
-
-    number: int  # per click
-    by: Popularity
-    seed: int
-
-    def add(
-        self, clicks: Relation, items: Relation | None, why: str
-    ) -> tuple[Relation, dict[str, int], str]:
-        """Return the clicks with sampled non-clicks, the counts, and the note.
-
-        Args:
-            clicks: A table of clicks, which is dropped.
-            items: Items that may be sampled besides those of the log.
-            why: Why the log lacks non-clicks, as a sentence.
-
-        Raises:
-            DataError: The log holds non-clicks.
-        """
-        (wanted,) = clicks.one_row(f"count(*) * {self.number}")
-        impressions, drawn = add_negatives(clicks, items, self.number, self.by, self.seed)
-        uniform = self.by is Popularity.uniform
-        how = "uniformly" if uniform else "by clicks in the whole log"
-        note = (
-            f"{why} {drawn:,} non-clicks were sampled, {self.number} per click, {how} (seed "
-            f"{self.seed}), among items that the user never clicks. The sampling uses future "
-            "clicks and determines the CTR, so predicted click rates have no meaning."
-            + f" {wanted - drawn:,} could not be sampled, because users clicked nearly all items."
-            * (wanted > drawn)
-        )
-        return impressions, {"drawn_negatives": drawn}, note
+    raise other_header(path, wrong, found, f"{', '.join(columns)}{more}")

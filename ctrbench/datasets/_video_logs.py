@@ -64,7 +64,7 @@ MERGED = "merged_item_id merges rare items, as in published results; items have 
 
 
 class Layout(StrEnum):
-    """The official form of the files."""
+    """The layout of the official files, as reczoo numbers it."""
 
     x1 = "x1"  # CSV
     x2 = "x2"  # Parquet
@@ -134,7 +134,7 @@ class _X1:
     given: bool  # whether histories are the given ones
 
     def read(self, split: Split | None, progress: Progress) -> Raw:
-        """Return the relations of the layout."""
+        """Return ranked impressions, categories of items, and vectors if their file is there."""
         progress("reading impressions")
         tables = [self._open(period) for period in CSV_PERIODS]
         histories = tables if self.given else []
@@ -312,7 +312,7 @@ class _X2:
     official: Official
 
     def read(self, split: Split | None, progress: Progress) -> Raw:
-        """Return the relations of the layout."""
+        """Return impressions with lengths of prefixes, one list per user, items and vectors."""
         progress("reading users and items")
         users = self._open("user_info", {SEQUENCE: ("INTEGER[]", "BIGINT[]", "UINTEGER[]")})
         items = self._open("item_info", {"item_id": INTEGERS, VECTOR: ("FLOAT[]", "DOUBLE[]")})

@@ -14,8 +14,8 @@ import typer
 from ctrbench.datasets._base import Importer
 from ctrbench.datasets._entities import make_entities, require_common_ids
 from ctrbench.datasets._ids import id_rules
-from ctrbench.datasets._negatives import Popularity
-from ctrbench.datasets._public import Sampling, broken_official, open_official, require_header
+from ctrbench.datasets._negatives import Popularity, Sampling
+from ctrbench.datasets._public import broken_official, open_official, require_header
 from ctrbench.datasets._tables import Rule, Table, check_file
 from ctrbench.datasets._text_files import pattern
 from ctrbench.errors import ConfigError, DataError, raise_all

@@ -11,9 +11,8 @@ import typer
 from ctrbench.datasets._base import Importer
 from ctrbench.datasets._entities import make_entities, require_common_ids
 from ctrbench.datasets._ids import id_rules
-from ctrbench.datasets._negatives import Popularity
+from ctrbench.datasets._negatives import Popularity, Sampling
 from ctrbench.datasets._public import (
-    Sampling,
     broken_official,
     find_file,
     find_optional,

@@ -12,8 +12,8 @@ from ctrbench.arrays import NPY_ERRORS
 from ctrbench.datasets._base import Importer
 from ctrbench.datasets._entities import make_entities, require_common_ids
 from ctrbench.datasets._ids import id_rules
-from ctrbench.datasets._negatives import Popularity
-from ctrbench.datasets._public import Sampling, broken_official, open_official
+from ctrbench.datasets._negatives import Popularity, Sampling
+from ctrbench.datasets._public import broken_official, open_official
 from ctrbench.datasets._tables import Table, check_file
 from ctrbench.datasets._timestamps import open_times, timestamp_expressions
 from ctrbench.errors import DataError, raise_all

@@ -15,7 +15,7 @@ from ctrbench.datasets._fields import read_fields
 from ctrbench.datasets._ids import Kind, id_rules, id_value, kind_of_ids
 from ctrbench.datasets._lists import ColumnOptions, printed_lists
 from ctrbench.datasets._log import Log, TypedLog, make_impressions
-from ctrbench.datasets._negatives import Popularity, add_negatives
+from ctrbench.datasets._negatives import Popularity, Sampling
 from ctrbench.datasets._remote import find_everywhere
 from ctrbench.datasets._sources import NO_VALUE, Part
 from ctrbench.datasets._tables import (
@@ -169,12 +169,10 @@ class TableImporter(Importer):
             notes = (*notes, *_listed_note(impressions, of_items, items.path))
         if self.negatives:
             progress("drawing non-clicks")
-            impressions, drawn = add_negatives(
-                impressions, of_items, self.negatives, self.negatives_by, self.seed
-            )
-            counts["drawn_negatives"] = drawn
-            (clicks,) = impressions.one_row("count(*)", "click = 1")
-            notes = (*notes, self._drawn_note(drawn, self.negatives * clicks - drawn))
+            sampling = Sampling(self.negatives, self.negatives_by, self.seed)
+            impressions, drawn, note = sampling.add(impressions, of_items)
+            counts |= drawn
+            notes = (*notes, note)
         return Raw(
             impressions,
             importer="table",
@@ -286,17 +284,6 @@ class TableImporter(Importer):
             return "a row of the log"
         names = {new: old for old, new in files.renames.items()}
         return f"{names.get('click', 'click')} = 1"
-
-    def _drawn_note(self, drawn: int, missing: int) -> str:
-        uniform = self.negatives_by is Popularity.uniform
-        how = "uniformly" if uniform else "by clicks in the whole log"
-        return (
-            f"{drawn} non-clicks were sampled, {self.negatives} per click, {how} (seed "
-            f"{self.seed}), among items that the user never clicks. The sampling uses future "
-            "clicks and determines the CTR."
-            + f" {missing} could not be sampled, because users clicked nearly all items."
-            * (missing > 0)
-        )
 
 
 class _Files:

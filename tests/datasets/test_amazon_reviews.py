@@ -151,7 +151,7 @@ def test_items(workspace, source, tmp_path):
     names = {field.name for field in manifest.fields}
     assert names == {"main_category", "store", "categories", "price", "title", "image_url"}
     assert any("4 of 20 items" in note and "3 have" in note for note in manifest.notes)
-    assert any("1 prices" in note for note in manifest.notes)
+    assert any("without a number: 1, missing" in note for note in manifest.notes)
     assert any("average_rating" in note for note in manifest.notes)
 
 
