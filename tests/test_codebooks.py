@@ -8,7 +8,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from ctrbench import codebooks, embeddings, impressions
 from ctrbench.codebooks import Codebook, agreement, central_items, describe, make_codebook
-from ctrbench.errors import ConfigError, DataError, UnknownNameError
+from ctrbench.errors import ConfigError, DamagedError, DataError, UnknownNameError
 from ctrbench.schema import EmbeddingTable
 
 
@@ -122,3 +122,27 @@ def test_invalid_input_is_an_error(workspace, log, changes, error, message):
     given = {"version": "oracle", "codebook_size": 5} | changes
     with pytest.raises(error, match=message):
         make_codebook(workspace, log, **given)
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [flip, lambda path: path.write_bytes(path.read_bytes()[:-50])])
+@pytest.mark.parametrize("name", ["centres.npy", "code.npy"])
+def test_a_damaged_codebook_is_fitted_again(workspace, log, name, damage):
+    before = make_codebook(workspace, log, "oracle", 9)
+    (path,) = (workspace.cache / "codebooks").rglob(name)
+    damage(path)
+    after = make_codebook(workspace, log, "oracle", 9)
+    assert np.array_equal(after.centres, before.centres)
+    assert np.array_equal(after.code, before.code)
+
+
+def test_no_codebook_is_fitted_on_damaged_vectors(workspace, log):
+    flip(workspace.embeddings / "taste" / "oracle" / "vectors.npy")
+    with pytest.raises(DamagedError, match="'oracle' of 'taste' is damaged"):
+        make_codebook(workspace, log, "oracle", 9)
+    assert not list(workspace.cache.rglob("centres.npy"))

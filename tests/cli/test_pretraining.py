@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from ctrbench import embeddings, impressions, plugins
 from ctrbench.cli.main import app
-from ctrbench.errors import ConfigError, DataError, StoreError, UnknownNameError
+from ctrbench.errors import ConfigError, DamagedError, DataError, StoreError, UnknownNameError
 from ctrbench.pretraining import encoders
 from ctrbench.pretraining.methods import configured
 from ctrbench.pretraining.pictures import open_pictures
@@ -282,3 +282,31 @@ def test_without_a_pretrain_period(run):
     with pytest.raises(DataError, match="has no pretrain period"):
         run("courier", "made", "--from-version", "oracle", *QUICK)
     assert impressions.names(run.workspace) == ["taste"]
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 4
+    path.write_bytes(content)
+
+
+def test_training_on_damaged_arrays_or_pictures_gives_the_same_vectors(run):
+    workspace, words = run.workspace, ("--images", *QUICK, *SMALL)
+    run("courier", "made", *words)
+    vectors = workspace.embeddings / "taste" / "made" / "vectors.npy"
+    before = vectors.read_bytes()
+    for name in ("data/*/impressions.click.npy", "pictures/*/pictures.bin", "pictures/*/start.npy"):
+        (path,) = workspace.cache.glob(name)
+        content = path.read_bytes()
+        flip(path)
+        embeddings.remove_version(workspace, "taste", "made")
+        run("courier", "made", *words)
+        assert vectors.read_bytes() == before
+        assert path.read_bytes() == content
+
+
+def test_training_on_damaged_vectors_is_refused(run):
+    flip(run.workspace.embeddings / "taste" / "oracle" / "vectors.npy")
+    with pytest.raises(DamagedError, match="'oracle' of 'taste' is damaged"):
+        run("courier", "made", "--from-version", "oracle", *QUICK)
+    assert "made" not in embeddings.names(run.workspace, "taste")

@@ -1,5 +1,6 @@
 """Damaged and exchanged result files are named, and only their cells are made again."""
 
+import errno
 import json
 import os
 import shutil
@@ -10,9 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from ctrbench import impressions
+from ctrbench import impressions, upkeep
 from ctrbench.analysis.matrices import comparison_table
-from ctrbench.errors import DamagedError
+from ctrbench.errors import DamagedError, StoreError
+from ctrbench.page.writing import report_of_run, write_report_of_run
 from ctrbench.runner import completed, missing_cells, run_matrix, stored_records
 from ctrbench.runner.states import planned
 from ctrbench.store import Store
@@ -242,6 +244,41 @@ def test_a_workspace_without_permission_to_write_is_read(stored):
     assert after == {key: one for key, one in before.items() if key != cell.hash}
     assert planned(stored, made, 1).status.done == 4
     assert impressions.check(stored, "taste")
+
+
+def test_records_and_files_of_the_future_are_kept(stored, monkeypatch):
+    made, _, _, _ = cell_files(stored)
+    before = completed(stored, made)
+    for record in before.values():
+        Store(stored).update(record.model_copy(update={"finished": "2099-01-01T00:00:00+00:00"}))
+    for path in stored.home.rglob("*"):
+        os.utime(path, (4e9, 4e9), follow_symlinks=False)
+    assert upkeep.orphans(stored) == []
+    watcher = Watcher()
+    after = run_matrix(stored, made, 1, False, watcher)
+    assert watcher.records == []
+    assert {key: one.metrics for key, one in after.items()} == {
+        key: one.metrics for key, one in before.items()
+    }
+    report = write_report_of_run(stored, stored.home / "benchmark.yaml", made, after)
+    assert report.current
+    assert report_of_run(stored, stored.home / "benchmark.yaml", after).current
+
+
+def test_without_locks_results_are_read_and_training_stops(stored, monkeypatch):
+    made, _, record, _ = cell_files(stored)
+    record.unlink()
+    before = sorted(stored.results.rglob("*"))
+
+    def flock(descriptor, how):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(StoreError, match="has no locks"):
+        run_matrix(stored, made, 1, False, Watcher())
+    assert sorted(stored.results.rglob("*")) == before
+    assert len(completed(stored, made)) == 3
+    assert planned(stored, made, 1).status.done == 3
 
 
 def test_records_without_checksums_are_read(stored):
