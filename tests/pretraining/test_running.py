@@ -1,7 +1,11 @@
 """A version is created once: by the first of several commands, and jointly by processes."""
 
+import multiprocessing
+import os
 import shutil
+import signal
 from contextlib import ExitStack
+from dataclasses import replace
 
 from ctrbench import embeddings, impressions
 from ctrbench.errors import DataError
@@ -18,6 +22,11 @@ SETTINGS = PretrainSettings(epochs=1, batch_size=64, width=16)
 
 def job(version):
     return Job("taste", version, "courier", configured("courier", {}), SETTINGS)
+
+
+OFTEN = replace(
+    job("made"), settings=SETTINGS.model_copy(update={"epochs": 3, "checkpoint_s": 1e-9})
+)
 
 
 def source(workspace, version):
@@ -61,6 +70,33 @@ def test_command_that_waited_in_vain_creates_the_version(workspace):
         (_, new), steps = made(workspace, waiting=other.close)
     assert new
     assert steps
+
+
+def kills_itself(workspace, step):
+    """Create the version, but send SIGKILL to this process after a step."""
+
+    def progress(done, *_):
+        if done == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    pretrain(workspace, OFTEN, source(workspace, "oracle"), progress)
+
+
+def test_killed_pretraining_resumes_to_the_same_vectors(workspace):
+    vectors = workspace.embeddings / "taste" / "made" / "vectors.npy"
+    pretrain(workspace, OFTEN, source(workspace, "oracle"), lambda *_: None)
+    before = vectors.read_bytes()
+    embeddings.remove_version(workspace, "taste", "made")
+    for step in (2, 4):
+        context = multiprocessing.get_context("spawn")
+        process = context.Process(target=kills_itself, args=(workspace, step))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    seen = []
+    pretrain(workspace, OFTEN, source(workspace, "oracle"), lambda done, *_: seen.append(done))
+    assert seen[0] == 4  # the checkpoint of step 3
+    assert vectors.read_bytes() == before
 
 
 def both(rank, found, workspace):

@@ -3,18 +3,21 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ctrbench import upkeep
 from ctrbench.errors import ConfigError
 from ctrbench.executors import Limits, Processes
 from ctrbench.runner import memory, run_matrix
 from ctrbench.runner.cell import run_cell
 from ctrbench.store import Store
-from tests.benchmark import SMALL, matrix
+from tests.benchmark import SMALL, matrix, write
 
 TWO = SMALL.replace("  sim_score: {}\n  cluster_id: {codebook_size: 8, width: 4}\n", "").replace(
     "[oracle, random]", "[oracle]"
@@ -120,3 +123,24 @@ def test_a_cell_that_is_known_to_exceed_the_memory_is_refused(workspace):
         "  - oracle / vector: 0.5 GB, most for libraries"
     )
     assert not list(workspace.results.rglob("*/none/*/*.json"))
+
+
+@pytest.mark.slow
+def test_killed_command_keeps_the_finished_cells(workspace):
+    text = TWO.replace("seeds: [0]", "seeds: [0, 1]")
+    file = write(workspace.home, text)
+    words = ["--home", str(workspace.home), "run", str(file), "--jobs", "1"]
+    for finished in (1, 2):  # two kills
+        command = [sys.executable, "-m", "ctrbench", *words]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            while f"[{finished}/" not in process.stderr.readline():
+                assert process.poll() is None
+            process.kill()
+        kept = {path: path.stat() for path in workspace.results.glob("*/*/*/[!.]*.json")}
+        assert len(kept) >= finished
+        assert upkeep.verify(workspace).problems == ()
+    records = run_matrix(workspace, matrix(workspace, text))
+    assert [record.status for record in records.values()] == ["done"] * 4
+    assert all(path.stat().st_ino == before.st_ino for path, before in kept.items())
+    assert len(list(workspace.results.glob("*/*/*/[!.]*.json"))) == 4
