@@ -26,7 +26,7 @@ MODEL = {
     **{"history_length": 10, "embedding_size": 4, "attention": (8,), "top": (8, 4)},
     **{"transformer_width": 8, "embedding_std": 1.0, "attention_weights": "softmax"},
 }
-TRAINING = {"batch_size": 200, "id_dropout": 0.1, "learning_rate": 0.03}
+TRAINING = {"batch_size": 200, "id_dropout": 0.1, "learning_rate": 0.01}
 NORM = {"batch_norm": True, "gate": True}
 BATCH_SIZES = {"batches of 149": 149, "a last batch of 2": 299}  # of 600 impressions
 CASES = {  # mode, settings of the model, settings of the training
@@ -111,7 +111,7 @@ def of_three():
 def assert_as_one_process(found, case, count, slots):
     p_click, curve, weights = found[case, 0]
     expected, expected_curve, _ = trained(case, slots)
-    assert np.ptp(expected) > 0.1  # the model is not trivial
+    assert np.ptp(expected) > 0.05  # the model is not trivial
     np.testing.assert_allclose(p_click, expected, atol=TOLERANCE, rtol=0)
     np.testing.assert_allclose(curve, expected_curve, atol=TOLERANCE, rtol=0)
     for rank in range(1, count):
