@@ -19,9 +19,9 @@ from tests.conftest import make_impressions
 from tests.processes import by_processes
 from tests.test_contracts import images, make
 
-# of predicted probabilities and losses; sums of several processes are rounded differently, and Adam
-# enlarges the difference where a gradient is almost zero
-TOLERANCE = 5e-5
+TOLERANCE = 1e-6  # of predicted probabilities: sums of several processes are rounded differently
+LOOSE = 5e-5  # where Adam amplifies the rounding of gradients near 0, also between two machines
+AMPLIFIED = ("sim_attention", "a last batch of 2")
 MODEL = {
     **{"history_length": 10, "embedding_size": 4, "attention": (8,), "top": (8, 4)},
     **{"transformer_width": 8, "embedding_std": 1.0, "attention_weights": "softmax"},
@@ -112,8 +112,9 @@ def assert_as_one_process(found, case, count, slots):
     p_click, curve, weights = found[case, 0]
     expected, expected_curve, _ = trained(case, slots)
     assert np.ptp(expected) > 0.05  # the model is not trivial
-    np.testing.assert_allclose(p_click, expected, atol=TOLERANCE, rtol=0)
-    np.testing.assert_allclose(curve, expected_curve, atol=TOLERANCE, rtol=0)
+    tolerance = LOOSE if case.startswith(AMPLIFIED) else TOLERANCE
+    np.testing.assert_allclose(p_click, expected, atol=tolerance, rtol=0)
+    np.testing.assert_allclose(curve, expected_curve, atol=tolerance, rtol=0)
     for rank in range(1, count):
         np.testing.assert_array_equal(found[case, rank][0], p_click)
         for name, values in found[case, rank][2].items():
