@@ -14,7 +14,6 @@ from ctrbench.importing.relations import PART, Relation, literal, quoted
 from ctrbench.schema import LABEL
 
 COMPRESSION = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
-SCATTERED = 1 << 15  # entries written at a time; each may occupy a page of the file in memory
 
 
 def write_tables(log: NumberedLog, folder: Path) -> None:
@@ -94,9 +93,8 @@ def _write_lists(histories: Histories, path: Path) -> None:
         file.flush()
         items = np.memmap(file, np.int32, "r+", shape=(total,))
         for place, item in ahead(histories.entries.parts("place, item_id")):
-            for rows in blocks(len(place), SCATTERED):
-                items[place[rows]] = item[rows]
-                release(items)
+            items[place] = item
+            release(items)
         for rows in blocks(total, PART):
             writer.write_table(pa.table([items[rows]], schema=schema))
             release(items)
