@@ -70,13 +70,13 @@ def current_files(folder: Path) -> dict[Path, Partitions]:
         found = {folder / unquote(path): values for path, values in state.files.items()}
         home = folder.resolve()
         outside = [path for path in found if not path.resolve().is_relative_to(home)]
+        absent = [path for path in found if not path.is_file()]
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, OSError) as error:
         raise DataError(f"{log} is damaged: {error}") from error
     if outside:
         raise DataError(
             f"{log} lists {len(outside)} file(s) outside the table, such as {outside[0]}. {_EXPORT}"
         )
-    absent = [path for path in found if not path.is_file()]
     if absent:
         raise DataError(
             f"{log} lists {len(absent)} file(s) that do not exist, such as {absent[0]}. Copy the "

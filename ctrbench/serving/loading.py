@@ -130,15 +130,33 @@ def load(folder: Path) -> Served:
     except (OSError, SafetensorError) as error:
         raise DataError(f"{folder / STATE} is damaged ({error}). Export the cell again.") from error
     with damage(folder):
+        _check_shapes(found, state)
         return build(found, state)
 
 
-def build(found: Mapping[str, Any], state: Mapping[str, Any]) -> Served:
+def _check_shapes(found: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Check that a model has the shapes of its weights, before its memory is allocated.
+
+    Raises:
+        ValueError: A shape differs.
+    """
+    try:
+        planned = build(found, {}, "meta").model.state_dict()
+    except RuntimeError:  # a mode or backbone that computes with its initial weights
+        return
+    for name, values in planned.items():
+        if name in state and values.shape != state[name].shape:
+            shapes = f"{tuple(state[name].shape)} instead of {tuple(values.shape)}"
+            raise ValueError(f"the weights {name!r} have shape {shapes}")
+
+
+def build(found: Mapping[str, Any], state: Mapping[str, Any], device: str = "cpu") -> Served:
     """Return the model of a description with its weights.
 
     Args:
         found: The description.
-        state: The tensors by name.
+        state: The tensors by name; empty: the weights stay as they were drawn.
+        device: Where the weights are; `meta`: nowhere, only their shapes are known.
 
     Raises:
         ConfigError: The mode is not installed.
@@ -158,9 +176,12 @@ def build(found: Mapping[str, Any], state: Mapping[str, Any]) -> Served:
     )
     probe = to_batch(features, mode, {n: torch.from_numpy(v) for n, v in _one(features).items()})
     backbone = load_backbone(settings.backbone)
-    model = backbone(InputSizes(**found["sizes"]), settings, mode, prepared, probe, cell.seed)
+    sizes = InputSizes(**found["sizes"])
+    with torch.device(device):
+        model = backbone(sizes, settings, mode, prepared, probe, cell.seed)
     model.mode = whole
-    model.load_state_dict(dict(state))
+    if state:
+        model.load_state_dict(dict(state))
     return Served(model, features)
 
 

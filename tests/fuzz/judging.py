@@ -130,6 +130,7 @@ class Judge:
         problem = problem or self._traces(before)
         if not problem and number < self.fixed and refused != (number >= len(self.samples)):
             problem = "refused" if refused else "accepted"
+        tempfile.tempdir = None
         os.chdir(self.root)
         for folder in (self.files, self.scratch):
             shutil.rmtree(folder, ignore_errors=True)

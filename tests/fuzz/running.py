@@ -42,6 +42,8 @@ def run(
                 found = json.loads(line)
                 if found == "end":
                     return
+                if isinstance(found, str):
+                    raise RuntimeError(found)
                 if isinstance(found, dict):
                     yield Finding(**found)
                     continue

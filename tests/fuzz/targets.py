@@ -56,7 +56,7 @@ IDS = np.array([7, 12, 42])
 VECTORS = np.array([[0.5, -1.0], [2.0, 0.0], [1e-3, 7.0]], np.float32)
 NAMES = ["a", "\x1b[2J", "\u202egnp.exe"]
 HUGE = 1 << 40
-ZEROS = 1 << 26  # bytes of a decompression bomb, unpacked
+ZEROS = 1 << 25  # bytes of a decompression bomb, unpacked
 
 Make = Callable[[Path], object]  # writes the files of a sample into a folder
 
@@ -79,18 +79,21 @@ def targets() -> dict[str, Target]:
             Target(f"vectors_{kind}", _vectors, made, HOSTILE_VECTORS.get(kind, ()), True)
             for kind, made in VECTOR_FILES.items()
         ),
-        Target("ids", _vectors, (_ids_npy, _ids_txt, _ids_csv, _ids_json), (), True),
+        Target("ids", _vectors, (_ids_npy, _ids_txt, _ids_csv, _ids_json), (_ids_no_text,), True),
         Target("codes", _codes, (_codes_levels, _codes_lists), (_codes_bomb,), True),
-        Target("yaml", _read_yaml, (_yaml,), (_yaml_bomb, _yaml_tag, _yaml_deep)),
+        Target("yaml", _read_yaml, (_yaml,), HOSTILE_YAML),
         Target("pictures", _decode, tuple(_picture(*one) for one in PICTURES), HOSTILE_PICTURES),
         Target("pictures_parquet", _copy_images, (_picture_table,)),
-        *(Target(f"table_{kind}", _table, made) for kind, made in LOGS.items()),
-        Target("delta", _delta_parts, (_delta,), (_delta_outside,)),
+        *(
+            Target(f"table_{kind}", _table, made, tuple(map(damaged, made[-1:])))
+            for kind, made in LOGS.items()
+        ),
+        Target("delta", _delta_parts, (_delta,), (_delta_outside, _delta_long_name)),
         Target("predictions", _read_predictions, (_predictions_csv, _predictions_parquet)),
         Target("store", _read_store, (_store,)),
-        Target("manifests", _read_manifests, (_manifests,)),
+        Target("manifests", _read_manifests, (_manifests,), (_manifests_open_header,)),
         Target("weights", _load_weights, (_weights_safetensors, _weights_pt), (_weights_evil,)),
-        Target("exported", _encode, (_exported,)),
+        Target("exported", _encode, (_exported,), (_exported_huge, _exported_outside)),
     ]
     return {one.name: one for one in found}
 
@@ -101,7 +104,9 @@ def _vectors(folder: Path, scratch: Path) -> None:
     for block in read(Source(vectors, ids), scratch):
         assert block.vectors.shape[0] == len(block.ids), "a block has another number of ids"
         assert block.vectors.ndim == 2, "a block has no two dimensions"
-        block.vectors.sum(dtype=np.float64)
+        with np.errstate(all="ignore"):
+            block.vectors.sum(dtype=np.float64)
+        "".join(block.ids).encode()
 
 
 def _codes(folder: Path, scratch: Path) -> None:
@@ -198,9 +203,33 @@ def _parquet_texts(folder: Path) -> None:
 
 def _parquet_bomb(folder: Path) -> None:
     """Equal rows, of which millions fit into some bytes."""
-    rows = 1 << 24
+    rows = 1 << 22
     table = pa.table({"item_id": pa.array(np.zeros(rows, np.int64)), "d0": np.zeros(rows)})
     pq.write_table(table, folder / "vectors.parquet", compression="zstd")
+
+
+def _parquet_one_long_id(folder: Path) -> None:
+    """A text of 1 MiB, to which all rows refer."""
+    ids = pa.DictionaryArray.from_arrays(np.zeros(1000, np.int32), ["a" * (1 << 20)])
+    table = pa.table({"item_id": ids, "d0": np.zeros(1000)})
+    pq.write_table(table, folder / "vectors.parquet", compression="none")
+
+
+def _arrow_one_long_id(folder: Path) -> None:
+    ids = pa.DictionaryArray.from_arrays(np.zeros(1000, np.int32), ["a" * (1 << 20)])
+    table = pa.table({"item_id": ids, "d0": np.zeros(1000)})
+    with pa.ipc.new_file(folder / "vectors.arrow", table.schema) as writer:
+        writer.write_table(table)
+
+
+def _arrow_overlapping_views(folder: Path) -> None:
+    """Rows of 65,536 numbers each, which are the same ones."""
+    rows, width = 4096, 1 << 16
+    offsets, sizes = np.zeros(rows, np.int32), np.full(rows, width, np.int32)
+    views = pa.ListViewArray.from_arrays(offsets, sizes, pa.array(np.zeros(width, np.float32)))
+    table = pa.table({"item_id": np.arange(rows), "vector": views})
+    with pa.ipc.new_file(folder / "vectors.arrow", table.schema) as writer:
+        writer.write_table(table)
 
 
 def _ipc_table() -> pa.Table:
@@ -272,6 +301,10 @@ def _jsonl_columns(folder: Path) -> None:
     (folder / "vectors.jsonl.gz").write_bytes(gzip.compress(text, mtime=0))
 
 
+def _jsonl_half_a_character(folder: Path) -> None:
+    (folder / "vectors.jsonl").write_text('{"item_id": "\\ud800", "vector": [1.5]}\n')
+
+
 def _jsonl_deep(folder: Path) -> None:
     deep = "[" * 200_000 + "]" * 200_000
     (folder / "vectors.jsonl").write_text(f'{{"item_id": 7, "vector": {deep}}}\n')
@@ -323,6 +356,11 @@ def _h5_virtual(folder: Path) -> None:
         file.create_virtual_dataset("value", layout)
 
 
+def _h5_long_id(folder: Path) -> None:
+    with h5py.File(folder / "vectors.h5", "w") as file:
+        file["key"], file["value"] = ["a" * (1 << 20)], VECTORS[:1]
+
+
 def _h5_huge(folder: Path) -> None:
     """Chunks that do not exist in the file and count as zeros."""
     with h5py.File(folder / "vectors.h5", "w") as file:
@@ -370,6 +408,14 @@ def _pt_evil(folder: Path) -> None:
 
 def _pt_pickle(folder: Path) -> None:
     (folder / "vectors.pt").write_bytes(pickle.dumps({"key": [7], "value": Evil()}, 2))
+
+
+def _pt_nested(folder: Path) -> None:
+    """An id that is a list of two equal lists, and so on; its text has 2^40 characters."""
+    nested: list = []
+    for _ in range(40):
+        nested = [nested, nested]
+    torch.save({"key": [nested] * 3, "value": torch.tensor(VECTORS)}, folder / "vectors.pt")
 
 
 def _pt_views(folder: Path) -> None:
@@ -442,6 +488,13 @@ def _ids_npy(folder: Path) -> None:
     np.save(folder / "ids.npy", np.array(NAMES))
 
 
+def _ids_no_text(folder: Path) -> None:
+    """Numbers that are no characters."""
+    _ids_npy(folder)
+    data = (folder / "ids.npy").read_bytes()
+    (folder / "ids.npy").write_bytes(data[:-4] + b"\xff\xff\xff\x00")
+
+
 def _ids_txt(folder: Path) -> None:
     _npy(folder)
     (folder / "ids.txt").write_text("7\n\x1b[2J\n\u202e42\n", "utf-8")
@@ -468,7 +521,7 @@ def _codes_lists(folder: Path) -> None:
 
 
 def _codes_bomb(folder: Path) -> None:
-    table = pa.table({"item_id": np.zeros(1 << 24, np.int64), "code": np.zeros(1 << 24, np.int64)})
+    table = pa.table({"item_id": np.zeros(1 << 22, np.int64), "code": np.zeros(1 << 22, np.int64)})
     pq.write_table(table, folder / "vectors.parquet", compression="zstd")
 
 
@@ -488,12 +541,13 @@ VECTOR_FILES: dict[str, tuple[Make, ...]] = {
 HOSTILE_VECTORS: dict[str, tuple[Make, ...]] = {
     "npy": (_npy_of_objects, _npy_of_huge_shape, _npy_of_empty_rows),
     "npz": (_npz_outside, _npz_bomb, _npz_of_objects),
-    "parquet": (_parquet_bomb,),
+    "parquet": (_parquet_bomb, _parquet_one_long_id),
+    "arrow": (_arrow_one_long_id, _arrow_overlapping_views),
     "csv": (_csv_bomb, _csv_bomb_of_one_line),
-    "jsonl": (_jsonl_deep, _jsonl_bomb, _jsonl_bomb_of_one_line),
-    "h5": (_h5_links, _h5_external, _h5_virtual, _h5_huge, _h5_huge_chunk),
+    "jsonl": (_jsonl_deep, _jsonl_bomb, _jsonl_bomb_of_one_line, _jsonl_half_a_character),
+    "h5": (_h5_links, _h5_external, _h5_virtual, _h5_huge, _h5_huge_chunk, _h5_long_id),
     "safetensors": (_safetensors_huge,),
-    "pt": (_pt_evil, _pt_pickle, _pt_views),
+    "pt": (_pt_evil, _pt_pickle, _pt_views, _pt_nested),
     "faiss": (_faiss_other("IDMap,HNSW4,Flat"), _faiss_other("IDMap,PQ4x4np"), _faiss_huge),
     "folder": (_dataset_outside,),
 }
@@ -522,12 +576,19 @@ def _yaml_bomb(folder: Path) -> None:
     (folder / "benchmark.yaml").write_text("\n".join(lines))
 
 
+def _yaml_anchor_twice(folder: Path) -> None:
+    (folder / "benchmark.yaml").write_text("a: &one [1]\nb: &one [2]\nc: *one\n")
+
+
 def _yaml_tag(folder: Path) -> None:
     (folder / "benchmark.yaml").write_text("dataset: !!python/object/apply:os.system [id]\n")
 
 
 def _yaml_deep(folder: Path) -> None:
     (folder / "benchmark.yaml").write_text("a: " + "[" * 100_000)
+
+
+HOSTILE_YAML: tuple[Make, ...] = (_yaml_bomb, _yaml_tag, _yaml_deep, _yaml_anchor_twice)
 
 
 def _read_yaml(folder: Path, scratch: Path) -> None:
@@ -591,7 +652,7 @@ def _bomb_png(folder: Path) -> None:
 
 
 def _text_png(folder: Path) -> None:
-    """A compressed text of a PNG that unpacks to 64 MiB."""
+    """A compressed text of a PNG that unpacks to 32 MiB."""
     whole = png(1, 1, zlib.compress(b"\x00\x00"))
     body = b"Title\x00\x00" + zlib.compress(bytes(ZEROS))
     text = struct.pack(">I", len(body)) + b"zTXt" + body
@@ -688,6 +749,24 @@ def _log_parquet_zstd(folder: Path) -> None:
     pq.write_table(_plain_log(), folder / "log.parquet", compression="zstd")
 
 
+def damaged(make: Make, old: bytes = b"") -> Make:
+    """Return a function that writes a sample whose last quarter, or another part, is changed.
+
+    Args:
+        make: Writes the sample, one file.
+        old: The part; empty: the last quarter.
+    """
+
+    def write(folder: Path) -> None:
+        make(folder)
+        (path,) = (one for one in folder.rglob("*") if one.is_file())
+        data = path.read_bytes()
+        at = data.index(old) if old else 3 * len(data) // 4
+        path.write_bytes(data[:at] + bytes(len(old) or len(data) - at) + data[at + len(old) :])
+
+    return write
+
+
 LOGS: dict[str, tuple[Make, ...]] = {
     "csv": (_log_csv, _log_csv_of_two_line_ends, _log_zst),
     "json": (_log_jsonl, _log_json),
@@ -721,6 +800,12 @@ def _delta_outside(folder: Path) -> None:
     shutil.move(folder / "table" / "a.parquet", folder / "a.parquet")
     log = folder / "table" / "_delta_log" / f"{0:020}.json"
     log.write_text(log.read_text().replace("a.parquet", "../a.parquet"))
+
+
+def _delta_long_name(folder: Path) -> None:
+    _delta(folder)
+    log = folder / "table" / "_delta_log" / f"{0:020}.json"
+    log.write_text(log.read_text().replace("a.parquet", "a" * 5000))
 
 
 def _delta_parts(folder: Path, scratch: Path) -> None:
@@ -864,6 +949,12 @@ def _manifests(folder: Path) -> None:
     np.save(folder / "embeddings/shop/v7/has_vector.npy", np.ones(3, bool))
 
 
+def _manifests_open_header(folder: Path) -> None:
+    _manifests(folder)
+    path = folder / "embeddings/shop/v7/vectors.npy"
+    path.write_bytes(path.read_bytes().replace(b"}", b"("))
+
+
 def _read_manifests(folder: Path, scratch: Path) -> None:
     workspace = Workspace(folder)
     _all(
@@ -929,6 +1020,24 @@ def _exported(folder: Path) -> None:
     for name, data in _trained().items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(data)
+
+
+def _exported_huge(folder: Path) -> None:
+    """A description of a model that is far larger than its weights."""
+    _exported(folder)
+    text = (folder / "model.json").read_text()
+    value = json.loads(text)
+    value["sizes"]["item_rows"] = 1 << 27
+    (folder / "model.json").write_text(json.dumps(value))
+
+
+def _exported_outside(folder: Path) -> None:
+    """A list of arrays that names one in another folder."""
+    _exported(folder)
+    path = folder / "encoder" / "encoder.json"
+    (array,) = path.parent.glob("*centres*.npy")
+    array.rename(folder / array.name)
+    path.write_text(path.read_text().replace(array.name, f"../{array.name}"))
 
 
 def _encode(folder: Path, scratch: Path) -> None:

@@ -1,7 +1,8 @@
 """The child process that reads inputs.
 
 `python -m tests.fuzz.worker FOLDER SEED STOP SECONDS NAME:FIRST ...` prints JSON, a line per value:
-each input before it is read, as [name, number], and each finding. The last line is `"end"`.
+each input before it is read, as [name, number], and each finding. The last line is `"end"`,
+or the traceback of an error of the tests.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import IO
 
@@ -56,10 +58,14 @@ def main() -> None:
     line = os.fdopen(os.dup(1), "w", buffering=1)
     _, folder, seed, stop, seconds, *names = sys.argv
     known = targets()
-    for one in names:
-        name, first = one.split(":")
-        place = Path(folder) / name
-        work(line, known[name], place, int(seed), int(first), int(stop), float(seconds))
+    try:
+        for one in names:
+            name, first = one.split(":")
+            place = Path(folder) / name
+            work(line, known[name], place, int(seed), int(first), int(stop), float(seconds))
+    except Exception:  # a fault of these tests
+        line.write(json.dumps(traceback.format_exc()) + "\n")
+        raise
     line.write('"end"\n')
 
 
