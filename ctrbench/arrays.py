@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -129,6 +130,21 @@ class SelectedRows:
     def mean(self) -> np.ndarray:
         """Return the mean of the selected rows, (D,) float64."""
         return sum((block.sum(0) for block in self), np.zeros(self.width)) / len(self)
+
+
+def map_npy(path: Path) -> np.memmap:
+    """Return the array of a `.npy` file, memory-mapped and read-only, without warnings of numpy.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: And the others of `NPY_ERRORS`: the file is damaged, or has pickled objects.
+        OSError: The file cannot be read.
+    """
+    with warnings.catch_warnings():  # about impossible sizes, and headers of Python 2
+        warnings.simplefilter("ignore")
+        return np.lib.format.open_memmap(path, mode="r")
 
 
 def write_npy(

@@ -82,6 +82,15 @@ def shortened(value: str) -> str:
     return value if len(value) <= LONGEST else f"{value[: LONGEST - 3]}..."
 
 
+def first_line(text: object) -> str:
+    r"""Return the first line of a text, or of the message of an error, which may be empty.
+
+    >>> first_line("damaged\nat byte 7"), first_line(EOFError())
+    ('damaged', 'unknown cause')
+    """
+    return next(iter(str(text).strip().splitlines()), "unknown cause")
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """Return the message for an unknown name.
 

@@ -20,6 +20,7 @@ from ctrbench.errors import (
     CtrBenchError,
     SettingsError,
     UnknownNameError,
+    first_line,
     raise_all,
     unknown_name,
 )
@@ -561,7 +562,7 @@ def _device_problems(device: str) -> list[Problem]:
     try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         text = f"'{device}' cannot be used here: {reason}"
         return [at(("training", "device"), text)]
     return []

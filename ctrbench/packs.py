@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctrbench.atomic import atomic_file
-from ctrbench.errors import StoreError
+from ctrbench.errors import StoreError, first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -181,6 +181,6 @@ def _open(path: Path) -> _Pack:
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise StoreError(
             f"{path} is damaged, or not a file of this version of `ctrbench pack` "
-            f"({str(error).splitlines()[0]}). Restore or remove it."
+            f"({first_line(error)}). Restore or remove it."
         ) from error
     return _Pack(path, facts, table, rows)

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from ctrbench.atomic import PARTIAL, atomic_file
-from ctrbench.errors import DamagedError, StoreError
+from ctrbench.errors import DamagedError, StoreError, first_line
 from ctrbench.identity import ContentHash, hash_json
 from ctrbench.packs import PackedCell, Packs, write_pack
 from ctrbench.schema import (
@@ -244,7 +244,7 @@ class Store:
             p_click = table["p_click"].to_numpy()[order]
         except (pa.ArrowException, OSError, KeyError) as error:
             raise DamagedError(
-                f"{path} is damaged ({str(error).splitlines()[0]}). Restore it, or delete it: only "
+                f"{path} is damaged ({first_line(error)}). Restore it, or delete it: only "
                 "new slices of a benchmark file require it."
             ) from error
         if owner != cell.hash:

@@ -11,7 +11,14 @@ import numpy as np
 from pydantic import ValidationError
 
 from ctrbench import __version__
-from ctrbench.arrays import NPY_ERRORS, release, save_array, table_blocks, write_npy
+from ctrbench.arrays import (
+    NPY_ERRORS,
+    map_npy,
+    release,
+    save_array,
+    table_blocks,
+    write_npy,
+)
 from ctrbench.atomic import (
     PARTIAL,
     atomic_folder,
@@ -175,8 +182,8 @@ def open_table(path: Path) -> EmbeddingTable:
     """
     try:
         return EmbeddingTable(
-            vectors=np.load(path / VECTORS, mmap_mode="r", allow_pickle=False),
-            has_vector=np.load(path / MASK, mmap_mode="r", allow_pickle=False),
+            vectors=map_npy(path / VECTORS),
+            has_vector=map_npy(path / MASK),
         )
     except (OSError, *NPY_ERRORS) as error:
         raise StoreError(

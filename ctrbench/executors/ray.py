@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 from ctrbench.atomic import atomic_folder
-from ctrbench.errors import ConfigError, CtrBenchError, StoreError
+from ctrbench.errors import ConfigError, CtrBenchError, StoreError, first_line
 from ctrbench.executors._base import (
     Admission,
     Event,
@@ -131,7 +131,7 @@ class Ray(Executor):
             except (OSError, ValueError, RuntimeError) as error:
                 raise ConfigError(
                     f"no Ray cluster answers at {self.address or 'the default address'} "
-                    f"({str(error).splitlines()[0]}). Check --address and `ray status`."
+                    f"({first_line(error)}). Check --address and `ray status`."
                 ) from error
         return ray
 

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from ctrbench import errors
 from ctrbench.arrays import ahead
 from ctrbench.atomic import disk_errors, partial_folder, sweep
 from ctrbench.errors import DataError, StoreError
@@ -304,4 +305,4 @@ def literal(text: object) -> str:
 
 def first_line(error: Exception) -> str:
     """Return the cause in a DuckDB message, without its advice."""
-    return re.sub(r"^([A-Z]\w* )+Error: ", "", str(error)).splitlines()[0].rstrip(".")
+    return errors.first_line(re.sub(r"^([A-Z]\w* )+Error: ", "", str(error))).rstrip(".")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ctrbench.arrays import write_npy
-from ctrbench.errors import StoreError
+from ctrbench.errors import StoreError, first_line
 from ctrbench.identity import ContentHash, canonical_json
 from ctrbench.schema import ColumnValues, DatasetManifest, Ragged
 
@@ -67,7 +67,7 @@ def table_errors(path: Path) -> Iterator[None]:
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
             raise  # an error of the disk, not of the file
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = first_line(error).rstrip(".")
         raise StoreError(
             f"{path} is missing or damaged ({reason}): remove the data set and import it again."
         ) from error

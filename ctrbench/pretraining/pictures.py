@@ -15,7 +15,7 @@ import numpy as np
 from ctrbench.arrays import save_array
 from ctrbench.atomic import write_json
 from ctrbench.caches import kept
-from ctrbench.errors import DataError
+from ctrbench.errors import DataError, first_line
 from ctrbench.identity import ContentHash
 from ctrbench.impressions.columns import table_errors
 from ctrbench.schema import DatasetManifest
@@ -90,7 +90,7 @@ def decode(data: bytes) -> Image.Image:
         except (ValueError, MemoryError):
             raise
         except Exception as error:  # decoders raise various classes
-            raise ValueError(str(error).splitlines()[0] if str(error) else "damaged") from error
+            raise ValueError(first_line(error)) from error
     if image.mode in ("I", "F"):
         raise ValueError("32-bit greyscale has no fixed range; save it with 8 or 16 bits")
     if image.mode.startswith("I;16"):

@@ -14,7 +14,7 @@ import numpy as np
 from ctrbench import embeddings, impressions
 from ctrbench.atomic import atomic_folder
 from ctrbench.environment import environment
-from ctrbench.errors import ConfigError, ContractError, DataError, DivergedError
+from ctrbench.errors import ConfigError, ContractError, DataError, DivergedError, first_line
 from ctrbench.exporting.rows import Rows
 from ctrbench.injection import Images, Injection
 from ctrbench.json_text import as_json
@@ -268,7 +268,7 @@ def _require_onnx(path: Path, served: Served, requests: list[Request]) -> float:
     except Exception as error:  # onnxruntime has one class per kind of failure
         raise ContractError(
             f"{type(served.model.mode).__name__} with {type(served.model).__name__}: onnxruntime "
-            f"{onnxruntime.__version__} cannot run the model: {str(error).strip().splitlines()[0]} "
+            f"{onnxruntime.__version__} cannot run the model: {first_line(error)} "
             "Sizes must come from shapes, never from values or len(); see docs/add_mode.md."
         ) from error
     for request, found in zip(requests, outputs, strict=True):

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ctrbench.errors import ConfigError, ContractError
+from ctrbench.errors import ConfigError, ContractError, first_line
 from ctrbench.serving.features import Features, to_batch
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def write_onnx(served: Served, example: Mapping[str, np.ndarray], path: Path, op
         raise
     except Exception as error:  # of many kinds; the last line of the exporter names the operation
         mode = type(served.model.mode).__name__
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise ContractError(
             f"{mode} with {type(served.model).__name__} cannot be written as ONNX: {reason} Sizes "
             "must come from shapes, never from values; see docs/add_mode.md."

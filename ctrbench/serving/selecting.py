@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ctrbench.analysis.two_arms import matrix_cells
-from ctrbench.errors import ConfigError
+from ctrbench.errors import ConfigError, first_line
 from ctrbench.plan import PROTOCOL, Matrix
 from ctrbench.schema import CellRecord
 from ctrbench.serving.loading import mode_of
@@ -61,7 +61,7 @@ def _check(record: CellRecord) -> None:
     if record.status == "failed":
         raise ConfigError(
             f"cell {record.hash} ({cell.label}) failed, so there is no model to export: "
-            f"{record.reason.splitlines()[0]} Correct the cause and run its benchmark file with "
+            f"{first_line(record.reason)} Correct the cause and run its benchmark file with "
             "--retry-failed."
         )
     revision = mode_of(cell).revision

@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from ctrbench.errors import first_line
 from ctrbench.metrics import judged
 from ctrbench.printable import counted
 from ctrbench.schema import Cell, CellRecord
@@ -118,7 +119,7 @@ class RunDisplay:
         self._update()
         count = f"[{self._done}/{self._total}] {record.cell.label}:"
         if record.status == "failed":
-            reason = record.reason if self._detail else record.reason.splitlines()[0]
+            reason = record.reason if self._detail else first_line(record.reason)
             self._print(f"{count} failed: {reason}")
         elif self._detail:
             self._print(f"{count} {_detailed(record)}")

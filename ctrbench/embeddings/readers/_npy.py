@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ctrbench.arrays import NPY_ERRORS
+from ctrbench.arrays import NPY_ERRORS, map_npy
 from ctrbench.embeddings.readers._base import NO_PICKLE
 from ctrbench.errors import DataError
 
@@ -27,10 +27,8 @@ def open_npy(path: Path, shown: str = "") -> np.memmap:
     if pickled:
         raise DataError(f"{where}: {NO_PICKLE}")
     try:
-        with np.errstate(over="ignore"):  # damaged headers may give impossible sizes
-            array = np.lib.format.open_memmap(path, mode="r")
+        return map_npy(path)
     except NPY_ERRORS as error:
         if "Python objects" in str(error):
             raise DataError(f"{where} is an array of Python objects; {NO_PICKLE}") from error
         raise DataError(f"{where} is not a complete .npy file: {error}. Save it again.") from error
-    return array

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ctrbench.errors import ConfigError
+from ctrbench.errors import ConfigError, first_line
 
 
 def load_weights(network: nn.Module, path: Path, optional: tuple[str, ...] = ()) -> None:
@@ -55,7 +55,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         mapped = zipfile.is_zipfile(path)  # so that nothing is unpacked
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (SafetensorError, RuntimeError, EOFError, ValueError, OSError) as error:
-        raise ConfigError(f"weights {path} are damaged: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"weights {path} are damaged: {first_line(error)}") from error
     except Exception as error:  # unpicklers raise various classes
         raise ConfigError(
             f"weights {path} contain objects other than tensors and are not loaded; save a plain "

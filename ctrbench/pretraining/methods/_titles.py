@@ -13,7 +13,7 @@ from zlib import crc32
 import torch
 from torch import Tensor, nn
 
-from ctrbench.errors import ConfigError
+from ctrbench.errors import ConfigError, first_line
 
 BUCKETS = 1 << 15  # rows of the table for words and letter triples
 LETTERS = 3  # of a part of a word
@@ -75,7 +75,7 @@ class LanguageModel(nn.Module):
             tokenizer = AutoTokenizer.from_pretrained(str(folder), **local)
             self.model = AutoModel.from_pretrained(str(folder), use_safetensors=True, **local)
         except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise ConfigError(
                 f"text_model {folder} contains no encoder with tokenizer as safetensors: {reason}"
             ) from error
