@@ -16,9 +16,10 @@ from random import Random
 from ctrbench.errors import CtrBenchError
 from ctrbench.printable import printable
 from tests.fuzz.mutations import Files, mutated
-from tests.fuzz.targets import Make, Target, files_of
+from tests.fuzz.targets import Make, Target, files_of, read_files
 
 MEMORY = 1 << 29  # bytes that a reader may allocate for files of less than a mebibyte
+REGRESSIONS = Path(__file__).parent / "regressions"  # <target>-<fault>/: files of an input
 FILE_BYTES = 1 << 27  # of a file that a reader may write
 LIMITED = (resource.RLIMIT_AS, resource.RLIMIT_FSIZE)
 LONGEST = 20_000  # characters of a message
@@ -59,6 +60,8 @@ class Judge:
         self.root.mkdir(parents=True, exist_ok=True)
         self.samples = [self._made(make) for make in target.samples]
         self.hostile = [self._made(make) for make in target.hostile]
+        places = sorted(REGRESSIONS.glob(f"{target.name}-*"))
+        self.regressions = [read_files(place) for place in places]
         self.events: list[str] = []
         self.printed = (self.root.parent / f"{target.name}.printed").open("w+b", buffering=0)
         self.own = {self.files, self.scratch}
@@ -87,7 +90,7 @@ class Judge:
         return len(self.samples) + len(self.hostile)
 
     def input(self, seed: int, number: int) -> Files:
-        """Return an input; the first ones are the samples themselves, then the hostile ones.
+        """Return an input: samples, hostile ones, regressions, then changed samples.
 
         Args:
             seed: The seed of the run.
@@ -97,6 +100,8 @@ class Judge:
             return self.samples[number]
         if number < self.fixed:
             return self.hostile[number - len(self.samples)]
+        if number < self.fixed + len(self.regressions):
+            return self.regressions[number - self.fixed]
         random = Random(f"{self.target.name} {seed} {number}")
         files = mutated(random.choice(self.samples), self.samples, random)
         return mutated(files, self.samples, random) if random.random() < 0.15 else files

@@ -1058,7 +1058,12 @@ def files_of(make: Make, folder: Path) -> dict[str, bytes]:
     """
     folder.mkdir(parents=True)
     make(folder)
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    found = {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    found = read_files(folder)
     shutil.rmtree(folder)
     return found
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder by their relative paths."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
