@@ -203,9 +203,8 @@ def _storage(column: Any, path: Path) -> Any:
 
     column = column.storage if isinstance(column, pa.ExtensionArray) else column
     if is_list_type(column.type):
-        numbers = (
-            pc.call_function("sum", [pc.call_function("list_value_length", [column])]).as_py() or 0
-        )
+        lengths = pc.call_function("list_value_length", [column])
+        numbers = pc.call_function("sum", [lengths]).as_py() or 0
         check_expansion(numbers, path.stat().st_size, path)
     return without_views(column)
 
