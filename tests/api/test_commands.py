@@ -56,7 +56,13 @@ CALLS = {  # command -> the call that does the same
 PRINTING = {"json", "format", "full", "yes", "output", "file", "report", "dry_run"}
 ELSEWHERE = {  # options whose place in a call has another name, or is an argument of `Matrix`
     *("dataset", "versions", "modes", "seeds", "files", "changes", "width", "field", "kind"),
-    *("executor", "address", "gpu_share", "max_time", "max_memory"),  # of an executor, which `jobs` takes
+    *(
+        "executor",
+        "address",
+        "gpu_share",
+        "max_time",
+        "max_memory",
+    ),  # of an executor, which `jobs` takes
     *("config", "detail", "quiet", "cell", "name", "version", "a", "b", "method", "against"),
 }
 

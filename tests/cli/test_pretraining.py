@@ -1,6 +1,5 @@
 """`ctrbench pretrain` on a small world with pictures, by every method."""
 
-import json
 import re
 import shutil
 
@@ -23,6 +22,7 @@ from ctrbench.seeding import scoped_torch_seed
 from ctrbench.workspace import Workspace
 from data_synth.world import WorldConfig
 from data_synth.writing import write_world
+from tests.impressions.logs import build_log, row
 
 QUICK = tuple(
     word
@@ -275,13 +275,17 @@ def test_a_version_without_vectors_of_the_pretrain_period(run):
 
 
 def test_without_a_pretrain_period(run):
-    path = run.workspace.data / "taste" / "manifest.json"
-    manifest = json.loads(path.read_text())
-    del manifest["periods"]["pretrain"]
-    path.write_text(json.dumps(manifest))
+    rows = [row(n % 7, n % 5, n % 3 == 0, n) for n in range(400)]
+    build_log(run.workspace, rows, split="time:50/20/30")
+    vectors, ids = run.workspace.home / "v.npy", run.workspace.home / "ids.npy"
+    np.save(vectors, np.eye(5, dtype=np.float32))
+    np.save(ids, np.arange(5))
+    words = ["oracle", "--dataset", "log", "--vectors", str(vectors), "--ids", str(ids)]
+    done = CliRunner().invoke(app, ["--home", str(run.workspace.home), "embeddings", "add", *words])
+    assert done.exit_code == 0, done.output
     with pytest.raises(DataError, match="has no pretrain period"):
-        run("courier", "made", "--from-version", "oracle", *QUICK)
-    assert impressions.names(run.workspace) == ["taste"]
+        run("courier", "made", "--from-version", "oracle", *QUICK, "--dataset", "log")
+    assert impressions.names(run.workspace) == ["log", "taste"]
 
 
 def flip(path):
