@@ -18,7 +18,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 # what numpy raises for `.npy` files that are damaged, besides an OSError
-NPY_ERRORS = (ValueError, TypeError, EOFError, OverflowError, TokenError, SyntaxError)
+NPY_ERRORS = (
+    *(ValueError, TypeError, EOFError, OverflowError, MemoryError),
+    *(TokenError, SyntaxError),
+)
 BLOCK_ROWS = 1 << 18
 DONTNEED = "MADV_DONTNEED"  # not on every system
 BLOCK_BYTES = 1 << 25  # of float64 vectors

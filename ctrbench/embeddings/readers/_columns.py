@@ -273,7 +273,7 @@ def _run(first: int, names: list[str]) -> list[int]:
 
 @contextmanager
 def arrow_errors(path: Path) -> Iterator[None]:
-    """Convert errors of pyarrow about a file.
+    """Convert errors of pyarrow, and of numpy on its damaged buffers, about a file.
 
     Raises:
         DataError: The file is damaged or a row is invalid.
@@ -282,7 +282,7 @@ def arrow_errors(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, UnicodeDecodeError) as error:
+    except (pa.ArrowException, ValueError, MemoryError) as error:
         raise _unreadable(path, error) from error
     except OSError as error:
         if error.errno is not None:  # an error of the operating system, not of pyarrow

@@ -45,8 +45,9 @@ def _batches(path: Path) -> Iterator[Any]:
     rows, size = 0, path.stat().st_size
     for batch in filter(len, _unchecked(path)):
         rows += len(batch)
-        check_expansion(max(batch.nbytes, ID_BYTES * rows), size, path)
+        check_expansion(ID_BYTES * rows, size, path)
         batch.validate(full=True)
+        check_expansion(batch.nbytes, size, path)
         yield batch
 
 

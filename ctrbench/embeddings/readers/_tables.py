@@ -27,6 +27,7 @@ from ctrbench.embeddings.readers._columns import (
     parsed,
 )
 from ctrbench.embeddings.readers._packed import check_expansion
+from ctrbench.errors import DataError
 
 BATCH_ROWS = 4096
 
@@ -107,6 +108,8 @@ def blocks(
     start, width = 0, None
     for batch in batches:
         of_batch = ids[start : start + len(batch)]
+        if len(of_batch) != len(batch):
+            raise DataError(f"{path} is damaged: its columns differ in length. Copy it again.")
         given = [_storage(batch.column(name), path) for name in layout.values]
         if not len(batch):
             continue
@@ -219,6 +222,8 @@ def _matrix(column: Any, ids: list[str], width: int | None, path: Path) -> np.nd
     width = width or int(widths[0])
     check_widths(ids, widths, width, path)
     numbers = column.flatten()
+    if len(numbers) != len(ids) * width:
+        raise DataError(f"{path} is damaged: its lists and their numbers differ in length.")
     if numbers.null_count:
         check_nulls(ids, ~_numpy(numbers.is_valid()).reshape(len(ids), width).all(axis=1), path)
     return _numpy(numbers).reshape(len(ids), width)

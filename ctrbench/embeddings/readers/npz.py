@@ -7,6 +7,7 @@ import lzma
 import math
 import shutil
 import struct
+import warnings
 import zipfile
 import zlib
 from collections import Counter
@@ -93,7 +94,9 @@ def _header(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
     ):
         first = np.lib.format.read_magic(packed) == (1, 0)
         read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(packed)
+        with warnings.catch_warnings():  # about headers of Python 2
+            warnings.simplefilter("ignore")
+            shape, _, dtype = read(packed)
         size = packed.tell() + math.prod(shape) * dtype.itemsize
         if dtype.hasobject:
             raise DataError(f"{path}, array {name!r} is an array of Python objects; {NO_PICKLE}")
