@@ -10,7 +10,7 @@ from typing import Any
 from ctrbench.printable import printable
 
 LONGEST = 80  # characters of a value in a message
-LONGEST_MESSAGE = 100_000  # characters
+LONGEST_MESSAGE = 30_000  # characters
 MOST_PROBLEMS = 50  # of one message
 
 

@@ -39,7 +39,7 @@ def _memory(folder: Path, scratch: Path) -> None:
 
 
 def _long_message(folder: Path, scratch: Path) -> None:
-    raise _LongError("a" * 30_000)
+    raise _LongError("a" * 40_000)
 
 
 class _LongError(DataError):

@@ -22,7 +22,7 @@ MEMORY = 1 << 29  # bytes that a reader may allocate for files of less than a me
 REGRESSIONS = Path(__file__).parent / "regressions"  # <target>-<fault>/: files of an input
 FILE_BYTES = 1 << 27  # of a file that a reader may write
 LIMITED = (resource.RLIMIT_AS, resource.RLIMIT_FSIZE)
-LONGEST = 20_000  # characters of a message
+LONGEST = 30_000  # characters of a message
 CODE = ("os.system", "subprocess.", "os.exec", "os.spawn", "os.posix_spawn", "os.fork", "pty.")
 FORBIDDEN = (*CODE, "socket.", "ftplib.", "urllib.", "shutil.rmtree")
 

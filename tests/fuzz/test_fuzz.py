@@ -39,7 +39,7 @@ def test_harm_is_noticed(tmp_path):
         "_code": "os.system",
         "_escape": "printed",
         "_memory": "MemoryError",
-        "_long_message": "30,000",
+        "_long_message": "40,000",
         "_escape_in_message": "control characters",
     }
     assert found.keys() == expected.keys()
