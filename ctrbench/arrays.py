@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def ahead(parts: Iterable[T]) -> Iterator[T]:
         coming = thread.submit(next, iterator, end)
         while (part := coming.result()) is not end:
             coming = thread.submit(next, iterator, end)
-            yield part  # type: ignore[misc]
+            yield cast("T", part)
 
 
 def in_threads(work: Callable[[T], R], parts: Iterable[T]) -> Iterator[R]:

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.shared import TABLES, trained
@@ -127,7 +127,7 @@ def points() -> list[Point]:
     for alignment in (1.0, 0.0):
         for name, changed in single.items():
             full = f"{name}-{alignment:g}"
-            found.append(Point(full, impressions, replicates, alignment, **changed))  # type: ignore[arg-type]
+            found.append(replace(Point(full, impressions, replicates, alignment), **changed))
     return found
 
 

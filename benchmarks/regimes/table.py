@@ -129,7 +129,7 @@ def _grid(by_alignment: Mapping[float, Gains]) -> list[str]:
             low, high = interval(gains[mode])
             shown.append(f"{gains[mode].mean():+.2f} [{low:+.2f}, {high:+.2f}]")
         lines.append(markdown_row([mode, *shown]))
-    winners = (winner(gains) or "cannot be told" for gains in by_alignment.values())
+    winners = (winner(gains) or "no significant difference" for gains in by_alignment.values())
     return [*lines, markdown_row(["**winner**", *winners])]
 
 
