@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from ctrbench.batches.packing import Batch, InputSizes
 from ctrbench.errors import ContractError
 from ctrbench.injection import Injected, Injection, Prepared
-from ctrbench.models._blocks import HiddenLayers, Numbers, embed, embedding, linear, take
+from ctrbench.models._blocks import HiddenLayers, Numbers, embed, embedding, linear, looked_up, take
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.settings import ModelSettings
 
@@ -154,7 +154,7 @@ class Backbone(nn.Module, ABC):
             take(items, batch.target),
             reading.ids,
         ]
-        hidden = self.top_id(torch.cat(inputs, dim=1))  # (B, H)
+        hidden = self.top_id(torch.cat(inputs, dim=1)) + self.top.bias  # (B, H)
         image_inputs = list(reading.images)
         if injected.item is not None:
             image_inputs.insert(0, take(injected.item, batch.target))
@@ -176,7 +176,7 @@ class Backbone(nn.Module, ABC):
     def _items(self, batch: Batch) -> Tensor:
         """Return the ID embedding and the field embeddings of each distinct item, (U, E)."""
         count = batch.item_id.shape[0]
-        parts = [self.id_embedding(batch.item_id)]
+        parts = [looked_up(self.id_embedding, batch.item_id)]
         for name, codes in batch.item_codes.items():
             parts.append(embed(self.item_tables[_key(name)], codes, count))
         return torch.cat([*parts, self.item_numbers(batch.item_numbers)], dim=1)

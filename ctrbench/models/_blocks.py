@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ctrbench.batches.packing import Bag, Batch, Codes
 from ctrbench.distributed import batch_norm
-from ctrbench.models._fused import DICE_EPS, DiceLayers, PairSum, WeightedSum
+from ctrbench.models._fused import DICE_EPS, DiceLayers, PairSum, Take, WeightedSum
 from ctrbench.models._loading import usable
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.settings import ModelSettings
@@ -64,7 +64,19 @@ def take(values: Tensor, index: Tensor) -> Tensor:
         values: (n, ...) tensor.
         index: (m,) int64 rows.
     """
+    if values.ndim == 2 and usable(values):
+        return Take.apply(values, index.contiguous())  # pyright: ignore[reportReturnType]
     return values.index_select(0, index)
+
+
+def looked_up(table: nn.Embedding, codes: Tensor) -> Tensor:
+    """Return the embedding of each code, (n, E); dense gradients are those of `take`.
+
+    Args:
+        table: The embedding table.
+        codes: (n,) int64.
+    """
+    return table(codes) if table.sparse else take(table.weight, codes)
 
 
 def sum_rows(values: Tensor, row: Tensor, rows: int) -> Tensor:
@@ -78,7 +90,7 @@ def sum_rows(values: Tensor, row: Tensor, rows: int) -> Tensor:
     return values.new_zeros(rows, values.shape[1]).index_add(0, row, values)
 
 
-def embed(table: nn.Module, codes: Codes, rows: int) -> Tensor:
+def embed(table: nn.Embedding, codes: Codes, rows: int) -> Tensor:
     """Return the embedding of the code of each row, or the mean over its list, (rows, E).
 
     Args:
@@ -87,8 +99,8 @@ def embed(table: nn.Module, codes: Codes, rows: int) -> Tensor:
         rows: The number of rows.
     """
     if not isinstance(codes, Bag):
-        return table(codes)
-    total = sum_rows(table(codes.codes), codes.row, rows)
+        return looked_up(table, codes)
+    total = sum_rows(looked_up(table, codes.codes), codes.row, rows)
     count = sum_rows(torch.ones_like(codes.row[:, None], dtype=total.dtype), codes.row, rows)
     return total / count.clamp(min=1)
 
@@ -160,22 +172,31 @@ class PairBlock(nn.Module):
         )
 
 
-def pair_sum(pairs: Sequence[tuple[PairBlock, Tensor]], batch: Batch) -> Tensor:
-    """Return the sum of several pair blocks, (M, H).
+def pair_sum(
+    pairs: Sequence[tuple[PairBlock, Tensor]],
+    batch: Batch,
+    bias: Tensor,
+    slot: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
+    """Return the sum of several pair blocks, of a bias and of a product per slot, (M, H).
 
     Args:
         pairs: Blocks, each with its own (U, E) items.
         batch: The batch.
+        bias: (H,) float32.
+        slot: (M, S) float32 per history item, and their (S, H) factor.
     """
     _, first = pairs[0]
     if not usable(first) or not len(batch.history):
-        return torch.stack([block(items, batch) for block, items in pairs]).sum(dim=0)
+        total = torch.stack([block(items, batch) for block, items in pairs]).sum(dim=0) + bias
+        return total if slot is None else torch.addmm(total, *slot)
     items = torch.cat([items for _, items in pairs], dim=1).contiguous()
     parts = zip(*(block.parts() for block, _ in pairs), strict=True)
     of_q, of_k, of_product = (torch.cat(part) for part in parts)
-    query = take(items, batch.target)
-    places = batch.history_row, batch.history
-    return PairSum.apply(*places, query, items, query @ of_q, items @ of_k, of_product)
+    if slot is None:
+        slot = items.new_empty(len(batch.history), 0), items.new_empty(0, len(bias))
+    places = batch.history_row, batch.history, batch.target
+    return PairSum.apply(*places, items, bias, of_q, of_k, of_product, *slot)
 
 
 def weighted_sum(values: Tensor, weights: Tensor, batch: Batch) -> Tensor:
@@ -225,7 +246,10 @@ def activation(kind: str, width: int) -> nn.Module:
 
 
 class HiddenLayers(nn.Module):
-    """The layers after the sum of the first one: bias, activation, hidden layers, one output."""
+    """The layers after the sum of the first one: activation, hidden layers, one output.
+
+    Its bias is held here, and the caller adds it to the sum.
+    """
 
     def __init__(
         self, sizes: tuple[int, ...], settings: ModelSettings, seed: int, name: str
@@ -248,14 +272,14 @@ class HiddenLayers(nn.Module):
         self.rest.append(linear(sizes[-1], 1, seed, f"{name}.out", bias=True))
 
     def forward(self, summed: Tensor) -> Tensor:
-        """Map the summed blocks of the first layer, (n, H), to (n,)."""
+        """Map the summed blocks and the bias of the first layer, (n, H), to (n,)."""
         layers = [self.first, *self.rest]
         dices = [layer for layer in layers[::2] if isinstance(layer, Dice)]
         if not dices or not usable(summed):
-            return self.rest(self.first(summed + self.bias)).squeeze(1)
+            return self.rest(self.first(summed)).squeeze(1)
         parameters = [
             parameter
             for dice, linear in zip(dices, layers[1::2], strict=True)
             for parameter in (dice.alpha, linear.weight, linear.bias)
         ]
-        return DiceLayers.apply(dices, summed + self.bias, *parameters).squeeze(1)
+        return DiceLayers.apply(dices, summed, *parameters).squeeze(1)

@@ -1,13 +1,13 @@
 """Fast CPU versions of the sums over history slots in `_blocks`.
 
 Each slot requires short sums over wide arrays, so plain torch is limited by memory bandwidth: every
-operation and every gradient reads and writes the arrays once. Here, slots are processed in groups
-that fit into the processor cache. Matrix products use torch, all other operations use compiled
-loops, and gradients are explicit. Dice requires mean and variance of the whole batch, so each level
-is a separate pass. If several processes share a batch, the statistics are those of all of them.
+operation and every gradient reads and writes the arrays once. Here, compiled loops process slots in
+blocks that fit into the nearest cache, matrix products included, and gradients are explicit. Dice
+requires mean and variance of the whole batch, so each level is a separate pass. If several
+processes share a batch, the statistics are those of all of them.
 
-Shapes: B impressions, U distinct items, M slots, E item width, H units of a level, n rows of any
-kind.
+Shapes: B impressions, U distinct items, M slots, E item width, S slot width, H units of a level,
+n rows of any kind.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ctrbench.arrays import blocks
 from ctrbench.distributed import MOMENTUM, Processes
 from ctrbench.models._loading import run_loop
 
-GROUP_ROWS = 4096  # of a group: 1 MB for a level of 64 units
+BLOCK_ROWS = 96  # equals BLOCK in kernels.c; rows of scratch arrays
 DICE_EPS = 1e-8  # DIN section 5.3
 
 
@@ -37,51 +36,93 @@ class DiceState(Protocol):
 
 
 class PairSum(torch.autograd.Function):
-    """Computes `of_query[row] + of_item[item] + (query[row] * items[item]) W` per slot."""
+    """Computes `bias + q Q + k K + (q * k) W + slot V` per slot, see `_blocks.PairBlock`."""
 
     @staticmethod
     def forward(
         ctx: Any,
         row: Tensor,
         item: Tensor,
-        query: Tensor,
+        target: Tensor,
         items: Tensor,
+        bias: Tensor,
         of_query: Tensor,
         of_item: Tensor,
         of_product: Tensor,
+        slot: Tensor,
+        of_slot: Tensor,
     ) -> Tensor:
-        """Map (M,), (M,), (B, E), (U, E), (B, H), (U, H), (E, H) to (M, H)."""
-        width, hidden = of_product.shape
-        summed, scratch = query.new_empty(len(row), hidden), query.new_empty(GROUP_ROWS, width)
-        for rows in blocks(len(row), GROUP_ROWS):
-            product, out = scratch[: rows.stop - rows.start], summed[rows]
-            sizes = len(out), width, hidden
-            inputs = row[rows], item[rows], query, items, of_query, of_item
-            run_loop("pair_forward", *sizes, *inputs, product, out)
-            out.addmm_(product, of_product)
-        ctx.save_for_backward(row, item, query, items, of_product)
+        """Return (M, H).
+
+        Args:
+            ctx: The context of the function.
+            row: (M,) int64, the impression of each slot.
+            item: (M,) int64, the distinct item of each slot.
+            target: (B,) int64, the distinct item of each impression.
+            items: (U, E), the distinct items.
+            bias: (H,).
+            of_query: Q, (E, H).
+            of_item: K, (E, H).
+            of_product: W, (E, H).
+            slot: (M, S).
+            of_slot: V, (S, H).
+        """
+        weights = [one.contiguous() for one in (of_query, of_item, of_product, of_slot)]
+        (width, hidden), slot = of_product.shape, slot.contiguous()
+        query = items.index_select(0, target)
+        per_row, per_item = bias.repeat(len(target), 1), items.new_zeros(len(items), hidden)
+        _multiply(query, weights[0], per_row)
+        _multiply(items, weights[1], per_item)
+        summed, product = items.new_empty(len(row), hidden), items.new_empty(BLOCK_ROWS, width)
+        inputs = row, item, query, items, per_row, per_item, weights[2], slot, weights[3]
+        sizes = len(row), width, slot.shape[1], hidden
+        run_loop("pair_forward", *sizes, *inputs, product, summed)
+        ctx.save_for_backward(row, item, target, query, items, *weights, slot)
         return summed
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, summed: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the gradients of all inputs except the indices."""
-        row, item, query, items, of_product = ctx.saved_tensors
-        width, hidden = of_product.shape
-        summed = summed.contiguous()
-        to_query, to_items = torch.zeros_like(query), torch.zeros_like(items)
-        to_of_query, to_of_item = (query.new_zeros(len(of), hidden) for of in (query, items))
-        to_product = torch.zeros_like(of_product)
-        scratch = query.new_empty(2, GROUP_ROWS, width)
-        for rows in blocks(len(row), GROUP_ROWS):
-            moved, product = scratch[:, : rows.stop - rows.start]
-            torch.mm(summed[rows], of_product.t(), out=moved)
-            sizes = len(moved), width, hidden
-            inputs = row[rows], item[rows], query, items, moved, summed[rows]
-            outputs = product, to_query, to_items, to_of_query, to_of_item
-            run_loop("pair_backward", *sizes, *inputs, *outputs)
-            to_product.addmm_(product.t(), summed[rows])
-        return None, None, to_query, to_items, to_of_query, to_of_item, to_product
+        row, item, target, query, items, *weights, slot = ctx.saved_tensors
+        (width, hidden), summed = weights[0].shape, summed.contiguous()
+        to_weights = to_of_query, to_of_item, to_product, to_of_slot = [
+            torch.zeros_like(one) for one in weights
+        ]
+        by_query, by_item, by_product, by_slot = (one.t().contiguous() for one in weights)
+        to_query, to_items, to_slot = map(torch.zeros_like, (query, items, slot))
+        to_per_row, to_per_item = (query.new_zeros(len(of), hidden) for of in (query, items))
+        inputs = row, item, query, items, by_product, slot, by_slot, summed
+        outputs = to_query, to_items, to_per_row, to_per_item, to_product, to_slot, to_of_slot
+        sizes, scratch = (len(row), width, slot.shape[1], hidden), query.new_empty(2, BLOCK_ROWS, width)
+        run_loop("pair_backward", *sizes, *inputs, *scratch, *outputs)
+        _multiply(to_per_row, by_query, to_query)
+        _multiply(to_per_item, by_item, to_items)
+        _multiply(query.t(), to_per_row, to_of_query)
+        _multiply(items.t(), to_per_item, to_of_item)
+        run_loop("add_rows", len(target), width, target, to_query, to_items)
+        *of_items, to_of_slot = to_weights
+        return None, None, None, to_items, to_per_row.sum(dim=0), *of_items, to_slot, to_of_slot
+
+
+class Take(torch.autograd.Function):
+    """Computes `values[index]`; in plain torch, its gradient takes ten times as long."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, index: Tensor) -> Tensor:
+        """Map (n, E), (m,) to (m, E)."""
+        ctx.rows = len(values)
+        ctx.save_for_backward(index)
+        return values.index_select(0, index)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, taken: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return the gradient of the values."""
+        (index,) = ctx.saved_tensors
+        total = taken.new_zeros(ctx.rows, taken.shape[1])
+        run_loop("add_rows", *taken.shape, index, taken.contiguous(), total)
+        return total, None
 
 
 class WeightedSum(torch.autograd.Function):
@@ -116,14 +157,12 @@ class DiceLayers(torch.autograd.Function):
         """Map (n, H) to (n, last width); parameters are alpha, weight and bias of each level."""
         levels = []
         for dice, (alpha, weight, bias) in zip(dices, _by_level(parameters), strict=True):
-            level = _Level.of(summed, dice, alpha)
-            summed = summed.new_empty(len(summed), len(bias))
-            scratch = level.scratch()
-            for rows in blocks(len(summed), GROUP_ROWS):
-                activated = scratch[: rows.stop - rows.start]
-                inputs = level.summed[rows], level.mean, level.inverse, alpha, level.p[rows]
-                run_loop("dice_forward", *activated.shape, *inputs, activated)
-                torch.addmm(bias, activated, weight.t(), out=summed[rows])
+            level = _Level.of(summed, dice)
+            width, of_weight = len(bias), weight.t().contiguous()
+            summed = summed.new_empty(len(summed), width)
+            scratch = summed.new_empty(BLOCK_ROWS, len(alpha))
+            inputs = *level.inputs, alpha, of_weight, bias, scratch
+            run_loop("dice_forward", *level.summed.shape, width, *inputs, summed)
             levels.append(level)
         ctx.levels = levels
         ctx.save_for_backward(*parameters)
@@ -139,16 +178,11 @@ class DiceLayers(torch.autograd.Function):
         for level, (alpha, weight, _) in zip(
             reversed(ctx.levels), reversed(parameters), strict=True
         ):
-            own, to_weight, scratch = torch.empty_like(level.p), weight * 0, level.scratch()
-            groups = list(blocks(len(out), GROUP_ROWS))
-            sums = own.new_zeros(len(groups), 3, len(alpha))
-            for rows, of_group in zip(groups, sums, strict=True):
-                activated, gradient = scratch[: rows.stop - rows.start], own[rows]
-                torch.mm(out[rows], weight, out=gradient)
-                inputs = level.summed[rows], level.mean, level.inverse, alpha, level.p[rows]
-                run_loop("dice_backward", *gradient.shape, *inputs, gradient, activated, of_group)
-                to_weight.addmm_(out[rows].t(), activated)
-            to_alpha, of_z, of_z_times_z = sums.sum(dim=0)
+            own, to_weight = torch.empty_like(level.summed), torch.zeros_like(weight)
+            sums, scratch = own.new_zeros(3, len(alpha)), own.new_empty(BLOCK_ROWS + 3, len(alpha))
+            inputs = *level.inputs, alpha, weight.contiguous(), out, scratch
+            run_loop("dice_backward", *own.shape, len(weight), *inputs, own, to_weight, sums)
+            to_alpha, of_z, of_z_times_z = sums
             gradients = [to_alpha, to_weight, to_bias, *gradients]
             out, to_bias = own, level.through_statistics(own, of_z, of_z_times_z)
         return None, out, *gradients
@@ -159,14 +193,13 @@ class _Level:
     """The sums of one level, and the statistics that its activation uses."""
 
     summed: Tensor  # (n, H) before the activation
-    p: Tensor  # (n, H) sigmoid of the normalised sums
     mean: Tensor  # (H,)
     inverse: Tensor  # (H,) 1 / standard deviation
     rows: float  # on which mean and deviation depend, in all processes; infinity: on none
     across: Processes | None  # that share these statistics
 
     @classmethod
-    def of(cls, summed: Tensor, dice: DiceState, alpha: Tensor) -> _Level:
+    def of(cls, summed: Tensor, dice: DiceState) -> _Level:
         summed = summed.contiguous()
         mean, variance, rows, across = dice.mean, dice.variance, 0.0, None
         if dice.training:
@@ -177,12 +210,11 @@ class _Level:
                 dice.mean.lerp_(mean, MOMENTUM)
                 dice.variance.lerp_(variance * (rows / (rows - 1)), MOMENTUM)
         inverse = torch.rsqrt(variance + DICE_EPS)
-        rows = rows if rows > 1 else torch.inf
-        return cls(summed, torch.empty_like(summed), mean.clone(), inverse, rows, across)
+        return cls(summed, mean.clone(), inverse, rows if rows > 1 else torch.inf, across)
 
-    def scratch(self) -> Tensor:
-        """Return a buffer for the activations of a group."""
-        return self.summed.new_empty(GROUP_ROWS, self.summed.shape[1])
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.summed, self.mean, self.inverse
 
     def through_statistics(self, gradient: Tensor, of_z: Tensor, of_z_times_z: Tensor) -> Tensor:
         """Add the gradient through mean and deviation, in place; return its row sum, (H,)."""
@@ -197,15 +229,24 @@ class _Level:
 
 
 def _moments(summed: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and variance over the rows; an estimated mean avoids cancellation."""
-    groups = list(blocks(len(summed), GROUP_ROWS))
-    guess = summed[groups[0]].mean(dim=0)
-    sums = summed.new_zeros(len(groups), 2, summed.shape[1])
-    for rows, of_group in zip(groups, sums, strict=True):
-        run_loop("moments", *summed[rows].shape, summed[rows], guess, of_group)
-    first, second = sums.sum(dim=0) / len(summed)
-    return guess + first, second - first.square()
+    """Return mean and variance over the rows, (H,) each."""
+    sums, mean, variance = (summed.new_empty(count, summed.shape[1]) for count in (2, 1, 1))
+    run_loop("moments", *summed.shape, summed, sums, mean, variance)
+    return mean[0], variance[0]
 
 
 def _by_level(parameters: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     return zip(parameters[::3], parameters[1::3], parameters[2::3], strict=True)
+
+
+def _multiply(left: Tensor, right: Tensor, out: Tensor) -> None:
+    """Add a matrix product to `out`.
+
+    Args:
+        left: (n, D), or the transpose of a contiguous (D, n).
+        right: (D, H), contiguous.
+        out: (n, H), contiguous.
+    """
+    steps = left.stride()
+    held = left if left.is_contiguous() else left.t()
+    run_loop("multiply", *left.shape, right.shape[1], held, *steps, right, out)

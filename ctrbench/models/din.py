@@ -89,12 +89,13 @@ class DIN(Backbone):
         pairs = [(self.attention_id, items)]
         if injected.item is not None:
             pairs.append((self.image["attention_item"], injected.item))  # pyright: ignore
-        hidden = pair_sum(pairs, batch)  # (M, H)
+        slot = None
         if injected.slot is not None:
             weight = self.image["attention_slot"].get_parameter("weight").t()
             # contiguous, so that autograd computes (S, M) x (M, H), ten times as fast as
             # its alternative, (H, M) x (M, S)
-            hidden = torch.addmm(hidden, injected.slot, weight.contiguous())
+            slot = injected.slot, weight.contiguous()
+        hidden = pair_sum(pairs, batch, self.attention.bias, slot)  # (M, H)
         logit = self.attention(hidden)
         if injected.attention is not None:
             scale, shift = injected.attention

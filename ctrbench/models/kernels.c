@@ -1,7 +1,9 @@
-/* The loops of `_fused.py`: operations on history slots besides matrix products. Arrays are row-major.
+/* The loops of `_fused.py` over history slots. Arrays are row-major.
  *
- * B impressions, U distinct items, n slots of a group, E item width, H units of a level.
- * `row` (n) is the impression of each slot, `item` (n) its distinct item.
+ * B impressions, U distinct items, n slots or rows, E item width, S slot width, H units of a level,
+ * O outputs of a level. `row` (n) is the impression of each slot, `item` (n) its distinct item.
+ *
+ * Each loop processes blocks of rows that remain in the nearest cache, matrix products included.
  */
 
 #include <math.h>
@@ -36,70 +38,246 @@ static inline float sigmoid(float x)
     return 1.0f / (1.0f + e * power);
 }
 
-/* product = q * k; summed = of_query[row] + of_item[item]. */
-EVERY_CPU void pair_forward(
-    int64_t n, int64_t E, int64_t H, const int64_t *restrict row, const int64_t *restrict item,
-    const float *restrict query, const float *restrict items, const float *restrict of_query,
-    const float *restrict of_item, float *restrict product, float *restrict summed)
+enum {
+    BLOCK = 96, /* rows of a block */
+    DEPTH = 256, /* products of a sum in registers */
+    TILE = 6, /* rows of a tile, whose 6 x 16 sums stay in registers */
+};
+
+static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+typedef float wide __attribute__((vector_size(64), aligned(4), may_alias));
+typedef float half __attribute__((vector_size(32), aligned(4), may_alias));
+
+/* c (R, columns of V) += a (R, depth) b (depth, ...), where the strides of `a` are free: its transpose
+ * is multiplied without a copy. The sums stay in registers.
+ */
+#define DEFINE_TILE(NAME, V) \
+    static inline __attribute__((always_inline)) void NAME( \
+        const int R, int64_t depth, const float *a, int64_t row_step, int64_t depth_step, \
+        const float *b, int64_t b_step, float *c, int64_t c_step) \
+    { \
+        V sum[TILE]; \
+        for (int r = 0; r < R; r++) \
+            sum[r] = (V){0}; \
+        for (int64_t d = 0; d < depth; d++) { \
+            V of_b = *(const V *)(b + d * b_step); \
+            for (int r = 0; r < R; r++) \
+                sum[r] += a[r * row_step + d * depth_step] * of_b; \
+        } \
+        for (int r = 0; r < R; r++) \
+            *(V *)(c + r * c_step) += sum[r]; \
+    }
+DEFINE_TILE(tile_of_16, wide)
+DEFINE_TILE(tile_of_8, half)
+DEFINE_TILE(tile_of_1, float)
+
+#define TILES(NAME, WIDTH) \
+    for (; column + WIDTH <= columns; column += WIDTH) { \
+        int64_t r = 0; \
+        for (; r + 6 <= rows; r += 6) \
+            NAME(6, TILE_ARGUMENTS); \
+        for (; r + 4 <= rows; r += 4) \
+            NAME(4, TILE_ARGUMENTS); \
+        for (; r + 2 <= rows; r += 2) \
+            NAME(2, TILE_ARGUMENTS); \
+        for (; r < rows; r++) \
+            NAME(1, TILE_ARGUMENTS); \
+    }
+#define TILE_ARGUMENTS \
+    part, a + r * row_step, row_step, depth_step, b + column, columns, c + r * columns + column, columns
+
+/* c (rows, columns) += a (rows, depth) b (depth, columns); the strides of `a` are given. */
+EVERY_CPU void multiply(
+    int64_t rows, int64_t depth, int64_t columns, const float *restrict a, int64_t row_step,
+    int64_t depth_step, const float *restrict b, float *restrict c)
 {
-    for (int64_t m = 0; m < n; m++) {
-        const float *q = query + row[m] * E, *k = items + item[m] * E;
-        const float *a = of_query + row[m] * H, *b = of_item + item[m] * H;
-        for (int64_t e = 0; e < E; e++)
-            product[m * E + e] = q[e] * k[e];
-        for (int64_t h = 0; h < H; h++)
-            summed[m * H + h] = a[h] + b[h];
+    for (int64_t part; depth > 0; depth -= part) {
+        part = smaller(depth, DEPTH);
+        int64_t column = 0;
+        TILES(tile_of_16, 16)
+        TILES(tile_of_8, 8)
+        TILES(tile_of_1, 1)
+        a += part * depth_step;
+        b += part * columns;
     }
 }
 
-/* Sums of the differences from an estimated mean, and of their squares: sums (2, H). */
-EVERY_CPU void moments(
-    int64_t n, int64_t H, const float *restrict summed, const float *restrict guess,
-    float *restrict sums)
-{
-    for (int64_t m = 0; m < n; m++)
-        for (int64_t h = 0; h < H; h++) {
-            float distance = summed[m * H + h] - guess[h];
-            sums[h] += distance;
-            sums[H + h] += distance * distance;
-        }
-}
+static inline void clear(float *values, int64_t count) { memset(values, 0, count * sizeof *values); }
 
-/* p = sigmoid((s - mean) / deviation); activated = s (alpha + (1 - alpha) p). */
-EVERY_CPU void dice_forward(
-    int64_t n, int64_t H, const float *restrict summed, const float *restrict mean,
-    const float *restrict inverse, const float *restrict alpha, float *restrict p,
-    float *restrict activated)
-{
-    for (int64_t m = 0; m < n; m++)
-        for (int64_t h = 0; h < H; h++) {
-            float s = summed[m * H + h];
-            float x = sigmoid((s - mean[h]) * inverse[h]);
-            p[m * H + h] = x;
-            activated[m * H + h] = s * (alpha[h] + (1 - alpha[h]) * x);
-        }
-}
-
-/* `gradient` is the gradient of the activations on entry and that of the sums on exit, without the
- * part through mean and deviation. sums (3, H) accumulate the gradients of alpha, z, and z times s.
+/* summed = of_query[row] + of_item[item] + (query[row] * items[item]) of_product + slot of_slot.
+ * product (BLOCK, E) is scratch.
  */
-EVERY_CPU void dice_backward(
-    int64_t n, int64_t H, const float *restrict summed, const float *restrict mean,
-    const float *restrict inverse, const float *restrict alpha, const float *restrict p,
-    float *restrict gradient, float *restrict activated, float *restrict sums)
+EVERY_CPU void pair_forward(
+    int64_t n, int64_t E, int64_t S, int64_t H, const int64_t *restrict row,
+    const int64_t *restrict item, const float *restrict query, const float *restrict items,
+    const float *restrict of_query, const float *restrict of_item,
+    const float *restrict of_product, const float *restrict slot, const float *restrict of_slot,
+    float *restrict product, float *restrict summed)
 {
-    for (int64_t m = 0; m < n; m++)
+    for (int64_t first = 0; first < n; first += BLOCK) {
+        int64_t rows = smaller(BLOCK, n - first);
+        float *out = summed + first * H;
+        for (int64_t m = 0; m < rows; m++) {
+            const float *q = query + row[first + m] * E, *k = items + item[first + m] * E;
+            const float *a = of_query + row[first + m] * H, *b = of_item + item[first + m] * H;
+            for (int64_t e = 0; e < E; e++)
+                product[m * E + e] = q[e] * k[e];
+            for (int64_t h = 0; h < H; h++)
+                out[m * H + h] = a[h] + b[h];
+        }
+        multiply(rows, E, H, product, E, 1, of_product, out);
+        multiply(rows, S, H, slot + first * S, S, 1, of_slot, out);
+    }
+}
+
+/* Accumulates the gradient of the sums, to_summed (n, H), into those of all inputs. `moved` and
+ * `product` (BLOCK, E) are scratch; of_product (H, E) and of_slot (H, S) are transposed.
+ */
+EVERY_CPU void pair_backward(
+    int64_t n, int64_t E, int64_t S, int64_t H, const int64_t *restrict row,
+    const int64_t *restrict item, const float *restrict query, const float *restrict items,
+    const float *restrict of_product, const float *restrict slot, const float *restrict of_slot,
+    const float *restrict to_summed, float *restrict moved, float *restrict product,
+    float *restrict to_query, float *restrict to_items, float *restrict to_of_query,
+    float *restrict to_of_item, float *restrict to_of_product, float *restrict to_slot,
+    float *restrict to_of_slot)
+{
+    for (int64_t first = 0; first < n; first += BLOCK) {
+        int64_t rows = smaller(BLOCK, n - first);
+        const float *gradient = to_summed + first * H;
+        clear(moved, rows * E);
+        multiply(rows, H, E, gradient, H, 1, of_product, moved);
+        for (int64_t m = 0; m < rows; m++) {
+            int64_t at = row[first + m], of = item[first + m];
+            const float *q = query + at * E, *k = items + of * E, *g = moved + m * E;
+            const float *s = gradient + m * H;
+            float *to_q = to_query + at * E, *to_k = to_items + of * E;
+            float *to_a = to_of_query + at * H, *to_b = to_of_item + of * H;
+            for (int64_t e = 0; e < E; e++) {
+                product[m * E + e] = q[e] * k[e];
+                to_q[e] += g[e] * k[e];
+                to_k[e] += g[e] * q[e];
+            }
+            for (int64_t h = 0; h < H; h++) {
+                to_a[h] += s[h];
+                to_b[h] += s[h];
+            }
+        }
+        multiply(E, rows, H, product, 1, E, gradient, to_of_product);
+        multiply(rows, H, S, gradient, H, 1, of_slot, to_slot + first * S);
+        multiply(S, rows, H, slot + first * S, 1, S, gradient, to_of_slot);
+    }
+}
+
+/* Mean and variance over n rows. sums (2, H) is scratch. The moments of blocks are combined as in
+ * Chan, Golub and LeVeque 1983, so that a mean far from zero costs no precision.
+ */
+EVERY_CPU void moments(
+    int64_t n, int64_t H, const float *restrict summed, float *restrict sums,
+    float *restrict mean, float *restrict variance)
+{
+    clear(mean, H);
+    clear(variance, H);
+    for (int64_t first = 0; first < n; first += BLOCK) {
+        int64_t rows = smaller(BLOCK, n - first);
+        const float *s = summed + first * H;
+        clear(sums, 2 * H);
+        for (int64_t m = 0; m < rows; m++)
+            for (int64_t h = 0; h < H; h++)
+                sums[h] += s[m * H + h];
+        for (int64_t h = 0; h < H; h++)
+            sums[h] /= rows;
+        for (int64_t m = 0; m < rows; m++)
+            for (int64_t h = 0; h < H; h++) {
+                float distance = s[m * H + h] - sums[h];
+                sums[H + h] += distance * distance;
+            }
+        float share = (float)rows / (first + rows), before = (float)first * share;
         for (int64_t h = 0; h < H; h++) {
-            float s = summed[m * H + h], x = p[m * H + h], g = gradient[m * H + h];
-            float gate = alpha[h] + (1 - alpha[h]) * x;
-            float of_gate = g * s;
-            float of_z = of_gate * (1 - alpha[h]) * x * (1 - x);
+            float apart = sums[h] - mean[h];
+            mean[h] += apart * share;
+            variance[h] += sums[H + h] + apart * apart * before;
+        }
+    }
+    for (int64_t h = 0; h < H; h++)
+        variance[h] /= n;
+}
+
+/* With p = sigmoid((s - mean) / deviation): out = s (alpha + (1 - alpha) p) weight + bias, (n, O).
+ * activated (BLOCK, H) is scratch; weight (H, O) is transposed.
+ */
+EVERY_CPU void dice_forward(
+    int64_t n, int64_t H, int64_t O, const float *restrict summed, const float *restrict mean,
+    const float *restrict inverse, const float *restrict alpha, const float *restrict weight,
+    const float *restrict bias, float *restrict activated, float *restrict out)
+{
+    for (int64_t first = 0; first < n; first += BLOCK) {
+        int64_t rows = smaller(BLOCK, n - first);
+        for (int64_t m = 0; m < rows; m++) {
+            const float *row = summed + (first + m) * H;
+            for (int64_t h = 0; h < H; h++) {
+                float s = row[h], p = sigmoid((s - mean[h]) * inverse[h]);
+                activated[m * H + h] = s * (alpha[h] + (1 - alpha[h]) * p);
+            }
+            for (int64_t o = 0; o < O; o++)
+                out[(first + m) * O + o] = bias[o];
+        }
+        multiply(rows, H, O, activated, H, 1, weight, out + first * O);
+    }
+}
+
+/* `dice_backward` for a block and some columns, whose sums stay in registers. */
+static inline __attribute__((always_inline)) void gradient_of_columns(
+    const int columns, int64_t rows, int64_t H, const float *restrict summed,
+    const float *restrict mean, const float *restrict inverse, const float *restrict alpha,
+    float *restrict activated, float *restrict gradient, float *restrict sums)
+{
+    float to_alpha[16] = {0}, to_z[16] = {0}, to_z_times_z[16] = {0};
+    for (int64_t m = 0; m < rows; m++)
+        for (int h = 0; h < columns; h++) {
+            float s = summed[m * H + h], z = (s - mean[h]) * inverse[h], p = sigmoid(z);
+            float g = gradient[m * H + h], gate = alpha[h] + (1 - alpha[h]) * p;
+            float of_gate = g * s, of_z = of_gate * (1 - alpha[h]) * p * (1 - p);
             activated[m * H + h] = s * gate;
             gradient[m * H + h] = g * gate + of_z * inverse[h];
-            sums[h] += of_gate * (1 - x);
-            sums[H + h] += of_z;
-            sums[2 * H + h] += of_z * (s - mean[h]) * inverse[h];
+            to_alpha[h] += of_gate * (1 - p);
+            to_z[h] += of_z;
+            to_z_times_z[h] += of_z * z;
         }
+    for (int h = 0; h < columns; h++) {
+        sums[h] = to_alpha[h];
+        sums[H + h] = to_z[h];
+        sums[2 * H + h] = to_z_times_z[h];
+    }
+}
+
+/* From to_out (n, O): gradient (n, H), that of the sums without the part through mean and deviation;
+ * to_weight (O, H) += that of the weight; sums (3, H) += those of alpha, z, and z times s.
+ * scratch (BLOCK + 3, H); weight (O, H).
+ */
+EVERY_CPU void dice_backward(
+    int64_t n, int64_t H, int64_t O, const float *restrict summed, const float *restrict mean,
+    const float *restrict inverse, const float *restrict alpha, const float *restrict weight,
+    const float *restrict to_out, float *restrict scratch, float *restrict gradient,
+    float *restrict to_weight, float *restrict sums)
+{
+    float *activated = scratch, *of_block = scratch + BLOCK * H;
+    for (int64_t first = 0; first < n; first += BLOCK) {
+        int64_t rows = smaller(BLOCK, n - first);
+        float *to_row = gradient + first * H;
+        clear(to_row, rows * H);
+        clear(of_block, 3 * H);
+        multiply(rows, O, H, to_out + first * O, O, 1, weight, to_row);
+        int64_t h = 0;
+        for (; h + 16 <= H; h += 16)
+            gradient_of_columns(16, rows, H, summed + first * H + h, mean + h, inverse + h, alpha + h, activated + h, to_row + h, of_block + h);
+        for (; h < H; h++)
+            gradient_of_columns(1, rows, H, summed + first * H + h, mean + h, inverse + h, alpha + h, activated + h, to_row + h, of_block + h);
+        multiply(O, rows, H, to_out + first * O, 1, O, activated, to_weight);
+        for (int64_t h = 0; h < 3 * H; h++)
+            sums[h] += of_block[h];
+    }
 }
 
 /* The part through mean and deviation: gradient -= slope (s - mean) + shift; total (H) sums it. */
@@ -116,29 +294,15 @@ EVERY_CPU void dice_finish(
         }
 }
 
-/* Recomputes product = q * k, and accumulates the gradients of the products (n, E) and of the sums
- * (n, H) into those of their inputs.
- */
-EVERY_CPU void pair_backward(
-    int64_t n, int64_t E, int64_t H, const int64_t *restrict row, const int64_t *restrict item,
-    const float *restrict query, const float *restrict items, const float *restrict to_product,
-    const float *restrict to_summed, float *restrict product, float *restrict to_query,
-    float *restrict to_items, float *restrict to_of_query, float *restrict to_of_item)
+/* sums[index] += values, row by row, (n, E) each. */
+EVERY_CPU void add_rows(
+    int64_t n, int64_t E, const int64_t *restrict index, const float *restrict values,
+    float *restrict sums)
 {
     for (int64_t m = 0; m < n; m++) {
-        const float *q = query + row[m] * E, *k = items + item[m] * E;
-        const float *g = to_product + m * E, *s = to_summed + m * H;
-        float *to_q = to_query + row[m] * E, *to_k = to_items + item[m] * E;
-        float *to_a = to_of_query + row[m] * H, *to_b = to_of_item + item[m] * H;
-        for (int64_t e = 0; e < E; e++) {
-            product[m * E + e] = q[e] * k[e];
-            to_q[e] += g[e] * k[e];
-            to_k[e] += g[e] * q[e];
-        }
-        for (int64_t h = 0; h < H; h++) {
-            to_a[h] += s[h];
-            to_b[h] += s[h];
-        }
+        float *sum = sums + index[m] * E;
+        for (int64_t e = 0; e < E; e++)
+            sum[e] += values[m * E + e];
     }
 }
 
@@ -175,5 +339,5 @@ EVERY_CPU void pool_backward(
 /* The version of the names and arguments above; `_loading.py` requires it. */
 int64_t loops_version(void)
 {
-    return 1;
+    return 2;
 }

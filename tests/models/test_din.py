@@ -104,6 +104,7 @@ def test_forward_equals_a_loop_over_impressions(slots, weights):
         for k in items[batch.history[batch.history_row == row]]:
             if weights != "uniform":
                 hidden = model.attention_id.weight @ torch.cat([q, k, q - k, q * k])
+                hidden = hidden + model.attention.bias
                 scores.append(model.attention(hidden[None])[0])
             keys.append(k)
         if keys:
@@ -113,7 +114,7 @@ def test_forward_equals_a_loop_over_impressions(slots, weights):
         age = model.row_tables["of_age"](batch.row_codes["age"][row])
         numbers = (batch.row_numbers[row][:, None] * model.row_numbers.weight).flatten()
         wide = torch.cat([age, numbers, q, pooled])
-        logits.append(model.top(model.top_id(wide)[None])[0])
+        logits.append(model.top((model.top_id(wide) + model.top.bias)[None])[0])
     torch.testing.assert_close(model(batch), torch.stack(logits), rtol=1e-4, atol=1e-4)
 
 

@@ -77,18 +77,19 @@ def assert_close(fast, exact, rounded, logits):
 @pytest.mark.parametrize("weights", ["plain", "softmax"])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("mode", [None, Anywhere()])
-@pytest.mark.parametrize("group", [7, 4096])
+@pytest.mark.parametrize("rows", [ROWS[:3], ROWS])
 def test_outputs_and_gradients_equal_the_plain_ones(
-    slots, monkeypatch, attention, weights, training, mode: Injection | None, group
+    slots, attention, weights, training, mode: Injection | None, rows
 ):
-    monkeypatch.setattr(_fused, "GROUP_ROWS", group)
     changed = {"attention": attention, "attention_weights": weights, "embedding_std": 1.0}
     model, packer = build(slots, mode, SMALL.model_copy(update=changed))
     for name, parameter in model.named_parameters():
         if name.endswith(("alpha", "bias")):
             torch.nn.init.uniform_(parameter, -0.5, 0.5)
     model.train(training)
-    assert_close(*all_implementations(model, packer.pack(ROWS, None)))
+    batch = packer.pack(rows, None)
+    assert (len(batch.history) > 3 * _fused.BLOCK_ROWS) == (rows is ROWS)
+    assert_close(*all_implementations(model, batch))
 
 
 def test_compiled_loops_are_used(slots, monkeypatch):
@@ -102,6 +103,7 @@ def test_compiled_loops_are_used(slots, monkeypatch):
     model(packer.pack(ROWS, None)).sum().backward()
     assert set(called) == {
         *("pair_forward", "pair_backward", "pool_forward", "pool_backward"),
+        *("multiply", "add_rows"),
         *("moments", "dice_forward", "dice_backward", "dice_finish"),
     }
     called.clear()
@@ -150,9 +152,23 @@ def test_mode_may_return_any_memory_layout(slots, monkeypatch):
     ],
 )
 def test_unsuitable_tensors_are_rejected(unfit):
-    vectors = torch.zeros(2)
+    vector = torch.zeros(2)
     with pytest.raises(TypeError, match=r"moments: .*"):
-        _loading.run_loop("moments", 4, 2, unfit, vectors, torch.zeros(2, 2))
+        _loading.run_loop("moments", 4, 2, unfit, torch.zeros(2, 2), vector, vector)
+
+
+@pytest.mark.parametrize("rows", [1, 5, 12, 96])
+@pytest.mark.parametrize("depth", [0, 1, 33])
+@pytest.mark.parametrize("columns", [1, 7, 8, 16, 45])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_matrix_products(rows, depth, columns, transposed):
+    left, right = torch.randn(rows, depth), torch.randn(depth, columns)
+    start = torch.randn(rows, columns)
+    found, steps = start.clone(), (1, rows) if transposed else (depth, 1)
+    given = left.t().contiguous() if transposed else left
+    _loading.run_loop("multiply", rows, depth, columns, given, *steps, right, found)
+    expected = start.double() + left.double() @ right.double()
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_half_precision_uses_the_torch_implementation(slots, monkeypatch):
@@ -168,14 +184,12 @@ def test_sigmoid_of_extreme_numbers():
     """Check Dice for extreme inputs, without batch statistics."""
     values = torch.cat([torch.linspace(-120, 120, 20_001), torch.tensor([0.0, 1e30, -1e30])])
     summed = values[:, None].contiguous()
-    p, activated = torch.empty_like(summed), torch.empty_like(summed)
-    zero, one = torch.zeros(1), torch.ones(1)
-    _loading.run_loop("dice_forward", *summed.shape, summed, zero, one, zero, p, activated)
-    expected = torch.sigmoid(summed.double())
-    torch.testing.assert_close(p.double(), expected, rtol=4e-7, atol=1e-34)
-    near = summed.abs() < 121
-    expected = (expected * summed)[near]
-    torch.testing.assert_close(activated[near].double(), expected, rtol=4e-7, atol=1e-30)
+    zero, one, out = torch.zeros(1), torch.ones(1), torch.empty_like(summed)
+    inputs = summed, zero, one, zero, one, zero, torch.empty(_fused.BLOCK_ROWS, 1)
+    _loading.run_loop("dice_forward", *summed.shape, 1, *inputs, out)
+    expected, near = torch.sigmoid(summed.double()) * summed, summed > -1e30
+    torch.testing.assert_close(out.double()[near], expected[near], rtol=4e-7, atol=1e-30)
+    assert out[~near].abs() < 1e-4  # 1e30 e^-80
 
 
 def test_variance_of_sums_far_from_zero():
