@@ -33,7 +33,7 @@ fuzz: $(READY)
 clean:
 	rm -rf .venv .bench site
 
-$(READY): pyproject.toml constraints.txt ctrbench/models/kernels.c
+$(READY): pyproject.toml constraints.txt ctrbench/loops/kernels.c
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ctrbench requires Python 3.11 or newer; try make PYTHON=python3.11 ...")'
 	@echo "installing into .venv: several GB, some minutes"
 	$(PYTHON) -m venv .venv

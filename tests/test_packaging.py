@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BUILD = "import sys; from setuptools import build_meta as b; b.build_{0}(sys.argv[1])"
-LOADED = "import ctrbench; from ctrbench.models import load_loops; " + (
+LOADED = "import ctrbench; from ctrbench.loops import load_loops; " + (
     "print(ctrbench.__file__, load_loops() is not None)"
 )
 
@@ -64,7 +64,7 @@ def test_the_wheel_works_with_and_without_a_compiler(unpacked, tmp_path, compile
         files.extractall(site)
     installed = {path.name for path in site.iterdir() if path.suffix != ".dist-info"}
     assert installed == {"ctrbench"}
-    compiled = list((site / "ctrbench" / "models").glob("_compiled.*"))
+    compiled = list((site / "ctrbench" / "loops").glob("_compiled.*"))
     assert len(compiled) == (compiler != "/bin/false")
     ours = {path.relative_to(ROOT) for path in (ROOT / "ctrbench").rglob("*") if path.is_file()}
     ours = {p for p in ours if p.suffix not in (".so", ".pyc")}

@@ -89,8 +89,10 @@ class Vector(Injection):
         import torch
 
         from ctrbench.distributed import batch_norm
+        from ctrbench.loops.functions import product
 
-        projected = layers["projection"](batch.image_item["vector"])  # (U, width)
+        weight = layers["projection"].get_parameter("weight")
+        projected = product(batch.image_item["vector"], weight)  # (U, width)
         if self.batch_norm:
             norm = layers["norm"]
             projected = batch_norm(

@@ -1,5 +1,5 @@
 """The CTR models (backbones); each supports every injection mode."""
 
-from ctrbench.models._loading import backbone_names, load_backbone, load_loops
+from ctrbench.models._loading import backbone_names, load_backbone
 
-__all__ = ["backbone_names", "load_backbone", "load_loops"]
+__all__ = ["backbone_names", "load_backbone"]

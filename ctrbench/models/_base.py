@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from ctrbench.batches.packing import Batch, InputSizes
 from ctrbench.errors import ContractError
 from ctrbench.injection import Injected, Injection, Prepared
-from ctrbench.models._blocks import HiddenLayers, Numbers, embed, embedding, linear, looked_up, take
+from ctrbench.loops.functions import product, take
+from ctrbench.models._blocks import HiddenLayers, Numbers, embed, embedding, linear, looked_up
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.settings import ModelSettings
 
@@ -154,14 +155,15 @@ class Backbone(nn.Module, ABC):
             take(items, batch.target),
             reading.ids,
         ]
-        hidden = self.top_id(torch.cat(inputs, dim=1)) + self.top.bias  # (B, H)
+        hidden = product(torch.cat(inputs, dim=1), self.top_id.weight, self.top.bias)  # (B, H)
         image_inputs = list(reading.images)
         if injected.item is not None:
             image_inputs.insert(0, take(injected.item, batch.target))
         if injected.target is not None:
             image_inputs.append(injected.target)
         if image_inputs:
-            hidden = hidden + self.image["top"](torch.cat(image_inputs, dim=1))
+            weight = self.image["top"].get_parameter("weight")
+            hidden = hidden + product(torch.cat(image_inputs, dim=1), weight)
         return self.top(hidden)
 
     def tables(self) -> list[nn.Embedding]:

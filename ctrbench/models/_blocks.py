@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from ctrbench.batches.packing import Bag, Batch, Codes
 from ctrbench.distributed import batch_norm
-from ctrbench.models._fused import DICE_EPS, DiceLayers, PairSum, Take, WeightedSum
-from ctrbench.models._loading import usable
+from ctrbench.loops import usable
+from ctrbench.loops.functions import take
+from ctrbench.models._fused import DICE_EPS, DiceLayers, PairSum, WeightedSum
 from ctrbench.seeding import scoped_torch_seed
 from ctrbench.settings import ModelSettings
 
@@ -57,25 +58,14 @@ def embedding(rows: int, width: int, std: float, seed: int, name: str) -> nn.Emb
         return nn.Embedding.from_pretrained(torch.randn(rows, width) * std, freeze=False)
 
 
-def take(values: Tensor, index: Tensor) -> Tensor:
-    """Return `values[index]`; the gradient of index_select is several times faster on a CPU.
-
-    Args:
-        values: (n, ...) tensor.
-        index: (m,) int64 rows.
-    """
-    if values.ndim == 2 and usable(values):
-        return Take.apply(values, index.contiguous())  # pyright: ignore[reportReturnType]
-    return values.index_select(0, index)
-
-
-def looked_up(table: nn.Embedding, codes: Tensor) -> Tensor:
+def looked_up(table: nn.Module, codes: Tensor) -> Tensor:
     """Return the embedding of each code, (n, E); dense gradients are those of `take`.
 
     Args:
         table: The embedding table.
         codes: (n,) int64.
     """
+    assert isinstance(table, nn.Embedding)
     return table(codes) if table.sparse else take(table.weight, codes)
 
 
@@ -90,7 +80,7 @@ def sum_rows(values: Tensor, row: Tensor, rows: int) -> Tensor:
     return values.new_zeros(rows, values.shape[1]).index_add(0, row, values)
 
 
-def embed(table: nn.Embedding, codes: Codes, rows: int) -> Tensor:
+def embed(table: nn.Module, codes: Codes, rows: int) -> Tensor:
     """Return the embedding of the code of each row, or the mean over its list, (rows, E).
 
     Args:

@@ -21,9 +21,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ctrbench.distributed import MOMENTUM, Processes
-from ctrbench.models._loading import run_loop
+from ctrbench.loops import BLOCK_ROWS, run_loop
+from ctrbench.loops.functions import add_product
 
-BLOCK_ROWS = 96  # equals BLOCK in kernels.c; rows of scratch arrays
 DICE_EPS = 1e-8  # DIN section 5.3
 
 
@@ -67,62 +67,43 @@ class PairSum(torch.autograd.Function):
             slot: (M, S).
             of_slot: V, (S, H).
         """
-        weights = [one.contiguous() for one in (of_query, of_item, of_product, of_slot)]
         (width, hidden), slot = of_product.shape, slot.contiguous()
         query = items.index_select(0, target)
-        per_row, per_item = bias.repeat(len(target), 1), items.new_zeros(len(items), hidden)
-        _multiply(query, weights[0], per_row)
-        _multiply(items, weights[1], per_item)
+        sums = bias.repeat(len(query), 1), items.new_zeros(len(items), hidden)
+        add_product(query, of_query, sums[0])
+        add_product(items, of_item, sums[1])
         summed, product = items.new_empty(len(row), hidden), items.new_empty(BLOCK_ROWS, width)
-        inputs = row, item, query, items, per_row, per_item, weights[2], slot, weights[3]
-        sizes = len(row), width, slot.shape[1], hidden
-        run_loop("pair_forward", *sizes, *inputs, product, summed)
-        ctx.save_for_backward(row, item, target, query, items, *weights, slot)
+        weights = of_product.contiguous(), slot, of_slot.contiguous()
+        inputs = row, item, query, items, *sums, *weights, product
+        run_loop("pair_forward", len(row), width, slot.shape[1], hidden, *inputs, summed)
+        weights = of_query, of_item, of_product, of_slot
+        ctx.save_for_backward(row, item, target, query, items, slot, *weights)
         return summed
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, summed: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the gradients of all inputs except the indices."""
-        row, item, target, query, items, *weights, slot = ctx.saved_tensors
-        (width, hidden), summed = weights[0].shape, summed.contiguous()
-        to_weights = to_of_query, to_of_item, to_product, to_of_slot = [
-            torch.zeros_like(one) for one in weights
-        ]
-        by_query, by_item, by_product, by_slot = (one.t().contiguous() for one in weights)
+        row, item, target, query, items, slot, *weights = ctx.saved_tensors
+        of_query, of_item, of_product, of_slot = weights
+        (width, hidden), slot_width = of_product.shape, slot.shape[1]
+        zeros = items.new_zeros
+        to_sums = zeros(len(query), hidden), zeros(len(items), hidden)
         to_query, to_items, to_slot = map(torch.zeros_like, (query, items, slot))
-        to_per_row, to_per_item = (query.new_zeros(len(of), hidden) for of in (query, items))
-        inputs = row, item, query, items, by_product, slot, by_slot, summed
-        outputs = to_query, to_items, to_per_row, to_per_item, to_product, to_slot, to_of_slot
-        sizes, scratch = (len(row), width, slot.shape[1], hidden), query.new_empty(2, BLOCK_ROWS, width)
+        to_product, to_of_slot = zeros(width, hidden), zeros(slot_width, hidden)
+        by_hidden = of_product.t().contiguous(), slot, of_slot.t().contiguous()
+        inputs = row, item, query, items, *by_hidden, summed.contiguous()
+        scratch = items.new_empty(2, BLOCK_ROWS, width)
+        outputs = to_query, to_items, *to_sums, to_product, to_slot, to_of_slot
+        sizes = len(row), width, slot_width, hidden
         run_loop("pair_backward", *sizes, *inputs, *scratch, *outputs)
-        _multiply(to_per_row, by_query, to_query)
-        _multiply(to_per_item, by_item, to_items)
-        _multiply(query.t(), to_per_row, to_of_query)
-        _multiply(items.t(), to_per_item, to_of_item)
+        add_product(to_sums[0], of_query.t(), to_query)
+        add_product(to_sums[1], of_item.t(), to_items)
         run_loop("add_rows", len(target), width, target, to_query, to_items)
-        *of_items, to_of_slot = to_weights
-        return None, None, None, to_items, to_per_row.sum(dim=0), *of_items, to_slot, to_of_slot
-
-
-class Take(torch.autograd.Function):
-    """Computes `values[index]`; in plain torch, its gradient takes ten times as long."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, index: Tensor) -> Tensor:
-        """Map (n, E), (m,) to (m, E)."""
-        ctx.rows = len(values)
-        ctx.save_for_backward(index)
-        return values.index_select(0, index)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, taken: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return the gradient of the values."""
-        (index,) = ctx.saved_tensors
-        total = taken.new_zeros(ctx.rows, taken.shape[1])
-        run_loop("add_rows", *taken.shape, index, taken.contiguous(), total)
-        return total, None
+        to_weights = zeros(width, hidden), zeros(width, hidden), to_product
+        add_product(query.t(), to_sums[0], to_weights[0])
+        add_product(items.t(), to_sums[1], to_weights[1])
+        return None, None, None, to_items, to_sums[0].sum(dim=0), *to_weights, to_slot, to_of_slot
 
 
 class WeightedSum(torch.autograd.Function):
@@ -237,16 +218,3 @@ def _moments(summed: Tensor) -> tuple[Tensor, Tensor]:
 
 def _by_level(parameters: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     return zip(parameters[::3], parameters[1::3], parameters[2::3], strict=True)
-
-
-def _multiply(left: Tensor, right: Tensor, out: Tensor) -> None:
-    """Add a matrix product to `out`.
-
-    Args:
-        left: (n, D), or the transpose of a contiguous (D, n).
-        right: (D, H), contiguous.
-        out: (n, H), contiguous.
-    """
-    steps = left.stride()
-    held = left if left.is_contiguous() else left.t()
-    run_loop("multiply", *left.shape, right.shape[1], held, *steps, right, out)

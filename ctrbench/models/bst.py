@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from ctrbench.batches.packing import Batch
 from ctrbench.injection import Injected
+from ctrbench.loops.functions import take
 from ctrbench.models._base import Backbone, Reading
-from ctrbench.models._blocks import embedding, linear, take
+from ctrbench.models._blocks import embedding, linear
 from ctrbench.settings import ModelSettings
 
 HEADS = 2

@@ -19,7 +19,7 @@ from ctrbench.batches.slots import HistorySlots
 from ctrbench.energy import EnergyMeter
 from ctrbench.errors import CtrBenchError, DamagedError, StoreError
 from ctrbench.injection import code_hash, load_mode
-from ctrbench.models import load_loops
+from ctrbench.loops import load_loops
 from ctrbench.runner.helping import helped
 from ctrbench.runner.in_progress import cell_lock, published
 from ctrbench.runner.measure import evaluate_period, slice_metrics, user_influences

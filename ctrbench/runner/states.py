@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ctrbench import embeddings
 from ctrbench.display import Displayed
 from ctrbench.injection import BASELINE
-from ctrbench.models import load_loops
+from ctrbench.loops import load_loops
 from ctrbench.plan import Column, Matrix, Row
 from ctrbench.runner.cell import intact, is_missing
 from ctrbench.runner.in_progress import RunningCell, running_cells

@@ -8,7 +8,8 @@ import torch
 
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.injection import Injected, Injection
-from ctrbench.models import _fused, _loading
+from ctrbench.loops import _loading
+from ctrbench.models import _fused
 from ctrbench.settings import ModelSettings
 from tests.models.test_din import ROWS, SMALL, Everywhere, build
 
@@ -103,7 +104,7 @@ def test_compiled_loops_are_used(slots, monkeypatch):
     model(packer.pack(ROWS, None)).sum().backward()
     assert set(called) == {
         *("pair_forward", "pair_backward", "pool_forward", "pool_backward"),
-        *("multiply", "add_rows"),
+        "add_rows",
         *("moments", "dice_forward", "dice_backward", "dice_finish"),
     }
     called.clear()
@@ -140,35 +141,6 @@ def test_mode_may_return_any_memory_layout(slots, monkeypatch):
     fast.sum().backward()
     monkeypatch.setattr(_loading, "load_loops", lambda: None)
     torch.testing.assert_close(fast, model(batch), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "unfit",
-    [
-        torch.zeros(4, 2, dtype=torch.float64),
-        torch.zeros(2, 4).t(),
-        torch.zeros(4, 2, device="meta"),
-        torch.zeros(4, 2, dtype=torch.int32),
-    ],
-)
-def test_unsuitable_tensors_are_rejected(unfit):
-    vector = torch.zeros(2)
-    with pytest.raises(TypeError, match=r"moments: .*"):
-        _loading.run_loop("moments", 4, 2, unfit, torch.zeros(2, 2), vector, vector)
-
-
-@pytest.mark.parametrize("rows", [1, 5, 12, 96])
-@pytest.mark.parametrize("depth", [0, 1, 33])
-@pytest.mark.parametrize("columns", [1, 7, 8, 16, 45])
-@pytest.mark.parametrize("transposed", [False, True])
-def test_matrix_products(rows, depth, columns, transposed):
-    left, right = torch.randn(rows, depth), torch.randn(depth, columns)
-    start = torch.randn(rows, columns)
-    found, steps = start.clone(), (1, rows) if transposed else (depth, 1)
-    given = left.t().contiguous() if transposed else left
-    _loading.run_loop("multiply", rows, depth, columns, given, *steps, right, found)
-    expected = start.double() + left.double() @ right.double()
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_half_precision_uses_the_torch_implementation(slots, monkeypatch):

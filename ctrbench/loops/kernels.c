@@ -1,4 +1,4 @@
-/* The loops of `_fused.py` over history slots. Arrays are row-major.
+/* Loops over rows, mostly history slots. Arrays are row-major.
  *
  * B impressions, U distinct items, n slots or rows, E item width, S slot width, H units of a level,
  * O outputs of a level. `row` (n) is the impression of each slot, `item` (n) its distinct item.
