@@ -16,7 +16,7 @@ from ctrbench.injection._base import Images, Injected, Injection, Prepared, unit
 from ctrbench.settings import ModelSettings, Std, Width
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from ctrbench.batches.packing import Batch
 
@@ -178,7 +178,15 @@ class CodeMode(Injection):
 
     def inject(self, layers: nn.ModuleDict, batch: Batch) -> Injected:
         """Return the concatenated code embeddings of each distinct item."""
-        return Injected(item=layers["code_embedding"](batch.image_item["code"]).flatten(1))
+        return Injected(item=self.embedded(layers, batch).flatten(1))
+
+    def embedded(self, layers: nn.ModuleDict, batch: Batch) -> Tensor:
+        """Return the embedding of each code of each distinct item, (U, L, width)."""
+        from ctrbench.loops.functions import take
+
+        code = batch.image_item["code"]  # (U, L)
+        table = layers["code_embedding"].get_parameter("weight")
+        return take(table, code.flatten()).unflatten(0, code.shape)
 
 
 class SeveralCodesMode(CodeMode):
@@ -198,8 +206,7 @@ class SeveralCodesMode(CodeMode):
         """Return the combined code embeddings of each distinct item."""
         if self.combine == "concat":
             return super().inject(layers, batch)
-        vectors = layers["code_embedding"](batch.image_item["code"])  # (U, L, width)
-        return Injected(item=vectors.sum(dim=1))
+        return Injected(item=self.embedded(layers, batch).sum(dim=1))
 
 
 def _given(images: Images) -> Prepared:
