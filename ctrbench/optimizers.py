@@ -1,93 +1,129 @@
-"""Sparse optimisers of embedding tables, which update only the rows of a batch.
+"""Adam with a compiled loop, and sparse optimisers of embedding tables.
 
-Adam updates every row at every step, since its running means decay for all rows. Its time and
-memory traffic are proportional to the size of the table; those of these optimisers are not.
+Adam updates every row of a table at every step, since its running means decay for all rows. Its
+time and memory traffic are proportional to the size of the table; those of the sparse optimisers,
+which update only the rows of a batch, are not.
+
+The classes do not derive from torch.optim.Optimizer, whose first use imports torch._dynamo: that
+takes as long as the import of torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ctrbench.loops import load_loops, run_loop
 
-class LazyAdam(torch.optim.Optimizer):
+BETAS = 0.9, 0.999
+EPS = 1e-8
+
+
+class Optimizer(ABC):
+    """Updates parameters from their gradients."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float) -> None:
+        """Start without a state.
+
+        Args:
+            parameters: The parameters.
+            lr: The learning rate.
+        """
+        self.parameters, self.lr, self.steps = list(parameters), lr, 0
+        self.state = [{} for _ in self.parameters]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Update the parameters that have a gradient."""
+        self.steps += 1
+        for parameter, state in zip(self.parameters, self.state, strict=True):
+            if parameter.grad is not None:
+                self.update(parameter, parameter.grad, state)
+
+    @abstractmethod
+    def update(self, parameter: nn.Parameter, gradient: Tensor, state: dict[str, Tensor]) -> None:
+        """Update a parameter and its state, which is empty at first."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state, for `load_state_dict`."""
+        return {"steps": self.steps, "state": self.state}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Continue from a state of the same parameters."""
+        self.steps = saved["steps"]
+        self.state = [{name: one.clone() for name, one in of.items()} for of in saved["state"]]
+
+
+class Adam(Optimizer):
+    """Adam with a compiled loop; without a C compiler, with torch.
+
+    Source: Kingma and Ba 2015, arXiv:1412.6980, algorithm 1.
+    """
+
+    def update(self, parameter: nn.Parameter, gradient: Tensor, state: dict[str, Tensor]) -> None:
+        """Update all numbers of a parameter."""
+        if not state:
+            state |= {name: torch.zeros_like(parameter) for name in ("mean", "square")}
+        (first, second), mean, square = BETAS, state["mean"], state["square"]
+        size, corrected = self.lr / (1 - first**self.steps), (1 - second**self.steps) ** -0.5
+        if load_loops() is not None and parameter.dtype is torch.float32:
+            factors = torch.tensor([1 - first, 1 - second, size, corrected, EPS])
+            arrays = gradient.contiguous(), mean, square, parameter.data
+            run_loop("adam", parameter.numel(), factors, *arrays)
+            return
+        mean.lerp_(gradient, 1 - first)
+        square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        parameter.addcdiv_(mean, square.sqrt().mul_(corrected).add_(EPS), value=-size)
+
+
+class LazyAdam(Optimizer):
     """Adam in which the running means of a row decay only when the row has a gradient.
 
     The bias correction counts all steps, so a row that first occurs late takes a smaller first step
-    than with Adam. If every row has a gradient, this is torch.optim.Adam.
+    than with Adam. If every row has a gradient, this is Adam.
 
     Source: Kingma and Ba 2015, arXiv:1412.6980, algorithm 1, row by row.
     """
 
-    def __init__(
-        self,
-        tables: Iterable[nn.Parameter],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-    ) -> None:
-        super().__init__(tables, {"lr": lr, "betas": betas, "eps": eps})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore
+    def update(self, parameter: nn.Parameter, gradient: Tensor, state: dict[str, Tensor]) -> None:
         """Update the rows that have a gradient."""
-        del closure
-        for table, group in _tables(self):
-            ids, gradient = _rows(table)
-            state = self.state[table]
-            if not state:
-                state["step"] = 0
-                state["mean"], state["square"] = (torch.zeros_like(table) for _ in range(2))
-            state["step"] += 1
-            first, second = group["betas"]
-            mean = state["mean"].index_select(0, ids).lerp_(gradient, 1 - first)
-            square = state["square"].index_select(0, ids).mul_(second)
-            square.addcmul_(gradient, gradient, value=1 - second)
-            state["mean"].index_copy_(0, ids, mean)
-            state["square"].index_copy_(0, ids, square)
-            scale = (square / (1 - second ** state["step"])).sqrt_().add_(group["eps"])
-            size = group["lr"] / (1 - first ** state["step"])
-            moved = table.index_select(0, ids).addcdiv_(mean, scale, value=-size)
-            table.index_copy_(0, ids, moved)
+        if not state:
+            state |= {name: torch.zeros_like(parameter) for name in ("mean", "square")}
+        (first, second), (ids, gradient) = BETAS, _rows(gradient)
+        mean = state["mean"].index_select(0, ids).lerp_(gradient, 1 - first)
+        square = state["square"].index_select(0, ids).mul_(second)
+        square.addcmul_(gradient, gradient, value=1 - second)
+        state["mean"].index_copy_(0, ids, mean)
+        state["square"].index_copy_(0, ids, square)
+        scale = (square / (1 - second**self.steps)).sqrt_().add_(EPS)
+        size = self.lr / (1 - first**self.steps)
+        moved = parameter.index_select(0, ids).addcdiv_(mean, scale, value=-size)
+        parameter.index_copy_(0, ids, moved)
 
 
-class RowwiseAdagrad(torch.optim.Optimizer):
+class RowwiseAdagrad(Optimizer):
     """Adagrad with one state per row, the running sum of the mean squares of its gradients.
 
     Source: Duchi et al. 2011, JMLR 12; one step size per row as in Naumov et al. 2019,
     arXiv:1906.00091 (DLRM).
     """
 
-    def __init__(self, tables: Iterable[nn.Parameter], lr: float = 1e-2, eps: float = 1e-8) -> None:
-        super().__init__(tables, {"lr": lr, "eps": eps})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore
+    def update(self, parameter: nn.Parameter, gradient: Tensor, state: dict[str, Tensor]) -> None:
         """Update the rows that have a gradient."""
-        del closure
-        for table, group in _tables(self):
-            ids, gradient = _rows(table)
-            state = self.state[table]
-            if not state:
-                state["sum"] = table.new_zeros(len(table))
-            total = state["sum"].index_select(0, ids) + gradient.square().mean(dim=1)
-            state["sum"].index_copy_(0, ids, total)
-            step = gradient / (total.sqrt_() + group["eps"])[:, None]
-            table.index_add_(0, ids, step, alpha=-group["lr"])
+        if not state:
+            state["sum"] = parameter.new_zeros(len(parameter))
+        ids, gradient = _rows(gradient)
+        total = state["sum"].index_select(0, ids) + gradient.square().mean(dim=1)
+        state["sum"].index_copy_(0, ids, total)
+        step = gradient / (total.sqrt_() + EPS)[:, None]
+        parameter.index_add_(0, ids, step, alpha=-self.lr)
 
 
-def _tables(optimizer: torch.optim.Optimizer) -> Iterable[tuple[nn.Parameter, dict[str, Any]]]:
-    for group in optimizer.param_groups:
-        for table in group["params"]:
-            if table.grad is not None:
-                yield table, group
-
-
-def _rows(table: nn.Parameter) -> tuple[Tensor, Tensor]:
+def _rows(gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Return the distinct ids with a gradient, (n,), and their gradients, (n, E)."""
-    assert table.grad is not None
-    gradient = table.grad.coalesce()
+    gradient = gradient.coalesce()
     return gradient.indices()[0], gradient.values()

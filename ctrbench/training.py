@@ -23,7 +23,7 @@ from ctrbench.distributed import Processes
 from ctrbench.errors import ContractError, DivergedError
 from ctrbench.metrics import auc
 from ctrbench.models._base import Backbone
-from ctrbench.optimizers import LazyAdam, RowwiseAdagrad
+from ctrbench.optimizers import Adam, LazyAdam, Optimizer, RowwiseAdagrad
 from ctrbench.schema import CurvePoint
 from ctrbench.seeding import stream
 from ctrbench.settings import SMALL_TABLE, TrainingSettings
@@ -78,7 +78,7 @@ def fit(
     settings: TrainingSettings,
     seed: int,
     progress: ShareProgress,
-    chosen: list[torch.optim.Optimizer] | None = None,
+    chosen: list[Optimizer] | None = None,
     warming: bool = False,
     observer: Observer | None = None,
 ) -> tuple[CurvePoint, ...]:
@@ -255,7 +255,7 @@ def predict(
     return p_click
 
 
-def optimizers(model: Backbone, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
+def optimizers(model: Backbone, settings: TrainingSettings) -> list[Optimizer]:
     """Return the optimisers of dense parameters, of large tables and of the image block.
 
     Args:
@@ -270,15 +270,21 @@ def optimizers(model: Backbone, settings: TrainingSettings) -> list[torch.optim.
             of_tables.append(table.weight)
     apart = {id(parameter) for parameter in (*image, *of_tables)}
     shared = [parameter for parameter in model.parameters() if id(parameter) not in apart]
-    found: list[torch.optim.Optimizer] = [torch.optim.Adam(shared, lr=rate, fused=True)]
+    found = [_adam(shared, rate)]
     if of_tables:
         of_table = rate * settings.table_learning_rate_factor
         chosen = RowwiseAdagrad if kind == "rowwise_adagrad" else LazyAdam
         found.append(chosen(of_tables, lr=of_table))
     if image:  # last, so that the others equal those of the baseline
         factor = model.mode.learning_rate_factor
-        found.append(torch.optim.Adam(image, lr=rate * factor, fused=True))
+        found.append(_adam(image, rate * factor))
     return found
+
+
+def _adam(parameters: list[nn.Parameter], rate: float) -> Optimizer:
+    if all(parameter.is_cpu for parameter in parameters):
+        return Adam(parameters, lr=rate)
+    return torch.optim.Adam(parameters, lr=rate, fused=True)  # pyright: ignore[reportReturnType]
 
 
 class _MiniBatchAwareL2:

@@ -1,10 +1,10 @@
-"""Sparse optimisers against torch.optim.SparseAdam and a plain loop."""
+"""Optimisers against those of torch and a plain loop."""
 
 import numpy as np
 import pytest
 import torch
 
-from ctrbench.optimizers import LazyAdam, RowwiseAdagrad
+from ctrbench.optimizers import Adam, LazyAdam, RowwiseAdagrad
 
 STEPS = 6
 
@@ -19,7 +19,7 @@ def batches():
 def trained(kind, table, **settings):
     optimizer = kind([table], **settings)
     for ids, gradient in batches():
-        optimizer.zero_grad()
+        table.grad = None
         found = torch.nn.functional.embedding(ids, table, sparse=True)
         (found * gradient).sum().backward()
         optimizer.step()
@@ -43,10 +43,39 @@ def test_lazy_adam_equals_adam_where_every_row_has_a_gradient():
     for _, gradient in batches():
         ids, wide = torch.arange(20), gradient.sum() * torch.cos(torch.arange(80.0)).reshape(20, 4)
         for one, sparse, optimizer in zip((lazy, dense), (True, False), optimizers, strict=True):
-            optimizer.zero_grad()
+            one.grad = None
             (torch.nn.functional.embedding(ids, one, sparse=sparse) * wide).sum().backward()
             optimizer.step()
     torch.testing.assert_close(lazy, dense)
+
+
+@pytest.mark.parametrize("loops", [True, False])
+def test_adam_equals_that_of_torch_also_if_continued(loops, monkeypatch):
+    if not loops:
+        monkeypatch.setattr("ctrbench.optimizers.load_loops", lambda: None)
+
+    def start():
+        rng = np.random.default_rng(2)
+        shapes = [(), (3,), (0, 4), (70, 11)]
+        return [torch.nn.Parameter(torch.from_numpy(rng.normal(size=shape))) for shape in shapes]
+
+    exact = start()
+    found = [torch.nn.Parameter(one.detach().float()) for one in start()]
+    expected, compiled, rng = torch.optim.Adam(exact, lr=0.1), None, np.random.default_rng(3)
+    for step in range(9):
+        if step % 4 == 0:  # a new optimiser continues from the saved state
+            saved = compiled and compiled.state_dict()
+            compiled = Adam(found, lr=0.1)
+            if saved:
+                compiled.load_state_dict(saved)
+        for one, other in zip(found, exact, strict=True):
+            sizes = 10.0 ** rng.integers(-25, 3, other.shape) * rng.integers(0, 2, other.shape)
+            one.grad = torch.as_tensor(rng.normal(size=other.shape) * sizes).float()
+            other.grad = one.grad.double()
+        expected.step()
+        compiled.step()
+    for one, other in zip(found, exact, strict=True):
+        torch.testing.assert_close(one.detach().double(), other.detach(), rtol=1e-5, atol=1e-5)
 
 
 def test_rowwise_adagrad_equals_a_loop():
@@ -63,7 +92,7 @@ def test_rowwise_adagrad_equals_a_loop():
 
 @pytest.mark.parametrize("kind", [LazyAdam, RowwiseAdagrad])
 def test_rows_without_a_gradient_do_not_change(kind):
-    start, found = table().detach(), trained(kind, table())
+    start, found = table().detach(), trained(kind, table(), lr=0.1)
     seen = torch.unique(torch.cat([ids for ids, _ in batches()]))
     moved = (found != start).any(dim=1)
     assert moved[seen].all()

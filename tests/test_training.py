@@ -36,7 +36,7 @@ def test_every_parameter_is_trained_by_one_optimizer(slots, monkeypatch, kind):
     monkeypatch.setattr("ctrbench.settings.LARGE_TABLE", 20)
     model, _ = build("vector", slots)
     found = training.optimizers(model, TrainingSettings(table_optimizer=kind))
-    trained = [p for o in found for group in o.param_groups for p in group["params"]]
+    trained = [parameter for one in found for parameter in one.parameters]
     assert sorted(map(id, trained)) == sorted(map(id, model.parameters()))
     by_row = [table for table in model.tables() if table.sparse]
     assert len(found) == 2 + bool(by_row)  # one of them for the image block

@@ -336,6 +336,25 @@ EVERY_CPU void pool_backward(
     }
 }
 
+/* One step of Adam (Kingma and Ba 2015, algorithm 1). factors: 1 - beta1, 1 - beta2, the step size
+ * divided by the correction of the mean, the inverse root of the correction of the square, epsilon.
+ */
+EVERY_CPU void adam(
+    int64_t n, const float *restrict factors, const float *restrict gradient,
+    float *restrict mean, float *restrict square, float *restrict weight)
+{
+    float of_mean = factors[0], of_square = factors[1], size = factors[2];
+    float corrected = factors[3], eps = factors[4];
+    for (int64_t i = 0; i < n; i++) {
+        float g = gradient[i];
+        mean[i] += of_mean * (g - mean[i]);
+        square[i] += of_square * (g * g - square[i]);
+        /* far below eps squared; fast roots of smaller numbers can be infinite */
+        float root = sqrtf(square[i] + 1e-37f);
+        weight[i] -= size * mean[i] / (root * corrected + eps);
+    }
+}
+
 /* The version of the names and arguments above; `_loading.py` requires it. */
 int64_t loops_version(void)
 {

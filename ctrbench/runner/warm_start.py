@@ -43,6 +43,7 @@ def warm_state(workspace: Workspace, cell: Cell) -> dict[str, Any]:
             "model": cell.model,
             "training": cell.training,
             "seed": cell.seed,
+            "states": 2,  # the version of their format
         }
     )
     folder = workspace.cache / "warm_start" / cell.dataset / key

@@ -50,9 +50,11 @@ def test_arm_starts_with_the_baselines_logits_and_optimiser(slots, kind, monkeyp
         chosen = optimizers(model, settings)
         resume(model, chosen, state)
         for optimizer, expected in zip(chosen, state["optimizers"], strict=False):
-            found = optimizer.state_dict()["state"]
-            assert found.keys() == expected["state"].keys()
-            assert found
+            found = optimizer.state_dict()
+            assert found["steps"] == expected["steps"] > 0
+            for one, other in zip(found["state"], expected["state"], strict=True):
+                assert one.keys() == other.keys()
+                assert all(torch.equal(one[name], other[name]) for name in one)
     own = type(arm.mode).inject
     neutral = lambda mode, layers, batch: own(mode, layers, batch).neutral()  # noqa: E731
     monkeypatch.setattr(type(arm.mode), "inject", neutral)
