@@ -62,7 +62,7 @@ class DIN(Backbone):
             return slots * indices
         levels = 2 * sum(settings.attention)  # inputs and outputs of the activations
         if settings.activation == "dice":
-            # inputs and their gradients; those of the previous step exist until its loss is replaced
+            # inputs and gradients; those of the previous step exist until its loss is replaced
             indices *= 2
         return slots * (levels + indices)
 

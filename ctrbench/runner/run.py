@@ -32,7 +32,7 @@ from ctrbench.runner.measure import (
 from ctrbench.runner.memory import require_memory
 from ctrbench.runner.probes import probe_predictions
 from ctrbench.runner.reference import ceiling_metrics, reference_metrics
-from ctrbench.runner.workers import PRELOAD, Local, Message, input_files, results_of, task_of
+from ctrbench.runner.workers import Local, Message, input_files, preload, results_of, task_of
 from ctrbench.schema import MODE_CODE, Cell, CellRecord, DatasetManifest, Metrics
 from ctrbench.settings import TrainingSettings
 from ctrbench.slices import Slice
@@ -210,7 +210,7 @@ def run_cells(
     messages = (Message(text, parts, known, retry_failed, traced, keep_models) for text in by_json)
     tasks = [task_of(workspace, by_json[one.cell], one) for one in messages]
     results = results_of(executor, workspace, retry_failed, traced, keep_models)
-    program = Program(results.work, workspace.home, input_files(workspace, cells), PRELOAD)
+    program = Program(results.work, workspace.home, input_files(workspace, cells), preload(cells))
 
     def admit(task: Task) -> Admission:
         return results.admit(by_json[task.message.cell])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +27,9 @@ from ctrbench.slices import Slice
 from ctrbench.store import MODEL, TRACE, Store
 from ctrbench.workspace import Workspace
 
-# Modules that every cell requires: processes are forked after their import. The optimizers of torch
-# import torch._dynamo at their first use, and pyarrow imports pandas.
-PRELOAD = (
-    *("ctrbench.runner.cell", "ctrbench.training", "faiss"),
-    *("torch._dynamo", "pyarrow.parquet", "pandas"),
-)
+# Modules that every cell requires: processes are forked after their import; pyarrow imports pandas.
+PRELOAD = ("ctrbench.runner.cell", "ctrbench.training", "faiss", "pyarrow.parquet", "pandas")
+OF_OTHER_DEVICES = ("torch._dynamo",)  # the optimizers of torch import it at their first use
 
 IMAGES = "images.parquet"  # pictures of a data set, which no cell reads
 
@@ -47,6 +44,12 @@ class Message:
     retry_failed: bool
     traced: bool
     keep_models: bool
+
+
+def preload(cells: Iterable[Cell]) -> tuple[str, ...]:
+    """Return the modules that the cells require."""
+    devices = {TrainingSettings.model_validate(cell.training).device for cell in cells}
+    return PRELOAD + (OF_OTHER_DEVICES if devices != {"cpu"} else ())
 
 
 class Results(ABC):
