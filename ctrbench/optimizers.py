@@ -68,16 +68,15 @@ class Adam(Optimizer):
         """Update all numbers of a parameter."""
         if not state:
             state |= {name: torch.zeros_like(parameter) for name in ("mean", "square")}
-        (first, second), mean, square = BETAS, state["mean"], state["square"]
-        size, corrected = self.lr / (1 - first**self.steps), (1 - second**self.steps) ** -0.5
-        if load_loops() is not None and parameter.dtype is torch.float32:
-            factors = torch.tensor([1 - first, 1 - second, size, corrected, EPS])
+        factors, mean, square = _factors(self), state["mean"], state["square"]
+        if _in_loops(parameter):
             arrays = gradient.contiguous(), mean, square, parameter.data
-            run_loop("adam", parameter.numel(), factors, *arrays)
+            run_loop("adam", parameter.numel(), torch.tensor(factors), *arrays)
             return
-        mean.lerp_(gradient, 1 - first)
-        square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        parameter.addcdiv_(mean, square.sqrt().mul_(corrected).add_(EPS), value=-size)
+        of_mean, of_square, size, corrected, eps = factors
+        mean.lerp_(gradient, of_mean)
+        square.mul_(1 - of_square).addcmul_(gradient, gradient, value=of_square)
+        parameter.addcdiv_(mean, square.sqrt().mul_(corrected).add_(eps), value=-size)
 
 
 class LazyAdam(Optimizer):
@@ -93,14 +92,18 @@ class LazyAdam(Optimizer):
         """Update the rows that have a gradient."""
         if not state:
             state |= {name: torch.zeros_like(parameter) for name in ("mean", "square")}
-        (first, second), (ids, gradient) = BETAS, _rows(gradient)
-        mean = state["mean"].index_select(0, ids).lerp_(gradient, 1 - first)
-        square = state["square"].index_select(0, ids).mul_(second)
-        square.addcmul_(gradient, gradient, value=1 - second)
+        factors, (ids, gradient) = _factors(self), _rows(gradient)
+        if _in_loops(parameter):
+            arrays = ids, gradient, state["mean"], state["square"], parameter.data
+            run_loop("lazy_adam", *gradient.shape, torch.tensor(factors), *arrays)
+            return
+        of_mean, of_square, size, corrected, eps = factors
+        mean = state["mean"].index_select(0, ids).lerp_(gradient, of_mean)
+        square = state["square"].index_select(0, ids).mul_(1 - of_square)
+        square.addcmul_(gradient, gradient, value=of_square)
         state["mean"].index_copy_(0, ids, mean)
         state["square"].index_copy_(0, ids, square)
-        scale = (square / (1 - second**self.steps)).sqrt_().add_(EPS)
-        size = self.lr / (1 - first**self.steps)
+        scale = square.sqrt_().mul_(corrected).add_(eps)
         moved = parameter.index_select(0, ids).addcdiv_(mean, scale, value=-size)
         parameter.index_copy_(0, ids, moved)
 
@@ -123,7 +126,24 @@ class RowwiseAdagrad(Optimizer):
         parameter.index_add_(0, ids, step, alpha=-self.lr)
 
 
+def _factors(adam: Optimizer) -> tuple[float, float, float, float, float]:
+    """Return the factors of a step as the loop `adam` requires them."""
+    (first, second), steps = BETAS, adam.steps
+    size, corrected = adam.lr / (1 - first**steps), (1 - second**steps) ** -0.5
+    return 1 - first, 1 - second, size, corrected, EPS
+
+
+def _in_loops(parameter: Tensor) -> bool:
+    return load_loops() is not None and parameter.is_cpu and parameter.dtype is torch.float32
+
+
 def _rows(gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Return the distinct ids with a gradient, (n,), and their gradients, (n, E)."""
-    gradient = gradient.coalesce()
-    return gradient.indices()[0], gradient.values()
+    if gradient.is_coalesced() or not _in_loops(gradient):
+        gradient = gradient.coalesce()
+        return gradient.indices()[0], gradient.values()
+    ids, rows = gradient._indices()[0].clone(), gradient._values().clone()
+    places = ids.new_empty(2 << len(ids).bit_length())
+    count = ids.new_empty(1)
+    run_loop("merge_rows", *rows.shape, len(places), ids, rows, places, count)
+    return ids[: int(count)], rows[: int(count)]

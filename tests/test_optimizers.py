@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from ctrbench import optimizers
 from ctrbench.optimizers import Adam, LazyAdam, RowwiseAdagrad
 
 STEPS = 6
@@ -39,10 +40,10 @@ def test_lazy_adam_equals_torch_s_sparse_adam():
 
 def test_lazy_adam_equals_adam_where_every_row_has_a_gradient():
     lazy, dense = table(), table()
-    optimizers = LazyAdam([lazy], lr=0.1), torch.optim.Adam([dense], lr=0.1)
+    pair = LazyAdam([lazy], lr=0.1), torch.optim.Adam([dense], lr=0.1)
     for _, gradient in batches():
         ids, wide = torch.arange(20), gradient.sum() * torch.cos(torch.arange(80.0)).reshape(20, 4)
-        for one, sparse, optimizer in zip((lazy, dense), (True, False), optimizers, strict=True):
+        for one, sparse, optimizer in zip((lazy, dense), (True, False), pair, strict=True):
             one.grad = None
             (torch.nn.functional.embedding(ids, one, sparse=sparse) * wide).sum().backward()
             optimizer.step()
@@ -88,6 +89,28 @@ def test_rowwise_adagrad_equals_a_loop():
             expected[row] -= 0.1 * dense[row] / (np.sqrt(total[row]) + 1e-8)
     found = trained(RowwiseAdagrad, table(), lr=0.1)
     np.testing.assert_allclose(found.numpy(), expected)
+
+
+@pytest.mark.parametrize("kind", [LazyAdam, RowwiseAdagrad])
+def test_loops_equal_torch(kind, monkeypatch):
+    """Check single precision, for which there are loops, against double precision."""
+    exact = torch.nn.Parameter(torch.from_numpy(np.random.default_rng(4).normal(size=(900, 5))))
+    found = torch.nn.Parameter(exact.detach().float())
+    called, original = [], optimizers.run_loop
+    record = lambda name, *given: called.append(name) or original(name, *given)  # noqa: E731
+    monkeypatch.setattr(optimizers, "run_loop", record)
+    pairs = [(kind([table], lr=0.1), table) for table in (found, exact)]
+    for step in range(STEPS):
+        ids = torch.from_numpy(
+            np.random.default_rng(step).integers(0, 900, 300 * step + 1) ** 2 % 900
+        )
+        for optimizer, table in pairs:
+            table.grad = None
+            factor = torch.linspace(-1, 2, 5 * len(ids), dtype=table.dtype).reshape(-1, 5)
+            (torch.nn.functional.embedding(ids, table, sparse=True) * factor).sum().backward()
+            optimizer.step()
+    assert set(called) == ({"merge_rows", "lazy_adam"} if kind is LazyAdam else {"merge_rows"})
+    torch.testing.assert_close(found.detach().double(), exact.detach(), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", [LazyAdam, RowwiseAdagrad])

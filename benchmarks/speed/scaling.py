@@ -12,10 +12,12 @@ import argparse
 import multiprocessing
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -28,12 +30,15 @@ from benchmarks.speed.watching import load, machine
 from ctrbench.batches.packing import Batch, InputSizes
 from ctrbench.executors import keep_freed_memory
 from ctrbench.injection import Prepared, load_mode
+from ctrbench.loops import _loading
+from ctrbench.loops.functions import add_product
 from ctrbench.models.din import DIN
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.training import optimizers
 
 CATEGORIES, WIDTH, VECTOR_WIDTH, CODES = 100, 16, 64, 200
 WARM, STEPS = 10, 40
+GROUP_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -70,17 +75,13 @@ class Timed:
     step: TimedStep
     step_s: float  # median
     operations: float  # floating point operations of the matrix products, forward and backward
-    per_s: float  # operations per second of these products alone
+    torch_s: float  # of these products alone, with torch
+    loop_s: float  # and with the compiled loop
 
     @property
     def samples_per_s(self) -> float:
         """Return trained impressions per second."""
         return self.step.batch / self.step_s
-
-    @property
-    def ceiling(self) -> float:
-        """Return samples/s of the matrix products alone."""
-        return self.step.batch * self.per_s / self.operations
 
 
 def main() -> None:
@@ -95,12 +96,14 @@ def main() -> None:
             timed.append(pool.submit(measure, step).result())
         print(_row(timed[-1]), flush=True)
     head = (
-        f"One process; median of {STEPS} steps without packing. Ceiling: samples/s of a step that "
-        "consists only of its matrix products, at the speed measured for these products alone. "
-        f"{machine()}, load before: {before}. Made by `benchmarks/speed/scaling.py`; do not "
-        "edit.\n\n| varied | image information | batch | mean history | items | table optimizer "
-        "| threads | ms/step | samples/s | Mflop/sample | Gflop/s alone | ceiling, samples/s | "
-        "share of ceiling |\n|---|---|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|\n"
+        f"One process; median of {STEPS} steps without packing. Share of a ceiling: the time of "
+        "the matrix products alone, with torch in groups that fit into the cache or with our compiled "
+        f"loop, divided by that of the step. {machine()}, load before: {before}. Made by "
+        "`benchmarks/speed/scaling.py`; do not edit.\n\n"
+        "| varied | image information | batch | mean history | items | table optimizer "
+        "| threads | ms/step | samples/s | Mflop/sample | Gflop/s alone, torch | share | "
+        "Gflop/s alone, loop | share |\n"
+        "|---|---|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|\n"
     )
     write_table("speed_scaling.md", head + "\n".join(map(_row, timed)))
 
@@ -128,8 +131,7 @@ def measure(step: TimedStep) -> Timed:
         seconds.append(time.perf_counter() - start)
     with _Products() as products:
         _learn(model, batches[0])
-    operations, alone_s = products.alone()
-    return Timed(step, median(seconds[WARM:]), operations, operations / alone_s)
+    return Timed(step, median(seconds[WARM:]), *products.alone())
 
 
 def _learn(model: DIN, batch: Batch) -> None:
@@ -184,38 +186,71 @@ def _other_rows(batch: Batch, step: TimedStep, rng: np.random.Generator) -> Batc
 
 
 class _Products(TorchDispatchMode):
-    """Record every matrix product, including those of the backward pass."""
+    """Record every matrix product, including those of the backward pass and of compiled loops."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: Counter[tuple[Any, Any]] = Counter()
+        self.found: Counter[tuple[int, int, int]] = Counter()  # (n, k) times (k, m)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         if func.overloadpacket.__name__ in ("mm", "addmm", "addmm_"):
             left, right = (value for value in args[-2:] if isinstance(value, Tensor))
-            self.found[_layout(left), _layout(right)] += 1
+            self.found[left.shape[0], left.shape[1], right.shape[1]] += 1
         return func(*args, **(kwargs or {}))
 
-    def alone(self) -> tuple[float, float]:
-        """Return the floating point operations of all products, and their seconds alone."""
-        operations = seconds = 0.0
-        for (left, right), count in self.found.items():
-            one, other = (torch.empty_strided(*layout).normal_() for layout in (left, right))
-            times = []
-            for _ in range(WARM):
-                start = time.perf_counter()
-                torch.mm(one, other)
-                times.append(time.perf_counter() - start)
-            (n, k), (_, m) = left[0], right[0]
+    def __enter__(self) -> Self:
+        self._loop = _loading._loop
+
+        def recorded(name: str, sizes: tuple[bool, ...]) -> Any:
+            def call(*given: int) -> None:
+                for product in IN_LOOPS.get(name, lambda *sizes: [])(*given):
+                    self.found[product] += min(product) > 0
+                self._loop(name, sizes)(*given)
+
+            return call
+
+        _loading._loop = recorded  # pyright: ignore[reportAttributeAccessIssue]
+        return super().__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        _loading._loop = self._loop
+        super().__exit__(*raised)
+
+    def alone(self) -> tuple[float, float, float]:
+        """Return the floating point operations, and the seconds alone by torch and by our loop."""
+        operations = by_torch = by_loop = 0.0
+        for (n, k, m), count in self.found.items():
+            left, right, out = torch.randn(n, k), torch.randn(k, m), torch.zeros(n, m)
+            parts = list(zip(left.split(GROUP_ROWS), out.split(GROUP_ROWS), strict=True))
+
+            def of_torch(parts: Any = parts, right: Tensor = right) -> None:
+                for part, product in parts:
+                    torch.mm(part, right, out=product)
+
             operations += count * 2.0 * n * k * m
-            seconds += count * median(times)
-        return operations, seconds
+            by_torch += count * _seconds(of_torch)
+            by_loop += count * _seconds(partial(add_product, left, right, out))
+        return operations, by_torch, by_loop
 
 
-def _layout(matrix: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return tuple(matrix.shape), matrix.stride()
+IN_LOOPS: dict[str, Callable[..., list[tuple[int, int, int]]]] = {  # by leading arguments
+    "multiply": lambda n, k, m, *_: [(n, k, m)],
+    "pair_forward": lambda n, e, s, h, *_: [(n, e, h), (n, s, h)],
+    "pair_backward": lambda n, e, s, h, *_: [(n, h, e), (e, n, h), (n, h, s), (s, n, h)],
+    "dice_forward": lambda n, h, o, *_: [(n, h, o)],
+    "dice_backward": lambda n, h, o, *_: [(n, o, h), (o, n, h)],
+}
+
+
+def _seconds(product: Callable[[], Any]) -> float:
+    times = []
+    for _ in range(WARM):
+        start = time.perf_counter()
+        product()
+        times.append(time.perf_counter() - start)
+    return median(times)
 
 
 def _row(timed: Timed) -> str:
@@ -224,8 +259,11 @@ def _row(timed: Timed) -> str:
         f"| {step.varied} | {step.mode} | {step.batch:,} | {step.history} | {step.items:,} | "
         f"{step.table_optimizer} | {step.threads} | {1000 * timed.step_s:.1f} | "
         f"{timed.samples_per_s:,.0f} | {timed.operations / step.batch / 1e6:.2f} | "
-        f"{timed.per_s / 1e9:.0f} | {timed.ceiling:,.0f} | "
-        f"{100 * timed.samples_per_s / timed.ceiling:.0f} % |"
+        + " | ".join(
+            f"{timed.operations / alone_s / 1e9:.0f} | {100 * alone_s / timed.step_s:.0f} %"
+            for alone_s in (timed.torch_s, timed.loop_s)
+        )
+        + " |"
     )
 
 

@@ -336,10 +336,10 @@ EVERY_CPU void pool_backward(
     }
 }
 
-/* One step of Adam (Kingma and Ba 2015, algorithm 1). factors: 1 - beta1, 1 - beta2, the step size
- * divided by the correction of the mean, the inverse root of the correction of the square, epsilon.
+/* factors: 1 - beta1, 1 - beta2, the step size divided by the correction of the mean, the inverse
+ * root of the correction of the square, epsilon.
  */
-EVERY_CPU void adam(
+static inline __attribute__((always_inline)) void adam_of_row(
     int64_t n, const float *restrict factors, const float *restrict gradient,
     float *restrict mean, float *restrict square, float *restrict weight)
 {
@@ -353,6 +353,53 @@ EVERY_CPU void adam(
         float root = sqrtf(square[i] + 1e-37f);
         weight[i] -= size * mean[i] / (root * corrected + eps);
     }
+}
+
+/* One step of Adam (Kingma and Ba 2015, algorithm 1). */
+EVERY_CPU void adam(
+    int64_t n, const float *restrict factors, const float *restrict gradient,
+    float *restrict mean, float *restrict square, float *restrict weight)
+{
+    adam_of_row(n, factors, gradient, mean, square, weight);
+}
+
+/* One step of Adam for n rows of a table: distinct `ids` (n), gradient (n, E). */
+EVERY_CPU void lazy_adam(
+    int64_t n, int64_t E, const float *restrict factors, const int64_t *restrict ids,
+    const float *restrict gradient, float *restrict mean, float *restrict square,
+    float *restrict weight)
+{
+    for (int64_t m = 0; m < n; m++) {
+        int64_t at = ids[m] * E;
+        adam_of_row(E, factors, gradient + m * E, mean + at, square + at, weight + at);
+    }
+}
+
+/* Adds up rows (n, E) with equal ids, in place: the first `count[0]` ids are distinct on exit.
+ * places (capacity, a power of two and at least 2 n) is scratch.
+ */
+EVERY_CPU void merge_rows(
+    int64_t n, int64_t E, int64_t capacity, int64_t *restrict ids, float *restrict rows,
+    int64_t *restrict places, int64_t *restrict count)
+{
+    int64_t distinct = 0;
+    memset(places, 0xff, capacity * sizeof *places); /* -1: empty */
+    for (int64_t m = 0; m < n; m++) {
+        int64_t id = ids[m], place = (uint64_t)id * 0x9E3779B97F4A7C15u >> 20 & (capacity - 1);
+        while (places[place] >= 0 && ids[places[place]] != id)
+            place = (place + 1) & (capacity - 1);
+        if (places[place] < 0) {
+            if (distinct < m)
+                memcpy(rows + distinct * E, rows + m * E, E * sizeof *rows);
+            ids[distinct] = id;
+            places[place] = distinct++;
+        } else {
+            float *sum = rows + places[place] * E;
+            for (int64_t e = 0; e < E; e++)
+                sum[e] += rows[m * E + e];
+        }
+    }
+    count[0] = distinct;
 }
 
 /* The version of the names and arguments above; `_loading.py` requires it. */
