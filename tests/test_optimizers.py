@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from ctrbench import optimizers
+from ctrbench.loops import load_loops
 from ctrbench.optimizers import Adam, LazyAdam, RowwiseAdagrad
 
 STEPS = 6
@@ -91,6 +92,7 @@ def test_rowwise_adagrad_equals_a_loop():
     np.testing.assert_allclose(found.numpy(), expected)
 
 
+@pytest.mark.skipif(load_loops() is None, reason="the compiled loops were not built: no C compiler")
 @pytest.mark.parametrize("kind", [LazyAdam, RowwiseAdagrad])
 def test_loops_equal_torch(kind, monkeypatch):
     """Check single precision, for which there are loops, against double precision."""

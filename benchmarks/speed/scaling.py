@@ -31,7 +31,7 @@ from ctrbench.batches.packing import Batch, InputSizes
 from ctrbench.executors import keep_freed_memory
 from ctrbench.injection import Prepared, load_mode
 from ctrbench.loops import _loading
-from ctrbench.loops.functions import add_product
+from ctrbench.loops.functions import multiply
 from ctrbench.models.din import DIN
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.training import optimizers
@@ -97,8 +97,8 @@ def main() -> None:
         print(_row(timed[-1]), flush=True)
     head = (
         f"One process; median of {STEPS} steps without packing. Share of a ceiling: the time of "
-        "the matrix products alone, with torch in groups that fit into the cache or with our compiled "
-        f"loop, divided by that of the step. {machine()}, load before: {before}. Made by "
+        "the matrix products alone, with torch in groups that fit into the cache or with our "
+        f"compiled loop, divided by that of the step. {machine()}, load before: {before}. Made by "
         "`benchmarks/speed/scaling.py`; do not edit.\n\n"
         "| varied | image information | batch | mean history | items | table optimizer "
         "| threads | ms/step | samples/s | Mflop/sample | Gflop/s alone, torch | share | "
@@ -231,7 +231,7 @@ class _Products(TorchDispatchMode):
 
             operations += count * 2.0 * n * k * m
             by_torch += count * _seconds(of_torch)
-            by_loop += count * _seconds(partial(add_product, left, right, out))
+            by_loop += count * _seconds(partial(multiply, left, right))
         return operations, by_torch, by_loop
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-VERSION = 2  # of the names and arguments of the loops; equals `loops_version` in kernels.c
+VERSION = 3  # of the names and arguments of the loops; equals `loops_version` in kernels.c
 BLOCK_ROWS = 96  # equals BLOCK in kernels.c; rows of scratch arrays
 
 

@@ -41,17 +41,19 @@ def product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
     return F.linear(inputs, weight, bias)
 
 
-def add_product(left: Tensor, right: Tensor, total: Tensor) -> None:
-    """Add a matrix product in place. For small matrices, it is faster than that of torch.
+def multiply(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
+    """Return a matrix product, (n, H). For small matrices, it is faster than that of torch.
 
     Args:
         left: (n, D), contiguous or the transpose of a contiguous tensor.
         right: (D, H).
-        total: (n, H), contiguous.
+        out: (n, H), contiguous; the product is added to it.
     """
-    held = left if left.is_contiguous() else left.t()
+    add, held = out is not None, left if left.is_contiguous() else left.t()
+    out = left.new_empty(len(left), right.shape[1]) if out is None else out
     inputs = held, *left.stride(), right.contiguous()
-    run_loop("multiply", *left.shape, right.shape[1], *inputs, total)
+    run_loop("multiply", *left.shape, right.shape[1], int(add), *inputs, out)
+    return out
 
 
 class _Take(torch.autograd.Function):
@@ -74,11 +76,8 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         inputs = inputs.contiguous()
-        zeros = inputs.new_zeros(len(inputs), len(weight))
-        total = zeros if bias is None else bias.repeat(len(inputs), 1)
-        add_product(inputs, weight.t(), total)
         ctx.save_for_backward(inputs, weight)
-        return total
+        return multiply(inputs, weight.t(), None if bias is None else bias.repeat(len(inputs), 1))
 
     @staticmethod
     @once_differentiable
@@ -86,11 +85,9 @@ class _Product(torch.autograd.Function):
         (inputs, weight), total = ctx.saved_tensors, total.contiguous()
         to_inputs = to_weight = to_bias = None
         if ctx.needs_input_grad[0]:
-            to_inputs = torch.zeros_like(inputs)
-            add_product(total, weight, to_inputs)
+            to_inputs = multiply(total, weight)
         if ctx.needs_input_grad[1]:
-            to_weight = torch.zeros_like(weight)
-            add_product(total.t(), inputs, to_weight)
+            to_weight = multiply(total.t(), inputs)
         if ctx.needs_input_grad[2]:
             to_bias = total.sum(dim=0)
         return to_inputs, to_weight, to_bias

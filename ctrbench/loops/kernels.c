@@ -49,12 +49,12 @@ static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 typedef float wide __attribute__((vector_size(64), aligned(4), may_alias));
 typedef float half __attribute__((vector_size(32), aligned(4), may_alias));
 
-/* c (R, columns of V) += a (R, depth) b (depth, ...), where the strides of `a` are free: its transpose
- * is multiplied without a copy. The sums stay in registers.
+/* c (R, columns of V) = a (R, depth) b (depth, ...), or += if `add`. The strides of `a` are free: its
+ * transpose is multiplied without a copy. The sums stay in registers.
  */
 #define DEFINE_TILE(NAME, V) \
     static inline __attribute__((always_inline)) void NAME( \
-        const int R, int64_t depth, const float *a, int64_t row_step, int64_t depth_step, \
+        const int R, int64_t add, int64_t depth, const float *a, int64_t row_step, int64_t depth_step, \
         const float *b, int64_t b_step, float *c, int64_t c_step) \
     { \
         V sum[TILE]; \
@@ -65,8 +65,11 @@ typedef float half __attribute__((vector_size(32), aligned(4), may_alias));
             for (int r = 0; r < R; r++) \
                 sum[r] += a[r * row_step + d * depth_step] * of_b; \
         } \
-        for (int r = 0; r < R; r++) \
-            *(V *)(c + r * c_step) += sum[r]; \
+        for (int r = 0; r < R; r++) { \
+            if (add) \
+                sum[r] += *(V *)(c + r * c_step); \
+            *(V *)(c + r * c_step) = sum[r]; \
+        } \
     }
 DEFINE_TILE(tile_of_16, wide)
 DEFINE_TILE(tile_of_8, half)
@@ -85,11 +88,13 @@ DEFINE_TILE(tile_of_1, float)
             NAME(1, TILE_ARGUMENTS); \
     }
 #define TILE_ARGUMENTS \
-    part, a + r * row_step, row_step, depth_step, b + column, columns, c + r * columns + column, columns
+    add, part, a + r * row_step, row_step, depth_step, b + column, columns, c + r * columns + column, columns
 
-/* c (rows, columns) += a (rows, depth) b (depth, columns); the strides of `a` are given. */
+/* c (rows, columns) = a (rows, depth) b (depth, columns), or += if `add`; the strides of `a` are given.
+ * If depth is 0, c is unchanged.
+ */
 EVERY_CPU void multiply(
-    int64_t rows, int64_t depth, int64_t columns, const float *restrict a, int64_t row_step,
+    int64_t rows, int64_t depth, int64_t columns, int64_t add, const float *restrict a, int64_t row_step,
     int64_t depth_step, const float *restrict b, float *restrict c)
 {
     for (int64_t part; depth > 0; depth -= part) {
@@ -100,6 +105,7 @@ EVERY_CPU void multiply(
         TILES(tile_of_1, 1)
         a += part * depth_step;
         b += part * columns;
+        add = 1;
     }
 }
 
@@ -126,8 +132,8 @@ EVERY_CPU void pair_forward(
             for (int64_t h = 0; h < H; h++)
                 out[m * H + h] = a[h] + b[h];
         }
-        multiply(rows, E, H, product, E, 1, of_product, out);
-        multiply(rows, S, H, slot + first * S, S, 1, of_slot, out);
+        multiply(rows, E, H, 1, product, E, 1, of_product, out);
+        multiply(rows, S, H, 1, slot + first * S, S, 1, of_slot, out);
     }
 }
 
@@ -146,8 +152,7 @@ EVERY_CPU void pair_backward(
     for (int64_t first = 0; first < n; first += BLOCK) {
         int64_t rows = smaller(BLOCK, n - first);
         const float *gradient = to_summed + first * H;
-        clear(moved, rows * E);
-        multiply(rows, H, E, gradient, H, 1, of_product, moved);
+        multiply(rows, H, E, 0, gradient, H, 1, of_product, moved);
         for (int64_t m = 0; m < rows; m++) {
             int64_t at = row[first + m], of = item[first + m];
             const float *q = query + at * E, *k = items + of * E, *g = moved + m * E;
@@ -164,9 +169,9 @@ EVERY_CPU void pair_backward(
                 to_b[h] += s[h];
             }
         }
-        multiply(E, rows, H, product, 1, E, gradient, to_of_product);
-        multiply(rows, H, S, gradient, H, 1, of_slot, to_slot + first * S);
-        multiply(S, rows, H, slot + first * S, 1, S, gradient, to_of_slot);
+        multiply(E, rows, H, 1, product, 1, E, gradient, to_of_product);
+        multiply(rows, H, S, 0, gradient, H, 1, of_slot, to_slot + first * S);
+        multiply(S, rows, H, 1, slot + first * S, 1, S, gradient, to_of_slot);
     }
 }
 
@@ -223,7 +228,7 @@ EVERY_CPU void dice_forward(
             for (int64_t o = 0; o < O; o++)
                 out[(first + m) * O + o] = bias[o];
         }
-        multiply(rows, H, O, activated, H, 1, weight, out + first * O);
+        multiply(rows, H, O, 1, activated, H, 1, weight, out + first * O);
     }
 }
 
@@ -266,15 +271,13 @@ EVERY_CPU void dice_backward(
     for (int64_t first = 0; first < n; first += BLOCK) {
         int64_t rows = smaller(BLOCK, n - first);
         float *to_row = gradient + first * H;
-        clear(to_row, rows * H);
-        clear(of_block, 3 * H);
-        multiply(rows, O, H, to_out + first * O, O, 1, weight, to_row);
+        multiply(rows, O, H, 0, to_out + first * O, O, 1, weight, to_row);
         int64_t h = 0;
         for (; h + 16 <= H; h += 16)
             gradient_of_columns(16, rows, H, summed + first * H + h, mean + h, inverse + h, alpha + h, activated + h, to_row + h, of_block + h);
         for (; h < H; h++)
             gradient_of_columns(1, rows, H, summed + first * H + h, mean + h, inverse + h, alpha + h, activated + h, to_row + h, of_block + h);
-        multiply(O, rows, H, to_out + first * O, 1, O, activated, to_weight);
+        multiply(O, rows, H, 1, to_out + first * O, 1, O, activated, to_weight);
         for (int64_t h = 0; h < 3 * H; h++)
             sums[h] += of_block[h];
     }
@@ -405,5 +408,5 @@ EVERY_CPU void merge_rows(
 /* The version of the names and arguments above; `_loading.py` requires it. */
 int64_t loops_version(void)
 {
-    return 2;
+    return 3;
 }

@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 
 from ctrbench.distributed import MOMENTUM, Processes
 from ctrbench.loops import BLOCK_ROWS, run_loop
-from ctrbench.loops.functions import add_product
+from ctrbench.loops.functions import multiply
 
 DICE_EPS = 1e-8  # DIN section 5.3
 
@@ -69,9 +69,8 @@ class PairSum(torch.autograd.Function):
         """
         (width, hidden), slot = of_product.shape, slot.contiguous()
         query = items.index_select(0, target)
-        sums = bias.repeat(len(query), 1), items.new_zeros(len(items), hidden)
-        add_product(query, of_query, sums[0])
-        add_product(items, of_item, sums[1])
+        per_row = multiply(query, of_query, bias.repeat(len(query), 1))
+        sums = per_row, multiply(items, of_item)
         summed, product = items.new_empty(len(row), hidden), items.new_empty(BLOCK_ROWS, width)
         weights = of_product.contiguous(), slot, of_slot.contiguous()
         inputs = row, item, query, items, *sums, *weights, product
@@ -89,7 +88,8 @@ class PairSum(torch.autograd.Function):
         (width, hidden), slot_width = of_product.shape, slot.shape[1]
         zeros = items.new_zeros
         to_sums = zeros(len(query), hidden), zeros(len(items), hidden)
-        to_query, to_items, to_slot = map(torch.zeros_like, (query, items, slot))
+        to_query, to_items = torch.zeros_like(query), torch.zeros_like(items)
+        to_slot = torch.empty_like(slot)
         to_product, to_of_slot = zeros(width, hidden), zeros(slot_width, hidden)
         by_hidden = of_product.t().contiguous(), slot, of_slot.t().contiguous()
         inputs = row, item, query, items, *by_hidden, summed.contiguous()
@@ -97,12 +97,10 @@ class PairSum(torch.autograd.Function):
         outputs = to_query, to_items, *to_sums, to_product, to_slot, to_of_slot
         sizes = len(row), width, slot_width, hidden
         run_loop("pair_backward", *sizes, *inputs, *scratch, *outputs)
-        add_product(to_sums[0], of_query.t(), to_query)
-        add_product(to_sums[1], of_item.t(), to_items)
+        multiply(to_sums[0], of_query.t(), to_query)
+        multiply(to_sums[1], of_item.t(), to_items)
         run_loop("add_rows", len(target), width, target, to_query, to_items)
-        to_weights = zeros(width, hidden), zeros(width, hidden), to_product
-        add_product(query.t(), to_sums[0], to_weights[0])
-        add_product(items.t(), to_sums[1], to_weights[1])
+        to_weights = multiply(query.t(), to_sums[0]), multiply(items.t(), to_sums[1]), to_product
         return None, None, None, to_items, to_sums[0].sum(dim=0), *to_weights, to_slot, to_of_slot
 
 
