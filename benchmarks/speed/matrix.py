@@ -1,7 +1,8 @@
 """Time of a whole matrix, compared with the same trainings in FuxiCTR's pipeline.
 
 `python -m benchmarks.speed.matrix --root DIR` times `ctrbench run` on a baseline and three versions
-in three modes, five seeds each (50 cells: preparation, training, metrics, statistics, table). It
+in three modes, `--seeds` each, five by default (50 cells: preparation, training, metrics,
+statistics, table). It
 then times as many trainings with FuxiCTR, two processes at a time; each version is prepared once.
 FuxiCTR has no similarity scores; its baseline, which is faster, replaces them. The script writes
 results/tables/speed_matrix.md.
@@ -22,13 +23,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.shared import ctrbench, markdown_row, write_table
-from benchmarks.speed.training import AT_ONCE, run_peer
+from benchmarks.speed.training import AT_ONCE, install, run_peer
 from benchmarks.speed.watching import load, machine
 from benchmarks.speed.work import PERIODS, Work, import_log
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
-VERSIONS, SEEDS = 3, 5
+VERSIONS = 3
 STAND_IN = {"vector": "vector", "sim_score": "none", "cluster_id": "cluster_id"}
 FILE = """\
 dataset: {name}
@@ -37,7 +38,7 @@ modes:
   vector: {{}}
   sim_score: {{}}
   cluster_id: {{}}
-seeds: [0, 1, 2, 3, 4]
+seeds: {seeds}
 model: {{field_embedding_size: 16}}
 repeat_baseline: false
 """
@@ -48,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="folder of logs and environments")
     parser.add_argument("--impressions", type=int, default=Work.impressions)
+    parser.add_argument("--seeds", type=int, default=5)
     given = parser.parse_args()
     root, name, before = given.root.resolve(), f"matrix_{given.impressions}", load()
     if not (root / "data" / name).exists():
@@ -55,10 +57,11 @@ def main() -> None:
         import_log(Work(impressions=given.impressions), root, name)
         for version in range(2, VERSIONS + 1):
             _add_version(root, name, version)
-    ours_s = _ours(root, name)
+    install(root, ["fuxictr"])
+    ours_s = _ours(root, name, given.seeds)
     print(f"ctrbench: {ours_s:.0f} s", flush=True)
-    theirs_s, measured = _theirs(root, name)
-    cells = SEEDS * (1 + VERSIONS * len(STAND_IN))
+    theirs_s, measured = _theirs(root, name, given.seeds)
+    cells = given.seeds * (1 + VERSIONS * len(STAND_IN))
     prepared_s = sum(one["prepare_s"] for one in measured)
     write_table(
         "speed_matrix.md",
@@ -74,28 +77,28 @@ def main() -> None:
     )
 
 
-def _ours(root: Path, name: str) -> float:
+def _ours(root: Path, name: str, seeds: int) -> float:
     """Return the seconds from the imported data to the table."""
     for made in (root / "results" / name, root / "cache" / "prepared" / name):
         shutil.rmtree(made, ignore_errors=True)
     file = root / f"{name}.yaml"
-    file.write_text(FILE.format(name=name), encoding="utf-8")
+    file.write_text(FILE.format(name=name, seeds=list(range(seeds))), encoding="utf-8")
     start = time.monotonic()
     subprocess.run(ctrbench(root, "run", file, "--no-report"), check=True)
     return time.monotonic() - start
 
 
-def _theirs(root: Path, name: str) -> tuple[float, list[dict[str, Any]]]:
+def _theirs(root: Path, name: str, seeds: int) -> tuple[float, list[dict[str, Any]]]:
     """Return total seconds and the output of each cell; the first cell of a version prepares."""
     work = root / "peers" / name
     shutil.rmtree(work, ignore_errors=True)
     start = time.monotonic()
-    cells = [(1, "none", seed) for seed in range(SEEDS)]
+    cells = [(1, "none", seed) for seed in range(seeds)]
     cells += [
         (version, arm, seed)
         for version in range(1, VERSIONS + 1)
         for arm in STAND_IN.values()
-        for seed in range(SEEDS)
+        for seed in range(seeds)
     ]
     first = {(version, arm): (version, arm, seed) for version, arm, seed in reversed(cells)}
 

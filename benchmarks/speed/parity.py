@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -24,7 +22,7 @@ import pyarrow.parquet as pq
 from scipy import stats
 
 from benchmarks.shared import TABLES, markdown_row, write_table
-from benchmarks.speed.training import AT_ONCE, HERE, train_at_once
+from benchmarks.speed.training import AT_ONCE, install, train_at_once
 from ctrbench import impressions
 from ctrbench.batches.packing import Packer
 from ctrbench.batches.slots import HistorySlots
@@ -51,8 +49,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     given = parser.parse_args()
     root = given.root.resolve()
-    environments = [sys.executable, str(HERE / "peers" / "environments.py")]
-    subprocess.run([*environments, "--root", str(root / "environments"), "fuxictr"], check=True)
+    install(root, ["fuxictr"])
     log = root / f"{given.dataset}.log"
     if not log.exists():
         export(Workspace(root), given.dataset, given.field, log)

@@ -66,8 +66,9 @@ def main() -> None:
     parser.add_argument("--libraries", default=",".join(PEERS), help="peers to compare with")
     parser.add_argument("--arms", default=",".join(("none", *MODES)))
     given = parser.parse_args()
-    libraries, before = given.libraries.split(","), load()
-    root, name = prepared_root(given.root, Work(impressions=given.impressions))
+    libraries, before = [one for one in given.libraries.split(",") if one], load()
+    root, name = _prepared_root(given.root, Work(impressions=given.impressions))
+    install(root, libraries)
     runs = []
     for arm in given.arms.split(","):
         sides = ["ctrbench", *(one for one in libraries if arm in ARMS_OF.get(one, ("none",)))]
@@ -83,22 +84,27 @@ def main() -> None:
         )
 
 
-def prepared_root(root: Path, work: Work) -> tuple[Path, str]:
-    """Import the log, install the peers, and return the folder and the data set's name.
-
-    Args:
-        root: The folder of logs and environments.
-        work: The size of the log.
-    """
+def _prepared_root(root: Path, work: Work) -> tuple[Path, str]:
+    """Import the log, and return the folder and the data set's name."""
     root, name = root.resolve(), f"work_{work.impressions}"
     if work.items != Work.items:
         name += f"_{work.items}"
     if not (root / "data" / name).exists():
         root.mkdir(parents=True, exist_ok=True)
         import_log(work, root, name)
-    environments = [sys.executable, str(HERE / "peers" / "environments.py")]
-    subprocess.run([*environments, "--root", str(root / "environments")], check=True)
     return root, name
+
+
+def install(root: Path, peers: list[str]) -> None:
+    """Make the environments of some peers; existing ones are used again.
+
+    Args:
+        root: The folder of logs and environments.
+        peers: Names of peers; empty: none.
+    """
+    if peers:
+        make = [sys.executable, str(HERE / "peers" / "environments.py")]
+        subprocess.run([*make, "--root", str(root / "environments"), *peers], check=True)
 
 
 def train_at_once(
