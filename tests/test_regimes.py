@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks.regimes import study
+from benchmarks.regimes.marks import STATED, marks
 from benchmarks.regimes.table import crossing, gains_of, interval, winner
 
 
@@ -61,3 +62,33 @@ def test_points_have_the_sizes_of_the_design():
     assert "cluster_id: {codebook_size: 240}" in text
     assert "sim_attention: {}" in softmax
     assert '"attention_weights": "softmax"' in softmax
+
+
+def test_hypotheses_are_judged_by_the_rules_of_the_design():
+    """Check marks on gains that are known by construction, at 60,000 training impressions."""
+    rng = np.random.default_rng(0)
+
+    def marked(sim, cluster, vector):
+        rows = []
+        for level in study.ALIGNMENTS:
+            for replicate in map(str, range(16)):
+                noise = rng.normal(0, 0.02, 3)
+                gains = np.array([sim(level), cluster(level), vector(level)]) + noise
+                named = zip(("sim_score", "cluster_id", "vector"), gains, strict=True)
+                values = {("", "none"): 60.0} | {("oracle", m): 60 + gain for m, gain in named}
+                rows += [
+                    row(replicate, mode, str(value / 100), version)
+                    | {"point": f"main-60k-{level:g}"}
+                    for (version, mode), value in values.items()
+                ]
+        return {name: (mark, text) for name, mark, text in marks(rows)}
+
+    stated = {1.0: 1.0} | STATED
+    found = marked(lambda at: 6 * stated[at], lambda at: 3.0, lambda at: 1.7 + 2 * at)
+    assert [found[name][0] for name in ("H1", "H2", "H4", "H5")] == ["open"] * 4  # other sizes lack
+    assert "0.73 [0.7" in found["H1"][1]
+    assert found["Claim: order of modes"][0] == "refuted"
+    assert found["Crossings"][0] == "open"  # of `sim_score` with both
+    found = marked(lambda at: 6.0, lambda at: 2 * at, lambda at: 4 * at)
+    assert [found[name][0] for name in ("H1", "H2", "H4", "H5")] == ["refuted"] * 4
+    assert found["Crossings"][0] == "refuted"

@@ -99,6 +99,8 @@ def crossing_text(by_alignment: Mapping[float, Gains], first: str, second: str) 
 
 def main() -> None:
     """Write the table."""
+    from benchmarks.regimes.marks import marks  # which uses the functions of this module
+
     rows, lines = read_rows(), ["Made by `benchmarks/regimes/table.py`; do not edit."]
     for size, (impressions, _) in SIZES.items():
         points = {level: gains_of(rows, f"main-{size}-{level:g}") for level in ALIGNMENTS}
@@ -111,6 +113,8 @@ def main() -> None:
                 f"- `{first}` and `{second}`: {crossing_text(by_alignment, first, second)}"
                 for first, second in CROSSINGS
             ]
+    lines += ["", "## Hypotheses and claims", "", "| | | figures |", "|---|---|---|"]
+    lines += [markdown_row([name, f"**{mark}**", reason]) for name, mark, reason in marks(rows)]
     write_table("regimes.md", "\n".join(lines))
 
 

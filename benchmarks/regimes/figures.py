@@ -1,0 +1,240 @@
+"""Draws the map of regimes from results/tables/regimes.csv, into docs/regimes/.
+
+`python -m benchmarks.regimes.figures` draws the gain of every mode over the grid, the winning mode
+of each point, the differences that decide the crossings, the factors that are varied one at a time,
+and the gain of `cluster_id` against that of `sim_score`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.colors import to_rgba
+
+from benchmarks.regimes.study import ALIGNMENTS, SIZES, points, read_rows
+from benchmarks.regimes.table import CROSSINGS, Gains, gains_of, interval, winner
+from ctrbench.figures import save
+from ctrbench.figures._style import DASHES, LINE, MARKS, MUTED, SERIES, TEXT, drawing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "regimes"
+COLUMNS = 5  # of panels
+FACTORS = ("items", "tail", "codes", "clicks", "vectors", "warm")
+SHOWN = ("sim_score", "vector", "cluster_id")
+Rows = list[dict[str, str]]
+
+
+def main() -> None:
+    """Draw every figure for which results are stored."""
+    rows = read_rows()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    grid = _grid(rows)
+    drawn: dict[str, Callable[[], Figure]] = {
+        "gains": lambda: gains_figure(grid),
+        "winners": lambda: winners_figure(grid),
+        "crossings": lambda: crossings_figure(grid),
+        "screen": lambda: screen_figure(rows),
+    }
+    if factors := _factors(rows):
+        drawn["factors"] = lambda: factors_figure(rows, factors)
+    for name, draw in drawn.items():
+        save(draw, FOLDER / f"{name}.png")
+
+
+def _grid(rows: Rows) -> dict[str, dict[float, Gains]]:
+    """Return the gains by size and alignment, of the points that have at least two replicates."""
+    found: dict[str, dict[float, Gains]] = {}
+    for size in SIZES:
+        for level in ALIGNMENTS:
+            gains = gains_of(rows, f"main-{size}-{level:g}")
+            if gains and len(gains["vector"]) > 1:
+                found.setdefault(size, {})[level] = gains
+    return found
+
+
+def gains_figure(grid: Mapping[str, Mapping[float, Gains]]) -> Figure:
+    """Return one panel per mode: the gain by alignment, one line per size.
+
+    Args:
+        grid: The gains by size and alignment.
+    """
+    modes = list(next(iter(next(iter(grid.values())).values())))
+    figure = drawing(2.0 * -(-len(modes) // COLUMNS) + 0.6, width=10)
+    panels = figure.subplots(-(-len(modes) // COLUMNS), COLUMNS, sharex=True, sharey=True)
+    for axes, mode in zip(panels.flat, modes, strict=True):
+        for number, (size, by_alignment) in enumerate(grid.items()):
+            _line(axes, number, {at: gains[mode] for at, gains in by_alignment.items()}, size)
+        axes.axhline(0, color=MUTED, linewidth=0.8)
+        axes.set_title(mode, color=TEXT)
+        axes.set_xticks([0, 0.5, 1])
+    figure.supxlabel("alignment of similarity with taste", fontsize=9)
+    figure.supylabel("gain in GAUC, pp", fontsize=9)
+    panels.flat[0].legend(title="training impressions", title_fontsize=8, fontsize=8)
+    return figure
+
+
+def winners_figure(grid: Mapping[str, Mapping[float, Gains]]) -> Figure:
+    """Return the phase diagram: the leading mode of each point, pale if it does not win.
+
+    Args:
+        grid: The gains by size and alignment.
+    """
+    sizes, modes = list(grid), list(next(iter(next(iter(grid.values())).values())))
+    figure = drawing(0.75 * len(sizes) + 0.9, width=7.5)
+    axes = figure.subplots()
+    for y, size in enumerate(sizes):
+        for level, gains in grid[size].items():
+            x, best = ALIGNMENTS[::-1].index(level), max(gains, key=lambda m: gains[m].mean())
+            won = winner(gains) is not None
+            colour = SERIES[modes.index(best) % len(SERIES)]
+            face = to_rgba(colour, 0.9 if won else 0.15)
+            axes.add_patch(_box(x, y, face, hatched=not won))
+            text = best.replace("+", "\n+ ")
+            mean = f"{gains[best].mean():+.1f} pp"
+            shown = f"{text}\n{mean}" if won else f"{text} leads\n{mean}"
+            ink = "white" if won else TEXT
+            axes.text(x, y, shown, ha="center", va="center", color=ink, fontsize=8)
+    axes.set_xlim(-0.5, len(ALIGNMENTS) - 0.5)
+    axes.set_ylim(-0.5, len(sizes) - 0.5)
+    axes.set_xticks(range(len(ALIGNMENTS)), [f"{level:g}" for level in ALIGNMENTS[::-1]])
+    axes.set_yticks(range(len(sizes)), sizes)
+    axes.set_xlabel("alignment of similarity with taste")
+    axes.set_ylabel("training impressions")
+    axes.grid(visible=False)
+    axes.set_title(
+        "Filled: significantly above all other modes. Hatched: cannot be told.", loc="left"
+    )
+    return figure
+
+
+def crossings_figure(grid: Mapping[str, Mapping[float, Gains]]) -> Figure:
+    """Return the paired differences whose zeros are the stated crossings.
+
+    Args:
+        grid: The gains by size and alignment.
+    """
+    figure = drawing(2.7, width=9)
+    panels = figure.subplots(1, len(CROSSINGS), sharex=True, sharey=True)
+    for axes, (first, second) in zip(panels, CROSSINGS, strict=True):
+        for number, (size, by_alignment) in enumerate(grid.items()):
+            pairs = {at: gains[first] - gains[second] for at, gains in by_alignment.items()}
+            _line(axes, number, pairs, size)
+        axes.axhline(0, color=MUTED, linewidth=0.8)
+        axes.set_title(f"{first} - {second}", color=TEXT)
+        axes.set_xlabel("alignment")
+    panels[0].set_ylabel("difference in GAUC, pp")
+    panels[0].legend(title="training impressions", title_fontsize=8, fontsize=8)
+    return figure
+
+
+def screen_figure(rows: Rows) -> Figure:
+    """Return the gain of `cluster_id` against that of `sim_score`, one mark per point and version.
+
+    Args:
+        rows: The stored rows.
+    """
+    figure = drawing(3.4, width=5)
+    axes = figure.subplots()
+    pairs = screened(rows)
+    axes.scatter(pairs[:, 0], pairs[:, 1], s=24, color=SERIES[0])
+    axes.axhline(0, color=MUTED, linewidth=0.8)
+    axes.axvline(0, color=MUTED, linewidth=0.8)
+    axes.set_xlabel("mean gain of sim_score, pp")
+    axes.set_ylabel("mean gain of cluster_id, pp")
+    return figure
+
+
+def screened(rows: Rows) -> np.ndarray:
+    """Return the mean gains of `sim_score` and `cluster_id` by point and version, (n, 2).
+
+    Args:
+        rows: The stored rows.
+    """
+    found = []
+    for point in points():
+        for version in point.versions:
+            gains = gains_of(rows, point.name, version)
+            if gains:
+                found.append([gains["sim_score"].mean(), gains["cluster_id"].mean()])
+    return np.array(found).reshape(-1, 2)
+
+
+def _factors(rows: Rows) -> dict[str, list[tuple[str, str, str]]]:
+    """Return, by factor, (label, point, version) of its levels that are stored, at alignment 1."""
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for point in points():
+        name, at = point.name.rsplit("-", 1)
+        factor = name.split("-")[0]
+        if factor in FACTORS and at == "1":
+            for version in point.versions:
+                if gains_of(rows, point.name, version):
+                    shown = version if factor == "vectors" else name
+                    found.setdefault(factor, []).append((shown, point.name, version))
+    return found
+
+
+def factors_figure(rows: Rows, factors: Mapping[str, list[tuple[str, str, str]]]) -> Figure:
+    """Return the gains of three modes at each level of the other factors, at both alignments.
+
+    Args:
+        rows: The stored rows.
+        factors: (label, point, version) of the levels of each factor.
+    """
+    levels = [("default", "main-300k-1", "oracle"), *(one for of in factors.values() for one in of)]
+    figure = drawing(0.27 * len(levels) + 1.1, width=8)
+    panels = figure.subplots(1, 2, sharey=True, sharex=True)
+    for axes, at in zip(panels, ("1", "0"), strict=True):
+        for number, mode in enumerate(SHOWN):
+            for y, (_, point, version) in enumerate(levels):
+                gains = gains_of(rows, point.removesuffix("-1") + f"-{at}", version)
+                if gains and len(gains[mode]) > 1:
+                    low, high = interval(gains[mode])
+                    place = y + 0.22 * (number - 1)
+                    axes.plot([low, high], [place, place], color=SERIES[number], linewidth=1.2)
+                    mark = {"label": mode} if y == 0 else {}
+                    axes.plot(
+                        gains[mode].mean(), place, MARKS[number], color=SERIES[number], **mark
+                    )
+        axes.axvline(0, color=MUTED, linewidth=0.8)
+        axes.set_title(f"alignment {at}", color=TEXT)
+        axes.set_xlabel("gain in GAUC, pp")
+    panels[0].set_yticks(range(len(levels)), [shown for shown, _, _ in levels])
+    panels[0].invert_yaxis()
+    panels[0].legend(fontsize=8)
+    return figure
+
+
+def _line(axes: Axes, number: int, by_alignment: Mapping[float, np.ndarray], size: str) -> None:
+    """Draw means by alignment with their intervals."""
+    levels = list(by_alignment)
+    means = np.array([values.mean() for values in by_alignment.values()])
+    low, high = np.array([interval(values) for values in by_alignment.values()]).T
+    axes.errorbar(
+        levels,
+        means,
+        yerr=[means - low, high - means],
+        color=SERIES[number],
+        marker=MARKS[number],
+        linestyle=DASHES[number],
+        markersize=4,
+        linewidth=1.3,
+        elinewidth=0.9,
+        label=size,
+    )
+
+
+def _box(x: float, y: float, face: tuple[float, ...], hatched: bool) -> object:
+    from matplotlib.patches import Rectangle
+
+    hatch = "////" if hatched else None
+    return Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=face, edgecolor=LINE, hatch=hatch)
+
+
+if __name__ == "__main__":
+    main()

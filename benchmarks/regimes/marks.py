@@ -1,0 +1,255 @@
+"""Judges the hypotheses and claims of README.md from the stored rows.
+
+`marks` returns one line each: confirmed, refuted or open, with the figures that decide. An interval
+is from resamples of replicates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from benchmarks.regimes.study import ALIGNMENTS, SIZES, points, read_rows
+from benchmarks.regimes.table import Gains, crossing_text, gains_of
+
+Mark = Literal["confirmed", "refuted", "open"]
+Rows = list[dict[str, str]]
+STATED = {0.75: 0.73, 0.5: 0.49, 0.25: 0.31, 0.0: 0.26}  # H1
+RESAMPLES = 2000
+
+
+class Map:
+    """The gains by point, and functions of means with intervals."""
+
+    def __init__(self, rows: Rows) -> None:
+        """Read the points whose replicates are complete.
+
+        Args:
+            rows: The stored rows.
+        """
+        self.rows, self.replicates = rows, {point.name: point.replicates for point in points()}
+
+    def gains(self, point: str, mode: str, version: str = "oracle") -> np.ndarray | None:
+        """Return the gains of a mode, (replicates,); None: they are not complete."""
+        found = gains_of(self.rows, point, version).get(mode)
+        return found if found is not None and len(found) == self.replicates[point] else None
+
+    def interval(
+        self, of_means: Callable[..., float], *gains: np.ndarray
+    ) -> tuple[float, float, float]:
+        """Return a function of mean gains, and the ends of its 95 % interval."""
+        rng = np.random.default_rng(0)
+        drawn = [
+            of_means(*(one[rng.integers(0, len(one), len(one))].mean() for one in gains))
+            for _ in range(RESAMPLES)
+        ]
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        return of_means(*(one.mean() for one in gains)), float(low), float(high)
+
+    def ratio(self, size: str, mode: str, level: float) -> tuple[float, float, float] | None:
+        """Return the gain at an alignment divided by that at 1, with its interval."""
+        at, full = (self.gains(f"main-{size}-{one:g}", mode) for one in (level, 1.0))
+        if at is None or full is None:
+            return None
+        return self.interval(lambda a, b: a / b, at, full)
+
+    def grid(self, size: str) -> dict[float, Gains]:
+        """Return the gains of all modes by alignment; empty: some point is not complete."""
+        found: dict[float, Gains] = {}
+        for level in ALIGNMENTS:
+            point = f"main-{size}-{level:g}"
+            if point in self.replicates and self.gains(point, "vector") is not None:
+                found[level] = gains_of(self.rows, point)
+        return found if len(found) == len(ALIGNMENTS) else {}
+
+
+def marks(rows: Rows | None = None) -> list[tuple[str, Mark, str]]:
+    """Return (name, mark, reason) of every hypothesis and claim.
+
+    Args:
+        rows: The stored rows; None: those of results/tables/regimes.csv.
+    """
+    found = Map(read_rows() if rows is None else rows)
+    judges = {
+        "H1": _h1,
+        "H2": _h2,
+        "H3": _h3,
+        "H4": _h4,
+        "H5": _h5,
+        "H6": lambda _: ("open", "the slice of new items was not measured"),
+        "H7": _h7,
+        "H8": _h8,
+        "Crossings": _crossings,
+        "Claim: order of modes": _order,
+        "Claim: more clusters keep more information": _clusters,
+        "Claim: the gradient of `vector` vanishes": lambda _: ("open", "traces were not stored"),
+        "Claim: the projection head hurts": lambda _: (
+            "open",
+            "`courier` is not part of the study",
+        ),
+        "Claim: `sim_score` screens for `cluster_id`": _screen,
+    }
+    return [(name, *judge(found)) for name, judge in judges.items()]
+
+
+def _shown(value: tuple[float, float, float]) -> str:
+    return "{:.2f} [{:.2f}, {:.2f}]".format(*value)
+
+
+def _h1(found: Map) -> tuple[Mark, str]:
+    parts, refuted, by_level = [], False, {}
+    for size in SIZES:
+        ratios = {level: found.ratio(size, "sim_score", level) for level in STATED}
+        known = {level: ratio for level, ratio in ratios.items() if ratio}
+        for level, (value, low, high) in known.items():
+            excluded = not low <= STATED[level] <= high
+            refuted |= excluded and abs(value - STATED[level]) > 0.2
+            by_level.setdefault(level, []).append((low, high))
+        if known:
+            shown = ", ".join(f"{_shown(one)} at {level:g}" for level, one in known.items())
+            parts.append(f"{size}: {shown}")
+    changes = any(
+        max(low for low, _ in ends) > min(high for _, high in ends) for ends in by_level.values()
+    )
+    complete = all(found.grid(size) for size in ("60k", "300k", "1500k"))
+    mark = "refuted" if refuted or changes else "confirmed" if complete else "open"
+    return mark, "; ".join(parts) + ("; intervals of sizes are disjoint" if changes else "")
+
+
+def _ends(
+    found: Map, mode: str, judge: Callable[[float, float], bool]
+) -> tuple[list[bool], list[str]]:
+    """Return, by complete size, whether the gains at alignment 0 and 1 pass, and their text."""
+    passed, parts = [], []
+    for size in SIZES:
+        low, high = (found.gains(f"main-{size}-{level:g}", mode) for level in (0.0, 1.0))
+        if low is not None and high is not None:
+            passed.append(judge(low.mean(), high.mean()))
+            parts.append(f"{size}: {low.mean():+.2f} at 0 and {high.mean():+.2f} pp at 1")
+    return passed, parts
+
+
+def _h2(found: Map) -> tuple[Mark, str]:
+    passed, parts = _ends(
+        found, "cluster_id", lambda low, high: not abs(low - high) > max(0.5, 0.2 * abs(high))
+    )
+    return _of(passed, len(passed) >= 3), "; ".join(parts)
+
+
+def _h3(found: Map) -> tuple[Mark, str]:
+    small, large = (found.gains(f"main-{size}-1", "cluster_id") for size in ("60k", "1500k"))
+    if small is None or large is None:
+        return "open", "1,500,000 training impressions are not complete"
+    grown = found.interval(lambda a, b: b - a, small, large)
+    return ("confirmed" if grown[0] >= 1 else "refuted"), f"growth {_shown(grown)} pp"
+
+
+def _h4(found: Map) -> tuple[Mark, str]:
+    ratios = {size: found.ratio(size, "vector", 0.0) for size in SIZES}
+    known = {size: ratio for size, ratio in ratios.items() if ratio}
+    passed = [0.3 <= value <= 0.8 for value, _, _ in known.values()]
+    shown = "; ".join(f"{size}: {_shown(ratio)}" for size, ratio in known.items())
+    return _of(passed, len(passed) >= 3), f"ratio {shown}"
+
+
+def _h5(found: Map) -> tuple[Mark, str]:
+    above = []
+    for level in (0.5, 0.25, 0.0):
+        pair = [found.gains(f"main-60k-{level:g}", mode) for mode in ("vector", "cluster_id")]
+        if pair[0] is None or pair[1] is None:
+            return "open", "60,000 training impressions are not complete"
+        above.append(found.interval(float, pair[0] - pair[1]))
+    shown = ", ".join(map(_shown, above))
+    mark = "refuted" if any(low > 0 for _, low, _ in above) else "open"
+    return mark, f"60k: `vector` minus `cluster_id` {shown} pp at 0.5, 0.25 and 0"
+
+
+def _h7(found: Map) -> tuple[Mark, str]:
+    shares: dict[str, list[float]] = {}
+    for mode in ("sim_score", "vector", "cluster_id"):
+        full = found.gains("main-300k-1", mode)
+        noisy = [found.gains("vectors-1", mode, f"noisy_{one}") for one in ("0.5", "0.125")]
+        if full is None or noisy[0] is None or noisy[1] is None:
+            return "open", "the point `vectors-1` is not complete"
+        shares[mode] = [float(one.mean() / full.mean()) for one in noisy if one is not None]
+    least = all(
+        shares["sim_score"][k] < min(shares[m][k] for m in ("vector", "cluster_id")) for k in (0, 1)
+    )
+    most = any(
+        shares["sim_score"][k] > max(shares[m][k] for m in ("vector", "cluster_id")) for k in (0, 1)
+    )
+    shown = ", ".join(f"`{m}` {a:.2f} and {b:.2f}" for m, (a, b) in shares.items())
+    mark = "confirmed" if least else "refuted" if most else "open"
+    return mark, f"share kept with `noisy_0.5` and `noisy_0.125`: {shown}"
+
+
+def _h8(found: Map) -> tuple[Mark, str]:
+    few, many = (found.gains(f"clicks-{clicks}-1", "sim_score") for clicks in (5, 20))
+    if few is None or many is None:
+        return "open", "the points `clicks-5-1` and `clicks-20-1` are not complete"
+    grown = found.interval(lambda a, b: b - a, few, many)
+    return (
+        "confirmed" if grown[0] >= 0.5 else "refuted"
+    ), f"from 5 to 20 clicks {_shown(grown)} pp"
+
+
+def _crossings(found: Map) -> tuple[Mark, str]:
+    parts, refuted = [], False
+    for size in ("60k", "300k", "1500k"):
+        if by_alignment := found.grid(size):
+            for second, stated in (("vector", 0.53), ("cluster_id", 0.36)):
+                text = crossing_text(by_alignment, "sim_score", second)
+                refuted |= size == "60k" and text.startswith("none")
+                parts.append(f"{size}: `sim_score` and `{second}` {text} (stated: {stated} at 60k)")
+    return ("refuted" if refuted else "open"), "; ".join(parts)
+
+
+def _order(found: Map) -> tuple[Mark, str]:
+    parts, holds = [], []
+    for size in SIZES:
+        for level, gains in found.grid(size).items():
+            means: Mapping[str, float] = {
+                mode: float(gains[mode].mean()) for mode in ("cluster_id", "sim_score", "vector")
+            }
+            holds.append(means["cluster_id"] > means["sim_score"] > means["vector"])
+            if holds[-1]:
+                parts.append(f"{size} at {level:g}")
+    where = ", ".join(parts) or "none"
+    return _of(holds, all(found.grid(size) for size in ("60k", "300k", "1500k"))), (
+        f"`cluster_id` > `sim_score` > `vector` in {len(parts)} of {len(holds)} points: {where}"
+    )
+
+
+def _clusters(found: Map) -> tuple[Mark, str]:
+    books = [found.gains(f"codes-{codes}-1", "cluster_id") for codes in ("0.5", "8")]
+    if books[0] is None or books[1] is None:
+        return "open", "the points `codes-0.5-1` and `codes-8-1` are not complete"
+    grown = found.interval(lambda a, b: b - a, *books)  # pyright: ignore[reportArgumentType]
+    mark = "confirmed" if grown[1] > 0 else "refuted" if grown[2] < 0 else "open"
+    return mark, f"8 instead of 0.5 codes per 100 items: {_shown(grown)} pp"
+
+
+def _screen(found: Map) -> tuple[Mark, str]:
+    pairs = []
+    for point in points():
+        for version in point.versions:
+            pair = [found.gains(point.name, mode, version) for mode in ("sim_score", "cluster_id")]
+            if pair[0] is not None and pair[1] is not None:
+                pairs.append([pair[0].mean(), pair[1].mean()])
+    if len(pairs) < 5:
+        return "open", "fewer than five points are complete"
+    result = stats.spearmanr(*np.array(pairs).T)
+    return "open", (
+        f"rank correlation {result.statistic:.2f} over {len(pairs)} points and versions "
+        f"(p = {result.pvalue:.3f})"
+    )
+
+
+def _of(passed: list[bool], complete: bool) -> Mark:
+    """Return the mark of a claim about every size."""
+    if not passed:
+        return "open"
+    return "refuted" if not all(passed) else "confirmed" if complete else "open"
