@@ -42,6 +42,7 @@ enum {
     BLOCK = 96, /* rows of a block */
     DEPTH = 256, /* products of a sum in registers */
     TILE = 6, /* rows of a tile, whose 6 x 16 sums stay in registers */
+    COLUMNS = 16, /* of `gradient_of_columns` */
 };
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -49,13 +50,13 @@ static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 typedef float wide __attribute__((vector_size(64), aligned(4), may_alias));
 typedef float half __attribute__((vector_size(32), aligned(4), may_alias));
 
-/* c (R, columns of V) = a (R, depth) b (depth, ...), or += if `add`. The strides of `a` are free: its
- * transpose is multiplied without a copy. The sums stay in registers.
+/* c (R, columns of V) = a (R, depth) b (depth, ...), or += if `add`. The strides of `a` are free:
+ * its transpose is multiplied without a copy. The sums stay in registers.
  */
 #define DEFINE_TILE(NAME, V) \
     static inline __attribute__((always_inline)) void NAME( \
-        const int R, int64_t add, int64_t depth, const float *a, int64_t row_step, int64_t depth_step, \
-        const float *b, int64_t b_step, float *c, int64_t c_step) \
+        const int R, int64_t add, int64_t depth, const float *a, int64_t row_step, \
+        int64_t depth_step, const float *b, int64_t b_step, float *c, int64_t c_step) \
     { \
         V sum[TILE]; \
         for (int r = 0; r < R; r++) \
@@ -75,11 +76,12 @@ DEFINE_TILE(tile_of_16, wide)
 DEFINE_TILE(tile_of_8, half)
 DEFINE_TILE(tile_of_1, float)
 
+/* Covers the columns that remain with tiles of one width. */
 #define TILES(NAME, WIDTH) \
     for (; column + WIDTH <= columns; column += WIDTH) { \
         int64_t r = 0; \
-        for (; r + 6 <= rows; r += 6) \
-            NAME(6, TILE_ARGUMENTS); \
+        for (; r + TILE <= rows; r += TILE) \
+            NAME(TILE, TILE_ARGUMENTS); \
         for (; r + 4 <= rows; r += 4) \
             NAME(4, TILE_ARGUMENTS); \
         for (; r + 2 <= rows; r += 2) \
@@ -88,15 +90,21 @@ DEFINE_TILE(tile_of_1, float)
             NAME(1, TILE_ARGUMENTS); \
     }
 #define TILE_ARGUMENTS \
-    add, part, a + r * row_step, row_step, depth_step, b + column, columns, c + r * columns + column, columns
+    add, part, a + r * row_step, row_step, depth_step, b + column, columns, \
+    c + r * columns + column, columns
 
-/* c (rows, columns) = a (rows, depth) b (depth, columns), or += if `add`; the strides of `a` are given.
- * If depth is 0, c is unchanged.
- */
-EVERY_CPU void multiply(
-    int64_t rows, int64_t depth, int64_t columns, int64_t add, const float *restrict a, int64_t row_step,
-    int64_t depth_step, const float *restrict b, float *restrict c)
+static inline void clear(float *values, int64_t count)
 {
+    memset(values, 0, count * sizeof *values);
+}
+
+/* c (rows, columns) = a (rows, depth) b (depth, columns), or += if `add`; `a` has free strides. */
+EVERY_CPU void multiply(
+    int64_t rows, int64_t depth, int64_t columns, int64_t add, const float *restrict a,
+    int64_t row_step, int64_t depth_step, const float *restrict b, float *restrict c)
+{
+    if (depth == 0 && !add)
+        clear(c, rows * columns);
     for (int64_t part; depth > 0; depth -= part) {
         part = smaller(depth, DEPTH);
         int64_t column = 0;
@@ -108,8 +116,6 @@ EVERY_CPU void multiply(
         add = 1;
     }
 }
-
-static inline void clear(float *values, int64_t count) { memset(values, 0, count * sizeof *values); }
 
 /* summed = of_query[row] + of_item[item] + (query[row] * items[item]) of_product + slot of_slot.
  * product (BLOCK, E) is scratch.
@@ -238,7 +244,7 @@ static inline __attribute__((always_inline)) void gradient_of_columns(
     const float *restrict mean, const float *restrict inverse, const float *restrict alpha,
     float *restrict activated, float *restrict gradient, float *restrict sums)
 {
-    float to_alpha[16] = {0}, to_z[16] = {0}, to_z_times_z[16] = {0};
+    float to_alpha[COLUMNS] = {0}, to_z[COLUMNS] = {0}, to_z_times_z[COLUMNS] = {0};
     for (int64_t m = 0; m < rows; m++)
         for (int h = 0; h < columns; h++) {
             float s = summed[m * H + h], z = (s - mean[h]) * inverse[h], p = sigmoid(z);
@@ -257,8 +263,8 @@ static inline __attribute__((always_inline)) void gradient_of_columns(
     }
 }
 
-/* From to_out (n, O): gradient (n, H), that of the sums without the part through mean and deviation;
- * to_weight (O, H) += that of the weight; sums (3, H) += those of alpha, z, and z times s.
+/* From to_out (n, O): gradient (n, H), that of the sums without the part through mean and
+ * deviation; to_weight (O, H) += that of the weight; sums (3, H) += those of alpha, z, and z times s.
  * scratch (BLOCK + 3, H); weight (O, H).
  */
 EVERY_CPU void dice_backward(
@@ -272,11 +278,15 @@ EVERY_CPU void dice_backward(
         int64_t rows = smaller(BLOCK, n - first);
         float *to_row = gradient + first * H;
         multiply(rows, O, H, 0, to_out + first * O, O, 1, weight, to_row);
-        int64_t h = 0;
-        for (; h + 16 <= H; h += 16)
-            gradient_of_columns(16, rows, H, summed + first * H + h, mean + h, inverse + h, alpha + h, activated + h, to_row + h, of_block + h);
-        for (; h < H; h++)
-            gradient_of_columns(1, rows, H, summed + first * H + h, mean + h, inverse + h, alpha + h, activated + h, to_row + h, of_block + h);
+        for (int64_t h = 0; h < H; h += COLUMNS) {
+            const float *of_rows = summed + first * H + h;
+#define COLUMN_ARGUMENTS \
+    rows, H, of_rows, mean + h, inverse + h, alpha + h, activated + h, to_row + h, of_block + h
+            if (h + COLUMNS <= H) /* a constant number of columns is vectorised */
+                gradient_of_columns(COLUMNS, COLUMN_ARGUMENTS);
+            else
+                gradient_of_columns(H - h, COLUMN_ARGUMENTS);
+        }
         multiply(O, rows, H, 1, to_out + first * O, 1, O, activated, to_weight);
         for (int64_t h = 0; h < 3 * H; h++)
             sums[h] += of_block[h];

@@ -28,7 +28,7 @@ def test_unsuitable_tensors_are_rejected(unfit):
 
 
 @pytest.mark.parametrize("rows", [1, 5, 12, 96])
-@pytest.mark.parametrize("depth", [1, 33, 600])
+@pytest.mark.parametrize("depth", [0, 1, 33, 600])
 @pytest.mark.parametrize("columns", [1, 7, 8, 16, 45])
 @pytest.mark.parametrize("transposed", [False, True])
 def test_matrix_products(rows, depth, columns, transposed):
