@@ -36,7 +36,7 @@ def product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
         weight: (H, D) float32.
         bias: (H,) float32; None: no bias.
     """
-    if usable(inputs):
+    if usable(inputs) and usable(weight):
         return _Product.apply(inputs, weight, bias)  # pyright: ignore[reportReturnType]
     return F.linear(inputs, weight, bias)
 

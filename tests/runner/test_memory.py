@@ -43,12 +43,7 @@ def trained_bytes(model, training):
         total += 2 * parameter.nbytes
     for optimizer in chosen:
         optimizer.step()
-        total += sum(
-            value.nbytes
-            for state in optimizer.state.values()
-            for value in state.values()
-            if isinstance(value, torch.Tensor) and value.ndim
-        )
+        total += sum(value.nbytes for state in optimizer.state for value in state.values())
     return total
 
 
