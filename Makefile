@@ -10,7 +10,7 @@ bench: $(READY)
 	@$(BIN)/python -m benchmarks.default .bench
 
 test: $(READY)
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto --maxprocesses 2 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff format --check .
