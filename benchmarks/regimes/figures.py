@@ -1,4 +1,4 @@
-"""Draws the map of regimes from results/tables/regimes.csv, into docs/regimes/.
+"""Draws the map of regimes from results/tables/regimes.csv, into results/figures/.
 
 `python -m benchmarks.regimes.figures` draws the gain of every mode over the grid, the winning mode
 of each point, the differences that decide the crossings, the factors that are varied one at a time,
@@ -8,7 +8,6 @@ and the gain of `cluster_id` against that of `sim_score`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ from matplotlib.colors import to_rgba
 
 from benchmarks.regimes.study import ALIGNMENTS, SIZES, points, read_rows
 from benchmarks.regimes.table import CROSSINGS, Gains, gains_of, interval, winner
+from benchmarks.shared import TABLES
 from ctrbench.figures import save
 from ctrbench.figures._style import DASHES, LINE, MARKS, MUTED, SERIES, TEXT, drawing
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "regimes"
+FOLDER = TABLES.parent / "figures"
 COLUMNS = 5  # of panels
 FACTORS = ("items", "tail", "codes", "clicks", "vectors", "warm")
 SHOWN = ("sim_score", "vector", "cluster_id")
@@ -44,7 +44,7 @@ def main() -> None:
     if factors := _factors(rows):
         drawn["factors"] = lambda: factors_figure(rows, factors)
     for name, draw in drawn.items():
-        save(draw, FOLDER / f"{name}.png")
+        save(draw, FOLDER / f"regimes-{name}.png")
 
 
 def _grid(rows: Rows) -> dict[str, dict[float, Gains]]:
