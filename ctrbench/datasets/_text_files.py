@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import codecs
 import csv
+import glob
 import gzip
 import io
 import tempfile
@@ -177,7 +178,7 @@ def kind_of(path: PurePath) -> str:
 
 def pattern(path: Path) -> str:
     """Return the path as an SQL string in which wildcards are escaped."""
-    return literal("".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path)))
+    return literal(glob.escape(str(path)))
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def fill_from_arrow(connection: DuckDBPyConnection, name: str, path: Path) -> se
 
     schema, batches = _orc(path) if path.suffix.lower() == ".orc" else _ipc(path)
     target = pa.schema([field.with_type(_readable(field.type)) for field in schema])
-    tables = (pa.Table.from_batches([batch]) for batch in batches)
+    tables = (pa.Table.from_batches([batch]) for batch in _valid(batches))
     cast = (table if target == schema else table.cast(target) for table in tables)
     reader = pa.RecordBatchReader.from_batches(
         target, (batch for table in cast for batch in table.to_batches())
@@ -67,6 +67,13 @@ def fill_from_arrow(connection: DuckDBPyConnection, name: str, path: Path) -> se
     connection.execute(f'CREATE TABLE {name} AS FROM "arrow file"')
     connection.unregister("arrow file")
     return {field.name for field in schema if pa.types.is_float16(field.type)}
+
+
+def _valid(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield batches after a check; one with invalid offsets would crash its readers."""
+    for batch in batches:
+        batch.validate(full=True)
+        yield batch
 
 
 def _unquoted(name: str, kind: str) -> str:

@@ -480,6 +480,15 @@ def test_unsuitable_csv(tmp_path, text, message):
         collect(Source(tmp_path / "v.csv"), tmp_path)
 
 
+def test_parquet_vectors_too_wide_are_refused_by_the_metadata(tmp_path):
+    folder = tmp_path / "a[1]"  # a wildcard of DuckDB, which reads the metadata
+    folder.mkdir()
+    wide = pa.array([[0.0] * 70_000], pa.list_(pa.float32()))
+    pq.write_table(pa.table({"item_id": [7], "image.vector": wide}), folder / "v.parquet")
+    with pytest.raises(DataError, match=r"70,000 numbers according to the metadata.* 65,536"):
+        collect(Source(folder / "v.parquet"), tmp_path)
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_column_chooses_among_lists(tmp_path, suffix):
     path = tmp_path / f"v.{suffix}"

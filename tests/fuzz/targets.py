@@ -80,12 +80,12 @@ def targets() -> dict[str, Target]:
             for kind, made in VECTOR_FILES.items()
         ),
         Target("ids", _vectors, (_ids_npy, _ids_txt, _ids_csv, _ids_json), (_ids_no_text,), True),
-        Target("codes", _codes, (_codes_levels, _codes_lists), (_codes_bomb,), True),
+        Target("codes", _codes, (_codes_levels, _codes_lists), HOSTILE_CODES, True),
         Target("yaml", _read_yaml, (_yaml,), HOSTILE_YAML),
         Target("pictures", _decode, tuple(_picture(*one) for one in PICTURES), HOSTILE_PICTURES),
         Target("pictures_parquet", _copy_images, (_picture_table,)),
         *(
-            Target(f"table_{kind}", _table, made, tuple(map(damaged, made[-1:])))
+            Target(f"table_{kind}", _table, made, HOSTILE_LOGS.get(kind, (damaged(made[-1]),)))
             for kind, made in LOGS.items()
         ),
         Target("delta", _delta_parts, (_delta,), (_delta_outside, _delta_long_name)),
@@ -206,6 +206,17 @@ def _parquet_bomb(folder: Path) -> None:
     rows = 1 << 22
     table = pa.table({"item_id": pa.array(np.zeros(rows, np.int64)), "d0": np.zeros(rows)})
     pq.write_table(table, folder / "vectors.parquet", compression="zstd")
+
+
+def _parquet_of_other_levels(folder: Path) -> None:
+    """A column that claims to be required, so that the histogram of its levels is too long.
+
+    pyarrow ends the process if it reads the metadata of this column.
+    """
+    _parquet(folder)
+    path = folder / "vectors.parquet"
+    optional = b"\x25\x02\x18\x07element"
+    path.write_bytes(path.read_bytes().replace(optional, b"\x25\x00" + optional[2:]))
 
 
 def _parquet_one_long_id(folder: Path) -> None:
@@ -520,11 +531,19 @@ def _codes_lists(folder: Path) -> None:
     pq.write_table(table, folder / "vectors.parquet", use_dictionary=False)
 
 
+def _codes_of_fewer_rows(folder: Path) -> None:
+    """A page of codes that claims two values instead of six, so that rows are missing."""
+    _codes_lists(folder)
+    path, claim = folder / "vectors.parquet", b"\x2c\x15\x0c\x15\x00\x15"
+    path.write_bytes(path.read_bytes().replace(claim, b"\x2c\x15\x04\x15\x00\x15"))
+
+
 def _codes_bomb(folder: Path) -> None:
     table = pa.table({"item_id": np.zeros(1 << 22, np.int64), "code": np.zeros(1 << 22, np.int64)})
     pq.write_table(table, folder / "vectors.parquet", compression="zstd")
 
 
+HOSTILE_CODES: tuple[Make, ...] = (_codes_bomb, _codes_of_fewer_rows)
 VECTOR_FILES: dict[str, tuple[Make, ...]] = {
     "npy": (_npy,),
     "npz": (_npz, _npz_with_ids),
@@ -541,7 +560,7 @@ VECTOR_FILES: dict[str, tuple[Make, ...]] = {
 HOSTILE_VECTORS: dict[str, tuple[Make, ...]] = {
     "npy": (_npy_of_objects, _npy_of_huge_shape, _npy_of_empty_rows),
     "npz": (_npz_outside, _npz_bomb, _npz_of_objects),
-    "parquet": (_parquet_bomb, _parquet_one_long_id),
+    "parquet": (_parquet_bomb, _parquet_one_long_id, _parquet_of_other_levels),
     "arrow": (_arrow_one_long_id, _arrow_overlapping_views),
     "csv": (_csv_bomb, _csv_bomb_of_one_line),
     "jsonl": (_jsonl_deep, _jsonl_bomb, _jsonl_bomb_of_one_line, _jsonl_half_a_character),
@@ -737,6 +756,14 @@ def _log_stream(folder: Path) -> None:
         writer.write_table(table)
 
 
+def _log_of_invalid_offsets(folder: Path) -> None:
+    """A text that begins far beyond the end of the file."""
+    _log_stream(folder)
+    path, offsets = folder / "log.arrow", struct.pack("<4i", 0, 1, 5, 6)
+    damaged_offsets = struct.pack("<4i", 0, 1 << 22, 5, 6)
+    path.write_bytes(path.read_bytes().replace(offsets, damaged_offsets))
+
+
 def _log_orc(folder: Path) -> None:
     orc.write_table(_plain_log(), folder / "log.orc", compression="uncompressed")
 
@@ -773,6 +800,9 @@ LOGS: dict[str, tuple[Make, ...]] = {
     "arrow": (_log_arrow, _log_stream),
     "orc": (_log_orc,),
     "parquet": (_log_parquet, _log_parquet_zstd),
+}
+HOSTILE_LOGS: dict[str, tuple[Make, ...]] = {
+    "arrow": (damaged(_log_stream), _log_of_invalid_offsets),
 }
 
 

@@ -55,6 +55,8 @@ def read_codes(source: Source) -> VectorBlock:
             key, chosen, others = _choose(file.schema_arrow, source, path)
             of_file = read_ids(file, key, path)
             table = file.read(columns=chosen)
+        if table.num_rows != len(of_file):
+            raise DataError(f"{path} is damaged: its columns differ in length. Copy it again.")
         if not of_file:
             continue
         codes = _codes([table.column(name) for name in chosen], of_file, path)

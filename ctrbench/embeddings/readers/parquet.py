@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from ctrbench.arrays import rows_within
 from ctrbench.embeddings.readers import _tables
 from ctrbench.embeddings.readers._base import MOST_NUMBERS, Source, VectorBlock
-from ctrbench.embeddings.readers._columns import WRITTEN, Layout, choose
+from ctrbench.embeddings.readers._columns import LIST, WRITTEN, Layout, choose
 from ctrbench.embeddings.readers._parquet import open_parquet, read_ids
-from ctrbench.errors import DataError
+from ctrbench.errors import DataError, first_line
 
 BATCH_NUMBERS = 1 << 20
 BUFFER_BYTES = 1 << 20  # a page at a time, instead of whole row groups
@@ -33,7 +35,7 @@ class Parquet(_tables.Table):
         with _opened(path) as file:
             ids = read_ids(file, layout.key, path)
             most = TEXT_ROWS if layout.kind == WRITTEN else _tables.BATCH_ROWS
-            rows = min(most, rows_within(_width(file, layout, path), BATCH_NUMBERS))
+            rows = min(most, rows_within(_width(layout, path), BATCH_NUMBERS))
             batches = file.iter_batches(rows, columns=layout.values)
             yield from _tables.blocks(batches, ids, layout, path)
 
@@ -48,19 +50,30 @@ def _first(file: Any) -> dict[str, str]:
     return {} if batch is None else _tables.first_texts(batch)
 
 
-def _width(file: Any, layout: Layout, path: Path) -> int:
-    """Return the largest mean number of values per row over row groups and columns.
+def _width(layout: Layout, path: Path) -> int:
+    """Return the largest mean number of values per row over row groups.
 
-    Only the metadata is read.
+    Only the metadata is read. DuckDB reads it, because pyarrow ends the process if the metadata of
+    a column are damaged.
 
     Raises:
-        DataError: The number exceeds `MOST_NUMBERS`.
+        DataError: The number exceeds `MOST_NUMBERS`, or the metadata are damaged.
     """
-    most = 1
-    for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
-        for column in map(group.column, range(group.num_columns)):
-            if column.path_in_schema.split(".")[0] in layout.values and group.num_rows:
-                most = max(most, -(-column.num_values // group.num_rows))
+    import duckdb
+
+    if layout.kind != LIST:
+        return 1
+    query = """SELECT max(num_values / row_group_num_rows) FROM parquet_metadata(?)
+        WHERE row_group_num_rows > 0 AND (path_in_schema = ? OR starts_with(path_in_schema, ?))"""
+    name = layout.values[0]
+    try:
+        with duckdb.connect() as connection:
+            found = connection.execute(query, [escape(str(path)), name, f"{name}, "]).fetchone()
+    except duckdb.Error as error:
+        raise DataError(
+            f"{path}: its metadata cannot be read ({first_line(error)}). Save or copy it again."
+        ) from error
+    most = math.ceil((found or (None,))[0] or 1)
     if most > MOST_NUMBERS:
         raise DataError(
             f"{path}: vectors have {most:,} numbers according to the metadata, the limit is "
