@@ -54,15 +54,10 @@ def write_pack(path: Path, cells: Iterable[PackedCell], facts: Mapping[str, obje
     rows = [_Row(cell.hash, record=cell.record) for cell in cells]
     for key in dict.fromkeys(key for cell in cells for key in cell.influence):
         rows += [_measure(c.hash, key, c.influence[key]) for c in cells if key in c.influence]
-    table = pa.table(
-        {
-            "hash": [row.hash for row in rows],
-            "key": [row.key for row in rows],
-            "record": [row.record for row in rows],
-            "scale": pa.array([row.scale for row in rows], pa.float32()),
-            "values": pa.array([row.values for row in rows], pa.list_(pa.float16())),
-        }
-    ).replace_schema_metadata({FACTS: json.dumps(facts).encode()})
+    columns = {field.name: [getattr(row, field.name) for row in rows] for field in _schema()}
+    table = pa.table(columns, schema=_schema()).replace_schema_metadata(
+        {FACTS: json.dumps(facts).encode()}
+    )
     with atomic_file(path) as temporary:
         pq.write_table(
             table,
@@ -74,6 +69,14 @@ def write_pack(path: Path, cells: Iterable[PackedCell], facts: Mapping[str, obje
             use_dictionary=False,
             column_encoding={"values.list.element": "BYTE_STREAM_SPLIT"},
         )
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    texts = [pa.field(name, pa.string()) for name in ("hash", "key", "record")]
+    values = pa.field("values", pa.list_(pa.float16()))
+    return pa.schema([*texts, pa.field("scale", pa.float32()), values])
 
 
 @dataclass(frozen=True)
@@ -172,11 +175,18 @@ def _open(path: Path) -> _Pack:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:  # `read_table` hangs on some damaged files
+            table = file.read()
+        if not table.schema.equals(_schema()):
+            raise ValueError(f"it has the columns {', '.join(table.column_names)}")
         rows: dict[str, dict[str, int]] = {}
         names = zip(table["hash"].to_pylist(), table["key"].to_pylist(), strict=True)
         for row, (cell_hash, key) in enumerate(names):
             rows.setdefault(cell_hash, {})[key] = row
+        if any(one.null_count for one in table.columns) or not all(
+            "" in one for one in rows.values()
+        ):
+            raise ValueError("values are missing")
         facts = json.loads((table.schema.metadata or {})[FACTS])
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise StoreError(

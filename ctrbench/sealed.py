@@ -12,6 +12,7 @@ import io
 import json
 import lzma
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -143,7 +144,8 @@ def read_arrays(path: Path, owner: str) -> dict[str, np.ndarray]:
             size = sum(entry.file_size for entry in archive.infolist())
         if size > max(MOST_BYTES, MOST_EXPANSION * len(content)):
             raise DamagedError(f"{path} is damaged: it unpacks to {size:,} bytes. {CURE}")
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        with warnings.catch_warnings(), np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            warnings.simplefilter("ignore")  # about impossible sizes, and headers of Python 2
             return dict(arrays)
     except (FileNotFoundError, NotADirectoryError):
         return {}

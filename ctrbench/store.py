@@ -231,14 +231,16 @@ class Store:
             DamagedError: The file is damaged, or belongs to another cell or other impressions.
         """
         import pyarrow as pa
+        import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
         path = self._predictions_path(cell)
         if not path.exists():
             return None
-        wanted = {"columns": ["row", "p_click"], "filters": [("period", "==", period)]}
-        try:
-            table = pq.read_table(path, page_checksum_verification=True, **wanted)
+        try:  # `read_table` hangs on some damaged files
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                table = file.read(columns=["period", "row", "p_click"])
+            table = table.filter(pc.field("period") == period)
             owner = (table.schema.metadata or {}).get(OWNER, cell.hash.encode()).decode()
             order = np.argsort(table["row"].to_numpy(), kind="stable")
             p_click = table["p_click"].to_numpy()[order]

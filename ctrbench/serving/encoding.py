@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ctrbench.arrays import save_array
+from ctrbench.arrays import map_npy, save_array
 from ctrbench.atomic import atomic_file
 from ctrbench.embeddings import Source, readers
 from ctrbench.embeddings.directions import has_direction
@@ -263,7 +263,7 @@ def _check(path: Path, ids: list[str], vectors: np.ndarray, width: int) -> None:
 def _arrays(folder: Path, forms: Mapping[str, Any] | None) -> dict[str, np.ndarray]:
     """Return the arrays of a part; each file is in the folder itself."""
     return {
-        name: np.load(folder / FOLDER / Path(form["file"]).name, mmap_mode="r", allow_pickle=False)
+        name: map_npy(folder / FOLDER / Path(form["file"]).name)
         for name, form in (forms or {}).items()
     }
 
