@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
-import struct
+import math
 import time
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel, Field
 from torch import nn
 from torch.nn.utils import get_total_norm
 
 from ctrbench.arrays import save_tensors
 from ctrbench.atomic import atomic_file
 from ctrbench.distributed import Processes
-from ctrbench.errors import DivergedError, StoreError
+from ctrbench.errors import DivergedError, StoreError, first_line
 from ctrbench.pretraining.lines import Lines, masked
 from ctrbench.pretraining.methods import ItemBatch, PretrainMethod
 from ctrbench.pretraining.settings import PretrainSettings
@@ -32,10 +31,7 @@ CURVE_POINTS = 20  # per training
 CHECKPOINT = "checkpoint.pt"
 SMALLEST_SCALE = 2.0**-24  # of float16 gradients; training has diverged below it
 
-DAMAGE = (  # errors of reading a damaged checkpoint
-    *(pickle.UnpicklingError, RuntimeError, KeyError, ValueError, EOFError),
-    *(zipfile.BadZipFile, zlib.error, struct.error),
-)
+GROWN = "_growth_tracker"  # steps since the last change of the scale of float16 gradients
 WEIGHTS = "the weights became infinite or NaN"
 
 StepProgress = Callable[[int, int, float], None]  # receives finished steps, all steps, loss
@@ -176,6 +172,16 @@ def _batches(
                 )
 
 
+class _Facts(BaseModel):
+    """The part of a checkpoint that consists of numbers."""
+
+    done: int = Field(ge=0)
+    curve: list[dict[str, int | float]]
+    since: int = Field(0, ge=0)
+    sums: dict[str, float] = {}
+    seconds: float
+
+
 @dataclass
 class _State:
     """The state from which a training resumes; the step determines the order of the data."""
@@ -231,22 +237,43 @@ class _State:
             return 0
         try:
             with zipfile.ZipFile(self.path) as archive:  # torch does not compare the checksums
-                if archive.testzip() is not None:
-                    raise ValueError("a checksum differs")
+                if archive.testzip() is not None or any(e.compress_type for e in archive.filelist):
+                    raise ValueError("a checksum differs, or a part is compressed")
             stored = torch.load(self.path, weights_only=True)
             self.trained.network.load_state_dict(stored["network"])
             self.trained.layers.load_state_dict(stored["layers"])
-            self.optimizer.load_state_dict(stored["optimizer"])
-            self.scaler.load_state_dict(stored["scaler"])
+            self._load_optimizer(stored["optimizer"]["state"], stored["scaler"])
             parameters = trainable(self.trained.network, self.trained.layers)
             if not torch.isfinite(get_total_norm(parameters)):
                 raise ValueError("weights are infinite or NaN")
-        except DAMAGE as error:
+            facts = _Facts.model_validate(stored)
+        except Exception as error:  # unpicklers raise various classes
             raise StoreError(
-                f"the checkpoint {self.path} is damaged ({error}). Delete it to train from the "
-                "start."
+                f"the checkpoint {self.path} is damaged ({first_line(error)}). Delete it to train "
+                "from the start."
             ) from error
-        self.trained.curve, self.trained.seconds = stored["curve"], stored["seconds"]
-        self.since, self.sums = stored.get("since", 0), stored.get("sums", {})
-        self.saved = stored["done"]
+        self.trained.curve, self.trained.seconds = facts.curve, facts.seconds
+        self.since, self.sums, self.saved = facts.since, facts.sums, facts.done
         return self.saved
+
+    def _load_optimizer(self, moments: dict[int, Any], scale: dict[str, Any]) -> None:
+        """Load the state of the optimizer and of the scaler, but not their settings.
+
+        Raises:
+            ValueError: The state does not fit the parameters.
+        """
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        for parameter, own in self.optimizer.state.items():
+            shapes = {name: tuple(values.shape) for name, values in own.items()}
+            fitting = dict.fromkeys(("exp_avg", "exp_avg_sq"), tuple(parameter.shape))
+            if shapes != {"step": (), **fitting} or not own["step"] >= 0:
+                raise ValueError("the state of the optimizer does not fit the network")
+            own |= {name: values.to_dense().clone() for name, values in own.items()}
+            own["step"] = own["step"].float()
+        known = self.scaler.state_dict()
+        if known:  # of float16
+            kept = {"scale": float(scale["scale"]), GROWN: int(scale[GROWN])}
+            if not (0 < kept["scale"] < math.inf and 0 <= kept[GROWN] <= known["growth_interval"]):
+                raise ValueError("the scale of gradients is not valid")
+            self.scaler.load_state_dict(known | kept)
