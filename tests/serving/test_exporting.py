@@ -238,6 +238,23 @@ def test_serve_check_passes_and_reports_changes(exported, tmp_path):
     assert checked(folder).returncode == 2
 
 
+def test_scripts_name_a_damaged_file(exported, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(exported[1]["cluster_id"], folder)
+    content = golden(folder)
+    content["batches"][0]["inputs"]["\x1b[2J"] = {"dtype": "O", "shape": [1], "data": [1]}
+    for text in ('{"batches": [', "[" * 100_000, "{}", json.dumps(content)):
+        (folder / "golden.json").write_text(text, encoding="utf-8")
+        done = checked(folder)
+        assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, "")
+        assert done.stderr.startswith("golden.json is damaged (")
+    done = subprocess.run(
+        [sys.executable, folder / "load_model.py"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{folder / 'golden.json'} is damaged (")
+
+
 def test_readme_names_every_file_and_input(exported):
     for folder in exported[1].values():
         text = (folder / "README.md").read_text(encoding="utf-8")
