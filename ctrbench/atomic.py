@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -102,7 +101,9 @@ def _parents(path: Path) -> Iterator[None]:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds.
 
-    If `path` is a symbolic link, its target is replaced.
+    If `path` is a symbolic link, its target is replaced. The lock of the temporary file is held
+    within the block. If the process is killed, the system releases the lock, and `sweep` deletes
+    the file. The block writes into the file and does not replace it.
 
     Raises:
         StoreError: The folder cannot be written, or `path` exists and is not a plain file.
@@ -110,10 +111,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
     with disk_errors(path):
         _require_plain(path)
     target = Path(os.path.realpath(path))
-    with disk_errors(path), _parents(target):
-        handle, name = _temporary(target)
-        os.close(handle)
-        temporary = Path(name)
+    temporary = target.with_name(f"{PARTIAL}{uuid4().hex[:12]}{target.suffix}")
+    with disk_errors(path), _parents(target), ExitStack() as stack:
+        _hold(stack, temporary)
         try:
             yield temporary
             temporary.chmod(0o644)
@@ -144,13 +144,32 @@ def _printed_to() -> Iterator[os.stat_result]:
             yield os.fstat(descriptor)
 
 
-def _temporary(path: Path) -> tuple[int, str]:
+def _hold(stack: ExitStack, path: Path, wait: bool = True) -> bool:
+    """Create a file and hold its lock until the stack ends; return False without locks.
+
+    Without locks, `sweep` judges by the age.
+
+    Args:
+        stack: Releases the lock.
+        path: The file.
+        wait: Wait for the current holder; otherwise fail at once.
+
+    Raises:
+        HeldError: Another process holds the lock and `wait` is False.
+        StoreError: No file can be created in the folder, which exists.
+        OSError: The file cannot be created for another reason.
+    """
     try:
-        return tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix=path.suffix)
+        stack.enter_context(held(path, wait))
     except FileNotFoundError as error:  # raised below /proc
         raise StoreError(
-            f"cannot write {path}: no file can be created in that folder; choose another."
+            f"cannot write in {path.parent}: no file can be created there; choose another folder."
         ) from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        return False
+    return True
 
 
 class _TriedError(Exception):
@@ -187,18 +206,15 @@ def partial_folder(parent: Path) -> Iterator[Path]:
     the lock, and `sweep` deletes the folder.
 
     Raises:
-        OSError: The folder cannot be created.
+        StoreError: No file can be created in `parent`.
+        OSError: The folder cannot be created for another reason.
     """
     folder = parent / f"{PARTIAL}{uuid4().hex[:12]}"
     owner = folder.with_name(folder.name + LOCK)
     with ExitStack() as stack:
         stack.callback(owner.unlink, missing_ok=True)
-        try:
-            stack.enter_context(held(owner))
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
-            owner.unlink(missing_ok=True)  # without locks, `sweep` judges by the age
+        if not _hold(stack, owner):
+            owner.unlink(missing_ok=True)
         folder.mkdir(mode=0o700)
         try:
             yield folder
@@ -283,16 +299,19 @@ def sweep(*folders: Path) -> None:
         for path in list(abandoned(folder)):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
-            else:
-                with suppress(OSError):
-                    path.unlink()
+                continue
+            with suppress(OSError, StoreError, HeldError), ExitStack() as stack:
+                if not path.is_symlink():
+                    _hold(stack, path, wait=False)  # its process may hold it since a moment ago
+                path.unlink()
 
 
 def abandoned(folder: Path, idle_s: float = ABANDONED_S) -> Iterator[Path]:
     """Yield partial files and folders below a folder whose process is dead.
 
-    A partial folder is abandoned if nobody holds the lock beside it, whichever host its process
-    runs on. Without a lock, what was not written for some time is abandoned.
+    A partial file is abandoned if nobody holds its lock, and a partial folder if nobody holds the
+    lock beside it, whichever host the process runs on. Without locks, what was not written for some
+    time is abandoned.
 
     Args:
         folder: The folder, which may not exist.
@@ -308,13 +327,17 @@ def abandoned(folder: Path, idle_s: float = ABANDONED_S) -> Iterator[Path]:
 
 def _is_abandoned(path: Path, idle_s: float) -> bool:
     is_folder = path.is_dir() and not path.is_symlink()
-    owner = path if path.name.endswith(LOCK) else path.with_name(path.name + LOCK)
+    owner = path.with_name(path.name + LOCK) if is_folder else path
     try:
-        if owner.exists():
+        if owner.is_file() and not owner.is_symlink():
             return not is_held(owner)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:  # renamed meanwhile, or belongs to another user
+            return False
+    try:
         inner = path.rglob("*") if is_folder else ()
         written = max(one.lstat().st_mtime for one in (path, *inner))
-    except OSError:  # it was deleted or renamed meanwhile, or belongs to another user
+    except OSError:  # as above
         return False
     return time.time() - written > idle_s
 

@@ -272,12 +272,12 @@ class Store:
         Raises:
             StoreError: The folder cannot be written.
         """
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         arrays = {name: np.asarray(values, order="C") for name, values in state.items()}
         facts = {MODEL_OWNER: cell.hash, MODEL_CHECKSUM: _hash_of_model(arrays)}
         with atomic_file(self._model_path(cell)) as temporary:
-            save_file(arrays, temporary, metadata=facts)
+            temporary.write_bytes(save(arrays, facts))  # `save_file` leaves another file if killed
 
     def has_model(self, cell: Cell) -> bool:
         """Return whether the weights of a cell are stored."""

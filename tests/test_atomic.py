@@ -171,9 +171,11 @@ def test_sweep_removes_only_abandoned_files(tmp_path):
 HOLDS = """
 import sys
 from pathlib import Path
-from ctrbench.atomic import partial_folder
-with partial_folder(Path(sys.argv[1])) as folder:
+from ctrbench.atomic import atomic_file, partial_folder
+home = Path(sys.argv[1])
+with partial_folder(home) as folder, atomic_file(home / "whole.json") as file:
     (folder / "half").write_text("1")
+    file.write_text("1")
     print("written", flush=True)
     sys.stdin.read()
 """
@@ -181,7 +183,7 @@ with partial_folder(Path(sys.argv[1])) as folder:
 
 @pytest.fixture
 def elsewhere(tmp_path):
-    """Start a process that writes a partial folder."""
+    """Start a process that writes a partial folder and a partial file."""
     command = [sys.executable, "-c", HOLDS, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -190,12 +192,14 @@ def elsewhere(tmp_path):
         process.kill()
 
 
-def test_sweep_removes_the_folder_of_a_killed_process_alone(tmp_path, elsewhere, monkeypatch):
+def test_sweep_removes_what_a_killed_process_left_and_nothing_else(
+    tmp_path, elsewhere, monkeypatch
+):
     monkeypatch.setattr("os.kill", lambda *_: pytest.fail("its number may be that of another host"))
     monkeypatch.setattr("os.getpid", lambda: elsewhere.pid)
     monkeypatch.setattr("time.time", lambda: 1e12)
     before = sorted(tmp_path.rglob("*"))
-    assert len(before) == 3  # folder, file, lock
+    assert len(before) == 4  # folder, file in it, its lock, file
     sweep(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
     monkeypatch.undo()
@@ -218,12 +222,35 @@ def test_without_locks_a_partial_folder_is_kept_for_a_day(tmp_path, monkeypatch,
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("fcntl.flock", flock)
-    with partial_folder(tmp_path) as folder:
-        assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    with partial_folder(tmp_path) as folder, atomic_file(tmp_path / "whole") as file:
+        file.write_text("1")
+        assert sorted(tmp_path.iterdir()) == sorted([folder, file])
         assert list(abandoned(tmp_path)) == []
-        os.utime(folder, (0, 0))
-        assert list(abandoned(tmp_path)) == [folder]
-    assert list(tmp_path.iterdir()) == []
+        for path in (folder, file):
+            os.utime(path, (0, 0))
+        assert sorted(abandoned(tmp_path)) == sorted([folder, file])
+    assert [path.name for path in tmp_path.iterdir()] == ["whole"]
+
+
+def test_sweep_keeps_a_file_whose_process_has_just_locked_it(tmp_path, monkeypatch):
+    with atomic_file(tmp_path / "whole") as file:
+        file.write_text("1")
+        monkeypatch.setattr("ctrbench.atomic.abandoned", lambda folder: [file])
+        sweep(tmp_path)
+    assert (tmp_path / "whole").read_text() == "1"
+
+
+@pytest.mark.parametrize("number", NO_LOCKS)
+def test_without_locks_sweep_removes_an_old_file(tmp_path, monkeypatch, number):
+    def flock(descriptor, how):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    for name, time in ((".partial-old.json", 0), (".partial-new.json", 1e12)):
+        (tmp_path / name).write_text("1")
+        os.utime(tmp_path / name, (time, time))
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".partial-new.json"]
 
 
 def test_a_folder_that_the_block_renames_stays(tmp_path):

@@ -2,8 +2,11 @@ import os
 
 import numpy as np
 import pytest
+from torch import nn
 
+from ctrbench.atomic import is_held
 from ctrbench.errors import StoreError
+from ctrbench.pretraining.sources import FrozenVectors
 from ctrbench.runner.cell import failed_record
 from ctrbench.schema import Metrics, Trace
 from ctrbench.store import Store
@@ -21,6 +24,18 @@ def test_predictions_are_read_back_in_stored_order(workspace, cell):
     store.write(failed_record(cell, "", {}), predictions, {"valid": 100, "test": 120}, {})
     assert np.array_equal(store.predictions(cell, "test"), p_click[20:])
     assert np.array_equal(store.predictions(cell, "valid"), p_click[:20])
+
+
+def test_every_file_is_written_into_the_temporary_file_whose_lock_is_held(
+    workspace, cell, monkeypatch
+):
+    held = []
+    monkeypatch.setattr("ctrbench.atomic._flush", lambda file: held.append(is_held(file)))
+    store, values = Store(workspace), np.zeros(3, np.float32)
+    store.write(failed_record(cell, "", {}), {"test": values}, {"test": 0}, {"test/auc": values})
+    store.write_model(cell, {"weight": values})
+    FrozenVectors.save(None, nn.Linear(2, 1), workspace.home / "weights.safetensors")
+    assert held == [True] * 5  # predictions, influence values, record, weights, weights
 
 
 def test_record_is_read_back_unchanged(workspace, cell):

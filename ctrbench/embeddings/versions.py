@@ -335,7 +335,7 @@ def publish(
 ) -> tuple[VersionManifest, bool]:
     """Build a version or a vector field in a temporary folder and move it into place.
 
-    What killed commands left below embeddings/ is deleted.
+    What killed commands left below embeddings/ and cache/ is deleted.
 
     Args:
         workspace: The workspace.
@@ -349,7 +349,7 @@ def publish(
         ConfigError: A version of this name has other content; a version is immutable.
         StoreError: The workspace cannot be written.
     """
-    sweep(workspace.embeddings)
+    sweep(workspace.embeddings, workspace.cache)
     if not target.exists():
         with atomic_folder(target) as path:
             return build(path), True

@@ -56,10 +56,11 @@ class ImageSource(ABC):
             network: The trained network.
             path: The file.
         """
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
+        state = {name: own.cpu() for name, own in network.state_dict().items()}
         with atomic_file(path) as temporary:
-            save_file({name: own.cpu() for name, own in network.state_dict().items()}, temporary)
+            temporary.write_bytes(save(state))  # `save_file` leaves another file if killed
 
 
 class FrozenVectors(ImageSource):
