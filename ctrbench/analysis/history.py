@@ -25,6 +25,7 @@ from ctrbench.errors import CtrBenchError, DataError
 from ctrbench.identity import hash_json
 from ctrbench.injection import BASELINE, load_mode
 from ctrbench.plan import PROTOCOL, BenchmarkFile, Column, Matrix, Row
+from ctrbench.printable import counted
 from ctrbench.schema import Cell, CellRecord, VersionManifest
 from ctrbench.settings import TrainingSettings
 from ctrbench.stats import Inference, infer, pair, parse_points
@@ -516,9 +517,10 @@ def _missing(
                 if record.status == "failed"
             ]
     if absent:
-        yield f"Cells of {len(absent)} arms are not stored: {_named(absent, '; ')}."
+        arms = counted(len(absent), "arm is", "arms are")
+        yield f"Cells of {arms} not stored: {_named(absent, '; ')}."
     if failed:
-        yield f"{len(failed)} cells failed: {_named(failed, '; ')}."
+        yield f"{counted(len(failed), 'cell')} failed: {_named(failed, '; ')}."
     for group in groups:
         others = [one for one in every if one.column.mode == group.column.mode]
         count = len(others) - 1
@@ -526,11 +528,11 @@ def _missing(
             most = max(len(o.versions) for o in others if o.example != group.example)
             settings = "set of settings is" if count == 1 else "sets of settings are"
             yield (
-                f"{group.column.label}: {count} other {settings} stored, with at most {most} "
-                "versions; `--file FILE` shows those of a benchmark file."
+                f"{group.column.label}: {count} other {settings} stored, with at most "
+                f"{counted(most, 'version')}; `--file FILE` shows those of a benchmark file."
             )
     for what, count in sorted(left_out.items()):
-        yield f"{count} stored cells of {what} are not shown."
+        yield f"Not shown: {counted(count, 'stored cell')} of {what}."
 
 
 def _nothing(stored: StoredVersions, left_out: Counter[str]) -> str:

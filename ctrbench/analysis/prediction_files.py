@@ -319,7 +319,10 @@ def _in_order_of(one: Predictions, other: Predictions) -> tuple[list[str], Predi
     unmatched = [np.setdiff1d(ours, theirs), np.setdiff1d(theirs, ours)]
     if len(ours) != len(theirs) or any(map(len, unmatched)):
         reasons = [
-            f"{len(names)} impression_ids of the {which} are not in the other"
+            counted(
+                len(names), f"impression_id of the {which} is", f"impression_ids of the {which} are"
+            )
+            + " not in the other"
             + (f", such as {', '.join(names[:EXAMPLES])}" if len(names) else "")
             for which, names in zip(("first", "second"), unmatched, strict=True)
         ]

@@ -17,6 +17,7 @@ from ctrbench.analysis.matrices import Records, comparison_table
 from ctrbench.analysis.table import ComparisonTable
 from ctrbench.errors import DataError
 from ctrbench.plan import PROTOCOL, Column, Matrix, Row
+from ctrbench.printable import counted
 from ctrbench.schema import CellRecord
 from ctrbench.stats import Inference
 from ctrbench.store import Store
@@ -259,10 +260,11 @@ def _missing(workspace: Workspace, matrix: Matrix, records: Records) -> Iterable
             absent.append(f"{name.rstrip()} (seeds {', '.join(map(str, seeds))})")
     if absent:
         more = f" and {len(absent) - NAMED} more" if len(absent) > NAMED else ""
-        yield f"Cells of {len(absent)} arms are not stored: {'; '.join(absent[:NAMED])}{more}."
+        arms = counted(len(absent), "arm is", "arms are")
+        yield f"Cells of {arms} not stored: {'; '.join(absent[:NAMED])}{more}."
     failed = [record for record in records.values() if record.status == "failed"]
     if failed:
-        yield f"{len(failed)} cells failed; the notes give the reasons."
+        yield f"{counted(len(failed), 'cell')} failed; the notes give the reasons."
     others: Counter[str] = Counter()
     for record in Store(workspace).records(matrix.dataset.name):
         if record.cell.protocol != PROTOCOL:
@@ -270,7 +272,7 @@ def _missing(workspace: Workspace, matrix: Matrix, records: Records) -> Iterable
         elif record.cell.data_hash != matrix.dataset.content_hash:
             others["another import of the data set"] += 1
     for what, count in sorted(others.items()):
-        yield f"{count} stored cells of {what} are not shown."
+        yield f"Not shown: {counted(count, 'stored cell')} of {what}."
 
 
 def environments(records: Records) -> dict[str, dict[str, int]]:

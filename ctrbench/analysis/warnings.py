@@ -10,6 +10,7 @@ from ctrbench import metrics
 from ctrbench.analysis.caption import REFERENCE, mean_metric, repeat_differences
 from ctrbench.analysis.comparison import Arm, Arms, Measure, TablePlan
 from ctrbench.analysis.judging import Judged
+from ctrbench.printable import counted
 from ctrbench.settings import TrainingSettings
 from ctrbench.stats import (
     FEWEST_EFFECTIVE_USERS,
@@ -280,9 +281,10 @@ def _few_steps(arms: Arms) -> Iterator[str]:
             steps = record.curve[-1].impressions / batch_size
             if steps < FEWEST_STEPS:
                 yield (
-                    f"The {arm.label.lower()} was trained for only {math.ceil(steps)} steps and is "
-                    "close to its initial state, so deltas over it are uninformative. Lower "
-                    "training.batch_size, or choose it with `ctrbench tune`."
+                    f"The {arm.label.lower()} was trained for only "
+                    f"{counted(math.ceil(steps), 'step')} and is close to its initial state, so "
+                    "deltas over it are uninformative. Lower training.batch_size, or choose it "
+                    "with `ctrbench tune`."
                 )
 
 

@@ -351,7 +351,7 @@ def removable(workspace: Home, name: str, with_embeddings: bool) -> Sequence[str
     if versions and not with_embeddings:
         raise ConfigError(
             f"data set {name!r} has embedding versions ({', '.join(versions)}); remove them first, "
-            "or add --with-embeddings to remove them as well."
+            "or set with_embeddings (--with-embeddings), which removes them as well."
         )
     return versions
 
@@ -376,7 +376,7 @@ def _build(
     """Import a data set and its versions, whose files may exist only during the import."""
     name = made.importer.default_name if name is None else name
     if name is None:
-        raise ConfigError("name the data set: --name NAME.")
+        raise ConfigError("the data set requires a name; give it as name (--name).")
     name = check_name("data set", name)
     new = name not in impressions.names(workspace)
     with importing.database(workspace) as connection:

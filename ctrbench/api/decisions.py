@@ -59,7 +59,7 @@ def compare(
     from ctrbench.runner.arms import Question, compared
     from ctrbench.stats import parse_points
 
-    loss = parse_points(margin, "--margin")
+    loss = parse_points(margin, "margin")
     question = Question(metric, any_settings, scores, listed(ignore))
     one = None if matrix is None else checked(matrix)
     home = opened(workspace) if one is None else one.workspace

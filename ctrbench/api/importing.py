@@ -103,7 +103,7 @@ def _options_of(workspace: Workspace, dataset: str) -> Path:
     if not path.exists():
         raise ConfigError(
             f"data set {dataset!r} has no stored options: an earlier ctrbench imported it. Give "
-            "the options, or --mapping FILE."
+            "the options, or a file of them as mapping (--mapping)."
         )
     return path
 

@@ -449,12 +449,16 @@ def check_options(
         ConfigError: They do.
     """
     if not until_decided and (most_seeds is not None or effect is not None):
-        raise ConfigError("--most-seeds and --effect require --until-decided; add it.")
+        raise ConfigError("most_seeds and effect require until_decided (--until-decided); add it.")
     if until_decided and traced:
-        raise ConfigError("--trace and --until-decided exclude each other; use --trace later.")
+        raise ConfigError(
+            "traced (--trace) and until_decided (--until-decided) exclude each other; record the "
+            "traces later."
+        )
     if until_decided and keep_models:
         raise ConfigError(
-            "--keep-models and --until-decided exclude each other; use --keep-models later."
+            "keep_models (--keep-models) and until_decided (--until-decided) exclude each other; "
+            "store the weights later."
         )
 
 

@@ -64,12 +64,12 @@ def encode(
         folder: A folder that `export` wrote.
         vectors: A file, an array (n, D), or a table with a column of ids; for several vector
             fields, a dict of them by field.
-        output: The Parquet file to write.
+        output: The Parquet file to create.
         ids: The item id of each row, or their file, if the vectors have none.
 
     Raises:
-        ConfigError: The folder is not an exported model, its mode cannot encode new items or is
-            not installed, or vectors of a field are missing.
+        ConfigError: The output exists, the folder is not an exported model, its mode cannot encode
+            new items or is not installed, or vectors of a field are missing.
         DataError: A file is damaged, or vectors have another width or invalid numbers.
         StoreError: The file cannot be written.
     """

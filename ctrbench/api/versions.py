@@ -120,7 +120,7 @@ def pretrained(
         UnknownNameError: See `pretrain`.
     """
     if images == (from_version is not None):
-        raise ConfigError("give either --images or --from-version OLD.")
+        raise ConfigError("give either images (--images) or from_version (--from-version).")
     from ctrbench.distributed import Processes
     from ctrbench.executors import return_freed_memory
     from ctrbench.pretraining.configuring import require_free, sources, variants
@@ -135,10 +135,13 @@ def pretrained(
     target = None if weights is None else Path(weights)
     if target is not None and len(found) > 1:
         raise ConfigError(
-            f"--save-weights writes one encoder, but this grid has {len(found)} versions."
+            f"weights (--save-weights) names the file of one encoder, but this grid has "
+            f"{len(found)} versions."
         )
     if target is not None and target.suffix != ".safetensors":
-        raise ConfigError(f"--save-weights {target}: name a file that ends in .safetensors.")
+        raise ConfigError(
+            f"weights (--save-weights) {target}: name a file that ends in .safetensors."
+        )
     if target is not None:
         check_writable(target)
 

@@ -65,7 +65,7 @@ def encode(
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="The Parquet file to write.", show_default=False),
+        typer.Option("--output", "-o", help="The Parquet file to create.", show_default=False),
     ],
     vectors: Annotated[
         Path | None,

@@ -121,8 +121,8 @@ class EBNeRD(Importer):
         bool,
         typer.Option(
             "--lists",
-            help="Keep impression_id as a field, so that --snapshot session --snapshot-column "
-            "impression_id evaluates every list separately.",
+            help="Read impression_id, so that --snapshot session --snapshot-column impression_id "
+            "evaluates every list separately. It is never a field.",
         ),
     ] = False
 
@@ -148,8 +148,7 @@ class EBNeRD(Importer):
         require_common_ids(items, "item_id", articles, impressions)
         users, of_users = _readers(connection, logs)
         versions = self._versions(connection)
-        context = ["device_type", *["impression_id"] * self.lists]
-        fields += [Field(name=name, of="context", kind="categorical") for name in context]
+        fields.append(Field(name="device_type", of="context", kind="categorical"))
         return Raw(
             impressions,
             importer="ebnerd",
@@ -161,6 +160,7 @@ class EBNeRD(Importer):
             label="the article is in article_ids_clicked",
             split=split or parse_split("given"),
             fields=(*fields, *of_users),
+            units=("impression_id",) * self.lists,
             versions=versions,
             notes=(
                 SPLIT,

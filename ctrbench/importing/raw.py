@@ -70,6 +70,7 @@ class Raw:
     labels: tuple[str, ...] = ()  # further labels: columns `_label_<name>` of impressions, 0 or 1
     fields: tuple[Field, ...] = ()  # sizes are filled in by the import
     snapshot: Snapshot = PERIOD
+    units: tuple[str, ...] = ()  # columns of impressions that only a snapshot uses, never fields
     valid_share: float | None = None  # of a given train period, if there is no valid one
     images: Path | None = None  # a folder of <item id>.jpg, or Parquet of item_id and bytes
     versions: tuple[GivenVersion, ...] = ()  # image vectors that come with the log
@@ -123,7 +124,7 @@ def check_raw(raw: Raw) -> None:
         raise DataError(
             "a given split requires a column 'period', or files as train=FILE, test=FILE."
         )
-    check_snapshot(raw.snapshot, raw.fields)
+    check_snapshot(raw.snapshot, raw.fields, raw.units)
 
 
 def _check_labels(raw: Raw) -> None:

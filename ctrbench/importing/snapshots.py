@@ -72,12 +72,15 @@ def parse_snapshot(kind: str, column: str | None = None) -> Snapshot:
     return Snapshot(kinds[kind], column)
 
 
-def check_snapshot(snapshot: Snapshot, fields: tuple[Field, ...]) -> None:
+def check_snapshot(
+    snapshot: Snapshot, fields: tuple[Field, ...], units: tuple[str, ...] = ()
+) -> None:
     """Check a snapshot against the columns of a log.
 
     Args:
         snapshot: The requested snapshot.
         fields: All fields of the log.
+        units: Further columns of the impressions, which are categorical.
 
     Raises:
         UnknownNameError: The log has no such column.
@@ -86,6 +89,7 @@ def check_snapshot(snapshot: Snapshot, fields: tuple[Field, ...]) -> None:
     if snapshot.column is None:
         return
     kinds = {field.name: field.kind for field in fields if field.of == "context"}
+    kinds |= dict.fromkeys(units, "categorical")
     if snapshot.column not in kinds:
         raise UnknownNameError("column of the impressions", snapshot.column, list(kinds))
     if kinds[snapshot.column] != "categorical":  # numbers are stored in single precision

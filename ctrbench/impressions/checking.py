@@ -32,6 +32,7 @@ from ctrbench.impressions.row_guards import (
 )
 from ctrbench.impressions.target_guards import own_target
 from ctrbench.impressions.unseen import unseen_values
+from ctrbench.printable import counted
 from ctrbench.schema import DatasetManifest, Guard, Impressions
 from ctrbench.workspace import Workspace
 
@@ -134,7 +135,8 @@ def _users(impressions: Impressions) -> list[Guard]:
             outcome = "error"
         advice = "" if outcome == "ok" else f"; with fewer than {FEW_USERS}, GAUC is imprecise"
         group = " in one group" if impressions.group is not None else ""
-        message = f"{evaluable} {period} users have both a click and a non-click{group}{advice}"
+        having = counted(evaluable, f"{period} user has", f"{period} users have")
+        message = f"{having} both a click and a non-click{group}{advice}"
         guards.append(Guard("evaluable users", outcome, message))
     return guards
 

@@ -26,6 +26,7 @@ from ctrbench.pretraining.lines import Lines, make_lines, masked, redundancy
 from ctrbench.pretraining.methods import PretrainMethod
 from ctrbench.pretraining.settings import PretrainSettings
 from ctrbench.pretraining.sources import ImageSource
+from ctrbench.printable import counted
 from ctrbench.quality import effective_rank
 from ctrbench.schema import Impressions, VersionManifest
 from ctrbench.seeding import stream
@@ -176,8 +177,9 @@ def _samples(
         items &= np.array([bool(title.strip()) for title in titles])
     if items.sum() < 2:
         raise DataError(
-            f"{int(items.sum())} items of the pretrain period of {job.dataset!r} have an image"
-            f"{' and a title' if titles is not None else ''}; the method requires at least two."
+            f"the pretrain period of {job.dataset!r} has {counted(int(items.sum()), 'item')} with "
+            f"an image{' and a title' if titles is not None else ''}; the method requires at least "
+            "two."
         )
     return np.flatnonzero(items)
 

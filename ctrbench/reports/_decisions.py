@@ -12,7 +12,7 @@ from ctrbench.analysis.two_arms import Compared, Decision
 from ctrbench.atomic import atomic_file, check_writable
 from ctrbench.errors import ConfigError
 from ctrbench.json_text import as_json
-from ctrbench.printable import printable
+from ctrbench.printable import counted, printable
 from ctrbench.reports.markdown import escape, pipe_row
 from ctrbench.stats import FEWEST_EFFECTIVE_USERS, FEWEST_USERS
 
@@ -130,8 +130,8 @@ def _notes(found: Compared) -> list[str]:
     inference, lines = found.inference, []
     if found.test.evaluable_users < FEWEST_USERS:
         lines.append(
-            f"Only {found.test.evaluable_users} users have both a click and a non-click; with "
-            f"fewer than {FEWEST_USERS} the estimate depends on few users."
+            f"Only {counted(found.test.evaluable_users, 'user has', 'users have')} both a click "
+            f"and a non-click; with fewer than {FEWEST_USERS} the estimate depends on few users."
         )
     if inference.effective_users < FEWEST_EFFECTIVE_USERS:
         lines.append(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ctrbench.arrays import map_npy, save_array
-from ctrbench.atomic import atomic_file
+from ctrbench.atomic import atomic_file, check_writable
 from ctrbench.embeddings import Source, readers
 from ctrbench.embeddings.directions import has_direction
 from ctrbench.errors import ConfigError, DataError
@@ -98,16 +98,19 @@ def encode(folder: Path, source: Source | Mapping[str, Source], output: Path) ->
     Args:
         folder: A folder that `ctrbench export` wrote.
         source: The file of vectors, or one per vector field.
-        output: The Parquet file to write.
+        output: The Parquet file to create.
 
     Raises:
-        ConfigError: The folder is not an exported model, its mode cannot encode new items or is
-            not installed, or vectors of a field are missing.
+        ConfigError: The output exists, the folder is not an exported model, its mode cannot encode
+            new items or is not installed, or vectors of a field are missing.
         DataError: A file is damaged, or vectors have another width or invalid numbers.
         StoreError: The file cannot be written.
     """
     import pyarrow.parquet as pq
 
+    if output.exists():
+        raise ConfigError(f"{output} exists; name a file that does not exist.")
+    check_writable(output)
     found = read_description(folder)
     with damage(folder):
         mode = mode_of(Cell.model_validate(found["cell"]))

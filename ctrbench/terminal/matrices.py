@@ -9,6 +9,7 @@ from rich.table import Table
 from ctrbench.analysis.answer import Answer
 from ctrbench.injection import BASELINE
 from ctrbench.metrics import find
+from ctrbench.printable import counted
 from ctrbench.runner.memory import CellMemory, machine_bytes
 from ctrbench.runner.sequential import Outcome
 from ctrbench.runner.states import (
@@ -30,7 +31,7 @@ def show_plan(plan: RunPlan) -> None:
     found, out = plan.status, console()
     missing = plan.to_train
     out.print(
-        f"{found.cells} cells: {found.cells - missing} stored, {missing} to train.",
+        f"{counted(found.cells, 'cell')}: {found.cells - missing} stored, {missing} to train.",
         highlight=False,
     )
     if plan.expected is not None:
@@ -55,7 +56,8 @@ def show_status(found: MatrixStatus) -> None:
     """Print the counts of cells by state, running cells, and the reasons of failures."""
     out = console()
     out.print(
-        f"{found.cells} cells: {found.done} done, {found.failed} failed, {found.missing} missing"
+        f"{counted(found.cells, 'cell')}: {found.done} done, {found.failed} failed, "
+        f"{found.missing} missing"
         + (f"; {len(found.running)} running now." if found.running else "."),
         highlight=False,
     )
@@ -111,7 +113,8 @@ def show_notices(found: Notices, training: bool = True) -> None:
         )
     for version, count in found.zero_vectors.items():
         _warn(
-            f"{version}: {count:,} vectors are zero; these items count as items without a vector."
+            f"{version}: {counted(count, 'vector is', 'vectors are')} zero; an item with such a "
+            "vector counts as one without a vector."
         )
     if found.plain_loops and training:
         _warn(

@@ -219,7 +219,7 @@ def show_unusable(unusable: Mapping[str, str]) -> None:
         listed = list(unusable.items())[:SHOWN]
         named = "; ".join(f"{name}: {problem}" for name, problem in listed)
         more = ", …" if len(unusable) > len(listed) else ""
-        echo(f"{len(unusable)} images ignored ({named}{more})", err=True)
+        echo(f"{counted(len(unusable), 'image')} ignored ({named}{more})", err=True)
 
 
 def repetition(manifest: VersionManifest) -> list[str]:

@@ -9,6 +9,7 @@ from ctrbench.analysis.stored_versions import StoredVersions
 from ctrbench.errors import DataError
 from ctrbench.injection import load_mode
 from ctrbench.plan import PROTOCOL
+from ctrbench.printable import counted
 from ctrbench.schema import Cell, CellRecord, Control, VersionManifest
 from ctrbench.stats import Measured, infer, pair
 from tests.analysis.made import SHUFFLED, manifest, metrics
@@ -195,7 +196,7 @@ def test_each_mode_is_shown_under_the_settings_with_most_versions():
     }
     not_shown = " ".join(found.content.missing)
     assert "vector: 1 other set of settings is stored, with at most 2 versions" in not_shown
-    assert "sim_score: 1 other set of settings is stored, with at most 1 versions" in not_shown
+    assert "sim_score: 1 other set of settings is stored, with at most 1 version; " in not_shown
 
 
 def test_the_seeds_that_most_versions_share():
@@ -222,7 +223,7 @@ def test_an_unfinished_version_is_shown_on_its_stored_seeds():
     )
     not_shown = " ".join(found.content.missing)
     assert "v3 / vector (seeds 2)" in not_shown
-    assert "1 cells failed: v3 / vector (seed 1)" in not_shown
+    assert "1 cell failed: v3 / vector (seed 1)" in not_shown
     assert found.newest is not None
     assert found.newest.gain.seeds == (0,)
 
@@ -248,7 +249,8 @@ def test_other_protocols_imports_and_vectors_are_counted_and_not_mixed(cells):
         (1, "vanished with settings"),
         (1, "vector with settings"),
     ):
-        assert any(line.startswith(f"{count} stored cells of {what}") for line in not_shown), what
+        shown = f"Not shown: {counted(count, 'stored cell')} of {what}"
+        assert any(line.startswith(shown) for line in not_shown), what
 
 
 def test_nothing_to_show():

@@ -108,7 +108,7 @@ def test_an_unknown_arm_of_a_benchmark_file_is_named_once(run, trained):
         (("oracle", "taste/none"), "'oracle' is not the name of an arm"),
         (
             ("taste/oracle/sim_score", "taste/none", "--margin", "0.05"),
-            "--margin '0.05' is not valid",
+            "margin '0.05' is not valid",
         ),
         (("taste/oracle/sim_score", "taste/none", "--metric", "gac"), "Did you mean 'gauc'"),
     ],
@@ -252,7 +252,7 @@ def test_names_that_are_paths_are_refused(run, name):
 def test_options_of_until_decided_require_it(run, trained):
     code, printed = run("run", str(trained.home / "benchmark.yaml"), "--most-seeds", "9")
     assert code == 2
-    assert "--until-decided; add it" in printed
+    assert "require until_decided (--until-decided); add it" in printed
 
 
 def test_the_answer_takes_the_effect_of_until_decided(run, trained):

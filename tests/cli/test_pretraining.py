@@ -202,8 +202,8 @@ def test_a_collapsed_version_is_marked_in_every_output(run):
 @pytest.mark.parametrize(
     ("arguments", "kind", "expected"),
     [
-        ((), ConfigError, "either --images or --from-version"),
-        (("--images", "--from-version", "oracle"), ConfigError, "either --images"),
+        ((), ConfigError, "either images .--images. or from_version"),
+        (("--images", "--from-version", "oracle"), ConfigError, "either images .--images."),
         (("--from-version", "orakle"), UnknownNameError, "Did you mean 'oracle'"),
         (("--images", "--set", "epochs=3"), ConfigError, "write SECTION.SETTING=VALUE"),
         (("--images", "--set", "training.epoch=3"), ConfigError, "no setting|epoch"),

@@ -209,6 +209,13 @@ def test_histories_before_each_impression_evaluate_every_list_by_itself(workspac
     assert outcome == {"ok"}
 
 
+def test_ids_of_lists_are_no_field(workspace, small):
+    usual = run(workspace, EBNeRD(small))
+    manifest = run(workspace, EBNeRD(small, lists=True), name="with_lists")
+    assert manifest.fields == usual.fields
+    assert "impression_id" not in {field.name for field in manifest.fields}
+
+
 def test_clicks_of_the_period_in_history_are_excluded_and_counted(workspace, small):
     write(small / "train/history.parquet", [past(7, (-2, 14), (0, 11)), past(8)], PAST)
     manifest = run(workspace, EBNeRD(small))

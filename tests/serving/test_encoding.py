@@ -47,6 +47,14 @@ def test_known_items_have_the_inputs_of_their_table(exported, tmp_path, mode):
         assert new[name].to_pylist() == known[name].to_pylist()
 
 
+def test_a_file_that_exists_is_not_replaced(exported, tmp_path):
+    source = saved(tmp_path / "v.npz", ["a", "b"], drawn_vectors(2))
+    before = (tmp_path / "v.npz").read_bytes()
+    with pytest.raises(ConfigError, match=r"v\.npz exists; name a file that does not exist"):
+        encode(exported[1]["cluster_id"], source, tmp_path / "v.npz")
+    assert (tmp_path / "v.npz").read_bytes() == before
+
+
 def test_zero_vectors_have_the_inputs_of_a_missing_image(exported, tmp_path):
     folder, vectors = exported[1]["cluster_id"], drawn_vectors(2)
     vectors[1] = 0
