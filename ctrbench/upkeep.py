@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ctrbench import impressions
-from ctrbench.atomic import abandoned, atomic_file, disk_errors
+from ctrbench.atomic import abandoned, atomic_file, disk_errors, sweep
 from ctrbench.display import Displayed
-from ctrbench.errors import ConfigError, CtrBenchError, DamagedError
+from ctrbench.errors import ConfigError, CtrBenchError, DamagedError, raise_all
 from ctrbench.schema import CellRecord
 from ctrbench.sealed import is_sealed
-from ctrbench.store import Store
+from ctrbench.store import PUBLISHED, Store
 from ctrbench.workspace import Workspace
 
 COMPANIONS = (".parquet", ".users.npz", ".trace", ".safetensors")  # of a cell, beside its record
@@ -36,7 +37,7 @@ class Merged(Displayed, view="upkeep.show_merged"):
 
     copied: int
     equal: int  # stored in both with equal results
-    conflicts: tuple[str, ...]  # one line per cell with other results; ours is kept
+    conflicts: tuple[str, ...]  # one line per cell or pack with other content; ours is kept
     problems: tuple[str, ...]  # one message per damaged file of a source, which is not copied
 
 
@@ -50,7 +51,7 @@ class Orphan:
 
 
 def verify(workspace: Workspace) -> Verified:
-    """Read every record with its influence values and predictions.
+    """Read every record with its influence values, predictions, trace and weights.
 
     Args:
         workspace: The workspace whose results are read.
@@ -62,10 +63,7 @@ def verify(workspace: Workspace) -> Verified:
             record = store.read_file(path)
             cells.add(record.hash)
             unsealed += not is_sealed(path)
-            store.require_influence(record)
-            for period in record.metrics:
-                store.predictions(record.cell, period)
-            store.read_trace(record.cell)
+            _require_intact(store, record)
         except CtrBenchError as error:
             problems.append(str(error))
     for dataset in sorted(_folders(workspace.results)):
@@ -87,46 +85,47 @@ def verify(workspace: Workspace) -> Verified:
 def merge(workspace: Workspace, sources: Sequence[Workspace]) -> Merged:
     """Copy the cells that only other workspaces have.
 
-    A cell is copied with its influence values, predictions and trace, its record last. Facts about
-    data sets and versions are copied where they are missing. Nothing stored is replaced.
+    A cell is copied with its influence values, predictions, trace and weights, its record last.
+    Packs, and facts about data sets and versions, are copied where they are missing. Nothing
+    stored is replaced.
 
     Args:
         workspace: The workspace that receives the cells.
         sources: The other workspaces.
 
     Raises:
-        ConfigError: A source has no results.
+        ConfigError: A source has no results, or its results contain symbolic links.
         StoreError: The results cannot be written.
     """
+    for source in sources:
+        _require_plain(source)
+    sweep(workspace.results)
+    store = Store(workspace)
     copied, equal = 0, 0
     conflicts: list[str] = []
     problems: list[str] = []
     for source in sources:
-        if not source.results.is_dir():
-            raise ConfigError(f"{source.home} has no folder results/; give another workspace.")
         theirs = Store(source)
         for path in _records(source):
             target = workspace.results / path.relative_to(source.results)
             try:
                 record = theirs.read_file(path)
-                theirs.require_influence(record)
+                _require_intact(theirs, record)
             except CtrBenchError as error:
                 problems.append(str(error))
                 continue
             try:
-                ours = Store(workspace).read_file(target) if target.exists() else None
+                ours = store.read(record.cell)
             except DamagedError:
                 ours = None  # theirs replaces it
             if ours is None or (ours.status == "failed" and record.status == "done"):
                 for suffix in (*COMPANIONS, ".json"):
                     _copy(path.with_suffix(suffix), target.with_suffix(suffix))
                 copied += 1
-            elif _same(ours, record):
-                equal += 1
+            elif difference := _difference(ours, record):
+                conflicts.append(f"{record.cell.label} ({record.hash}): {difference}")
             else:
-                conflicts.append(
-                    f"{record.cell.label} ({record.hash}): {_difference(ours, record)}"
-                )
+                equal += 1
         for pattern in (
             "*/dataset*.json",
             "*/ceiling.users.npz",
@@ -137,7 +136,52 @@ def merge(workspace: Workspace, sources: Sequence[Workspace]) -> Merged:
                 target = workspace.results / path.relative_to(source.results)
                 if not target.exists():
                     _copy(path, target)
+        try:
+            theirs.packed_hashes()
+        except CtrBenchError as error:
+            problems.append(str(error))
+            continue
+        for path in sorted(source.results.glob(f"{PUBLISHED}/[!.]*.parquet")):
+            target = workspace.results / path.relative_to(source.results)
+            if not target.exists():
+                _copy(path, target)
+            elif target.read_bytes() != path.read_bytes():
+                conflicts.append(f"the pack {path.name} has another content there")
     return Merged(copied, equal, tuple(conflicts), tuple(problems))
+
+
+def _require_plain(source: Workspace) -> None:
+    """Check that a source has results, and that no link leads to files elsewhere.
+
+    Raises:
+        ConfigError: It has none, or it has links.
+    """
+    if not source.results.is_dir():
+        raise ConfigError(f"{source.home} has no folder results/; give another workspace.")
+    links = [
+        f"{path} -> {path.readlink()}"
+        for root, folders, files in os.walk(source.results)
+        for path in (Path(root, name) for name in sorted((*folders, *files)))
+        if path.is_symlink()
+    ]
+    heading = (
+        f"{source.results} contains symbolic links, whose targets would be copied. Replace them by "
+        "the files, or remove them:"
+    )
+    raise_all(links, ConfigError, heading)
+
+
+def _require_intact(store: Store, record: CellRecord) -> None:
+    """Read the files beside a record.
+
+    Raises:
+        DamagedError: One of them is damaged, missing, or belongs to another cell.
+    """
+    store.require_influence(record)
+    for period in record.metrics:
+        store.predictions(record.cell, period)
+    store.read_trace(record.cell)
+    store.read_model(record.cell)
 
 
 def orphans(workspace: Workspace) -> list[Orphan]:
@@ -201,19 +245,22 @@ def _folders(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."]
 
 
-def _same(one: CellRecord, other: CellRecord) -> bool:
-    return (one.status, one.metrics) == (other.status, other.metrics)
-
-
-def _difference(ours: CellRecord, theirs: CellRecord) -> str:
+def _difference(ours: CellRecord, theirs: CellRecord) -> str | None:
+    """Return the first difference; None: equal, except for metrics that only one of them has."""
     if ours.status != theirs.status:
         return f"{ours.status} here, {theirs.status} there"
+    if ours.metrics.keys() != theirs.metrics.keys():
+        return f"{_periods(ours)} here, {_periods(theirs)} there"
     for period, metrics in ours.metrics.items():
-        for name, value in metrics.values.items():
-            other = theirs.metrics[period].values.get(name)
-            if other != value:
-                return f"{name} of {period} is {value} here, {other} there"
-    return "other periods"
+        here, there = metrics.model_dump(), theirs.metrics[period].model_dump()
+        for name in here:
+            if name in there and here[name] != there[name]:
+                return f"{name} of {period} is {here[name]} here, {there[name]} there"
+    return None
+
+
+def _periods(record: CellRecord) -> str:
+    return f"metrics of {' and '.join(record.metrics) or 'no period'}"
 
 
 def _copy(path: Path, target: Path) -> None:

@@ -1,18 +1,19 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from ctrbench import upkeep
+from ctrbench import pack, read_matrix, upkeep
 from ctrbench.cli.main import app
 from ctrbench.errors import ConfigError
 from ctrbench.runner import run_matrix
 from ctrbench.sealed import opened, write_sealed
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
-from tests.benchmark import SMALL, matrix
+from tests.benchmark import SMALL, matrix, write
 
 TEXT = SMALL[: SMALL.index("modes:")] + "modes: {vector: {width: 4}}\n"
 TEXT += SMALL[SMALL.index("seeds:") :]
@@ -148,6 +149,67 @@ def test_orphans_are_listed_and_removed(two):
     assert upkeep.orphans(one) == []
     assert record_of(one, "none").exists()
     assert fresh.exists()
+
+
+def links(workspace, tmp_path):
+    """Replace a file beside a record by a link to another file, and add a link to a folder."""
+    secret = tmp_path / "secret"
+    secret.write_text("not for others")
+    file = record_of(workspace, "none").with_suffix(".parquet")
+    file.unlink()
+    file.symlink_to(secret)
+    (workspace.results / "other").symlink_to(tmp_path)
+    return file
+
+
+def test_links_in_a_source_are_named_and_nothing_is_copied(two, tmp_path):
+    one, other = two
+    before = sorted(one.results.rglob("*"))
+    file = links(other, tmp_path)
+    with pytest.raises(ConfigError, match="contains symbolic links") as caught:
+        upkeep.merge(one, [other])
+    assert str(caught.value).splitlines()[1:] == [
+        f"  - {other.results / 'other'} -> {tmp_path}",
+        f"  - {file} -> {tmp_path / 'secret'}",
+    ]
+    assert sorted(one.results.rglob("*")) == before
+
+
+def test_damaged_predictions_are_not_copied(two):
+    one, other = two
+    predictions = record_of(other, "vector").with_suffix(".parquet")
+    predictions.write_bytes(predictions.read_bytes()[:-30])
+    found = upkeep.merge(one, [other])
+    assert found.copied == 0
+    (problem,) = found.problems
+    assert problem.startswith(f"{predictions} is damaged")
+
+
+def test_a_metric_that_only_one_of_them_has_is_no_conflict(two):
+    one, other = two
+    for workspace, name in ((one, "ndcg@5"), (other, "ndcg@9")):
+        path = record_of(workspace, "none")
+        value = json.loads(opened(path, path.read_bytes()))
+        value["metrics"]["test"][name] = 0.5
+        write_sealed(path, value)
+    found = upkeep.merge(one, [other])
+    assert (found.equal, found.conflicts) == (1, ())
+
+
+def test_packs_are_copied_and_count_as_stored(two):
+    one, other = two
+    target = Path("results", "published", "p.parquet")
+    read = read_matrix(write(other.home, OTHER), other)
+    pack(read, other.home / target)
+    packed = (other.home / target).read_bytes()
+    for path in other.results.glob("taste/*/*/*"):
+        path.unlink()
+    assert upkeep.merge(one, [other]).problems == ()
+    assert (one.home / target).read_bytes() == packed
+    assert upkeep.verify(one).packed == 1
+    (one.home / target).write_bytes(b"")
+    (conflict,) = upkeep.merge(one, [other]).conflicts
+    assert conflict == "the pack p.parquet has another content there"
 
 
 def test_a_source_without_results(two, tmp_path):
