@@ -10,6 +10,20 @@ from ctrbench.atomic import NO_LOCKS, disk_errors, held
 from ctrbench.errors import StoreError
 
 
+def check_locks(folder: Path) -> None:
+    """Raise the error of `lock` before long work, without leaving a file.
+
+    Args:
+        folder: The folder of lock files, which is created.
+
+    Raises:
+        StoreError: The folder cannot be written, or the file system has no locks.
+    """
+    path = folder / "check.lock"
+    with lock(path):
+        path.unlink()
+
+
 @contextmanager
 def lock(path: Path, wait: bool = True) -> Iterator[None]:
     """Hold a lock file within the block.

@@ -9,7 +9,8 @@ import pytest
 from ctrbench.atomic import NO_LOCKS, HeldError, is_held
 from ctrbench.caches import kept
 from ctrbench.errors import StoreError
-from ctrbench.locks import lock
+from ctrbench.importing import database
+from ctrbench.locks import check_locks, lock
 from ctrbench.workspace import Workspace
 
 
@@ -83,6 +84,20 @@ def test_a_file_system_without_locks_is_an_error_with_a_remedy(tmp_path, monkeyp
     monkeypatch.setattr("fcntl.flock", flock)
     with pytest.raises(StoreError, match=r"has no locks .*choose another --home"):
         lock(tmp_path / "a.lock").__enter__()
+
+
+def test_without_locks_an_import_stops_before_it_reads(tmp_path, without_locks):
+    with pytest.raises(StoreError, match="has no locks"), database(Workspace(tmp_path)):
+        pytest.fail("the import began")
+    assert [path for path in tmp_path.rglob("*") if path.name != "check.lock"] == [
+        tmp_path / "cache",
+        tmp_path / "cache" / "locks",
+    ]
+
+
+def test_a_check_leaves_no_lock(tmp_path):
+    check_locks(tmp_path / "locks")
+    assert list((tmp_path / "locks").iterdir()) == []
 
 
 def test_without_locks_a_cache_is_made_for_this_process_alone(tmp_path, without_locks):

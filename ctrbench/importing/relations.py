@@ -18,6 +18,7 @@ from ctrbench import errors
 from ctrbench.arrays import ahead
 from ctrbench.atomic import disk_errors, partial_folder, sweep
 from ctrbench.errors import DataError, StoreError
+from ctrbench.locks import check_locks
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -46,12 +47,14 @@ def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
     What killed commands left in the workspace is deleted first.
 
     Raises:
-        StoreError: The workspace cannot be written, or the disk is full.
+        StoreError: The workspace cannot be written, its file system has no locks, or the disk is
+            full.
         DataError: A file is damaged, or queries exceed their memory limit.
     """
     import duckdb
 
     sweep(workspace.data, workspace.embeddings, workspace.cache)
+    check_locks(workspace.cache / "locks")
     stack = ExitStack()
     with disk_errors(workspace.cache):
         workspace.cache.mkdir(parents=True, exist_ok=True)
