@@ -31,7 +31,7 @@ from ctrbench.starting_file import Choice, file_of_run, starting_file, write_new
 from ctrbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ctrbench.executors import Executor
+    from ctrbench.executors import Executor, Limits
     from ctrbench.page import ReportOfRun
     from ctrbench.runner.screening import Screening
     from ctrbench.runner.sequential import Outcome
@@ -380,10 +380,13 @@ def run_cell(
     retry_failed: bool = False,
     traced: bool = False,
     keep_models: bool = False,
+    limits: Limits | None = None,
+    local_processes: int = 1,
 ) -> CellRecord:
-    """Train one cell in this process, unless it is stored, and return its record.
+    """Train one cell, unless it is stored, and return its record.
 
-    Any number of processes may do so at once, also on several machines with one workspace.
+    It is trained in this process; with limits, in another one, which can be stopped. Any number of
+    processes may do so at once, also on several machines with one workspace.
 
     Args:
         matrix: The matrix.
@@ -391,13 +394,18 @@ def run_cell(
         retry_failed: Train the cell again if it failed.
         traced: Record how the cell learns, for `explain`.
         keep_models: Store the weights, for `export`.
+        limits: Limits of time and memory (`ctrbench.executors.Limits`), after which the cell is
+            stored as failed; not with several processes. None: none.
+        local_processes: Number of processes that torchrun started on this machine, and that share
+            its memory.
 
     Raises:
-        ConfigError: The matrix has no such cell, or it does not fit into memory.
+        ConfigError: The matrix has no such cell, it does not fit into memory, or there are limits
+            and several processes.
         CtrBenchError: The workspace lacks the data, or cannot be written.
         LostProcessError: One of the processes that torchrun started ended; nothing is stored.
     """
-    from ctrbench.executors import keep_freed_memory
+    from ctrbench.executors import NO_LIMITS, keep_freed_memory
     from ctrbench.runner.run import run_one
 
     one = checked(matrix)
@@ -408,7 +416,16 @@ def run_cell(
             f"{len(cells)} cells; they change with the settings."
         )
     keep_freed_memory()
-    return run_one(one.workspace, one.checked, cells[hash], retry_failed, traced, keep_models)
+    return run_one(
+        one.workspace,
+        one.checked,
+        cells[hash],
+        retry_failed,
+        traced,
+        keep_models,
+        NO_LIMITS if limits is None else limits,
+        local_processes,
+    )
 
 
 def help_to_run_cell(workspace: Workspace) -> None:

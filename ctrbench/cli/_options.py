@@ -16,7 +16,7 @@ from ctrbench.errors import ConfigError
 from ctrbench.terminal import completing
 
 if TYPE_CHECKING:
-    from ctrbench.executors import Executor
+    from ctrbench.executors import Executor, Limits
 
 FAILED = 1  # exit code: a guard, a gate, a cell or an arm failed; docs/commands.md lists all
 TEXT = "text"  # the default format
@@ -111,19 +111,34 @@ def executor_of(
         ConfigError: An option is not valid, or does not suit the executor.
         UnknownNameError: No executor has this name.
     """
-    from ctrbench.executors import Executor, Limits
+    from ctrbench.executors import Executor
 
     number = None if jobs == AUTO else jobs_of(jobs)
-    seconds = None if max_time is None else _quantity("--max-time", max_time, SECONDS, "2h")
-    memory = None if max_memory is None else _quantity("--max-memory", max_memory, BYTES, "8GB")
     kind: Any = plugins.load("ctrbench.executors", name, Executor, "executor")
-    limits = Limits(seconds, memory if memory is None else round(memory))
+    limits = limits_of(max_time, max_memory)
     given = {"address": address, "gpu_share": gpu_share}
     own = {key: value for key, value in given.items() if value is not None}
     for key in own.keys() - {one.name for one in fields(kind)}:
         option = "--" + key.replace("_", "-")
         raise ConfigError(f"{option} does not apply to --executor {name}; omit it.")
     return kind(number, limits, **own)
+
+
+def limits_of(max_time: str | None, max_memory: str | None) -> Limits:
+    """Return the limits of a cell.
+
+    Args:
+        max_time: The value of `--max-time`.
+        max_memory: The value of `--max-memory`.
+
+    Raises:
+        ConfigError: A value is not valid.
+    """
+    from ctrbench.executors import Limits
+
+    seconds = None if max_time is None else _quantity("--max-time", max_time, SECONDS, "2h")
+    memory = None if max_memory is None else _quantity("--max-memory", max_memory, BYTES, "8GB")
+    return Limits(seconds, memory if memory is None else round(memory))
 
 
 def _quantity(option: str, text: str, units: Mapping[str, float], example: str) -> float:

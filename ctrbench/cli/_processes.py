@@ -9,6 +9,11 @@ from contextlib import contextmanager
 import typer
 
 
+def local_processes() -> int:
+    """Return the number of processes that torchrun started on this machine; 1 without torchrun."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 @contextmanager
 def processes() -> Iterator[bool]:
     """Join the process group within the block, if torchrun started this process.

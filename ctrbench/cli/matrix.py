@@ -26,8 +26,9 @@ from ctrbench.cli._options import (
     executor_of,
     format_of,
     jobs_of,
+    limits_of,
 )
-from ctrbench.cli._processes import processes
+from ctrbench.cli._processes import local_processes, processes
 from ctrbench.cli.init import DatasetOfRun, FileOfRun, ModesOfRun, SeedsOfRun, VersionsOfRun
 from ctrbench.errors import ConfigError
 from ctrbench.json_text import as_json, as_json_line
@@ -177,21 +178,30 @@ def run_cell(
     retry_failed: RetryOption = False,
     traced: TraceOption = False,
     keep_models: KeepOption = False,
+    max_time: MaxTimeOption = None,
+    max_memory: MaxMemoryOption = None,
 ) -> None:
-    """Train one cell of FILE in this process, unless it is stored.
+    """Train one cell of FILE, unless it is stored: in this process, or with limits in another.
 
     Under torchrun every process computes its share of each batch. Exit code 1: the cell failed.
     """
     from ctrbench.api.matrices import help_to_run_cell
     from ctrbench.terminal.matrices import show_record
 
+    limits = limits_of(max_time, max_memory)
     with processes() as first:
         if not first:
             help_to_run_cell(context.obj)
             return
         matrix = ctrbench.read_matrix(file, context.obj)
         record = ctrbench.run_cell(
-            matrix, cell, retry_failed=retry_failed, traced=traced, keep_models=keep_models
+            matrix,
+            cell,
+            retry_failed=retry_failed,
+            traced=traced,
+            keep_models=keep_models,
+            limits=limits,
+            local_processes=local_processes(),
         )
     if show_record(record):
         raise typer.Exit(FAILED)

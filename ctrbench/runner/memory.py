@@ -64,6 +64,17 @@ class CellMemory:
         trained = self.tables + max(self.batch, self.measuring)
         return round(self.libraries + self.log + max(self.preparing, trained))
 
+    def together(self, processes: int) -> int:
+        """Return the peak in bytes of several processes of one machine that train one cell.
+
+        Each holds the whole model and a part of the batch; only the first one measures.
+
+        Args:
+            processes: Their number, at least 1.
+        """
+        first = replace(self, batch=self.batch / processes)
+        return first.total + (processes - 1) * replace(first, measuring=0).total
+
     @property
     def parts(self) -> dict[str, float]:
         """The parts by the names that users see."""
@@ -94,13 +105,16 @@ class CellMemory:
         return 1 << int(math.log2(fitting)) if fitting >= 1 else 0
 
 
-def require_memory(workspace: Workspace, cells: Iterable[Cell], limit: int | None = None) -> None:
+def require_memory(
+    workspace: Workspace, cells: Iterable[Cell], limit: int | None = None, processes: int = 1
+) -> None:
     """Raise an error if some cells require more memory than is available.
 
     Args:
         workspace: The workspace of the data set.
         cells: The cells to train.
         limit: The memory that a cell may use, in bytes. None: that of this machine.
+        processes: Number of processes of this machine that train each cell together.
 
     Raises:
         ConfigError: Lists each kind of cell that is too large, with its memory, and what would fit.
@@ -110,16 +124,21 @@ def require_memory(workspace: Workspace, cells: Iterable[Cell], limit: int | Non
     problems = []
     for kind, cell in _kinds(cells).items():
         needed = _memory(workspace, cell, lengths)
-        if needed.total > available:
+        total = needed.together(processes)
+        if total > available:
             batch_size = TrainingSettings.model_validate(cell.training).batch_size
-            fits = needed.fitting_batch(batch_size, available)
+            fits = needed.fitting_batch(batch_size, available) if processes == 1 else 0
             remedy = f"; batch_size: {fits} would fit" if fits else ""
-            size = _gigabytes(needed.total)
+            size = _gigabytes(total)
             problems.append(f"{kind[0]} / {kind[1]}: {size}, most for {needed.largest}{remedy}")
     remedy = "Reduce" if limit is None else "Raise --max-memory, or reduce"
+    several = ""
+    if processes > 1:
+        several = f" in {processes} processes"
+        remedy = "Start fewer processes on this machine, or reduce"
     heading = (
-        f"these cells require more than the available {_gigabytes(available)} of memory. {remedy} "
-        "the sizes in `model:`, history_length, the mode's settings or batch_size:"
+        f"these cells require more than the available {_gigabytes(available)} of memory{several}. "
+        f"{remedy} the sizes in `model:`, history_length, the mode's settings or batch_size:"
     )
     raise_all(list(dict.fromkeys(problems)), ConfigError, heading)
 

@@ -14,7 +14,16 @@ from ctrbench.atomic import sweep
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.environment import environment
 from ctrbench.errors import ConfigError, DamagedError, StoreError
-from ctrbench.executors import NO_LIMITS, Admission, Executor, InProcess, Processes, Program, Task
+from ctrbench.executors import (
+    NO_LIMITS,
+    Admission,
+    Executor,
+    InProcess,
+    Limits,
+    Processes,
+    Program,
+    Task,
+)
 from ctrbench.injection import code_hash
 from ctrbench.injection._combination import JOINT
 from ctrbench.metrics import Metric, every, find, judged
@@ -250,10 +259,13 @@ def run_one(
     retry_failed: bool = False,
     traced: bool = False,
     keep_models: bool = False,
+    limits: Limits = NO_LIMITS,
+    local_processes: int = 1,
 ) -> CellRecord:
-    """Train one cell in this process, unless it is stored, and return its record.
+    """Train one cell, unless it is stored, and return its record.
 
-    If another command trains the cell, this one waits for its record. If torchrun started several
+    Without limits it is trained in this process, else in another one, which can be stopped. If
+    another command trains the cell, this one waits for its record. If torchrun started several
     processes, the first one calls this function, and the others call `helping.help_first`.
 
     Args:
@@ -263,14 +275,28 @@ def run_one(
         retry_failed: Train the cell again if its record is a failure.
         traced: Record how the cell learns.
         keep_models: Store the weights.
+        limits: Limits of the cell, which apply only to a single process.
+        local_processes: Number of processes of this machine that torchrun started.
 
     Raises:
-        ConfigError: The cell does not fit into this machine's memory.
+        ConfigError: The cell does not fit into this machine's memory, or there are limits and
+            several processes.
         DamagedError: The data set or the version is damaged.
         CtrBenchError: The result cannot be written.
     """
+    from ctrbench.distributed import Processes as Group
+
+    if limits != NO_LIMITS and Group().count > 1:
+        raise ConfigError(
+            "limits (--max-time, --max-memory) apply to a cell in a single process. Under "
+            "torchrun, let the scheduler limit the job, as Slurm does with --time and --mem."
+        )
     require_intact(workspace, missing_cells(workspace, [cell], retry_failed, traced, keep_models))
-    require_memory(workspace, [cell])
+    if limits != NO_LIMITS:
+        how = SILENT, retry_failed, traced, keep_models
+        run_cells(workspace, [cell], matrix.file.slices, Processes(1, limits), *how)
+        return stored_records(workspace, [cell])[cell.hash]
+    require_memory(workspace, [cell], processes=local_processes)
     parts = tuple(part.model_dump_json() for part in matrix.file.slices)
     known = tuple(environment().items())
     message = Message(cell.model_dump_json(), parts, known, retry_failed, traced, keep_models)

@@ -3,10 +3,13 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+import ctrbench
 from ctrbench.errors import ConfigError
+from ctrbench.executors import Limits
 from ctrbench.runner.memory import expected_memory
 from ctrbench.store import Store
 from tests.benchmark import SMALL, matrix, write
@@ -67,6 +70,35 @@ def test_a_failed_cell_sets_the_exit_code_and_can_be_listed_again(workspace, run
     assert cell.hash not in [one["hash"] for one in lines(run, file, "--missing")]
     listed = lines(run, file, "--missing", "--retry-failed")
     assert [one["status"] for one in listed if one["hash"] == cell.hash] == ["failed"]
+
+
+def test_a_cell_that_exceeds_its_time_is_failed_with_the_reason(workspace):
+    read = ctrbench.read_matrix(write(workspace.home), workspace)
+    cell = next(read.checked.cells())
+    record = ctrbench.run_cell(read, cell.hash, limits=Limits(seconds=0.01))
+    assert record.status == "failed"
+    assert "the limit is 0.01 s. Raise --max-time" in record.reason
+    assert Store(workspace).read(cell) == record
+
+
+def test_limits_are_refused_with_several_processes(workspace, run, monkeypatch):
+    file, cell = write(workspace.home), next(matrix(workspace).cells())
+    monkeypatch.setattr("ctrbench.distributed.Processes", lambda: SimpleNamespace(count=2))
+    for option in (("--max-time", "2h"), ("--max-memory", "8GB")):
+        with pytest.raises(ConfigError, match="apply to a cell in a single process"):
+            run("run-cell", file, cell.hash, *option)
+
+
+def test_the_processes_of_a_machine_share_its_memory(workspace, run, monkeypatch):
+    file, cell = write(workspace.home), next(matrix(workspace).cells())
+    monkeypatch.setattr("ctrbench.runner.memory.machine_bytes", lambda: 1_200_000_000)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    with pytest.raises(
+        ConfigError, match=r"available 1\.2 GB of memory in 3 processes\. Start fewer"
+    ):
+        run("run-cell", file, cell.hash)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    run("run-cell", file, cell.hash)
 
 
 def test_an_unknown_hash_and_format_are_refused(workspace, run):

@@ -155,6 +155,14 @@ def test_measuring_requires_at_most_the_expected_memory(workspace):
     assert 0.5 * expected < peak < expected + 500_000  # the sketches of pairs, at most
 
 
+def test_processes_that_train_together_share_the_batch_and_one_measures():
+    parts = {"log": 10, "preparing": 20, "tables": 100, "batch": 60, "measuring": 50}
+    needed = CellMemory(**parts, libraries=1000)
+    assert needed.together(1) == needed.total == 1000 + 10 + 100 + 60
+    # batches of 20 each; the first process measures after the training
+    assert needed.together(3) == 3 * (1000 + 10 + 100) + 50 + 20 + 20
+
+
 def test_parts_of_a_cell_share_memory():
     needed = CellMemory(log=1, preparing=100, tables=20, batch=50, measuring=60, libraries=10)
     assert needed.total == 10 + 1 + 100
