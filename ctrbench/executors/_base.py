@@ -83,6 +83,14 @@ class Executor(ABC):
     def memory_bytes(self) -> int | None:
         """Return the memory that one task may use; None: that of this machine."""
 
+    def prepare(self, preload: tuple[str, ...]) -> None:
+        """Begin to import modules in the background, so that the first task starts sooner.
+
+        Args:
+            preload: Those of the program that will run.
+        """
+        return
+
     @abstractmethod
     def run(
         self, tasks: Iterable[Task], program: Program, admit: Callable[[Task], Admission]

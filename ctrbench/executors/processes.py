@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ctrbench.environment import usable_cores
 from ctrbench.executors._base import Admission, Event, Executor, Program, Task
-from ctrbench.executors._local import run_locally
+from ctrbench.executors._local import run_locally, start_server
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,10 @@ class Processes(Executor):
     def memory_bytes(self) -> int | None:
         """Return the limit of a task's memory, if any."""
         return self.limits.bytes
+
+    def prepare(self, preload: tuple[str, ...]) -> None:
+        """Start the server of processes; it imports while this process works."""
+        start_server(preload)
 
     def run(
         self, tasks: Iterable[Task], program: Program, admit: Callable[[Task], Admission]

@@ -368,11 +368,14 @@ def run_matrix(
     cells = list(matrix.cells())
     slices = matrix.file.slices
     missing = missing_cells(workspace, cells, retry_failed, traced, keep_models)
+    executor = jobs if isinstance(jobs, Executor) else Processes(jobs)
+    if missing and not defined_here(missing, slices):
+        executor.prepare(PRELOAD)
     require_intact(workspace, missing)
     write_summaries(workspace, matrix)
     total = training_impressions(matrix.dataset, missing)
     observer.begin(matrix.dataset.name, len(cells), len(missing), total)
-    run_cells(workspace, missing, slices, jobs, observer, retry_failed, traced, keep_models)
+    run_cells(workspace, missing, slices, executor, observer, retry_failed, traced, keep_models)
     return completed(workspace, matrix)
 
 

@@ -18,6 +18,14 @@ def test_without_tasks_nothing_starts(monkeypatch, tmp_path):
     assert list(Processes().run([], Program(works.square, tmp_path), start)) == []
 
 
+def test_a_prepared_server_runs_the_tasks(tmp_path):
+    executor, program = Processes(jobs=1), Program(works.square, tmp_path, preload=("json",))
+    executor.prepare(program.preload)
+    server = forkserver._forkserver._forkserver_pid
+    assert [event.value for event in executor.run([Task(3)], program, start)] == [0.5, 9]
+    assert forkserver._forkserver._forkserver_pid == server
+
+
 def test_processes_that_run_at_once_have_different_slots(tmp_path):
     tasks = [Task(number) for number in range(2)]
     program = Program(works.meet, tmp_path)

@@ -8,7 +8,8 @@ import pytest
 from ctrbench import embeddings, impressions
 from ctrbench.atomic import write_json
 from ctrbench.embeddings.readers import Source
-from ctrbench.errors import ConfigError
+from ctrbench.errors import ConfigError, DamagedError
+from ctrbench.executors import Processes
 from ctrbench.impressions import permuting
 from ctrbench.impressions.columns import content_hash, derive, load
 from ctrbench.injection.sim_score import SimScore
@@ -23,6 +24,7 @@ from ctrbench.runner import (
 from ctrbench.runner import run as run_module
 from ctrbench.runner.cell import run_cell
 from ctrbench.runner.in_progress import cell_lock
+from ctrbench.runner.workers import PRELOAD
 from ctrbench.store import Store
 from tests.benchmark import SMALL, matrix, write
 
@@ -60,6 +62,26 @@ def train(workspace, cell):
 
 def predictions(workspace, cell):
     return Store(workspace).predictions(cell, "test")
+
+
+def test_imports_of_processes_begin_before_the_checks(workspace, monkeypatch):
+    done = []
+
+    def damaged(*_):
+        done.append("check")
+        raise DamagedError("damaged")
+
+    monkeypatch.setattr(Processes, "prepare", lambda self, preload: done.append(preload))
+    monkeypatch.setattr(run_module, "require_intact", damaged)
+    with pytest.raises(DamagedError):
+        run(workspace)
+    assert done == [PRELOAD, "check"]
+
+
+def test_without_missing_cells_nothing_is_imported(workspace, monkeypatch):
+    monkeypatch.setattr(Processes, "prepare", lambda self, preload: pytest.fail("it began"))
+    monkeypatch.setattr(run_module, "missing_cells", lambda *_: [])
+    assert run(workspace) == ({}, [])
 
 
 def test_run_trains_only_what_is_missing(workspace):
