@@ -23,6 +23,7 @@ _MODULES = {  # name -> module that defines it; `__init__.pyi` repeats them for 
     "StoreError": "ctrbench.errors",
     "UnknownNameError": "ctrbench.errors",
     "Workspace": "ctrbench.workspace",
+    "advise": "ctrbench.api.advising",
     "codebook": "ctrbench.api.versions",
     "compare": "ctrbench.api.decisions",
     "cost": "ctrbench.api.drawing",

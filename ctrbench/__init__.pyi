@@ -1,6 +1,7 @@
 from ctrbench import datasets as datasets
 from ctrbench import embeddings as embeddings
 from ctrbench.analysis.table import ComparisonTable as ComparisonTable
+from ctrbench.api.advising import advise as advise
 from ctrbench.api.decisions import compare as compare
 from ctrbench.api.decisions import export_predictions as export_predictions
 from ctrbench.api.decisions import import_predictions as import_predictions

@@ -62,6 +62,7 @@ def starting_text(
     modes: Mapping[str, Mapping[str, Any]] | None = None,
     seeds: int = 5,
     remark: str = "Run it with `ctrbench run FILE`.",
+    training: Mapping[str, Any] | None = None,
 ) -> str:
     """Return a commented benchmark file.
 
@@ -71,7 +72,11 @@ def starting_text(
         modes: Settings by mode; None: all modes with their default settings.
         seeds: The number of seeds, at least 1.
         remark: The end of the first line.
+        training: Settings of the training; None: the defaults, as a comment.
     """
+    chosen = "# training: {batch_size: 1024, learning_rate: 1e-3}  # `ctrbench tune FILE` chooses"
+    if training is not None:
+        chosen = f"training: {json.dumps(training)}"
     if versions is not None and not versions:
         compared = [f"versions: {NO_VERSION}"]
     else:
@@ -88,7 +93,7 @@ def starting_text(
             "# controls: none  # by default every version is also run with its vectors shuffled",
             "# slices: [unseen_items: true, history_below: 5]",
             "# margin: 0.05pp  # a loss below it does not matter",
-            "# training: {batch_size: 1024, learning_rate: 1e-3}  # `ctrbench tune FILE` chooses",
+            chosen,
             "",
         ]
     )

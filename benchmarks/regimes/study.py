@@ -78,6 +78,11 @@ class Point:
     model: dict[str, object] = field(default_factory=dict)
     training: dict[str, object] = field(default_factory=dict)
 
+    @property
+    def codes(self) -> int:
+        """The codebook size of `cluster_id`."""
+        return max(2, round(self.codes_per_100 * self.config(0).items / 100))
+
     def config(self, replicate: int) -> WorldConfig:
         """Return the world of a replicate."""
         return WorldConfig(
@@ -94,10 +99,9 @@ class Point:
 
     def files(self, replicate: int) -> Iterator[str]:
         """Yield the benchmark files: that of all modes, and that of `sim_attention`."""
-        codes = max(2, round(self.codes_per_100 * self.config(replicate).items / 100))
         softmax = {"attention_weights": "softmax"}
         for modes, model in ((MODES, {}), ("  sim_attention: {}\n", softmax)):
-            text = FILE.replace("MODES\n", modes.replace("CODES", str(codes)))
+            text = FILE.replace("MODES\n", modes.replace("CODES", str(self.codes)))
             for name, value in {
                 "VERSIONS": ", ".join(self.versions),
                 "SEED": str(replicate),
@@ -140,8 +144,9 @@ def main() -> None:
     given = parser.parse_args()
     for point in points():
         for replicate in range(point.replicates):
-            if point.name.startswith(given.points) and not _stored(point, replicate):
-                _add(_rows(point, replicate, given.root / point.name / str(replicate), given.jobs))
+            if point.name.startswith(given.points) and not is_stored(point, replicate):
+                home = given.root / point.name / str(replicate)
+                add_rows(trained_rows(point, replicate, home, given.jobs))
 
 
 def read_rows(path: Path = ROWS) -> list[dict[str, str]]:
@@ -152,13 +157,27 @@ def read_rows(path: Path = ROWS) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _stored(point: Point, replicate: int) -> bool:
+def is_stored(point: Point, replicate: int, path: Path = ROWS) -> bool:
+    """Return whether the rows of a replicate are stored.
+
+    Args:
+        point: The point.
+        replicate: The number of the replicate.
+        path: The stored rows.
+    """
     key = point.name, str(replicate)
-    return any((row["point"], row["replicate"]) == key for row in read_rows())
+    return any((row["point"], row["replicate"]) == key for row in read_rows(path))
 
 
-def _rows(point: Point, replicate: int, home: Path, jobs: int) -> list[dict[str, object]]:
-    """Make the world of a replicate, train its cells, and return a row for each."""
+def trained_rows(point: Point, replicate: int, home: Path, jobs: int) -> list[dict[str, object]]:
+    """Make the world of a replicate, train its cells, and return a row for each.
+
+    Args:
+        point: The point.
+        replicate: The number of the replicate, also the seed of world and model.
+        home: A folder for the world, which is removed.
+        jobs: The number of cells to train at once.
+    """
     write_world(point.config(replicate), home, workers=jobs)
     workspace, found = Workspace(home), []
     for number, text in enumerate(point.files(replicate)):
@@ -176,10 +195,15 @@ def _rows(point: Point, replicate: int, home: Path, jobs: int) -> list[dict[str,
     return found
 
 
-def _add(rows: list[dict[str, object]]) -> None:
-    """Append the rows of a replicate in one write."""
-    new = not ROWS.exists()
-    with ROWS.open("a", encoding="utf-8", newline="") as file:
+def add_rows(rows: list[dict[str, object]], path: Path = ROWS) -> None:
+    """Append the rows of a replicate in one write.
+
+    Args:
+        rows: The rows.
+        path: The stored rows; created if missing.
+    """
+    new = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         if new:
             writer.writeheader()

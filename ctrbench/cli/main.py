@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from ctrbench import __version__
 from ctrbench.cli import (
+    advising,
     codebooks,
     datasets,
     drawing,
@@ -45,7 +46,7 @@ app.add_typer(datasets.app, name="datasets")
 app.add_typer(embeddings.app, name="embeddings")
 app.add_typer(results.app, name="results")
 for part in (
-    *(init, matrix, pretraining, codebooks, reporting),
+    *(init, advising, matrix, pretraining, codebooks, reporting),
     *(judging, screening, drawing, serving, listing),
 ):
     part.register(app)

@@ -24,6 +24,7 @@ CALLS = {  # command -> the call that does the same
     "embeddings check": "embeddings.check",
     "embeddings remove": "embeddings.remove",
     "init": "init",
+    "advise": "advise",
     "plan": "plan_cells",
     "cells": "list_cells",
     "run-cell": "run_cell",

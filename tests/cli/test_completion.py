@@ -36,6 +36,8 @@ def completed(workspace):
         ("run --dataset taste --versions oracle,rand", ["oracle,random"]),
         ("run --modes sim_s", ["sim_score"]),
         ("init t", ["taste"]),
+        ("advise t", ["taste"]),
+        ("advise taste --version ora", ["oracle"]),
         ("stat", ["status"]),
     ],
 )

@@ -57,6 +57,17 @@ def test_list(both):
     assert f"versions of taste: {', '.join(found['versions']['taste'])}" in text
 
 
+def test_advice(both):
+    text, found = both("advise", "taste", "--version", "oracle")
+    for one in found["modes"]:
+        shown = (f"{one[name]:+.2f}" for name in ("gain", "low", "high"))
+        assert re.search(rf"  {re.escape(one['mode'])} +{' +'.join(map(re.escape, shown))}", text)
+    for one in found["sizes"]:
+        assert re.search(rf"  {one['size']:,} +{re.escape(format(one['gain'], '+.2f'))}", text)
+    assert found["matrix"] in text
+    assert f"{found['traits']['sim_auc']:.4f}" in text
+
+
 def test_data_sets(both):
     text, (found,) = both("datasets", "list")
     assert re.search(rf"taste +{found['counts']['impressions']:,} ", text)

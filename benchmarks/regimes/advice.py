@@ -1,0 +1,321 @@
+"""Fits what `ctrbench advise` predicts with, and measures how well it predicts other worlds.
+
+`python -m benchmarks.regimes.advice` reads the stored rows of the map and of `outside.py` and their
+traits, and writes ctrbench/advising/fit.json and results/tables/advice.md. It trains nothing, so a
+refit after new rows is `traits.py` and this command.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from benchmarks.regimes.outside import OUTSIDE, OtherWorld, worlds
+from benchmarks.regimes.study import Point, points, read_rows
+from benchmarks.regimes.table import SOFTMAX
+from benchmarks.regimes.traits import read_traits
+from benchmarks.shared import markdown_row, write_table
+from ctrbench.advising.prediction import (
+    FILE,
+    LEVEL,
+    REFERENCE_SIZE,
+    Fit,
+    Reliability,
+    factors,
+    has_one_codebook,
+)
+from ctrbench.advising.traits import Traits
+
+# what each mode can learn; `factors` also has each of these x log10 impressions
+STAND_INS = {
+    "vector": ("bilinear",),
+    "sim_score": ("similarity",),
+    "sim_tier": ("similarity",),
+    "cluster_id": ("codes",),
+    "residual_id": ("codes",),
+    "product_id": ("codes",),
+    "hash_id": ("codes",),
+    "id_init": ("bilinear",),
+    "sim_tier+cluster_id": ("similarity", "codes"),
+    "sim_attention": ("similarity",),
+}
+PLACE = {"similarity": 0, "bilinear": 1, "codes": 2}
+PENALTY = 0.03  # of the ridge regression, relative to the mean square of a factor
+FLOORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # pp
+RANGED = ("impressions", "per_item", "cold", "clicks", "ctr", "baseline", "similarity", "bilinear")
+HEAD = (
+    *("predicted", "worlds", "replicates", "error, pp", "rank correlation", "fixed order"),
+    *("winner right", "predictable pairs", "right"),
+)
+NEAR_PP = 0.3  # a predicted winner this close to the best one is right
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A replicate of a world and a version: traits, and the measured gain of each mode."""
+
+    point: Point
+    version: str
+    traits: Traits
+    size: int  # of the codebook of `cluster_id`
+    gains: np.ndarray  # (M,) pp, in the order of STAND_INS
+
+    @property
+    def world(self) -> str:
+        """The name of the world and the version, which all replicates share."""
+        return f"{self.point.name}/{self.version}"
+
+    def factors(self, mode: str) -> np.ndarray:
+        """Return the factors of a mode, (F,)."""
+        return factors(self.traits, self.size if has_one_codebook(mode) else REFERENCE_SIZE)
+
+
+def read_trained() -> list[Trained]:
+    """Return all replicates that have both stored rows and stored traits."""
+    known: dict[str, Point] = {point.name: point for point in [*points(), *worlds()]}
+    gauc: dict[tuple[str, str], dict[tuple[str, str], float]] = defaultdict(dict)
+    for row in [*read_rows(), *read_rows(OUTSIDE)]:
+        gauc[row["point"], row["replicate"]][row["version"], row["mode"]] = float(row["gauc"])
+    found = []
+    for (name, replicate, version), traits in read_traits().items():
+        values, point = gauc[name, replicate], known[name]
+        if point.training:  # a warm start changes gains, and no trait shows it
+            continue
+        gains = [
+            values[version, mode] - values["", "none/softmax" if mode == SOFTMAX else "none"]
+            for mode in STAND_INS
+        ]
+        found.append(Trained(point, version, traits, point.codes, 100 * np.array(gains)))
+    return found
+
+
+def fitted(trained: Sequence[Trained]) -> Fit:
+    """Return the fit on all worlds, with errors of worlds that were left out.
+
+    Args:
+        trained: Replicates of at least three worlds.
+    """
+    inside = [one for one in trained if not isinstance(one.point, OtherWorld)]
+    left_out = _leave_out(trained, lambda one: one.world)
+    floor, covariance, quantile = _errors(trained, left_out)
+    made = Fit(
+        modes=tuple(STAND_INS),
+        weights=_weights(trained),
+        floor=floor,
+        covariance=covariance,
+        quantile=quantile,
+        ranges={name: _range(trained, name) for name in RANGED},
+        reliability=(),
+    )
+    reliability = [_reliability("one world left out", trained, left_out, made)]
+    for what, key in (("one alignment left out", _alignment), ("one size left out", _size)):
+        if len(set(map(key, inside))) > 1:
+            reliability.append(_reliability(what, inside, _leave_out(inside, key), made))
+    if len(inside) < len(trained):
+        others = [one for one in trained if isinstance(one.point, OtherWorld)]
+        weights = _weights(inside)
+        found = np.stack([_predicted(weights, one) for one in others])
+        what = "other constructions, from the map alone"
+        reliability.append(_reliability(what, others, found, made))
+    return Fit(**{**vars(made), "reliability": tuple(reliability)})
+
+
+def _alignment(one: Trained) -> float:
+    return one.point.alignment
+
+
+def _size(one: Trained) -> int:
+    return one.point.impressions
+
+
+def _range(trained: Sequence[Trained], name: str) -> tuple[float, float]:
+    values = [float(getattr(one.traits, name)) for one in trained]
+    return min(values), max(values)
+
+
+def _shares(trained: Sequence[Trained]) -> np.ndarray:
+    """Return the weights of replicates, (n,): the square root of their number per world."""
+    names = [one.world for one in trained]
+    return np.array([names.count(name) ** -0.5 for name in names])
+
+
+def _weights(trained: Sequence[Trained]) -> np.ndarray:
+    """Return the weights of a ridge regression per mode, (M, F)."""
+    share, found = _shares(trained), []
+    for place, (mode, stand_ins) in enumerate(STAND_INS.items()):
+        columns = np.stack([one.factors(mode) for one in trained])
+        own = [PLACE[name] for name in stand_ins]
+        used = [*own, *(column + len(PLACE) for column in own)]
+        chosen = columns[:, used]
+        size = np.average(columns[:, own] ** 2, axis=0, weights=share)
+        scale = np.tile(np.sqrt(size), 2)  # a factor and its product with the size have one unit
+        scaled = chosen / scale
+        square = scaled.T @ (scaled * share[:, None]) + PENALTY * share.sum() * np.eye(len(used))
+        moment = scaled.T @ (share * np.array([one.gains[place] for one in trained]))
+        weights = np.zeros(columns.shape[1])
+        weights[used] = np.linalg.solve(square, moment) / scale
+        found.append(weights)
+    return np.stack(found)
+
+
+def _predicted(weights: np.ndarray, one: Trained) -> np.ndarray:
+    return np.array([row @ one.factors(mode) for row, mode in zip(weights, STAND_INS, strict=True)])
+
+
+def _leave_out(trained: Sequence[Trained], key: Callable[[Trained], object]) -> np.ndarray:
+    """Return the predictions of each group from all others, (n, M)."""
+    found = np.zeros((len(trained), len(STAND_INS)))
+    for group in set(map(key, trained)):
+        weights = _weights([one for one in trained if key(one) != group])
+        for row, one in enumerate(trained):
+            if key(one) == group:
+                found[row] = _predicted(weights, one)
+    return found
+
+
+def _errors(trained: Sequence[Trained], predicted: np.ndarray) -> tuple[float, np.ndarray, float]:
+    """Return floor, covariance and quantile of `Fit` from predictions of worlds left out."""
+    share = _shares(trained)
+    error = np.stack([one.gains for one in trained]) - predicted
+    best = None
+    for floor in FLOORS:
+        scale = np.hypot(floor, predicted.max(axis=1).clip(0))
+        scaled = error / scale[:, None]
+        covariance = (scaled * share[:, None]).T @ scaled / share.sum()
+        deviation = np.sqrt(np.diag(covariance))
+        cost = float(np.average(np.log(scale), weights=share) + np.log(deviation).mean())
+        if best is None or cost < best[0]:
+            ratio = np.abs(scaled) / deviation
+            order = np.argsort(ratio, axis=None)
+            mass = np.cumsum(np.repeat(share, len(STAND_INS))[order])
+            place = int(np.searchsorted(mass, LEVEL * mass[-1]))
+            best = cost, floor, covariance, float(ratio.ravel()[order][place])
+    assert best is not None
+    return best[1:]
+
+
+def _reliability(
+    what: str, trained: Sequence[Trained], predicted: np.ndarray, fit: Fit
+) -> Reliability:
+    """Return how well predictions agree with what was measured, world by world.
+
+    Args:
+        what: A description of the worlds.
+        trained: The replicates.
+        predicted: (n, M) their predictions, pp.
+        fit: The fit that defines the intervals.
+    """
+    by_world: dict[str, list[int]] = defaultdict(list)
+    for row, one in enumerate(trained):
+        by_world[one.world].append(row)
+    measured = np.stack([one.gains for one in trained])
+    means = {name: measured[rows].mean(axis=0) for name, rows in by_world.items()}
+    found: dict[str, list[float]] = defaultdict(list)
+    right = []
+    for name, rows in by_world.items():
+        ours, true = predicted[rows].mean(axis=0), means[name]
+        others = [mean for other, mean in means.items() if other != name] or [true]
+        found["error"].append(float(np.square(ours - true).mean()))
+        found["rank"].append(_rank_correlation(ours, true))
+        found["fixed"].append(_rank_correlation(np.mean(others, axis=0), true))
+        found["winner"].append(float(true[np.argmax(ours)] > true.max() - NEAR_PP))
+        half = fit.half_widths(ours)
+        for one in range(len(ours)):
+            for two in range(one):
+                if abs(ours[one] - ours[two]) > half[one, two]:
+                    right.append((ours[one] > ours[two]) == (true[one] > true[two]))
+        for row in rows:
+            inside = np.abs(predicted[row] - measured[row]) <= np.diag(
+                fit.half_widths(predicted[row])
+            )
+            found["covered"].append(float(inside.mean()))
+    return Reliability(
+        what=what,
+        worlds=len(by_world),
+        replicates=len(trained),
+        error_pp=float(np.sqrt(np.mean(found["error"]))),
+        rank_correlation=float(np.mean(found["rank"])),
+        fixed_order=float(np.mean(found["fixed"])),
+        winners=float(np.mean(found["winner"])),
+        pairs=len(right),
+        right=float(np.mean(right)) if right else float("nan"),
+        all_pairs=len(by_world) * len(STAND_INS) * (len(STAND_INS) - 1) // 2,
+        covered=float(np.mean(found["covered"])),
+    )
+
+
+def _rank_correlation(one: np.ndarray, two: np.ndarray) -> float:
+    return float(spearmanr(one, two)[0])  # pyright: ignore[reportArgumentType]
+
+
+def plain(fit: Fit) -> dict[str, Any]:
+    """Return a fit as plain values, rounded to six digits."""
+    return {
+        "modes": fit.modes,
+        "weights": _rounded(fit.weights),
+        "floor": fit.floor,
+        "covariance": _rounded(fit.covariance),
+        "quantile": _rounded(fit.quantile),
+        "ranges": {name: _rounded(limits) for name, limits in fit.ranges.items()},
+        "reliability": [
+            {name: _rounded(value) for name, value in asdict(one).items()}
+            for one in fit.reliability
+        ],
+    }
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, np.ndarray | tuple | list):
+        return [_rounded(one) for one in np.asarray(value).tolist()]
+    return value
+
+
+def main() -> None:
+    """Write the fit and the table."""
+    trained = read_trained()
+    fit = fitted(trained)
+    FILE.write_text(json.dumps(plain(fit), indent=1) + "\n", encoding="utf-8")
+    write_table("advice.md", "\n".join(lines(trained, fit)))
+
+
+def lines(trained: Sequence[Trained], fit: Fit) -> list[str]:
+    """Return the lines of the table.
+
+    Args:
+        trained: The replicates.
+        fit: The fit on them.
+    """
+    found = [
+        "Made by `benchmarks/regimes/advice.py`; do not edit. Every prediction is of worlds that "
+        "were left out of the fit.",
+        "",
+        markdown_row([*HEAD, f"in {LEVEL:.0%} intervals"]),
+        f"|---|{'---:|' * 9}",
+    ]
+    for one in fit.reliability:
+        shown = f"{one.rank_correlation:.2f}", f"{one.fixed_order:.2f}", f"{one.winners:.0%}"
+        counted = f"{one.pairs} of {one.all_pairs}", f"{one.right:.0%}", f"{one.covered:.0%}"
+        first = one.what, one.worlds, one.replicates, f"{one.error_pp:.2f}"
+        found.append(markdown_row([*first, *shown, *counted]))
+    found += ["", "Predicted / measured gain in GAUC, pp, one world left out:", ""]
+    found += [markdown_row(["world", *STAND_INS]), f"|---|{'---:|' * len(STAND_INS)}"]
+    predicted = _leave_out(trained, lambda one: one.world)
+    for name in dict.fromkeys(one.world for one in trained):
+        rows = [row for row, one in enumerate(trained) if one.world == name]
+        ours = predicted[rows].mean(axis=0)
+        true = np.mean([trained[row].gains for row in rows], axis=0)
+        pairs = (f"{a:+.1f} / {b:+.1f}" for a, b in zip(ours, true, strict=True))
+        found.append(markdown_row([name, *pairs]))
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Measures the traits of the worlds of stored rows, for the fit of `ctrbench advise`.
+
+`python -m benchmarks.regimes.traits --root DIR` makes the world of every point and replicate that
+has stored rows and no stored traits, and adds one row per version to
+results/tables/regimes_traits.csv. It trains nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.regimes.outside import OUTSIDE, worlds
+from benchmarks.regimes.study import Point, points, read_rows
+from benchmarks.shared import TABLES
+from ctrbench import embeddings, impressions
+from ctrbench.advising.traits import SIZES, Traits, measure
+from ctrbench.workspace import Workspace
+from data_synth.writing import write_world
+
+TRAITS = TABLES / "regimes_traits.csv"
+KEY = "point", "replicate", "version"
+
+
+def stored_keys() -> list[tuple[str, str, str]]:
+    """Return point, replicate and version of the worlds that have results, without repetition."""
+    rows = [*read_rows(), *read_rows(OUTSIDE)]
+    keys = ((row["point"], row["replicate"], row["version"]) for row in rows if row["version"])
+    return list(dict.fromkeys(keys))
+
+
+def read_traits(path: Path = TRAITS) -> dict[tuple[str, str, str], Traits]:
+    """Return the stored traits by point, replicate and version."""
+    found = {}
+    for row in read_rows(path):
+        values = {name: float(row[name]) for name in row if name not in KEY and row[name]}
+        codes = {size: values.pop(f"codes_{size}") for size in SIZES if f"codes_{size}" in values}
+        point, replicate, version = (row[name] for name in KEY)
+        found[point, replicate, version] = Traits(**values, codes=codes)  # pyright: ignore
+    return found
+
+
+def main() -> None:
+    """Measure the traits that are missing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="folder for the worlds")
+    parser.add_argument("--points", default="", help="first letters of the names of points")
+    given = parser.parse_args()
+    known: dict[str, Point] = {point.name: point for point in [*points(), *worlds()]}
+    missing: dict[tuple[str, str], list[str]] = {}
+    for name, replicate, version in stored_keys():
+        if name.startswith(given.points) and (name, replicate, version) not in read_traits():
+            missing.setdefault((name, replicate), []).append(version)
+    for (name, replicate), versions in sorted(missing.items(), key=lambda one: int(one[0][1])):
+        home = given.root / name / replicate
+        write_world(known[name].config(int(replicate)), home, workers=1)
+        workspace, dataset = Workspace(home), known[name].config(0).kind
+        log = impressions.open_impressions(workspace, dataset)
+        for version in versions:
+            found = measure(log, embeddings.open_version(workspace, dataset, version))
+            _add({"point": name, "replicate": replicate, "version": version} | _row(found))
+            print(name, replicate, version, flush=True)
+        shutil.rmtree(home)
+
+
+def _row(found: Traits) -> dict[str, str]:
+    values: dict[str, float] = asdict(found)
+    codes: dict[int, float] = values.pop("codes")  # pyright: ignore
+    own = {name: f"{value:.6g}" for name, value in values.items()}
+    return own | {f"codes_{size}": f"{codes[size]:.6g}" if size in codes else "" for size in SIZES}
+
+
+def _add(row: dict[str, str]) -> None:
+    new = not TRAITS.exists()
+    with TRAITS.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, row, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Predicts from a log and a version, without training, which injection mode gains how much."""

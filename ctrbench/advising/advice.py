@@ -1,0 +1,220 @@
+"""The advice about a log and a version: predicted order, codebook sizes, a matrix to confirm it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ctrbench import embeddings, impressions
+from ctrbench.advising.prediction import (
+    LEVEL,
+    SIZED,
+    Fit,
+    Reliability,
+    has_one_codebook,
+    packaged_fit,
+)
+from ctrbench.advising.traits import Traits, measure
+from ctrbench.benchmark_file import starting_text
+from ctrbench.display import Displayed
+from ctrbench.injection import load_mode
+from ctrbench.settings import ModelSettings
+from ctrbench.workspace import Workspace
+
+SIZE = "codebook_size"
+USEFUL = 0.8  # share of the largest predicted gain that a useful codebook size reaches
+SEEDS = 5
+TRAINING = {"batch_size": 512, "learning_rate": 0.004}  # of the worlds of the fit
+NAMES = {  # of traits that the prediction compares with those of the worlds of the fit
+    "impressions": "training impressions",
+    "per_item": "training impressions per item",
+    "cold": "share of new items in valid",
+    "clicks": "clicks per history",
+    "ctr": "CTR",
+    "baseline": "GAUC of the regression without images, %",
+    "similarity": "gain with cosines, pp",
+    "bilinear": "gain with a bilinear score, pp",
+}
+MOST_LEADERS = 3  # modes of the matrix that may gain most
+
+
+@dataclass(frozen=True)
+class ModeForecast:
+    """The predicted gain of a mode in GAUC over the baseline, pp."""
+
+    mode: str
+    gain: float
+    low: float  # of the interval
+    high: float
+    behind: float  # the predicted difference from the first mode; 0 for the first
+    behind_low: float
+    behind_high: float
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the interval of the difference from the first mode lies below zero."""
+        return self.behind_high < 0
+
+
+@dataclass(frozen=True)
+class SizeForecast:
+    """The predicted gain of `cluster_id` with one codebook size, pp."""
+
+    size: int
+    gain: float
+    useful: bool
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A trait beyond its range over the worlds of the fit."""
+
+    trait: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Advice(Displayed, view="advice.show"):
+    """What is predicted for a log and a version, from a fit on worlds with measured gains."""
+
+    dataset: str
+    version: str
+    level: float  # of all intervals
+    traits: Traits
+    modes: tuple[ModeForecast, ...]  # by predicted gain, the largest first
+    sizes: tuple[SizeForecast, ...]
+    outside: tuple[Outside, ...]  # traits beyond those of the worlds of the fit
+    reliability: tuple[Reliability, ...]
+    matrix: str  # a benchmark file that tests the prediction
+
+    @property
+    def leaders(self) -> tuple[ModeForecast, ...]:
+        """The modes that are not predicted to be behind the first, the first included."""
+        return tuple(one for one in self.modes if not one.is_behind)
+
+    @property
+    def useful_sizes(self) -> tuple[int, ...]:
+        """The codebook sizes with a useful predicted gain."""
+        return tuple(one.size for one in self.sizes if one.useful)
+
+
+def advise(workspace: Workspace, dataset: str, version: str) -> Advice:
+    """Return the advice about a version.
+
+    Args:
+        workspace: The workspace that holds the data set and the version.
+        dataset: The name of an imported data set.
+        version: The name of one of its versions of vectors, or of a vector field: `v7:text`.
+
+    Raises:
+        UnknownNameError: The data set, the version or the field does not exist.
+        ConfigError: The version holds codes, or it has several vector fields and none is named.
+        DataError: The log or the version is too small to measure anything on it.
+        StoreError: The data set or the version is damaged.
+    """
+    log = impressions.open_impressions(workspace, dataset)
+    table = embeddings.open_version(workspace, dataset, version, log.manifest.items_hash)
+    width = table.vectors.shape[1]
+    return forecast(dataset, version, width, measure(log, table), packaged_fit())
+
+
+def forecast(dataset: str, version: str, width: int, traits: Traits, fit: Fit) -> Advice:
+    """Return the advice that follows from traits.
+
+    Args:
+        dataset: The name of the data set.
+        version: The name of the version.
+        width: The width of its vectors.
+        traits: Their traits.
+        fit: The fit.
+    """
+    known, outside = _within(traits, fit)
+    sizes = _sizes(known, fit)
+    best = max(sizes, key=lambda one: one.gain).size if sizes else 1
+    gains = fit.gains(known, best)
+    half = fit.half_widths(gains)
+    order = np.argsort(-gains, kind="stable").tolist()
+    first = order[0]
+    modes = tuple(
+        ModeForecast(
+            mode=fit.modes[place],
+            gain=float(gains[place]),
+            low=float(gains[place] - half[place, place]),
+            high=float(gains[place] + half[place, place]),
+            behind=float(gains[place] - gains[first]),
+            behind_low=float(gains[place] - gains[first] - _of_pair(half, place, first)),
+            behind_high=float(gains[place] - gains[first] + _of_pair(half, place, first)),
+        )
+        for place in order
+        if sizes or not has_one_codebook(fit.modes[place])
+    )
+    made = Advice(dataset, version, LEVEL, traits, modes, sizes, outside, fit.reliability, "")
+    return replace(made, matrix=_matrix(made, width))
+
+
+def _of_pair(half: np.ndarray, one: int, two: int) -> float:
+    return 0.0 if one == two else float(half[one, two])
+
+
+def _within(traits: Traits, fit: Fit) -> tuple[Traits, tuple[Outside, ...]]:
+    """Return the traits with impressions within the range of the fit, and what lies outside."""
+    outside = []
+    for name, (low, high) in fit.ranges.items():
+        value = float(getattr(traits, name))
+        if not low <= value <= high:
+            outside.append(Outside(NAMES[name], value, low, high))
+    limits = fit.ranges["impressions"]
+    size = int(np.clip(traits.impressions, *limits))
+    return replace(traits, impressions=size), tuple(outside)
+
+
+def _sizes(traits: Traits, fit: Fit) -> tuple[SizeForecast, ...]:
+    """Return the forecast of each size; none is useful if the largest gain may be zero."""
+    place, found = fit.modes.index(SIZED), []
+    of_size = {size: fit.gains(traits, size) for size in traits.codes}
+    best = max((gains[place] for gains in of_size.values()), default=0.0)
+    for size, gains in of_size.items():
+        useful = best > fit.half_widths(gains)[place, place] and gains[place] >= USEFUL * best
+        found.append(SizeForecast(size, float(gains[place]), bool(useful)))
+    return tuple(found)
+
+
+def _matrix(advice: Advice, width: int) -> str:
+    """Return a benchmark file: the leaders, and the first mode that is predicted to be behind."""
+    grid = _grid(advice)
+    settings = {one.mode: _settings(one.mode, grid) for one in advice.modes}
+    possible = [one for one in advice.modes if _works(one.mode, settings, advice.traits, width)]
+    ahead = [one.mode for one in possible if not one.is_behind][:MOST_LEADERS]
+    behind = [one.mode for one in possible if one.is_behind][:1]
+    chosen = {mode: settings[mode] for mode in (*ahead, *behind)}
+    remark = "It tests what `ctrbench advise` predicts; run it with `ctrbench run FILE`."
+    return starting_text(advice.dataset, [advice.version], chosen, SEEDS, remark, TRAINING)
+
+
+def _settings(mode: str, grid: list[int]) -> dict[str, Any]:
+    """Return the codebook sizes of a mode: the grid, or for a combination the best size."""
+    if not has_one_codebook(mode):
+        return {}
+    return {SIZE: grid} if mode == SIZED else {f"{SIZED}.{SIZE}": grid[0]}
+
+
+def _works(mode: str, settings: dict[str, dict[str, Any]], traits: Traits, width: int) -> bool:
+    """Return whether a mode works with the default model and the vectors of the version."""
+    first = {
+        name: value[0] if isinstance(value, list) else value
+        for name, value in settings[mode].items()
+    }
+    return not load_mode(mode, first).problems(traits.items // 2, width, ModelSettings())
+
+
+def _grid(advice: Advice) -> list[int]:
+    """Return the best codebook size, and the ends of the useful range."""
+    if not advice.sizes:
+        return []
+    best = max(advice.sizes, key=lambda one: one.gain).size
+    useful = advice.useful_sizes or (best,)
+    return list(dict.fromkeys((best, useful[0], useful[-1])))

@@ -1,0 +1,113 @@
+"""Predicted gains of modes, from traits and a fit on worlds whose gains were measured.
+
+`python -m benchmarks.regimes.advice` makes the fit and writes it to `fit.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from ctrbench.advising.traits import Traits
+
+FILE = Path(__file__).with_name("fit.json")
+LEVEL = 0.8  # of all intervals
+REFERENCE_SIZE = 100  # codes; the gain of codes for modes whose codes are no single codebook
+REFERENCE_IMPRESSIONS = 300_000
+SIZED = "cluster_id"  # the mode whose codebook size is predicted
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How well the fit predicts worlds that were left out of it; shares are fractions."""
+
+    what: str  # which worlds are predicted from which others
+    worlds: int
+    replicates: int  # over all worlds
+    error_pp: float  # root mean square error of the mean gain of a world
+    rank_correlation: float  # Spearman, of predicted and measured order, mean over worlds
+    fixed_order: float  # the same for one fixed order, that of the mean gains of the other worlds
+    winners: float  # share of worlds whose predicted winner measures at most 0.3 pp below the best
+    pairs: int  # pairs of modes whose predicted interval excludes zero
+    right: float  # share of them that measure in the predicted order
+    all_pairs: int
+    covered: float  # share of measured gains inside the intervals
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A linear model per mode, and the errors of worlds that were left out of it."""
+
+    modes: tuple[str, ...]
+    weights: np.ndarray  # (M, 6); see `factors`
+    floor: float  # pp; errors are proportional to hypot(floor, largest predicted gain)
+    covariance: np.ndarray  # (M, M), of errors divided by that scale
+    quantile: float  # of an absolute error in standard deviations, at LEVEL
+    ranges: Mapping[str, tuple[float, float]]  # smallest and largest value of traits
+    reliability: tuple[Reliability, ...]
+
+    def gains(self, traits: Traits, size: float) -> np.ndarray:
+        """Return the predicted gain in GAUC of each mode, (M,), pp.
+
+        Args:
+            traits: The traits of the log and the version.
+            size: The codebook size of `cluster_id`.
+        """
+        own, usual = factors(traits, size), factors(traits, REFERENCE_SIZE)
+        chosen = np.stack([own if has_one_codebook(mode) else usual for mode in self.modes])
+        return (self.weights * chosen).sum(axis=1)
+
+    def half_widths(self, gains: np.ndarray) -> np.ndarray:
+        """Return the half-widths of the intervals of differences of two gains, (M, M), pp.
+
+        The diagonal has those of the gains.
+
+        Args:
+            gains: (M,) predicted gains, pp.
+        """
+        own = np.diag(self.covariance)
+        variance = own[:, None] + own - 2 * self.covariance
+        np.fill_diagonal(variance, own)
+        scale = self.quantile * np.hypot(self.floor, gains.max(initial=0.0))
+        return scale * np.sqrt(variance.clip(min=0))
+
+
+def has_one_codebook(mode: str) -> bool:
+    """Return whether a mode is `cluster_id`, or a combination with it."""
+    return SIZED in mode.split("+")
+
+
+def factors(traits: Traits, size: float) -> np.ndarray:
+    """Return the factors of the linear models, (6,): gains of stand-ins, and these x log10 of size.
+
+    There is no constant, because vectors that say nothing about clicks gain nothing.
+
+    Args:
+        traits: The traits of the log and the version.
+        size: A codebook size; the gain of codes is interpolated in its logarithm.
+    """
+    codes = 0.0
+    if traits.codes:
+        codes = float(np.interp(np.log(size), np.log([*traits.codes]), [*traits.codes.values()]))
+    own = np.array([traits.similarity, traits.bilinear, codes])
+    return np.concatenate([own, own * np.log10(traits.impressions / REFERENCE_IMPRESSIONS)])
+
+
+@cache
+def packaged_fit() -> Fit:
+    """Return the fit that is part of ctrbench."""
+    found = json.loads(FILE.read_text(encoding="utf-8"))
+    return Fit(
+        modes=tuple(found["modes"]),
+        weights=np.array(found["weights"]),
+        floor=found["floor"],
+        covariance=np.array(found["covariance"]),
+        quantile=found["quantile"],
+        ranges={name: (low, high) for name, (low, high) in found["ranges"].items()},
+        reliability=tuple(Reliability(**one) for one in found["reliability"]),
+    )

@@ -1,0 +1,150 @@
+"""Traits of a log and a version that predict the gains of modes; no trait reads `test`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ctrbench.advising.sample import HISTORY, PRIOR, VALID, Sample, draw
+from ctrbench.advising.standins import (
+    baseline_columns,
+    bilinear_columns,
+    code_columns,
+    codes_of,
+    similarity_columns,
+)
+from ctrbench.clustering import count_distinct
+from ctrbench.errors import DataError
+from ctrbench.impressions.periods import count_targets
+from ctrbench.injection import Images
+from ctrbench.metrics import auc, gauc
+from ctrbench.quality import nearest
+from ctrbench.schema import EmbeddingTable, Impressions
+
+SIZES = (10, 20, 50, 100, 200, 500, 1000, 2000)  # of codebooks
+FEWEST_PER_CODE = 4  # distinct vectors
+TOP = 0.1  # share of the items whose impressions are the head
+MOST_FITTED = 20_000  # items on which codebooks and directions are fitted
+MOST_SEARCHED = 5_000  # items whose neighbours are searched
+
+
+@dataclass(frozen=True)
+class Traits:
+    """Traits of a log and a version; gains are of GAUC over the stand-in of the baseline, in pp."""
+
+    impressions: int  # of train
+    items: int  # with impressions in train
+    head: float  # share of the impressions of train that show the tenth of the items shown most
+    cold: float  # share of the impressions of valid that show an item without any in train
+    clicks: float  # mean clicks of a history in valid, at most 50 each
+    ctr: float  # of train
+    coverage: float  # share of the impressions of valid whose item has a vector
+    sim_auc: float  # of the mean cosine of target and clicked items, on valid
+    agreement: float  # correlation of an item's click rate with that of its ten neighbours
+    baseline: float  # GAUC of the stand-in of the baseline
+    similarity: float  # gain with statistics of cosines
+    bilinear: float  # gain with a bilinear score of target and mean history
+    codes: dict[int, float]  # gain with codes of target and history, by codebook size
+
+    @property
+    def per_item(self) -> float:
+        """The mean number of training impressions of an item."""
+        return self.impressions / self.items
+
+
+def measure(log: Impressions, table: EmbeddingTable, sizes: tuple[int, ...] = SIZES) -> Traits:
+    """Return the traits of a log and a version.
+
+    Args:
+        log: The impressions.
+        table: The vectors.
+        sizes: Codebook sizes; those with fewer than four distinct vectors per code are left out.
+
+    Raises:
+        DataError: `train` lacks clicks or non-clicks, no user has both, or fewer than two items of
+            `train` have a vector.
+    """
+    sample, has = draw(log), np.asarray(table.has_vector)
+    unit = Images(table.vectors, has, has).unit()
+    shown = count_targets(log, log.rows("train"))
+    fitting = thinned(np.flatnonzero(has & (shown > 0)), MOST_FITTED)
+    if len(fitting) < 2:
+        raise DataError(
+            "fewer than two items of the period train have a vector; a prediction requires the "
+            "vectors of the items that were shown."
+        )
+    baseline = baseline_columns(sample)
+    plain = _gauc(sample, baseline)
+    similarity = similarity_columns(sample, unit)
+    gain = {
+        name: _gauc(sample, np.concatenate([baseline, columns], axis=1)) - plain
+        for name, columns in (
+            ("similarity", similarity),
+            ("bilinear", bilinear_columns(sample, unit, fitting)),
+        )
+    }
+    codes, distinct = {}, count_distinct(unit[fitting])
+    for size in sizes:
+        if size * FEWEST_PER_CODE <= distinct:
+            columns = code_columns(sample, codes_of(unit, has, fitting, size), size + 1)
+            codes[size] = _gauc(sample, np.concatenate([baseline, columns], axis=1)) - plain
+    valid = sample.fold == VALID
+    judged = valid if valid.any() else ~valid
+    target = sample.item[judged]
+    ordered = np.sort(shown[shown > 0])[::-1]
+    return Traits(
+        impressions=int(shown.sum()),
+        items=len(ordered),
+        head=float(ordered[: max(1, round(TOP * len(ordered)))].sum() / ordered.sum()),
+        cold=float((shown[target] == 0).mean()),
+        clicks=float(np.minimum(log.history_length[sample.rows[judged]], HISTORY).mean()),
+        ctr=sample.mean,
+        coverage=float(has[target].mean()),
+        sim_auc=auc(sample.click[judged], similarity[judged, 0]),
+        agreement=_agreement(sample, table, fitting),
+        baseline=plain,
+        **gain,
+        codes=codes,
+    )
+
+
+def thinned(items: np.ndarray, most: int) -> np.ndarray:
+    """Return every n-th item, so that at most `most` remain.
+
+    Args:
+        items: (n,) int.
+        most: The largest number.
+
+    >>> thinned(np.arange(5), 3).tolist()
+    [0, 2, 4]
+    """
+    return items[:: max(1, -(-len(items) // most))]
+
+
+def _gauc(sample: Sample, columns: np.ndarray) -> float:
+    """Return the GAUC, per cent, of a logistic regression that is fitted on `train`."""
+    from sklearn.linear_model import LogisticRegression
+
+    train = sample.fold != VALID
+    spread = columns[train].std(axis=0)
+    scaled = (columns - columns[train].mean(axis=0)) / np.where(spread > 0, spread, 1)
+    model = LogisticRegression(solver="newton-cholesky").fit(scaled[train], sample.click[train])
+    score, chosen = scaled @ model.coef_[0], sample.scored
+    return 100 * gauc(sample.click[chosen], score[chosen], sample.log.group_id[sample.rows[chosen]])
+
+
+def _agreement(sample: Sample, table: EmbeddingTable, fitting: np.ndarray) -> float:
+    """Return the correlation, over items, of an item's click rate and its neighbours' mean."""
+    train = sample.fold != VALID
+    size = len(table.has_vector)
+    shown = np.bincount(sample.item[train], minlength=size)
+    clicked = np.bincount(sample.item[train], sample.click[train], size)
+    rate = (clicked + PRIOR * sample.mean) / (shown + PRIOR)
+    items = thinned(fitting, MOST_SEARCHED)
+    near = nearest(table, items)
+    mean = np.where(near >= 0, rate[near], np.nan)
+    other = np.nanmean(mean, axis=1)
+    if np.ptp(other) == 0 or np.ptp(rate[items]) == 0:
+        return 0.0
+    return float(np.corrcoef(rate[items], other)[0, 1])

@@ -1,0 +1,121 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ctrbench.advising.advice import forecast
+from ctrbench.advising.prediction import Fit, Reliability, factors, packaged_fit
+from ctrbench.advising.traits import Traits
+from ctrbench.benchmark_file import read_benchmark
+from ctrbench.terminal.advice import show
+from ctrbench.terminal.output import captured
+
+TRAITS = Traits(
+    impressions=300_000,
+    items=3000,
+    head=0.4,
+    cold=0.1,
+    clicks=12.0,
+    ctr=0.2,
+    coverage=1.0,
+    sim_auc=0.6,
+    agreement=0.1,
+    baseline=62.0,
+    similarity=4.0,
+    bilinear=3.0,
+    codes={10: 2.0, 100: 2.0, 1000: 1.0},
+)
+FIT = Fit(
+    modes=("vector", "cluster_id", "sim_score", "sim_tier"),
+    weights=np.array(
+        [[0, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0], [0.99, 0, 0, 0, 0, 0]], float
+    ),
+    floor=3.0,  # with a largest gain of 4, errors have a scale of 5
+    covariance=0.01 * np.eye(4),
+    quantile=1.3,
+    ranges={"impressions": (60_000, 300_000), "clicks": (12, 15)},
+    reliability=(Reliability("one world left out", 9, 30, 0.9, 0.9, 0.9, 0.9, 9, 1.0, 54, 0.8),),
+)
+
+
+def test_factors_are_gains_and_their_products_with_the_size():
+    found = factors(replace(TRAITS, impressions=30_000), 10**2.5)
+    np.testing.assert_allclose(found, [4, 3, 1.5, -4, -3, -1.5])  # 10^2.5: halfway in logarithms
+
+
+def test_order_intervals_and_what_is_not_predictable():
+    found = forecast("shop", "v7", 48, TRAITS, FIT)
+    assert [one.mode for one in found.modes] == ["sim_score", "sim_tier", "vector", "cluster_id"]
+    first, second, third, fourth = found.modes
+    assert (first.gain, first.low, first.high) == pytest.approx((4, 4 - 0.65, 4 + 0.65))
+    half = 1.3 * 5 * 0.02**0.5  # of a difference
+    assert (third.behind_low, third.behind_high) == pytest.approx((-1 - half, -1 + half))
+    assert [one.is_behind for one in found.modes] == [False, False, True, True]
+    assert [one.mode for one in found.leaders] == ["sim_score", "sim_tier"]
+    assert second.behind == pytest.approx(-0.04)
+    assert fourth.gain == pytest.approx(2)
+
+
+def test_useful_sizes_reach_most_of_the_largest_gain():
+    found = forecast("shop", "v7", 48, TRAITS, FIT)
+    assert {one.size: one.gain for one in found.sizes} == {10: 2.0, 100: 2.0, 1000: 1.0}
+    assert found.useful_sizes == (10, 100)
+    weak = replace(TRAITS, codes={10: 0.2, 100: 0.1})  # the interval includes zero
+    assert forecast("shop", "v7", 48, weak, FIT).useful_sizes == ()
+
+
+def test_a_log_beyond_the_worlds_of_the_fit_is_named_and_its_size_is_limited():
+    found = forecast("shop", "v7", 48, replace(TRAITS, impressions=10**7, clicks=44.0), FIT)
+    assert [(one.trait, one.value, one.low, one.high) for one in found.outside] == [
+        ("training impressions", 10**7, 60_000, 300_000),
+        ("clicks per history", 44, 12, 15),
+    ]
+    assert found.modes == forecast("shop", "v7", 48, TRAITS, FIT).modes
+    assert found.traits.impressions == 10**7
+    assert not forecast("shop", "v7", 48, TRAITS, FIT).outside
+
+
+def test_the_matrix_has_the_leaders_and_the_first_mode_behind(tmp_path):
+    file = tmp_path / "shop.yaml"
+    file.write_text(forecast("shop", "v7", 48, TRAITS, FIT).matrix, encoding="utf-8")
+    found = read_benchmark(file)
+    assert (found.dataset, found.versions) == ("shop", ("v7",))
+    assert [*found.modes] == ["sim_score", "sim_tier", "vector"]
+    assert found.training[0].learning_rate == 0.004
+
+
+def test_the_matrix_varies_the_codebook_size_if_cluster_id_leads():
+    only = replace(TRAITS, similarity=0.0, bilinear=0.0)
+    assert '{"codebook_size": [10, 100]}' in forecast("shop", "v7", 48, only, FIT).matrix
+    without = replace(only, codes={})  # too few items for any codebook
+    assert "cluster_id" not in forecast("shop", "v7", 48, without, FIT).matrix
+
+
+def answer(traits):
+    lines = []
+    with captured(lambda line: lines.append(str(line))):
+        show(forecast("shop", "v7", 48, traits, FIT))
+    return lines[0]
+
+
+def test_answers():
+    assert answer(TRAITS) == (
+        "sim_score or sim_tier is predicted to gain most; which of them is not predictable. "
+        "sim_score: +4.0 pp [+3.4, +4.7]."
+    )
+    assert answer(replace(TRAITS, bilinear=9.0)) == (
+        "vector is predicted to gain most: +9.0 pp [+7.8, +10.2]."
+    )
+    assert answer(replace(TRAITS, similarity=0.1, bilinear=0.1, codes={10: 0.1})) == (
+        "No gain of v7 is predicted: the interval of the best mode, vector, includes zero. "
+        "Order of modes: not predictable."
+    )
+    assert answer(replace(TRAITS, bilinear=4.0, codes={10: 4.0})) == (
+        "vector is predicted to gain +4.0 pp [+3.4, +4.7]. Order of modes: not predictable."
+    )
+
+
+def test_the_packaged_fit_predicts_no_gain_for_vectors_that_say_nothing():
+    nothing = replace(TRAITS, similarity=0.0, bilinear=0.0, codes={10: 0.0})
+    found = forecast("shop", "v7", 48, nothing, packaged_fit())
+    assert all(one.gain == 0 and one.low < 0 < one.high for one in found.modes)

@@ -1,0 +1,123 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ctrbench import embeddings, impressions
+from ctrbench.advising.sample import PRIOR, VALID, Sample, draw
+from ctrbench.advising.standins import code_columns, similarity_columns
+from ctrbench.advising.traits import measure
+from ctrbench.errors import DataError
+from ctrbench.schema import EmbeddingTable
+from ctrbench.workspace import Workspace
+from data_synth.world import WorldConfig
+from data_synth.writing import write_world
+
+
+@pytest.fixture(scope="module")
+def log(made_workspace):
+    return impressions.open_impressions(made_workspace, "taste")
+
+
+@pytest.fixture(scope="module")
+def oracle(made_workspace):
+    return embeddings.open_version(made_workspace, "taste", "oracle")
+
+
+def changed(log, period, click):
+    """Return the log with other clicks in one period."""
+    clicks = np.array(log.click)
+    clicks[log.rows(period)] = click
+    return replace(log, click=clicks)
+
+
+def test_no_trait_reads_the_test_period(log, oracle):
+    assert measure(changed(log, "test", 0), oracle, (10,)) == measure(log, oracle, (10,))
+
+
+def test_vectors_with_the_taste_gain_and_permuted_ones_do_not(tmp_path):
+    config = WorldConfig("taste", users=400, items=100, impressions=24_000, strength=2.0)
+    write_world(config, tmp_path)
+    log = impressions.open_impressions(Workspace(tmp_path), "taste")
+    oracle = embeddings.open_version(Workspace(tmp_path), "taste", "oracle")
+    has = np.flatnonzero(oracle.has_vector)
+    vectors = np.array(oracle.vectors)
+    vectors[has] = vectors[np.random.default_rng(0).permutation(has)]
+    found = measure(log, oracle, (10,))
+    permuted = measure(log, EmbeddingTable(vectors, oracle.has_vector), (10,))
+    for gain, null in (
+        (found.similarity, permuted.similarity),
+        (found.bilinear, permuted.bilinear),
+        (found.codes[10], permuted.codes[10]),
+    ):
+        assert gain > 2
+        assert abs(null) < 0.5
+    assert found.baseline == permuted.baseline
+
+
+def test_counts_are_those_of_the_log(log, oracle):
+    found, train = measure(log, oracle, (10, 1000)), log.rows("train")
+    items, shown = np.unique(log.item_id[train], return_counts=True)
+    assert (found.impressions, found.items) == (train.stop - train.start, len(items))
+    top = np.sort(shown)[::-1][: round(len(items) / 10)]
+    assert found.head == pytest.approx(top.sum() / shown.sum())
+    valid = log.item_id[log.rows("valid")]
+    assert found.cold == pytest.approx(1 - np.isin(valid, items).mean())
+    assert found.coverage == pytest.approx(oracle.has_vector[valid].mean())
+    assert [*found.codes] == [10]  # a size requires four items per code
+
+
+def small(impressions, rows):
+    rows = np.array(rows)
+    fold = np.where(rows < impressions.rows("train").stop, impressions.user_id[rows] % 2, VALID)
+    return Sample(impressions, rows, fold)
+
+
+def test_rates_of_codes_come_from_the_other_fold(impressions):
+    train, valid = impressions.rows("train"), impressions.rows("valid")
+    sample = small(impressions, [*range(train.start, valid.stop)])
+    code = np.arange(impressions.item_rows) % 3
+    found, mine = code_columns(sample, code, 3)[:, 0], code[sample.item]
+    for fold, learned in ((0, (1,)), (1, (0,)), (VALID, (0, 1))):
+        own = np.isin(sample.fold, learned)
+        for one in range(3):
+            clicks = sample.click[own & (mine == one)]
+            rate = (clicks.sum() + PRIOR * sample.mean) / (len(clicks) + PRIOR)
+            odds = found[(sample.fold == fold) & (mine == one)]
+            np.testing.assert_allclose(odds, np.log(rate / (1 - rate)))
+
+
+def test_similarities_and_shared_codes_of_a_history(impressions):
+    row = impressions.rows("valid").start + 3
+    start, length = impressions.history_start[row], impressions.history_length[row]
+    clicked = impressions.history_items[start : start + length]
+    unit = np.random.default_rng(0).normal(size=(impressions.item_rows, 5))
+    unit = (unit / np.linalg.norm(unit, axis=1, keepdims=True)).astype(np.float32)
+    cosine = unit[clicked] @ unit[impressions.item_id[row]]
+    sample = small(impressions, [*range(*impressions.manifest.periods["train"]), row])
+    mean, largest = similarity_columns(sample, unit)[-1, :2]
+    assert (mean, largest) == pytest.approx((cosine.mean(), cosine.max()), abs=1e-6)
+    code = np.arange(impressions.item_rows) % 3
+    same = code_columns(sample, code, 3)[-1, 2]
+    assert same == pytest.approx((code[clicked] == code[impressions.item_id[row]]).mean())
+
+
+def test_a_large_log_is_sampled_by_users(log, monkeypatch):
+    monkeypatch.setattr("ctrbench.advising.sample.MOST_ROWS", 1000)
+    found = draw(log)
+    assert 500 < len(found.rows) < 1500
+    users = np.unique(log.user_id[found.rows])
+    both = np.arange(log.rows("train").start, log.rows("valid").stop)
+    assert np.array_equal(found.rows, both[np.isin(log.user_id[both], users)])
+
+
+@pytest.mark.parametrize("click", [0, 1])
+def test_train_requires_clicks_and_non_clicks(log, oracle, click):
+    with pytest.raises(DataError, match="'taste' lacks clicks or non-clicks"):
+        measure(changed(log, "train", click), oracle)
+
+
+def test_items_of_train_require_vectors(log, oracle):
+    none = EmbeddingTable(oracle.vectors, np.zeros(len(oracle.has_vector), bool))
+    with pytest.raises(DataError, match="fewer than two items"):
+        measure(log, none)

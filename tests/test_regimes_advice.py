@@ -1,0 +1,76 @@
+"""The fit of `ctrbench advise`."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.regimes import advice, study
+from benchmarks.regimes.traits import read_traits
+from benchmarks.shared import TABLES
+from ctrbench import embeddings, impressions
+from ctrbench.advising.prediction import FILE
+from ctrbench.advising.traits import Traits, measure
+from ctrbench.workspace import Workspace
+from data_synth.writing import write_world
+
+COUNTS = "impressions", "items"
+NUMBERS = (
+    *("head", "cold", "clicks", "ctr", "coverage", "sim_auc", "agreement", "baseline"),
+    *("similarity", "bilinear"),
+)
+
+
+def test_the_packaged_fit_is_that_of_the_stored_rows_and_traits():
+    trained = advice.read_trained()
+    assert len({one.world for one in trained}) >= 5
+    fit = advice.fitted(trained)
+    found, stored = advice.plain(fit), json.loads(FILE.read_text(encoding="utf-8"))
+    assert found.keys() == stored.keys()
+    assert found["modes"] == tuple(stored["modes"])
+    for name in ("weights", "covariance", "quantile", "floor"):
+        np.testing.assert_allclose(found[name], stored[name], rtol=1e-3, atol=1e-5)
+    assert [one["what"] for one in stored["reliability"]] == [one.what for one in fit.reliability]
+    for one, two in zip(found["reliability"], stored["reliability"], strict=True):
+        values = ("worlds", "replicates", "error_pp", "rank_correlation", "fixed_order", "right")
+        assert [one[name] for name in values] == pytest.approx([two[name] for name in values])
+    table = (TABLES / "advice.md").read_text(encoding="utf-8")
+    assert table == "\n".join(advice.lines(trained, fit)) + "\n"
+
+
+@pytest.mark.slow
+def test_stored_traits_are_those_of_the_world(tmp_path):
+    key = "main-60k-0.5", "0", "oracle"
+    (point,) = (one for one in study.points() if one.name == key[0])
+    write_world(point.config(0), tmp_path)
+    workspace = Workspace(tmp_path)
+    log = impressions.open_impressions(workspace, "complement")
+    found = measure(log, embeddings.open_version(workspace, "complement", "oracle"))
+    stored = read_traits()[key]
+    assert found.codes.keys() == stored.codes.keys()
+    for name in ("similarity", "bilinear", "baseline", "sim_auc", "per_item", "clicks"):
+        assert getattr(found, name) == pytest.approx(getattr(stored, name), rel=0.02)
+
+
+def replicate(world, measured, similarity=1.0):
+    traits = Traits(**dict.fromkeys(COUNTS, 1), **dict.fromkeys(NUMBERS, 1.0), codes={10: 1.0})
+    traits = replace(traits, similarity=similarity, impressions=300_000)
+    point = study.Point(world, 60_000, 1, 1.0)
+    return advice.Trained(point, "oracle", traits, 12, measured)
+
+
+def test_a_fit_recovers_gains_that_are_proportional_to_a_stand_in():
+    modes = list(advice.STAND_INS)
+    trained = [
+        replicate(
+            f"w{size}", np.array([2.0 * size if "sim" in mode else 1.0 for mode in modes]), size
+        )
+        for size in (1.0, 2.0, 3.0, 4.0)
+    ]
+    weights = advice.fitted(trained).weights
+    assert weights[modes.index("sim_score"), 0] == pytest.approx(2, rel=0.05)  # less the penalty
+    assert weights[modes.index("sim_score"), 1:].tolist() == [0] * 5
+    (left_out,) = advice.fitted(trained).reliability[:1]
+    assert (left_out.worlds, left_out.replicates, left_out.winners) == (4, 4, 1.0)
+    assert left_out.error_pp < 0.2
