@@ -18,7 +18,7 @@ from data_synth.writing import write_world
 COUNTS = "impressions", "items"
 NUMBERS = (
     *("head", "cold", "clicks", "ctr", "coverage", "sim_auc", "agreement", "baseline"),
-    *("similarity", "bilinear"),
+    *("similarity_pp", "bilinear_pp"),
 )
 
 
@@ -29,7 +29,7 @@ def test_the_packaged_fit_is_that_of_the_stored_rows_and_traits():
     found, stored = advice.plain(fit), json.loads(FILE.read_text(encoding="utf-8"))
     assert found.keys() == stored.keys()
     assert found["modes"] == tuple(stored["modes"])
-    for name in ("weights", "covariance", "quantile", "floor"):
+    for name in ("weights", "covariance", "quantile", "floor_pp"):
         np.testing.assert_allclose(found[name], stored[name], rtol=1e-3, atol=1e-5)
     assert [one["what"] for one in stored["reliability"]] == [one.what for one in fit.reliability]
     for one, two in zip(found["reliability"], stored["reliability"], strict=True):
@@ -48,14 +48,14 @@ def test_stored_traits_are_those_of_the_world(tmp_path):
     log = impressions.open_impressions(workspace, "complement")
     found = measure(log, embeddings.open_version(workspace, "complement", "oracle"))
     stored = read_traits()[key]
-    assert found.codes.keys() == stored.codes.keys()
-    for name in ("similarity", "bilinear", "baseline", "sim_auc", "per_item", "clicks"):
+    assert found.codes_pp.keys() == stored.codes_pp.keys()
+    for name in ("similarity_pp", "bilinear_pp", "baseline", "sim_auc", "per_item", "clicks"):
         assert getattr(found, name) == pytest.approx(getattr(stored, name), rel=0.02)
 
 
 def replicate(world, measured, similarity=1.0):
-    traits = Traits(**dict.fromkeys(COUNTS, 1), **dict.fromkeys(NUMBERS, 1.0), codes={10: 1.0})
-    traits = replace(traits, similarity=similarity, impressions=300_000)
+    traits = Traits(**dict.fromkeys(COUNTS, 1), **dict.fromkeys(NUMBERS, 1.0), codes_pp={10: 1.0})
+    traits = replace(traits, similarity_pp=similarity, impressions=300_000)
     point = study.Point(world, 60_000, 1, 1.0)
     return advice.Trained(point, "oracle", traits, 12, measured)
 

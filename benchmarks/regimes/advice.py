@@ -48,7 +48,10 @@ STAND_INS = {
 PLACE = {"similarity": 0, "bilinear": 1, "codes": 2}
 PENALTY = 0.03  # of the ridge regression, relative to the mean square of a factor
 FLOORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # pp
-RANGED = ("impressions", "per_item", "cold", "clicks", "ctr", "baseline", "similarity", "bilinear")
+RANGED = (
+    *("impressions", "per_item", "cold", "clicks", "ctr", "baseline"),
+    *("similarity_pp", "bilinear_pp"),
+)
 HEAD = (
     *("predicted", "worlds", "replicates", "error, pp", "rank correlation", "fixed order"),
     *("winner right", "predictable pairs", "right"),
@@ -107,7 +110,7 @@ def fitted(trained: Sequence[Trained]) -> Fit:
     made = Fit(
         modes=tuple(STAND_INS),
         weights=_weights(trained),
-        floor=floor,
+        floor_pp=floor,
         covariance=covariance,
         quantile=quantile,
         ranges={name: _range(trained, name) for name in RANGED},
@@ -259,7 +262,7 @@ def plain(fit: Fit) -> dict[str, Any]:
     return {
         "modes": fit.modes,
         "weights": _rounded(fit.weights),
-        "floor": fit.floor,
+        "floor_pp": fit.floor_pp,
         "covariance": _rounded(fit.covariance),
         "quantile": _rounded(fit.quantile),
         "ranges": {name: _rounded(limits) for name, limits in fit.ranges.items()},

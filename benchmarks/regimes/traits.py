@@ -39,7 +39,7 @@ def read_traits(path: Path = TRAITS) -> dict[tuple[str, str, str], Traits]:
         values = {name: float(row[name]) for name in row if name not in KEY and row[name]}
         codes = {size: values.pop(f"codes_{size}") for size in SIZES if f"codes_{size}" in values}
         point, replicate, version = (row[name] for name in KEY)
-        found[point, replicate, version] = Traits(**values, codes=codes)  # pyright: ignore
+        found[point, replicate, version] = Traits(**values, codes_pp=codes)  # pyright: ignore
     return found
 
 
@@ -68,7 +68,7 @@ def main() -> None:
 
 def _row(found: Traits) -> dict[str, str]:
     values: dict[str, float] = asdict(found)
-    codes: dict[int, float] = values.pop("codes")  # pyright: ignore
+    codes: dict[int, float] = values.pop("codes_pp")  # pyright: ignore
     own = {name: f"{value:.6g}" for name, value in values.items()}
     return own | {f"codes_{size}": f"{codes[size]:.6g}" if size in codes else "" for size in SIZES}
 

@@ -33,37 +33,37 @@ NAMES = {  # of traits that the prediction compares with those of the worlds of 
     "cold": "share of new items in valid",
     "clicks": "clicks per history",
     "ctr": "CTR",
-    "baseline": "GAUC of the regression without images, %",
-    "similarity": "gain with cosines, pp",
-    "bilinear": "gain with a bilinear score, pp",
+    "baseline": "GAUC of the regression without images",
+    "similarity_pp": "gain with cosines, pp",
+    "bilinear_pp": "gain with a bilinear score, pp",
 }
 MOST_LEADERS = 3  # modes of the matrix that may gain most
 
 
 @dataclass(frozen=True)
 class ModeForecast:
-    """The predicted gain of a mode in GAUC over the baseline, pp."""
+    """The predicted gain of a mode in GAUC over the baseline."""
 
     mode: str
-    gain: float
-    low: float  # of the interval
-    high: float
-    behind: float  # the predicted difference from the first mode; 0 for the first
-    behind_low: float
-    behind_high: float
+    gain_pp: float
+    low_pp: float  # of the interval
+    high_pp: float
+    behind_pp: float  # the predicted difference from the first mode; 0 for the first
+    behind_low_pp: float
+    behind_high_pp: float
 
     @property
     def is_behind(self) -> bool:
         """Whether the interval of the difference from the first mode lies below zero."""
-        return self.behind_high < 0
+        return self.behind_high_pp < 0
 
 
 @dataclass(frozen=True)
 class SizeForecast:
-    """The predicted gain of `cluster_id` with one codebook size, pp."""
+    """The predicted gain of `cluster_id` with one codebook size."""
 
     size: int
-    gain: float
+    gain_pp: float
     useful: bool
 
 
@@ -134,7 +134,7 @@ def forecast(dataset: str, version: str, width: int, traits: Traits, fit: Fit) -
     """
     known, outside = _within(traits, fit)
     sizes = _sizes(known, fit)
-    best = max(sizes, key=lambda one: one.gain).size if sizes else 1
+    best = max(sizes, key=lambda one: one.gain_pp).size if sizes else 1
     gains = fit.gains(known, best)
     half = fit.half_widths(gains)
     order = np.argsort(-gains, kind="stable").tolist()
@@ -142,12 +142,12 @@ def forecast(dataset: str, version: str, width: int, traits: Traits, fit: Fit) -
     modes = tuple(
         ModeForecast(
             mode=fit.modes[place],
-            gain=float(gains[place]),
-            low=float(gains[place] - half[place, place]),
-            high=float(gains[place] + half[place, place]),
-            behind=float(gains[place] - gains[first]),
-            behind_low=float(gains[place] - gains[first] - _of_pair(half, place, first)),
-            behind_high=float(gains[place] - gains[first] + _of_pair(half, place, first)),
+            gain_pp=float(gains[place]),
+            low_pp=float(gains[place] - half[place, place]),
+            high_pp=float(gains[place] + half[place, place]),
+            behind_pp=float(gains[place] - gains[first]),
+            behind_low_pp=float(gains[place] - gains[first] - _of_pair(half, place, first)),
+            behind_high_pp=float(gains[place] - gains[first] + _of_pair(half, place, first)),
         )
         for place in order
         if sizes or not has_one_codebook(fit.modes[place])
@@ -175,7 +175,7 @@ def _within(traits: Traits, fit: Fit) -> tuple[Traits, tuple[Outside, ...]]:
 def _sizes(traits: Traits, fit: Fit) -> tuple[SizeForecast, ...]:
     """Return the forecast of each size; none is useful if the largest gain may be zero."""
     place, found = fit.modes.index(SIZED), []
-    of_size = {size: fit.gains(traits, size) for size in traits.codes}
+    of_size = {size: fit.gains(traits, size) for size in traits.codes_pp}
     best = max((gains[place] for gains in of_size.values()), default=0.0)
     for size, gains in of_size.items():
         useful = best > fit.half_widths(gains)[place, place] and gains[place] >= USEFUL * best
@@ -215,6 +215,6 @@ def _grid(advice: Advice) -> list[int]:
     """Return the best codebook size, and the ends of the useful range."""
     if not advice.sizes:
         return []
-    best = max(advice.sizes, key=lambda one: one.gain).size
+    best = max(advice.sizes, key=lambda one: one.gain_pp).size
     useful = advice.useful_sizes or (best,)
     return list(dict.fromkeys((best, useful[0], useful[-1])))

@@ -45,7 +45,7 @@ class Fit:
 
     modes: tuple[str, ...]
     weights: np.ndarray  # (M, 6); see `factors`
-    floor: float  # pp; errors are proportional to hypot(floor, largest predicted gain)
+    floor_pp: float  # errors are proportional to hypot(floor, largest predicted gain)
     covariance: np.ndarray  # (M, M), of errors divided by that scale
     quantile: float  # of an absolute error in standard deviations, at LEVEL
     ranges: Mapping[str, tuple[float, float]]  # smallest and largest value of traits
@@ -73,7 +73,7 @@ class Fit:
         own = np.diag(self.covariance)
         variance = own[:, None] + own - 2 * self.covariance
         np.fill_diagonal(variance, own)
-        scale = self.quantile * np.hypot(self.floor, gains.max(initial=0.0))
+        scale = self.quantile * np.hypot(self.floor_pp, gains.max(initial=0.0))
         return scale * np.sqrt(variance.clip(min=0))
 
 
@@ -92,9 +92,11 @@ def factors(traits: Traits, size: float) -> np.ndarray:
         size: A codebook size; the gain of codes is interpolated in its logarithm.
     """
     codes = 0.0
-    if traits.codes:
-        codes = float(np.interp(np.log(size), np.log([*traits.codes]), [*traits.codes.values()]))
-    own = np.array([traits.similarity, traits.bilinear, codes])
+    if traits.codes_pp:
+        codes = float(
+            np.interp(np.log(size), np.log([*traits.codes_pp]), [*traits.codes_pp.values()])
+        )
+    own = np.array([traits.similarity_pp, traits.bilinear_pp, codes])
     return np.concatenate([own, own * np.log10(traits.impressions / REFERENCE_IMPRESSIONS)])
 
 
@@ -105,7 +107,7 @@ def packaged_fit() -> Fit:
     return Fit(
         modes=tuple(found["modes"]),
         weights=np.array(found["weights"]),
-        floor=found["floor"],
+        floor_pp=found["floor_pp"],
         covariance=np.array(found["covariance"]),
         quantile=found["quantile"],
         ranges={name: (low, high) for name, (low, high) in found["ranges"].items()},

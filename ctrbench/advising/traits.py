@@ -31,7 +31,7 @@ MOST_SEARCHED = 5_000  # items whose neighbours are searched
 
 @dataclass(frozen=True)
 class Traits:
-    """Traits of a log and a version; gains are of GAUC over the stand-in of the baseline, in pp."""
+    """Traits of a log and a version; gains are in GAUC over a regression without images."""
 
     impressions: int  # of train
     items: int  # with impressions in train
@@ -42,10 +42,10 @@ class Traits:
     coverage: float  # share of the impressions of valid whose item has a vector
     sim_auc: float  # of the mean cosine of target and clicked items, on valid
     agreement: float  # correlation of an item's click rate with that of its ten neighbours
-    baseline: float  # GAUC of the stand-in of the baseline
-    similarity: float  # gain with statistics of cosines
-    bilinear: float  # gain with a bilinear score of target and mean history
-    codes: dict[int, float]  # gain with codes of target and history, by codebook size
+    baseline: float  # GAUC of the regression without images
+    similarity_pp: float  # gain with statistics of cosines
+    bilinear_pp: float  # gain with a bilinear score of target and mean history
+    codes_pp: dict[int, float]  # gain with codes of target and history, by codebook size
 
     @property
     def per_item(self) -> float:
@@ -77,18 +77,15 @@ def measure(log: Impressions, table: EmbeddingTable, sizes: tuple[int, ...] = SI
     baseline = baseline_columns(sample)
     plain = _gauc(sample, baseline)
     similarity = similarity_columns(sample, unit)
-    gain = {
-        name: _gauc(sample, np.concatenate([baseline, columns], axis=1)) - plain
-        for name, columns in (
-            ("similarity", similarity),
-            ("bilinear", bilinear_columns(sample, unit, fitting)),
-        )
-    }
+
+    def gain_pp(columns: np.ndarray) -> float:
+        return 100 * (_gauc(sample, np.concatenate([baseline, columns], axis=1)) - plain)
+
     codes, distinct = {}, count_distinct(unit[fitting])
     for size in sizes:
         if size * FEWEST_PER_CODE <= distinct:
             columns = code_columns(sample, codes_of(unit, has, fitting, size), size + 1)
-            codes[size] = _gauc(sample, np.concatenate([baseline, columns], axis=1)) - plain
+            codes[size] = gain_pp(columns)
     valid = sample.fold == VALID
     judged = valid if valid.any() else ~valid
     target = sample.item[judged]
@@ -104,8 +101,9 @@ def measure(log: Impressions, table: EmbeddingTable, sizes: tuple[int, ...] = SI
         sim_auc=auc(sample.click[judged], similarity[judged, 0]),
         agreement=_agreement(sample, table, fitting),
         baseline=plain,
-        **gain,
-        codes=codes,
+        similarity_pp=gain_pp(similarity),
+        bilinear_pp=gain_pp(bilinear_columns(sample, unit, fitting)),
+        codes_pp=codes,
     )
 
 
@@ -123,7 +121,7 @@ def thinned(items: np.ndarray, most: int) -> np.ndarray:
 
 
 def _gauc(sample: Sample, columns: np.ndarray) -> float:
-    """Return the GAUC, per cent, of a logistic regression that is fitted on `train`."""
+    """Return the GAUC of a logistic regression that is fitted on `train`."""
     from sklearn.linear_model import LogisticRegression
 
     train = sample.fold != VALID
@@ -131,7 +129,7 @@ def _gauc(sample: Sample, columns: np.ndarray) -> float:
     scaled = (columns - columns[train].mean(axis=0)) / np.where(spread > 0, spread, 1)
     model = LogisticRegression(solver="newton-cholesky").fit(scaled[train], sample.click[train])
     score, chosen = scaled @ model.coef_[0], sample.scored
-    return 100 * gauc(sample.click[chosen], score[chosen], sample.log.group_id[sample.rows[chosen]])
+    return gauc(sample.click[chosen], score[chosen], sample.log.group_id[sample.rows[chosen]])
 
 
 def _agreement(sample: Sample, table: EmbeddingTable, fitting: np.ndarray) -> float:

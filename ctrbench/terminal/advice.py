@@ -29,7 +29,7 @@ def show(found: Advice) -> None:
     echo(aligned([("  mode", "gain", "from", "to", f"against {found.modes[0].mode}"), *rows]))
     if found.sizes:
         echo(f"\nPredicted gain of cluster_id by codebook size, pp: {_useful(found)}")
-        sizes = [(f"  {one.size:,}", f"{one.gain:+.2f}", _mark(one)) for one in found.sizes]
+        sizes = [(f"  {one.size:,}", f"{one.gain_pp:+.2f}", _mark(one)) for one in found.sizes]
         echo(aligned([("  codes", "gain", ""), *sizes]))
     if found.outside:
         echo("\nExtrapolation: these traits are beyond those of the worlds of the fit.")
@@ -53,31 +53,34 @@ def show(found: Advice) -> None:
 
 def _answer(found: Advice) -> str:
     first = found.modes[0]
-    if first.low <= 0:
+    if first.low_pp <= 0:
         return (
             f"No gain of {found.version} is predicted: the interval of the best mode, "
             f"{first.mode}, includes zero. Order of modes: {UNKNOWN}."
         )
     leaders = [one.mode for one in found.leaders]
-    gain = f"{first.gain:+.1f} pp [{first.low:+.1f}, {first.high:+.1f}]"
+    gain = f"{first.gain_pp:+.1f} pp [{first.low_pp:+.1f}, {first.high_pp:+.1f}]"
     if len(leaders) == 1:
         return f"{first.mode} is predicted to gain most: {gain}."
     if len(leaders) == len(found.modes):
         return f"{first.mode} is predicted to gain {gain}. Order of modes: {UNKNOWN}."
     others = f"{', '.join(leaders[:-1])} or {leaders[-1]}"
-    return f"{others} is predicted to gain most; which of them is {UNKNOWN}. {first.mode}: {gain}."
+    return (
+        f"{others} is predicted to gain most; which one is {UNKNOWN}. "
+        f"Predicted gain of {first.mode}: {gain}."
+    )
 
 
 def _interval(one: ModeForecast) -> Sequence[str]:
-    return f"{one.gain:+.2f}", f"{one.low:+.2f}", f"{one.high:+.2f}"
+    return f"{one.gain_pp:+.2f}", f"{one.low_pp:+.2f}", f"{one.high_pp:+.2f}"
 
 
 def _behind(one: ModeForecast) -> str:
-    if one.behind == one.behind_low == one.behind_high == 0:
+    if one.behind_pp == one.behind_low_pp == one.behind_high_pp == 0:
         return ""
     if not one.is_behind:
         return UNKNOWN
-    return f"{one.behind:+.2f} [{one.behind_low:+.2f}, {one.behind_high:+.2f}]"
+    return f"{one.behind_pp:+.2f} [{one.behind_low_pp:+.2f}, {one.behind_high_pp:+.2f}]"
 
 
 def _useful(found: Advice) -> str:
@@ -114,11 +117,11 @@ def _traits(found: Advice) -> list[tuple[str, str]]:
         ("impressions of valid with a vector", f"{traits.coverage:.1%}"),
         ("AUC of the mean cosine", f"{traits.sim_auc:.4f}"),
         ("click rates of an item and its neighbours, correlation", f"{traits.agreement:+.2f}"),
-        ("GAUC of a regression without images, %", f"{traits.baseline:.2f}"),
-        ("  gain with cosines, pp", f"{traits.similarity:+.2f}"),
-        ("  gain with a bilinear score, pp", f"{traits.bilinear:+.2f}"),
+        ("GAUC of a regression without images", f"{traits.baseline:.4f}"),
+        ("  gain with cosines, pp", f"{traits.similarity_pp:+.2f}"),
+        ("  gain with a bilinear score, pp", f"{traits.bilinear_pp:+.2f}"),
         *(
             (f"  gain with {size:,} codes, pp", f"{gain:+.2f}")
-            for size, gain in traits.codes.items()
+            for size, gain in traits.codes_pp.items()
         ),
     ]

@@ -20,17 +20,17 @@ TRAITS = Traits(
     coverage=1.0,
     sim_auc=0.6,
     agreement=0.1,
-    baseline=62.0,
-    similarity=4.0,
-    bilinear=3.0,
-    codes={10: 2.0, 100: 2.0, 1000: 1.0},
+    baseline=0.62,
+    similarity_pp=4.0,
+    bilinear_pp=3.0,
+    codes_pp={10: 2.0, 100: 2.0, 1000: 1.0},
 )
 FIT = Fit(
     modes=("vector", "cluster_id", "sim_score", "sim_tier"),
     weights=np.array(
         [[0, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0], [0.99, 0, 0, 0, 0, 0]], float
     ),
-    floor=3.0,  # with a largest gain of 4, errors have a scale of 5
+    floor_pp=3.0,  # with a largest gain of 4, errors have a scale of 5
     covariance=0.01 * np.eye(4),
     quantile=1.3,
     ranges={"impressions": (60_000, 300_000), "clicks": (12, 15)},
@@ -47,20 +47,20 @@ def test_order_intervals_and_what_is_not_predictable():
     found = forecast("shop", "v7", 48, TRAITS, FIT)
     assert [one.mode for one in found.modes] == ["sim_score", "sim_tier", "vector", "cluster_id"]
     first, second, third, fourth = found.modes
-    assert (first.gain, first.low, first.high) == pytest.approx((4, 4 - 0.65, 4 + 0.65))
+    assert (first.gain_pp, first.low_pp, first.high_pp) == pytest.approx((4, 4 - 0.65, 4 + 0.65))
     half = 1.3 * 5 * 0.02**0.5  # of a difference
-    assert (third.behind_low, third.behind_high) == pytest.approx((-1 - half, -1 + half))
+    assert (third.behind_low_pp, third.behind_high_pp) == pytest.approx((-1 - half, -1 + half))
     assert [one.is_behind for one in found.modes] == [False, False, True, True]
     assert [one.mode for one in found.leaders] == ["sim_score", "sim_tier"]
-    assert second.behind == pytest.approx(-0.04)
-    assert fourth.gain == pytest.approx(2)
+    assert second.behind_pp == pytest.approx(-0.04)
+    assert fourth.gain_pp == pytest.approx(2)
 
 
 def test_useful_sizes_reach_most_of_the_largest_gain():
     found = forecast("shop", "v7", 48, TRAITS, FIT)
-    assert {one.size: one.gain for one in found.sizes} == {10: 2.0, 100: 2.0, 1000: 1.0}
+    assert {one.size: one.gain_pp for one in found.sizes} == {10: 2.0, 100: 2.0, 1000: 1.0}
     assert found.useful_sizes == (10, 100)
-    weak = replace(TRAITS, codes={10: 0.2, 100: 0.1})  # the interval includes zero
+    weak = replace(TRAITS, codes_pp={10: 0.2, 100: 0.1})  # the interval includes zero
     assert forecast("shop", "v7", 48, weak, FIT).useful_sizes == ()
 
 
@@ -85,9 +85,9 @@ def test_the_matrix_has_the_leaders_and_the_first_mode_behind(tmp_path):
 
 
 def test_the_matrix_varies_the_codebook_size_if_cluster_id_leads():
-    only = replace(TRAITS, similarity=0.0, bilinear=0.0)
+    only = replace(TRAITS, similarity_pp=0.0, bilinear_pp=0.0)
     assert '{"codebook_size": [10, 100]}' in forecast("shop", "v7", 48, only, FIT).matrix
-    without = replace(only, codes={})  # too few items for any codebook
+    without = replace(only, codes_pp={})  # too few items for any codebook
     assert "cluster_id" not in forecast("shop", "v7", 48, without, FIT).matrix
 
 
@@ -100,22 +100,22 @@ def answer(traits):
 
 def test_answers():
     assert answer(TRAITS) == (
-        "sim_score or sim_tier is predicted to gain most; which of them is not predictable. "
-        "sim_score: +4.0 pp [+3.4, +4.7]."
+        "sim_score or sim_tier is predicted to gain most; which one is not predictable. "
+        "Predicted gain of sim_score: +4.0 pp [+3.4, +4.7]."
     )
-    assert answer(replace(TRAITS, bilinear=9.0)) == (
+    assert answer(replace(TRAITS, bilinear_pp=9.0)) == (
         "vector is predicted to gain most: +9.0 pp [+7.8, +10.2]."
     )
-    assert answer(replace(TRAITS, similarity=0.1, bilinear=0.1, codes={10: 0.1})) == (
+    assert answer(replace(TRAITS, similarity_pp=0.1, bilinear_pp=0.1, codes_pp={10: 0.1})) == (
         "No gain of v7 is predicted: the interval of the best mode, vector, includes zero. "
         "Order of modes: not predictable."
     )
-    assert answer(replace(TRAITS, bilinear=4.0, codes={10: 4.0})) == (
+    assert answer(replace(TRAITS, bilinear_pp=4.0, codes_pp={10: 4.0})) == (
         "vector is predicted to gain +4.0 pp [+3.4, +4.7]. Order of modes: not predictable."
     )
 
 
 def test_the_packaged_fit_predicts_no_gain_for_vectors_that_say_nothing():
-    nothing = replace(TRAITS, similarity=0.0, bilinear=0.0, codes={10: 0.0})
+    nothing = replace(TRAITS, similarity_pp=0.0, bilinear_pp=0.0, codes_pp={10: 0.0})
     found = forecast("shop", "v7", 48, nothing, packaged_fit())
-    assert all(one.gain == 0 and one.low < 0 < one.high for one in found.modes)
+    assert all(one.gain_pp == 0 and one.low_pp < 0 < one.high_pp for one in found.modes)

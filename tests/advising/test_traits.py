@@ -46,9 +46,9 @@ def test_vectors_with_the_taste_gain_and_permuted_ones_do_not(tmp_path):
     found = measure(log, oracle, (10,))
     permuted = measure(log, EmbeddingTable(vectors, oracle.has_vector), (10,))
     for gain, null in (
-        (found.similarity, permuted.similarity),
-        (found.bilinear, permuted.bilinear),
-        (found.codes[10], permuted.codes[10]),
+        (found.similarity_pp, permuted.similarity_pp),
+        (found.bilinear_pp, permuted.bilinear_pp),
+        (found.codes_pp[10], permuted.codes_pp[10]),
     ):
         assert gain > 2
         assert abs(null) < 0.5
@@ -64,7 +64,7 @@ def test_counts_are_those_of_the_log(log, oracle):
     valid = log.item_id[log.rows("valid")]
     assert found.cold == pytest.approx(1 - np.isin(valid, items).mean())
     assert found.coverage == pytest.approx(oracle.has_vector[valid].mean())
-    assert [*found.codes] == [10]  # a size requires four items per code
+    assert [*found.codes_pp] == [10]  # a size requires four items per code
 
 
 def small(impressions, rows):

@@ -60,10 +60,10 @@ def test_list(both):
 def test_advice(both):
     text, found = both("advise", "taste", "--version", "oracle")
     for one in found["modes"]:
-        shown = (f"{one[name]:+.2f}" for name in ("gain", "low", "high"))
+        shown = (f"{one[name]:+.2f}" for name in ("gain_pp", "low_pp", "high_pp"))
         assert re.search(rf"  {re.escape(one['mode'])} +{' +'.join(map(re.escape, shown))}", text)
     for one in found["sizes"]:
-        assert re.search(rf"  {one['size']:,} +{re.escape(format(one['gain'], '+.2f'))}", text)
+        assert re.search(rf"  {one['size']:,} +{re.escape(format(one['gain_pp'], '+.2f'))}", text)
     assert found["matrix"] in text
     assert f"{found['traits']['sim_auc']:.4f}" in text
 
