@@ -54,7 +54,7 @@ RANGED = (
 )
 HEAD = (
     *("predicted", "worlds", "replicates", "error, pp", "rank correlation", "fixed order"),
-    *("winner right", "predictable pairs", "right"),
+    *("winner right", "best among leaders", "predictable pairs", "right"),
 )
 NEAR_PP = 0.3  # a predicted winner this close to the best one is right
 
@@ -182,23 +182,41 @@ def _leave_out(trained: Sequence[Trained], key: Callable[[Trained], object]) -> 
     return found
 
 
+def _by_world(trained: Sequence[Trained]) -> dict[str, list[int]]:
+    """Return the places of the replicates of each world."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for row, one in enumerate(trained):
+        found[one.world].append(row)
+    return found
+
+
 def _errors(trained: Sequence[Trained], predicted: np.ndarray) -> tuple[float, np.ndarray, float]:
-    """Return floor, covariance and quantile of `Fit` from predictions of worlds left out."""
-    share = _shares(trained)
-    error = np.stack([one.gains for one in trained]) - predicted
+    """Return floor, covariance and quantile of `Fit` from predictions of worlds left out.
+
+    An error is that of the mean over replicates, because tables report means over seeds. Worlds
+    are weighted by the square root of their replicates.
+
+    Args:
+        trained: The replicates.
+        predicted: (n, M) their predictions, pp.
+    """
+    places = _by_world(trained).values()
+    share = np.sqrt([len(rows) for rows in places])
+    ours = np.stack([predicted[rows].mean(axis=0) for rows in places])
+    true = np.stack([np.mean([trained[row].gains for row in rows], axis=0) for rows in places])
     best = None
     for floor in FLOORS:
-        scale = np.hypot(floor, predicted.max(axis=1).clip(0))
-        scaled = error / scale[:, None]
+        scale = np.hypot(floor, ours.max(axis=1).clip(0))
+        scaled = (true - ours) / scale[:, None]
         covariance = (scaled * share[:, None]).T @ scaled / share.sum()
         deviation = np.sqrt(np.diag(covariance))
         cost = float(np.average(np.log(scale), weights=share) + np.log(deviation).mean())
         if best is None or cost < best[0]:
-            ratio = np.abs(scaled) / deviation
-            order = np.argsort(ratio, axis=None)
+            ratio = np.sort(np.abs(scaled) / deviation, axis=None)
+            order = np.argsort(np.abs(scaled) / deviation, axis=None)
             mass = np.cumsum(np.repeat(share, len(STAND_INS))[order])
             place = int(np.searchsorted(mass, LEVEL * mass[-1]))
-            best = cost, floor, covariance, float(ratio.ravel()[order][place])
+            best = cost, floor, covariance, float(ratio[place])
     assert best is not None
     return best[1:]
 
@@ -214,9 +232,7 @@ def _reliability(
         predicted: (n, M) their predictions, pp.
         fit: The fit that defines the intervals.
     """
-    by_world: dict[str, list[int]] = defaultdict(list)
-    for row, one in enumerate(trained):
-        by_world[one.world].append(row)
+    by_world = _by_world(trained)
     measured = np.stack([one.gains for one in trained])
     means = {name: measured[rows].mean(axis=0) for name, rows in by_world.items()}
     found: dict[str, list[float]] = defaultdict(list)
@@ -229,15 +245,15 @@ def _reliability(
         found["fixed"].append(_rank_correlation(np.mean(others, axis=0), true))
         found["winner"].append(float(true[np.argmax(ours)] > true.max() - NEAR_PP))
         half = fit.half_widths(ours)
+        first = int(np.argmax(ours))
+        ahead = ours[first] - ours <= np.where(np.arange(len(ours)) == first, 0, half[first])
+        found["in leaders"].append(float(ahead[np.argmax(true)]))
+        found["leaders"].append(float(ahead.sum()))
         for one in range(len(ours)):
             for two in range(one):
                 if abs(ours[one] - ours[two]) > half[one, two]:
                     right.append((ours[one] > ours[two]) == (true[one] > true[two]))
-        for row in rows:
-            inside = np.abs(predicted[row] - measured[row]) <= np.diag(
-                fit.half_widths(predicted[row])
-            )
-            found["covered"].append(float(inside.mean()))
+        found["covered"].append(float((np.abs(ours - true) <= np.diag(half)).mean()))
     return Reliability(
         what=what,
         worlds=len(by_world),
@@ -246,6 +262,8 @@ def _reliability(
         rank_correlation=float(np.mean(found["rank"])),
         fixed_order=float(np.mean(found["fixed"])),
         winners=float(np.mean(found["winner"])),
+        in_leaders=float(np.mean(found["in leaders"])),
+        leaders=float(np.mean(found["leaders"])),
         pairs=len(right),
         right=float(np.mean(right)) if right else float("nan"),
         all_pairs=len(by_world) * len(STAND_INS) * (len(STAND_INS) - 1) // 2,
@@ -301,13 +319,14 @@ def lines(trained: Sequence[Trained], fit: Fit) -> list[str]:
         "were left out of the fit.",
         "",
         markdown_row([*HEAD, f"in {LEVEL:.0%} intervals"]),
-        f"|---|{'---:|' * 9}",
+        f"|---|{'---:|' * 10}",
     ]
     for one in fit.reliability:
         shown = f"{one.rank_correlation:.2f}", f"{one.fixed_order:.2f}", f"{one.winners:.0%}"
+        among = f"{one.in_leaders:.0%} of {one.leaders:.1f}"
         counted = f"{one.pairs} of {one.all_pairs}", f"{one.right:.0%}", f"{one.covered:.0%}"
         first = one.what, one.worlds, one.replicates, f"{one.error_pp:.2f}"
-        found.append(markdown_row([*first, *shown, *counted]))
+        found.append(markdown_row([*first, *shown, among, *counted]))
     found += ["", "Predicted / measured gain in GAUC, pp, one world left out:", ""]
     found += [markdown_row(["world", *STAND_INS]), f"|---|{'---:|' * len(STAND_INS)}"]
     predicted = _leave_out(trained, lambda one: one.world)

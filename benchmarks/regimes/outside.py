@@ -60,7 +60,7 @@ def worlds() -> list[OtherWorld]:
         world("own-roles", kind="complement", alignment=0.3),
         world("cold", kind="cold"),
         world("redundant", kind="redundant", groups=100),
-        world("spurious", kind="spurious", versions=("source",)),
+        world("spurious", kind="spurious", strength=0.0, versions=("source",)),
         world("tight", within_style_deg=8.0, per_user=100),
     ]
 

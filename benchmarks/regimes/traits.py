@@ -12,6 +12,7 @@ import csv
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from benchmarks.regimes.outside import OUTSIDE, worlds
 from benchmarks.regimes.study import Point, points, read_rows
@@ -61,21 +62,25 @@ def main() -> None:
         log = impressions.open_impressions(workspace, dataset)
         for version in versions:
             found = measure(log, embeddings.open_version(workspace, dataset, version))
-            _add({"point": name, "replicate": replicate, "version": version} | _row(found))
+            add_traits((name, replicate, version), found)
             print(name, replicate, version, flush=True)
         shutil.rmtree(home)
 
 
-def _row(found: Traits) -> dict[str, str]:
-    values: dict[str, float] = asdict(found)
-    codes: dict[int, float] = values.pop("codes_pp")  # pyright: ignore
-    own = {name: f"{value:.6g}" for name, value in values.items()}
-    return own | {f"codes_{size}": f"{codes[size]:.6g}" if size in codes else "" for size in SIZES}
+def add_traits(key: tuple[str, str, str], found: Traits, path: Path = TRAITS) -> None:
+    """Append the traits of a world and a version.
 
-
-def _add(row: dict[str, str]) -> None:
-    new = not TRAITS.exists()
-    with TRAITS.open("a", encoding="utf-8", newline="") as file:
+    Args:
+        key: The values of KEY.
+        found: The traits.
+        path: The stored traits; created if missing.
+    """
+    values: dict[str, Any] = asdict(found)
+    codes = values.pop("codes_pp")
+    row = dict(zip(KEY, key, strict=True)) | {name: f"{values[name]:.6g}" for name in values}
+    row |= {f"codes_{size}": f"{codes[size]:.6g}" if size in codes else "" for size in SIZES}
+    new = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, row, lineterminator="\n")
         if new:
             writer.writeheader()

@@ -33,10 +33,12 @@ class Reliability:
     rank_correlation: float  # Spearman, of predicted and measured order, mean over worlds
     fixed_order: float  # the same for one fixed order, that of the mean gains of the other worlds
     winners: float  # share of worlds whose predicted winner measures at most 0.3 pp below the best
+    in_leaders: float  # share of worlds whose best mode is not predicted to be behind the first
+    leaders: float  # mean number of modes that are not
     pairs: int  # pairs of modes whose predicted interval excludes zero
     right: float  # share of them that measure in the predicted order
     all_pairs: int
-    covered: float  # share of measured gains inside the intervals
+    covered: float  # share of measured mean gains inside the intervals
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 UNKNOWN = "not predictable"
 RELIABILITY = (
     *("  predicted", "worlds", "rank correlation", "fixed order", "winner right"),
-    *("pairs", "right", "covered"),
+    *("best among leaders", "pairs", "right", "covered"),
 )
 
 
@@ -42,8 +42,9 @@ def show(found: Advice) -> None:
     echo(aligned([RELIABILITY, *(_reliability(one) for one in found.reliability)]))
     echo(
         "  Fixed order: rank correlation of the mean order of the other worlds. Winner right: "
-        "best, or at most 0.3 pp below.\n  Pairs: of modes whose predicted interval excludes zero. "
-        f"Right: measured in the predicted order. Covered: by {level} intervals."
+        "best, or at most 0.3 pp below.\n  Leaders: not predicted to be behind the first; their "
+        "mean number. Pairs: of modes whose predicted interval\n  excludes zero. Right: measured "
+        f"in the predicted order. Covered: by {level} intervals."
     )
     echo("\nTraits, measured on train and valid")
     echo(aligned((f"  {label}", text) for label, text in _traits(found)))
@@ -99,6 +100,7 @@ def _reliability(one: Reliability) -> Sequence[str]:
         f"{one.rank_correlation:.2f}",
         f"{one.fixed_order:.2f}",
         f"{one.winners:.0%}",
+        f"{one.in_leaders:.0%} of {one.leaders:.1f}",
         f"{one.pairs} of {one.all_pairs}",
         "–" if math.isnan(one.right) else f"{one.right:.0%}",
         f"{one.covered:.0%}",

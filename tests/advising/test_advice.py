@@ -34,7 +34,9 @@ FIT = Fit(
     covariance=0.01 * np.eye(4),
     quantile=1.3,
     ranges={"impressions": (60_000, 300_000), "clicks": (12, 15)},
-    reliability=(Reliability("one world left out", 9, 30, 0.9, 0.9, 0.9, 0.9, 9, 1.0, 54, 0.8),),
+    reliability=(
+        Reliability("one world left out", 9, 30, 0.9, 0.9, 0.9, 0.9, 1.0, 2.0, 9, 1.0, 54, 0.8),
+    ),
 )
 
 

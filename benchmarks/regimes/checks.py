@@ -1,0 +1,136 @@
+"""Compares what `ctrbench advise` predicts with published results that its fit does not contain.
+
+`python -m benchmarks.regimes.checks --root DIR` makes the first worlds of `benchmarks/worlds.py`
+and measures their traits; `--movielens HOME` does so for film posters in a workspace that
+benchmarks/README.md describes. Both add rows to results/tables/advice_checks.csv. Without an
+option, it only writes results/tables/advice_checks.md from the stored traits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.regimes.traits import add_traits, read_traits
+from benchmarks.shared import TABLES, markdown_row, write_table
+from benchmarks.worlds import MODES, VERSIONS_OF, WORLD_SEEDS
+from ctrbench import embeddings, impressions
+from ctrbench.advising.advice import forecast
+from ctrbench.advising.prediction import packaged_fit
+from ctrbench.advising.traits import Traits, measure
+from ctrbench.workspace import Workspace
+from data_synth.world import WorldConfig
+from data_synth.writing import write_world
+
+CHECKS = TABLES / "advice_checks.csv"
+WORLDS = 3  # of the ten of worlds.md
+POSTERS = {"movielens": ("raw", "centred", "pca64", "pca256"), "movielens-time": ("pca64",)}
+SIZES = {"taste": 50, "null": 50, "movielens": 200, "movielens-time": 200}  # of `cluster_id`
+Measured = dict[str, tuple[float, float]]  # mode -> delta and half-width of its interval, pp
+
+
+def main() -> None:
+    """Measure the traits that the options name, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, help="folder for the worlds")
+    parser.add_argument("--movielens", type=Path, help="workspace with film posters")
+    given = parser.parse_args()
+    if given.root is not None:
+        for kind, versions in VERSIONS_OF.items():
+            for seed in WORLD_SEEDS[:WORLDS]:
+                home = given.root / f"{kind}-{seed}"
+                write_world(WorldConfig(kind, seed=seed), home)
+                _measure(home, kind, str(seed), versions)
+                shutil.rmtree(home)
+    if given.movielens is not None:
+        for dataset, versions in POSTERS.items():
+            _measure(given.movielens, dataset, "", versions)
+    write_table("advice_checks.md", "\n".join(lines()))
+
+
+def _measure(home: Path, dataset: str, replicate: str, versions: tuple[str, ...]) -> None:
+    log = impressions.open_impressions(Workspace(home), dataset)
+    for version in versions:
+        if (dataset, replicate, version) not in read_traits(CHECKS):
+            table = embeddings.open_version(Workspace(home), dataset, version)
+            add_traits((dataset, replicate, version), measure(log, table), CHECKS)
+            print(dataset, replicate, version, flush=True)
+
+
+def lines() -> list[str]:
+    """Return the lines of the table."""
+    found = [
+        "Made by `benchmarks/regimes/checks.py`; do not edit. Predicted gain in GAUC [80 % "
+        "interval] / measured gain, pp. None of these data sets is part of the fit. Measured: "
+        "`movielens.json`, `movielens-time.json` (with the half-widths of their intervals) and "
+        f"`worlds.md` (means of ten worlds, with standard deviations; predicted for {WORLDS}).",
+        "",
+        markdown_row(["data set", "version", *MODES, "predicted answer"]),
+        f"|---|---|{'---:|' * len(MODES)}---|",
+    ]
+    by_version: dict[tuple[str, str], list[Traits]] = {}
+    for (dataset, _, version), traits in read_traits(CHECKS).items():
+        by_version.setdefault((dataset, version), []).append(traits)
+    for (dataset, version), traits in by_version.items():
+        measured = _measured(dataset, version)
+        answers = {_answer(one) for one in traits}
+        row = (_cell(dataset, mode, traits, measured.get(mode)) for mode in MODES)
+        found.append(markdown_row([dataset, version, *row, "; ".join(sorted(answers))]))
+    return found
+
+
+def _answer(traits: Traits) -> str:
+    found = forecast("", "", 64, traits, packaged_fit())
+    if found.modes[0].low_pp <= 0:
+        return "no gain"
+    return " or ".join(one.mode for one in found.leaders)
+
+
+def _cell(
+    dataset: str, mode: str, traits: list[Traits], measured: tuple[float, float] | None
+) -> str:
+    """Return the mean prediction with its mean interval, and what was measured."""
+    fit, found = packaged_fit(), []
+    place = fit.modes.index(mode)
+    for one in traits:
+        gains = fit.gains(one, SIZES[dataset])
+        half = fit.half_widths(gains)[place, place]
+        found.append((gains[place], gains[place] - half, gains[place] + half))
+    gain, low, high = np.mean(found, axis=0)
+    shown = "–" if measured is None else f"{measured[0]:+.2f} ± {measured[1]:.2f}"
+    return f"{gain:+.2f} [{low:+.2f}, {high:+.2f}] / {shown}"
+
+
+def _measured(dataset: str, version: str) -> Measured:
+    if dataset in VERSIONS_OF:
+        return dict(_of_worlds(dataset, version))
+    rows = json.loads((TABLES / f"{dataset}.json").read_text(encoding="utf-8"))["rows"]
+    wanted = {"metric": "gauc", "slice": "", "comparison": "baseline", "row": version}
+    return {
+        mode: (row["delta_pp"], (row["high_pp"] - row["low_pp"]) / 2)
+        for row in rows
+        for mode in MODES
+        if row["column"].startswith(mode) and all(row[key] == wanted[key] for key in wanted)
+    }
+
+
+def _of_worlds(kind: str, version: str) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Yield mode, mean and standard deviation of a column of worlds.md."""
+    text = (TABLES / "worlds.md").read_text(encoding="utf-8")
+    table = text[text.index(f"**`{kind}`**") :]
+    column = VERSIONS_OF[kind].index(version)
+    for mode in MODES:
+        row = re.search(rf"^\| {mode} \|(.*)$", table, re.MULTILINE)
+        assert row is not None
+        mean, deviation = row[1].split("|")[column].split("±")
+        yield mode, (float(mean), float(deviation))
+
+
+if __name__ == "__main__":
+    main()
