@@ -370,7 +370,7 @@ def run_matrix(
     missing = missing_cells(workspace, cells, retry_failed, traced, keep_models)
     executor = jobs if isinstance(jobs, Executor) else Processes(jobs)
     if missing and not defined_here(missing, slices):
-        executor.prepare(PRELOAD)
+        executor.prepare(preload(missing))
     require_intact(workspace, missing)
     write_summaries(workspace, matrix)
     total = training_impressions(matrix.dataset, missing)
