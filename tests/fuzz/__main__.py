@@ -1,7 +1,7 @@
 """A campaign over all readers: `python -m tests.fuzz MINUTES [TARGET ...]`, or `make fuzz`.
 
 It reads new inputs at every start. Failing inputs are stored below `.fuzz/`, one folder each. The
-exit code is 1 if there are any.
+exit code is 1 if there are any. All targets read equally many inputs.
 """
 
 from __future__ import annotations
@@ -22,27 +22,26 @@ ENDLESS = 1 << 40
 
 
 def main(minutes: float, chosen: list[str]) -> int:
-    """Run the targets in turn, print counts and findings, and return the exit code.
+    """Run the targets, print counts and findings, and return the exit code.
 
     Args:
-        minutes: The time of all targets together, without that of their start.
+        minutes: The time of all targets together, with that of their start.
         chosen: Names of targets; empty: all.
     """
     names = chosen or list(targets())
     seed, counts, findings = time.time_ns(), Counter[str](), list[Finding]()
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # faster than a disk
     with tempfile.TemporaryDirectory(dir=memory) as folder:
-        for one in run(names, Path(folder), seed, ENDLESS, 60 * minutes / len(names)):
+        for one in run(names, Path(folder), seed, ENDLESS, 60 * minutes):
             if not isinstance(one, Finding):
                 counts[one[0]] += 1
                 continue
             if all(known.kind != one.kind for known in findings):
                 _print(f"  {one.target} {one.number}: {one.problem} {one.place}")
+                _print(f"  stored: {_stored(one, seed)}")
                 findings.append(one)
     for name in names:
         _print(f"  {name:20} {counts[name]:>9,} inputs")
-    for finding in findings:
-        _print(f"stored: {_stored(finding, seed)}")
     _print(f"seed {seed}: {counts.total():,} inputs, {len(findings)} findings")
     return 1 if findings else 0
 

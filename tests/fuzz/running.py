@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -24,20 +25,21 @@ def run(
     """Yield name and number of each input before it is read, and each finding.
 
     Args:
-        names: The targets, which run one after another.
+        names: The targets, which run in turn.
         folder: A folder for their files.
         seed: The seed of the inputs.
         stop: The number of inputs per target.
-        seconds: The time per target.
+        seconds: The time of all targets together.
 
     Raises:
         RuntimeError: The process does not start.
     """
-    waiting = dict.fromkeys(names, 0)  # the first input of each target
-    while waiting:
+    waiting = dict.fromkeys(names, 0)  # the next input of each target
+    end = time.monotonic() + seconds
+    while True:
         shutil.rmtree(folder, ignore_errors=True)
         last = None
-        with _started(folder, seed, stop, seconds, waiting) as process:
+        with _started(folder, seed, stop, end - time.monotonic(), waiting) as process:
             for line in _lines(process):
                 found = json.loads(line)
                 if found == "end":
@@ -48,8 +50,6 @@ def run(
                     yield Finding(**found)
                     continue
                 last = name, number = found[0], found[1]
-                over = names[: names.index(name)]
-                waiting = {one: at for one, at in waiting.items() if one not in over}
                 waiting[name] = number + 1
                 yield last
             process.kill()

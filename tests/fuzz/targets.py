@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import pickle
 import shutil
 import struct
+import sys
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,10 +43,11 @@ from ctrbench.identity import hash_json
 from ctrbench.importing import relations
 from ctrbench.importing.images import copy_images
 from ctrbench.pretraining.encoders._weights import load_weights
+from ctrbench.pretraining.fitting import CHECKPOINT
 from ctrbench.pretraining.pictures import cropped, decode
 from ctrbench.runner.cell import run_cell
 from ctrbench.sealed import write_arrays, write_sealed
-from ctrbench.serving import encode, export
+from ctrbench.serving import encode, export, serve_check
 from ctrbench.serving.loading import load
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
@@ -51,6 +55,8 @@ from ctrbench.yaml_file import read_settings, read_yaml
 from data_synth.world import WorldConfig
 from data_synth.writing import write_world
 from tests.benchmark import SMALL, matrix
+from tests.pretraining.made import SMALL as PRETRAINING
+from tests.pretraining.made import trained
 
 IDS = np.array([7, 12, 42])
 VECTORS = np.array([[0.5, -1.0], [2.0, 0.0], [1e-3, 7.0]], np.float32)
@@ -69,18 +75,17 @@ class Target:
     read: Callable[[Path, Path], object]  # folder of the files, an empty folder
     samples: tuple[Make, ...]  # valid files, which are changed
     hostile: tuple[Make, ...] = ()  # files that must be refused, read as they are
-    one_database: bool = False  # whether DuckDB is opened once, which is faster
 
 
 def targets() -> dict[str, Target]:
     """Return all targets by name."""
     found = [
         *(
-            Target(f"vectors_{kind}", _vectors, made, HOSTILE_VECTORS.get(kind, ()), True)
+            Target(f"vectors_{kind}", _vectors, made, HOSTILE_VECTORS.get(kind, ()))
             for kind, made in VECTOR_FILES.items()
         ),
-        Target("ids", _vectors, (_ids_npy, _ids_txt, _ids_csv, _ids_json), (_ids_no_text,), True),
-        Target("codes", _codes, (_codes_levels, _codes_lists), HOSTILE_CODES, True),
+        Target("ids", _vectors, (_ids_npy, _ids_txt, _ids_csv, _ids_json), (_ids_no_text,)),
+        Target("codes", _codes, (_codes_levels, _codes_lists), HOSTILE_CODES),
         Target("yaml", _read_yaml, (_yaml,), HOSTILE_YAML),
         Target("pictures", _decode, tuple(_picture(*one) for one in PICTURES), HOSTILE_PICTURES),
         Target("pictures_parquet", _copy_images, (_picture_table,)),
@@ -90,7 +95,7 @@ def targets() -> dict[str, Target]:
         ),
         Target("delta", _delta_parts, (_delta,), (_delta_outside, _delta_long_name)),
         Target("predictions", _read_predictions, (_predictions_csv, _predictions_parquet)),
-        Target("store", _read_store, (_store,)),
+        Target("store", _read_store, (_store,), (_store_of_other_levels, _pack_of_other_columns)),
         Target("manifests", _read_manifests, (_manifests,), (_manifests_open_header,)),
         Target("weights", _load_weights, (_weights_safetensors, _weights_pt), (_weights_evil,)),
         Target("exported", _encode, (_exported,), (_exported_huge, _exported_outside)),
@@ -934,6 +939,21 @@ def _store(folder: Path) -> None:
     store.pack(folder / "results/published/shop.parquet", [CELL], "shop", {"test/gauc"})
 
 
+def _store_of_other_levels(folder: Path) -> None:
+    """Predictions by which `pyarrow.parquet.read_table` hangs."""
+    _store(folder)
+    (path,) = folder.glob("results/shop/*/*/*.parquet")
+    optional = b"\x25\x02\x18\x06period"
+    path.write_bytes(path.read_bytes().replace(optional, b"\x25\x00" + optional[2:]))
+
+
+def _pack_of_other_columns(folder: Path) -> None:
+    _store(folder)
+    path = folder / "results/published/shop.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.rename_columns([*table.column_names[:-1], "other"]), path)
+
+
 def _read_store(folder: Path, scratch: Path) -> None:
     store = Store(Workspace(folder))
     reads: list[Callable[[], object]] = [
@@ -1015,6 +1035,62 @@ def _weights_evil(folder: Path) -> None:
     torch.save({"weight": Evil()}, folder / "weights.pt")
 
 
+def _checkpoint(precision: str) -> Make:
+    """Return a function that writes the checkpoint of a training that is killed."""
+
+    def write(folder: Path) -> None:
+        def progress(done: int, total: int, loss: float) -> None:
+            if done == total:
+                raise InterruptedError
+
+        with suppress(InterruptedError):
+            _train(folder / precision, progress)
+
+    return write
+
+
+def _checkpoint_of_negative_steps(folder: Path) -> None:
+    """A state of the optimizer after -1 steps, by which it would divide by zero."""
+    _checkpoint("float32")(folder)
+    path = folder / "float32" / CHECKPOINT
+    stored = torch.load(path, weights_only=True)
+    for own in stored["optimizer"]["state"].values():
+        own["step"] -= own["step"] + 1
+    torch.save(stored, path)
+
+
+def _checkpoint_of_views(folder: Path) -> None:
+    """Moments of the optimizer that claim terabytes."""
+    _checkpoint("float32")(folder)
+    path = folder / "float32" / CHECKPOINT
+    stored = torch.load(path, weights_only=True)
+    for own in stored["optimizer"]["state"].values():
+        own["exp_avg"] = torch.zeros(1).expand(HUGE, 4)
+    torch.save(stored, path)
+
+
+def _checkpoint_evil(folder: Path) -> None:
+    (folder / "float32").mkdir()
+    torch.save({"network": Evil()}, folder / "float32" / CHECKPOINT)
+
+
+CHECKPOINTS = (_checkpoint("float32"), _checkpoint("float16"))
+HOSTILE_CHECKPOINTS: tuple[Make, ...] = (
+    *(_checkpoint_of_negative_steps, _checkpoint_of_views, _checkpoint_evil),
+)
+
+
+def _train(folder: Path, progress: Callable[[int, int, float], None] = lambda *_: None) -> None:
+    """Train a small encoder, from the checkpoint of the folder if there is one."""
+    update = {"precision": folder.name, "checkpoint_s": 1e-9}
+    trained(folder, settings=PRETRAINING.model_copy(update=update), progress=progress)
+
+
+def _resume(folder: Path, scratch: Path) -> None:
+    (path,) = folder.rglob(CHECKPOINT)
+    _train(path.parent)
+
+
 def _load_weights(folder: Path, scratch: Path) -> None:
     (path,) = folder.glob("weights.*")
     load_weights(_network(), path)
@@ -1034,7 +1110,7 @@ def _trained() -> dict[str, bytes]:
         export(workspace, "taste/oracle/cluster_id", folder)
         table = versions.open_version(workspace, "taste", "oracle")
         np.savez(folder / "new.npz", key=IDS, value=table.vectors[1:4])
-        read = {"model.json", "model.safetensors", "encoder.json", "new.npz"}
+        read = {"model.json", "model.safetensors", "encoder.json", "new.npz", *SERVED}
         return {
             str(path.relative_to(folder)): path.read_bytes()
             for path in folder.rglob("*")
@@ -1042,14 +1118,69 @@ def _trained() -> dict[str, bytes]:
         }
 
 
+SERVED = ("model.onnx", "features.json", "golden.json")
 EXPORTED = SMALL.replace("[oracle, random]", "[oracle]").replace("  vector: {width: 4}\n", "")
 EXPORTED = EXPORTED.replace("  sim_score: {}\n", "")
 
 
 def _exported(folder: Path) -> None:
     for name, data in _trained().items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(data)
+        if name not in SERVED:
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(data)
+
+
+def _served(folder: Path) -> None:
+    """Write what `serve_check.py` reads, and a list of these files alone."""
+    for name in SERVED:
+        (folder / name).write_bytes(_trained()[name])
+    _list_files(folder)
+
+
+def _list_files(folder: Path) -> None:
+    files = sorted(path for path in folder.iterdir() if path.name != "files.json")
+    listed = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    (folder / "files.json").write_text(json.dumps(listed))
+
+
+def _served_outside(folder: Path) -> None:
+    """A list of files that names one in another folder."""
+    _served(folder)
+    path = folder / "files.json"
+    path.write_text(path.read_text().replace("features.json", "../features.json"))
+
+
+def _served_other_text(name: str, old: str, new: str) -> Make:
+    """Return a function that writes the files, of which one has another text."""
+
+    def write(folder: Path) -> None:
+        _served(folder)
+        text = (folder / name).read_text()
+        assert old in text, f"{name} lacks {old}"
+        (folder / name).write_text(text.replace(old, new, 1))
+        _list_files(folder)
+
+    return write
+
+
+HOSTILE_SERVED: tuple[Make, ...] = (
+    _served_outside,
+    _served_other_text("features.json", '"name"', '"\\u001b[2J"'),
+    _served_other_text("golden.json", '"float32"', '"O"'),
+    _served_other_text("golden.json", '"batches"', '"\\u001b[2J"'),
+)
+
+
+def _check_served(folder: Path, scratch: Path) -> None:
+    """Check a folder as it is, and with a list of its changed files."""
+
+    def checked() -> None:
+        code = serve_check.main(folder)
+        sys.stdout.flush()
+        if code:
+            raise DataError(f"exit code {code}")
+
+    _all([checked, lambda: (_list_files(folder), checked())])
 
 
 def _exported_huge(folder: Path) -> None:

@@ -1,14 +1,21 @@
 """Files from strangers do no harm: some inputs of every reader, and that harm would be noticed."""
 
 import json
+import os
+import select
+import signal
 import subprocess
 import sys
+from collections import Counter
+from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.fuzz.judging import Finding
 from tests.fuzz.running import ROOT, run
 from tests.fuzz.targets import targets
+from tests.fuzz.worker import ROUND, Databases
 
 INPUTS = 20  # of every target, with its samples
 SEED = 0
@@ -25,6 +32,53 @@ def test_readers_refuse_or_read_every_input(tmp_path):
     assert len(found) == INPUTS * len(known)
     for target in known.values():
         assert len(target.samples) + len(target.hostile) < INPUTS, "a sample is not read"
+
+
+def test_targets_read_equally_many_inputs(tmp_path):
+    names = ["weights", "vectors_npy", "vectors_csv"]
+    counts = Counter()
+    for name, _ in run(names, tmp_path, SEED, 2 * ROUND + 1):
+        counts[name] += 1
+        assert max(counts.values()) - min(counts[one] for one in names) <= ROUND
+    assert counts == dict.fromkeys(names, 2 * ROUND + 1)
+
+
+CAMPAIGN = """\
+import sys
+from pathlib import Path
+from tests.fuzz.running import run
+for one in run(["weights"], Path(sys.argv[1]), 0, 1 << 40):
+    print(one, flush=True)
+"""
+
+
+def test_a_worker_ends_with_its_campaign(tmp_path):
+    command = [sys.executable, "-c", CAMPAIGN, str(tmp_path / "files")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as campaign:
+        assert campaign.stdout is not None
+        campaign.stdout.readline()
+        place = Path(f"/proc/{campaign.pid}/task/{campaign.pid}/children")
+        (worker,) = (int(one) for one in place.read_text().split())
+        ended = os.pidfd_open(worker)
+        os.kill(worker, signal.SIGSTOP)  # as if an input took forever
+        assert not select.select([ended], [], [], 0)[0]
+        campaign.kill()
+        assert select.select([ended], [], [], 60)[0], "the worker outlives the campaign"
+        os.close(ended)
+
+
+def test_connections_share_no_tables():
+    databases, connect = Databases(), duckdb.connect
+    with databases.shared():
+        first = duckdb.connect("file", config={"threads": 2})
+        first.execute("CREATE TABLE one AS FROM range(3)")
+        assert duckdb.connect().execute("SHOW TABLES").fetchall() == []
+        assert first.execute("FROM one").fetchall() == [(0,), (1,), (2,)]
+    assert duckdb.connect is connect
+    with pytest.raises(duckdb.Error):
+        first.execute("FROM one")
+    with databases.shared():
+        duckdb.connect().execute("CREATE TABLE one AS FROM range(3)")
 
 
 def test_harm_is_noticed(tmp_path):

@@ -1,68 +1,116 @@
 """The child process that reads inputs.
 
-`python -m tests.fuzz.worker FOLDER SEED STOP SECONDS NAME:FIRST ...` prints JSON, a line per value:
-each input before it is read, as [name, number], and each finding. The last line is `"end"`,
-or the traceback of an error of the tests.
+`python -m tests.fuzz.worker FOLDER SEED STOP SECONDS NAME:FIRST ...` reads inputs of all targets in
+turn. It prints JSON, a line per value: each input before it is read, as [name, number], and each
+finding. The last line is `"end"`, or the traceback of an error of the tests.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import duckdb
 
 from tests.fuzz.judging import Judge
-from tests.fuzz.targets import Target, targets
+from tests.fuzz.targets import targets
+
+ROUND = 50  # inputs of a target before the next target
+PARENT_DEATH = 1  # option of prctl: the signal to send when the parent ends
+
+
+class Databases:
+    """One open database, in which each connection has tables of its own, which is faster."""
+
+    def __init__(self) -> None:
+        self._open, self._used, self._count = duckdb.connect, list[str](), 0
+        self._base = self._open(config={"threads": 1})
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Replace `duckdb.connect`, and drop all tables at the end."""
+        duckdb.connect = self._connect
+        try:
+            yield
+        finally:
+            duckdb.connect = self._open
+            self._clear()
+
+    def _connect(self, *_: Any, **__: Any) -> duckdb.DuckDBPyConnection:
+        """Return a connection with an empty database."""
+        self._count += 1
+        self._used.append(f"own{self._count}")
+        cursor = self._base.cursor()
+        cursor.execute(f"ATTACH ':memory:' AS {self._used[-1]}; USE {self._used[-1]}")
+        return cursor
+
+    def _clear(self) -> None:
+        """Drop all tables; open the database again if an error of DuckDB has ended it."""
+        try:
+            while self._used:
+                self._base.execute(f"DETACH {self._used.pop()}")
+            self._base.execute("FROM range(1)")
+        except duckdb.Error:
+            self._used.clear()
+            self._base = self._open(config={"threads": 1})
 
 
 def work(
-    line: IO[str], target: Target, folder: Path, seed: int, first: int, stop: int, seconds: float
+    line: IO[str], folder: Path, seed: int, first: dict[str, int], stop: int, seconds: float
 ) -> None:
-    """Read inputs of a target until the last one, or until the time is over.
+    """Read equally many inputs of all targets, until the last ones or the end of the time.
 
     Args:
         line: Receives the numbers and the findings.
-        target: The target.
-        folder: The folder of its files.
+        folder: The folder of the files.
         seed: The seed of the inputs.
-        first: The number of the first input.
-        stop: The number after the last input.
-        seconds: The time.
+        first: The number of the first input of each target.
+        stop: The number after the last input of a target.
+        seconds: The time of all targets together.
     """
-    judge = Judge(target, folder)
-    judge.silence()
-    connect = duckdb.connect
-    if target.one_database:
-        duckdb.connect = duckdb.connect(config={"threads": 1}).cursor
-    judge.judge(judge.samples[0], 0)  # libraries are imported before the limit
-    judge.limited()
-    end = time.monotonic() + seconds
-    for number in range(first, stop):
-        line.write(json.dumps([target.name, number]) + "\n")
-        finding = judge.judge(judge.input(seed, number), number)
-        if finding is not None:
-            line.write(json.dumps(finding.plain()) + "\n")
-        if time.monotonic() > end:
-            break
-    duckdb.connect = connect
+    known, databases, judges = targets(), Databases(), dict[str, Judge]()
+    waiting, end = dict(first), time.monotonic() + seconds
+    while waiting and time.monotonic() < end:
+        name = min(waiting, key=lambda one: waiting[one] // ROUND)
+        judge = judges.get(name) or Judge(known[name], folder / name)
+        judge.silence()
+        if name not in judges:
+            judges[name] = judge
+            judge.judge(judge.samples[0], 0)  # libraries are imported before the limit
+        judge.limited()
+        number = waiting[name]
+        last = min(stop, number - number % ROUND + ROUND)
+        while number < last and time.monotonic() < end:
+            line.write(json.dumps([name, number]) + "\n")
+            files = judge.input(seed, number)
+            with databases.shared():
+                finding = judge.judge(files, number)
+            if finding is not None:
+                line.write(json.dumps(finding.plain()) + "\n")
+            number += 1
+        waiting[name] = number
+        if number == stop:
+            del waiting[name]
 
 
 def main() -> None:
     """Read the inputs of all targets of the command line."""
+    # if the parent has already ended, the first line ends this process
+    ctypes.CDLL(None).prctl(PARENT_DEATH, signal.SIGKILL)
     line = os.fdopen(os.dup(1), "w", buffering=1)
     _, folder, seed, stop, seconds, *names = sys.argv
-    known = targets()
+    first = {name: int(number) for name, number in (one.split(":") for one in names)}
     try:
-        for one in names:
-            name, first = one.split(":")
-            place = Path(folder) / name
-            work(line, known[name], place, int(seed), int(first), int(stop), float(seconds))
+        work(line, Path(folder), int(seed), first, int(stop), float(seconds))
     except Exception:  # a fault of these tests
         line.write(json.dumps(traceback.format_exc()) + "\n")
         raise
