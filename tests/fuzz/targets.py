@@ -98,6 +98,8 @@ def targets() -> dict[str, Target]:
         Target("store", _read_store, (_store,), (_store_of_other_levels, _pack_of_other_columns)),
         Target("manifests", _read_manifests, (_manifests,), (_manifests_open_header,)),
         Target("weights", _load_weights, (_weights_safetensors, _weights_pt), (_weights_evil,)),
+        Target("checkpoints", _resume, CHECKPOINTS, HOSTILE_CHECKPOINTS),
+        Target("served", _check_served, (_served,), HOSTILE_SERVED),
         Target("exported", _encode, (_exported,), (_exported_huge, _exported_outside)),
     ]
     return {one.name: one for one in found}
