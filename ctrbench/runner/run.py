@@ -430,6 +430,7 @@ def complete(
         records[key] = failed_record(records[key].cell, str(error), {})
     if not lacking or matrix.dataset.name not in impressions.names(workspace):
         return records
+    sweep(workspace.results)
     impressions.require_intact(workspace, matrix.dataset.name)
     log = impressions.open_impressions(workspace, matrix.dataset.name, matrix.dataset.outcome)
     slots, test = HistorySlots(log, matrix.file.model.history_length), log.rows("test")

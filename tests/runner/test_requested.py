@@ -75,7 +75,10 @@ def workspace(trained, tmp_path) -> Workspace:
 def test_requested_metrics_are_added_to_stored_cells(workspace):
     before = completed(workspace, matrix(workspace, FILE))
     plan = matrix(workspace, ASKED)
+    left = workspace.results / ".partial-of-a-killed-command.json"
+    left.touch()
     found = completed(workspace, plan)
+    assert not left.exists()
     log = impressions.open_impressions(workspace, "shop")
     rows = log.rows("test")
     for key, record in found.items():
