@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.regimes import advice, study
-from benchmarks.regimes.traits import read_traits
+from benchmarks.regimes import advice, checks, study
+from benchmarks.regimes.traits import add_traits, read_traits
 from benchmarks.shared import TABLES
 from ctrbench import embeddings, impressions
 from ctrbench.advising.prediction import FILE
@@ -74,3 +74,25 @@ def test_a_fit_recovers_gains_that_are_proportional_to_a_stand_in():
     (left_out,) = advice.fitted(trained).reliability[:1]
     assert (left_out.worlds, left_out.replicates, left_out.winners) == (4, 4, 1.0)
     assert left_out.error_pp < 0.2
+
+
+def test_the_checks_are_those_of_the_stored_traits():
+    found = checks.lines()
+    assert (TABLES / "advice_checks.md").read_text(encoding="utf-8") == "\n".join(found) + "\n"
+    assert len(found) > 4
+
+
+def test_measured_gains_of_published_tables():
+    mean, deviation = checks.measured("taste", "noisy_0.5")["sim_score"]
+    assert (mean, deviation) == (0.3, 0.11)  # worlds.md
+    gain, half = checks.measured("movielens-time", "pca64")["vector"]
+    assert (round(gain, 2), round(half, 2)) == (0.3, 0.29)  # movielens-time.text: +0.01 to +0.59
+
+
+def test_stored_traits_are_read_as_they_were_written(tmp_path):
+    (key, found), *_ = read_traits().items()
+    add_traits(key, found, tmp_path / "traits.csv")
+    add_traits(("other", "1", "v"), replace(found, codes_pp={10: 2.5}), tmp_path / "traits.csv")
+    again = read_traits(tmp_path / "traits.csv")
+    assert again[key] == found
+    assert again["other", "1", "v"].codes_pp == {10: 2.5}

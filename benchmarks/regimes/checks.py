@@ -44,6 +44,8 @@ def main() -> None:
     if given.root is not None:
         for kind, versions in VERSIONS_OF.items():
             for seed in WORLD_SEEDS[:WORLDS]:
+                if all((kind, str(seed), one) in read_traits(CHECKS) for one in versions):
+                    continue
                 home = given.root / f"{kind}-{seed}"
                 write_world(WorldConfig(kind, seed=seed), home)
                 _measure(home, kind, str(seed), versions)
@@ -69,19 +71,21 @@ def lines() -> list[str]:
         "Made by `benchmarks/regimes/checks.py`; do not edit. Predicted gain in GAUC [80 % "
         "interval] / measured gain, pp. None of these data sets is part of the fit. Measured: "
         "`movielens.json`, `movielens-time.json` (with the half-widths of their intervals) and "
-        f"`worlds.md` (means of ten worlds, with standard deviations; predicted for {WORLDS}).",
+        "`worlds.md` (means of ten worlds, with standard deviations).",
         "",
-        markdown_row(["data set", "version", *MODES, "predicted answer"]),
-        f"|---|---|{'---:|' * len(MODES)}---|",
+        markdown_row(["data set", "version", "logs", *MODES, "predicted answer"]),
+        f"|---|---|---:|{'---:|' * len(MODES)}---|",
     ]
     by_version: dict[tuple[str, str], list[Traits]] = {}
     for (dataset, _, version), traits in read_traits(CHECKS).items():
         by_version.setdefault((dataset, version), []).append(traits)
     for (dataset, version), traits in by_version.items():
-        measured = _measured(dataset, version)
+        of_mode = measured(dataset, version)
         answers = {_answer(one) for one in traits}
-        row = (_cell(dataset, mode, traits, measured.get(mode)) for mode in MODES)
-        found.append(markdown_row([dataset, version, *row, "; ".join(sorted(answers))]))
+        row = (_cell(dataset, mode, traits, of_mode.get(mode)) for mode in MODES)
+        found.append(
+            markdown_row([dataset, version, len(traits), *row, "; ".join(sorted(answers))])
+        )
     return found
 
 
@@ -93,7 +97,7 @@ def _answer(traits: Traits) -> str:
 
 
 def _cell(
-    dataset: str, mode: str, traits: list[Traits], measured: tuple[float, float] | None
+    dataset: str, mode: str, traits: list[Traits], published: tuple[float, float] | None
 ) -> str:
     """Return the mean prediction with its mean interval, and what was measured."""
     fit, found = packaged_fit(), []
@@ -103,11 +107,17 @@ def _cell(
         half = fit.half_widths(gains)[place, place]
         found.append((gains[place], gains[place] - half, gains[place] + half))
     gain, low, high = np.mean(found, axis=0)
-    shown = "–" if measured is None else f"{measured[0]:+.2f} ± {measured[1]:.2f}"
+    shown = "–" if published is None else f"{published[0]:+.2f} ± {published[1]:.2f}"
     return f"{gain:+.2f} [{low:+.2f}, {high:+.2f}] / {shown}"
 
 
-def _measured(dataset: str, version: str) -> Measured:
+def measured(dataset: str, version: str) -> Measured:
+    """Return the published gains of a version, with half-widths or standard deviations, in pp.
+
+    Args:
+        dataset: A world of worlds.md, or a data set with a published table.
+        version: The version.
+    """
     if dataset in VERSIONS_OF:
         return dict(_of_worlds(dataset, version))
     rows = json.loads((TABLES / f"{dataset}.json").read_text(encoding="utf-8"))["rows"]

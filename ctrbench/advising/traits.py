@@ -25,8 +25,9 @@ from ctrbench.schema import EmbeddingTable, Impressions
 SIZES = (10, 20, 50, 100, 200, 500, 1000, 2000)  # of codebooks
 FEWEST_PER_CODE = 4  # distinct vectors
 TOP = 0.1  # share of the items whose impressions are the head
-MOST_FITTED = 20_000  # items on which codebooks and directions are fitted
-MOST_SEARCHED = 5_000  # items whose neighbours are searched
+MOST_FITTED = 10_000  # items on which codebooks and directions are fitted
+WIDTH = 64  # wider vectors are reduced to their main directions
+MOST_SEARCHED = 5_000  # items whose neighbours are searched, and that main directions are fitted on
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def measure(log: Impressions, table: EmbeddingTable, sizes: tuple[int, ...] = SI
             "fewer than two items of the period train have a vector; a prediction requires the "
             "vectors of the items that were shown."
         )
+    unit = _narrow(unit, fitting)
     baseline = baseline_columns(sample)
     plain = _gauc(sample, baseline)
     similarity = similarity_columns(sample, unit)
@@ -105,6 +107,15 @@ def measure(log: Impressions, table: EmbeddingTable, sizes: tuple[int, ...] = SI
         bilinear_pp=gain_pp(bilinear_columns(sample, unit, fitting)),
         codes_pp=codes,
     )
+
+
+def _narrow(unit: np.ndarray, fitting: np.ndarray) -> np.ndarray:
+    """Return (V, d) vectors of at most WIDTH whose products are nearly those of the given ones."""
+    if unit.shape[1] <= WIDTH:
+        return unit
+    sampled = unit[thinned(fitting, MOST_SEARCHED)]
+    directions = np.linalg.eigh(sampled.T @ sampled)[1]
+    return unit @ directions[:, -WIDTH:]
 
 
 def thinned(items: np.ndarray, most: int) -> np.ndarray:

@@ -121,3 +121,13 @@ def test_items_of_train_require_vectors(log, oracle):
     none = EmbeddingTable(oracle.vectors, np.zeros(len(oracle.has_vector), bool))
     with pytest.raises(DataError, match="fewer than two items"):
         measure(log, none)
+
+
+def test_wide_vectors_are_reduced_to_their_main_directions(log, oracle):
+    rng = np.random.default_rng(0)
+    turned = np.linalg.qr(rng.normal(size=(80, 80)))[0][: oracle.vectors.shape[1]]
+    wide = EmbeddingTable(np.asarray(oracle.vectors @ turned, np.float32), oracle.has_vector)
+    found, narrow = measure(log, wide, (10,)), measure(log, oracle, (10,))
+    assert found.sim_auc == pytest.approx(narrow.sim_auc, abs=1e-5)
+    assert found.similarity_pp == pytest.approx(narrow.similarity_pp, abs=0.3)
+    assert found.bilinear_pp == pytest.approx(narrow.bilinear_pp, abs=0.3)
