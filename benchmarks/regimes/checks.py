@@ -30,7 +30,7 @@ from data_synth.writing import write_world
 
 CHECKS = TABLES / "advice_checks.csv"
 WORLDS = 3  # of the ten of worlds.md
-POSTERS = {"movielens": ("raw", "centred", "pca64", "pca256"), "movielens-time": ("pca64",)}
+POSTERS = {"movielens": ("raw", "pca64"), "movielens-time": ("pca64",)}
 SIZES = {"taste": 50, "null": 50, "movielens": 200, "movielens-time": 200}  # of `cluster_id`
 Measured = dict[str, tuple[float, float]]  # mode -> delta and half-width of its interval, pp
 
