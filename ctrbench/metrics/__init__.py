@@ -23,12 +23,14 @@ from ctrbench.metrics._influence import (
     PAIR_BUCKETS,
     Influence,
     Items,
+    ItemSums,
     effective_size,
     leverage,
     pair_buckets,
     standard_error,
 )
 from ctrbench.metrics._ranked import RankedAuc
+from ctrbench.metrics._runs import distinct
 from ctrbench.metrics._scored import Scored
 
 # These functions have the name of their file. Python binds the file first, then the function.
@@ -45,6 +47,7 @@ __all__ = [
     "PAIR_BUCKETS",
     "GroupedAuc",
     "Influence",
+    "ItemSums",
     "Items",
     "Metric",
     "RankedAuc",
@@ -53,6 +56,7 @@ __all__ = [
     "auc",
     "calibration_error",
     "comparable",
+    "distinct",
     "effective_size",
     "evaluate",
     "every",

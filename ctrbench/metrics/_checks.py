@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike
+from collections.abc import Callable, Sequence
 
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from ctrbench.arrays import blocks
 from ctrbench.errors import DataError, raise_all
+from ctrbench.scratch import IN_MEMORY, Scratch
+
+EXAMPLES = 3  # rows that a message names
 
 
 def checked(
-    click: ArrayLike, p_click: ArrayLike, weight: ArrayLike | None, probability: bool = False
+    click: ArrayLike,
+    p_click: ArrayLike,
+    weight: ArrayLike | None,
+    probability: bool = False,
+    scratch: Scratch = IN_MEMORY,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return clicks, predictions and weights with the dtypes that metrics use.
+
+    Arrays whose dtype is suitable are returned without a copy.
 
     Args:
         click: (N,) 0 or 1.
         p_click: (N,) finite numbers.
         weight: (N,) > 0 and finite, or None.
         probability: Whether predictions outside [0, 1] are an error.
+        scratch: Provides the arrays whose dtype is converted.
 
     Returns:
         (N,) bool, (N,) float32 or float64, and (N,) float64 or None.
@@ -27,26 +40,33 @@ def checked(
     """
     arrays = {"click": np.asarray(click), "p_click": np.asarray(p_click)}
     allowed = {"click": "0 or 1", "p_click": "a probability in [0, 1]" if probability else "finite"}
+    fit: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "click": lambda c: (c == 0) | (c == 1),
+        "p_click": (lambda p: (p >= 0) & (p <= 1)) if probability else np.isfinite,
+        "weight": lambda w: (w > 0) & np.isfinite(w),
+    }
     if weight is not None:
         arrays["weight"], allowed["weight"] = np.asarray(weight), "finite and above 0"
     problems = _shape_problems(arrays)
     if not problems:
-        c, p, w = (arrays.get(name, np.ones(0)) for name in ("click", "p_click", "weight"))
-        fit = {
-            "click": (c == 0) | (c == 1),
-            "p_click": (p >= 0) & (p <= 1) if probability else np.isfinite(p),
-            "weight": (w > 0) & np.isfinite(w),
-        }
-        problems = [
-            _unfit_rows(name, values, ~fit[name], allowed[name])
-            for name, values in arrays.items()
-            if not fit[name].all()
-        ]
+        for name, values in arrays.items():
+            problems += _unfit_rows(name, values, fit[name], allowed[name])
     raise_all(problems, DataError, "these arrays cannot be scored:")
-    p = arrays["p_click"]
-    p = p if p.dtype in (np.dtype(np.float32), np.dtype(np.float64)) else p.astype(np.float64)
-    weights = arrays["weight"].astype(np.float64) if weight is not None else None
-    return arrays["click"].astype(bool), p, weights
+    c, p = arrays["click"], arrays["p_click"]
+    c = c.view(bool) if c.dtype in (np.int8, np.uint8) else _converted(c, (bool,), scratch)
+    weights = arrays.get("weight")
+    return (
+        c,
+        _converted(p, (np.float64, np.float32), scratch),
+        None if weights is None else _converted(weights, (np.float64,), scratch),
+    )
+
+
+def _converted(values: np.ndarray, dtypes: Sequence[DTypeLike], scratch: Scratch) -> np.ndarray:
+    """Return values of one of some dtypes, the first one if they must be converted."""
+    if values.dtype in dtypes:
+        return values
+    return scratch.filled(len(values), dtypes[0], (values[part] for part in blocks(len(values))))
 
 
 def checked_users(user_id: ArrayLike, rows: int) -> np.ndarray:
@@ -83,7 +103,19 @@ def _shape_problems(arrays: dict[str, np.ndarray]) -> list[str]:
     return problems
 
 
-def _unfit_rows(name: str, values: np.ndarray, unfit: np.ndarray, allowed: str) -> str:
-    rows = np.flatnonzero(unfit)
-    examples = ", ".join(f"row {row}: {values[row]}" for row in rows[:3])
-    return f"{name} must be {allowed}; {len(rows)} of {len(values)} rows are not ({examples})"
+def _unfit_rows(
+    name: str, values: np.ndarray, fit: Callable[[np.ndarray], np.ndarray], allowed: str
+) -> list[str]:
+    """Return a message if some rows are not valid."""
+    count = 0
+    rows: list[int] = []
+    for part in blocks(len(values)):
+        unfit = np.flatnonzero(~fit(values[part]))
+        count += len(unfit)
+        rows += [part.start + int(row) for row in unfit[: EXAMPLES - len(rows)]]
+    examples = ", ".join(f"row {row}: {values[row]}" for row in rows)
+    return (
+        [f"{name} must be {allowed}; {count} of {len(values)} rows are not ({examples})"]
+        if count
+        else []
+    )

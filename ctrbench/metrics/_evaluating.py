@@ -11,6 +11,7 @@ from ctrbench.metrics._base import Metric, every
 from ctrbench.metrics._influence import Influence
 from ctrbench.metrics._scored import Scored
 from ctrbench.schema import Metrics
+from ctrbench.scratch import IN_MEMORY, Scratch
 
 
 def evaluate(
@@ -20,6 +21,7 @@ def evaluate(
     weight: ArrayLike | None = None,
     group_id: ArrayLike | None = None,
     wanted: Sequence[Metric] | None = None,
+    scratch: Scratch = IN_MEMORY,
 ) -> Metrics:
     """Return metrics of one set of predictions; a metric that is not defined is None.
 
@@ -31,22 +33,25 @@ def evaluate(
         group_id: (N,) int, the evaluation group of each impression. Each group belongs to one user.
             By default all impressions of a user form one group.
         wanted: The metrics; None: `every()`.
+        scratch: Provides arrays of N entries.
 
     Raises:
         DataError: An array is not valid.
+        StoreError: The folder of `scratch` cannot be written, or the disk is full.
     """
-    scored = Scored.of(click, p_click, user_id, weight, group_id, probability=True)
+    scored = Scored.of(click, p_click, user_id, weight, group_id, probability=True, scratch=scratch)
     grouped = scored.grouped
-    shown, carrying = len(grouped.auc), grouped.evaluable_users
+    carrying = grouped.evaluable_users
     if group_id is not None:
-        users = scored.user_id
-        carries = np.isin(scored.groups, grouped.user_id[grouped.evaluable])
-        shown, carrying = len(np.unique(users)), len(np.unique(users[carries]))
+        carries = np.zeros(scored.users, bool)
+        for rows in scored.blocks:
+            carries[scored.user[rows][grouped.evaluable[scored.group[rows]]]] = True
+        carrying = int(np.count_nonzero(carries))
     return Metrics.of(
         {metric.name: metric.value(scored) for metric in _chosen(wanted)},
         impressions=scored.rows,
         clicks=scored.clicks,
-        users=shown,
+        users=scored.users,
         evaluable_users=carrying,
         evaluable_impressions=grouped.evaluable_impressions,
     )
@@ -60,6 +65,7 @@ def influences(
     group_id: ArrayLike | None = None,
     item_id: ArrayLike | None = None,
     wanted: Sequence[Metric] | None = None,
+    scratch: Scratch = IN_MEMORY,
 ) -> Mapping[str, Influence]:
     """Return influence values of the metrics that have them, users ascending by id.
 
@@ -75,11 +81,13 @@ def influences(
             By default all impressions of a user form one group.
         item_id: (N,) int, the item shown. Without it there are no influence values of items.
         wanted: The metrics; None: `every()`.
+        scratch: Provides arrays of N entries.
 
     Raises:
         DataError: An array is not valid, lengths differ, or a group has impressions of two users.
+        StoreError: The folder of `scratch` cannot be written, or the disk is full.
     """
-    scored = Scored.of(click, p_click, user_id, weight, group_id, item_id)
+    scored = Scored.of(click, p_click, user_id, weight, group_id, item_id, scratch=scratch)
     found = {metric.name: metric.influence(scored) for metric in _chosen(wanted)}
     return {name: influence for name, influence in found.items() if influence is not None}
 

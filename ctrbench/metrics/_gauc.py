@@ -8,7 +8,14 @@ import numpy as np
 
 from ctrbench.metrics._base import Metric
 from ctrbench.metrics._grouped import Weighting
-from ctrbench.metrics._influence import Influence, effective_size, leverage
+from ctrbench.metrics._influence import (
+    Influence,
+    Items,
+    ItemSums,
+    Sketch,
+    effective_size,
+    leverage,
+)
 from ctrbench.metrics._scored import Scored
 
 
@@ -32,7 +39,7 @@ class WeightedGauc(Metric):
         Source: The linearised variance of a weighted mean. For items the units are pairs of a click
         and a non-click, and each pair counts for both of its items.
         """
-        grouped, click, group = scored.grouped, scored.click, scored.group
+        grouped = scored.grouped
         if not grouped.evaluable_users:
             return None
         value = grouped.gauc(self.weighting)
@@ -41,10 +48,18 @@ class WeightedGauc(Metric):
         of_group = share / share.sum()
         part = np.bincount(scored.owner, of_group, scored.users)
         moved = np.bincount(scored.owner, of_group * deviation, scored.users)
-        items = None
-        if scored.sketch is not None:
-            mass = np.stack([grouped.weight - grouped.click_weight, grouped.click_weight])
-            mine = of_group[group] * scored.weights / mass[click.astype(np.int64), group]
-            mine = np.where(grouped.evaluable[group], mine, 0.0)
-            items = scored.sketch.items(mine * (scored.place - value), mine / 2)
+        items = scored.sketch and self._items(scored, scored.sketch, value, of_group)
         return Influence(value, leverage(part) * moved, effective_size(part), items)
+
+    def _items(self, scored: Scored, sketch: Sketch, value: float, of_group: np.ndarray) -> Items:
+        """Return the influence values of items; `of_group`: (G,) share of each group."""
+        grouped = scored.grouped
+        mass = np.stack([grouped.weight - grouped.click_weight, grouped.click_weight])
+        evaluable, sums = grouped.evaluable, ItemSums(sketch)
+        for rows in scored.blocks:
+            group = scored.group[rows]
+            of_class = mass[scored.click[rows].astype(np.int64), group]
+            mine = of_group[group] * scored.weights[rows] / of_class
+            mine = np.where(evaluable[group], mine, 0.0)
+            sums.add(rows, mine * (scored.place[rows] - value), mine / 2)
+        return sums.items()

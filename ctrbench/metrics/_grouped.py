@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -31,6 +31,20 @@ class GroupedAuc:
     clicks: np.ndarray  # (G,) clicked rows
     weight: np.ndarray  # (G,) sum of the sample weights
     click_weight: np.ndarray  # (G,) sum of the sample weights of clicked rows
+
+    @classmethod
+    def joined(cls, parts: Sequence[GroupedAuc], user_id: np.ndarray) -> GroupedAuc:
+        """Return the users of several parts as one.
+
+        Args:
+            parts: At least one; each user is in one of them, and their users ascend.
+            user_id: (G,) the ids of all users.
+        """
+        columns = {
+            field.name: np.concatenate([getattr(part, field.name) for part in parts])
+            for field in fields(cls)
+        }
+        return cls(**columns | {"user_id": user_id})
 
     @property
     def evaluable(self) -> np.ndarray:

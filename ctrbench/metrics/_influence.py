@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ctrbench.arrays import blocks
 from ctrbench.errors import DataError
-from ctrbench.metrics._runs import distinct, within_groups
+from ctrbench.metrics._runs import ascending, distinct, sections, starts, within_groups
+from ctrbench.scratch import IN_MEMORY, Scratch
 
 PAIR_BUCKETS = 2048
 
@@ -74,13 +76,7 @@ def standard_error(per_user: np.ndarray) -> float:
     return math.sqrt(users / (users - 1) * float(np.sum(np.square(per_user))))
 
 
-def places(
-    clicks: np.ndarray,
-    p: np.ndarray,
-    weights: np.ndarray,
-    order: np.ndarray,
-    group: np.ndarray | None = None,
-) -> np.ndarray:
+def places(clicks: np.ndarray, p: np.ndarray, weights: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Return the placement value of each row within its group.
 
     For a click it is the share of non-clicks below it, for a non-click the share of clicks above
@@ -90,35 +86,32 @@ def places(
         clicks: (N,) bool.
         p: (N,) float32 or float64, predictions.
         weights: (N,) float64 > 0.
-        order: (N,) int64, the rows ascending by prediction.
-        group: (N,) int from 0; None: all rows are one group.
+        group: (N,) int in [0, 2^31).
 
     Returns:
         (N,) float64 in [0, 1].
     """
-    first = np.zeros(len(p), bool)
+    order = within_groups(ascending(p), group)
+    first, tie_start = np.zeros(len(p), bool), np.zeros(len(p), bool)
     first[:1] = True
-    if group is not None:
-        order = within_groups(order, group)
-        of_group = group[order]
-        first[1:] = of_group[1:] != of_group[:-1]
-    sorted_p = p[order]
-    new = first.copy()
-    new[1:] |= sorted_p[1:] != sorted_p[:-1]
-    starts, tie = np.flatnonzero(new), np.cumsum(new) - 1
-    group_start = np.flatnonzero(first[starts])  # first tie of each group
-    run = np.cumsum(first[starts]) - 1  # group of each tie
+    of_group, sorted_p = group[order], p[order]
+    first[1:] = of_group[1:] != of_group[:-1]
+    tie_start[:1] = True
+    tie_start[1:] = first[1:] | (sorted_p[1:] != sorted_p[:-1])
+    ties = np.flatnonzero(tie_start)
+    group_start = np.flatnonzero(first[ties])  # first tie of each group
+    run = np.cumsum(first[ties]) - 1  # group of each tie
 
     def share_below(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the share of a class below each tie, and whether its group has the class."""
-        sums = np.add.reduceat((weights * chosen)[order], starts)
+        sums = np.add.reduceat((weights * chosen)[order], ties)
         below = np.cumsum(sums) - sums
         below -= below[group_start][run]
         total = np.add.reduceat(sums, group_start)[run]
         with np.errstate(invalid="ignore", divide="ignore"):
             return (below + sums / 2) / total, total > 0
 
-    place, clicked = np.empty(len(p)), clicks[order]
+    place, clicked, tie = np.empty(len(p)), clicks[order], np.cumsum(tie_start) - 1
     share, there = share_below(~clicks)
     place[order[clicked]] = np.where(there, share, 0.0)[tie[clicked]]
     share, there = share_below(clicks)
@@ -126,20 +119,59 @@ def places(
     return place
 
 
+def places_in_all(
+    clicks: np.ndarray,
+    p: np.ndarray,
+    weights: np.ndarray,
+    totals: tuple[float, float],
+    scratch: Scratch = IN_MEMORY,
+) -> np.ndarray:
+    """Return the (N,) float64 placement value of each row among all rows, see `places`.
+
+    Args:
+        clicks: (N,) bool, not all equal.
+        p: (N,) float32 or float64, predictions.
+        weights: (N,) float64 > 0.
+        totals: The weights of the non-clicks and of the clicks.
+        scratch: Provides the arrays.
+    """
+    order, place = ascending(p, scratch), scratch.empty(len(p), np.float64)
+    before = [0.0, 0.0]  # weight of the non-clicks and of the clicks in earlier sections
+    for part in sections(order, lambda row: p[row]):
+        rows = order[part]
+        of_rows, clicked, weight = p[rows], clicks[rows], weights[rows]
+        ties = starts(of_rows)
+        lengths = np.diff(ties, append=len(rows))
+        for is_click in (False, True):
+            sums = np.add.reduceat(weight * (clicked == is_click), ties)
+            below = np.cumsum(np.concatenate([before[is_click : is_click + 1], sums]))
+            before[is_click] = float(below[-1])
+            share = (below[1:] - sums + sums / 2) / totals[is_click]
+            others = clicked != is_click
+            place[rows[others]] = np.repeat(1 - share if is_click else share, lengths)[others]
+    return place
+
+
 def owners(group: np.ndarray, user: np.ndarray, groups: int) -> np.ndarray:
     """Return the (groups,) user of each group.
 
     Args:
-        group: (N,) int64 in [0, groups).
-        user: (N,) int64.
+        group: (N,) int in [0, groups).
+        user: (N,) int.
         groups: Number of groups.
 
     Raises:
         DataError: A group has impressions of two users.
     """
     owner = np.zeros(groups, np.int64)
-    owner[group] = user
-    split = np.flatnonzero(owner[group] != user)
+    for part in blocks(len(group)):
+        owner[group[part]] = user[part]
+    split = np.concatenate(
+        [
+            part.start + np.flatnonzero(owner[group[part]] != user[part])
+            for part in (slice(0, 0), *blocks(len(group)))
+        ]
+    )
     if len(split):
         raise DataError(
             f"{len(np.unique(group[split]))} of {groups} groups have impressions of several users "
@@ -158,16 +190,20 @@ class Sketch:
     sign: np.ndarray  # (N,) 1 or -1
 
     @classmethod
-    def of(cls, user_id: np.ndarray, item_id: np.ndarray) -> Sketch:
+    def of(cls, user_id: np.ndarray, item_id: np.ndarray, scratch: Scratch = IN_MEMORY) -> Sketch:
         """Return the item and the bucket of each impression.
 
         Args:
             user_id: (N,) int or str, the user of each impression.
             item_id: (N,) int or str, the item shown.
+            scratch: Provides the arrays.
         """
-        ids, item = distinct(item_id)
-        bucket, sign = pair_buckets(user_id, item_id)
-        return cls(item.astype(np.int32), len(ids), bucket, sign)
+        ids, item = distinct(item_id, scratch)
+        bucket, sign = (scratch.empty(len(item), dtype) for dtype in (np.int16, np.int8))
+        users, items = _numbers(user_id), _numbers(item_id)
+        for part in blocks(len(item)):
+            bucket[part], sign[part] = pair_buckets(users[part], items[part])
+        return cls(item, len(ids), bucket, sign)
 
     def items(self, moved: np.ndarray, share: np.ndarray, each: int = 2) -> Items:
         """Return the sums by item and by bucket.
@@ -177,13 +213,46 @@ class Sketch:
             share: (N,) float64, shares of impressions in the weights of the metric.
             each: See `Items.each`.
         """
-        part = np.bincount(self.item, share, self.count)
-        return Items(
-            np.bincount(self.item, moved, self.count),
-            np.bincount(self.bucket, self.sign * moved, PAIR_BUCKETS),
-            effective_size(part),
-            each,
-        )
+        sums = ItemSums(self, each)
+        for part in blocks(len(self.item)):
+            sums.add(part, moved[part], share[part])
+        return sums.items()
+
+
+class ItemSums:
+    """Sums by item and by bucket of impressions that come in blocks.
+
+    They do not depend on the blocks, because each sum adds its impressions one after the other.
+    """
+
+    def __init__(self, sketch: Sketch, each: int = 2) -> None:
+        """Start with zeros.
+
+        Args:
+            sketch: The items and buckets of the impressions.
+            each: See `Items.each`.
+        """
+        self._sketch, self._each = sketch, each
+        self._moved, self._share = np.zeros(sketch.count), np.zeros(sketch.count)
+        self._pairs = np.zeros(PAIR_BUCKETS)
+
+    def add(self, rows: slice, moved: np.ndarray, share: np.ndarray) -> None:
+        """Add impressions.
+
+        Args:
+            rows: The n impressions.
+            moved: (n,) float64, their influence values.
+            share: (n,) float64, their shares in the weights of the metric.
+        """
+        sketch = self._sketch
+        item, bucket = (of[rows].astype(np.int64) for of in (sketch.item, sketch.bucket))
+        np.add.at(self._moved, item, moved)
+        np.add.at(self._share, item, share)
+        np.add.at(self._pairs, bucket, sketch.sign[rows] * moved)
+
+    def items(self) -> Items:
+        """Return the sums."""
+        return Items(self._moved, self._pairs, effective_size(self._share), self._each)
 
 
 def pair_buckets(user_id: np.ndarray, item_id: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -201,14 +270,16 @@ def pair_buckets(user_id: np.ndarray, item_id: np.ndarray) -> tuple[np.ndarray, 
     Source: Charikar, Chen and Farach-Colton 2002, section 3.
     """
     user, item = (
-        (ids if ids.dtype.kind in "biu" else np.unique(ids, return_inverse=True)[1])
-        .astype(np.int64)
-        .view(np.uint64)
-        for ids in (np.asarray(user_id), np.asarray(item_id))
+        _numbers(np.asarray(ids)).astype(np.int64).view(np.uint64) for ids in (user_id, item_id)
     )
     mixed = _mixed(_mixed(user) + item)
     bucket = (mixed % np.uint64(PAIR_BUCKETS)).astype(np.int16)
     return bucket, np.where(mixed >> np.uint64(63), np.int8(1), np.int8(-1))
+
+
+def _numbers(ids: np.ndarray) -> np.ndarray:
+    """Return (N,) integer ids, or the ranks of ids that are text."""
+    return ids if ids.dtype.kind in "biu" else np.unique(ids, return_inverse=True)[1]
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

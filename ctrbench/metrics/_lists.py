@@ -68,7 +68,8 @@ class ListMetric(Metric):
         """Return the (G,) value and the (G,) share of each list; shares sum to 1."""
         grouped = scored.grouped
         weight = grouped.evaluable * grouped.weight / grouped.impressions
-        values = np.where(grouped.evaluable, self.of_lists(Ranked(scored, self.cutoff)), 0.0)
+        of_lists = [self.of_lists(Ranked(scored, rows, self.cutoff)) for rows in scored.of_groups()]
+        values = np.where(grouped.evaluable, np.concatenate(of_lists), 0.0)
         return values, weight / weight.sum()
 
 
@@ -78,15 +79,17 @@ class Ranked:
     Tied impressions form a run. Metrics are expectations over all orders of the rows of a run.
     """
 
-    def __init__(self, scored: Scored, cutoff: int) -> None:
+    def __init__(self, scored: Scored, rows: slice | np.ndarray, cutoff: int) -> None:
         """Sort the impressions.
 
         Args:
             scored: The predictions.
+            rows: The N impressions, all of their lists.
             cutoff: k, the number of places that count.
         """
-        order = np.lexsort((-scored.p_click, scored.group))
-        group, p = scored.group[order], scored.p_click[order]
+        click, p, group = (of[rows] for of in (scored.click, scored.p_click, scored.group))
+        order = np.lexsort((-p, group))
+        group, p = group[order], p[order]
         self.cutoff = cutoff
         self.first = starts(group)  # (G,) first row of each list
         lengths = np.diff(self.first, append=len(p))
@@ -94,9 +97,9 @@ class Ranked:
         self.run = np.flatnonzero(  # (R,) first row of each run
             (np.diff(group, prepend=-1) != 0) | (np.diff(p, prepend=0) != 0)
         )
-        self.list_of_run = group[self.run]  # (R,)
+        self.list_of_run = group[self.run] - group[:1]  # (R,) from 0
         self.rows = np.diff(self.run, append=len(p))  # (R,)
-        self.clicks = sums(scored.click[order].astype(np.int64), self.run)  # (R,)
+        self.clicks = sums(click[order].astype(np.int64), self.run)  # (R,)
 
     @property
     def lists(self) -> int:

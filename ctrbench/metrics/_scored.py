@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ctrbench import arrays
+from ctrbench.arrays import blocks
 from ctrbench.errors import DataError
 from ctrbench.metrics._checks import checked, checked_users
 from ctrbench.metrics._grouped import GroupedAuc, grouped_of
 from ctrbench.metrics._influence import Sketch, owners, places
-from ctrbench.metrics._runs import ascending, distinct
+from ctrbench.metrics._runs import distinct
+from ctrbench.scratch import IN_MEMORY, Scratch, rows_by_code, sorted_rows
 
 
 @dataclass(frozen=True)
 class Scored:
     """N checked impressions with predictions. Derived arrays are computed on first use.
 
-    G is the number of evaluation groups, U the number of users.
+    G is the number of evaluation groups, U the number of users. Temporary arrays of the derivations
+    cover `arrays.BLOCK_ROWS` impressions, or those of one group if it has more.
     """
 
     click: np.ndarray  # (N,) bool
@@ -28,6 +33,7 @@ class Scored:
     weight: np.ndarray | None  # (N,) float64, > 0
     group_id: np.ndarray | None  # (N,); None: the users are the groups
     item_id: np.ndarray | None  # (N,); None: no item sums
+    scratch: Scratch = IN_MEMORY  # provides the derived arrays of N entries
 
     @classmethod
     def of(
@@ -40,6 +46,7 @@ class Scored:
         item_id: ArrayLike | None = None,
         *,
         probability: bool = False,
+        scratch: Scratch = IN_MEMORY,
     ) -> Scored:
         """Return a set of predictions after validation of its arrays.
 
@@ -52,11 +59,12 @@ class Scored:
                 to one user. By default all impressions of a user form one group.
             item_id: (N,) int or str, the item shown. Without it there are no item sums.
             probability: Whether predictions outside [0, 1] are an error.
+            scratch: Provides arrays of N entries.
 
         Raises:
             DataError: An array is not valid, or lengths differ.
         """
-        clicks, p, weights = checked(click, p_click, weight, probability)
+        clicks, p, weights = checked(click, p_click, weight, probability, scratch)
         users = checked_users(user_id, len(p))
         groups = None if group_id is None else checked_users(group_id, len(p))
         items = None if item_id is None else np.asarray(item_id)
@@ -64,22 +72,39 @@ class Scored:
             raise DataError(
                 f"item_id must have one entry per row: {len(p)}; its shape is {items.shape}."
             )
-        return cls(clicks, p, users, weights, groups, items)
+        return cls(clicks, p, users, weights, groups, items, scratch)
 
     @property
     def rows(self) -> int:
         """Return N."""
         return len(self.p_click)
 
+    @property
+    def blocks(self) -> Iterator[slice]:
+        """Yield slices that cover the rows, each of at most `arrays.BLOCK_ROWS`."""
+        return blocks(self.rows)
+
     @cached_property
     def clicks(self) -> int:
         """Return the number of clicked rows."""
-        return int(self.click.sum())
+        return int(np.count_nonzero(self.click))
 
     @cached_property
     def weights(self) -> np.ndarray:
         """Return (N,) float64 sample weights; ones if there are none."""
-        return np.ones(self.rows) if self.weight is None else self.weight
+        return np.broadcast_to(np.ones(()), self.rows) if self.weight is None else self.weight
+
+    def total(self, parts: Iterable[np.ndarray], count: int) -> float:
+        """Return the sum of values that come in blocks, as numpy sums one array of them.
+
+        Args:
+            parts: Consecutive float values.
+            count: Their number.
+
+        Raises:
+            StoreError: The folder of `scratch` cannot be written, or the disk is full.
+        """
+        return float(self.scratch.filled(count, np.float64, parts).sum())
 
     @cached_property
     def groups(self) -> np.ndarray:
@@ -89,11 +114,38 @@ class Scored:
     @cached_property
     def grouped(self) -> GroupedAuc:
         """Return the AUC of every evaluation group."""
-        return grouped_of(self.click, self.p_click, self.groups, self.weight)
+        found = [
+            grouped_of(
+                self.click[rows],
+                self.p_click[rows],
+                self.group[rows],
+                None if self.weight is None else self.weight[rows],
+            )
+            for rows in self.of_groups()
+        ]
+        return GroupedAuc.joined(found, self._groups[0])
+
+    def of_groups(self) -> Iterator[slice | np.ndarray]:
+        """Yield the rows of consecutive groups, about `arrays.BLOCK_ROWS` at a time.
+
+        The rows of each group ascend.
+        """
+        if self.rows <= arrays.BLOCK_ROWS:
+            yield slice(0, self.rows)
+        else:
+            yield from rows_by_code(self._by_group)
+
+    @cached_property
+    def _by_group(self) -> np.ndarray:
+        return sorted_rows(self.group, self.scratch)
 
     @cached_property
     def _users(self) -> tuple[np.ndarray, np.ndarray]:
-        return distinct(self.user_id)
+        return distinct(self.user_id, self.scratch)
+
+    @cached_property
+    def _groups(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._users if self.group_id is None else distinct(self.group_id, self.scratch)
 
     @property
     def users(self) -> int:
@@ -102,13 +154,13 @@ class Scored:
 
     @property
     def user(self) -> np.ndarray:
-        """Return the (N,) int64 user in [0, U), in the order of user ids."""
+        """Return the (N,) int32 user in [0, U), in the order of user ids."""
         return self._users[1]
 
-    @cached_property
+    @property
     def group(self) -> np.ndarray:
-        """Return the (N,) int64 group in [0, G), in the order of group ids."""
-        return self.user if self.group_id is None else distinct(self.group_id)[1]
+        """Return the (N,) int32 group in [0, G), in the order of group ids."""
+        return self._groups[1]
 
     @cached_property
     def owner(self) -> np.ndarray:
@@ -117,19 +169,18 @@ class Scored:
         Raises:
             DataError: A group has impressions of two users.
         """
-        return owners(self.group, self.user, len(self.grouped.user_id))
-
-    @cached_property
-    def rising(self) -> np.ndarray:
-        """Return the (N,) int64 rows in ascending order of prediction; equal ones as stored."""
-        return ascending(self.p_click)
+        return owners(self.group, self.user, len(self._groups[0]))
 
     @cached_property
     def place(self) -> np.ndarray:
-        """Return the (N,) placement value of each row, see `places`."""
-        return places(self.click, self.p_click, self.weights, self.rising, self.group)
+        """Return the (N,) placement value of each row within its group, see `places`."""
+        place = self.scratch.empty(self.rows, np.float64)
+        for rows in self.of_groups():
+            own = self.click[rows], self.p_click[rows], self.weights[rows]
+            place[rows] = places(*own, self.group[rows])
+        return place
 
     @cached_property
     def sketch(self) -> Sketch | None:
         """Return the item and bucket of each row; None without item ids."""
-        return None if self.item_id is None else Sketch.of(self.user_id, self.item_id)
+        return None if self.item_id is None else Sketch.of(self.user_id, self.item_id, self.scratch)

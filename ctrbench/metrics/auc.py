@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ctrbench.arrays import blocks
 from ctrbench.errors import DataError
 from ctrbench.metrics._base import Metric
 from ctrbench.metrics._checks import checked
-from ctrbench.metrics._influence import Influence, effective_size, leverage, places
+from ctrbench.metrics._influence import Influence, ItemSums, effective_size, leverage, places_in_all
 from ctrbench.metrics._ranked import RankedAuc
 from ctrbench.metrics._scored import Scored
+from ctrbench.scratch import IN_MEMORY, Scratch
 
 
 def auc(click: ArrayLike, p_click: ArrayLike, weight: ArrayLike | None = None) -> float:
@@ -37,10 +41,28 @@ def auc(click: ArrayLike, p_click: ArrayLike, weight: ArrayLike | None = None) -
         )
     if weights is not None:
         return RankedAuc(clicks, p).auc(weights)
-    yes, no = np.sort(p[clicks]), np.sort(p[~clicks])
+    return _share_above(clicks, p)
+
+
+def _share_above(clicks: np.ndarray, p: np.ndarray, scratch: Scratch = IN_MEMORY) -> float:
+    """Return the share of pairs whose click is above the non-click, for rows of both classes."""
+    yes, no = (
+        scratch.filled(
+            int(np.count_nonzero(clicks == of_class)),
+            p.dtype,
+            (p[part][clicks[part] == of_class] for part in blocks(len(p))),
+        )
+        for of_class in (True, False)
+    )
+    yes.sort()
+    no.sort()
     few, many = (yes, no) if len(yes) < len(no) else (no, yes)
-    below = (np.searchsorted(many, few, side).sum(dtype=np.int64) for side in ("left", "right"))
-    share = sum(map(int, below)) / (2 * len(few) * len(many))
+    below = sum(
+        int(np.searchsorted(many, few[part], side).sum(dtype=np.int64))
+        for part in blocks(len(few))
+        for side in ("left", "right")
+    )
+    share = below / (2 * len(few) * len(many))
     return share if few is yes else 1 - share
 
 
@@ -56,7 +78,11 @@ class Auc(Metric):
     def value(self, scored: Scored) -> float | None:
         """See `Metric`."""
         defined = 0 < scored.clicks < scored.rows
-        return auc(scored.click, scored.p_click, scored.weight) if defined else None
+        if not defined:
+            return None
+        if scored.weight is not None:
+            return RankedAuc(scored.click, scored.p_click, scored.scratch).auc(scored.weight)
+        return _share_above(scored.click, scored.p_click, scored.scratch)
 
     def influence(self, scored: Scored) -> Influence | None:
         """See `Metric`; None if all clicks, or all non-clicks, belong to one user.
@@ -69,20 +95,42 @@ class Auc(Metric):
         Source: Obuchowski 1997, Biometrics 53.
         """
         click, user, users = scored.click, scored.user, scored.users
-        carriers = [np.count_nonzero(np.bincount(user[own])) for own in (click, ~click)]
-        if min(carriers) < 2:
+        carries = np.zeros((2, users), bool)
+        for rows in scored.blocks:
+            carries[click[rows].astype(np.int64), user[rows]] = True
+        if carries.sum(1).min() < 2:
             return None
-        weights = scored.weights
-        place = places(click, scored.p_click, weights, scored.rising)
-        value = float(np.average(place[click], weights=weights[click]))
-        clicked, other = (float(weights[own].sum()) for own in (click, ~click))
-        share = weights / np.where(click, clicked, other)
+        totals = _total(scored, False), _total(scored, True)
+        place = places_in_all(click, scored.p_click, scored.weights, totals, scored.scratch)
+        value = _total(scored, True, place) / totals[True]
+        part, moved = np.zeros(2 * users), np.zeros(2 * users)  # of non-clicks, then of clicks
+        sums = scored.sketch and ItemSums(scored.sketch)
+        for rows in scored.blocks:
+            own, clicked = user[rows], click[rows]
+            share = scored.weights[rows] / np.where(clicked, totals[True], totals[False])
+            change = share * (place[rows] - value)
+            at = own + users * clicked.astype(np.int64)
+            np.add.at(part, at, share)
+            np.add.at(moved, at, change)
+            if sums is not None:
+                sums.add(rows, change, share / 2)
         per_user, effective = np.zeros(users), float(users)
-        for of_class in (click, ~click):
-            own = user[of_class]
-            part = np.bincount(own, share[of_class], users)
-            moved = np.bincount(own, share[of_class] * (place[of_class] - value), users)
-            per_user += leverage(part, users) * moved
-            effective = min(effective, effective_size(part))
-        items = scored.sketch and scored.sketch.items(share * (place - value), share / 2)
-        return Influence(value, per_user, effective, items)
+        for of_class in (slice(users, None), slice(users)):
+            per_user += leverage(part[of_class], users) * moved[of_class]
+            effective = min(effective, effective_size(part[of_class]))
+        return Influence(value, per_user, effective, sums and sums.items())
+
+
+def _total(scored: Scored, of_class: bool, values: np.ndarray | None = None) -> float:
+    """Return the sum of the weights of a class, times (N,) values if given."""
+    count = scored.clicks if of_class else scored.rows - scored.clicks
+    if values is None and scored.weight is None:
+        return float(count)
+
+    def parts() -> Iterator[np.ndarray]:
+        for rows in scored.blocks:
+            own = scored.click[rows] == of_class
+            weights = scored.weights[rows][own]
+            yield weights if values is None else weights * values[rows][own]
+
+    return scored.total(parts(), count)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from ctrbench.errors import DataError
 from ctrbench.metrics._base import Metric
 from ctrbench.metrics._checks import checked
-from ctrbench.metrics._influence import Influence, effective_size, leverage
+from ctrbench.metrics._influence import Influence, ItemSums, effective_size, leverage
 from ctrbench.metrics._scored import Scored
 
 SMALLEST_P = (
@@ -35,8 +35,13 @@ def log_loss(click: ArrayLike, p_click: ArrayLike, weight: ArrayLike | None = No
     clicks, p, weights = checked(click, p_click, weight, probability=True)
     if not len(p):
         raise DataError("log loss needs at least one row; there is none.")
+    return float(np.average(_losses(clicks, p), weights=weights))
+
+
+def _losses(click: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Return the (n,) float64 loss of each row; (n,) bool and float."""
     clipped = np.clip(p.astype(np.float64), SMALLEST_P, 1 - SMALLEST_P)
-    return float(np.average(-np.log(np.where(clicks, clipped, 1 - clipped)), weights=weights))
+    return -np.log(np.where(click, clipped, 1 - clipped))
 
 
 class LogLoss(Metric):
@@ -50,18 +55,30 @@ class LogLoss(Metric):
 
     def value(self, scored: Scored) -> float | None:
         """See `Metric`."""
-        return log_loss(scored.click, scored.p_click, scored.weight) if scored.rows else None
+        return self._mean(scored) if scored.rows else None
 
     def influence(self, scored: Scored) -> Influence | None:
         """See `Metric`; the linearised variance of a weighted mean."""
         if not scored.rows:
             return None
-        weights, user, users = scored.weights, scored.user, scored.users
-        clipped = np.clip(scored.p_click.astype(np.float64), SMALLEST_P, 1 - SMALLEST_P)
-        loss = -np.log(np.where(scored.click, clipped, 1 - clipped))
-        value, total = float(np.average(loss, weights=weights)), weights.sum()
-        part = np.bincount(user, weights, users) / total
-        moved = weights * (loss - value) / total
-        items = scored.sketch and scored.sketch.items(moved, weights / total, each=1)
-        per_user = leverage(part) * np.bincount(user, moved, users)
-        return Influence(value, per_user, effective_size(part), items)
+        value, total = self._mean(scored), scored.weights.sum()
+        part, of_user = np.zeros(scored.users), np.zeros(scored.users)
+        sums = scored.sketch and ItemSums(scored.sketch, each=1)
+        for rows in scored.blocks:
+            user, weights = scored.user[rows].astype(np.int64), scored.weights[rows]
+            loss = _losses(scored.click[rows], scored.p_click[rows])
+            moved = weights * (loss - value) / total
+            np.add.at(part, user, weights)
+            np.add.at(of_user, user, moved)
+            if sums is not None:
+                sums.add(rows, moved, weights / total)
+        part /= total
+        items = sums and sums.items()
+        return Influence(value, leverage(part) * of_user, effective_size(part), items)
+
+    def _mean(self, scored: Scored) -> float:
+        losses = (
+            _losses(scored.click[rows], scored.p_click[rows]) * scored.weights[rows]
+            for rows in scored.blocks
+        )
+        return scored.total(losses, scored.rows) / float(scored.weights.sum())

@@ -49,4 +49,9 @@ class PredictedOverObserved(Metric):
         """See `Metric`."""
         if not scored.clicks:
             return None
-        return predicted_over_observed(scored.click, scored.p_click, scored.weight)
+        total = float(scored.weights.sum())
+        predicted, observed = (
+            scored.total((column[r] * scored.weights[r] for r in scored.blocks), scored.rows)
+            for column in (scored.p_click, scored.click)
+        )
+        return (predicted / total) / (observed / total)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from ctrbench import impressions
+from ctrbench.arrays import blocks
 from ctrbench.batches.slots import HistorySlots
-from ctrbench.metrics import Metric, evaluate, find, influences, judged
+from ctrbench.metrics import Metric, distinct, evaluate, find, influences, judged
 from ctrbench.schema import Impressions, Metrics
+from ctrbench.scratch import IN_MEMORY, Scratch
 from ctrbench.slices import Slice, mask
 from ctrbench.workspace import Workspace
 
@@ -17,7 +21,11 @@ WHOLE = "test"  # key of the whole test period; slices have their own keys
 
 
 def evaluate_period(
-    log: Impressions, period: str, p_click: np.ndarray, wanted: Sequence[Metric] | None = None
+    log: Impressions,
+    period: str,
+    p_click: np.ndarray,
+    wanted: Sequence[Metric] | None = None,
+    scratch: Scratch = IN_MEMORY,
 ) -> Metrics:
     """Return the metrics of one period's predictions.
 
@@ -26,11 +34,12 @@ def evaluate_period(
         period: `valid` or `test`.
         p_click: (n,) float, predicted click probability of each impression of the period.
         wanted: The metrics; None: those of every cell.
+        scratch: Provides arrays with one entry per impression.
     """
     rows = log.rows(period)
     weight = None if log.weight is None else log.weight[rows]
-    groups = _groups(log, rows)
-    return evaluate(log.click[rows], p_click, log.user_id[rows], weight, groups, wanted)
+    groups = None if log.group is None else log.group[rows]
+    return evaluate(log.click[rows], p_click, log.user_id[rows], weight, groups, wanted, scratch)
 
 
 def of_ranking(metrics: Metrics) -> Metrics:
@@ -38,9 +47,45 @@ def of_ranking(metrics: Metrics) -> Metrics:
     return metrics.merged({name: None for name in metrics.values if find(name).needs_probabilities})
 
 
-def _groups(log: Impressions, rows: slice | np.ndarray) -> np.ndarray | None:
-    """Return evaluation groups finer than users; None if the users are the groups."""
-    return None if log.group is None else log.group[rows]
+@dataclass(frozen=True)
+class _Part:
+    """The impressions of the test period, or of a slice of it, with their predictions."""
+
+    click: np.ndarray  # (n,)
+    p_click: np.ndarray  # (n,)
+    user_id: np.ndarray  # (n,)
+    item_id: np.ndarray  # (n,)
+    weight: np.ndarray | None  # (n,)
+    group_id: np.ndarray | None  # (n,), finer than users; None: the users are the groups
+
+    @classmethod
+    def of(
+        cls, log: Impressions, p_click: np.ndarray, chosen: np.ndarray | None, scratch: Scratch
+    ) -> _Part:
+        """Return some impressions of the test period.
+
+        Args:
+            log: The opened data set.
+            p_click: (N,) float, predictions of the test period.
+            chosen: (N,) bool; None: all.
+            scratch: Provides the arrays of a slice.
+        """
+        rows = log.rows(WHOLE)
+
+        def of_part(column: np.ndarray) -> np.ndarray:
+            if chosen is None:
+                return column
+            parts = (column[part][chosen[part]] for part in blocks(len(chosen)))
+            return scratch.filled(int(np.count_nonzero(chosen)), column.dtype, parts)
+
+        return cls(
+            of_part(log.click[rows]),
+            of_part(p_click),
+            of_part(log.user_id[rows]),
+            of_part(log.item_id[rows]),
+            None if log.weight is None else of_part(log.weight[rows]),
+            None if log.group is None else of_part(log.group[rows]),
+        )
 
 
 def slice_metrics(
@@ -59,15 +104,11 @@ def slice_metrics(
         wanted: The slices to measure.
         metrics: The metrics; None: those of every cell.
     """
-    log = slots.impressions
-    found = {}
+    log, scratch, found = slots.impressions, scratch_of(workspace), {}
     for key, chosen in _masks(workspace, slots, wanted):
-        rows = log.rows("test").start + chosen
-        weight = None if log.weight is None else log.weight[rows]
-        groups = _groups(log, rows)
-        found[key] = evaluate(
-            log.click[rows], p_click[chosen], log.user_id[rows], weight, groups, metrics
-        )
+        own = _Part.of(log, p_click, chosen, scratch)
+        of_part = (own.click, own.p_click, own.user_id, own.weight, own.group_id)
+        found[key] = evaluate(*of_part, metrics, scratch)
     return found
 
 
@@ -98,20 +139,18 @@ def user_influences(
           `ctrbench.metrics.Items`.
         - `<slice key>/impressions`: (1,), the number of impressions measured.
     """
-    log = slots.impressions
+    log, scratch = slots.impressions, scratch_of(workspace)
     with_items = {metric.name for metric in (judged() if metrics is None else metrics)}
-    test = log.rows("test")
-    users, items = np.unique(log.user_id[test]), np.unique(log.item_id[test])
+    test = log.rows(WHOLE)
+    users, items = (distinct(ids[test], scratch)[0] for ids in (log.user_id, log.item_id))
     found = {}
-    whole = (WHOLE, slice(0, test.stop - test.start))
-    for key, chosen in (whole, *_masks(workspace, slots, wanted)):
-        rows = test if isinstance(chosen, slice) else test.start + chosen
-        own, weight = log.user_id[rows], None if log.weight is None else log.weight[rows]
-        shown, groups = log.item_id[rows], _groups(log, rows)
-        found[f"{key}/impressions"] = np.array([len(own)])  # marks the slice as measured
-        values = influences(log.click[rows], p_click[chosen], own, weight, groups, shown, metrics)
-        place = np.searchsorted(users, np.unique(own))
-        item_place = np.searchsorted(items, np.unique(shown))
+    for key, chosen in ((WHOLE, None), *_masks(workspace, slots, wanted)):
+        own = _Part.of(log, p_click, chosen, scratch)
+        found[f"{key}/impressions"] = np.array([len(own.click)])  # marks the slice as measured
+        of_part = (own.click, own.p_click, own.user_id, own.weight, own.group_id, own.item_id)
+        values = influences(*of_part, metrics, scratch)
+        place = np.searchsorted(users, distinct(own.user_id, scratch)[0])
+        item_place = np.searchsorted(items, distinct(own.item_id, scratch)[0])
         for metric, influence in values.items():
             name = f"{key}/{metric}"
             found[name] = np.zeros(len(users))
@@ -125,10 +164,16 @@ def user_influences(
     return found
 
 
+def scratch_of(workspace: Workspace) -> Scratch:
+    """Return scratch arrays in the workspace's folder of derived files; in memory if read-only."""
+    folder = workspace.cache if workspace.cache.exists() else workspace.home
+    return Scratch(workspace.cache) if os.access(folder, os.W_OK) else IN_MEMORY
+
+
 def _masks(
     workspace: Workspace, slots: HistorySlots, wanted: Iterable[Slice]
 ) -> Iterable[tuple[str, np.ndarray]]:
-    """Yield each slice's key and the positions of its impressions within the test period."""
+    """Yield each slice's key and whether each impression of the test period is in it."""
     log, known = slots.impressions, None
     for part in wanted:
         if known is None:
@@ -140,4 +185,4 @@ def _masks(
             lambda name: impressions.vocabulary(workspace, log.manifest.name, name),
             known,
         )
-        yield part.key, np.flatnonzero(chosen)
+        yield part.key, chosen
