@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
+from ctrbench.arrays import blocks
 from ctrbench.atomic import PARTIAL, atomic_file
 from ctrbench.errors import DamagedError, StoreError, first_line
 from ctrbench.identity import ContentHash, hash_json
@@ -39,6 +40,7 @@ from ctrbench.workspace import Workspace
 PUBLISHED = "published"  # folder of packs below results/
 MODEL = ".safetensors"  # ending of weights
 TRACE = ".trace"  # ending of traces, which are JSON; *.json are records
+ROW_GROUP = 1 << 18  # predictions written at a time
 OWNER = b"ctrbench.cell"  # metadata key of predictions: the hash of their cell
 MODEL_OWNER, MODEL_CHECKSUM = "ctrbench.cell", "ctrbench.checksum"  # metadata keys of weights
 Kind = TypeVar("Kind", bound=Frozen)
@@ -541,18 +543,26 @@ class Store:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        periods = [np.full(len(p), period) for period, p in predictions.items()]
-        rows = [first_row[period] + np.arange(len(p)) for period, p in predictions.items()]
-        table = pa.table(
+        schema = pa.schema(
             {
-                "period": pa.array(np.concatenate(periods)).dictionary_encode(),
-                "row": np.concatenate(rows),
-                "p_click": np.concatenate([p.astype(np.float32) for p in predictions.values()]),
-            }
+                "period": pa.dictionary(pa.int32(), pa.string()),
+                "row": pa.int64(),
+                "p_click": pa.float32(),
+            },
+            {OWNER: cell.hash.encode()},
         )
-        table = table.replace_schema_metadata({OWNER: cell.hash.encode()})
-        with atomic_file(self._predictions_path(cell)) as temporary:
-            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        written = {"compression": "zstd", "write_page_checksum": True}
+        with (
+            atomic_file(self._predictions_path(cell)) as temporary,
+            pq.ParquetWriter(temporary, schema, **written) as writer,
+        ):
+            for period, p_click in predictions.items():
+                for part in blocks(len(p_click), ROW_GROUP):
+                    rows = np.arange(part.start, part.stop)
+                    name = pa.DictionaryArray.from_arrays(np.zeros(len(rows), np.int32), [period])
+                    row, own = first_row[period] + rows, p_click[part].astype(np.float32)
+                    columns = [name, pa.array(row), pa.array(own)]
+                    writer.write_table(pa.table(columns, schema=schema))
 
 
 def _hash_of_model(state: Mapping[str, np.ndarray]) -> str:

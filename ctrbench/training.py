@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from ctrbench.arrays import blocks
 from ctrbench.batches.loading import loaded
 from ctrbench.batches.order import sequential_batches, shuffled_batches
 from ctrbench.batches.packing import Batch, Packer
@@ -25,10 +26,12 @@ from ctrbench.metrics import auc
 from ctrbench.models._base import Backbone
 from ctrbench.optimizers import Adam, LazyAdam, Optimizer, RowwiseAdagrad
 from ctrbench.schema import CurvePoint
+from ctrbench.scratch import IN_MEMORY, Scratch
 from ctrbench.seeding import stream
 from ctrbench.settings import SMALL_TABLE, TrainingSettings
 
 PREDICT_ROWS = 1024  # impressions per batch outside training
+COPIED_ROWS = 1 << 18  # predictions held on the device
 CURVE_POINTS = 20  # per epoch
 
 ShareProgress = Callable[[float], None]  # receives the finished share of the work, 0 to 1
@@ -220,6 +223,7 @@ def predict(
     period: str,
     progress: ShareProgress,
     across: Processes | None = None,
+    scratch: Scratch = IN_MEMORY,
 ) -> np.ndarray:
     """Return the predicted click probabilities of a period in stored order, (n,) float32.
 
@@ -229,6 +233,7 @@ def predict(
         period: The name of the period.
         progress: Receives the finished share of impressions.
         across: The processes that predict a part each; None: this one predicts all.
+        scratch: Provides the array, unless there are several processes.
 
     Raises:
         DivergedError: A prediction is not finite; raised in all processes.
@@ -239,19 +244,23 @@ def predict(
         own = across.part(-(-(rows.stop - rows.start) // PREDICT_ROWS))  # of the batches
         edges = (rows.start + PREDICT_ROWS * edge for edge in (own.start, own.stop))
         rows = slice(*(min(edge, rows.stop) for edge in edges))
-    found = [torch.empty(0, device=device)]  # (B,) each; copied once: a copy waits for the device
+    predicted = scratch.empty(rows.stop - rows.start, np.float32)
     model.eval()
-    order, seen = sequential_batches(rows, PREDICT_ROWS), 0
+    order, seen, copied = sequential_batches(rows, PREDICT_ROWS), 0, 0
+    found: list[Tensor] = []  # (B,) each; copied together: a copy waits for the device
     for batch in loaded((packer.pack(part, None) for part in order), device):
         found.append(torch.sigmoid(model(batch)))
         seen += len(batch.click)
-        progress(seen / (rows.stop - rows.start))
-    p_click = torch.cat(found).cpu()
+        if seen - copied >= COPIED_ROWS or seen == len(predicted):
+            predicted[copied:seen] = torch.cat(found).cpu().numpy()
+            copied, found = seen, []
+        progress(seen / len(predicted))
+    p_click = predicted
     if across is not None:
-        p_click = across.gather(p_click)
-    p_click = p_click.numpy()
-    if not np.isfinite(p_click).all():
-        raise DivergedError(f"{int((~np.isfinite(p_click)).sum())} predictions are not finite.")
+        p_click = across.gather(torch.from_numpy(predicted)).numpy()
+    unfit = sum(int((~np.isfinite(p_click[part])).sum()) for part in blocks(len(p_click)))
+    if unfit:
+        raise DivergedError(f"{unfit} predictions are not finite.")
     return p_click
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ctrbench.arrays import blocks
 from ctrbench.impressions.states import (
     DAY_S,
     SESSION_GAP_S,
@@ -18,6 +19,7 @@ from ctrbench.impressions.states import (
     ticks_per_second,
 )
 from ctrbench.schema import PERIODS, Impressions
+from ctrbench.scratch import IN_MEMORY, Scratch, rows_by_code, sorted_rows
 
 
 def inputs_follow_outcomes(log: Impressions) -> bool:
@@ -32,7 +34,9 @@ def inputs_follow_outcomes(log: Impressions) -> bool:
     return follow and log.manifest.snapshot != "period"
 
 
-def permuted_outcomes(log: Impressions, rng: np.random.Generator) -> Impressions:
+def permuted_outcomes(
+    log: Impressions, rng: np.random.Generator, scratch: Scratch = IN_MEMORY
+) -> Impressions:
     """Return the log with the test period's clicks permuted within each evaluation group.
 
     Derived histories and prior counts are recomputed from the permuted clicks with the log's
@@ -41,16 +45,25 @@ def permuted_outcomes(log: Impressions, rng: np.random.Generator) -> Impressions
     Args:
         log: The impressions of a data set.
         rng: Draws the permutation.
+        scratch: Provides arrays with one entry per impression.
     """
     test = log.rows("test")
-    group = np.asarray(log.group_id[test])
-    click = np.array(log.click)
-    order = np.argsort(group, kind="stable")
-    drawn = np.lexsort((rng.random(len(group)), group))
-    click[test.start + order] = log.click[test][drawn]
-    weight = None if log.weight is None else np.array(log.weight)
-    if weight is not None and log.weight is not None:  # a weight belongs to its outcome
-        weight[test.start + order] = log.weight[test][drawn]
+    group, count = log.group_id[test], test.stop - test.start
+    click, weight = (
+        column
+        if column is None
+        else scratch.filled(len(column), column.dtype, (column[p] for p in blocks(len(column))))
+        for column in (log.click, log.weight)
+    )
+    assert click is not None
+    drawn = scratch.filled(
+        count, np.float64, (rng.random(part.stop - part.start) for part in blocks(count))
+    )
+    for rows in rows_by_code(sorted_rows(group, scratch)):
+        source = test.start + rows[np.lexsort((drawn[rows], group[rows]))]
+        click[test.start + rows] = log.click[source]
+        if weight is not None and log.weight is not None:  # a weight belongs to its outcome
+            weight[test.start + rows] = log.weight[source]
     permuted = replace(log, click=click, weight=weight)
     return _derived(permuted) if inputs_follow_outcomes(log) else permuted
 

@@ -18,11 +18,17 @@ from ctrbench.atomic import HeldError
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.energy import EnergyMeter
 from ctrbench.errors import CtrBenchError, DamagedError, StoreError
+from ctrbench.impressions.periods import count_targets
 from ctrbench.injection import code_hash, load_mode
 from ctrbench.loops import load_loops
 from ctrbench.runner.helping import helped
 from ctrbench.runner.in_progress import cell_lock, published
-from ctrbench.runner.measure import evaluate_period, slice_metrics, user_influences
+from ctrbench.runner.measure import (
+    evaluate_period,
+    scratch_of,
+    slice_metrics,
+    user_influences,
+)
 from ctrbench.runner.parts import CellParts, build
 from ctrbench.runner.preparation import read_tables
 from ctrbench.runner.probes import probe_model, probe_predictions
@@ -274,7 +280,9 @@ def _train(
             Store(workspace).write_trace(cell, found)
     with watch("measure"):
         metrics = {
-            period: evaluate_period(slots.impressions, period, p_click)
+            period: evaluate_period(
+                slots.impressions, period, p_click, scratch=scratch_of(workspace)
+            )
             for period, p_click in predictions.items()
         }
         by_slice = slice_metrics(workspace, slots, predictions["test"], slices)
@@ -352,7 +360,12 @@ def _learn(
         with watch("predict"):
             predictions = {
                 period: predict(
-                    model, packer, period, lambda share: progress(0.8 + 0.2 * share), across
+                    model,
+                    packer,
+                    period,
+                    lambda share: progress(0.8 + 0.2 * share),
+                    across,
+                    scratch_of(workspace),
                 )
                 for period in MEASURED_PERIODS
             }
@@ -419,7 +432,7 @@ def _coverage(workspace: Workspace, cell: Cell, slots: HistorySlots) -> dict[str
     tables = read_tables(workspace, cell, load_mode(cell.mode, cell.mode_settings))
     has_vector = np.logical_and.reduce([table.has_vector for table in tables.values()])
     log = slots.impressions
-    targets = np.bincount(log.item_id[log.rows("test")], minlength=log.item_rows)
+    targets = count_targets(log, log.rows("test"))
     in_slots = slots.item_counts("test") - targets
     return {
         "coverage_items": float(has_vector[1:].mean()),

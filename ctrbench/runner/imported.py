@@ -20,7 +20,13 @@ from ctrbench.identity import ContentHash
 from ctrbench.importing.relations import damage_named
 from ctrbench.plan import PROTOCOL
 from ctrbench.printable import counted
-from ctrbench.runner.measure import WHOLE, evaluate_period, of_ranking, user_influences
+from ctrbench.runner.measure import (
+    WHOLE,
+    evaluate_period,
+    of_ranking,
+    scratch_of,
+    user_influences,
+)
 from ctrbench.schema import CellRecord, ImportedPredictions, Impressions, Metrics
 from ctrbench.settings import ModelSettings
 from ctrbench.store import Store
@@ -295,7 +301,7 @@ def _store(
 ) -> None:
     """Measure and store the predictions of one seed."""
     cell = manifest.cell(seed)
-    metrics = evaluate_period(log, WHOLE, p_click)
+    metrics = evaluate_period(log, WHOLE, p_click, scratch=scratch_of(workspace))
     if cell.scores:
         metrics = of_ranking(metrics)
     slots = HistorySlots(log, ModelSettings().history_length)

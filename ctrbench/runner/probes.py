@@ -8,19 +8,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from ctrbench.arrays import blocks
 from ctrbench.batches.slots import HistorySlots
 from ctrbench.impressions.permuting import inputs_follow_outcomes, permuted_outcomes
 from ctrbench.injection import BASELINE
 from ctrbench.metrics import judged
-from ctrbench.runner.measure import WHOLE, evaluate_period, slice_metrics, user_influences
+from ctrbench.runner.measure import (
+    WHOLE,
+    evaluate_period,
+    scratch_of,
+    slice_metrics,
+    user_influences,
+)
 from ctrbench.runner.parts import CellParts
 from ctrbench.runner.preparation import prepare_slots
 from ctrbench.schema import NOISES, PERMUTED, Cell, Metrics, noise_probe
+from ctrbench.scratch import IN_MEMORY, Scratch
 from ctrbench.seeding import stream
 from ctrbench.slices import Slice
 from ctrbench.workspace import Workspace
@@ -56,7 +64,7 @@ class Probed:
             slices: Slices to measure in addition to the whole test period.
         """
         by_slice = slice_metrics(workspace, slots, p_click, slices)
-        whole = evaluate_period(slots.impressions, WHOLE, p_click)
+        whole = evaluate_period(slots.impressions, WHOLE, p_click, scratch=scratch_of(workspace))
         self.metrics |= {f"{probe}/{key}": one for key, one in ({WHOLE: whole} | by_slice).items()}
         for key, values in user_influences(workspace, slots, p_click, slices).items():
             if key.endswith(kept):
@@ -84,10 +92,10 @@ def probe_predictions(
     found = Probed()
     if cell.mode == BASELINE:
         for deviation in NOISES:
-            noisy = with_noise(p_click, deviation, cell.seed)
+            noisy = with_noise(p_click, deviation, cell.seed, scratch_of(workspace))
             found.add(noise_probe(deviation), _of_judged(), workspace, slots, noisy, slices)
     if not inputs_follow_outcomes(slots.impressions):
-        log = permuted_outcomes(slots.impressions, _stream(cell))
+        log = permuted_outcomes(slots.impressions, _stream(cell), scratch_of(workspace))
         permuted = HistorySlots(log, slots.history_length)
         found.add(PERMUTED, _within_groups(), workspace, permuted, p_click, slices)
     return found
@@ -109,11 +117,13 @@ def probe_model(
 
     found = Probed()
     if inputs_follow_outcomes(parts.slots.impressions):
-        log = permuted_outcomes(parts.slots.impressions, _stream(cell))
+        log = permuted_outcomes(parts.slots.impressions, _stream(cell), scratch_of(workspace))
         slots = HistorySlots(log, parts.slots.history_length)
         in_slots = parts.prepared.slot and prepare_slots(workspace, cell, parts.mode, slots)
         packer = Packer(slots, parts.settings, parts.prepared.item, in_slots)
-        p_click = predict(parts.model, packer, WHOLE, lambda share: None)
+        p_click = predict(
+            parts.model, packer, WHOLE, lambda share: None, scratch=scratch_of(workspace)
+        )
         found.add(PERMUTED, _within_groups(), workspace, slots, p_click, slices)
     return found
 
@@ -128,17 +138,26 @@ def _within_groups() -> tuple[str, ...]:
     return tuple(f"/{metric.name}" for metric in judged() if metric.within_groups)
 
 
-def with_noise(p_click: np.ndarray, deviation: float, seed: int) -> np.ndarray:
+def with_noise(
+    p_click: np.ndarray, deviation: float, seed: int, scratch: Scratch = IN_MEMORY
+) -> np.ndarray:
     """Return (n,) float64 predictions with Gaussian noise on their logits.
 
     Args:
         p_click: (n,) float, predicted click probabilities.
         deviation: Standard deviation of the noise, in logits.
         seed: The cell's seed; each seed draws its own noise.
+        scratch: Provides the array.
     """
-    p = np.clip(p_click.astype(np.float64), SMALLEST, 1 - SMALLEST)
-    noise = stream(seed, noise_probe(deviation)).normal(0, deviation, len(p))
-    return 1 / (1 + np.exp(-(np.log(p / (1 - p)) + noise)))
+    rng = stream(seed, noise_probe(deviation))
+
+    def noisy() -> Iterator[np.ndarray]:
+        for part in blocks(len(p_click)):
+            p = np.clip(p_click[part].astype(np.float64), SMALLEST, 1 - SMALLEST)
+            noise = rng.normal(0, deviation, len(p))
+            yield 1 / (1 + np.exp(-(np.log(p / (1 - p)) + noise)))
+
+    return scratch.filled(len(p_click), np.float64, noisy())
 
 
 def _stream(cell: Cell) -> np.random.Generator:

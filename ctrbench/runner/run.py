@@ -35,6 +35,7 @@ from ctrbench.runner.measure import (
     WHOLE,
     evaluate_period,
     of_ranking,
+    scratch_of,
     slice_metrics,
     user_influences,
 )
@@ -447,13 +448,13 @@ def complete(
         probes: dict[str, Metrics] = {}
         if record.hash in unsliced:
             found = slice_metrics(workspace, slots, p_click, slices)
-            found[WHOLE] = evaluate_period(log, WHOLE, p_click)
+            found[WHOLE] = evaluate_period(log, WHOLE, p_click, scratch=scratch_of(workspace))
             influence = user_influences(workspace, slots, p_click, slices)
             probed = probe_predictions(workspace, record.cell, slots, p_click, slices)
             influence, probes = influence | probed.influence, probed.metrics
         if metrics:
             asked = slice_metrics(workspace, slots, p_click, slices, metrics)
-            asked[WHOLE] = evaluate_period(log, WHOLE, p_click, metrics)
+            asked[WHOLE] = evaluate_period(log, WHOLE, p_click, metrics, scratch_of(workspace))
             found = {key: found.get(key, one).merged(one.values) for key, one in asked.items()}
             influence |= user_influences(workspace, slots, p_click, slices, metrics)
         if record.cell.scores:

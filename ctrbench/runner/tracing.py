@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ctrbench.metrics import judged
-from ctrbench.runner.measure import evaluate_period
+from ctrbench.runner.measure import evaluate_period, scratch_of
 from ctrbench.runner.parts import CellParts
 from ctrbench.runner.preparation import read_tables
 from ctrbench.schema import BlockPoint, Cell, CurvePoint, Metrics, Trace, TracePoint
+from ctrbench.scratch import Scratch
 from ctrbench.seeding import stream
 from ctrbench.workspace import Workspace
 
@@ -86,18 +87,23 @@ def trace(
         recorder: The recorder of its training.
         p_click: (n,) float, predictions of the test period.
     """
-    log = parts.slots.impressions
-    whole = evaluate_period(log, "test", p_click)
-    permuted = {"item_id": _losses(whole, parts, cell, "item_id", None)}
+    log, scratch = parts.slots.impressions, scratch_of(workspace)
+    whole = evaluate_period(log, "test", p_click, scratch=scratch)
+    permuted = {"item_id": _losses(whole, parts, cell, "item_id", None, scratch)}
     if cell.version is not None:
         tables = read_tables(workspace, cell, parts.mode)
         has = np.logical_or.reduce([table.has_vector for table in tables.values()])
-        permuted["image"] = _losses(whole, parts, cell, "image", has)
+        permuted["image"] = _losses(whole, parts, cell, "image", has, scratch)
     return Trace(points=tuple(recorder.points), permuted=permuted)
 
 
 def _losses(
-    whole: Metrics, parts: CellParts, cell: Cell, which: str, has_vector: np.ndarray | None
+    whole: Metrics,
+    parts: CellParts,
+    cell: Cell,
+    which: str,
+    has_vector: np.ndarray | None,
+    scratch: Scratch,
 ) -> dict[str, float]:
     """Return the loss of each metric as a fraction, mean over permutations."""
     from ctrbench.training import predict
@@ -110,8 +116,8 @@ def _losses(
             if has_vector is None
             else parts.packer.with_permuted_images(rng, has_vector)
         )
-        p_click = predict(parts.model, packer, "test", lambda share: None)
-        found = evaluate_period(parts.slots.impressions, "test", p_click)
+        p_click = predict(parts.model, packer, "test", lambda share: None, scratch=scratch)
+        found = evaluate_period(parts.slots.impressions, "test", p_click, scratch=scratch)
         for metric, values in lost.items():
             before, after = whole.value(metric), found.value(metric)
             if before is not None and after is not None:
