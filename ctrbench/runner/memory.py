@@ -19,13 +19,18 @@ from ctrbench.impressions.periods import CHUNK, chunks
 from ctrbench.injection import load_mode
 from ctrbench.models import load_backbone
 from ctrbench.schema import Cell, DatasetManifest
+from ctrbench.scratch import SMALL_BYTES
 from ctrbench.settings import ModelSettings, TrainingSettings
 from ctrbench.workspace import Workspace
 
 LIBRARIES_BYTES = 500_000_000  # of a process without data
-# measured with tracemalloc for the influence values of the test period (143), and for the probe
-# with noise, whose predictions are float64
-EVALUATED_BYTES = 160
+# Measured with tracemalloc for the influence values of the test period, the probes of a baseline,
+# and the file of influence values. Larger arrays with one entry per impression are files.
+EVALUATED_BYTES = 90  # per impression of the test period, of at most EVALUATED_ROWS
+EVALUATED_ROWS = SMALL_BYTES // 8
+EVALUATED_USER_BYTES = 190
+EVALUATED_ITEM_BYTES = 160
+EVALUATED_GROUP_BYTES = 110  # if evaluation groups are finer than users
 PACKED_BYTES = 40  # per row of a chunk while the statistics of the users are fitted
 COARSE_BYTES = 8 / COARSE  # see `HistorySlots`
 COVERED_BYTES = 4  # per click of a log without given histories, see `HistorySlots.item_counts`
@@ -38,6 +43,7 @@ LAZY = {
     "rowwise_adagrad": 1,
 }  # for sparse gradients
 Lengths = Callable[[str, int], tuple[float, int]]  # see `read_lengths`
+Groups = Callable[[str], int]  # see `read_groups`
 LIMITS = tuple(  # container limits of cgroup v2 and v1; "max" means no limit
     Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory/memory.limit_in_bytes")
 )
@@ -55,7 +61,7 @@ class CellMemory:
     preparing: float  # the vectors that a mode reads, or a chunk of the log
     tables: float  # parameters with gradients and optimiser states
     batch: float  # activations of a training step
-    measuring: float  # predictions, metrics and influence values of the test period
+    measuring: float  # metrics and influence values of the test period
     libraries: float = LIBRARIES_BYTES
 
     @property
@@ -120,10 +126,13 @@ def require_memory(
         ConfigError: Lists each kind of cell that is too large, with its memory, and what would fit.
     """
     available = machine_bytes() if limit is None else limit
-    lengths = cache(partial(read_lengths, workspace))
+    lengths, groups = (
+        cache(partial(read_lengths, workspace)),
+        cache(partial(read_groups, workspace)),
+    )
     problems = []
     for kind, cell in _kinds(cells).items():
-        needed = _memory(workspace, cell, lengths)
+        needed = _memory(workspace, cell, lengths, groups)
         total = needed.together(processes)
         if total > available:
             batch_size = TrainingSettings.model_validate(cell.training).batch_size
@@ -150,8 +159,11 @@ def largest_memory(workspace: Workspace, cells: Iterable[Cell]) -> CellMemory:
         workspace: The workspace of the data set.
         cells: At least one cell.
     """
-    lengths = cache(partial(read_lengths, workspace))
-    found = (_memory(workspace, cell, lengths) for cell in _kinds(cells).values())
+    lengths, groups = (
+        cache(partial(read_lengths, workspace)),
+        cache(partial(read_groups, workspace)),
+    )
+    found = (_memory(workspace, cell, lengths, groups) for cell in _kinds(cells).values())
     return max(found, key=lambda one: one.total)
 
 
@@ -166,7 +178,9 @@ def expected_memory(workspace: Workspace, cell: Cell) -> CellMemory:
         workspace: The workspace of the data set.
         cell: The cell to estimate.
     """
-    return _memory(workspace, cell, partial(read_lengths, workspace))
+    return _memory(
+        workspace, cell, partial(read_lengths, workspace), partial(read_groups, workspace)
+    )
 
 
 def read_lengths(workspace: Workspace, dataset: str, history_length: int) -> tuple[float, int]:
@@ -187,7 +201,23 @@ def read_lengths(workspace: Workspace, dataset: str, history_length: int) -> tup
     return total / (rows.stop - rows.start), longest
 
 
-def _memory(workspace: Workspace, cell: Cell, lengths: Lengths) -> CellMemory:
+def read_groups(workspace: Workspace, dataset: str) -> int:
+    """Return at least the number of evaluation groups of the test period; 0 if they are the users.
+
+    Args:
+        workspace: The workspace of the data set.
+        dataset: The name of the data set.
+    """
+    log = impressions.open_impressions(workspace, dataset)
+    if log.group is None:
+        return 0
+    test = log.rows("test")
+    ends = [(log.group[part].min(), log.group[part].max()) for part in chunks(test, log)]
+    low, high = min(one for one, _ in ends), max(one for _, one in ends)
+    return min(int(high) - int(low) + 1, test.stop - test.start)
+
+
+def _memory(workspace: Workspace, cell: Cell, lengths: Lengths, groups: Groups) -> CellMemory:
     dataset = impressions.read_manifest(workspace, cell.dataset)
     mode = load_mode(cell.mode, cell.mode_settings)
     width, learned = 0, 0
@@ -209,7 +239,10 @@ def _memory(workspace: Workspace, cell: Cell, lengths: Lengths) -> CellMemory:
         preparing=max(vectors, chunk),
         tables=tables,
         batch=batch,
-        measuring=EVALUATED_BYTES * sizes["test"],
+        measuring=EVALUATED_BYTES * min(sizes["test"], EVALUATED_ROWS)
+        + EVALUATED_USER_BYTES * min(sizes["test"], dataset.counts["users"])
+        + EVALUATED_ITEM_BYTES * min(sizes["test"], dataset.counts["items"])
+        + EVALUATED_GROUP_BYTES * groups(dataset.name),
     )
 
 
