@@ -53,7 +53,8 @@ def checked(
             problems += _unfit_rows(name, values, fit[name], allowed[name])
     raise_all(problems, DataError, "these arrays cannot be scored:")
     c, p = arrays["click"], arrays["p_click"]
-    c = c.view(bool) if c.dtype in (np.int8, np.uint8) else _converted(c, (bool,), scratch)
+    byte = c.dtype.kind in "iu" and c.dtype.itemsize == 1
+    c = c.view(bool) if byte else _converted(c, (bool,), scratch)
     weights = arrays.get("weight")
     return (
         c,
