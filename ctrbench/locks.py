@@ -14,7 +14,7 @@ def check_locks(folder: Path) -> None:
     """Raise the error of `lock` before long work, without leaving a file.
 
     Args:
-        folder: The folder of lock files, which is created.
+        folder: A folder of the workspace, which is created.
 
     Raises:
         StoreError: The folder cannot be written, or the file system has no locks.

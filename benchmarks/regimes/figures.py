@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.colors import to_rgba
+from PIL import Image
 
 from benchmarks.regimes.study import ALIGNMENTS, SIZES, points, read_rows
 from benchmarks.regimes.table import CROSSINGS, Gains, gains_of, interval, winner
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 FOLDER = TABLES.parent / "figures"
 COLUMNS = 5  # of panels
+COLOURS = 64  # of a file, which is a third as large then
 FACTORS = ("items", "tail", "codes", "clicks", "vectors", "warm")
 SHOWN = ("sim_score", "vector", "cluster_id")
 Rows = list[dict[str, str]]
@@ -44,7 +46,9 @@ def main() -> None:
     if factors := _factors(rows):
         drawn["factors"] = lambda: factors_figure(rows, factors)
     for name, draw in drawn.items():
-        save(draw, FOLDER / f"regimes-{name}.png")
+        path = FOLDER / f"regimes-{name}.png"
+        save(draw, path)
+        Image.open(path).convert("RGB").quantize(COLOURS).save(path, optimize=True)
 
 
 def _grid(rows: Rows) -> dict[str, dict[float, Gains]]:

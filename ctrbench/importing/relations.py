@@ -54,7 +54,7 @@ def database(workspace: Workspace) -> Iterator[DuckDBPyConnection]:
     import duckdb
 
     sweep(workspace.data, workspace.embeddings, workspace.cache)
-    check_locks(workspace.cache / "locks")
+    check_locks(workspace.cache)
     stack = ExitStack()
     with disk_errors(workspace.cache):
         workspace.cache.mkdir(parents=True, exist_ok=True)

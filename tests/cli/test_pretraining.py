@@ -226,7 +226,7 @@ def test_images_that_cannot_be_decoded_are_named_and_left_out(run):
     rows[3]["bytes"] = rows[3]["bytes"][:40]
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
     text = run("courier", "made", "--images", *QUICK, *SMALL)
-    assert "1 images ignored" in text
+    assert "1 image ignored" in text
     assert "38 vectors" in text
 
 
