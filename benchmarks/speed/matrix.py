@@ -39,6 +39,7 @@ modes:
   sim_score: {{}}
   cluster_id: {{}}
 seeds: {seeds}
+controls: []
 model: {{field_embedding_size: 16}}
 repeat_baseline: false
 """
