@@ -11,7 +11,7 @@ import numpy as np
 
 from ctrbench.plan import Column, Matrix, Row
 from ctrbench.runner import missing_cells, run_cells, stored_records
-from ctrbench.schema import Cell, CellRecord
+from ctrbench.schema import Cell, CellRecord, Trace
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
 
@@ -146,6 +146,20 @@ def arm_records(
             sys.exit(f"{cell.label}, seed {seed}: the cell is not done.")
         found.append(record)
     return found
+
+
+def late_over_early(trace: Trace, part: str) -> float:
+    """Return the gradient of a part over the last fifth of a trace, divided by that over the first.
+
+    Args:
+        trace: The trace.
+        part: A block of the model; NaN if the model has none, or the trace is shorter than five.
+    """
+    gradients = [p.blocks[part].gradient for p in trace.points if part in p.blocks]
+    fifth = len(trace.points) // 5
+    if not gradients or not fifth:
+        return float("nan")
+    return float(np.mean(gradients[-fifth:]) / np.mean(gradients[:fifth]))
 
 
 def markdown_row(places: Iterable[object]) -> str:

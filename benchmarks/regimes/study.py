@@ -13,7 +13,7 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -195,16 +195,19 @@ def trained_rows(point: Point, replicate: int, home: Path, jobs: int) -> list[di
     return found
 
 
-def add_rows(rows: list[dict[str, object]], path: Path = ROWS) -> None:
+def add_rows(
+    rows: list[dict[str, object]], path: Path = ROWS, columns: Sequence[str] = COLUMNS
+) -> None:
     """Append the rows of a replicate in one write.
 
     Args:
         rows: The rows.
         path: The stored rows; created if missing.
+        columns: The names of the values, in their order.
     """
     new = not path.exists()
     with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         if new:
             writer.writeheader()
         writer.writerows(rows)

@@ -17,6 +17,7 @@ from benchmarks.shared import (
     add_studies,
     arm_records,
     ctrbench,
+    late_over_early,
     markdown_row,
     mean_and_error,
     studies,
@@ -93,7 +94,7 @@ def _row(name: str, own: list[Traced], baseline: list[Traced]) -> str:
     }
     places = [
         "" if own is baseline else _mean(gains, "+.2f"),
-        *(_mean([_late_over_early(t, part) for t in traces], ".2f") for part in PARTS),
+        *(_mean([late_over_early(t, part) for t in traces], ".2f") for part in PARTS),
         *(_mean([100 * half[part] for half in halves if part in half], ".0f") for part in PARTS),
         *(_mean(losses.get(which, []), ".2f") for which in ("image", "item_id")),
     ]
@@ -101,17 +102,9 @@ def _row(name: str, own: list[Traced], baseline: list[Traced]) -> str:
 
 
 def _gauc(record: CellRecord) -> float:
-    value = record.metrics["test"].gauc
+    value = record.metrics["test"].value("gauc")
     assert value is not None
     return 100 * value
-
-
-def _late_over_early(trace: Trace, part: str) -> float:
-    gradients = [p.blocks[part].gradient for p in trace.points if part in p.blocks]
-    fifth = len(trace.points) // 5
-    if not gradients or not fifth:
-        return float("nan")
-    return float(np.mean(gradients[-fifth:]) / np.mean(gradients[:fifth]))
 
 
 def _mean(values: list[float], form: str) -> str:
