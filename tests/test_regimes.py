@@ -40,6 +40,8 @@ def test_a_winner_exceeds_all_others_significantly():
     assert winner(gains) == "a"
     gains["d"] = gains["a"] - rng.normal(0, 0.5, 16)
     assert winner(gains) is None
+    few = {"a": np.array([3.0, 3.1]), "b": np.array([1.0, 1.1001])}
+    assert winner(few) is None  # the design shows two replicates without a winner
     assert winner({mode: values - 10 for mode, values in gains.items()}) is None
 
 
@@ -81,7 +83,7 @@ def test_hypotheses_are_judged_by_the_rules_of_the_design():
                     | {"point": f"main-60k-{level:g}"}
                     for (version, mode), value in values.items()
                 ]
-        return {name: (mark, text) for name, mark, text in marks(rows)}
+        return {name: (mark, text) for name, mark, text in marks(rows, [])}
 
     stated = {1.0: 1.0} | STATED
     found = marked(lambda at: 6 * stated[at], lambda at: 3.0, lambda at: 1.7 + 2 * at)
@@ -92,3 +94,33 @@ def test_hypotheses_are_judged_by_the_rules_of_the_design():
     found = marked(lambda at: 6.0, lambda at: 2 * at, lambda at: 4 * at)
     assert [found[name][0] for name in ("H1", "H2", "H4", "H5")] == ["refuted"] * 4
     assert found["Crossings"][0] == "refuted"
+
+
+def test_details_are_judged_by_the_rules_that_were_stated_for_them():
+    """Check marks on gains, gradients and losses that are known by construction."""
+    rng = np.random.default_rng(0)
+
+    def marked(new, image_half, head, worlds=("details-1", "details-0", "details-cold")):
+        rows = []
+        for world in worlds:
+            for replicate in map(str, range(6)):
+                values = {("none", ""): (0.0, 0.0)}
+                values |= {("cluster_id", "oracle"): (2.0, new), ("vector", "oracle"): (4.0, 2.0)}
+                for mode in ("vector", "sim_score", "cluster_id"):
+                    for version, cost in (("courier", 0.0), ("courier-projection", head)):
+                        values[mode, version] = 3 - cost, 0.0
+                for (mode, version), gains in values.items():
+                    noise = rng.normal(0, 0.01, 2)
+                    gauc, new_gauc = (60 + np.array(gains) + noise) / 100
+                    fields = {"gauc": gauc, "new_gauc": new_gauc, "image_half": image_half}
+                    fields |= {"image_gradient": 0.4, "ids_gradient": 0.6, "ids_half": 0.5}
+                    place = {"point": world, "replicate": replicate, "mode": mode}
+                    rows.append(place | {"version": version} | fields)
+        found = {name: mark for name, mark, _ in marks([], rows)}
+        claims = "the gradient of `vector` vanishes", "the projection head hurts"
+        return [found["H6"], *(found[f"Claim: {claim}"] for claim in claims)]
+
+    assert marked(1.6, 0.7, 0.5) == ["confirmed"] * 3
+    assert marked(0.4, 0.4, -0.5) == ["refuted"] * 3
+    assert marked(1.0, 0.7, 0.0)[2] == "open"
+    assert marked(1.6, 0.7, 0.5, ["details-1"]) == ["open"] * 3

@@ -23,6 +23,7 @@ from ctrbench.figures._style import DASHES, LINE, MARKS, MUTED, SERIES, TEXT, dr
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 FOLDER = TABLES.parent / "figures"
 COLUMNS = 5  # of panels
@@ -233,7 +234,7 @@ def _line(axes: Axes, number: int, by_alignment: Mapping[float, np.ndarray], siz
     )
 
 
-def _box(x: float, y: float, face: tuple[float, ...], hatched: bool) -> object:
+def _box(x: float, y: float, face: tuple[float, ...], hatched: bool) -> Patch:
     from matplotlib.patches import Rectangle
 
     hatch = "////" if hatched else None

@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from benchmarks.regimes.details import DETAILS, HEADS, worlds
 from benchmarks.regimes.study import ALIGNMENTS, SIZES, points, read_rows
-from benchmarks.regimes.table import Gains, crossing_text, gains_of
+from benchmarks.regimes.table import Gains, crossing_text, gains_of, interval
 
 Mark = Literal["confirmed", "refuted", "open"]
 Rows = list[dict[str, str]]
@@ -24,13 +25,15 @@ RESAMPLES = 2000
 class Map:
     """The gains by point, and functions of means with intervals."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, details: Rows) -> None:
         """Read the points whose replicates are complete.
 
         Args:
             rows: The stored rows.
+            details: The rows of `details.py`.
         """
-        self.rows, self.replicates = rows, {point.name: point.replicates for point in points()}
+        self.rows, self.details = rows, details
+        self.replicates = {point.name: point.replicates for point in [*points(), *worlds()]}
 
     def gains(self, point: str, mode: str, version: str = "oracle") -> np.ndarray | None:
         """Return the gains of a mode, (replicates,); None: they are not complete."""
@@ -49,6 +52,19 @@ class Map:
         low, high = np.quantile(drawn, [0.025, 0.975])
         return of_means(*(one.mean() for one in gains)), float(low), float(high)
 
+    def detail(self, point: str, version: str, mode: str, column: str) -> np.ndarray:
+        """Return a column of the details of a mode, (replicates,); NaN where a row is missing."""
+        found = np.full(self.replicates[point], np.nan)
+        for row in self.details:
+            if (row["point"], row["version"], row["mode"]) == (point, version, mode):
+                found[int(row["replicate"])] = float(row[column])
+        return found
+
+    def detailed_gain(self, point: str, version: str, mode: str, column: str) -> np.ndarray:
+        """Return the gains of a mode in a column of the details, (replicates,), pp."""
+        plain = self.detail(point, "", "none", column)
+        return 100 * (self.detail(point, version, mode, column) - plain)
+
     def ratio(self, size: str, mode: str, level: float) -> tuple[float, float, float] | None:
         """Return the gain at an alignment divided by that at 1, with its interval."""
         at, full = (self.gains(f"main-{size}-{one:g}", mode) for one in (level, 1.0))
@@ -66,30 +82,30 @@ class Map:
         return found if len(found) == len(ALIGNMENTS) else {}
 
 
-def marks(rows: Rows | None = None) -> list[tuple[str, Mark, str]]:
+def marks(rows: Rows | None = None, details: Rows | None = None) -> list[tuple[str, Mark, str]]:
     """Return (name, mark, reason) of every hypothesis and claim.
 
     Args:
         rows: The stored rows; None: those of results/tables/regimes.csv.
+        details: The rows of `details.py`; None: those of results/tables/regimes_details.csv.
     """
-    found = Map(read_rows() if rows is None else rows)
+    found = Map(
+        read_rows() if rows is None else rows, read_rows(DETAILS) if details is None else details
+    )
     judges = {
         "H1": _h1,
         "H2": _h2,
         "H3": _h3,
         "H4": _h4,
         "H5": _h5,
-        "H6": lambda _: ("open", "the slice of new items was not measured"),
+        "H6": _h6,
         "H7": _h7,
         "H8": _h8,
         "Crossings": _crossings,
         "Claim: order of modes": _order,
         "Claim: more clusters keep more information": _clusters,
-        "Claim: the gradient of `vector` vanishes": lambda _: ("open", "traces were not stored"),
-        "Claim: the projection head hurts": lambda _: (
-            "open",
-            "`courier` is not part of the study",
-        ),
+        "Claim: the gradient of `vector` vanishes": _gradient,
+        "Claim: the projection head hurts": _head,
         "Claim: `sim_score` screens for `cluster_id`": _screen,
     }
     return [(name, *judge(found)) for name, judge in judges.items()]
@@ -164,7 +180,85 @@ def _h5(found: Map) -> tuple[Mark, str]:
         above.append(found.interval(float, pair[0] - pair[1]))
     shown = ", ".join(map(_shown, above))
     mark = "refuted" if any(low > 0 for _, low, _ in above) else "open"
-    return mark, f"60k: `vector` minus `cluster_id` {shown} pp at 0.5, 0.25 and 0"
+    growth = []
+    for mode in ("vector", "cluster_id"):
+        small, large = (found.gains(f"main-{size}-1", mode) for size in ("60k", "1500k"))
+        if small is not None and large is not None:
+            growth.append(f"`{mode}` {_shown(found.interval(lambda a, b: b - a, small, large))}")
+    grown = f"; growth from 60k to 1500k at 1: {', '.join(growth)} pp" if growth else ""
+    return mark, f"60k: `vector` minus `cluster_id` {shown} pp at 0.5, 0.25 and 0{grown}"
+
+
+def _h6(found: Map) -> tuple[Mark, str]:
+    parts, over = [], []
+    for point in ("details-1", "details-cold"):
+        gains = np.stack(
+            [
+                found.detailed_gain(point, "oracle", mode, column)
+                for mode in ("cluster_id", "vector")
+                for column in ("new_gauc", "gauc")
+            ]
+        )
+        if np.isnan(gains).any():
+            return "open", f"the world `{point}` is not complete"
+        cluster, vector = gains[0].mean() / gains[1].mean(), gains[2].mean() / gains[3].mean()
+        over.append(_resampled(lambda m: m[0] / m[1] - m[2] / m[3], gains))
+        parts.append(
+            f"`{point}`: `cluster_id` {cluster:.2f}, `vector` {vector:.2f}, difference "
+            f"{_shown(over[-1])}"
+        )
+    mark = "refuted" if any(value <= 0 for value, _, _ in over) else "open"
+    return "confirmed" if all(low > 0 for _, low, _ in over) else mark, "; ".join(parts)
+
+
+def _gradient(found: Map) -> tuple[Mark, str]:
+    parts, holds = [], []
+    for point, alignment in (("details-1", 1), ("details-0", 0)):
+        means = {
+            name: float(found.detail(point, "oracle", "vector", name).mean())
+            for name in ("image_gradient", "ids_gradient", "image_half", "ids_half")
+        }
+        if np.isnan([*means.values()]).any():
+            return "open", f"the world `{point}` is not complete"
+        holds.append(means["image_gradient"] < means["ids_gradient"])
+        holds.append(means["image_half"] > means["ids_half"])
+        parts.append(
+            "alignment {}: gradient at the end over that at the start {:.2f} (image) and {:.2f} "
+            "(ids); half of the distance after {:.0%} and {:.0%} of the epoch".format(
+                alignment, *means.values()
+            )
+        )
+    return ("confirmed" if all(holds) else "refuted"), "; ".join(parts)
+
+
+def _head(found: Map) -> tuple[Mark, str]:
+    parts, ends = [], []
+    for point, alignment in (("details-1", 1), ("details-0", 0)):
+        for mode in ("vector", "sim_score", "cluster_id"):
+            without, head = (found.detailed_gain(point, version, mode, "gauc") for version in HEADS)
+            if np.isnan(without - head).any():
+                return "open", f"the world `{point}` is not complete"
+            ends.append(interval(without - head))
+            value = float((without - head).mean())
+            parts.append(f"`{mode}` {_shown((value, *ends[-1]))} at {alignment}")
+    mark = "refuted" if any(high < 0 for _, high in ends) else "open"
+    mark = "confirmed" if all(low > 0 for low, _ in ends) else mark
+    return mark, f"pp lost with a head: {', '.join(parts)}"
+
+
+def _resampled(
+    of_means: Callable[[np.ndarray], float], gains: np.ndarray
+) -> tuple[float, float, float]:
+    """Return a function of the mean gains, with its 95 % interval.
+
+    Args:
+        of_means: The function of (k,) means.
+        gains: (k, replicates); all are resampled together.
+    """
+    chosen = np.random.default_rng(0).integers(0, gains.shape[1], (RESAMPLES, gains.shape[1]))
+    drawn = [float(of_means(gains[:, one].mean(axis=1))) for one in chosen]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(of_means(gains.mean(axis=1))), float(low), float(high)
 
 
 def _h7(found: Map) -> tuple[Mark, str]:
@@ -224,12 +318,16 @@ def _order(found: Map) -> tuple[Mark, str]:
 
 
 def _clusters(found: Map) -> tuple[Mark, str]:
-    books = [found.gains(f"codes-{codes}-1", "cluster_id") for codes in ("0.5", "8")]
-    if books[0] is None or books[1] is None:
-        return "open", "the points `codes-0.5-1` and `codes-8-1` are not complete"
-    grown = found.interval(float, books[1] - books[0])  # in the same worlds
-    mark = "confirmed" if grown[1] > 0 else "refuted" if grown[2] < 0 else "open"
-    return mark, f"8 instead of 0.5 codes per 100 items: {_shown(grown)} pp"
+    parts, grown = [], []
+    for alignment in (1, 0):
+        books = [found.gains(f"codes-{codes}-{alignment}", "cluster_id") for codes in ("0.5", "8")]
+        if books[0] is None or books[1] is None:
+            return "open", f"the points `codes-0.5-{alignment}`, `codes-8-{alignment}` lack rows"
+        grown.append(found.interval(float, books[1] - books[0]))  # in the same worlds
+        parts.append(f"{_shown(grown[-1])} pp at {alignment}")
+    mark = "refuted" if any(high < 0 for _, _, high in grown) else "open"
+    mark = "confirmed" if all(low > 0 for _, low, _ in grown) else mark
+    return mark, f"8 instead of 0.5 codes per 100 items: {', '.join(parts)}"
 
 
 def _screen(found: Map) -> tuple[Mark, str]:
@@ -241,11 +339,9 @@ def _screen(found: Map) -> tuple[Mark, str]:
                 pairs.append([pair[0].mean(), pair[1].mean()])
     if len(pairs) < 5:
         return "open", "fewer than five points are complete"
-    result = stats.spearmanr(*np.array(pairs).T)
-    return "open", (
-        f"rank correlation {result.statistic:.2f} over {len(pairs)} points and versions "
-        f"(p = {result.pvalue:.3f})"
-    )
+    rank, p = map(float, stats.spearmanr(*np.array(pairs).T))
+    mark = "open" if p > 0.05 else "confirmed" if rank > 0 else "refuted"
+    return mark, f"rank correlation {rank:.2f} over {len(pairs)} points and versions (p = {p:.3g})"
 
 
 def _of(passed: list[bool], complete: bool) -> Mark:

@@ -17,6 +17,7 @@ from benchmarks.regimes.study import ALIGNMENTS, SIZES, read_rows
 from benchmarks.shared import markdown_row, write_table
 
 LEVEL, RESAMPLES = 0.95, 2000
+FEWEST = 3  # replicates of a point that can have a winner
 CROSSINGS = (("sim_score", "vector"), ("sim_score", "cluster_id"), ("vector", "cluster_id"))
 SOFTMAX = "sim_attention"  # its baseline has a softmax
 Gains = Mapping[str, np.ndarray]  # mode -> (replicates,) delta of GAUC, pp
@@ -52,7 +53,12 @@ def interval(gains: np.ndarray) -> tuple[float, float]:
 
 
 def winner(gains: Gains) -> str | None:
-    """Return the mode whose gain exceeds all others, each after Holm's correction; else None."""
+    """Return the mode whose gain exceeds all others, each after Holm's correction; else None.
+
+    A point with fewer than three replicates has no winner.
+    """
+    if len(next(iter(gains.values()))) < FEWEST:
+        return None
     best = max(gains, key=lambda mode: gains[mode].mean())
     others = [mode for mode in gains if mode != best]
     p = sorted(float(stats.ttest_rel(gains[best], gains[mode]).pvalue) for mode in others)
