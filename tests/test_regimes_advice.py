@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.regimes import advice, checks, study
+from benchmarks.regimes.outside import held_out
 from benchmarks.regimes.traits import add_traits, read_traits
 from benchmarks.shared import TABLES
 from ctrbench import embeddings, impressions
@@ -56,7 +57,7 @@ def test_stored_traits_are_those_of_the_world(tmp_path):
 def replicate(world, measured, similarity=1.0):
     traits = Traits(**dict.fromkeys(COUNTS, 1), **dict.fromkeys(NUMBERS, 1.0), codes_pp={10: 1.0})
     traits = replace(traits, similarity_pp=similarity, impressions=300_000)
-    point = study.Point(world, 60_000, 1, 1.0)
+    point = study.Point(world, 60_000, 1, similarity / 10)
     return advice.Trained(point, "oracle", traits, 12, measured)
 
 
@@ -74,6 +75,26 @@ def test_a_fit_recovers_gains_that_are_proportional_to_a_stand_in():
     (left_out,) = advice.fitted(trained).reliability[:1]
     assert (left_out.worlds, left_out.replicates, left_out.winners) == (4, 4, 1.0)
     assert left_out.error_pp < 0.2
+
+
+def test_points_of_one_log_are_left_out_together():
+    trained = [replicate("a", np.zeros(10)), replicate("b", np.ones(10))]
+    trained += [replicate(name, np.ones(10), 2.0) for name in "cd"]
+    assert len({one.log for one in trained}) == 2
+    predicted = advice._leave_out(trained, lambda one: one.log)
+    np.testing.assert_array_equal(predicted[0], predicted[1])  # neither learns from the other
+
+
+def test_no_fit_uses_a_world_that_is_held_out():
+    names = [world.name for world in held_out()]
+    gains = np.random.default_rng(0).normal(np.arange(10.0), 0.1, (3, 10))
+    trained = [replicate(f"w{n}", (n + 1) * own, n + 1.0) for n, own in enumerate(gains)]
+    held = [replicate(name, 50 - np.arange(10.0), 4.0) for name in names]
+    alone, both = advice.fitted(trained), advice.fitted([*trained, *held])
+    np.testing.assert_array_equal(alone.weights, both.weights)
+    np.testing.assert_array_equal(alone.covariance, both.covariance)
+    assert both.reliability[-1].what == "worlds that no fit uses"
+    assert both.reliability[:-1] == alone.reliability
 
 
 def test_the_checks_are_those_of_the_stored_traits():

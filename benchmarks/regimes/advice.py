@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from benchmarks.regimes.outside import OUTSIDE, OtherWorld, worlds
+from benchmarks.regimes.outside import OUTSIDE, OtherWorld, held_out, worlds
 from benchmarks.regimes.study import Point, points, read_rows
 from benchmarks.regimes.table import SOFTMAX
 from benchmarks.regimes.traits import read_traits
@@ -31,6 +31,7 @@ from ctrbench.advising.prediction import (
     has_one_codebook,
 )
 from ctrbench.advising.traits import Traits
+from data_synth.world import WorldConfig
 
 # what each mode can learn; `factors` also has each of these x log10 impressions
 STAND_INS = {
@@ -74,6 +75,11 @@ class Trained:
         """The name of the world and the version, which all replicates share."""
         return f"{self.point.name}/{self.version}"
 
+    @property
+    def log(self) -> WorldConfig:
+        """The log, without its seed; points and versions that share one are left out together."""
+        return self.point.config(0)
+
     def factors(self, mode: str) -> np.ndarray:
         """Return the factors of a mode, (F,)."""
         return factors(self.traits, self.size if has_one_codebook(mode) else REFERENCE_SIZE)
@@ -81,7 +87,7 @@ class Trained:
 
 def read_trained() -> list[Trained]:
     """Return all replicates that have both stored rows and stored traits."""
-    known: dict[str, Point] = {point.name: point for point in [*points(), *worlds()]}
+    known: dict[str, Point] = {point.name: point for point in [*points(), *worlds(), *held_out()]}
     gauc: dict[tuple[str, str], dict[tuple[str, str], float]] = defaultdict(dict)
     for row in [*read_rows(), *read_rows(OUTSIDE)]:
         gauc[row["point"], row["replicate"]][row["version"], row["mode"]] = float(row["gauc"])
@@ -99,13 +105,14 @@ def read_trained() -> list[Trained]:
 
 
 def fitted(trained: Sequence[Trained]) -> Fit:
-    """Return the fit on all worlds, with errors of worlds that were left out.
+    """Return the fit on all worlds but those held out, with errors of worlds that were left out.
 
     Args:
-        trained: Replicates of at least three worlds.
+        trained: Replicates of at least three logs, and those held out.
     """
+    trained, held = parted(trained)
     inside = [one for one in trained if not isinstance(one.point, OtherWorld)]
-    left_out = _leave_out(trained, lambda one: one.world)
+    left_out = _leave_out(trained, lambda one: one.log)
     floor, covariance, quantile = _errors(trained, left_out)
     made = Fit(
         modes=tuple(STAND_INS),
@@ -116,7 +123,7 @@ def fitted(trained: Sequence[Trained]) -> Fit:
         ranges={name: _range(trained, name) for name in RANGED},
         reliability=(),
     )
-    reliability = [_reliability("one world left out", trained, left_out, made)]
+    reliability = [_reliability("one log left out", trained, left_out, made)]
     for what, key in (("one alignment left out", _alignment), ("one size left out", _size)):
         if len(set(map(key, inside))) > 1:
             reliability.append(_reliability(what, inside, _leave_out(inside, key), made))
@@ -126,7 +133,17 @@ def fitted(trained: Sequence[Trained]) -> Fit:
         found = np.stack([_predicted(weights, one) for one in others])
         what = "other constructions, from the map alone"
         reliability.append(_reliability(what, others, found, made))
+    if held:
+        found = np.stack([_predicted(made.weights, one) for one in held])
+        reliability.append(_reliability("worlds that no fit uses", held, found, made))
     return Fit(**{**vars(made), "reliability": tuple(reliability)})
+
+
+def parted(trained: Sequence[Trained]) -> tuple[list[Trained], list[Trained]]:
+    """Return the replicates that a fit may use, and those that it must not."""
+    names = {world.name for world in held_out()}
+    held = [one for one in trained if one.point.name in names]
+    return [one for one in trained if one.point.name not in names], held
 
 
 def _alignment(one: Trained) -> float:
@@ -239,7 +256,11 @@ def _reliability(
     right = []
     for name, rows in by_world.items():
         ours, true = predicted[rows].mean(axis=0), means[name]
-        others = [mean for other, mean in means.items() if other != name] or [true]
+        others = [
+            mean
+            for other, mean in means.items()
+            if trained[by_world[other][0]].log != trained[rows[0]].log
+        ] or [true]
         found["error"].append(float(np.square(ours - true).mean()))
         found["rank"].append(_rank_correlation(ours, true))
         found["fixed"].append(_rank_correlation(np.mean(others, axis=0), true))
@@ -327,9 +348,13 @@ def lines(trained: Sequence[Trained], fit: Fit) -> list[str]:
         counted = f"{one.pairs} of {one.all_pairs}", f"{one.right:.0%}", f"{one.covered:.0%}"
         first = one.what, one.worlds, one.replicates, f"{one.error_pp:.2f}"
         found.append(markdown_row([*first, *shown, among, *counted]))
-    found += ["", "Predicted / measured gain in GAUC, pp, one world left out:", ""]
+    found += ["", "Predicted / measured gain in GAUC, pp, one log left out:", ""]
     found += [markdown_row(["world", *STAND_INS]), f"|---|{'---:|' * len(STAND_INS)}"]
-    predicted = _leave_out(trained, lambda one: one.world)
+    trained, held = parted(trained)
+    predicted = _leave_out(trained, lambda one: one.log)
+    if held:
+        last = np.stack([_predicted(fit.weights, one) for one in held])
+        trained, predicted = [*trained, *held], np.concatenate([predicted, last])
     for name in dict.fromkeys(one.world for one in trained):
         rows = [row for row, one in enumerate(trained) if one.world == name]
         ours = predicted[rows].mean(axis=0)

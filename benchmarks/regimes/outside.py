@@ -1,5 +1,7 @@
 """Trains worlds of other constructions than the map, on which its predictions are checked.
 
+Those of `worlds` are part of the fit of `advice.py`; those of `held_out` never are.
+
 `python -m benchmarks.regimes.outside --root DIR` adds one row per cell to
 results/tables/regimes_outside.csv, as `study.py` does for the map.
 """
@@ -11,13 +13,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.regimes.study import Point, add_rows, is_stored, trained_rows
 from benchmarks.shared import TABLES
 from data_synth.world import WorldConfig
 
 OUTSIDE = TABLES / "regimes_outside.csv"
-IMPRESSIONS, REPLICATES = 60_000, 3
+IMPRESSIONS, REPLICATES, HELD_OUT_REPLICATES = 60_000, 3, 2
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class OtherWorld(Point):
     strength: float = 0.7
     within_style_deg: float = 27.0
     groups: int = 12  # categories, and styles
+    roles: int | None = None  # world `complement`; None: one per category
+    first_seed: int = 0  # of the worlds
 
     def config(self, replicate: int) -> WorldConfig:
         """Return the world of a replicate."""
@@ -38,9 +43,10 @@ class OtherWorld(Point):
             within_style_deg=self.within_style_deg,
             categories=self.groups,
             styles=self.groups,
+            seed=self.first_seed + replicate,
         )
         if self.kind == "complement":
-            return replace(changed, alignment=self.alignment, roles=None)
+            return replace(changed, roles=self.roles)
         return replace(changed, alignment=None, roles=None)
 
     def files(self, replicate: int) -> Iterator[str]:
@@ -51,18 +57,33 @@ class OtherWorld(Point):
 
 def worlds() -> list[OtherWorld]:
     """Return the worlds: a role per category, new items, copies, other causes, tight styles."""
-
-    def world(name: str, **changes: object) -> OtherWorld:
-        plain = OtherWorld(name, IMPRESSIONS, REPLICATES, 1.0, items_per_1000=20)
-        return replace(plain, **changes)
-
     return [
-        world("own-roles", kind="complement", alignment=0.3),
-        world("cold", kind="cold"),
-        world("redundant", kind="redundant", groups=100),
-        world("spurious", kind="spurious", strength=0.0, versions=("source",)),
-        world("tight", within_style_deg=8.0, per_user=100),
+        _world("own-roles", kind="complement", alignment=0.3),
+        _world("cold", kind="cold"),
+        _world("redundant", kind="redundant", groups=100),
+        _world("spurious", kind="spurious", strength=0.0, versions=("source",)),
+        _world("tight", within_style_deg=8.0, per_user=100),
     ]
+
+
+def held_out() -> list[OtherWorld]:
+    """Return worlds that no fit uses; they were chosen, and committed, before they were trained.
+
+    They differ from all others in alignment, roles, strength, sizes, tail, styles and vectors.
+    """
+    fresh = {"replicates": HELD_OUT_REPLICATES, "first_seed": 700}
+    roles = {"kind": "complement", "roles": 4, "groups": 20, "alignment": 0.6}
+    noisy = {"kind": "complement", "roles": 3, "alignment": 0.3, "versions": ("noisy_2",)}
+    return [
+        _world("held-roles", **fresh, **roles, impressions=150_000, per_user=80, items_per_1000=5),
+        _world("held-weak", **fresh, impressions=200_000, strength=0.5, popularity_exponent=1.0),
+        _world("held-cold", **fresh, kind="cold", impressions=100_000, strength=0.9, per_user=40),
+        _world("held-noisy", **fresh, **noisy, impressions=100_000, strength=1.2),
+    ]
+
+
+def _world(name: str, **changes: Any) -> OtherWorld:
+    return replace(OtherWorld(name, IMPRESSIONS, REPLICATES, 1.0, items_per_1000=20), **changes)
 
 
 def main() -> None:
@@ -72,8 +93,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     for replicate in range(REPLICATES):
-        for world in worlds():
-            if not is_stored(world, replicate, OUTSIDE):
+        for world in [*worlds(), *held_out()]:
+            if replicate < world.replicates and not is_stored(world, replicate, OUTSIDE):
                 home = given.root / world.name / str(replicate)
                 add_rows(trained_rows(world, replicate, home, given.jobs), OUTSIDE)
 

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.regimes.outside import OUTSIDE, worlds
+from benchmarks.regimes.outside import OUTSIDE, held_out, worlds
 from benchmarks.regimes.study import Point, points, read_rows
 from benchmarks.shared import TABLES
 from ctrbench import embeddings, impressions
@@ -50,20 +50,22 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder for the worlds")
     parser.add_argument("--points", default="", help="first letters of the names of points")
     given = parser.parse_args()
-    known: dict[str, Point] = {point.name: point for point in [*points(), *worlds()]}
-    missing: dict[tuple[str, str], list[str]] = {}
-    for name, replicate, version in stored_keys():
-        if name.startswith(given.points) and (name, replicate, version) not in read_traits():
-            missing.setdefault((name, replicate), []).append(version)
-    for (name, replicate), versions in sorted(missing.items(), key=lambda one: int(one[0][1])):
-        home = given.root / name / replicate
-        write_world(known[name].config(int(replicate)), home, workers=1)
-        workspace, dataset = Workspace(home), known[name].config(0).kind
-        log = impressions.open_impressions(workspace, dataset)
-        for version in versions:
-            found = measure(log, embeddings.open_version(workspace, dataset, version))
-            add_traits((name, replicate, version), found)
-            print(name, replicate, version, flush=True)
+    known: dict[str, Point] = {point.name: point for point in [*points(), *worlds(), *held_out()]}
+    stored, missing = read_traits(), {}
+    for key in stored_keys():
+        if key[0].startswith(given.points) and key not in stored:
+            config = known[key[0]].config(int(key[1]))  # points can share a world
+            missing.setdefault(config, {}).setdefault(key[2], []).append(key)
+    for config, versions in sorted(missing.items(), key=lambda one: one[0].seed):
+        home = given.root / f"{config.kind}-{config.impressions}-{config.seed}"
+        write_world(config, home, workers=1)
+        workspace = Workspace(home)
+        log = impressions.open_impressions(workspace, config.kind)
+        for version, keys in versions.items():
+            found = measure(log, embeddings.open_version(workspace, config.kind, version))
+            for key in keys:
+                add_traits(key, found)
+                print(*key, flush=True)
         shutil.rmtree(home)
 
 
