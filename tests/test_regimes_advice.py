@@ -71,10 +71,10 @@ def test_a_fit_recovers_gains_that_are_proportional_to_a_stand_in():
     ]
     weights = advice.fitted(trained).weights
     assert weights[modes.index("sim_score"), 0] == pytest.approx(2, rel=0.05)  # less the penalty
-    assert weights[modes.index("sim_score"), 1:].tolist() == [0] * 5
+    assert weights[modes.index("sim_score"), 1:].tolist() == [0] * 7
     (left_out,) = advice.fitted(trained).reliability[:1]
     assert (left_out.worlds, left_out.replicates, left_out.winners) == (4, 4, 1.0)
-    assert left_out.error_pp < 0.2
+    assert left_out.error_pp < 0.3
 
 
 def test_points_of_one_log_are_left_out_together():

@@ -38,15 +38,15 @@ STAND_INS = {
     "vector": ("bilinear",),
     "sim_score": ("similarity",),
     "sim_tier": ("similarity",),
-    "cluster_id": ("codes",),
+    "cluster_id": ("codes", "best codes"),
     "residual_id": ("codes",),
     "product_id": ("codes",),
     "hash_id": ("codes",),
     "id_init": ("bilinear",),
-    "sim_tier+cluster_id": ("similarity", "codes"),
+    "sim_tier+cluster_id": ("similarity", "codes", "best codes"),
     "sim_attention": ("similarity",),
 }
-PLACE = {"similarity": 0, "bilinear": 1, "codes": 2}
+PLACE = {"similarity": 0, "bilinear": 1, "codes": 2, "best codes": 3}
 PENALTY = 0.03  # of the ridge regression, relative to the mean square of a factor
 FLOORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # pp
 RANGED = (

@@ -24,16 +24,7 @@ from data_synth.world import WorldConfig
 from data_synth.writing import write_world
 
 ROWS = TABLES / "regimes.csv"
-COLUMNS: tuple[str, ...] = (
-    "point",
-    "replicate",
-    "version",
-    "mode",
-    "gauc",
-    "auc",
-    "log_loss",
-    "train_s",
-)
+COLUMNS = ("point", "replicate", "version", "mode", "gauc", "auc")
 ALIGNMENTS = (1.0, 0.75, 0.5, 0.25, 0.0)
 SIZES = {"60k": (60_000, 16), "300k": (300_000, 6), "1500k": (1_500_000, 3), "10000k": (10**7, 2)}
 PER_USER = 60  # impressions: 12 clicks
@@ -187,10 +178,10 @@ def trained_rows(point: Point, replicate: int, home: Path, jobs: int) -> list[di
         for record in trained(workspace, cells, f"{point.name} {replicate}", jobs).values():
             metrics = record.metrics["test"]
             mode = record.cell.mode + ("/softmax" if number and not record.cell.version else "")
-            values = {name: f"{metrics.value(name):.6f}" for name in ("gauc", "auc", "log_loss")}
+            values = {name: f"{metrics.value(name):.6f}" for name in ("gauc", "auc")}
             place = {"point": point.name, "replicate": replicate, "mode": mode}
             version = record.cell.version or ""
-            found.append(place | {"version": version, "train_s": record.seconds["train"]} | values)
+            found.append(place | {"version": version} | values)
     shutil.rmtree(home)
     return found
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import stats
 
-from benchmarks.regimes.study import ALIGNMENTS, SIZES, read_rows
+from benchmarks.regimes.study import ALIGNMENTS, SIZES, points, read_rows
 from benchmarks.shared import markdown_row, write_table
 
 LEVEL, RESAMPLES = 0.95, 2000
@@ -109,8 +109,8 @@ def main() -> None:
 
     rows, lines = read_rows(), ["Made by `benchmarks/regimes/table.py`; do not edit."]
     for size, (impressions, _) in SIZES.items():
-        points = {level: gains_of(rows, f"main-{size}-{level:g}") for level in ALIGNMENTS}
-        by_alignment = {level: gains for level, gains in points.items() if gains}
+        every = {level: gains_of(rows, f"main-{size}-{level:g}") for level in ALIGNMENTS}
+        by_alignment = {level: gains for level, gains in every.items() if gains}
         if by_alignment:
             lines += ["", f"## {impressions:,} training impressions", ""]
             lines += _grid(by_alignment)
@@ -119,6 +119,7 @@ def main() -> None:
                 f"- `{first}` and `{second}`: {crossing_text(by_alignment, first, second)}"
                 for first, second in CROSSINGS
             ]
+    lines += _single_factors(rows)
     lines += ["", "## Hypotheses and claims", "", "| | | figures |", "|---|---|---|"]
     lines += [markdown_row([name, f"**{mark}**", reason]) for name, mark, reason in marks(rows)]
     write_table("regimes.md", "\n".join(lines))
@@ -141,6 +142,32 @@ def _grid(by_alignment: Mapping[float, Gains]) -> list[str]:
         lines.append(markdown_row([mode, *shown]))
     winners = (winner(gains) or "no significant difference" for gains in by_alignment.values())
     return [*lines, markdown_row(["**winner**", *winners])]
+
+
+def _single_factors(rows: list[dict[str, str]]) -> list[str]:
+    """Return a table per alignment: the gains of all modes at each level of the other factors."""
+    found: list[str] = []
+    for at in ("1", "0"):
+        levels = [("default", f"main-300k-{at}", "oracle")]
+        for point in points():
+            name, alignment = point.name.rsplit("-", 1)
+            if not name.startswith("main") and alignment == at:
+                for version in point.versions:
+                    shown = version if len(point.versions) > 1 else name
+                    levels.append((shown, point.name, version))
+        gains = {shown: gains_of(rows, name, version) for shown, name, version in levels}
+        known = {shown: of for shown, of in gains.items() if of and len(of["vector"]) > 1}
+        if len(known) > 1:
+            modes = list(known["default"])
+            found += ["", f"## One factor at a time, 300,000 training impressions, alignment {at}"]
+            found += ["", "Gain in GAUC, pp, ± half of the width of the 95% interval.", ""]
+            found += [markdown_row(["level", "replicates", *modes])]
+            found += [f"|---|---:|{'---:|' * len(modes)}"]
+            for shown, of in known.items():
+                halves = {mode: (interval(of[mode])[1] - of[mode].mean()) for mode in modes}
+                values = (f"{of[mode].mean():+.2f} ± {halves[mode]:.2f}" for mode in modes)
+                found.append(markdown_row([shown, len(of["vector"]), *values]))
+    return found
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ class Fit:
     """A linear model per mode, and the errors of worlds that were left out of it."""
 
     modes: tuple[str, ...]
-    weights: np.ndarray  # (M, 6); see `factors`
+    weights: np.ndarray  # (M, 8); see `factors`
     floor_pp: float  # errors are proportional to hypot(floor, largest predicted gain)
     covariance: np.ndarray  # (M, M), of errors divided by that scale
     quantile: float  # of an absolute error in standard deviations, at LEVEL
@@ -85,20 +85,22 @@ def has_one_codebook(mode: str) -> bool:
 
 
 def factors(traits: Traits, size: float) -> np.ndarray:
-    """Return the factors of the linear models, (6,): gains of stand-ins, and these x log10 of size.
+    """Return the factors of the linear models, (8,): gains of stand-ins, and these x log10 of size.
 
     There is no constant, because vectors that say nothing about clicks gain nothing.
 
     Args:
         traits: The traits of the log and the version.
-        size: A codebook size; the gain of codes is interpolated in its logarithm.
+        size: A codebook size; the gain of codes is interpolated in its logarithm. The gain with the
+            best of the measured sizes is a factor of its own.
     """
     codes = 0.0
     if traits.codes_pp:
         codes = float(
             np.interp(np.log(size), np.log([*traits.codes_pp]), [*traits.codes_pp.values()])
         )
-    own = np.array([traits.similarity_pp, traits.bilinear_pp, codes])
+    best = max(traits.codes_pp.values(), default=0.0)
+    own = np.array([traits.similarity_pp, traits.bilinear_pp, codes, best])
     return np.concatenate([own, own * np.log10(traits.impressions / REFERENCE_IMPRESSIONS)])
 
 

@@ -19,6 +19,8 @@ from ctrbench.schema import ColumnValues, Ragged
 DIRECTIONS = 16  # of the vectors, for the bilinear score
 PENALTIES = (10.0, 100.0, 1000.0, 10_000.0)  # of the ridge regression
 QUANTILES = (0.5, 0.8, 0.95)  # of the cosines, as limits of shares
+ROUNDING = 1e-5  # of cosines; those of an item with itself are 1 only up to rounding
+FIELD_VALUES = 32  # of a field have weights of their own; the others share one
 PAIR_PRIOR = 30.0  # slots at the target code's rate that are added to every pair of codes
 BLOCK_SLOTS = 1 << 17
 
@@ -64,8 +66,35 @@ def similarity_columns(sample: Sample, unit: np.ndarray) -> np.ndarray:
     largest = np.full(len(sample.rows), -1.0)
     np.maximum.at(largest, row, cosine)
     limits = np.quantile(cosine, QUANTILES) if len(cosine) else np.zeros(len(QUANTILES))
-    shares = [sample.pooled(cosine > limit) for limit in limits]
+    shares = [sample.pooled(cosine > limit - ROUNDING) for limit in limits]
     return np.stack([sample.pooled(cosine), largest, *shares], axis=1)
+
+
+def paired_similarity_columns(sample: Sample, unit: np.ndarray) -> np.ndarray:
+    """Return scores of cosines that are weighted by the values of a field, (n, F).
+
+    One column per categorical field of items: the mean over the history of the cosine of target and
+    clicked item, times a weight for the pair of their values. A ridge regression learns the
+    weights.
+
+    Args:
+        sample: The impressions.
+        unit: (V, D) float32 unit vectors; zero without a vector.
+    """
+    cosine = np.concatenate([np.empty(0, np.float32), *_cosines(sample, unit)])
+    item, row, lengths = sample.slots
+    spread = max(float(cosine.std()), 1e-6) if len(cosine) else 1.0
+    share, found = (cosine / spread) / np.maximum(lengths, 1)[row], []
+    sizes = {field.name: field.size for field in sample.log.manifest.fields}
+    for name, values in sample.log.item_fields.items():
+        if not sizes[name] or isinstance(values, Ragged):
+            continue
+        group = _frequent(values, values[sample.item], sizes[name] + 1)
+        count = int(group.max()) + 1
+        clicked = row.astype(np.int64) * count + group[item]
+        columns = np.bincount(clicked, share, len(sample.rows) * count).reshape(-1, count)
+        found.append(_ridge(sample, columns, group[sample.item]))
+    return np.stack(found, axis=1) if found else np.empty((len(sample.rows), 0))
 
 
 def bilinear_columns(sample: Sample, unit: np.ndarray, fitting: np.ndarray) -> np.ndarray:
@@ -184,17 +213,41 @@ def _reduced(unit: np.ndarray, fitting: np.ndarray) -> np.ndarray:
     return reduced / max(float(np.sqrt(size[kept].mean())), 1e-6)
 
 
-def _ridge(sample: Sample, columns: np.ndarray) -> np.ndarray:
-    """Return the scores of the penalty with the best correlation on `train`, (n,)."""
+def _frequent(values: np.ndarray, shown: np.ndarray, size: int) -> np.ndarray:
+    """Return (V,) the group of each item: one per frequent value, and 0 for all others.
+
+    Args:
+        values: (V,) int, below `size`.
+        shown: (n,) int, the values of the targets.
+        size: The number of values.
+    """
+    frequent = np.argsort(-np.bincount(shown, minlength=size), kind="stable")[:FIELD_VALUES]
+    group = np.zeros(size, np.int64)
+    group[frequent] = np.arange(1, len(frequent) + 1)
+    return group[values]
+
+
+def _ridge(sample: Sample, columns: np.ndarray, group: np.ndarray | None = None) -> np.ndarray:
+    """Return the scores of the penalty with the best correlation on `train`, (n,).
+
+    Args:
+        sample: The impressions.
+        columns: (n, F) what the scores are linear in.
+        group: (n,) int; each group has weights of its own. None: all have the same.
+    """
     click, train = sample.click - sample.mean, sample.fold != VALID
-    products = []
-    for _, learned in sample.folds():
-        own = columns[learned]
-        products.append((own.T @ own, own.T @ click[learned]))
+    group = np.zeros(len(click), np.int64) if group is None else group
+    order, limits = np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))
+    fitted = []  # the rows to score, and what their weights are solved from
+    for rows in np.split(order, limits[:-1]):
+        for scored, learned in sample.folds():
+            own = rows[learned[rows]]
+            chosen = columns[own]
+            fitted.append((rows[scored[rows]], chosen.T @ chosen, chosen.T @ click[own]))
     best, kept = -np.inf, np.zeros(len(columns))
     for penalty in PENALTIES:
         score = np.empty(len(columns))
-        for (scored, _), (square, moment) in zip(sample.folds(), products, strict=True):
+        for scored, square, moment in fitted:
             weights = np.linalg.solve(square + penalty * np.eye(len(square)), moment)
             score[scored] = columns[scored] @ weights
         deviation = float(score[train].std())

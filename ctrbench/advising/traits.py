@@ -12,6 +12,7 @@ from ctrbench.advising.standins import (
     bilinear_columns,
     code_columns,
     codes_of,
+    paired_similarity_columns,
     similarity_columns,
 )
 from ctrbench.clustering import count_distinct
@@ -44,7 +45,7 @@ class Traits:
     sim_auc: float  # of the mean cosine of target and clicked items, on valid
     agreement: float  # correlation of an item's click rate with that of its ten neighbours
     baseline: float  # GAUC of the regression without images
-    similarity_pp: float  # gain with statistics of cosines
+    similarity_pp: float  # gain with cosines: statistics, and weighted by pairs of field values
     bilinear_pp: float  # gain with a bilinear score of target and mean history
     codes_pp: dict[int, float]  # gain with codes of target and history, by codebook size
 
@@ -79,6 +80,7 @@ def measure(log: Impressions, table: EmbeddingTable, sizes: tuple[int, ...] = SI
     baseline = baseline_columns(sample)
     plain = _gauc(sample, baseline)
     similarity = similarity_columns(sample, unit)
+    paired = paired_similarity_columns(sample, unit)
 
     def gain_pp(columns: np.ndarray) -> float:
         return 100 * (_gauc(sample, np.concatenate([baseline, columns], axis=1)) - plain)
@@ -103,7 +105,7 @@ def measure(log: Impressions, table: EmbeddingTable, sizes: tuple[int, ...] = SI
         sim_auc=auc(sample.click[judged], similarity[judged, 0]),
         agreement=_agreement(sample, table, fitting),
         baseline=plain,
-        similarity_pp=gain_pp(similarity),
+        similarity_pp=gain_pp(np.concatenate([similarity, paired], axis=1)),
         bilinear_pp=gain_pp(bilinear_columns(sample, unit, fitting)),
         codes_pp=codes,
     )

@@ -27,9 +27,7 @@ TRAITS = Traits(
 )
 FIT = Fit(
     modes=("vector", "cluster_id", "sim_score", "sim_tier"),
-    weights=np.array(
-        [[0, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0], [0.99, 0, 0, 0, 0, 0]], float
-    ),
+    weights=np.eye(4, 8)[[1, 2, 0, 0]] * [[1], [1], [1], [0.99]],
     floor_pp=3.0,  # with a largest gain of 4, errors have a scale of 5
     covariance=0.01 * np.eye(4),
     quantile=1.3,
@@ -42,7 +40,8 @@ FIT = Fit(
 
 def test_factors_are_gains_and_their_products_with_the_size():
     found = factors(replace(TRAITS, impressions=30_000), 10**2.5)
-    np.testing.assert_allclose(found, [4, 3, 1.5, -4, -3, -1.5])  # 10^2.5: halfway in logarithms
+    own = [4, 3, 1.5, 2]  # the gain of codes is halfway in logarithms; the best is 2
+    np.testing.assert_allclose(found, [*own, *np.negative(own)])
 
 
 def test_order_intervals_and_what_is_not_predictable():
