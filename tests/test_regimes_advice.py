@@ -57,7 +57,7 @@ def test_stored_traits_are_those_of_the_world(tmp_path):
 def replicate(world, measured, similarity=1.0):
     traits = Traits(**dict.fromkeys(COUNTS, 1), **dict.fromkeys(NUMBERS, 1.0), codes_pp={10: 1.0})
     traits = replace(traits, similarity_pp=similarity, impressions=300_000)
-    point = study.Point(world, 60_000, 1, similarity / 10)
+    point = study.Point(world, round(60_000 * similarity), 1, 1.0)
     return advice.Trained(point, "oracle", traits, 12, measured)
 
 

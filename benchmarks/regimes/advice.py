@@ -108,12 +108,12 @@ def fitted(trained: Sequence[Trained]) -> Fit:
     """Return the fit on all worlds but those held out, with errors of worlds that were left out.
 
     Args:
-        trained: Replicates of at least three logs, and those held out.
+        trained: Replicates of at least three sizes, and those held out.
     """
     trained, held = parted(trained)
     inside = [one for one in trained if not isinstance(one.point, OtherWorld)]
     left_out = _leave_out(trained, lambda one: one.log)
-    floor, covariance, quantile = _errors(trained, left_out)
+    floor, covariance, quantile = _errors(trained, _leave_out(trained, _family))
     made = Fit(
         modes=tuple(STAND_INS),
         weights=_weights(trained),
@@ -152,6 +152,11 @@ def _alignment(one: Trained) -> float:
 
 def _size(one: Trained) -> int:
     return one.point.impressions
+
+
+def _family(one: Trained) -> object:
+    """Return what a log of one's own differs in from every world: its size, or construction."""
+    return "other" if isinstance(one.point, OtherWorld) else one.point.impressions
 
 
 def _range(trained: Sequence[Trained], name: str) -> tuple[float, float]:

@@ -43,7 +43,7 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Fit:
-    """A linear model per mode, and the errors of worlds that were left out of it."""
+    """A linear model per mode, and its errors for sizes and constructions that were left out."""
 
     modes: tuple[str, ...]
     weights: np.ndarray  # (M, 8); see `factors`
