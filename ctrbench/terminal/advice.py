@@ -65,10 +65,9 @@ def _answer(found: Advice) -> str:
         return f"{first.mode} is predicted to gain most: {gain}."
     if len(leaders) == len(found.modes):
         return f"{first.mode} is predicted to gain {gain}. Order of modes: {UNKNOWN}."
-    others = f"{', '.join(leaders[:-1])} or {leaders[-1]}"
+    others = " and ".join(part for part in (", ".join(leaders[1:-1]), leaders[-1]) if part)
     return (
-        f"{others} is predicted to gain most; which one is {UNKNOWN}. "
-        f"Predicted gain of {first.mode}: {gain}."
+        f"{first.mode} is predicted to gain most, {gain}; its order with {others} is {UNKNOWN}."
     )
 
 

@@ -101,8 +101,12 @@ def answer(traits):
 
 def test_answers():
     assert answer(TRAITS) == (
-        "sim_score or sim_tier is predicted to gain most; which one is not predictable. "
-        "Predicted gain of sim_score: +4.0 pp [+3.4, +4.7]."
+        "sim_score is predicted to gain most, +4.0 pp [+3.4, +4.7]; its order with sim_tier is "
+        "not predictable."
+    )
+    assert answer(replace(TRAITS, bilinear_pp=4.0)) == (
+        "vector is predicted to gain most, +4.0 pp [+3.4, +4.7]; its order with sim_score and "
+        "sim_tier is not predictable."
     )
     assert answer(replace(TRAITS, bilinear_pp=9.0)) == (
         "vector is predicted to gain most: +9.0 pp [+7.8, +10.2]."
