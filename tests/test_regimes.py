@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks.regimes import study
-from benchmarks.regimes.marks import STATED, marks
+from benchmarks.regimes.marks import STATED, _at_least, marks
 from benchmarks.regimes.table import crossing, gains_of, interval, winner
 
 
@@ -94,6 +94,12 @@ def test_hypotheses_are_judged_by_the_rules_of_the_design():
     found = marked(lambda at: 6.0, lambda at: 2 * at, lambda at: 4 * at)
     assert [found[name][0] for name in ("H1", "H2", "H4", "H5")] == ["refuted"] * 4
     assert found["Crossings"][0] == "refuted"
+
+
+def test_a_growth_is_open_while_its_interval_contains_the_stated_one():
+    assert _at_least(1, (1.2, 0.4, 2.0)) == "confirmed"
+    assert _at_least(1, (0.2, -0.9, 1.3)) == "open"
+    assert _at_least(1, (0.2, -0.1, 0.9)) == "refuted"
 
 
 def test_details_are_judged_by_the_rules_that_were_stated_for_them():

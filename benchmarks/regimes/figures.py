@@ -80,7 +80,7 @@ def gains_figure(grid: Mapping[str, Mapping[float, Gains]]) -> Figure:
         axes.set_xticks([0, 0.5, 1])
     figure.supxlabel("alignment of similarity with taste", fontsize=9)
     figure.supylabel("gain in GAUC, pp", fontsize=9)
-    panels.flat[0].legend(title="training impressions", title_fontsize=8, fontsize=8)
+    _legend(figure, panels.flat[0])
     return figure
 
 
@@ -134,7 +134,7 @@ def crossings_figure(grid: Mapping[str, Mapping[float, Gains]]) -> Figure:
         axes.set_title(f"{first} - {second}", color=TEXT)
         axes.set_xlabel("alignment")
     panels[0].set_ylabel("difference in GAUC, pp")
-    panels[0].legend(title="training impressions", title_fontsize=8, fontsize=8)
+    _legend(figure, panels[0])
     return figure
 
 
@@ -215,9 +215,16 @@ def factors_figure(rows: Rows, factors: Mapping[str, list[tuple[str, str, str]]]
     return figure
 
 
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Draw the legend of the sizes above all panels."""
+    lines, sizes = axes.get_legend_handles_labels()
+    named = [f"{SIZES[size][0]:,} training impressions" for size in sizes]
+    figure.legend(lines, named, loc="outside upper center", ncols=len(sizes), fontsize=8)
+
+
 def _line(axes: Axes, number: int, by_alignment: Mapping[float, np.ndarray], size: str) -> None:
-    """Draw means by alignment with their intervals."""
-    levels = list(by_alignment)
+    """Draw means by alignment with their intervals, beside those of the other sizes."""
+    levels = [level + 0.02 * (number - 1) for level in by_alignment]
     means = np.array([values.mean() for values in by_alignment.values()])
     low, high = np.array([interval(values) for values in by_alignment.values()]).T
     axes.errorbar(

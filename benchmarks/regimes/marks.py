@@ -160,7 +160,7 @@ def _h3(found: Map) -> tuple[Mark, str]:
     if small is None or large is None:
         return "open", "1,500,000 training impressions are not complete"
     grown = found.interval(lambda a, b: b - a, small, large)
-    return ("confirmed" if grown[0] >= 1 else "refuted"), f"growth {_shown(grown)} pp"
+    return _at_least(1, grown), f"growth {_shown(grown)} pp"
 
 
 def _h4(found: Map) -> tuple[Mark, str]:
@@ -285,9 +285,7 @@ def _h8(found: Map) -> tuple[Mark, str]:
     if few is None or many is None:
         return "open", "the points `clicks-5-1` and `clicks-20-1` are not complete"
     grown = found.interval(lambda a, b: b - a, few, many)
-    return (
-        "confirmed" if grown[0] >= 0.5 else "refuted"
-    ), f"from 5 to 20 clicks {_shown(grown)} pp"
+    return _at_least(0.5, grown), f"from 5 to 20 clicks {_shown(grown)} pp"
 
 
 def _crossings(found: Map) -> tuple[Mark, str]:
@@ -342,6 +340,14 @@ def _screen(found: Map) -> tuple[Mark, str]:
     rank, p = map(float, stats.spearmanr(*np.array(pairs).T))
     mark = "open" if p > 0.05 else "confirmed" if rank > 0 else "refuted"
     return mark, f"rank correlation {rank:.2f} over {len(pairs)} points and versions (p = {p:.3g})"
+
+
+def _at_least(stated: float, grown: tuple[float, float, float]) -> Mark:
+    """Return the mark of a growth of at least a stated size; open if the interval contains it."""
+    value, low, high = grown
+    if value >= stated and low > 0:
+        return "confirmed"
+    return "refuted" if high < stated else "open"
 
 
 def _of(passed: list[bool], complete: bool) -> Mark:
