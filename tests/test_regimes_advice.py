@@ -61,7 +61,8 @@ def replicate(world, measured, similarity=1.0):
     return advice.Trained(point, "oracle", traits, 12, measured)
 
 
-def test_a_fit_recovers_gains_that_are_proportional_to_a_stand_in():
+def test_a_fit_recovers_gains_that_are_proportional_to_a_stand_in(monkeypatch):
+    monkeypatch.setattr("ctrbench.advising.prediction.BEND_PP", 1e9)
     modes = list(advice.STAND_INS)
     trained = [
         replicate(
@@ -93,8 +94,10 @@ def test_no_fit_uses_a_world_that_is_held_out():
     alone, both = advice.fitted(trained), advice.fitted([*trained, *held])
     np.testing.assert_array_equal(alone.weights, both.weights)
     np.testing.assert_array_equal(alone.covariance, both.covariance)
-    assert both.reliability[-1].what == "worlds that no fit uses"
-    assert both.reliability[:-1] == alone.reliability
+    held_rows = [one.what for one in both.reliability[-2:]]
+    start = "worlds that no fit uses, "
+    assert held_rows == [f"{start}before its last change", f"{start}after it"]
+    assert both.reliability[:-2] == alone.reliability
 
 
 def test_the_checks_are_those_of_the_stored_traits():

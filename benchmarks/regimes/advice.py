@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from benchmarks.regimes.outside import OUTSIDE, OtherWorld, held_out, worlds
+from benchmarks.regimes.outside import FRESH, OUTSIDE, OtherWorld, held_out, worlds
 from benchmarks.regimes.study import Point, points, read_rows
 from benchmarks.regimes.table import SOFTMAX
 from benchmarks.regimes.traits import read_traits
@@ -48,7 +48,7 @@ STAND_INS = {
 }
 PLACE = {"similarity": 0, "bilinear": 1, "codes": 2, "best codes": 3}
 PENALTY = 0.03  # of the ridge regression, relative to the mean square of a factor
-FLOORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # pp
+FLOORS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # pp
 RANGED = (
     *("impressions", "per_item", "cold", "clicks", "ctr", "baseline"),
     *("similarity_pp", "bilinear_pp"),
@@ -57,6 +57,7 @@ HEAD = (
     *("predicted", "worlds", "replicates", "error, pp", "rank correlation", "fixed order"),
     *("winner right", "best among leaders", "predictable pairs", "right"),
 )
+NO_FIT = "worlds that no fit uses"
 NEAR_PP = 0.3  # a predicted winner this close to the best one is right
 
 
@@ -133,9 +134,12 @@ def fitted(trained: Sequence[Trained]) -> Fit:
         found = np.stack([_predicted(weights, one) for one in others])
         what = "other constructions, from the map alone"
         reliability.append(_reliability(what, others, found, made))
-    if held:
-        found = np.stack([_predicted(made.weights, one) for one in held])
-        reliability.append(_reliability("worlds that no fit uses", held, found, made))
+    young = [one for one in held if one.point.name.startswith(FRESH)]
+    old = [one for one in held if one not in young]
+    for what, group in ((f"{NO_FIT}, before its last change", old), (f"{NO_FIT}, after it", young)):
+        if group:
+            found = np.stack([_predicted(made.weights, one) for one in group])
+            reliability.append(_reliability(what, group, found, made))
     return Fit(**{**vars(made), "reliability": tuple(reliability)})
 
 
@@ -216,7 +220,7 @@ def _errors(trained: Sequence[Trained], predicted: np.ndarray) -> tuple[float, n
     """Return floor, covariance and quantile of `Fit` from predictions of worlds left out.
 
     An error is that of the mean over replicates, because tables report means over seeds. Worlds
-    are weighted by the square root of their replicates.
+    are weighted by the square root of their replicates, and families of worlds equally.
 
     Args:
         trained: The replicates.
@@ -224,6 +228,10 @@ def _errors(trained: Sequence[Trained], predicted: np.ndarray) -> tuple[float, n
     """
     places = _by_world(trained).values()
     share = np.sqrt([len(rows) for rows in places])
+    families = [_family(trained[rows[0]]) for rows in places]
+    for family in set(families):  # each has the same weight
+        own = np.array([one == family for one in families])
+        share[own] /= share[own].sum()
     ours = np.stack([predicted[rows].mean(axis=0) for rows in places])
     true = np.stack([np.mean([trained[row].gains for row in rows], axis=0) for rows in places])
     best = None

@@ -19,6 +19,7 @@ FILE = Path(__file__).with_name("fit.json")
 LEVEL = 0.8  # of all intervals
 REFERENCE_SIZE = 100  # codes; the gain of codes for modes whose codes are no single codebook
 REFERENCE_IMPRESSIONS = 300_000
+BEND_PP = 3.0  # see `factors`; of 0.5 to 10 the best for sizes that were left out
 SIZED = "cluster_id"  # the mode whose codebook size is predicted
 
 
@@ -87,7 +88,8 @@ def has_one_codebook(mode: str) -> bool:
 def factors(traits: Traits, size: float) -> np.ndarray:
     """Return the factors of the linear models, (8,): gains of stand-ins, and these x log10 of size.
 
-    There is no constant, because vectors that say nothing about clicks gain nothing.
+    A gain g enters as BEND_PP log(1 + g / BEND_PP), because large gains of stand-ins exceed those
+    of models. There is no constant, because vectors that say nothing about clicks gain nothing.
 
     Args:
         traits: The traits of the log and the version.
@@ -100,7 +102,8 @@ def factors(traits: Traits, size: float) -> np.ndarray:
             np.interp(np.log(size), np.log([*traits.codes_pp]), [*traits.codes_pp.values()])
         )
     best = max(traits.codes_pp.values(), default=0.0)
-    own = np.array([traits.similarity_pp, traits.bilinear_pp, codes, best])
+    gains = np.array([traits.similarity_pp, traits.bilinear_pp, codes, best])
+    own = np.sign(gains) * BEND_PP * np.log1p(np.abs(gains) / BEND_PP)
     return np.concatenate([own, own * np.log10(traits.impressions / REFERENCE_IMPRESSIONS)])
 
 

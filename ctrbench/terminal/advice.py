@@ -66,9 +66,7 @@ def _answer(found: Advice) -> str:
     if len(leaders) == len(found.modes):
         return f"{first.mode} is predicted to gain {gain}. Order of modes: {UNKNOWN}."
     others = " and ".join(part for part in (", ".join(leaders[1:-1]), leaders[-1]) if part)
-    return (
-        f"{first.mode} is predicted to gain most, {gain}; its order with {others} is {UNKNOWN}."
-    )
+    return f"{first.mode} is predicted to gain most, {gain}; its order with {others} is {UNKNOWN}."
 
 
 def _interval(one: ModeForecast) -> Sequence[str]:
