@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 FOLDER = TABLES.parent / "figures"
 COLUMNS = 5  # of panels
 COLOURS = 64  # of a file, which is a third as large then
-FACTORS = ("items", "tail", "codes", "clicks", "vectors", "warm")
+FACTORS = {  # and the names of their levels
+    "items": "{} items per 1,000 impressions",
+    "tail": "popularity exponent {}",
+    "codes": "{} codes per 100 items",
+    "clicks": "{} clicks per history",
+    "vectors": "{}",
+    "warm": "warm start",
+}
 SHOWN = ("sim_score", "vector", "cluster_id")
 Rows = list[dict[str, str]]
 
@@ -146,8 +153,12 @@ def screen_figure(rows: Rows) -> Figure:
     """
     figure = drawing(3.4, width=5)
     axes = figure.subplots()
-    pairs = screened(rows)
-    axes.scatter(pairs[:, 0], pairs[:, 1], s=24, color=SERIES[0])
+    for number, size in enumerate(SIZES):
+        pairs = screened(rows, SIZES[size][0])
+        if len(pairs):
+            label = f"{SIZES[size][0]:,} training impressions"
+            axes.plot(*pairs.T, MARKS[number], color=SERIES[number], markersize=5, label=label)
+    figure.legend(loc="outside upper center", fontsize=8)
     axes.axhline(0, color=MUTED, linewidth=0.8)
     axes.axvline(0, color=MUTED, linewidth=0.8)
     axes.set_xlabel("mean gain of sim_score, pp")
@@ -155,17 +166,18 @@ def screen_figure(rows: Rows) -> Figure:
     return figure
 
 
-def screened(rows: Rows) -> np.ndarray:
+def screened(rows: Rows, impressions: int) -> np.ndarray:
     """Return the mean gains of `sim_score` and `cluster_id` by point and version, (n, 2).
 
     Args:
         rows: The stored rows.
+        impressions: The training impressions of the points.
     """
     found = []
     for point in points():
         for version in point.versions:
             gains = gains_of(rows, point.name, version)
-            if gains:
+            if gains and point.impressions == impressions:
                 found.append([gains["sim_score"].mean(), gains["cluster_id"].mean()])
     return np.array(found).reshape(-1, 2)
 
@@ -179,7 +191,8 @@ def _factors(rows: Rows) -> dict[str, list[tuple[str, str, str]]]:
         if factor in FACTORS and at == "1":
             for version in point.versions:
                 if gains_of(rows, point.name, version):
-                    shown = version if factor == "vectors" else name
+                    level = version if factor == "vectors" else name.removeprefix(f"{factor}-")
+                    shown = FACTORS[factor].format(level)
                     found.setdefault(factor, []).append((shown, point.name, version))
     return found
 
@@ -211,7 +224,8 @@ def factors_figure(rows: Rows, factors: Mapping[str, list[tuple[str, str, str]]]
         axes.set_xlabel("gain in GAUC, pp")
     panels[0].set_yticks(range(len(levels)), [shown for shown, _, _ in levels])
     panels[0].invert_yaxis()
-    panels[0].legend(fontsize=8)
+    lines, modes = panels[0].get_legend_handles_labels()
+    figure.legend(lines, modes, loc="outside upper center", ncols=len(modes), fontsize=8)
     return figure
 
 
