@@ -105,7 +105,7 @@ def crossing_text(by_alignment: Mapping[float, Gains], first: str, second: str) 
 
 def main() -> None:
     """Write the table."""
-    from benchmarks.regimes.marks import marks  # which uses the functions of this module
+    from benchmarks.regimes.marks import CLAIMS, marks  # which use the functions of this module
 
     rows, lines = read_rows(), ["Made by `benchmarks/regimes/table.py`; do not edit."]
     for size, (impressions, _) in SIZES.items():
@@ -121,7 +121,9 @@ def main() -> None:
             ]
     lines += _single_factors(rows)
     lines += ["", "## Hypotheses and claims", "", "| | | figures |", "|---|---|---|"]
-    lines += [markdown_row([name, f"**{mark}**", reason]) for name, mark, reason in marks(rows)]
+    for name, mark, reason in marks(rows):
+        label = f"{name}: {CLAIMS[name]}" if name in CLAIMS else name
+        lines.append(markdown_row([label, f"**{mark}**", reason]))
     write_table("regimes.md", "\n".join(lines))
 
 
