@@ -89,7 +89,7 @@ def held_out() -> list[OtherWorld]:
         _world(f"{FRESH}-roles", **fresh, **six, impressions=250_000, per_user=50, strength=0.8),
         _world(f"{FRESH}-tail", **fresh, **tail, impressions=80_000, per_user=100, strength=0.6),
         _world(f"{FRESH}-turned", **fresh, **turned, impressions=120_000, items_per_1000=15),
-        _world(f"{FRESH}-copies", **fresh, kind="redundant", impressions=150_000, groups=40),
+        _world(f"{FRESH}-copies", **fresh, kind="redundant", impressions=150_000, groups=100),
     ]
 
 
