@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
@@ -16,10 +17,14 @@ from scipy import stats
 from benchmarks.regimes.study import ALIGNMENTS, SIZES, points, read_rows
 from benchmarks.shared import markdown_row, write_table
 
+if TYPE_CHECKING:
+    from benchmarks.regimes.marks import Map
+
 LEVEL, RESAMPLES = 0.95, 2000
 FEWEST = 3  # replicates of a point that can have a winner
 CROSSINGS = (("sim_score", "vector"), ("sim_score", "cluster_id"), ("vector", "cluster_id"))
 SOFTMAX = "sim_attention"  # its baseline has a softmax
+DETAILED = ("vector", "sim_score", "cluster_id")  # the modes of `details.py`
 Gains = Mapping[str, np.ndarray]  # mode -> (replicates,) delta of GAUC, pp
 
 
@@ -105,7 +110,12 @@ def crossing_text(by_alignment: Mapping[float, Gains], first: str, second: str) 
 
 def main() -> None:
     """Write the table."""
-    from benchmarks.regimes.marks import CLAIMS, marks  # which use the functions of this module
+    from benchmarks.regimes.details import DETAILS
+    from benchmarks.regimes.marks import (
+        CLAIMS,
+        Map,
+        marks,
+    )  # which use the functions of this module
 
     rows, lines = read_rows(), ["Made by `benchmarks/regimes/table.py`; do not edit."]
     for size, (impressions, _) in SIZES.items():
@@ -119,7 +129,7 @@ def main() -> None:
                 f"- `{first}` and `{second}`: {crossing_text(by_alignment, first, second)}"
                 for first, second in CROSSINGS
             ]
-    lines += _single_factors(rows)
+    lines += [*_single_factors(rows), *_details(Map(rows, read_rows(DETAILS)))]
     lines += ["", "## Hypotheses and claims", "", "| | | figures |", "|---|---|---|"]
     for name, mark, reason in marks(rows):
         label = f"{name}: {CLAIMS[name]}" if name in CLAIMS else name
@@ -166,10 +176,33 @@ def _single_factors(rows: list[dict[str, str]]) -> list[str]:
             found += [markdown_row(["level", "replicates", *modes])]
             found += [f"|---|---:|{'---:|' * len(modes)}"]
             for shown, of in known.items():
-                halves = {mode: (interval(of[mode])[1] - of[mode].mean()) for mode in modes}
-                values = (f"{of[mode].mean():+.2f} ± {halves[mode]:.2f}" for mode in modes)
+                values = (_half(of[mode]) for mode in modes)
                 found.append(markdown_row([shown, len(of["vector"]), *values]))
     return found
+
+
+def _details(found: Map) -> list[str]:
+    """Return the tables of `details.py`: new items, and vectors that `courier` trained."""
+    from benchmarks.regimes.details import HEADS, PLAIN, worlds
+
+    lines = ["", "## New items, and layers that `courier` trained, 300,000 training impressions"]
+    lines += ["", "Gain in GAUC, pp, ± half of the width of the 95% interval.", ""]
+    lines += [markdown_row(["world", "vectors", "test impressions", *DETAILED])]
+    lines += [f"|---|---|---|{'---:|' * len(DETAILED)}"]
+    for world in worlds():
+        share = found.detail(world.name, "", "none", "new_share").mean()
+        shown = {"gauc": "all", "new_gauc": f"of new items ({share:.0%})"}
+        for version in ("oracle", PLAIN, *HEADS):
+            for column, which in shown.items():
+                if version in world.versions and (column == "gauc" or version == "oracle"):
+                    gains = (found.detailed_gain(world.name, version, m, column) for m in DETAILED)
+                    lines.append(markdown_row([world.name, version, which, *map(_half, gains)]))
+    return lines
+
+
+def _half(gains: np.ndarray) -> str:
+    """Return the mean with half of the width of its interval."""
+    return f"{gains.mean():+.2f} ± {interval(gains)[1] - gains.mean():.2f}"
 
 
 if __name__ == "__main__":
