@@ -3,7 +3,8 @@ import pytest
 
 from benchmarks.regimes import study
 from benchmarks.regimes.marks import STATED, _at_least, marks
-from benchmarks.regimes.table import crossing, gains_of, interval, winner
+from benchmarks.regimes.table import crossing, gains_of, interval, lines, winner
+from benchmarks.shared import TABLES
 
 
 def row(replicate, mode, gauc, version="oracle"):
@@ -94,6 +95,21 @@ def test_hypotheses_are_judged_by_the_rules_of_the_design():
     found = marked(lambda at: 6.0, lambda at: 2 * at, lambda at: 4 * at)
     assert [found[name][0] for name in ("H1", "H2", "H4", "H5")] == ["refuted"] * 4
     assert found["Crossings"][0] == "refuted"
+
+
+def test_the_stored_table_is_that_of_the_stored_rows():
+    stored = (TABLES / "regimes.md").read_text(encoding="utf-8")
+    assert stored == "\n".join(lines(study.read_rows())) + "\n"
+
+
+def test_rows_are_appended_in_the_order_of_the_stored_columns(tmp_path):
+    path = tmp_path / "rows.csv"
+    study.add_rows([{"a": 1, "b": 2}], path)
+    study.add_rows([{"b": 4, "a": 3}], path)
+    assert path.read_text(encoding="utf-8") == "a,b\n1,2\n3,4\n"
+    with pytest.raises(ValueError, match="'c'"):
+        study.add_rows([{"a": 5, "c": 6}], path)
+    assert len(study.read_rows(path)) == 2
 
 
 def test_a_growth_is_open_while_its_interval_contains_the_stated_one():

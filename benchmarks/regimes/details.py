@@ -6,15 +6,14 @@ results/tables/regimes_details.csv. Finished replicates are skipped, as in `stud
 
 from __future__ import annotations
 
-import argparse
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.regimes.study import SIZES, Point, add_rows, is_stored
+from benchmarks.regimes.outside import OtherWorld
+from benchmarks.regimes.study import SIZES, add_missing, arguments
 from benchmarks.shared import TABLES, FinishedCells, ctrbench, late_over_early
 from ctrbench.analysis.traces import IDS, IMAGE, half_way
 from ctrbench.matrix import read_matrix
@@ -22,7 +21,6 @@ from ctrbench.runner import run_matrix
 from ctrbench.schema import CellRecord, Trace
 from ctrbench.store import Store
 from ctrbench.workspace import Workspace
-from data_synth.world import WorldConfig
 from data_synth.writing import write_world
 
 DETAILS = TABLES / "regimes_details.csv"
@@ -44,17 +42,12 @@ training: {batch_size: 512, learning_rate: 4e-3}
 
 
 @dataclass(frozen=True)
-class Detail(Point):
+class Detail(OtherWorld):
     """A world whose cells are trained with traces and measured on items without impressions."""
 
     kind: str = "complement"
-
-    def config(self, replicate: int) -> WorldConfig:
-        """Return the world of a replicate."""
-        found = super().config(replicate)
-        if self.kind == "complement":
-            return found
-        return replace(found, kind=self.kind, alignment=None, roles=None)
+    strength: float = 1.0
+    roles: int | None = 2
 
     def files(self, replicate: int) -> Iterator[str]:
         """Yield the benchmark file."""
@@ -82,16 +75,8 @@ def worlds() -> list[Detail]:
 
 def main() -> None:
     """Train the worlds that are not stored yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="folder for the worlds")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    given = parser.parse_args()
-    for replicate in range(SIZES["300k"][1]):
-        for world in worlds():
-            if not is_stored(world, replicate, DETAILS):
-                home = given.root / world.name / str(replicate)
-                rows = detailed_rows(world, replicate, home, given.jobs)
-                add_rows(rows, DETAILS, list(rows[0]))
+    pairs = ((world, replicate) for replicate in range(SIZES["300k"][1]) for world in worlds())
+    add_missing(pairs, detailed_rows, DETAILS, arguments(__doc__).parse_args())
 
 
 def detailed_rows(world: Detail, replicate: int, home: Path, jobs: int) -> list[dict[str, object]]:

@@ -51,16 +51,23 @@ class Map:
         return found if found is not None and len(found) == self.replicates[point] else None
 
     def interval(
-        self, of_means: Callable[..., float], *gains: np.ndarray
+        self, of_means: Callable[..., float], *gains: np.ndarray, together: bool = False
     ) -> tuple[float, float, float]:
-        """Return a function of mean gains, and the ends of its 95 % interval."""
-        rng = np.random.default_rng(0)
-        drawn = [
-            of_means(*(one[rng.integers(0, len(one), len(one))].mean() for one in gains))
-            for _ in range(RESAMPLES)
-        ]
+        """Return a function of mean gains, and the ends of its 95 % interval.
+
+        Args:
+            of_means: The function of the means.
+            gains: (replicates,) each.
+            together: Resample the replicates of all gains together, because they share worlds.
+        """
+        rng, drawn = np.random.default_rng(0), []
+        for _ in range(RESAMPLES):
+            rows = [rng.integers(0, len(one), len(one)) for one in gains[: 1 if together else None]]
+            if together:
+                rows *= len(gains)
+            drawn.append(of_means(*(one[r].mean() for one, r in zip(gains, rows, strict=True))))
         low, high = np.quantile(drawn, [0.025, 0.975])
-        return of_means(*(one.mean() for one in gains)), float(low), float(high)
+        return float(of_means(*(one.mean() for one in gains))), float(low), float(high)
 
     def detail(self, point: str, version: str, mode: str, column: str) -> np.ndarray:
         """Return a column of the details of a mode, (replicates,); NaN where a row is missing."""
@@ -202,17 +209,15 @@ def _h5(found: Map) -> tuple[Mark, str]:
 def _h6(found: Map) -> tuple[Mark, str]:
     parts, over = [], []
     for point in ("details-1", "details-cold"):
-        gains = np.stack(
-            [
-                found.detailed_gain(point, "oracle", mode, column)
-                for mode in ("cluster_id", "vector")
-                for column in ("new_gauc", "gauc")
-            ]
-        )
+        gains = [
+            found.detailed_gain(point, "oracle", mode, column)
+            for mode in ("cluster_id", "vector")
+            for column in ("new_gauc", "gauc")
+        ]
         if np.isnan(gains).any():
             return "open", f"the world `{point}` is not complete"
-        cluster, vector = gains[0].mean() / gains[1].mean(), gains[2].mean() / gains[3].mean()
-        over.append(_resampled(lambda m: m[0] / m[1] - m[2] / m[3], gains))
+        cluster, vector = (gains[k].mean() / gains[k + 1].mean() for k in (0, 2))
+        over.append(found.interval(lambda a, b, c, d: a / b - c / d, *gains, together=True))
         parts.append(
             f"`{point}`: `cluster_id` {cluster:.2f}, `vector` {vector:.2f}, difference "
             f"{_shown(over[-1])}"
@@ -254,21 +259,6 @@ def _head(found: Map) -> tuple[Mark, str]:
     mark = "refuted" if any(high < 0 for _, high in ends) else "open"
     mark = "confirmed" if all(low > 0 for low, _ in ends) else mark
     return mark, f"pp lost with a head: {', '.join(parts)}"
-
-
-def _resampled(
-    of_means: Callable[[np.ndarray], float], gains: np.ndarray
-) -> tuple[float, float, float]:
-    """Return a function of the mean gains, with its 95 % interval.
-
-    Args:
-        of_means: The function of (k,) means.
-        gains: (k, replicates); all are resampled together.
-    """
-    chosen = np.random.default_rng(0).integers(0, gains.shape[1], (RESAMPLES, gains.shape[1]))
-    drawn = [float(of_means(gains[:, one].mean(axis=1))) for one in chosen]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(of_means(gains.mean(axis=1))), float(low), float(high)
 
 
 def _h7(found: Map) -> tuple[Mark, str]:

@@ -8,14 +8,11 @@ results/tables/regimes_outside.csv, as `study.py` does for the map.
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from benchmarks.regimes.study import Point, add_rows, is_stored, trained_rows
+from benchmarks.regimes.study import Point, add_missing, arguments, trained_rows
 from benchmarks.shared import TABLES
 from data_synth.world import WorldConfig
 
@@ -99,15 +96,10 @@ def _world(name: str, **changes: Any) -> OtherWorld:
 
 def main() -> None:
     """Train the worlds that are not stored yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="folder for the worlds")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    given = parser.parse_args()
-    for replicate in range(REPLICATES):
-        for world in [*worlds(), *held_out()]:
-            if replicate < world.replicates and not is_stored(world, replicate, OUTSIDE):
-                home = given.root / world.name / str(replicate)
-                add_rows(trained_rows(world, replicate, home, given.jobs), OUTSIDE)
+    every = [*worlds(), *held_out()]
+    pairs = ((w, replicate) for replicate in range(REPLICATES) for w in every)
+    pairs = (pair for pair in pairs if pair[1] < pair[0].replicates)
+    add_missing(pairs, trained_rows, OUTSIDE, arguments(__doc__).parse_args())
 
 
 if __name__ == "__main__":

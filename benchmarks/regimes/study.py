@@ -13,9 +13,10 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.shared import TABLES, trained
 from ctrbench.matrix import read_matrix
@@ -24,7 +25,6 @@ from data_synth.world import WorldConfig
 from data_synth.writing import write_world
 
 ROWS = TABLES / "regimes.csv"
-COLUMNS = ("point", "replicate", "version", "mode", "gauc", "auc")
 ALIGNMENTS = (1.0, 0.75, 0.5, 0.25, 0.0)
 SIZES = {"60k": (60_000, 16), "300k": (300_000, 6), "1500k": (1_500_000, 3), "10000k": (10**7, 2)}
 PER_USER = 60  # impressions: 12 clicks
@@ -51,6 +51,9 @@ model: MODEL
 training: TRAINING
 """
 TRAINING = {"batch_size": 512, "learning_rate": 4e-3}
+
+
+AnyPoint = TypeVar("AnyPoint", bound="Point")
 
 
 @dataclass(frozen=True)
@@ -128,16 +131,44 @@ def points() -> list[Point]:
 
 def main() -> None:
     """Train the points that are not stored yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="folder for the worlds")
+    parser = arguments(__doc__)
     parser.add_argument("--points", default="", help="first letters of the names of points")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
-    for point in points():
-        for replicate in range(point.replicates):
-            if point.name.startswith(given.points) and not is_stored(point, replicate):
-                home = given.root / point.name / str(replicate)
-                add_rows(trained_rows(point, replicate, home, given.jobs))
+    chosen = [point for point in points() if point.name.startswith(given.points)]
+    pairs = ((point, replicate) for point in chosen for replicate in range(point.replicates))
+    add_missing(pairs, trained_rows, ROWS, given)
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of the options that the studies of this folder share.
+
+    Args:
+        description: Of the command.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--root", type=Path, required=True, help="folder for the worlds")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    return parser
+
+
+def add_missing(
+    pairs: Iterable[tuple[AnyPoint, int]],
+    train: Callable[[AnyPoint, int, Path, int], list[dict[str, object]]],
+    path: Path,
+    given: argparse.Namespace,
+) -> None:
+    """Train the replicates that are not stored, and add their rows.
+
+    Args:
+        pairs: Points and numbers of replicates, in the order to train.
+        train: Returns the rows of a replicate; its arguments are those of `trained_rows`.
+        path: The stored rows.
+        given: The values of `arguments`.
+    """
+    for point, replicate in pairs:
+        if not is_stored(point, replicate, path):
+            home = given.root / point.name / str(replicate)
+            add_rows(train(point, replicate, home, given.jobs), path)
 
 
 def read_rows(path: Path = ROWS) -> list[dict[str, str]]:
@@ -179,25 +210,23 @@ def trained_rows(point: Point, replicate: int, home: Path, jobs: int) -> list[di
             metrics = record.metrics["test"]
             mode = record.cell.mode + ("/softmax" if number and not record.cell.version else "")
             values = {name: f"{metrics.value(name):.6f}" for name in ("gauc", "auc")}
-            place = {"point": point.name, "replicate": replicate, "mode": mode}
-            version = record.cell.version or ""
-            found.append(place | {"version": version} | values)
+            place = {"point": point.name, "replicate": replicate}
+            found.append(place | {"version": record.cell.version or "", "mode": mode} | values)
     shutil.rmtree(home)
     return found
 
 
-def add_rows(
-    rows: list[dict[str, object]], path: Path = ROWS, columns: Sequence[str] = COLUMNS
-) -> None:
-    """Append the rows of a replicate in one write.
+def add_rows(rows: Sequence[Mapping[str, object]], path: Path = ROWS) -> None:
+    """Append rows in one write.
 
     Args:
-        rows: The rows.
+        rows: The rows, with the columns of the file.
         path: The stored rows; created if missing.
-        columns: The names of the values, in their order.
     """
     new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
+    with path.open("a+", encoding="utf-8", newline="") as file:
+        file.seek(0)
+        columns = list(rows[0]) if new else next(csv.reader(file))
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         if new:
             writer.writeheader()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from benchmarks.regimes.details import DETAILS, HEADS, PLAIN, worlds
 from benchmarks.regimes.study import ALIGNMENTS, SIZES, points, read_rows
 from benchmarks.shared import markdown_row, write_table
 
@@ -110,34 +111,38 @@ def crossing_text(by_alignment: Mapping[float, Gains], first: str, second: str) 
 
 def main() -> None:
     """Write the table."""
-    from benchmarks.regimes.details import DETAILS
-    from benchmarks.regimes.marks import (
-        CLAIMS,
-        Map,
-        marks,
-    )  # which use the functions of this module
+    write_table("regimes.md", "\n".join(lines(read_rows())))
 
-    rows, lines = read_rows(), ["Made by `benchmarks/regimes/table.py`; do not edit."]
+
+def lines(rows: list[dict[str, str]]) -> list[str]:
+    """Return the lines of the table.
+
+    Args:
+        rows: The stored rows.
+    """
+    from benchmarks.regimes.marks import CLAIMS, Map, marks  # use functions of this module
+
+    found = ["Made by `benchmarks/regimes/table.py`; do not edit."]
     for size, (impressions, _) in SIZES.items():
         every = {level: gains_of(rows, f"main-{size}-{level:g}") for level in ALIGNMENTS}
         by_alignment = {level: gains for level, gains in every.items() if gains}
         if by_alignment:
-            lines += ["", f"## {impressions:,} training impressions", ""]
-            lines += _grid(by_alignment)
-            lines += ["", "Crossings, as alignments:", ""]
-            lines += [
+            found += ["", f"## {impressions:,} training impressions", ""]
+            found += _grid(rows, size, by_alignment)
+            found += ["", "Crossings, as alignments:", ""]
+            found += [
                 f"- `{first}` and `{second}`: {crossing_text(by_alignment, first, second)}"
                 for first, second in CROSSINGS
             ]
-    lines += [*_single_factors(rows), *_details(Map(rows, read_rows(DETAILS)))]
-    lines += ["", "## Hypotheses and claims", "", "| | | figures |", "|---|---|---|"]
+    found += [*_single_factors(rows), *_details(Map(rows, read_rows(DETAILS)))]
+    found += ["", "## Hypotheses and claims", "", "| | | figures |", "|---|---|---|"]
     for name, mark, reason in marks(rows):
         label = f"{name}: {CLAIMS[name]}" if name in CLAIMS else name
-        lines.append(markdown_row([label, f"**{mark}**", reason]))
-    write_table("regimes.md", "\n".join(lines))
+        found.append(markdown_row([label, f"**{mark}**", reason]))
+    return found
 
 
-def _grid(by_alignment: Mapping[float, Gains]) -> list[str]:
+def _grid(rows: list[dict[str, str]], size: str, by_alignment: Mapping[float, Gains]) -> list[str]:
     first = next(iter(by_alignment.values()))
     counts = ", ".join(str(len(gains["vector"])) for gains in by_alignment.values())
     lines = [
@@ -153,7 +158,20 @@ def _grid(by_alignment: Mapping[float, Gains]) -> list[str]:
             shown.append(f"{gains[mode].mean():+.2f} [{low:+.2f}, {high:+.2f}]")
         lines.append(markdown_row([mode, *shown]))
     winners = (winner(gains) or "no significant difference" for gains in by_alignment.values())
-    return [*lines, markdown_row(["**winner**", *winners])]
+    lines.append(markdown_row(["**winner**", *winners]))
+    for first_mode, second in CROSSINGS:
+        pairs = (gains[first_mode] - gains[second] for gains in by_alignment.values())
+        lines.append(markdown_row([f"`{first_mode}` minus `{second}`", *map(_half, pairs)]))
+    baselines = (
+        np.mean(
+            [float(row["gauc"]) for row in rows if (row["point"], row["mode"]) == (point, "none")]
+        )
+        for point in (f"main-{size}-{level:g}" for level in by_alignment)
+    )
+    return [
+        *lines,
+        markdown_row(["GAUC of the baseline, %", *(f"{100 * b:.2f}" for b in baselines)]),
+    ]
 
 
 def _single_factors(rows: list[dict[str, str]]) -> list[str]:
@@ -183,8 +201,6 @@ def _single_factors(rows: list[dict[str, str]]) -> list[str]:
 
 def _details(found: Map) -> list[str]:
     """Return the tables of `details.py`: new items, and vectors that `courier` trained."""
-    from benchmarks.regimes.details import HEADS, PLAIN, worlds
-
     lines = ["", "## New items, and layers that `courier` trained, 300,000 training impressions"]
     lines += ["", "Gain in GAUC, pp, ± half of the width of the 95% interval.", ""]
     lines += [markdown_row(["world", "vectors", "test impressions", *DETAILED])]

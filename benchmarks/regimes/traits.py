@@ -8,14 +8,13 @@ results/tables/regimes_traits.csv. It trains nothing.
 from __future__ import annotations
 
 import argparse
-import csv
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks.regimes.outside import OUTSIDE, held_out, worlds
-from benchmarks.regimes.study import Point, points, read_rows
+from benchmarks.regimes.study import Point, add_rows, points, read_rows
 from benchmarks.shared import TABLES
 from ctrbench import embeddings, impressions
 from ctrbench.advising.traits import SIZES, Traits, measure
@@ -81,12 +80,7 @@ def add_traits(key: tuple[str, str, str], found: Traits, path: Path = TRAITS) ->
     codes = values.pop("codes_pp")
     row = dict(zip(KEY, key, strict=True)) | {name: f"{values[name]:.6g}" for name in values}
     row |= {f"codes_{size}": f"{codes[size]:.6g}" if size in codes else "" for size in SIZES}
-    new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, row, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    add_rows([row], path)
 
 
 if __name__ == "__main__":
