@@ -129,11 +129,12 @@ def lines(rows: list[dict[str, str]]) -> list[str]:
         if by_alignment:
             found += ["", f"## {impressions:,} training impressions", ""]
             found += _grid(rows, size, by_alignment)
-            found += ["", "Crossings, as alignments:", ""]
-            found += [
-                f"- `{first}` and `{second}`: {crossing_text(by_alignment, first, second)}"
-                for first, second in CROSSINGS
-            ]
+            if len(by_alignment) == len(ALIGNMENTS):
+                found += ["", "Crossings, as alignments:", ""]
+                found += [
+                    f"- `{first}` and `{second}`: {crossing_text(by_alignment, first, second)}"
+                    for first, second in CROSSINGS
+                ]
     found += [*_single_factors(rows), *_details(Map(rows, read_rows(DETAILS)))]
     found += ["", "## Hypotheses and claims", "", "| | | figures |", "|---|---|---|"]
     for name, mark, reason in marks(rows):
