@@ -26,6 +26,7 @@ def test_gains_are_paired_with_the_baseline_of_the_same_replicate():
     found = gains_of(rows, "p")
     np.testing.assert_allclose(found["vector"], [3, 2])
     np.testing.assert_allclose(found["sim_attention"], [2, 1])
+    np.testing.assert_allclose(gains_of(rows[::-1], "p")["vector"], [3, 2])  # in any order of rows
     assert gains_of(rows, "other") == {}
 
 
@@ -110,6 +111,24 @@ def test_rows_are_appended_in_the_order_of_the_stored_columns(tmp_path):
     with pytest.raises(ValueError, match="'c'"):
         study.add_rows([{"a": 5, "c": 6}], path)
     assert len(study.read_rows(path)) == 2
+
+
+def test_a_control_is_trained_once_and_has_the_baseline_of_the_map(tmp_path, monkeypatch):
+    control = next(one for one in study.controls() if one.name == "main-60k-0")
+    path, where = tmp_path / "rows.csv", {"point": control.name, "replicate": "0"}
+    plain = where | {"version": "", "mode": "none", "gauc": "0.6", "auc": "0.7"}
+    study.add_rows([plain], path)
+    assert not study.is_stored(control, 0, path)
+    monkeypatch.setattr(study, "trained_rows", lambda *_: [plain, random])
+    random = plain | {"version": "random", "mode": "vector"}
+    rows = study.control_rows(control, 0, tmp_path, 1, path)
+    assert rows == [random]
+    study.add_rows(rows, path)
+    assert study.is_stored(control, 0, path)
+    assert not study.is_stored(control, 1, path)
+    monkeypatch.setattr(study, "trained_rows", lambda *_: [plain | {"gauc": "0.61"}, random])
+    with pytest.raises(SystemExit, match=r"the baseline none is 0.61, and 0.6 in the stored"):
+        study.control_rows(control, 0, tmp_path, 1, path)
 
 
 def test_a_growth_is_open_while_its_interval_contains_the_stated_one():

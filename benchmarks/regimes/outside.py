@@ -10,9 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from benchmarks.regimes.study import Point, add_missing, arguments, trained_rows
+from benchmarks.regimes.study import (
+    CONTROL,
+    Point,
+    add_missing,
+    arguments,
+    control_rows,
+    trained_rows,
+)
 from benchmarks.shared import TABLES
 from data_synth.world import WorldConfig
 
@@ -90,16 +98,23 @@ def held_out() -> list[OtherWorld]:
     ]
 
 
+def controls() -> list[OtherWorld]:
+    """Return the same worlds with random vectors."""
+    return [replace(world, versions=(CONTROL,)) for world in [*worlds(), *held_out()]]
+
+
 def _world(name: str, **changes: Any) -> OtherWorld:
     return replace(OtherWorld(name, IMPRESSIONS, REPLICATES, 1.0, items_per_1000=20), **changes)
 
 
 def main() -> None:
     """Train the worlds that are not stored yet."""
-    every = [*worlds(), *held_out()]
-    pairs = ((w, replicate) for replicate in range(REPLICATES) for w in every)
-    pairs = (pair for pair in pairs if pair[1] < pair[0].replicates)
-    add_missing(pairs, trained_rows, OUTSIDE, arguments(__doc__).parse_args())
+    given = arguments(__doc__).parse_args()
+    of_outside = partial(control_rows, path=OUTSIDE)
+    for train, known in ((trained_rows, [*worlds(), *held_out()]), (of_outside, controls())):
+        pairs = ((world, replicate) for replicate in range(REPLICATES) for world in known)
+        pairs = (pair for pair in pairs if pair[1] < pair[0].replicates)
+        add_missing(pairs, train, OUTSIDE, given)
 
 
 if __name__ == "__main__":

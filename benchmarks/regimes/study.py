@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +28,7 @@ from data_synth.writing import write_world
 
 ROWS = TABLES / "regimes.csv"
 ALIGNMENTS = (1.0, 0.75, 0.5, 0.25, 0.0)
+CONTROL = "random"  # vectors that say nothing about clicks
 SIZES = {"60k": (60_000, 16), "300k": (300_000, 6), "1500k": (1_500_000, 3), "10000k": (10**7, 2)}
 PER_USER = 60  # impressions: 12 clicks
 MODES = """\
@@ -50,6 +53,7 @@ repeat_baseline: false
 model: MODEL
 training: TRAINING
 """
+SAME = 2e-4  # GAUC; the same training on another machine rounds differently
 TRAINING = {"batch_size": 512, "learning_rate": 4e-3}
 
 
@@ -129,14 +133,27 @@ def points() -> list[Point]:
     return found
 
 
+def controls() -> list[Point]:
+    """Return points of the map with random vectors, as the section on controls states them.
+
+    Those of 300,000 training impressions are the points `vectors`.
+    """
+    return [
+        replace(point, versions=(CONTROL,))
+        for point in points()
+        if point.name.startswith("main-60k-") or point.name in ("main-1500k-1", "main-1500k-0")
+    ]
+
+
 def main() -> None:
     """Train the points that are not stored yet."""
     parser = arguments(__doc__)
     parser.add_argument("--points", default="", help="first letters of the names of points")
     given = parser.parse_args()
-    chosen = [point for point in points() if point.name.startswith(given.points)]
-    pairs = ((point, replicate) for point in chosen for replicate in range(point.replicates))
-    add_missing(pairs, trained_rows, ROWS, given)
+    for train, known in ((trained_rows, points()), (control_rows, controls())):
+        chosen = [point for point in known if point.name.startswith(given.points)]
+        pairs = ((point, replicate) for point in chosen for replicate in range(point.replicates))
+        add_missing(pairs, train, ROWS, given)
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
@@ -188,7 +205,8 @@ def is_stored(point: Point, replicate: int, path: Path = ROWS) -> bool:
         path: The stored rows.
     """
     key = point.name, str(replicate)
-    return any((row["point"], row["replicate"]) == key for row in read_rows(path))
+    stored = {r["version"] for r in read_rows(path) if (r["point"], r["replicate"]) == key}
+    return stored >= set(point.versions)
 
 
 def trained_rows(point: Point, replicate: int, home: Path, jobs: int) -> list[dict[str, object]]:
@@ -216,8 +234,38 @@ def trained_rows(point: Point, replicate: int, home: Path, jobs: int) -> list[di
     return found
 
 
+def control_rows(
+    point: Point, replicate: int, home: Path, jobs: int, path: Path = ROWS
+) -> list[dict[str, object]]:
+    """Return rows as `trained_rows` does, without the baselines, which are stored already.
+
+    Exits if they are not, or differ by more than rounding: gains of both would not be paired.
+
+    Args:
+        point: A control.
+        replicate: The number of the replicate, also the seed of world and model.
+        home: A folder for the world, which is removed.
+        jobs: The number of cells to train at once.
+        path: The stored rows.
+    """
+    known = {
+        row["mode"]: float(row["gauc"])
+        for row in read_rows(path)
+        if (row["point"], row["replicate"], row["version"]) == (point.name, str(replicate), "")
+    }
+    rows = trained_rows(point, replicate, home, jobs)
+    for row in rows:
+        stored = known.get(str(row["mode"]), math.nan)
+        if not row["version"] and not abs(float(str(row["gauc"])) - stored) < SAME:
+            sys.exit(
+                f"{point.name} {replicate}: the baseline {row['mode']} is {row['gauc']}, and "
+                f"{stored} in the stored rows."
+            )
+    return [row for row in rows if row["version"]]
+
+
 def add_rows(rows: Sequence[Mapping[str, object]], path: Path = ROWS) -> None:
-    """Append rows in one write.
+    """Append rows.
 
     Args:
         rows: The rows, with the columns of the file.

@@ -32,7 +32,7 @@ Gains = Mapping[str, np.ndarray]  # mode -> (replicates,) delta of GAUC, pp
 def gains_of(
     rows: list[dict[str, str]], point: str, version: str = "oracle"
 ) -> dict[str, np.ndarray]:
-    """Return the gains of all modes at a point, (replicates,) each, in pp.
+    """Return the gains of all modes at a point, (replicates,) in their order each, in pp.
 
     Args:
         rows: The stored rows.
@@ -44,7 +44,8 @@ def gains_of(
         if row["point"] == point:
             of_replicate[row["replicate"]][row["version"], row["mode"]] = float(row["gauc"])
     found = defaultdict(list)
-    for values in of_replicate.values():
+    for replicate in sorted(of_replicate, key=int):
+        values = of_replicate[replicate]
         for (name, mode), value in values.items():
             if name == version:
                 baseline = "none/softmax" if mode == SOFTMAX else "none"
