@@ -24,7 +24,8 @@ from benchmarks.regimes.study import (
 from benchmarks.shared import TABLES
 from data_synth.world import WorldConfig
 
-FRESH = "fresh"  # begins the names of the worlds that are younger than the method of the fit
+FRESH = "fresh"
+LAST = "last"  # begins the names of the worlds that are younger than the method of the fit
 OUTSIDE = TABLES / "regimes_outside.csv"
 IMPRESSIONS, REPLICATES, HELD_OUT_REPLICATES = 60_000, 3, 2
 
@@ -76,8 +77,8 @@ def held_out() -> list[OtherWorld]:
     """Return worlds that no fit uses; they were chosen, and committed, before they were trained.
 
     They differ from all others in alignment, roles, strength, sizes, tail, styles and vectors. The
-    method of the fit was changed once more after the first four; the last four were trained after
-    this change.
+    method of the fit was changed after the first four, and again after the next four; the last four
+    were trained after both changes.
     """
     seen = {"replicates": HELD_OUT_REPLICATES, "first_seed": 700}
     fresh = {"replicates": HELD_OUT_REPLICATES, "first_seed": 800}
@@ -86,15 +87,22 @@ def held_out() -> list[OtherWorld]:
     six = {"kind": "complement", "roles": 6, "groups": 16, "alignment": 0.8, "items_per_1000": 8}
     turned = {"kind": "complement", "roles": 2, "alignment": 0.1, "strength": 1.0}
     tail = {"popularity_exponent": 1.2}
+    last = {"replicates": HELD_OUT_REPLICATES, "first_seed": 900}
+    five = {"kind": "complement", "roles": 5, "groups": 15, "alignment": 0.45, "strength": 0.9}
+    noise = {"versions": ("noisy_0.5",), "popularity_exponent": 0.5, "items_per_1000": 8}
     return [
         _world("held-roles", **seen, **roles, impressions=150_000, per_user=80, items_per_1000=5),
         _world("held-weak", **seen, impressions=200_000, strength=0.5, popularity_exponent=1.0),
         _world("held-cold", **seen, kind="cold", impressions=100_000, strength=0.9, per_user=40),
         _world("held-noisy", **seen, **noisy, impressions=100_000, strength=1.2),
-        _world(f"{FRESH}-roles", **fresh, **six, impressions=250_000, per_user=50, strength=0.8),
-        _world(f"{FRESH}-tail", **fresh, **tail, impressions=80_000, per_user=100, strength=0.6),
-        _world(f"{FRESH}-turned", **fresh, **turned, impressions=120_000, items_per_1000=15),
-        _world(f"{FRESH}-copies", **fresh, kind="redundant", impressions=150_000, groups=100),
+        _world("fresh-roles", **fresh, **six, impressions=250_000, per_user=50, strength=0.8),
+        _world("fresh-tail", **fresh, **tail, impressions=80_000, per_user=100, strength=0.6),
+        _world("fresh-turned", **fresh, **turned, impressions=120_000, items_per_1000=15),
+        _world("fresh-copies", **fresh, kind="redundant", impressions=150_000, groups=100),
+        _world(f"{LAST}-roles", **last, **five, impressions=180_000, per_user=70),
+        _world(f"{LAST}-noise", **last, **noise, impressions=80_000, strength=1.1, per_user=45),
+        _world(f"{LAST}-cold", **last, kind="cold", impressions=220_000, strength=0.8, per_user=90),
+        _world(f"{LAST}-null", **last, kind="null", strength=0.0, impressions=100_000, per_user=80),
     ]
 
 
