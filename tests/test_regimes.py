@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks.regimes import study
-from benchmarks.regimes.marks import STATED, _at_least, marks
+from benchmarks.regimes.marks import STATED, _at_least, growth, marks, paired
 from benchmarks.regimes.table import crossing, gains_of, interval, lines, winner
 from benchmarks.shared import TABLES
 
@@ -88,7 +88,7 @@ def test_hypotheses_are_judged_by_the_rules_of_the_design():
         return {name: (mark, text) for name, mark, text in marks(rows, [])}
 
     stated = {1.0: 1.0} | STATED
-    found = marked(lambda at: 6 * stated[at], lambda at: 3.0, lambda at: 1.7 + 2 * at)
+    found = marked(lambda at: 6 * stated[at], lambda at: 2.92, lambda at: 1.8 + 2 * at)
     assert [found[name][0] for name in ("H1", "H2", "H4", "H5")] == ["open"] * 4  # other sizes lack
     assert "0.73 [0.7" in found["H1"][1]
     assert found["Claim: order of modes"][0] == "refuted"
@@ -129,6 +129,27 @@ def test_a_control_is_trained_once_and_has_the_baseline_of_the_map(tmp_path, mon
     monkeypatch.setattr(study, "trained_rows", lambda *_: [plain | {"gauc": "0.61"}, random])
     with pytest.raises(SystemExit, match=r"the baseline none is 0.61, and 0.6 in the stored"):
         study.control_rows(control, 0, tmp_path, 1, path)
+
+
+def test_intervals_of_ratios_cover_what_they_state():
+    """Check 2,000 samples of three replicates, whose ratio of means is one half."""
+    rng, values = np.random.default_rng(0), np.array([1.0, 2.0, 4.0])
+    assert paired(float, values) == pytest.approx((values.mean(), *interval(values)))
+    inside = 0
+    for _ in range(2000):
+        full = rng.normal(4, 0.5, 3)
+        _, low, high = paired(lambda a, b: a / b, full / 2 + rng.normal(0, 0.2, 3), full)
+        inside += low <= 0.5 <= high
+    assert inside / 2000 == pytest.approx(0.95, abs=0.02)
+
+
+def test_intervals_of_growth_cover_what_they_state():
+    rng, inside = np.random.default_rng(0), 0
+    for _ in range(2000):
+        value, low, high = growth(rng.normal(1, 0.5, 16), rng.normal(2, 1, 3))
+        assert low < value < high
+        inside += low <= 1 <= high
+    assert inside / 2000 == pytest.approx(0.95, abs=0.03)
 
 
 def test_a_growth_is_open_while_its_interval_contains_the_stated_one():

@@ -32,7 +32,7 @@ FACTORS = {  # and the names of their levels
     "items": "{} items per 1,000 impressions",
     "tail": "popularity exponent {}",
     "codes": "{} codes per 100 items",
-    "clicks": "{} clicks per history",
+    "clicks": "{} clicks per user",
     "vectors": "{}",
     "warm": "warm start",
 }
@@ -120,7 +120,8 @@ def winners_figure(grid: Mapping[str, Mapping[float, Gains]]) -> Figure:
     axes.set_ylabel("training impressions")
     axes.grid(visible=False)
     axes.set_title(
-        "Filled: significantly above all other modes. Hatched: cannot be told.", loc="left"
+        "Filled: significantly above all other modes. Hatched: no significant difference.",
+        loc="left",
     )
     return figure
 

@@ -92,13 +92,18 @@ def crossing(by_alignment: Mapping[float, Gains], first: str, second: str) -> fl
 
 
 def crossing_text(by_alignment: Mapping[float, Gains], first: str, second: str) -> str:
-    """Return a crossing with its interval, from resamples of the replicates of each alignment."""
+    """Return a crossing with its interval, from resamples of replicates.
+
+    All alignments have the same replicates in a resample, because they share seeds of worlds.
+    """
     rng, found = np.random.default_rng(0), []
+    count = len(next(iter(by_alignment.values()))[first])
     for _ in range(RESAMPLES):
-        drawn = {}
-        for level, gains in by_alignment.items():
-            chosen = rng.integers(0, len(gains[first]), len(gains[first]))
-            drawn[level] = {mode: gains[mode][chosen] for mode in (first, second)}
+        chosen = rng.integers(0, count, count)
+        drawn = {
+            level: {mode: gains[mode][chosen] for mode in (first, second)}
+            for level, gains in by_alignment.items()
+        }
         found.append(crossing(drawn, first, second))
     there = [value for value in found if value is not None]
     share = len(there) / len(found)
