@@ -3,7 +3,7 @@ import pytest
 
 from benchmarks.regimes import study
 from benchmarks.regimes.marks import STATED, _at_least, growth, marks, paired
-from benchmarks.regimes.table import crossing, gains_of, interval, lines, winner
+from benchmarks.regimes.table import crossing, gains_of, interval, lines, net_gains, winner
 from benchmarks.shared import TABLES
 
 
@@ -28,6 +28,22 @@ def test_gains_are_paired_with_the_baseline_of_the_same_replicate():
     np.testing.assert_allclose(found["sim_attention"], [2, 1])
     np.testing.assert_allclose(gains_of(rows[::-1], "p")["vector"], [3, 2])  # in any order of rows
     assert gains_of(rows, "other") == {}
+
+
+def test_net_gains_are_those_over_random_vectors_in_the_same_replicate():
+    rows = []
+    for replicate in range(16):
+        gains = {"oracle": 0.05 + 0.001 * replicate, "random": 0.01 + 0.0005 * replicate}
+        values = {("", "none"): 0.6} | {(one, "vector"): 0.6 + g for one, g in gains.items()}
+        rows += [
+            row(str(replicate), mode, str(gauc), version) | {"point": "main-60k-0.5"}
+            for (version, mode), gauc in values.items()
+        ]
+    net = net_gains(rows, "60k")
+    assert [*net] == [0.5]
+    np.testing.assert_allclose(net[0.5]["vector"], 4 + 0.05 * np.arange(16))
+    assert net_gains(rows[:-3], "60k") == {}  # a replicate is missing
+    assert net_gains([one for one in rows if one["version"] != "random"], "60k") == {}
 
 
 def test_interval_of_a_mean_is_that_of_student():

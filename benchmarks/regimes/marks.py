@@ -22,6 +22,7 @@ from benchmarks.regimes.table import (
     crossing_text,
     gains_of,
     interval,
+    net_gains,
 )
 
 Mark = Literal["confirmed", "refuted", "open"]
@@ -79,6 +80,20 @@ class Map:
         if at is None or full is None:
             return None
         return paired(lambda a, b: a / b, at, full)
+
+    def net_ratios(self, mode: str) -> list[str]:
+        """Return, by size, the text of the ratios of net gains to that at alignment 1."""
+        found = []
+        for size in JUDGED:
+            net = {level: gains[mode] for level, gains in net_gains(self.rows, size).items()}
+            full = net.pop(1.0, None)
+            if full is not None and net:
+                ratios = (
+                    f"{_shown(paired(lambda a, b: a / b, gains, full))} at {level:g}"
+                    for level, gains in net.items()
+                )
+                found.append(f"net {size}: {', '.join(ratios)}")
+        return found
 
     def grid(self, size: str) -> dict[float, Gains]:
         """Return the gains of all modes by alignment; empty: some point is not complete."""
@@ -178,7 +193,9 @@ def _h1(found: Map) -> tuple[Mark, str]:
     )
     complete = all(found.grid(size) for size in JUDGED)
     mark = "refuted" if refuted or changes else "confirmed" if complete else "open"
-    return mark, "; ".join(parts) + ("; intervals of sizes are disjoint" if changes else "")
+    if changes:
+        parts.append("intervals of sizes are disjoint")
+    return mark, "; ".join([*parts, *found.net_ratios("sim_score")])
 
 
 def _ends(
@@ -215,7 +232,8 @@ def _h4(found: Map) -> tuple[Mark, str]:
     known = {size: ratio for size, ratio in ratios.items() if ratio}
     passed = [0.3 <= ratio[0] <= 0.8 for size, ratio in known.items() if size in JUDGED]
     shown = "; ".join(f"{size}: {_of_size(size, ratio)}" for size, ratio in known.items())
-    return _of(passed, len(passed) == len(JUDGED)), f"ratio {shown}"
+    reason = "; ".join([f"ratio {shown}", *found.net_ratios("vector")])
+    return _of(passed, len(passed) == len(JUDGED)), reason
 
 
 def _h5(found: Map) -> tuple[Mark, str]:

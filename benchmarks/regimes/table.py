@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.regimes.details import DETAILS, HEADS, PLAIN, worlds
-from benchmarks.regimes.study import ALIGNMENTS, SIZES, points, read_rows
+from benchmarks.regimes.study import ALIGNMENTS, CONTROL, SIZES, points, read_rows
 from benchmarks.shared import markdown_row, write_table
 
 if TYPE_CHECKING:
@@ -136,12 +136,8 @@ def lines(rows: list[dict[str, str]]) -> list[str]:
             found += ["", f"## {impressions:,} training impressions", ""]
             found += _grid(rows, size, by_alignment)
             if len(by_alignment) == len(ALIGNMENTS):
-                found += ["", "Crossings, as alignments:", ""]
-                found += [
-                    f"- `{first}` and `{second}`: {crossing_text(by_alignment, first, second)}"
-                    for first, second in CROSSINGS
-                ]
-    found += [*_single_factors(rows), *_details(Map(rows, read_rows(DETAILS)))]
+                found += ["", "Crossings, as alignments:", "", *_crossings(by_alignment)]
+    found += [*_nets(rows), *_single_factors(rows), *_details(Map(rows, read_rows(DETAILS)))]
     found += ["", "## Hypotheses and claims", "", "| | | figures |", "|---|---|---|"]
     for name, mark, reason in marks(rows):
         label = f"{name}: {CLAIMS[name]}" if name in CLAIMS else name
@@ -150,25 +146,6 @@ def lines(rows: list[dict[str, str]]) -> list[str]:
 
 
 def _grid(rows: list[dict[str, str]], size: str, by_alignment: Mapping[float, Gains]) -> list[str]:
-    first = next(iter(by_alignment.values()))
-    counts = ", ".join(str(len(gains["vector"])) for gains in by_alignment.values())
-    lines = [
-        f"Gain in GAUC over the baseline, pp, with {LEVEL:.0%} intervals over {counts} replicates.",
-        "",
-        markdown_row(["mode", *(f"alignment {level:g}" for level in by_alignment)]),
-        f"|---|{'---:|' * len(by_alignment)}",
-    ]
-    for mode in first:
-        shown = []
-        for gains in by_alignment.values():
-            low, high = interval(gains[mode])
-            shown.append(f"{gains[mode].mean():+.2f} [{low:+.2f}, {high:+.2f}]")
-        lines.append(markdown_row([mode, *shown]))
-    winners = (winner(gains) or "no significant difference" for gains in by_alignment.values())
-    lines.append(markdown_row(["**winner**", *winners]))
-    for first_mode, second in CROSSINGS:
-        pairs = (gains[first_mode] - gains[second] for gains in by_alignment.values())
-        lines.append(markdown_row([f"`{first_mode}` minus `{second}`", *map(_half, pairs)]))
     baselines = (
         np.mean(
             [float(row["gauc"]) for row in rows if (row["point"], row["mode"]) == (point, "none")]
@@ -176,8 +153,96 @@ def _grid(rows: list[dict[str, str]], size: str, by_alignment: Mapping[float, Ga
         for point in (f"main-{size}-{level:g}" for level in by_alignment)
     )
     return [
-        *lines,
+        f"Gain in GAUC over the baseline, pp, with {LEVEL:.0%} intervals over "
+        f"{_counts(by_alignment)} replicates.",
+        "",
+        *_by_alignment(by_alignment),
         markdown_row(["GAUC of the baseline, %", *(f"{100 * b:.2f}" for b in baselines)]),
+    ]
+
+
+def _counts(by_alignment: Mapping[float, Gains]) -> str:
+    return ", ".join(str(len(gains["vector"])) for gains in by_alignment.values())
+
+
+def _by_alignment(by_alignment: Mapping[float, Gains]) -> list[str]:
+    """Return a table of the gains of all modes, the winners, and three differences."""
+    lines = [
+        markdown_row(["mode", *(f"alignment {level:g}" for level in by_alignment)]),
+        f"|---|{'---:|' * len(by_alignment)}",
+    ]
+    for mode in next(iter(by_alignment.values())):
+        shown = []
+        for gains in by_alignment.values():
+            low, high = interval(gains[mode])
+            shown.append(f"{gains[mode].mean():+.2f} [{low:+.2f}, {high:+.2f}]")
+        lines.append(markdown_row([mode, *shown]))
+    winners = (winner(gains) or "no significant difference" for gains in by_alignment.values())
+    lines.append(markdown_row(["**winner**", *winners]))
+    for first, second in CROSSINGS:
+        pairs = (gains[first] - gains[second] for gains in by_alignment.values())
+        lines.append(markdown_row([f"`{first}` minus `{second}`", *map(_half, pairs)]))
+    return lines
+
+
+def controls_of(rows: list[dict[str, str]], size: str) -> dict[float, Gains]:
+    """Return the gains of random vectors by alignment, where they are complete.
+
+    Args:
+        rows: The stored rows.
+        size: A size of the map.
+    """
+    found = {}
+    for level in ALIGNMENTS:
+        at = f"{level:g}"
+        gains = gains_of(rows, f"main-{size}-{at}", CONTROL)
+        if size == "300k":
+            gains = gains_of(rows, f"vectors-{at}", CONTROL)
+        if gains and len(gains["vector"]) == SIZES[size][1]:
+            found[level] = gains
+    return found
+
+
+def net_gains(rows: list[dict[str, str]], size: str) -> dict[float, Gains]:
+    """Return the gains over random vectors in the same replicates, by alignment.
+
+    Args:
+        rows: The stored rows.
+        size: A size of the map.
+    """
+    found = {}
+    for level, control in controls_of(rows, size).items():
+        gains = gains_of(rows, f"main-{size}-{level:g}")
+        if gains and len(gains["vector"]) == SIZES[size][1]:
+            found[level] = {mode: gains[mode] - control[mode] for mode in gains}
+    return found
+
+
+def _nets(rows: list[dict[str, str]]) -> list[str]:
+    """Return the tables of gains over random vectors, and of those of random vectors."""
+    found: list[str] = []
+    for size, (impressions, _) in SIZES.items():
+        if net := net_gains(rows, size):
+            found += ["", f"## Controls: {impressions:,} training impressions", ""]
+            found += [f"Net gain in GAUC, over random vectors, pp, {_counts(net)} replicates.", ""]
+            found += _by_alignment(net)
+            if len(net) == len(ALIGNMENTS):
+                found += ["", "Crossings of net gains, as alignments:", "", *_crossings(net)]
+            found += ["", "Gain of random vectors over the baseline, pp:", ""]
+            controls = controls_of(rows, size)
+            found += [markdown_row(["mode", *(f"alignment {level:g}" for level in controls)])]
+            found += [f"|---|{'---:|' * len(controls)}"]
+            for mode in next(iter(controls.values())):
+                found.append(
+                    markdown_row([mode, *(_half(gains[mode]) for gains in controls.values())])
+                )
+    return found
+
+
+def _crossings(by_alignment: Mapping[float, Gains]) -> list[str]:
+    return [
+        f"- `{first}` and `{second}`: {crossing_text(by_alignment, first, second)}"
+        for first, second in CROSSINGS
     ]
 
 
