@@ -87,10 +87,17 @@ def write_new(path: Path, text: str) -> None:
 
     Raises:
         ConfigError: The file exists.
+        StoreError: Its folder cannot be written.
     """
+    check_new(path)
+    _write(path, text)
+
+
+def check_new(path: Path) -> None:
+    """Raise the errors of `write_new` before long work."""
     if path.exists():
         raise ConfigError(f"{path} exists; give another name with --output, or remove it.")
-    _write(path, text)
+    check_writable(path)
 
 
 def file_of_run(

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
-from benchmarks.regimes.outside import FRESH, OUTSIDE, OtherWorld, held_out, worlds
-from benchmarks.regimes.study import Point, points, read_rows
+from benchmarks.regimes.outside import LAST, OUTSIDE, OtherWorld, held_out, worlds
+from benchmarks.regimes.study import CONTROL, Point, points, read_rows
 from benchmarks.regimes.table import SOFTMAX
 from benchmarks.regimes.traits import read_traits
 from benchmarks.shared import markdown_row, write_table
@@ -54,22 +54,22 @@ RANGED = (
     *("similarity_pp", "bilinear_pp"),
 )
 HEAD = (
-    *("predicted", "worlds", "replicates", "error, pp", "rank correlation", "fixed order"),
-    *("winner right", "best among leaders", "predictable pairs", "right"),
+    *("predicted", "worlds", "replicates", "error, pp", "rank correlation", "winner right"),
+    *("best among leaders", "predictable pairs", "right"),
 )
-NO_FIT = "worlds that no fit uses"
+HELD_OUT = "worlds held out of every fit"
 NEAR_PP = 0.3  # a predicted winner this close to the best one is right
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A replicate of a world and a version: traits, and the measured gain of each mode."""
+    """A replicate of a world and a version: traits, and the measured net gain of each mode."""
 
     point: Point
     version: str
     traits: Traits
     size: int  # of the codebook of `cluster_id`
-    gains: np.ndarray  # (M,) pp, in the order of STAND_INS
+    gains: np.ndarray  # (M,) pp over random vectors, in the order of STAND_INS
 
     @property
     def world(self) -> str:
@@ -92,17 +92,37 @@ def read_trained() -> list[Trained]:
     gauc: dict[tuple[str, str], dict[tuple[str, str], float]] = defaultdict(dict)
     for row in [*read_rows(), *read_rows(OUTSIDE)]:
         gauc[row["point"], row["replicate"]][row["version"], row["mode"]] = float(row["gauc"])
+    controls: dict[object, list[np.ndarray]] = defaultdict(list)
+    for (name, _), values in gauc.items():
+        if (CONTROL, "vector") in values:
+            controls[_construction(known[name])].append(_gains(values, CONTROL))
     found = []
     for (name, replicate, version), traits in read_traits().items():
         values, point = gauc[name, replicate], known[name]
         if point.training:  # a warm start changes gains, and no trait shows it
             continue
-        gains = [
+        own = _construction(point)
+        if own not in controls:  # take those of the map of the nearest size
+            sizes = (size for size in controls if isinstance(size, int))
+            own = min(sizes, key=lambda size: abs(np.log(size / point.impressions)))
+        gains = _gains(values, version) - np.mean(controls[own], axis=0)
+        found.append(Trained(point, version, traits, point.codes, gains))
+    return found
+
+
+def _construction(point: Point) -> object:
+    """Return what the points have in common whose controls are averaged."""
+    return point.name if isinstance(point, OtherWorld) else point.impressions
+
+
+def _gains(values: Mapping[tuple[str, str], float], version: str) -> np.ndarray:
+    """Return the gains of a version over the baseline, (M,), pp."""
+    return 100 * np.array(
+        [
             values[version, mode] - values["", "none/softmax" if mode == SOFTMAX else "none"]
             for mode in STAND_INS
         ]
-        found.append(Trained(point, version, traits, point.codes, 100 * np.array(gains)))
-    return found
+    )
 
 
 def fitted(trained: Sequence[Trained]) -> Fit:
@@ -113,8 +133,7 @@ def fitted(trained: Sequence[Trained]) -> Fit:
     """
     trained, held = parted(trained)
     inside = [one for one in trained if not isinstance(one.point, OtherWorld)]
-    left_out = _leave_out(trained, lambda one: one.log)
-    floor, covariance, quantile = _errors(trained, _leave_out(trained, _family))
+    floor, covariance, quantile = _errors(trained, _leave_out(trained, _family)[0])
     made = Fit(
         modes=tuple(STAND_INS),
         weights=_weights(trained),
@@ -124,23 +143,28 @@ def fitted(trained: Sequence[Trained]) -> Fit:
         ranges={name: _range(trained, name) for name in RANGED},
         reliability=(),
     )
-    reliability = [_reliability("one log left out", trained, left_out, made)]
-    for what, key in (("one alignment left out", _alignment), ("one size left out", _size)):
-        if len(set(map(key, inside))) > 1:
-            reliability.append(_reliability(what, inside, _leave_out(inside, key), made))
-    if len(inside) < len(trained):
-        others = [one for one in trained if isinstance(one.point, OtherWorld)]
-        weights = _weights(inside)
-        found = np.stack([_predicted(weights, one) for one in others])
-        what = "other constructions, from the map alone"
-        reliability.append(_reliability(what, others, found, made))
-    young = [one for one in held if one.point.name.startswith(FRESH)]
-    old = [one for one in held if one not in young]
-    for what, group in ((f"{NO_FIT}, before its last change", old), (f"{NO_FIT}, after it", young)):
+    reliability = []
+    for what, group, key in (
+        ("one log left out", trained, _log),
+        ("one alignment left out", inside, _alignment),
+        ("one size left out", inside, _size),
+    ):
+        if len(set(map(key, group))) > 1:
+            reliability.append(_reliability(what, group, *_leave_out(group, key), made))
+    others = [one for one in trained if isinstance(one.point, OtherWorld)]
+    for what, group, from_ in (
+        ("other constructions, from the map alone", others, inside),
+        (f"{HELD_OUT}, known before", [one for one in held if not _is_last(one)], trained),
+        (HELD_OUT, [one for one in held if _is_last(one)], trained),
+    ):
         if group:
-            found = np.stack([_predicted(made.weights, one) for one in group])
-            reliability.append(_reliability(what, group, found, made))
+            found = _predictions(group, from_)
+            reliability.append(_reliability(what, group, *found, made))
     return Fit(**{**vars(made), "reliability": tuple(reliability)})
+
+
+def _is_last(one: Trained) -> bool:
+    return one.point.name.startswith(LAST)
 
 
 def parted(trained: Sequence[Trained]) -> tuple[list[Trained], list[Trained]]:
@@ -148,6 +172,10 @@ def parted(trained: Sequence[Trained]) -> tuple[list[Trained], list[Trained]]:
     names = {world.name for world in held_out()}
     held = [one for one in trained if one.point.name in names]
     return [one for one in trained if one.point.name not in names], held
+
+
+def _log(one: Trained) -> object:
+    return one.log
 
 
 def _alignment(one: Trained) -> float:
@@ -197,19 +225,30 @@ def _predicted(weights: np.ndarray, one: Trained) -> np.ndarray:
     return np.array([row @ one.factors(mode) for row, mode in zip(weights, STAND_INS, strict=True)])
 
 
-def _leave_out(trained: Sequence[Trained], key: Callable[[Trained], object]) -> np.ndarray:
-    """Return the predictions of each group from all others, (n, M)."""
-    found = np.zeros((len(trained), len(STAND_INS)))
+def _leave_out(
+    trained: Sequence[Trained], key: Callable[[Trained], object]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `_predictions` does, for each group from all others."""
+    found, means = np.zeros((2, len(trained), len(STAND_INS)))
     for group in set(map(key, trained)):
-        weights = _weights([one for one in trained if key(one) != group])
-        for row, one in enumerate(trained):
-            if key(one) == group:
-                found[row] = _predicted(weights, one)
-    return found
+        rows = [row for row, one in enumerate(trained) if key(one) == group]
+        others = [one for one in trained if key(one) != group]
+        found[rows], means[rows] = _predictions([trained[row] for row in rows], others)
+    return found, means
 
 
-def _by_world(trained: Sequence[Trained]) -> dict[str, list[int]]:
-    """Return the places of the replicates of each world."""
+def _predictions(
+    group: Sequence[Trained], from_: Sequence[Trained]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the predicted gains of a fit, and the mean gains of its worlds, (n, M) each."""
+    weights = _weights(from_)
+    of_world = [np.mean([from_[row].gains for row in rows], 0) for rows in _worlds(from_).values()]
+    mean = np.tile(np.mean(of_world, axis=0), (len(group), 1))
+    return np.stack([_predicted(weights, one) for one in group]), mean
+
+
+def _worlds(trained: Sequence[Trained]) -> dict[str, list[int]]:
+    """Return the places of the replicates of each world and version."""
     found: dict[str, list[int]] = defaultdict(list)
     for row, one in enumerate(trained):
         found[one.world].append(row)
@@ -226,7 +265,7 @@ def _errors(trained: Sequence[Trained], predicted: np.ndarray) -> tuple[float, n
         trained: The replicates.
         predicted: (n, M) their predictions, pp.
     """
-    places = _by_world(trained).values()
+    places = _worlds(trained).values()
     share = np.sqrt([len(rows) for rows in places])
     families = [_family(trained[rows[0]]) for rows in places]
     for family in set(families):  # each has the same weight
@@ -252,32 +291,35 @@ def _errors(trained: Sequence[Trained], predicted: np.ndarray) -> tuple[float, n
 
 
 def _reliability(
-    what: str, trained: Sequence[Trained], predicted: np.ndarray, fit: Fit
+    what: str, trained: Sequence[Trained], predicted: np.ndarray, means: np.ndarray, fit: Fit
 ) -> Reliability:
     """Return how well predictions agree with what was measured, world by world.
+
+    Other codebook sizes of one log are left out, because most of their gains are equal.
 
     Args:
         what: A description of the worlds.
         trained: The replicates.
         predicted: (n, M) their predictions, pp.
+        means: (n, M) the mean gains of the worlds that were fitted, pp.
         fit: The fit that defines the intervals.
     """
-    by_world = _by_world(trained)
-    measured = np.stack([one.gains for one in trained])
-    means = {name: measured[rows].mean(axis=0) for name, rows in by_world.items()}
+    usual = Point.codes_per_100
+    rows_of = {
+        name: rows
+        for name, rows in _worlds(trained).items()
+        if trained[rows[0]].point.codes_per_100 == usual
+    }
     found: dict[str, list[float]] = defaultdict(list)
-    right = []
-    for name, rows in by_world.items():
-        ours, true = predicted[rows].mean(axis=0), means[name]
-        others = [
-            mean
-            for other, mean in means.items()
-            if trained[by_world[other][0]].log != trained[rows[0]].log
-        ] or [true]
+    for rows in rows_of.values():
+        ours, mean = predicted[rows].mean(axis=0), means[rows].mean(axis=0)
+        true = np.mean([trained[row].gains for row in rows], axis=0)
         found["error"].append(float(np.square(ours - true).mean()))
+        found["mean error"].append(float(np.square(mean - true).mean()))
         found["rank"].append(_rank_correlation(ours, true))
-        found["fixed"].append(_rank_correlation(np.mean(others, axis=0), true))
+        found["fixed rank"].append(_rank_correlation(mean, true))
         found["winner"].append(float(true[np.argmax(ours)] > true.max() - NEAR_PP))
+        found["fixed winner"].append(float(true[np.argmax(mean)] > true.max() - NEAR_PP))
         half = fit.half_widths(ours)
         first = int(np.argmax(ours))
         ahead = ours[first] - ours <= np.where(np.arange(len(ours)) == first, 0, half[first])
@@ -286,22 +328,28 @@ def _reliability(
         for one in range(len(ours)):
             for two in range(one):
                 if abs(ours[one] - ours[two]) > half[one, two]:
-                    right.append((ours[one] > ours[two]) == (true[one] > true[two]))
+                    order = true[one] > true[two]
+                    found["right"].append(float((ours[one] > ours[two]) == order))
+                    found["fixed right"].append(float((mean[one] > mean[two]) == order))
         found["covered"].append(float((np.abs(ours - true) <= np.diag(half)).mean()))
+    mean_of = {name: float(np.mean(values)) for name, values in found.items()}
     return Reliability(
         what=what,
-        worlds=len(by_world),
-        replicates=len(trained),
-        error_pp=float(np.sqrt(np.mean(found["error"]))),
-        rank_correlation=float(np.mean(found["rank"])),
-        fixed_order=float(np.mean(found["fixed"])),
-        winners=float(np.mean(found["winner"])),
-        in_leaders=float(np.mean(found["in leaders"])),
-        leaders=float(np.mean(found["leaders"])),
-        pairs=len(right),
-        right=float(np.mean(right)) if right else float("nan"),
-        all_pairs=len(by_world) * len(STAND_INS) * (len(STAND_INS) - 1) // 2,
-        covered=float(np.mean(found["covered"])),
+        worlds=len(rows_of),
+        replicates=sum(map(len, rows_of.values())),
+        error_pp=mean_of["error"] ** 0.5,
+        mean_error_pp=mean_of["mean error"] ** 0.5,
+        rank_correlation=mean_of["rank"],
+        fixed_order=mean_of["fixed rank"],
+        winners=mean_of["winner"],
+        fixed_winners=mean_of["fixed winner"],
+        in_leaders=mean_of["in leaders"],
+        leaders=mean_of["leaders"],
+        pairs=len(found["right"]),
+        right=mean_of.get("right", float("nan")),
+        fixed_right=mean_of.get("fixed right", float("nan")),
+        all_pairs=len(rows_of) * len(STAND_INS) * (len(STAND_INS) - 1) // 2,
+        covered=mean_of["covered"],
     )
 
 
@@ -350,24 +398,30 @@ def lines(trained: Sequence[Trained], fit: Fit) -> list[str]:
     """
     found = [
         "Made by `benchmarks/regimes/advice.py`; do not edit. Every prediction is of worlds that "
-        "were left out of the fit.",
+        "were left out of the fit. After a stroke: the same for the mean gains of the worlds of "
+        "the fit, in place of predictions.",
         "",
         markdown_row([*HEAD, f"in {LEVEL:.0%} intervals"]),
-        f"|---|{'---:|' * 10}",
+        f"|---|{'---:|' * len(HEAD)}",
     ]
     for one in fit.reliability:
-        shown = f"{one.rank_correlation:.2f}", f"{one.fixed_order:.2f}", f"{one.winners:.0%}"
-        among = f"{one.in_leaders:.0%} of {one.leaders:.1f}"
-        counted = f"{one.pairs} of {one.all_pairs}", f"{one.right:.0%}", f"{one.covered:.0%}"
-        first = one.what, one.worlds, one.replicates, f"{one.error_pp:.2f}"
-        found.append(markdown_row([*first, *shown, among, *counted]))
-    found += ["", "Predicted / measured gain in GAUC, pp, one log left out:", ""]
+        shown = (
+            f"{one.error_pp:.2f} / {one.mean_error_pp:.2f}",
+            f"{one.rank_correlation:.2f} / {one.fixed_order:.2f}",
+            f"{one.winners:.0%} / {one.fixed_winners:.0%}",
+            f"{one.in_leaders:.0%} of {one.leaders:.1f}",
+            f"{one.pairs} of {one.all_pairs}",
+            f"{one.right:.0%} / {one.fixed_right:.0%}",
+            f"{one.covered:.0%}",
+        )
+        found.append(markdown_row([one.what, one.worlds, one.replicates, *shown]))
+    found += ["", "Predicted / measured net gain in GAUC, pp, one log left out:", ""]
     found += [markdown_row(["world", *STAND_INS]), f"|---|{'---:|' * len(STAND_INS)}"]
     trained, held = parted(trained)
-    predicted = _leave_out(trained, lambda one: one.log)
+    predicted = _leave_out(trained, _log)[0]
     if held:
-        last = np.stack([_predicted(fit.weights, one) for one in held])
-        trained, predicted = [*trained, *held], np.concatenate([predicted, last])
+        predicted = np.concatenate([predicted, _predictions(held, trained)[0]])
+        trained = [*trained, *held]
     for name in dict.fromkeys(one.world for one in trained):
         rows = [row for row, one in enumerate(trained) if one.world == name]
         ours = predicted[rows].mean(axis=0)

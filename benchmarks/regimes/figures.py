@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgba
 from PIL import Image
 
 from benchmarks.regimes.study import ALIGNMENTS, SIZES, points, read_rows
-from benchmarks.regimes.table import CROSSINGS, Gains, gains_of, interval, winner
+from benchmarks.regimes.table import CROSSINGS, Gains, gains_of, interval, net_gains, winner
 from benchmarks.shared import TABLES
 from ctrbench.figures import save
 from ctrbench.figures._style import DASHES, LINE, MARKS, MUTED, SERIES, TEXT, drawing
@@ -37,7 +37,9 @@ FACTORS = {  # and the names of their levels
     "warm": "warm start",
 }
 SHOWN = ("sim_score", "vector", "cluster_id")
+OVER = "Gain over the baseline", "Net gain, over random vectors"
 Rows = list[dict[str, str]]
+Grid = Mapping[str, Mapping[float, Gains]]  # size -> alignment -> gains
 
 
 def main() -> None:
@@ -45,10 +47,11 @@ def main() -> None:
     rows = read_rows()
     FOLDER.mkdir(parents=True, exist_ok=True)
     grid = _grid(rows)
+    net = {size: of for size in SIZES if (of := net_gains(rows, size))}
     drawn: dict[str, Callable[[], Figure]] = {
         "gains": lambda: gains_figure(grid),
-        "winners": lambda: winners_figure(grid),
-        "crossings": lambda: crossings_figure(grid),
+        "winners": lambda: winners_figure(grid, net),
+        "crossings": lambda: crossings_figure(grid, net),
         "screen": lambda: screen_figure(rows),
     }
     if factors := _factors(rows):
@@ -59,7 +62,7 @@ def main() -> None:
         Image.open(path).convert("RGB").quantize(COLOURS).save(path, optimize=True)
 
 
-def _grid(rows: Rows) -> dict[str, dict[float, Gains]]:
+def _grid(rows: Rows) -> Grid:
     """Return the gains by size and alignment, of the points that have at least two replicates."""
     found: dict[str, dict[float, Gains]] = {}
     for size in SIZES:
@@ -70,7 +73,7 @@ def _grid(rows: Rows) -> dict[str, dict[float, Gains]]:
     return found
 
 
-def gains_figure(grid: Mapping[str, Mapping[float, Gains]]) -> Figure:
+def gains_figure(grid: Grid) -> Figure:
     """Return one panel per mode: the gain by alignment, one line per size.
 
     Args:
@@ -91,58 +94,65 @@ def gains_figure(grid: Mapping[str, Mapping[float, Gains]]) -> Figure:
     return figure
 
 
-def winners_figure(grid: Mapping[str, Mapping[float, Gains]]) -> Figure:
-    """Return the phase diagram: the leading mode of each point, pale if it does not win.
+def winners_figure(grid: Grid, net: Grid) -> Figure:
+    """Return the phase diagrams: the leading mode of each point, pale if it does not win.
 
     Args:
         grid: The gains by size and alignment.
+        net: The same for gains over random vectors; may be empty.
     """
-    sizes, modes = list(grid), list(next(iter(next(iter(grid.values())).values())))
-    figure = drawing(0.75 * len(sizes) + 0.9, width=7.5)
-    axes = figure.subplots()
-    for y, size in enumerate(sizes):
-        for level, gains in grid[size].items():
-            x, best = ALIGNMENTS[::-1].index(level), max(gains, key=lambda m: gains[m].mean())
-            won = winner(gains) is not None
-            colour = SERIES[modes.index(best) % len(SERIES)]
-            face = to_rgba(colour, 0.9 if won else 0.15)
-            axes.add_patch(_box(x, y, face, hatched=not won))
-            text = best.replace("+", "\n+ ")
-            mean = f"{gains[best].mean():+.1f} pp"
-            shown = f"{text}\n{mean}" if won else f"{text} leads\n{mean}"
-            ink = "white" if won else TEXT
-            axes.text(x, y, shown, ha="center", va="center", color=ink, fontsize=8)
-    axes.set_xlim(-0.5, len(ALIGNMENTS) - 0.5)
-    axes.set_ylim(-0.5, len(sizes) - 0.5)
-    axes.set_xticks(range(len(ALIGNMENTS)), [f"{level:g}" for level in ALIGNMENTS[::-1]])
-    axes.set_yticks(range(len(sizes)), sizes)
-    axes.set_xlabel("alignment of similarity with taste")
-    axes.set_ylabel("training impressions")
-    axes.grid(visible=False)
-    axes.set_title(
-        "Filled: significantly above all other modes. Hatched: no significant difference.",
-        loc="left",
-    )
+    shown = [(over, of) for over, of in zip(OVER, (grid, net), strict=True) if of]
+    heights = [len(of) for _, of in shown]
+    figure = drawing(0.75 * sum(heights) + 0.9 * len(shown), width=7.5)
+    panels = figure.subplots(len(shown), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    modes = list(next(iter(next(iter(grid.values())).values())))
+    for axes, (over, of) in zip(panels, shown, strict=True):
+        for y, size in enumerate(of):
+            for level, gains in of[size].items():
+                _leader(axes, ALIGNMENTS[::-1].index(level), y, gains, modes)
+        axes.set_xlim(-0.5, len(ALIGNMENTS) - 0.5)
+        axes.set_ylim(-0.5, len(of) - 0.5)
+        axes.set_xticks(range(len(ALIGNMENTS)), [f"{level:g}" for level in ALIGNMENTS[::-1]])
+        axes.set_yticks(range(len(of)), [f"{SIZES[size][0]:,}" for size in of])
+        axes.grid(visible=False)
+        axes.set_title(f"{over}. Filled: significantly above all other modes", loc="left")
+    panels[-1].set_xlabel("alignment of similarity with taste")
+    figure.supylabel("training impressions", fontsize=9)
     return figure
 
 
-def crossings_figure(grid: Mapping[str, Mapping[float, Gains]]) -> Figure:
+def _leader(axes: Axes, x: int, y: int, gains: Gains, modes: list[str]) -> None:
+    """Draw the box of a point."""
+    best, won = max(gains, key=lambda m: gains[m].mean()), winner(gains) is not None
+    face = to_rgba(SERIES[modes.index(best) % len(SERIES)], 0.9 if won else 0.15)
+    axes.add_patch(_box(x, y, face, hatched=not won))
+    text, mean = best.replace("+", "\n+ "), f"{gains[best].mean():+.1f} pp"
+    shown = f"{text}\n{mean}" if won else f"{text} leads\n{mean}"
+    ink = "white" if won else TEXT
+    axes.text(x, y, shown, ha="center", va="center", color=ink, fontsize=8)
+
+
+def crossings_figure(grid: Grid, net: Grid) -> Figure:
     """Return the paired differences whose zeros are the stated crossings.
 
     Args:
         grid: The gains by size and alignment.
+        net: The same for gains over random vectors; may be empty.
     """
-    figure = drawing(2.7, width=9)
-    panels = figure.subplots(1, len(CROSSINGS), sharex=True, sharey=True)
-    for axes, (first, second) in zip(panels, CROSSINGS, strict=True):
-        for number, (size, by_alignment) in enumerate(grid.items()):
-            pairs = {at: gains[first] - gains[second] for at, gains in by_alignment.items()}
-            _line(axes, number, pairs, size)
-        axes.axhline(0, color=MUTED, linewidth=0.8)
-        axes.set_title(f"{first} - {second}", color=TEXT)
+    shown = [(over, of) for over, of in zip(OVER, (grid, net), strict=True) if of]
+    figure = drawing(2.2 * len(shown) + 0.5, width=9)
+    panels = figure.subplots(len(shown), len(CROSSINGS), sharex=True, sharey=True, squeeze=False)
+    for row, (over, of) in zip(panels, shown, strict=True):
+        for axes, (first, second) in zip(row, CROSSINGS, strict=True):
+            for size, by_alignment in of.items():
+                pairs = {at: gains[first] - gains[second] for at, gains in by_alignment.items()}
+                _line(axes, [*grid].index(size), pairs, size)
+            axes.axhline(0, color=MUTED, linewidth=0.8)
+            axes.set_title(f"{first} - {second}", color=TEXT)
+        row[0].set_ylabel(f"{over}, pp")
+    for axes in panels[-1]:
         axes.set_xlabel("alignment")
-    panels[0].set_ylabel("difference in GAUC, pp")
-    _legend(figure, panels[0])
+    _legend(figure, panels[0, 0])
     return figure
 
 

@@ -24,7 +24,6 @@ from benchmarks.regimes.study import (
 from benchmarks.shared import TABLES
 from data_synth.world import WorldConfig
 
-FRESH = "fresh"
 LAST = "last"  # begins the names of the worlds that are younger than the method of the fit
 OUTSIDE = TABLES / "regimes_outside.csv"
 IMPRESSIONS, REPLICATES, HELD_OUT_REPLICATES = 60_000, 3, 2
@@ -59,7 +58,7 @@ class OtherWorld(Point):
     def files(self, replicate: int) -> Iterator[str]:
         """Yield the benchmark files of `Point`, for the data set of this world."""
         for text in super().files(replicate):
-            yield text.replace("dataset: complement", f"dataset: {self.kind}")
+            yield text.replace("dataset: complement", f'dataset: "{self.kind}"')
 
 
 def worlds() -> list[OtherWorld]:

@@ -28,7 +28,7 @@ from data_synth.writing import write_world
 
 ROWS = TABLES / "regimes.csv"
 ALIGNMENTS = (1.0, 0.75, 0.5, 0.25, 0.0)
-CONTROL = "random"  # vectors that say nothing about clicks
+CONTROL = "random"  # vectors without information
 SIZES = {"60k": (60_000, 16), "300k": (300_000, 6), "1500k": (1_500_000, 3), "10000k": (10**7, 2)}
 PER_USER = 60  # impressions: 12 clicks
 MODES = """\

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.regimes.outside import OUTSIDE, held_out, worlds
-from benchmarks.regimes.study import Point, add_rows, points, read_rows
+from benchmarks.regimes.study import CONTROL, Point, add_rows, points, read_rows
 from benchmarks.shared import TABLES
 from ctrbench import embeddings, impressions
 from ctrbench.advising.traits import SIZES, Traits, measure
@@ -26,9 +26,13 @@ KEY = "point", "replicate", "version"
 
 
 def stored_keys() -> list[tuple[str, str, str]]:
-    """Return point, replicate and version of the worlds that have results, without repetition."""
+    """Return point, replicate and version of the results, without repetition and controls."""
     rows = [*read_rows(), *read_rows(OUTSIDE)]
-    keys = ((row["point"], row["replicate"], row["version"]) for row in rows if row["version"])
+    keys = (
+        (row["point"], row["replicate"], row["version"])
+        for row in rows
+        if row["version"] not in ("", CONTROL)
+    )
     return list(dict.fromkeys(keys))
 
 
@@ -77,7 +81,7 @@ def add_traits(key: tuple[str, str, str], found: Traits, path: Path = TRAITS) ->
         path: The stored traits; created if missing.
     """
     values: dict[str, Any] = asdict(found)
-    codes = values.pop("codes_pp")
+    codes, _ = values.pop("codes_pp"), values.pop("covariance")  # the fit has errors of its own
     row = dict(zip(KEY, key, strict=True)) | {name: f"{values[name]:.6g}" for name in values}
     row |= {f"codes_{size}": f"{codes[size]:.6g}" if size in codes else "" for size in SIZES}
     add_rows([row], path)

@@ -27,22 +27,22 @@ SIZE = "codebook_size"
 USEFUL = 0.8  # share of the largest predicted gain that a useful codebook size reaches
 SEEDS = 5
 TRAINING = {"batch_size": 512, "learning_rate": 0.004}  # of the worlds of the fit
-NAMES = {  # of traits that the prediction compares with those of the worlds of the fit
-    "impressions": "training impressions",
-    "per_item": "training impressions per item",
-    "cold": "share of new items in valid",
-    "clicks": "clicks per history",
-    "ctr": "CTR",
-    "baseline": "GAUC of the regression without images",
-    "similarity_pp": "gain with cosines, pp",
-    "bilinear_pp": "gain with a bilinear score, pp",
+NAMES = {  # of traits that the prediction compares with those of the worlds, and their formats
+    "impressions": ("training impressions", ",.0f"),
+    "per_item": ("training impressions per item", ",.1f"),
+    "cold": ("share of new items in valid", ".1%"),
+    "clicks": ("clicks per history", ".1f"),
+    "ctr": ("CTR", ".1%"),
+    "baseline": ("GAUC of the regression without images", ".4f"),
+    "similarity_pp": ("gain with cosines, pp", "+.2f"),
+    "bilinear_pp": ("gain with a bilinear score, pp", "+.2f"),
 }
 MOST_LEADERS = 3  # modes of the matrix that may gain most
 
 
 @dataclass(frozen=True)
 class ModeForecast:
-    """The predicted gain of a mode in GAUC over the baseline."""
+    """The predicted gain of a mode in GAUC over the same mode with shuffled vectors."""
 
     mode: str
     gain_pp: float
@@ -75,6 +75,7 @@ class Outside:
     value: float
     low: float
     high: float
+    form: str  # the format of the three
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,12 @@ def forecast(dataset: str, version: str, width: int, traits: Traits, fit: Fit) -
     sizes = _sizes(known, fit)
     best = max(sizes, key=lambda one: one.gain_pp).size if sizes else 1
     gains = fit.gains(known, best)
-    half = fit.half_widths(gains)
-    order = np.argsort(-gains, kind="stable").tolist()
+    half = fit.half_widths(gains, fit.sampling(known, best))
+    order = [
+        place
+        for place in np.argsort(-gains, kind="stable").tolist()
+        if sizes or not fit.uses_codes(fit.modes[place])
+    ]
     first = order[0]
     modes = tuple(
         ModeForecast(
@@ -150,7 +155,6 @@ def forecast(dataset: str, version: str, width: int, traits: Traits, fit: Fit) -
             behind_high_pp=float(gains[place] - gains[first] + _of_pair(half, place, first)),
         )
         for place in order
-        if sizes or not has_one_codebook(fit.modes[place])
     )
     made = Advice(dataset, version, LEVEL, traits, modes, sizes, outside, fit.reliability, "")
     return replace(made, matrix=_matrix(made, width))
@@ -165,8 +169,10 @@ def _within(traits: Traits, fit: Fit) -> tuple[Traits, tuple[Outside, ...]]:
     outside = []
     for name, (low, high) in fit.ranges.items():
         value = float(getattr(traits, name))
-        if not low <= value <= high:
-            outside.append(Outside(NAMES[name], value, low, high))
+        nothing = name.endswith("_pp") and value < low  # vectors without information
+        if not low <= value <= high and not nothing:
+            label, form = NAMES[name]
+            outside.append(Outside(label, value, low, high, form))
     limits = fit.ranges["impressions"]
     size = int(np.clip(traits.impressions, *limits))
     return replace(traits, impressions=size), tuple(outside)
@@ -178,7 +184,8 @@ def _sizes(traits: Traits, fit: Fit) -> tuple[SizeForecast, ...]:
     of_size = {size: fit.gains(traits, size) for size in traits.codes_pp}
     best = max((gains[place] for gains in of_size.values()), default=0.0)
     for size, gains in of_size.items():
-        useful = best > fit.half_widths(gains)[place, place] and gains[place] >= USEFUL * best
+        half = fit.half_widths(gains, fit.sampling(traits, size))[place, place]
+        useful = best > half and gains[place] >= USEFUL * best
         found.append(SizeForecast(size, float(gains[place]), bool(useful)))
     return tuple(found)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +20,7 @@ LEVEL = 0.8  # of all intervals
 REFERENCE_SIZE = 100  # codes; the gain of codes for modes whose codes are no single codebook
 REFERENCE_IMPRESSIONS = 300_000
 BEND_PP = 3.0  # see `factors`; of 0.5 to 10 the best for sizes that were left out
+STEP_PP = 1e-3  # of numerical slopes
 SIZED = "cluster_id"  # the mode whose codebook size is predicted
 
 
@@ -31,13 +32,16 @@ class Reliability:
     worlds: int
     replicates: int  # over all worlds
     error_pp: float  # root mean square error of the mean gain of a world
+    mean_error_pp: float  # the same, if the mean gain over the worlds of the fit is predicted
     rank_correlation: float  # Spearman, of predicted and measured order, mean over worlds
-    fixed_order: float  # the same for one fixed order, that of the mean gains of the other worlds
+    fixed_order: float  # the same for one fixed order, that of the mean gains of the worlds fitted
     winners: float  # share of worlds whose predicted winner measures at most 0.3 pp below the best
+    fixed_winners: float  # the same for the first mode of the fixed order
     in_leaders: float  # share of worlds whose best mode is not predicted to be behind the first
     leaders: float  # mean number of modes that are not
     pairs: int  # pairs of modes whose predicted interval excludes zero
     right: float  # share of them that measure in the predicted order
+    fixed_right: float  # share of them that measure in the fixed order
     all_pairs: int
     covered: float  # share of measured mean gains inside the intervals
 
@@ -65,19 +69,49 @@ class Fit:
         chosen = np.stack([own if has_one_codebook(mode) else usual for mode in self.modes])
         return (self.weights * chosen).sum(axis=1)
 
-    def half_widths(self, gains: np.ndarray) -> np.ndarray:
+    def half_widths(self, gains: np.ndarray, sampling: np.ndarray | float = 0.0) -> np.ndarray:
         """Return the half-widths of the intervals of differences of two gains, (M, M), pp.
 
         The diagonal has those of the gains.
 
         Args:
             gains: (M,) predicted gains, pp.
+            sampling: (M, M) what `sampling` returns, pp squared. Errors of the fit are those of
+                means over several logs, so that a prediction for one log has sampling errors too.
         """
-        own = np.diag(self.covariance)
-        variance = own[:, None] + own - 2 * self.covariance
+        scale = np.hypot(self.floor_pp, gains.max(initial=0.0))
+        covariance = scale**2 * self.covariance + sampling
+        own = np.diag(covariance)
+        variance = own[:, None] + own - 2 * covariance
         np.fill_diagonal(variance, own)
-        scale = self.quantile * np.hypot(self.floor_pp, gains.max(initial=0.0))
-        return scale * np.sqrt(variance.clip(min=0))
+        return self.quantile * np.sqrt(variance.clip(min=0))
+
+    def sampling(self, traits: Traits, size: float) -> np.ndarray:
+        """Return the covariance of predicted gains over users of the log, (M, M), pp squared.
+
+        Source: The delta method, with the covariance of the gains of stand-ins.
+
+        Args:
+            traits: The traits of the log and the version.
+            size: The codebook size of `cluster_id`.
+        """
+        if not traits.covariance:
+            return np.zeros((len(self.modes), len(self.modes)))
+        plain = self.gains(traits, size)
+        changed = [
+            replace(traits, similarity_pp=traits.similarity_pp + STEP_PP),
+            replace(traits, bilinear_pp=traits.bilinear_pp + STEP_PP),
+            *(
+                replace(traits, codes_pp=traits.codes_pp | {codes: gain + STEP_PP})
+                for codes, gain in traits.codes_pp.items()
+            ),
+        ]
+        slopes = np.stack([(self.gains(one, size) - plain) / STEP_PP for one in changed], axis=1)
+        return slopes @ np.array(traits.covariance) @ slopes.T
+
+    def uses_codes(self, mode: str) -> bool:
+        """Return whether the gain of codes is a factor of a mode."""
+        return bool(self.weights[self.modes.index(mode)][[2, 3, 6, 7]].any())
 
 
 def has_one_codebook(mode: str) -> bool:
@@ -89,7 +123,7 @@ def factors(traits: Traits, size: float) -> np.ndarray:
     """Return the factors of the linear models, (8,): gains of stand-ins, and these x log10 of size.
 
     A gain g enters as BEND_PP log(1 + g / BEND_PP), because large gains of stand-ins exceed those
-    of models. There is no constant, because vectors that say nothing about clicks gain nothing.
+    of models. There is no constant, because vectors without information about clicks gain nothing.
 
     Args:
         traits: The traits of the log and the version.

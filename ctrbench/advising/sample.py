@@ -93,7 +93,7 @@ def draw(log: Impressions) -> Sample:
     """Return the sample: all users, or as many as the limits allow.
 
     Raises:
-        DataError: The sampled impressions of `train` lack clicks or non-clicks.
+        DataError: The sampled impressions of `train` or `valid` lack clicks or non-clicks.
     """
     train, valid = log.rows("train"), log.rows("valid")
     place = stream(0, "advice", "users").random(log.user_rows)
@@ -113,12 +113,12 @@ def draw(log: Impressions) -> Sample:
     )
     fold = (stream(0, "advice", "folds").random(log.user_rows) < 0.5).astype(np.int8)
     made = Sample(log, rows, np.where(rows < train.stop, fold[log.user_id[rows]], VALID))
-    clicks = np.unique(made.click[made.fold != VALID])
-    if len(clicks) < 2:
-        raise DataError(
-            f"the period train of data set {log.manifest.name!r} lacks clicks or non-clicks; "
-            "a prediction requires both."
-        )
+    for period, own in (("train", made.fold != VALID), ("valid", made.fold == VALID)):
+        if len(np.unique(made.click[own])) == 1 or (period == "train" and not own.any()):
+            raise DataError(
+                f"the period {period} of data set {log.manifest.name!r} lacks clicks or "
+                "non-clicks; a prediction requires both."
+            )
     return made
 
 

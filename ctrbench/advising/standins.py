@@ -19,6 +19,7 @@ from ctrbench.schema import ColumnValues, Ragged
 DIRECTIONS = 16  # of the vectors, for the bilinear score
 PENALTIES = (10.0, 100.0, 1000.0, 10_000.0)  # of the ridge regression
 QUANTILES = (0.5, 0.8, 0.95)  # of the cosines, as limits of shares
+LEAST_SPREAD = 1e-3  # of cosines; smaller differences are those of rounding
 ROUNDING = 1e-5  # of cosines; those of an item with itself are 1 only up to rounding
 FIELD_VALUES = 32  # of a field have weights of their own; the others share one
 PAIR_PRIOR = 30.0  # slots at the target code's rate that are added to every pair of codes
@@ -29,10 +30,13 @@ def baseline_columns(sample: Sample) -> np.ndarray:
     """Return what a model without images knows, (n, F): rates of ids and fields, and habits."""
     log, rows = sample.log, sample.rows
     same = sample.histories[np.arange(len(rows)), sample.item]
+    same = np.asarray(same, np.float64).ravel()  # the share of the history that is the target
     found = [
         _rates(sample, sample.item, log.item_rows),
-        np.asarray(same, np.float64).ravel(),  # the share of the history that is the target
+        same,
+        (same > 0).astype(np.float64),
         np.log1p(log.history_length[rows]),
+        *field_pair_columns(sample, np.ones(len(sample.slots[0]))).T,
     ]
     if log.prior_impressions is not None and log.prior_clicks is not None:
         clicks = log.prior_clicks[rows] + PRIOR * sample.mean
@@ -73,18 +77,34 @@ def similarity_columns(sample: Sample, unit: np.ndarray) -> np.ndarray:
 def paired_similarity_columns(sample: Sample, unit: np.ndarray) -> np.ndarray:
     """Return scores of cosines that are weighted by the values of a field, (n, F).
 
-    One column per categorical field of items: the mean over the history of the cosine of target and
-    clicked item, times a weight for the pair of their values. A ridge regression learns the
-    weights.
+    The cosines are measured from their mean, because vectors that are all alike are not informative.
 
     Args:
         sample: The impressions.
         unit: (V, D) float32 unit vectors; zero without a vector.
     """
     cosine = np.concatenate([np.empty(0, np.float32), *_cosines(sample, unit)])
+    item, row, _ = sample.slots
+    has = np.asarray(unit.any(axis=1))
+    known = has[item] & has[sample.item[row]]
+    if known.any():
+        cosine = np.where(known, cosine - cosine[known].mean(), 0)
+        cosine /= max(float(cosine[known].std()), LEAST_SPREAD)
+    return field_pair_columns(sample, cosine)
+
+
+def field_pair_columns(sample: Sample, value: np.ndarray) -> np.ndarray:
+    """Return scores of the pairs of field values of target and clicked items, (n, F).
+
+    One column per categorical field of items: the mean over the history of a value per slot, times
+    a weight for the pair of the field's values. A ridge regression learns the weights.
+
+    Args:
+        sample: The impressions.
+        value: (m,) float, one per slot.
+    """
     item, row, lengths = sample.slots
-    spread = max(float(cosine.std()), 1e-6) if len(cosine) else 1.0
-    share, found = (cosine / spread) / np.maximum(lengths, 1)[row], []
+    share, found = value / np.maximum(lengths, 1)[row], []
     sizes = {field.name: field.size for field in sample.log.manifest.fields}
     for name, values in sample.log.item_fields.items():
         if not sizes[name] or isinstance(values, Ragged):

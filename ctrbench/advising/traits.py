@@ -19,12 +19,13 @@ from ctrbench.clustering import count_distinct
 from ctrbench.errors import DataError
 from ctrbench.impressions.periods import count_targets
 from ctrbench.injection import Images
-from ctrbench.metrics import auc, gauc
+from ctrbench.metrics import Influence, auc, find, influences
 from ctrbench.quality import nearest
 from ctrbench.schema import EmbeddingTable, Impressions
 
 SIZES = (10, 20, 50, 100, 200, 500, 1000, 2000)  # of codebooks
 FEWEST_PER_CODE = 4  # distinct vectors
+FEWEST_USERS = 100  # effective number; with half of it, noise was predicted as a gain
 TOP = 0.1  # share of the items whose impressions are the head
 MOST_FITTED = 10_000  # items on which codebooks and directions are fitted
 WIDTH = 64  # wider vectors are reduced to their main directions
@@ -48,6 +49,8 @@ class Traits:
     similarity_pp: float  # gain with cosines: statistics, and weighted by pairs of field values
     bilinear_pp: float  # gain with a bilinear score of target and mean history
     codes_pp: dict[int, float]  # gain with codes of target and history, by codebook size
+    # sampling covariance over users of the gains in this order, pp squared; empty: not known
+    covariance: tuple[tuple[float, ...], ...] = ()
 
     @property
     def per_item(self) -> float:
@@ -64,8 +67,8 @@ def measure(log: Impressions, table: EmbeddingTable, sizes: tuple[int, ...] = SI
         sizes: Codebook sizes; those with fewer than four distinct vectors per code are left out.
 
     Raises:
-        DataError: `train` lacks clicks or non-clicks, no user has both, or fewer than two items of
-            `train` have a vector.
+        DataError: `train` or `valid` lacks clicks or non-clicks, too few users have both, or fewer
+            than two items of `train` have a vector.
     """
     sample, has = draw(log), np.asarray(table.has_vector)
     unit = Images(table.vectors, has, has).unit()
@@ -79,12 +82,17 @@ def measure(log: Impressions, table: EmbeddingTable, sizes: tuple[int, ...] = SI
     unit = _narrow(unit, fitting)
     baseline = baseline_columns(sample)
     plain = _gauc(sample, baseline)
+    moved = []  # of the gains, by users
     similarity = similarity_columns(sample, unit)
     paired = paired_similarity_columns(sample, unit)
 
     def gain_pp(columns: np.ndarray) -> float:
-        return 100 * (_gauc(sample, np.concatenate([baseline, columns], axis=1)) - plain)
+        found = _gauc(sample, np.concatenate([baseline, columns], axis=1))
+        moved.append(100 * (found.per_user - plain.per_user))
+        return 100 * (found.value - plain.value)
 
+    similarity_pp = gain_pp(np.concatenate([similarity, paired], axis=1))
+    bilinear_pp = gain_pp(bilinear_columns(sample, unit, fitting))
     codes, distinct = {}, count_distinct(unit[fitting])
     for size in sizes:
         if size * FEWEST_PER_CODE <= distinct:
@@ -104,11 +112,18 @@ def measure(log: Impressions, table: EmbeddingTable, sizes: tuple[int, ...] = SI
         coverage=float(has[target].mean()),
         sim_auc=auc(sample.click[judged], similarity[judged, 0]),
         agreement=_agreement(sample, table, fitting),
-        baseline=plain,
-        similarity_pp=gain_pp(np.concatenate([similarity, paired], axis=1)),
-        bilinear_pp=gain_pp(bilinear_columns(sample, unit, fitting)),
+        baseline=plain.value,
+        similarity_pp=similarity_pp,
+        bilinear_pp=bilinear_pp,
         codes_pp=codes,
+        covariance=tuple(map(tuple, _covariance(np.stack(moved)).tolist())),
     )
+
+
+def _covariance(moved: np.ndarray) -> np.ndarray:
+    """Return the sampling covariance of values with these influences, (K, G) -> (K, K)."""
+    users = moved.shape[1]
+    return users / (users - 1) * moved @ moved.T
 
 
 def _narrow(unit: np.ndarray, fitting: np.ndarray) -> np.ndarray:
@@ -133,16 +148,31 @@ def thinned(items: np.ndarray, most: int) -> np.ndarray:
     return items[:: max(1, -(-len(items) // most))]
 
 
-def _gauc(sample: Sample, columns: np.ndarray) -> float:
-    """Return the GAUC of a logistic regression that is fitted on `train`."""
+def _gauc(sample: Sample, columns: np.ndarray) -> Influence:
+    """Return the GAUC of a logistic regression that is fitted on `train`, with its influences."""
     from sklearn.linear_model import LogisticRegression
 
     train = sample.fold != VALID
     spread = columns[train].std(axis=0)
     scaled = (columns - columns[train].mean(axis=0)) / np.where(spread > 0, spread, 1)
     model = LogisticRegression(solver="newton-cholesky").fit(scaled[train], sample.click[train])
-    score, chosen = scaled @ model.coef_[0], sample.scored
-    return gauc(sample.click[chosen], score[chosen], sample.log.group_id[sample.rows[chosen]])
+    chosen = np.flatnonzero(sample.scored)
+    rows = sample.rows[chosen]
+    found = influences(
+        sample.click[chosen],
+        model.predict_proba(scaled[chosen])[:, 1],
+        sample.log.user_id[rows],
+        group_id=sample.log.group_id[rows],
+        wanted=(find("gauc"),),
+    )
+    users = found["gauc"].effective_users if "gauc" in found else 0.0
+    if users < FEWEST_USERS:
+        raise DataError(
+            f"data set {sample.log.manifest.name!r} is too small for a prediction: the later half "
+            f"of train and valid have the information of {users:.0f} users with a click and a "
+            f"non-click; {FEWEST_USERS} are required."
+        )
+    return found["gauc"]
 
 
 def _agreement(sample: Sample, table: EmbeddingTable, fitting: np.ndarray) -> float:

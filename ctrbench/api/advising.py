@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ctrbench.api.inputs import Home, Location, opened
-from ctrbench.starting_file import write_new
+from ctrbench.starting_file import check_new, write_new
 
 if TYPE_CHECKING:
     from ctrbench.advising.advice import Advice
@@ -28,10 +28,13 @@ def advise(
         ConfigError: The version holds codes, it has several vector fields and none is named, or
             the file exists.
         DataError: The log or the version is too small to measure anything on it.
-        StoreError: The data set or the version is damaged.
+        StoreError: The data set or the version is damaged, or the folder of the file cannot be
+            written.
     """
     from ctrbench.advising.advice import advise as advised
 
+    if output is not None:
+        check_new(Path(output))
     found = advised(opened(workspace), dataset, version)
     if output is not None:
         write_new(Path(output), found.matrix)

@@ -11,41 +11,32 @@ from ctrbench.terminal.output import echo
 
 if TYPE_CHECKING:
     from ctrbench.advising.advice import Advice, ModeForecast, SizeForecast
-    from ctrbench.advising.prediction import Reliability
 
 UNKNOWN = "not predictable"
-RELIABILITY = (
-    *("  predicted", "worlds", "rank correlation", "fixed order", "winner right"),
-    *("best among leaders", "pairs", "right", "covered"),
-)
 
 
 def show(found: Advice) -> None:
     """Print the answer, the predicted gains, the codebook sizes, the reliability and the matrix."""
     level = f"{found.level:.0%}"
     echo(_answer(found))
-    echo(f"\nPredicted gain of GAUC on test over the baseline, pp, with {level} intervals")
+    echo(f"\nPredicted gain of GAUC on test over shuffled vectors, pp, with {level} intervals")
     rows = [(f"  {one.mode}", *_interval(one), _behind(one)) for one in found.modes]
     echo(aligned([("  mode", "gain", "from", "to", f"against {found.modes[0].mode}"), *rows]))
     if found.sizes:
         echo(f"\nPredicted gain of cluster_id by codebook size, pp: {_useful(found)}")
         sizes = [(f"  {one.size:,}", f"{one.gain_pp:+.2f}", _mark(one)) for one in found.sizes]
         echo(aligned([("  codes", "gain", ""), *sizes]))
+    else:
+        echo(f"  Modes with codes are not predicted: {found.version} has too few distinct vectors.")
     if found.outside:
         echo("\nExtrapolation: these traits are beyond those of the worlds of the fit.")
         rows = [
-            (f"  {one.trait}", *(f"{value:,.4g}" for value in (one.value, one.low, one.high)))
+            (f"  {one.trait}", *(f"{value:{one.form}}" for value in (one.value, one.low, one.high)))
             for one in found.outside
         ]
         echo(aligned([("  trait", "here", "from", "to"), *rows]))
-    echo("\nReliability: predictions of worlds that were left out of the fit")
-    echo(aligned([RELIABILITY, *(_reliability(one) for one in found.reliability)]))
-    echo(
-        "  Fixed order: rank correlation of the mean order of the other worlds. Winner right: "
-        "best, or at most 0.3 pp below.\n  Leaders: not predicted to be behind the first; their "
-        "mean number. Pairs: of modes whose predicted interval\n  excludes zero. Right: measured "
-        f"in the predicted order. Covered: by {level} intervals."
-    )
+    echo(f"\nReliability, of {found.reliability[-1].worlds} {found.reliability[-1].what}")
+    echo(aligned((f"  {label}", text) for label, text in _reliability(found)))
     echo("\nTraits, measured on train and valid")
     echo(aligned((f"  {label}", text) for label, text in _traits(found)))
     echo("\nA matrix that tests the prediction; --output FILE writes it:\n")
@@ -54,19 +45,19 @@ def show(found: Advice) -> None:
 
 def _answer(found: Advice) -> str:
     first = found.modes[0]
-    if first.low_pp <= 0:
+    gain = f"{first.gain_pp:+.1f} pp [{first.low_pp:+.1f}, {first.high_pp:+.1f}] of GAUC"
+    if all(one.low_pp <= 0 for one in found.modes):
         return (
-            f"No gain of {found.version} is predicted: the interval of the best mode, "
-            f"{first.mode}, includes zero. Order of modes: {UNKNOWN}."
+            f"A gain of {found.version} cannot be predicted: the largest is {gain} over shuffled "
+            f"vectors, with {first.mode}."
         )
+    answer = f"{found.version} is predicted to gain {gain} over shuffled vectors with {first.mode}"
     leaders = [one.mode for one in found.leaders]
-    gain = f"{first.gain_pp:+.1f} pp [{first.low_pp:+.1f}, {first.high_pp:+.1f}]"
     if len(leaders) == 1:
-        return f"{first.mode} is predicted to gain most: {gain}."
+        return f"{answer}, more than with any other mode."
     if len(leaders) == len(found.modes):
-        return f"{first.mode} is predicted to gain {gain}. Order of modes: {UNKNOWN}."
-    others = " and ".join(part for part in (", ".join(leaders[1:-1]), leaders[-1]) if part)
-    return f"{first.mode} is predicted to gain most, {gain}; its order with {others} is {UNKNOWN}."
+        return f"{answer}; the order of modes is {UNKNOWN}."
+    return f"{answer}; the order of {', '.join(leaders[:-1])} and {leaders[-1]} is {UNKNOWN}."
 
 
 def _interval(one: ModeForecast) -> Sequence[str]:
@@ -90,18 +81,20 @@ def _mark(one: SizeForecast) -> str:
     return "useful" if one.useful else ""
 
 
-def _reliability(one: Reliability) -> Sequence[str]:
-    return (
-        f"  {one.what}",
-        f"{one.worlds}",
-        f"{one.rank_correlation:.2f}",
-        f"{one.fixed_order:.2f}",
-        f"{one.winners:.0%}",
-        f"{one.in_leaders:.0%} of {one.leaders:.1f}",
-        f"{one.pairs} of {one.all_pairs}",
-        "–" if math.isnan(one.right) else f"{one.right:.0%}",
-        f"{one.covered:.0%}",
-    )
+def _reliability(found: Advice) -> list[tuple[str, str]]:
+    """Return what the last row of the reliability says, with the same for a fixed order."""
+    one = found.reliability[-1]
+    right = "–" if math.isnan(one.right) else f"{one.right:.0%} of {one.pairs} pairs"
+    fixed = "" if math.isnan(one.right) else f" (a fixed order of modes: {one.fixed_right:.0%})"
+    return [
+        (
+            "error of gains",
+            f"{one.error_pp:.1f} pp (if all logs gain alike: {one.mean_error_pp:.1f})",
+        ),
+        (f"gains in {found.level:.0%} intervals", f"{one.covered:.0%}"),
+        ("best mode among those without a predicted order", f"{one.in_leaders:.0%}"),
+        ("predicted order of two modes is right", right + fixed),
+    ]
 
 
 def _traits(found: Advice) -> list[tuple[str, str]]:

@@ -33,7 +33,10 @@ FIT = Fit(
     quantile=1.3,
     ranges={"impressions": (60_000, 300_000), "clicks": (12, 15)},
     reliability=(
-        Reliability("one world left out", 9, 30, 0.9, 0.9, 0.9, 0.9, 1.0, 2.0, 9, 1.0, 54, 0.8),
+        Reliability(
+            *("worlds held out", 9, 30, 0.6, 1.1, 0.9, 0.8, 0.9, 0.8, 1.0, 2.0),
+            *(9, 1.0, 0.95, 54, 0.82),
+        ),
     ),
 )
 
@@ -104,32 +107,66 @@ def test_the_matrix_varies_the_codebook_size_if_cluster_id_leads(straight):
     assert "cluster_id" not in forecast("shop", "v7", 48, without, FIT).matrix
 
 
-def answer(traits):
+def shown(found):
     lines = []
     with captured(lambda line: lines.append(str(line))):
-        show(forecast("shop", "v7", 48, traits, FIT))
-    return lines[0]
+        show(found)
+    return lines
+
+
+def answer(traits):
+    return shown(forecast("shop", "v7", 48, traits, FIT))[0]
 
 
 def test_answers(straight):
-    assert answer(TRAITS) == (
-        "sim_score is predicted to gain most, +4.0 pp [+3.3, +4.6]; its order with sim_tier is "
-        "not predictable."
-    )
+    begin = "v7 is predicted to gain +4.0 pp [+3.3, +4.6] of GAUC over shuffled vectors with "
+    end = "is not predictable."
+    assert answer(TRAITS) == f"{begin}sim_score; the order of sim_score and sim_tier {end}"
     assert answer(replace(TRAITS, bilinear_pp=4.0)) == (
-        "vector is predicted to gain most, +4.0 pp [+3.3, +4.6]; its order with sim_score and "
-        "sim_tier is not predictable."
+        f"{begin}vector; the order of vector, sim_score and sim_tier {end}"
     )
     assert answer(replace(TRAITS, bilinear_pp=9.0)) == (
-        "vector is predicted to gain most: +9.0 pp [+7.8, +10.2]."
+        "v7 is predicted to gain +9.0 pp [+7.8, +10.2] of GAUC over shuffled vectors with vector, "
+        "more than with any other mode."
     )
     assert answer(replace(TRAITS, similarity_pp=0.1, bilinear_pp=0.1, codes_pp={10: 0.1})) == (
-        "No gain of v7 is predicted: the interval of the best mode, vector, includes zero. "
-        "Order of modes: not predictable."
+        "A gain of v7 cannot be predicted: the largest is +0.1 pp [-0.3, +0.5] of GAUC over "
+        "shuffled vectors, with vector."
     )
     assert answer(replace(TRAITS, bilinear_pp=4.0, codes_pp={10: 4.0})) == (
-        "vector is predicted to gain +4.0 pp [+3.3, +4.6]. Order of modes: not predictable."
+        f"{begin}vector; the order of modes {end}"
     )
+
+
+def test_the_gain_of_another_mode_than_the_first_can_be_certain(straight):
+    covariance = np.diag([0.01, 0.01, 2.0, 0.01])
+    uncertain = replace(FIT, covariance=covariance, weights=FIT.weights * [[1], [1], [1.1], [0.9]])
+    found = forecast("shop", "v7", 48, TRAITS, uncertain)
+    assert found.modes[0].mode == "sim_score"
+    assert found.modes[0].low_pp < 0 < found.modes[1].low_pp
+    assert shown(found)[0].startswith("v7 is predicted to gain")
+
+
+def test_users_of_a_small_log_widen_the_intervals(straight):
+    plain = forecast("shop", "v7", 48, TRAITS, FIT)
+    # cosines 0.5 pp, the bilinear score 0, 10, 100 and 1000 codes 0.4 pp
+    small = replace(TRAITS, covariance=tuple(map(tuple, np.diag([0.25, 0, 0.16, 0.16, 0.16]))))
+    found = {one.mode: one for one in forecast("shop", "v7", 48, small, FIT).modes}
+    for one in plain.modes:
+        deviation = {"sim_score": 0.5, "sim_tier": 0.99 * 0.5, "vector": 0, "cluster_id": 0.4}
+        half = 1.3 * np.hypot(0.5, deviation[one.mode])  # of errors of the fit, and of users
+        assert found[one.mode].high_pp == pytest.approx(one.gain_pp + half, rel=1e-3)
+    # both modes depend on the cosines alone, so that users hardly change their order
+    assert found["sim_tier"].behind_high_pp == pytest.approx(plain.modes[1].behind_high_pp, rel=0.1)
+
+
+def test_modes_with_codes_are_not_predicted_without_codebooks(straight):
+    few = replace(TRAITS, codes_pp={}, similarity_pp=-1.0, bilinear_pp=-1.0)
+    found = forecast("shop", "v7", 48, few, FIT)
+    assert [one.mode for one in found.modes] == ["sim_tier", "vector", "sim_score"]
+    assert found.modes[0].behind_pp == 0
+    lines = shown(found)
+    assert "  Modes with codes are not predicted: v7 has too few distinct vectors." in lines
 
 
 def test_the_packaged_fit_predicts_no_gain_for_vectors_that_say_nothing():

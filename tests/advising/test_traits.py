@@ -15,10 +15,17 @@ from ctrbench.advising.standins import (
 from ctrbench.advising.traits import measure
 from ctrbench.errors import DataError
 from ctrbench.injection import Images
+from ctrbench.metrics import gauc, influences
 from ctrbench.schema import EmbeddingTable
 from ctrbench.workspace import Workspace
 from data_synth.world import WorldConfig
 from data_synth.writing import write_world
+
+
+@pytest.fixture(autouse=True)
+def _few_users(monkeypatch):
+    """The log of these tests has the information of 34 users."""
+    monkeypatch.setattr("ctrbench.advising.traits.FEWEST_USERS", 30)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +67,24 @@ def test_vectors_with_the_taste_gain_and_permuted_ones_do_not(tmp_path):
         assert gain > 2
         assert abs(null) < 0.5
     assert found.baseline == permuted.baseline
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.5])
+def test_vectors_that_are_alike_do_not_gain_from_what_goes_together(log, oracle, spread):
+    """Clicks follow pairs of categories, which cosines near one would reveal."""
+    category = np.asarray(log.item_fields["category"])
+    last = log.history_items[np.maximum(log.history_start + log.history_length - 1, 0)]
+    fits = category[log.item_id] == (category[last] + 1) % (category.max() + 1)
+    rng = np.random.default_rng(0)
+    rate = np.where(fits & (log.history_length > 0), 0.8, 0.2)
+    click = (rng.random(len(fits)) < rate).astype(int)
+    vectors = np.ones_like(oracle.vectors) + spread * rng.normal(size=oracle.vectors.shape)
+    alike = EmbeddingTable(vectors.astype(np.float32), oracle.has_vector)
+    found = measure(replace(log, click=click), alike, (10,))
+    assert found.baseline > 0.55
+    error = 100 * np.diag(found.covariance) ** 0.5
+    assert abs(found.similarity_pp) < max(0.05, 3 * error[0])
+    assert abs(found.bilinear_pp) < max(0.05, 3 * error[1])
 
 
 def test_counts_are_those_of_the_log(log, oracle):
@@ -121,7 +146,9 @@ def test_similarities_are_weighted_by_pairs_of_field_values(log, oracle):
     assert found.shape == (len(sample.rows), len(names))
     item, row, lengths = sample.slots
     cosine = (unit[item] * unit[sample.item[row]]).sum(axis=1)
-    cosine /= cosine.std()
+    known = has[item] & has[sample.item[row]]
+    assert not known.all()
+    cosine = np.where(known, (cosine - cosine[known].mean()) / cosine[known].std(), 0)
     for name, column in zip(names, found.T, strict=True):
         value = np.asarray(log.item_fields[name])
         sums = np.zeros((len(sample.rows), value.max() + 1))
@@ -158,9 +185,45 @@ def test_a_large_log_is_sampled_by_users(log, monkeypatch):
 
 
 @pytest.mark.parametrize("click", [0, 1])
-def test_train_requires_clicks_and_non_clicks(log, oracle, click):
-    with pytest.raises(DataError, match="'taste' lacks clicks or non-clicks"):
-        measure(changed(log, "train", click), oracle)
+@pytest.mark.parametrize("period", ["train", "valid"])
+def test_periods_require_clicks_and_non_clicks(log, oracle, period, click):
+    with pytest.raises(DataError, match=f"period {period} of data set 'taste' lacks clicks or non"):
+        measure(changed(log, period, click), oracle)
+
+
+def test_a_prediction_requires_some_users_with_clicks_and_non_clicks(log, oracle):
+    user = np.array(log.user_id)
+    clicks = np.where(user == user[log.rows("valid").start], log.click, 0)
+    clicks[log.rows("train").start] = clicks[log.rows("valid").start] = 1
+    with pytest.raises(DataError, match=r"'taste' is too small .* of 1 users .* 30 are required"):
+        measure(replace(log, click=clicks), oracle)
+
+
+def test_errors_of_gains_are_those_of_resampled_users(log, oracle, monkeypatch):
+    """Check the covariance against a bootstrap of users, with the fitted regressions unchanged."""
+    from ctrbench.advising import traits
+
+    seen = []
+    monkeypatch.setattr(
+        traits,
+        "influences",
+        lambda *given, **more: seen.append(given) or influences(*given, **more),
+    )
+    found = measure(log, oracle, (10,))
+    click, _, user = map(np.asarray, seen[0])
+    rng, drawn = np.random.default_rng(0), []
+    rows_of = [np.flatnonzero(user == one) for one in np.unique(user)]
+    for _ in range(300):
+        chosen = [rows_of[place] for place in rng.integers(0, len(rows_of), len(rows_of))]
+        rows, group = np.concatenate(chosen), np.repeat(np.arange(len(chosen)), [*map(len, chosen)])
+        values = [gauc(click[rows], p[rows], group) for _, p, _ in seen]
+        drawn.append(100 * (np.array(values[1:]) - values[0]))
+    expected = np.cov(np.array(drawn).T)
+    np.testing.assert_allclose(np.diag(found.covariance), np.diag(expected), rtol=0.3)
+    correlation = np.corrcoef(np.array(drawn).T)[0, 1]
+    deviation = np.sqrt(np.diag(found.covariance))
+    mine = found.covariance[0][1] / (deviation[0] * deviation[1])
+    assert mine == pytest.approx(correlation, abs=0.15)
 
 
 def test_items_of_train_require_vectors(log, oracle):

@@ -7,7 +7,9 @@ from ctrbench.matrix import read_matrix
 
 
 @pytest.fixture
-def advise(workspace):
+def advise(workspace, monkeypatch):
+    monkeypatch.setattr("ctrbench.advising.traits.FEWEST_USERS", 30)
+
     def call(*words):
         given = ["--home", str(workspace.home), "advise", *map(str, words)]
         result = CliRunner().invoke(app, given)
@@ -25,6 +27,11 @@ def test_the_written_matrix_is_valid_and_no_file_is_replaced(advise, workspace, 
     assert file.read_text(encoding="utf-8") in output
     found = read_matrix(file, workspace)
     assert [row.version for row in found.rows if not row.control] == ["oracle"]
+
+
+def test_a_file_that_exists_is_refused_before_anything_is_measured(advise, tmp_path, monkeypatch):
+    monkeypatch.setattr("ctrbench.advising.advice.measure", None)
+    (file := tmp_path / "test.yaml").touch()
     with pytest.raises(ConfigError, match=r"test\.yaml exists"):
         advise("taste", "--version", "oracle", "--output", file)
 

@@ -57,7 +57,8 @@ def test_list(both):
     assert f"versions of taste: {', '.join(found['versions']['taste'])}" in text
 
 
-def test_advice(both):
+def test_advice(both, monkeypatch):
+    monkeypatch.setattr("ctrbench.advising.traits.FEWEST_USERS", 30)
     text, found = both("advise", "taste", "--version", "oracle")
     for one in found["modes"]:
         shown = (f"{one[name]:+.2f}" for name in ("gain_pp", "low_pp", "high_pp"))
