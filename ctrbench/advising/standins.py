@@ -77,7 +77,7 @@ def similarity_columns(sample: Sample, unit: np.ndarray) -> np.ndarray:
 def paired_similarity_columns(sample: Sample, unit: np.ndarray) -> np.ndarray:
     """Return scores of cosines that are weighted by the values of a field, (n, F).
 
-    The cosines are measured from their mean, because vectors that are all alike are not informative.
+    The cosines are measured from their mean, so that vectors that are all alike add nothing.
 
     Args:
         sample: The impressions.
