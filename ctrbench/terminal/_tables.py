@@ -13,7 +13,7 @@ from rich.text import Text
 from ctrbench.terminal import output
 
 WIDE = 160  # columns if the output is not a terminal
-NUMBER = re.compile(r"[<>]? ?-?[\d.,]+( %)?|–")
+NUMBER = re.compile(r"[<>]? ?[+-]?[\d.,]+( ?%)?|–")
 
 
 def console() -> Console:

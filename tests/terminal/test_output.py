@@ -5,6 +5,7 @@ from rich.table import Table
 
 from ctrbench.json_text import as_json
 from ctrbench.printable import printable
+from ctrbench.terminal._tables import aligned
 from ctrbench.terminal.output import console, echo, write
 
 NASTY = "a\x1b[2Jb\x07\x9b31m\x7f\r"
@@ -40,3 +41,18 @@ def test_json_keeps_the_value_without_control_characters():
     assert json.loads(text) == value
     assert not set(text) & set("\x1b\x07\x9b\x7f\r\u202e\u2066")
     assert "größe" in text
+
+
+def test_numbers_with_and_without_signs_are_aligned_at_their_last_digit():
+    rows = [
+        ("a", "+0.04", "4.3%"),
+        ("b", "-0.03", "47.4 %"),
+        ("c", "1,234.5", "–"),
+        ("d", "x", "y"),
+    ]
+    assert str(aligned(rows)).splitlines() == [
+        "a    +0.04    4.3%",
+        "b    -0.03  47.4 %",
+        "c  1,234.5       –",
+        "d  x        y",
+    ]
