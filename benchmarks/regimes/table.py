@@ -263,11 +263,13 @@ def _single_factors(rows: list[dict[str, str]]) -> list[str]:
             modes = list(known["default"])
             found += ["", f"## One factor at a time, 300,000 training impressions, alignment {at}"]
             found += ["", "Gain in GAUC, pp, ± half of the width of the 95% interval.", ""]
-            found += [markdown_row(["level", "replicates", *modes])]
-            found += [f"|---|---:|{'---:|' * len(modes)}"]
+            pairs = [f"`{first}` minus `{second}`" for first, second in CROSSINGS]
+            found += [markdown_row(["level", "replicates", *modes, *pairs])]
+            found += [f"|---|---:|{'---:|' * (len(modes) + len(pairs))}"]
             for shown, of in known.items():
-                values = (_half(of[mode]) for mode in modes)
-                found.append(markdown_row([shown, len(of["vector"]), *values]))
+                values = [of[mode] for mode in modes]
+                values += [of[first] - of[second] for first, second in CROSSINGS]
+                found.append(markdown_row([shown, len(of["vector"]), *map(_half, values)]))
     return found
 
 
