@@ -165,12 +165,16 @@ def _counts(by_alignment: Mapping[float, Gains]) -> str:
     return ", ".join(str(len(gains["vector"])) for gains in by_alignment.values())
 
 
-def _by_alignment(by_alignment: Mapping[float, Gains]) -> list[str]:
-    """Return a table of the gains of all modes, the winners, and three differences."""
-    lines = [
+def _head(by_alignment: Mapping[float, Gains]) -> list[str]:
+    return [
         markdown_row(["mode", *(f"alignment {level:g}" for level in by_alignment)]),
         f"|---|{'---:|' * len(by_alignment)}",
     ]
+
+
+def _by_alignment(by_alignment: Mapping[float, Gains]) -> list[str]:
+    """Return a table of the gains of all modes, the winners, and three differences."""
+    lines = _head(by_alignment)
     for mode in next(iter(by_alignment.values())):
         shown = []
         for gains in by_alignment.values():
@@ -194,10 +198,8 @@ def controls_of(rows: list[dict[str, str]], size: str) -> dict[float, Gains]:
     """
     found = {}
     for level in ALIGNMENTS:
-        at = f"{level:g}"
-        gains = gains_of(rows, f"main-{size}-{at}", CONTROL)
-        if size == "300k":
-            gains = gains_of(rows, f"vectors-{at}", CONTROL)
+        point = f"vectors-{level:g}" if size == "300k" else f"main-{size}-{level:g}"
+        gains = gains_of(rows, point, CONTROL)
         if gains and len(gains["vector"]) == SIZES[size][1]:
             found[level] = gains
     return found
@@ -230,8 +232,7 @@ def _nets(rows: list[dict[str, str]]) -> list[str]:
                 found += ["", "Crossings of net gains, as alignments:", "", *_crossings(net)]
             found += ["", "Gain of random vectors over the baseline, pp:", ""]
             controls = controls_of(rows, size)
-            found += [markdown_row(["mode", *(f"alignment {level:g}" for level in controls)])]
-            found += [f"|---|{'---:|' * len(controls)}"]
+            found += _head(controls)
             for mode in next(iter(controls.values())):
                 found.append(
                     markdown_row([mode, *(_half(gains[mode]) for gains in controls.values())])

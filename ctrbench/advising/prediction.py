@@ -21,6 +21,7 @@ REFERENCE_SIZE = 100  # codes; the gain of codes for modes whose codes are no si
 REFERENCE_IMPRESSIONS = 300_000
 BEND_PP = 3.0  # see `factors`; of 0.5 to 10 the best for sizes that were left out
 STEP_PP = 1e-3  # of numerical slopes
+CODE_FACTORS = [2, 3, 6, 7]  # places in `factors`
 SIZED = "cluster_id"  # the mode whose codebook size is predicted
 
 
@@ -56,7 +57,7 @@ class Fit:
     covariance: np.ndarray  # (M, M), of errors divided by that scale
     quantile: float  # of an absolute error in standard deviations, at LEVEL
     ranges: Mapping[str, tuple[float, float]]  # smallest and largest value of traits
-    reliability: tuple[Reliability, ...]
+    reliability: tuple[Reliability, ...]  # the last is of worlds that no fit uses
 
     def gains(self, traits: Traits, size: float) -> np.ndarray:
         """Return the predicted gain in GAUC of each mode, (M,), pp.
@@ -111,7 +112,7 @@ class Fit:
 
     def uses_codes(self, mode: str) -> bool:
         """Return whether the gain of codes is a factor of a mode."""
-        return bool(self.weights[self.modes.index(mode)][[2, 3, 6, 7]].any())
+        return bool(self.weights[self.modes.index(mode)][CODE_FACTORS].any())
 
 
 def has_one_codebook(mode: str) -> bool:
