@@ -19,10 +19,6 @@ def _log(seed: int, users: int = 150, rows: int = 3_000):
     return click, p, user, rng.uniform(0.5, 3, rows)
 
 
-def _without(user: np.ndarray, one: int) -> np.ndarray:
-    return user != one
-
-
 def _metric(name: str, click, p, user, weight=None) -> float:
     if name == "auc":
         return roc_auc_score(click, p, sample_weight=weight)
@@ -30,16 +26,36 @@ def _metric(name: str, click, p, user, weight=None) -> float:
         return log_loss(click, np.clip(p, 2.0**-24, 1 - 2.0**-24), sample_weight=weight)
     if not name.startswith("gauc"):  # no reference implementation: only the error is tested
         return find(name).value(Scored.of(click, p, user, weight)) or 0.0
-    of_user, share = [], []
-    for one in np.unique(user):
+    return _average(_of_users(name, click, p, user, weight))
+
+
+def _of_users(name: str, click, p, user, weight) -> dict[int, tuple[float, float]]:
+    """Return AUC and weight of every user with both outcomes."""
+    found = {}
+    for one in np.unique(user).tolist():
         own = user == one
         if 0 < click[own].sum() < own.sum():
-            w = None if weight is None else weight[own]
-            of_user.append(roc_auc_score(click[own], p[own], sample_weight=w))
-            w = np.ones(own.sum()) if w is None else w
-            clicks = (w * click[own]).sum()
-            share.append({"gauc": w.sum(), "gauc_clicks": clicks, "gauc_users": 1.0}[name])
-    return float(np.average(of_user, weights=share))
+            w = np.ones(own.sum()) if weight is None else weight[own]
+            share = {"gauc": w.sum(), "gauc_clicks": (w * click[own]).sum(), "gauc_users": 1.0}
+            found[one] = roc_auc_score(click[own], p[own], sample_weight=w), share[name]
+    return found
+
+
+def _average(of_users: dict[int, tuple[float, float]]) -> float:
+    values, weights = zip(*of_users.values(), strict=True)
+    return float(np.average(values, weights=weights))
+
+
+def _without_each_user(name: str, click, p, user, weight) -> list[float]:
+    """Return the metric without one user at a time; the AUC of a user depends on no other user."""
+    users = np.unique(user).tolist()
+    if name.startswith("gauc"):
+        every = _of_users(name, click, p, user, weight)
+        return [_average({u: of for u, of in every.items() if u != one}) for one in users]
+    rest = (user != one for one in users)
+    return [
+        _metric(name, click[r], p[r], user[r], None if weight is None else weight[r]) for r in rest
+    ]
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -49,11 +65,7 @@ def test_value_and_error_against_leaving_out_one_user_at_a_time(name, weighted):
     weight = weight if weighted else None
     found = influences(click, p, user, weight)[name]
     assert found.value == pytest.approx(_metric(name, click, p, user, weight), abs=1e-12)
-    left = []
-    for one in np.unique(user):
-        rest = _without(user, one)
-        w = None if weight is None else weight[rest]
-        left.append(_metric(name, click[rest], p[rest], user[rest], w))
+    left = _without_each_user(name, click, p, user, weight)
     count = len(left)
     jackknife = np.sqrt((count - 1) / count * np.sum((np.array(left) - np.mean(left)) ** 2))
     assert found.standard_error == pytest.approx(jackknife, rel=0.04)

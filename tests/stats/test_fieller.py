@@ -55,7 +55,7 @@ def test_no_share_with_one_seed():
 
 def test_interval_has_95_percent_coverage():
     """Each run draws users, seeds and shared baseline noise; the true share is 0.3."""
-    rng, wrong, users, seeds, runs = np.random.default_rng(1), 0, 150, 5, 2_000
+    rng, wrong, users, seeds, runs = np.random.default_rng(1), 0, 150, 5, 1_000
     for _ in range(runs):
         taste = rng.normal(1, 1, users)
         base = 0.3 * rng.normal(size=(seeds, 1)) + rng.normal(size=(seeds, users))
