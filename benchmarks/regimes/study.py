@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from benchmarks.shared import TABLES, trained
 from ctrbench.matrix import read_matrix
+from ctrbench.schema import Cell
 from ctrbench.workspace import Workspace
 from data_synth.world import WorldConfig
 from data_synth.writing import write_world
@@ -95,11 +96,28 @@ class Point:
             roles=2,
         )
 
+    def modes(self, replicate: int) -> Sequence[tuple[str, dict[str, object]]]:
+        """Return the modes of each benchmark file, with settings of its model.
+
+        Args:
+            replicate: The number of the replicate.
+        """
+        softmax: dict[str, object] = {"attention_weights": "softmax"}
+        return (MODES.replace("CODES", str(self.codes)), {}), ("  sim_attention: {}\n", softmax)
+
+    def label(self, cell: Cell) -> str:
+        """Return the name of the mode of a cell in the rows.
+
+        Args:
+            cell: A cell of `files`.
+        """
+        softmax = cell.version is None and cell.model.get("attention_weights") == "softmax"
+        return f"{cell.mode}/softmax" if softmax else cell.mode
+
     def files(self, replicate: int) -> Iterator[str]:
-        """Yield the benchmark files: that of all modes, and that of `sim_attention`."""
-        softmax = {"attention_weights": "softmax"}
-        for modes, model in ((MODES, {}), ("  sim_attention: {}\n", softmax)):
-            text = FILE.replace("MODES\n", modes.replace("CODES", str(self.codes)))
+        """Yield the benchmark files of `modes`."""
+        for modes, model in self.modes(replicate):
+            text = FILE.replace("MODES\n", modes)
             for name, value in {
                 "VERSIONS": ", ".join(self.versions),
                 "SEED": str(replicate),
@@ -225,11 +243,9 @@ def trained_rows(point: Point, replicate: int, home: Path, jobs: int) -> list[di
         file.write_text(text, encoding="utf-8")
         cells = list(read_matrix(file, workspace).cells())
         for record in trained(workspace, cells, f"{point.name} {replicate}", jobs).values():
-            metrics = record.metrics["test"]
-            mode = record.cell.mode + ("/softmax" if number and not record.cell.version else "")
-            values = {name: f"{metrics.value(name):.6f}" for name in ("gauc", "auc")}
-            place = {"point": point.name, "replicate": replicate}
-            found.append(place | {"version": record.cell.version or "", "mode": mode} | values)
+            cell, gauc = record.cell, record.metrics["test"].value("gauc")
+            place = {"point": point.name, "replicate": replicate, "version": cell.version or ""}
+            found.append(place | {"mode": point.label(cell), "gauc": f"{gauc:.6f}"})
     shutil.rmtree(home)
     return found
 
