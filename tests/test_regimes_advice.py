@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.regimes import advice, checks, study
+from benchmarks.regimes import advice, checks, codebooks, study
 from benchmarks.regimes.outside import held_out
 from benchmarks.regimes.traits import add_traits, read_traits
 from benchmarks.shared import TABLES
 from ctrbench import embeddings, impressions
+from ctrbench.advising.advice import SizeForecast
 from ctrbench.advising.prediction import FILE
 from ctrbench.advising.traits import Traits, measure
 from ctrbench.workspace import Workspace
@@ -24,9 +25,8 @@ NUMBERS = (
 
 
 def test_the_packaged_fit_is_that_of_the_stored_rows_and_traits():
-    trained = advice.read_trained()
-    assert len({one.world for one in trained}) >= 5
-    fit = advice.fitted(trained)
+    assert len({one.world for one in advice.read_trained()}) >= 5
+    fit, table = advice.made()
     found, stored = advice.plain(fit), json.loads(FILE.read_text(encoding="utf-8"))
     assert found.keys() == stored.keys()
     assert found["modes"] == tuple(stored["modes"])
@@ -36,8 +36,8 @@ def test_the_packaged_fit_is_that_of_the_stored_rows_and_traits():
     for one, two in zip(found["reliability"], stored["reliability"], strict=True):
         values = ("worlds", "replicates", "error_pp", "rank_correlation", "fixed_order", "right")
         assert [one[name] for name in values] == pytest.approx([two[name] for name in values])
-    table = (TABLES / "advice.md").read_text(encoding="utf-8")
-    assert table == "\n".join(advice.lines(trained, fit)) + "\n"
+    assert found["sizes"] == pytest.approx(stored["sizes"])
+    assert (TABLES / "advice.md").read_text(encoding="utf-8") == "\n".join(table) + "\n"
 
 
 @pytest.mark.slow
@@ -126,3 +126,49 @@ def test_stored_traits_are_read_as_they_were_written(tmp_path):
     again = read_traits(tmp_path / "traits.csv")
     assert again[key] == found
     assert again["other", "1", "v"].codes_pp == {10: 2.5}
+
+
+def test_codebook_sizes_are_judged_by_the_gains_of_their_worlds():
+    def of(*sizes):
+        return [SizeForecast(size, gain, useful) for size, gain, useful in sizes]
+
+    gains = {"a": {10: 1.0, 100: 2.0, 500: 1.7}, "b": {10: 0.2, 100: 0.25}}
+    forecasts = {
+        "a": [
+            of((10, 0.5, False), (100, 2.1, True), (500, 2.0, False)),
+            of((10, 2.5, True), (100, 2.4, True), (500, 0.0, False)),
+        ],
+        "b": [of((10, 0.6, True), (100, 0.1, False))],
+    }
+    found = codebooks.reliability(gains, forecasts)
+    assert codebooks.useful_sizes(gains["a"]) == {100, 500}
+    assert codebooks.useful_sizes(gains["b"]) == set()  # below 0.3 pp
+    assert (found.worlds, found.replicates, found.called) == (2, 3, 4)
+    assert (found.right, found.all_right, found.found) == (2 / 4, 4 / 8, 2 / 4)
+    assert found.lost_pp == pytest.approx((0.0 + 1.0 + 0.05) / 3)
+    assert found.default_lost_pp == pytest.approx(0.0)  # 100 is nearest to 200 in all
+
+
+def test_gains_of_codebook_sizes_are_those_over_random_vectors():
+    (world, *_) = codebooks.worlds()
+
+    def rows(replicate, **gauc):
+        where = {"point": world.name, "replicate": str(replicate)}
+        names = {"plain": ("", "none"), "random": ("random", "cluster_id")}
+        names |= {f"s{size}": ("oracle", f"cluster_id/{size}") for size in (10, 50)}
+        return [
+            where | dict(zip(("version", "mode"), names[name], strict=True)) | {"gauc": str(value)}
+            for name, value in gauc.items()
+        ]
+
+    others = [*rows(0, plain=0.60, random=0.61), *rows(1, plain=0.62, random=0.61)]
+    own = [*rows(0, s10=0.63, s50=0.65), *rows(1, s10=0.63)]
+    found = codebooks.measured(own, others)
+    assert found == {world.name: {10: pytest.approx(2.0)}}  # 50 codes are not complete
+
+
+def test_sized_worlds_are_those_that_no_fit_uses():
+    for sized, world in zip(codebooks.worlds(), held_out(), strict=True):
+        assert sized.config(1) == world.config(1)
+        (text,) = sized.files(0)
+        assert f"codebook_size: {list(sized.sizes(0))}" in text

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
+from benchmarks.regimes import codebooks
 from benchmarks.regimes.outside import LAST, OUTSIDE, OtherWorld, held_out, worlds
 from benchmarks.regimes.study import CONTROL, Point, points, read_rows
 from benchmarks.regimes.table import SOFTMAX
@@ -27,6 +28,7 @@ from ctrbench.advising.prediction import (
     REFERENCE_SIZE,
     Fit,
     Reliability,
+    SizeReliability,
     factors,
     has_one_codebook,
 )
@@ -160,7 +162,7 @@ def fitted(trained: Sequence[Trained]) -> Fit:
         if group:
             found = _predictions(group, from_)
             reliability.append(_reliability(what, group, *found, made))
-    return Fit(**{**vars(made), "reliability": tuple(reliability)})
+    return replace(made, reliability=tuple(reliability))
 
 
 def _is_last(one: Trained) -> bool:
@@ -366,11 +368,13 @@ def plain(fit: Fit) -> dict[str, Any]:
         "covariance": _rounded(fit.covariance),
         "quantile": _rounded(fit.quantile),
         "ranges": {name: _rounded(limits) for name, limits in fit.ranges.items()},
-        "reliability": [
-            {name: _rounded(value) for name, value in asdict(one).items()}
-            for one in fit.reliability
-        ],
+        "reliability": [_plain(one) for one in fit.reliability],
+        "sizes": None if fit.sizes is None else _plain(fit.sizes),
     }
+
+
+def _plain(one: Reliability | SizeReliability) -> dict[str, Any]:
+    return {name: _rounded(value) for name, value in asdict(one).items()}
 
 
 def _rounded(value: Any) -> Any:
@@ -383,10 +387,20 @@ def _rounded(value: Any) -> Any:
 
 def main() -> None:
     """Write the fit and the table."""
+    fit, found = made()
+    FILE.write_text(json.dumps(plain(fit), indent=1) + "\n", encoding="utf-8")
+    write_table("advice.md", "\n".join(found))
+
+
+def made() -> tuple[Fit, list[str]]:
+    """Return the fit on all stored rows, and the lines of the table."""
     trained = read_trained()
     fit = fitted(trained)
-    FILE.write_text(json.dumps(plain(fit), indent=1) + "\n", encoding="utf-8")
-    write_table("advice.md", "\n".join(lines(trained, fit)))
+    gains = codebooks.measured(read_rows(codebooks.CODEBOOKS), read_rows(OUTSIDE))
+    forecasts = codebooks.predicted(fit, [*gains])
+    of_sizes = codebooks.reliability(gains, forecasts)
+    found = [*lines(trained, fit), "", *codebooks.lines(gains, forecasts)]
+    return replace(fit, sizes=of_sizes), found
 
 
 def lines(trained: Sequence[Trained], fit: Fit) -> list[str]:

@@ -1,25 +1,35 @@
 """Trains `cluster_id` with every codebook size that `ctrbench advise` considers.
 
 `python -m benchmarks.regimes.codebooks --root DIR` does so in the worlds that no fit uses, and adds
-one row per size to results/tables/regimes_codebooks.csv. README.md states how the sizes that
-`advise` calls useful are judged by them.
+one row per size to results/tables/regimes_codebooks.csv. `reliability` judges by them the sizes
+that `advise` calls useful, as README.md states; `advice.py` stores the result in the fit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 
+import numpy as np
+
 from benchmarks.regimes.outside import OUTSIDE, OtherWorld, held_out
-from benchmarks.regimes.study import add_missing, arguments, control_rows
+from benchmarks.regimes.study import CONTROL, add_missing, arguments, control_rows
 from benchmarks.regimes.traits import read_traits
-from benchmarks.shared import TABLES
-from ctrbench.advising.prediction import SIZED
+from benchmarks.shared import TABLES, markdown_row
+from ctrbench.advising.advice import SizeForecast, forecast
+from ctrbench.advising.prediction import SIZED, USEFUL, Fit, SizeReliability
+from ctrbench.advising.traits import SIZES
 from ctrbench.injection import load_mode
 from ctrbench.schema import Cell
 
 CODEBOOKS = TABLES / "regimes_codebooks.csv"
+LEAST_PP = 0.3  # gain of the best size, below which no size is useful
+DEFAULT = 200  # codes
+WIDTH = 64  # of vectors; no size depends on it
+Sizes = Mapping[str, Mapping[int, float]]  # world -> codebook size -> gain, pp
+Forecasts = Mapping[str, Sequence[Sequence[SizeForecast]]]  # world -> replicate -> sizes
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,133 @@ def main() -> None:
     pairs = ((world, replicate) for world in worlds() for replicate in range(world.replicates))
     train = partial(control_rows, path=OUTSIDE)  # whose baselines are stored
     add_missing(pairs, train, CODEBOOKS, arguments(__doc__).parse_args())
+
+
+def measured(
+    rows: list[dict[str, str]], others: list[dict[str, str]]
+) -> dict[str, dict[int, float]]:
+    """Return the mean net gain of each codebook size by world, pp, of worlds that are complete.
+
+    Args:
+        rows: Those of this study.
+        others: Those of `outside.py`, with baselines and controls.
+    """
+    gauc = {
+        (row["point"], row["replicate"], row["version"], row["mode"]): float(row["gauc"])
+        for row in [*rows, *others]
+    }
+    found: dict[str, dict[int, float]] = {}
+    for world in worlds():
+        gains, control = [], []
+        for replicate in map(str, range(world.replicates)):
+            plain = gauc.get((world.name, replicate, "", "none"), math.nan)
+            random = gauc.get((world.name, replicate, CONTROL, SIZED), math.nan)
+            control.append(random - plain)
+            keys = ((world.name, replicate, world.versions[0], f"{SIZED}/{k}") for k in SIZES)
+            gains.append([gauc.get(key, math.nan) - plain for key in keys])
+        mean = 100 * (np.mean(gains, axis=0) - np.mean(control))
+        if not np.isnan(mean).all():
+            sizes = zip(SIZES, mean.tolist(), strict=True)
+            found[world.name] = {size: gain for size, gain in sizes if not math.isnan(gain)}
+    return found
+
+
+def predicted(fit: Fit, names: Sequence[str]) -> dict[str, list[tuple[SizeForecast, ...]]]:
+    """Return the forecast of every size by world, for each replicate.
+
+    Args:
+        fit: A fit.
+        names: The names of worlds.
+    """
+    found: dict[str, list[tuple[SizeForecast, ...]]] = {name: [] for name in names}
+    for (name, _, version), traits in read_traits().items():
+        if name in found:
+            found[name].append(forecast(name, version, WIDTH, traits, fit).sizes)
+    return found
+
+
+def reliability(gains: Sizes, forecasts: Forecasts) -> SizeReliability:
+    """Return how well useful sizes are named.
+
+    Args:
+        gains: The measured gains.
+        forecasts: The forecasts of the same worlds.
+    """
+    called, useful, lost, default_lost = [], [], [], []
+    for world, replicates in forecasts.items():
+        own = gains[world]
+        good, best = useful_sizes(own), max(own.values())
+        default = min(own, key=lambda size: abs(math.log(size / DEFAULT)))
+        for sizes in replicates:
+            sizes = [one for one in sizes if one.size in own]
+            called += [one.useful for one in sizes]
+            useful += [one.size in good for one in sizes]
+            lost.append(best - own[max(sizes, key=lambda one: one.gain_pp).size])
+            default_lost.append(best - own[default])
+    of_size = np.array([called, useful], bool)
+    return SizeReliability(
+        worlds=len(forecasts),
+        replicates=len(lost),
+        called=int(of_size[0].sum()),
+        right=float(of_size[1][of_size[0]].mean()),
+        all_right=float(of_size[1].mean()),
+        found=float(of_size[0][of_size[1]].mean()),
+        lost_pp=float(np.mean(lost)),
+        default_lost_pp=float(np.mean(default_lost)),
+    )
+
+
+def useful_sizes(gains: Mapping[int, float]) -> set[int]:
+    """Return the sizes that are useful by their measured gains.
+
+    Args:
+        gains: The gain of each size, pp.
+    """
+    best = max(gains.values())
+    return {size for size, gain in gains.items() if best >= LEAST_PP and gain >= USEFUL * best}
+
+
+def lines(gains: Sizes, forecasts: Forecasts) -> list[str]:
+    """Return a table of the reliability, and one of all gains.
+
+    Args:
+        gains: The measured gains.
+        forecasts: The forecasts of the same worlds.
+    """
+    one = reliability(gains, forecasts)
+    head = (
+        *("worlds", "replicates", "sizes called useful", "right", "right, of all sizes"),
+        *("found, of useful sizes", "gain lost, pp", "with 200 codes, pp"),
+    )
+    shown = (one.worlds, one.replicates, one.called, *(f"{v:.0%}" for v in _shares(one)))
+    lost = (f"{value:.2f}" for value in (one.lost_pp, one.default_lost_pp))
+    found = [markdown_row(head), f"|{'---:|' * len(head)}", markdown_row([*shown, *lost])]
+    found += [
+        "",
+        "Predicted / measured net gain of `cluster_id` by codebook size, pp. Bold: called ",
+    ]
+    found[-1] += "useful in all replicates / useful."
+    found += ["", markdown_row(["world", *SIZES]), f"|---|{'---:|' * len(SIZES)}"]
+    for world, own in gains.items():
+        good, row = useful_sizes(own), []
+        for size in SIZES:
+            of_size = [one for sizes in forecasts[world] for one in sizes if one.size == size]
+            if size not in own or not of_size:
+                row.append("–")
+                continue
+            mean = float(np.mean([one.gain_pp for one in of_size]))
+            ours = _marked(mean, all(one.useful for one in of_size))
+            row.append(f"{ours} / {_marked(own[size], size in good)}")
+        found.append(markdown_row([world, *row]))
+    return found
+
+
+def _shares(one: SizeReliability) -> tuple[float, float, float]:
+    return one.right, one.all_right, one.found
+
+
+def _marked(gain: float, bold: bool) -> str:
+    return f"**{gain:+.1f}**" if bold else f"{gain:+.1f}"
 
 
 if __name__ == "__main__":

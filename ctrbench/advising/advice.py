@@ -11,8 +11,10 @@ from ctrbench import embeddings, impressions
 from ctrbench.advising.prediction import (
     LEVEL,
     SIZED,
+    USEFUL,
     Fit,
     Reliability,
+    SizeReliability,
     has_one_codebook,
     packaged_fit,
 )
@@ -24,7 +26,6 @@ from ctrbench.settings import ModelSettings
 from ctrbench.workspace import Workspace
 
 SIZE = "codebook_size"
-USEFUL = 0.8  # share of the largest predicted gain that a useful codebook size reaches
 SEEDS = 5
 TRAINING = {"batch_size": 512, "learning_rate": 0.004}  # of the worlds of the fit
 NAMES = {  # of traits that the prediction compares with those of the worlds, and their formats
@@ -90,6 +91,7 @@ class Advice(Displayed, view="advice.show"):
     sizes: tuple[SizeForecast, ...]
     outside: tuple[Outside, ...]  # traits beyond those of the worlds of the fit
     reliability: tuple[Reliability, ...]
+    size_reliability: SizeReliability | None
     matrix: str  # a benchmark file that tests the prediction
 
     @property
@@ -156,7 +158,18 @@ def forecast(dataset: str, version: str, width: int, traits: Traits, fit: Fit) -
         )
         for place in order
     )
-    made = Advice(dataset, version, LEVEL, traits, modes, sizes, outside, fit.reliability, "")
+    made = Advice(
+        dataset,
+        version,
+        LEVEL,
+        traits,
+        modes,
+        sizes,
+        outside,
+        fit.reliability,
+        fit.sizes,
+        matrix="",
+    )
     return replace(made, matrix=_matrix(made, width))
 
 

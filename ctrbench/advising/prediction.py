@@ -23,6 +23,7 @@ BEND_PP = 3.0  # see `factors`; of 0.5 to 10 the best for sizes that were left o
 STEP_PP = 1e-3  # of numerical slopes
 CODE_FACTORS = [2, 3, 6, 7]  # places in `factors`
 SIZED = "cluster_id"  # the mode whose codebook size is predicted
+USEFUL = 0.8  # share of the largest gain that a useful codebook size reaches
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,24 @@ class Reliability:
 
 
 @dataclass(frozen=True)
+class SizeReliability:
+    """How well useful codebook sizes are named in worlds that no fit uses; shares are fractions.
+
+    A size is useful if its measured gain is at least `USEFUL` of that of the best size. The best
+    must be at least 0.3 pp.
+    """
+
+    worlds: int
+    replicates: int  # over all worlds, each with a prediction
+    called: int  # sizes called useful, over replicates
+    right: float  # share of them that are useful
+    all_right: float  # share of all sizes that are useful
+    found: float  # share of the useful sizes that are called useful
+    lost_pp: float  # mean measured gain below the best size, with the best predicted size
+    default_lost_pp: float  # the same with the default of the mode, or the nearest size
+
+
+@dataclass(frozen=True)
 class Fit:
     """A linear model per mode, and its errors for sizes and constructions that were left out."""
 
@@ -58,6 +77,7 @@ class Fit:
     quantile: float  # of an absolute error in standard deviations, at LEVEL
     ranges: Mapping[str, tuple[float, float]]  # smallest and largest value of traits
     reliability: tuple[Reliability, ...]  # the last is of worlds that no fit uses
+    sizes: SizeReliability | None = None  # None: not measured
 
     def gains(self, traits: Traits, size: float) -> np.ndarray:
         """Return the predicted gain in GAUC of each mode, (M,), pp.
@@ -154,4 +174,5 @@ def packaged_fit() -> Fit:
         quantile=found["quantile"],
         ranges={name: (low, high) for name, (low, high) in found["ranges"].items()},
         reliability=tuple(Reliability(**one) for one in found["reliability"]),
+        sizes=SizeReliability(**found["sizes"]) if found["sizes"] else None,
     )

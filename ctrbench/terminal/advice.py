@@ -36,7 +36,8 @@ def show(found: Advice) -> None:
         ]
         echo(aligned([("  trait", "here", "from", "to"), *rows]))
     echo(f"\nReliability, of {found.reliability[-1].worlds} {found.reliability[-1].what}")
-    echo(aligned((f"  {label}", text) for label, text in _reliability(found)))
+    rows = [*_reliability(found), *(_of_sizes(found) if found.sizes else ())]
+    echo(aligned((f"  {label}", text) for label, text in rows))
     echo("\nTraits, measured on train and valid")
     echo(aligned((f"  {label}", text) for label, text in _traits(found)))
     echo("\nA matrix that tests the prediction; --output FILE writes it:\n")
@@ -94,6 +95,23 @@ def _reliability(found: Advice) -> list[tuple[str, str]]:
         (f"gains in {found.level:.0%} intervals", f"{one.covered:.0%}"),
         ("best mode among those without a predicted order", f"{one.in_leaders:.0%}"),
         ("predicted order of two modes is right", right + fixed),
+    ]
+
+
+def _of_sizes(found: Advice) -> list[tuple[str, str]]:
+    """Return how well useful codebook sizes are named."""
+    one = found.size_reliability
+    if one is None:
+        return []
+    return [
+        (
+            "codebook size called useful is so",
+            f"{one.right:.0%} of {one.called} sizes (of all sizes: {one.all_right:.0%})",
+        ),
+        (
+            "gain lost with the best predicted size",
+            f"{one.lost_pp:.1f} pp (with the default size: {one.default_lost_pp:.1f})",
+        ),
     ]
 
 
