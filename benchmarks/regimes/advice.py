@@ -100,9 +100,9 @@ def read_trained() -> list[Trained]:
             controls[_construction(known[name])].append(_gains(values, CONTROL))
     found = []
     for (name, replicate, version), traits in read_traits().items():
-        values, point = gauc[name, replicate], known[name]
-        if point.training:  # a warm start changes gains, and no trait shows it
+        if name not in known or known[name].training:  # no trait shows a warm start
             continue
+        values, point = gauc[name, replicate], known[name]
         own = _construction(point)
         if own not in controls:  # take those of the map of the nearest size
             sizes = (size for size in controls if isinstance(size, int))
@@ -396,7 +396,8 @@ def made() -> tuple[Fit, list[str]]:
     """Return the fit on all stored rows, and the lines of the table."""
     trained = read_trained()
     fit = fitted(trained)
-    gains = codebooks.measured(read_rows(codebooks.CODEBOOKS), read_rows(OUTSIDE))
+    rows = [*read_rows(codebooks.CODEBOOKS), *read_rows(), *read_rows(OUTSIDE)]
+    gains = codebooks.measured(codebooks.known_worlds(), rows)
     forecasts = codebooks.predicted(fit, [*gains])
     of_sizes = codebooks.reliability(gains, forecasts)
     found = [*lines(trained, fit), "", *codebooks.lines(gains, forecasts)]

@@ -1,21 +1,33 @@
 """Trains `cluster_id` with every codebook size that `ctrbench advise` considers.
 
-`python -m benchmarks.regimes.codebooks --root DIR` does so in the worlds that no fit uses, and adds
-one row per size to results/tables/regimes_codebooks.csv. `reliability` judges by them the sizes
-that `advise` calls useful, as README.md states; `advice.py` stores the result in the fit.
+`python -m benchmarks.regimes.codebooks --root DIR` does so in some worlds of the fit and in those
+that no fit uses, and adds one row per size to results/tables/regimes_codebooks.csv. `reliability`
+judges by them the sizes that `advise` calls useful, as README.md states; `advice.py` stores the
+result in the fit.
 """
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
-from benchmarks.regimes.outside import OUTSIDE, OtherWorld, held_out
-from benchmarks.regimes.study import CONTROL, add_missing, arguments, control_rows
+from benchmarks.regimes import outside
+from benchmarks.regimes.outside import OUTSIDE, OtherWorld
+from benchmarks.regimes.study import (
+    CONTROL,
+    Point,
+    add_missing,
+    arguments,
+    control_rows,
+    points,
+    trained_rows,
+)
 from benchmarks.regimes.traits import read_traits
 from benchmarks.shared import TABLES, markdown_row
 from ctrbench.advising.advice import SizeForecast, forecast
@@ -25,16 +37,21 @@ from ctrbench.injection import load_mode
 from ctrbench.schema import Cell
 
 CODEBOOKS = TABLES / "regimes_codebooks.csv"
+REPLICATES = 2
 LEAST_PP = 0.3  # gain of the best size, below which no size is useful
 DEFAULT = 200  # codes
 WIDTH = 64  # of vectors; no size depends on it
+Rows = list[dict[str, str]]
 Sizes = Mapping[str, Mapping[int, float]]  # world -> codebook size -> gain, pp
+AnySized = TypeVar("AnySized", "SizedPoint", "SizedWorld")
 Forecasts = Mapping[str, Sequence[Sequence[SizeForecast]]]  # world -> replicate -> sizes
 
 
-@dataclass(frozen=True)
-class SizedWorld(OtherWorld):
-    """A world in which `cluster_id` is trained with several codebook sizes."""
+class _Sized:
+    """A point at which only `cluster_id` is trained, with several codebook sizes."""
+
+    name: str
+    versions: tuple[str, ...]
 
     def sizes(self, replicate: int) -> tuple[int, ...]:
         """Return the codebook sizes, which are those of the stored traits.
@@ -64,47 +81,86 @@ class SizedWorld(OtherWorld):
         return f"{cell.mode}/{size}"
 
 
-def worlds() -> list[SizedWorld]:
-    """Return the worlds that no fit uses."""
+@dataclass(frozen=True)
+class SizedPoint(_Sized, Point):
+    """A point of the map with several codebook sizes."""
+
+
+@dataclass(frozen=True)
+class SizedWorld(_Sized, OtherWorld):
+    """Another world with several codebook sizes."""
+
+
+def fitted_points() -> list[SizedPoint]:
+    """Return the points of the map from whose first replicates the curve of sizes is fitted."""
+    names = {f"main-60k-{alignment}" for alignment in ("1", "0.5", "0")}
+    return [_with_sizes(point, SizedPoint) for point in points() if point.name in names]
+
+
+def fitted_worlds() -> list[SizedWorld]:
+    """Return the other worlds from whose first replicates the curve of sizes is fitted."""
+    names = {"own-roles", "cold", "tight"}
+    return [_with_sizes(world, SizedWorld) for world in outside.worlds() if world.name in names]
+
+
+def known_worlds() -> list[SizedWorld]:
+    """Return the worlds held out of the fit that were trained before the curve of sizes was."""
+    return [_with_sizes(world, SizedWorld) for world in outside.held_out()]
+
+
+def held_out_worlds() -> list[SizedWorld]:
+    """Return the worlds that were chosen before the curve of sizes was fitted."""
     return [
-        SizedWorld(**{field.name: getattr(world, field.name) for field in fields(world)})
-        for world in held_out()
+        replace(_with_sizes(world, SizedWorld), versions=(*world.versions, CONTROL))
+        for world in outside.sized()
     ]
 
 
+def _with_sizes(point: Point, kind: type[AnySized]) -> AnySized:
+    own: dict[str, Any] = {field.name: getattr(point, field.name) for field in fields(point)}
+    own["replicates"] = REPLICATES
+    return kind(**own)
+
+
 def main() -> None:
-    """Train the worlds that are not stored yet."""
-    pairs = ((world, replicate) for world in worlds() for replicate in range(world.replicates))
-    train = partial(control_rows, path=OUTSIDE)  # whose baselines are stored
-    add_missing(pairs, train, CODEBOOKS, arguments(__doc__).parse_args())
+    """Train the points and worlds that are not stored yet."""
+    given = arguments(__doc__).parse_args()
+    for every, train in (
+        (fitted_points(), control_rows),  # whose baselines are stored
+        ([*fitted_worlds(), *known_worlds()], partial(control_rows, path=OUTSIDE)),
+        (held_out_worlds(), trained_rows),
+    ):
+        pairs = ((point, replicate) for point in every for replicate in range(REPLICATES))
+        add_missing(pairs, train, CODEBOOKS, given)
 
 
-def measured(
-    rows: list[dict[str, str]], others: list[dict[str, str]]
-) -> dict[str, dict[int, float]]:
-    """Return the mean net gain of each codebook size by world, pp, of worlds that are complete.
+def measured(every: Sequence[Point], rows: Rows) -> dict[str, dict[int, float]]:
+    """Return the mean net gain of each codebook size, pp, of the points that are complete.
 
     Args:
-        rows: Those of this study.
-        others: Those of `outside.py`, with baselines and controls.
+        every: The points.
+        rows: The rows of this study, of the map and of `outside.py`; the latter two have baselines
+            and gains of random vectors.
     """
-    gauc = {
-        (row["point"], row["replicate"], row["version"], row["mode"]): float(row["gauc"])
-        for row in [*rows, *others]
-    }
+    gauc: dict[tuple[str, str], dict[tuple[str, str], float]] = defaultdict(dict)
+    for row in rows:
+        gauc[row["point"], row["replicate"]][row["version"], row["mode"]] = float(row["gauc"])
     found: dict[str, dict[int, float]] = {}
-    for world in worlds():
-        gains, control = [], []
-        for replicate in map(str, range(world.replicates)):
-            plain = gauc.get((world.name, replicate, "", "none"), math.nan)
-            random = gauc.get((world.name, replicate, CONTROL, SIZED), math.nan)
-            control.append(random - plain)
-            keys = ((world.name, replicate, world.versions[0], f"{SIZED}/{k}") for k in SIZES)
-            gains.append([gauc.get(key, math.nan) - plain for key in keys])
-        mean = 100 * (np.mean(gains, axis=0) - np.mean(control))
-        if not np.isnan(mean).all():
-            sizes = zip(SIZES, mean.tolist(), strict=True)
-            found[world.name] = {size: gain for size, gain in sizes if not math.isnan(gain)}
+    for point in every:
+        net = []
+        for replicate in map(str, range(point.replicates)):
+            own = gauc[point.name, replicate]
+            random = [
+                value
+                for (version, mode), value in own.items()
+                if version == CONTROL and mode.split("/")[0] == SIZED
+            ]
+            if random:
+                keys = ((point.versions[0], f"{SIZED}/{size}") for size in SIZES)
+                net.append([100 * (own.get(key, math.nan) - np.mean(random)) for key in keys])
+        if len(net) == point.replicates:
+            mean = zip(SIZES, np.mean(net, axis=0).tolist(), strict=True)
+            found[point.name] = {size: gain for size, gain in mean if not math.isnan(gain)}
     return found
 
 

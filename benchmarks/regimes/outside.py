@@ -105,6 +105,20 @@ def held_out() -> list[OtherWorld]:
     ]
 
 
+def sized() -> list[OtherWorld]:
+    """Return worlds that no fit uses, in which only codebook sizes are trained (`codebooks.py`)."""
+    seen = {"replicates": HELD_OUT_REPLICATES, "first_seed": 1000}
+    roles = {"kind": "complement", "roles": 3, "alignment": 0.7, "items_per_1000": 10}
+    fine = {"within_style_deg": 15.0, "items_per_1000": 12}
+    return [
+        _world("sized-roles", **seen, **roles, groups=25, impressions=160_000, strength=1.0),
+        _world("sized-many", **seen, **fine, groups=60, impressions=200_000, strength=1.0),
+        _world("sized-some", **seen, **fine, groups=30, impressions=120_000, strength=1.2),
+        _world("sized-cold", **seen, kind="cold", groups=40, impressions=150_000, strength=1.0),
+        _world("sized-few", **seen, versions=("noisy_2",), groups=8, impressions=100_000),
+    ]
+
+
 def controls() -> list[OtherWorld]:
     """Return the same worlds with random vectors."""
     return [replace(world, versions=(CONTROL,)) for world in [*worlds(), *held_out()]]

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.regimes.outside import OUTSIDE, held_out, worlds
+from benchmarks.regimes.outside import OUTSIDE, held_out, sized, worlds
 from benchmarks.regimes.study import CONTROL, Point, add_rows, points, read_rows
 from benchmarks.shared import TABLES
 from ctrbench import embeddings, impressions
@@ -26,14 +26,16 @@ KEY = "point", "replicate", "version"
 
 
 def stored_keys() -> list[tuple[str, str, str]]:
-    """Return point, replicate and version of the results, without repetition and controls."""
+    """Return point, replicate and version of results and of `sized`, without controls."""
     rows = [*read_rows(), *read_rows(OUTSIDE)]
     keys = (
         (row["point"], row["replicate"], row["version"])
         for row in rows
         if row["version"] not in ("", CONTROL)
     )
-    return list(dict.fromkeys(keys))
+    every = ((world, str(replicate)) for world in sized() for replicate in range(world.replicates))
+    chosen = ((world.name, replicate, world.versions[0]) for world, replicate in every)
+    return list(dict.fromkeys([*keys, *chosen]))
 
 
 def read_traits(path: Path = TRAITS) -> dict[tuple[str, str, str], Traits]:
@@ -53,7 +55,8 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder for the worlds")
     parser.add_argument("--points", default="", help="first letters of the names of points")
     given = parser.parse_args()
-    known: dict[str, Point] = {point.name: point for point in [*points(), *worlds(), *held_out()]}
+    every: list[Point] = [*points(), *worlds(), *held_out(), *sized()]
+    known = {point.name: point for point in every}
     stored, missing = read_traits(), {}
     for key in stored_keys():
         if key[0].startswith(given.points) and key not in stored:
