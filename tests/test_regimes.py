@@ -202,3 +202,29 @@ def test_details_are_judged_by_the_rules_that_were_stated_for_them():
     assert marked(0.4, 0.4, -0.5) == ["refuted"] * 3
     assert marked(1.0, 0.7, 0.0)[2] == "open"
     assert marked(1.6, 0.7, 0.5, ["details-1"]) == ["open"] * 3
+
+
+def test_a_screen_is_judged_on_versions_within_a_log():
+    def mark(*cluster):
+        rows = []
+        for level in (1, 0):
+            gains = zip(
+                ("oracle", "noisy_0.5", "noisy_0.125", "random"), (4, 3, 2, 1), cluster, strict=True
+            )
+            for version, sim, other in gains:
+                point = f"{'main-300k' if version == 'oracle' else 'vectors'}-{level}"
+                for replicate in map(str, range(6)):
+                    values = {("", "none"): 0.6, (version, "sim_score"): 0.6 + sim / 100}
+                    values[version, "cluster_id"] = 0.6 + other / 100
+                    values[version, "vector"] = 0.6 + sim / 100
+                    rows += [
+                        row(replicate, mode, str(gauc), name) | {"point": point}
+                        for (name, mode), gauc in values.items()
+                    ]
+        found = {name: mark for name, mark, _ in marks(rows, [])}
+        return found["Claim: `sim_score` screens for `cluster_id`"]
+
+    assert mark(4, 3, 2, 1) == "confirmed"
+    assert mark(4, 3, 1, 2) == "confirmed"  # the rank correlation is 0.8
+    assert mark(4, 1, 3, 2) == "open"
+    assert mark(1, 2, 3, 4) == "refuted"

@@ -173,3 +173,22 @@ def test_sized_worlds_are_those_that_no_fit_uses():
         assert sized.config(1) == world.config(1)
         (text,) = sized.files(0)
         assert f"codebook_size: {list(sized.sizes(0))}" in text
+
+
+def test_the_power_of_the_curve_is_that_of_the_measured_gains(monkeypatch):
+    (point, *_) = codebooks.fitted_points()
+    monkeypatch.setattr(codebooks, "fitted_points", lambda: [point])
+    monkeypatch.setattr(codebooks, "fitted_worlds", list)
+    traits = {key: one for key, one in read_traits().items() if key[0] == point.name}
+    curve = {10: 2.0, 20: 1.5, 50: 1.0, 100: 0.5}
+    fixed = {key: replace(one, codes_pp=curve) for key, one in traits.items()}
+    monkeypatch.setattr(codebooks, "read_traits", lambda: fixed)
+    rows = [
+        {"point": point.name, "replicate": str(r), "version": version, "mode": mode, "gauc": gauc}
+        for r in range(2)
+        for version, mode, gauc in [
+            ("random", "cluster_id", 0.6),
+            *(("oracle", f"cluster_id/{k}", 0.6 + 0.03 * (g / 2) ** 3) for k, g in curve.items()),
+        ]
+    ]
+    assert codebooks.fitted_power(rows) == 3.0

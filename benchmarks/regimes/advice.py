@@ -369,6 +369,7 @@ def plain(fit: Fit) -> dict[str, Any]:
         "quantile": _rounded(fit.quantile),
         "ranges": {name: _rounded(limits) for name, limits in fit.ranges.items()},
         "reliability": [_plain(one) for one in fit.reliability],
+        "size_power": fit.size_power,
         "sizes": None if fit.sizes is None else _plain(fit.sizes),
     }
 
@@ -397,11 +398,14 @@ def made() -> tuple[Fit, list[str]]:
     trained = read_trained()
     fit = fitted(trained)
     rows = [*read_rows(codebooks.CODEBOOKS), *read_rows(), *read_rows(OUTSIDE)]
-    gains = codebooks.measured(codebooks.known_worlds(), rows)
-    forecasts = codebooks.predicted(fit, [*gains])
-    of_sizes = codebooks.reliability(gains, forecasts)
-    found = [*lines(trained, fit), "", *codebooks.lines(gains, forecasts)]
-    return replace(fit, sizes=of_sizes), found
+    fit = replace(fit, size_power=codebooks.fitted_power(rows))
+    known, held = (
+        codebooks.measured(worlds, rows)
+        for worlds in (codebooks.known_worlds(), codebooks.held_out_worlds())
+    )
+    forecasts = codebooks.predicted(fit, [*known, *held])
+    found = [*lines(trained, fit), "", *codebooks.lines(known, held, forecasts)]
+    return replace(fit, sizes=codebooks.reliability(held, forecasts)), found
 
 
 def lines(trained: Sequence[Trained], fit: Fit) -> list[str]:

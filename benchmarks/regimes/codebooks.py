@@ -28,16 +28,22 @@ from benchmarks.regimes.study import (
     points,
     trained_rows,
 )
+from benchmarks.regimes.study import (
+    SIZES as MAP_SIZES,
+)
+from benchmarks.regimes.table import gains_of
 from benchmarks.regimes.traits import read_traits
 from benchmarks.shared import TABLES, markdown_row
 from ctrbench.advising.advice import SizeForecast, forecast
-from ctrbench.advising.prediction import SIZED, USEFUL, Fit, SizeReliability
+from ctrbench.advising.prediction import SIZED, USEFUL, Fit, SizeReliability, size_shares
 from ctrbench.advising.traits import SIZES
 from ctrbench.injection import load_mode
 from ctrbench.schema import Cell
 
 CODEBOOKS = TABLES / "regimes_codebooks.csv"
-REPLICATES = 2
+REPLICATES, OF_300K = 2, MAP_SIZES["300k"][1]
+USUAL = "oracle"  # the vectors of the worlds of the fit
+POWERS = np.arange(0.25, 6.01, 0.25)
 LEAST_PP = 0.3  # gain of the best size, below which no size is useful
 DEFAULT = 200  # codes
 WIDTH = 64  # of vectors; no size depends on it
@@ -164,6 +170,43 @@ def measured(every: Sequence[Point], rows: Rows) -> dict[str, dict[int, float]]:
     return found
 
 
+def fitted_power(rows: Rows) -> float:
+    """Return the power of `size_shares`, by least squares on worlds of the fit.
+
+    The gain of the best size is free in each world.
+
+    Args:
+        rows: All stored rows, as for `measured`.
+    """
+    traits = defaultdict(list)
+    for (name, _, version), one in read_traits().items():
+        if version == USUAL:
+            traits[name].append(one)
+    curves = measured([*fitted_points(), *fitted_worlds()], rows) | _of_300k(rows)
+    costs = np.zeros(len(POWERS))
+    for name, own in curves.items():
+        gains = np.array([*own.values()])
+        for place, power in enumerate(POWERS):
+            share = np.mean([size_shares(one, [*own], power) for one in traits[name]], axis=0)
+            best = max(share @ gains / (share @ share), 0)
+            costs[place] += np.square(gains - best * share).sum()
+    return float(POWERS[np.argmin(costs)])
+
+
+def _of_300k(rows: Rows) -> dict[str, dict[int, float]]:
+    """Return the net gains of the three sizes with 300,000 impressions, pp, as `measured` does."""
+    codes = {point.name: point.codes for point in points()}
+    found = {}
+    for at in ("1", "0"):
+        random = gains_of(rows, f"vectors-{at}", CONTROL).get(SIZED)
+        if random is not None and len(random) == OF_300K:
+            names = f"codes-0.5-{at}", f"main-300k-{at}", f"codes-8-{at}"
+            found[names[1]] = {
+                codes[name]: float((gains_of(rows, name)[SIZED] - random).mean()) for name in names
+            }
+    return found
+
+
 def predicted(fit: Fit, names: Sequence[str]) -> dict[str, list[tuple[SizeForecast, ...]]]:
     """Return the forecast of every size by world, for each replicate.
 
@@ -183,14 +226,13 @@ def reliability(gains: Sizes, forecasts: Forecasts) -> SizeReliability:
 
     Args:
         gains: The measured gains.
-        forecasts: The forecasts of the same worlds.
+        forecasts: The forecasts of these worlds.
     """
     called, useful, lost, default_lost = [], [], [], []
-    for world, replicates in forecasts.items():
-        own = gains[world]
+    for world, own in gains.items():
         good, best = useful_sizes(own), max(own.values())
         default = min(own, key=lambda size: abs(math.log(size / DEFAULT)))
-        for sizes in replicates:
+        for sizes in forecasts[world]:
             sizes = [one for one in sizes if one.size in own]
             called += [one.useful for one in sizes]
             useful += [one.size in good for one in sizes]
@@ -198,7 +240,7 @@ def reliability(gains: Sizes, forecasts: Forecasts) -> SizeReliability:
             default_lost.append(best - own[default])
     of_size = np.array([called, useful], bool)
     return SizeReliability(
-        worlds=len(forecasts),
+        worlds=len(gains),
         replicates=len(lost),
         called=int(of_size[0].sum()),
         right=float(of_size[1][of_size[0]].mean()),
@@ -219,28 +261,31 @@ def useful_sizes(gains: Mapping[int, float]) -> set[int]:
     return {size for size, gain in gains.items() if best >= LEAST_PP and gain >= USEFUL * best}
 
 
-def lines(gains: Sizes, forecasts: Forecasts) -> list[str]:
+def lines(known: Sizes, held: Sizes, forecasts: Forecasts) -> list[str]:
     """Return a table of the reliability, and one of all gains.
 
     Args:
-        gains: The measured gains.
-        forecasts: The forecasts of the same worlds.
+        known: The measured gains of the worlds that were known when the curve was fitted.
+        held: Those of the worlds that were chosen before.
+        forecasts: The forecasts of all of them.
     """
-    one = reliability(gains, forecasts)
     head = (
-        *("worlds", "replicates", "sizes called useful", "right", "right, of all sizes"),
-        *("found, of useful sizes", "gain lost, pp", "with 200 codes, pp"),
+        *("codebook sizes", "worlds", "replicates", "called useful", "right", "useful, of all"),
+        *("found, of useful ones", "gain lost, pp", f"with {DEFAULT} codes, pp"),
     )
-    shown = (one.worlds, one.replicates, one.called, *(f"{v:.0%}" for v in _shares(one)))
-    lost = (f"{value:.2f}" for value in (one.lost_pp, one.default_lost_pp))
-    found = [markdown_row(head), f"|{'---:|' * len(head)}", markdown_row([*shown, *lost])]
+    found = [markdown_row(head), f"|---|{'---:|' * (len(head) - 1)}"]
+    for what, gains in (("known before", known), ("held out", held)):
+        one = reliability(gains, forecasts)
+        shares = (f"{share:.0%}" for share in (one.right, one.all_right, one.found))
+        lost = (f"{value:.2f}" for value in (one.lost_pp, one.default_lost_pp))
+        found.append(markdown_row([what, one.worlds, one.replicates, one.called, *shares, *lost]))
     found += [
         "",
         "Predicted / measured net gain of `cluster_id` by codebook size, pp. Bold: called ",
     ]
-    found[-1] += "useful in all replicates / useful."
+    found[-1] += "useful in both replicates / useful."
     found += ["", markdown_row(["world", *SIZES]), f"|---|{'---:|' * len(SIZES)}"]
-    for world, own in gains.items():
+    for world, own in {**known, **held}.items():
         good, row = useful_sizes(own), []
         for size in SIZES:
             of_size = [one for sizes in forecasts[world] for one in sizes if one.size == size]
@@ -252,10 +297,6 @@ def lines(gains: Sizes, forecasts: Forecasts) -> list[str]:
             row.append(f"{ours} / {_marked(own[size], size in good)}")
         found.append(markdown_row([world, *row]))
     return found
-
-
-def _shares(one: SizeReliability) -> tuple[float, float, float]:
-    return one.right, one.all_right, one.found
 
 
 def _marked(gain: float, bold: bool) -> str:

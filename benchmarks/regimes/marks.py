@@ -415,7 +415,8 @@ def _screen(found: Map) -> tuple[Mark, str]:
 
 
 def _rank(pairs: list[list[float]]) -> float:
-    return float(stats.spearmanr(*np.array(pairs).T)[0])  # pyright: ignore[reportArgumentType]
+    found = float(stats.spearmanr(*np.array(pairs).T)[0])  # pyright: ignore[reportArgumentType]
+    return round(found, 9)  # 0.8, which is judged, is 0.7999999999999999 before
 
 
 def _of_marks(given: list[Mark]) -> Mark:

@@ -15,6 +15,7 @@ from ctrbench.advising.prediction import (
     Fit,
     Reliability,
     SizeReliability,
+    best_size,
     has_one_codebook,
     packaged_fit,
 )
@@ -137,7 +138,7 @@ def forecast(dataset: str, version: str, width: int, traits: Traits, fit: Fit) -
     """
     known, outside = _within(traits, fit)
     sizes = _sizes(known, fit)
-    best = max(sizes, key=lambda one: one.gain_pp).size if sizes else 1
+    best = best_size(known) if sizes else 1
     gains = fit.gains(known, best)
     half = fit.half_widths(gains, fit.sampling(known, best))
     order = [
@@ -193,14 +194,15 @@ def _within(traits: Traits, fit: Fit) -> tuple[Traits, tuple[Outside, ...]]:
 
 def _sizes(traits: Traits, fit: Fit) -> tuple[SizeForecast, ...]:
     """Return the forecast of each size; none is useful if the largest gain may be zero."""
-    place, found = fit.modes.index(SIZED), []
-    of_size = {size: fit.gains(traits, size) for size in traits.codes_pp}
-    best = max((gains[place] for gains in of_size.values()), default=0.0)
-    for size, gains in of_size.items():
-        half = fit.half_widths(gains, fit.sampling(traits, size))[place, place]
-        useful = best > half and gains[place] >= USEFUL * best
-        found.append(SizeForecast(size, float(gains[place]), bool(useful)))
-    return tuple(found)
+    if not traits.codes_pp:
+        return ()
+    of_size, best = fit.size_gains(traits), best_size(traits)
+    half = fit.half_widths(fit.gains(traits, best), fit.sampling(traits, best))
+    place, most = fit.modes.index(SIZED), of_size[best]
+    return tuple(
+        SizeForecast(size, gain, bool(most > half[place, place] and gain >= USEFUL * most))
+        for size, gain in of_size.items()
+    )
 
 
 def _matrix(advice: Advice, width: int) -> str:
@@ -235,6 +237,6 @@ def _grid(advice: Advice) -> list[int]:
     """Return the best codebook size, and the ends of the useful range."""
     if not advice.sizes:
         return []
-    best = max(advice.sizes, key=lambda one: one.gain_pp).size
+    best = best_size(advice.traits)
     useful = advice.useful_sizes or (best,)
     return list(dict.fromkeys((best, useful[0], useful[-1])))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -77,6 +77,7 @@ class Fit:
     quantile: float  # of an absolute error in standard deviations, at LEVEL
     ranges: Mapping[str, tuple[float, float]]  # smallest and largest value of traits
     reliability: tuple[Reliability, ...]  # the last is of worlds that no fit uses
+    size_power: float = 1.0  # see `size_shares`
     sizes: SizeReliability | None = None  # None: not measured
 
     def gains(self, traits: Traits, size: float) -> np.ndarray:
@@ -89,6 +90,17 @@ class Fit:
         own, usual = factors(traits, size), factors(traits, REFERENCE_SIZE)
         chosen = np.stack([own if has_one_codebook(mode) else usual for mode in self.modes])
         return (self.weights * chosen).sum(axis=1)
+
+    def size_gains(self, traits: Traits) -> dict[int, float]:
+        """Return the predicted gain of `cluster_id` by codebook size, pp.
+
+        Args:
+            traits: The traits of the log and the version; those of codes are known.
+        """
+        best = float(self.gains(traits, best_size(traits))[self.modes.index(SIZED)])
+        shares = size_shares(traits, [*traits.codes_pp], self.size_power)
+        share_of = dict(zip(traits.codes_pp, shares.tolist(), strict=True))
+        return {size: best * (share if best > 0 else 1.0) for size, share in share_of.items()}
 
     def half_widths(self, gains: np.ndarray, sampling: np.ndarray | float = 0.0) -> np.ndarray:
         """Return the half-widths of the intervals of differences of two gains, (M, M), pp.
@@ -140,6 +152,35 @@ def has_one_codebook(mode: str) -> bool:
     return SIZED in mode.split("+")
 
 
+def best_size(traits: Traits) -> int:
+    """Return the codebook size whose stand-in gains most.
+
+    Args:
+        traits: The traits of the log and the version; those of codes are known.
+    """
+    return max(traits.codes_pp, key=lambda size: traits.codes_pp[size])
+
+
+def size_shares(traits: Traits, sizes: Sequence[float], power: float) -> np.ndarray:
+    """Return the gain of codebook sizes, divided by that of the best measured size, (n,).
+
+    It is the ratio of the gains of the stand-in to a power, which is fitted.
+
+    Args:
+        traits: The traits of the log and the version; those of codes are known.
+        sizes: (n,) codebook sizes; the gain of the stand-in is interpolated in their logarithm.
+        power: The power.
+    """
+    best = traits.codes_pp[best_size(traits)]
+    return (
+        (_codes_pp(traits, sizes).clip(min=0) / best) ** power if best > 0 else np.ones(len(sizes))
+    )
+
+
+def _codes_pp(traits: Traits, sizes: Sequence[float]) -> np.ndarray:
+    return np.interp(np.log(sizes), np.log([*traits.codes_pp]), [*traits.codes_pp.values()])
+
+
 def factors(traits: Traits, size: float) -> np.ndarray:
     """Return the factors of the linear models, (8,): gains of stand-ins, and these x log10 of size.
 
@@ -151,11 +192,7 @@ def factors(traits: Traits, size: float) -> np.ndarray:
         size: A codebook size; the gain of codes is interpolated in its logarithm. The gain with the
             best of the measured sizes is a factor of its own.
     """
-    codes = 0.0
-    if traits.codes_pp:
-        codes = float(
-            np.interp(np.log(size), np.log([*traits.codes_pp]), [*traits.codes_pp.values()])
-        )
+    codes = float(_codes_pp(traits, [size])[0]) if traits.codes_pp else 0.0
     best = max(traits.codes_pp.values(), default=0.0)
     gains = np.array([traits.similarity_pp, traits.bilinear_pp, codes, best])
     own = np.sign(gains) * BEND_PP * np.log1p(np.abs(gains) / BEND_PP)
@@ -174,5 +211,6 @@ def packaged_fit() -> Fit:
         quantile=found["quantile"],
         ranges={name: (low, high) for name, (low, high) in found["ranges"].items()},
         reliability=tuple(Reliability(**one) for one in found["reliability"]),
+        size_power=found["size_power"],
         sizes=SizeReliability(**found["sizes"]) if found["sizes"] else None,
     )

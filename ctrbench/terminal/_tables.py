@@ -44,18 +44,20 @@ class Aligned(str):
 
 
 def aligned(rows: Iterable[Sequence[str]]) -> Aligned:
-    """Return rows as lines of aligned columns, numbers right-aligned.
+    """Return rows as lines of aligned columns; numbers are right-aligned in columns of numbers.
 
     Args:
-        rows: At least one row, with one text per column.
+        rows: At least one row, with one text per column; the first may be a head.
     """
     made = list(rows)
-    widths = [max(map(len, column)) for column in zip(*made, strict=True)]
+    columns = [*zip(*made, strict=True)]
+    widths = [max(map(len, column)) for column in columns]
+    numeric = [all(not one or NUMBER.fullmatch(one) for one in column[1:]) for column in columns]
     lines = []
     for row in made:
         cells = (
-            cell.rjust(width) if NUMBER.fullmatch(cell) else cell.ljust(width)
-            for cell, width in zip(row, widths, strict=True)
+            cell.rjust(width) if right and NUMBER.fullmatch(cell) else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
         )
         lines.append("  ".join(cells).rstrip())
     text = Aligned("\n".join(lines))

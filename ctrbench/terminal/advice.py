@@ -45,15 +45,16 @@ def show(found: Advice) -> None:
 
 
 def _answer(found: Advice) -> str:
-    first = found.modes[0]
-    gain = f"{first.gain_pp:+.1f} pp [{first.low_pp:+.1f}, {first.high_pp:+.1f}] of GAUC"
-    if all(one.low_pp <= 0 for one in found.modes):
+    leaders = [one.mode for one in found.leaders]
+    certain = [one for one in found.modes if one.low_pp > 0]
+    shown = certain[0] if certain and len(leaders) > 1 else found.modes[0]
+    gain = f"{shown.gain_pp:+.1f} pp [{shown.low_pp:+.1f}, {shown.high_pp:+.1f}] of GAUC"
+    if not certain:
         return (
             f"A gain of {found.version} cannot be predicted: the largest is {gain} over shuffled "
-            f"vectors, with {first.mode}."
+            f"vectors, with {shown.mode}."
         )
-    answer = f"{found.version} is predicted to gain {gain} over shuffled vectors with {first.mode}"
-    leaders = [one.mode for one in found.leaders]
+    answer = f"{found.version} is predicted to gain {gain} over shuffled vectors with {shown.mode}"
     if len(leaders) == 1:
         return f"{answer}, more than with any other mode."
     if len(leaders) == len(found.modes):
@@ -105,8 +106,9 @@ def _of_sizes(found: Advice) -> list[tuple[str, str]]:
         return []
     return [
         (
-            "codebook size called useful is so",
-            f"{one.right:.0%} of {one.called} sizes (of all sizes: {one.all_right:.0%})",
+            "codebook sizes called useful are so",
+            f"{one.right:.0%} of {one.called}, in {one.worlds} other worlds "
+            f"(of all sizes: {one.all_right:.0%})",
         ),
         (
             "gain lost with the best predicted size",

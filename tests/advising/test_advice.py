@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctrbench.advising.advice import forecast
-from ctrbench.advising.prediction import Fit, Reliability, factors, packaged_fit
+from ctrbench.advising.prediction import Fit, Reliability, factors, packaged_fit, size_shares
 from ctrbench.advising.traits import Traits
 from ctrbench.benchmark_file import read_benchmark
 from ctrbench.terminal.advice import show
@@ -80,6 +80,18 @@ def test_useful_sizes_reach_most_of_the_largest_gain(straight):
     assert forecast("shop", "v7", 48, weak, FIT).useful_sizes == ()
 
 
+def test_gains_of_sizes_follow_the_curve_of_the_stand_in(straight):
+    fit = replace(FIT, size_power=2.0)
+    sizes = forecast("shop", "v7", 48, replace(TRAITS, codes_pp={10: 1.0, 100: 2.0, 500: -1}), fit)
+    assert {one.size: one.gain_pp for one in sizes.sizes} == pytest.approx(
+        {10: 0.5, 100: 2, 500: 0}
+    )
+    assert size_shares(TRAITS, [10**2.5, 1000], 2.0) == pytest.approx([0.75**2, 0.5**2])
+    without = replace(TRAITS, codes_pp={10: -0.5, 100: -0.2})
+    (gain,) = set(fit.size_gains(without).values())
+    assert gain == pytest.approx(-0.2)  # no size is better
+
+
 def test_a_log_beyond_the_worlds_of_the_fit_is_named_and_its_size_is_limited(straight):
     found = forecast("shop", "v7", 48, replace(TRAITS, impressions=10**7, clicks=44.0), FIT)
     assert [(one.trait, one.value, one.low, one.high) for one in found.outside] == [
@@ -144,7 +156,9 @@ def test_the_gain_of_another_mode_than_the_first_can_be_certain(straight):
     found = forecast("shop", "v7", 48, TRAITS, uncertain)
     assert found.modes[0].mode == "sim_score"
     assert found.modes[0].low_pp < 0 < found.modes[1].low_pp
-    assert shown(found)[0].startswith("v7 is predicted to gain")
+    second = found.modes[1]
+    gain = f"{second.gain_pp:+.1f} pp [{second.low_pp:+.1f}, {second.high_pp:+.1f}]"
+    assert shown(found)[0].startswith(f"v7 is predicted to gain {gain} of GAUC over shuffled")
 
 
 def test_users_of_a_small_log_widen_the_intervals(straight):

@@ -45,14 +45,14 @@ def test_json_keeps_the_value_without_control_characters():
 
 def test_numbers_with_and_without_signs_are_aligned_at_their_last_digit():
     rows = [
-        ("a", "+0.04", "4.3%"),
-        ("b", "-0.03", "47.4 %"),
-        ("c", "1,234.5", "–"),
-        ("d", "x", "y"),
+        ("", "head", "4.3%", "1"),
+        ("b", "-0.03", "47.4 %", "text"),
+        ("c", "1,234.5", "–", "5"),
+        ("d", "+0.04", "", "678"),
     ]
     assert str(aligned(rows)).splitlines() == [
-        "a    +0.04    4.3%",
-        "b    -0.03  47.4 %",
-        "c  1,234.5       –",
-        "d  x        y",
+        "   head       4.3%  1",
+        "b    -0.03  47.4 %  text",
+        "c  1,234.5       –  5",
+        "d    +0.04          678",
     ]
