@@ -82,6 +82,7 @@ def test_points_have_the_sizes_of_the_design():
     assert "cluster_id: {codebook_size: 240}" in text
     assert "sim_attention: {}" in softmax
     assert '"attention_weights": "softmax"' in softmax
+    assert ["id_init" in next(found[name].files(0)) for name in ("warm-0", "tail-0.4-0")] == [0, 1]
 
 
 def test_hypotheses_are_judged_by_the_rules_of_the_design():

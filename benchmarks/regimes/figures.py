@@ -23,11 +23,10 @@ from ctrbench.figures._style import DASHES, LINE, MARKS, MUTED, SERIES, TEXT, dr
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
 
 FOLDER = TABLES.parent / "figures"
 COLUMNS = 5  # of panels
-COLOURS = 64  # of a file, which is a third as large then
+COLOURS = 32  # of a file, which is a quarter as large then
 FACTORS = {  # and the names of their levels
     "items": "{} items per 1,000 impressions",
     "tail": "popularity exponent {}",
@@ -123,9 +122,11 @@ def winners_figure(grid: Grid, net: Grid) -> Figure:
 
 def _leader(axes: Axes, x: int, y: int, gains: Gains, modes: list[str]) -> None:
     """Draw the box of a point."""
+    from matplotlib.patches import Rectangle
+
     best, won = max(gains, key=lambda m: gains[m].mean()), winner(gains) is not None
     face = to_rgba(SERIES[modes.index(best) % len(SERIES)], 0.9 if won else 0.15)
-    axes.add_patch(_box(x, y, face, hatched=not won))
+    axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=face, edgecolor=LINE))
     text, mean = best.replace("+", "\n+ "), f"{gains[best].mean():+.1f} pp"
     shown = f"{text}\n{mean}" if won else f"{text} leads\n{mean}"
     ink = "white" if won else TEXT
@@ -264,13 +265,6 @@ def _line(axes: Axes, number: int, by_alignment: Mapping[float, np.ndarray], siz
         elinewidth=0.9,
         label=size,
     )
-
-
-def _box(x: float, y: float, face: tuple[float, ...], hatched: bool) -> Patch:
-    from matplotlib.patches import Rectangle
-
-    hatch = "////" if hatched else None
-    return Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=face, edgecolor=LINE, hatch=hatch)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,12 @@ class Point:
             replicate: The number of the replicate.
         """
         softmax: dict[str, object] = {"attention_weights": "softmax"}
-        return (MODES.replace("CODES", str(self.codes)), {}), ("  sim_attention: {}\n", softmax)
+        modes = MODES.replace("CODES", str(self.codes))
+        if (
+            "warm_start" in self.training
+        ):  # the ids are trained before vectors could initialise them
+            modes = modes.replace("  id_init: {}\n", "")
+        return (modes, {}), ("  sim_attention: {}\n", softmax)
 
     def label(self, cell: Cell) -> str:
         """Return the name of the mode of a cell in the rows.

@@ -156,7 +156,7 @@ def _grid(rows: list[dict[str, str]], size: str, by_alignment: Mapping[float, Ga
         f"Gain in GAUC over the baseline, pp, with {LEVEL:.0%} intervals over "
         f"{_counts(by_alignment)} replicates.",
         "",
-        *_by_alignment(by_alignment),
+        *_by_alignment(by_alignment, "gain"),
         markdown_row(["GAUC of the baseline, %", *(f"{100 * b:.2f}" for b in baselines)]),
     ]
 
@@ -165,16 +165,16 @@ def _counts(by_alignment: Mapping[float, Gains]) -> str:
     return ", ".join(str(len(gains["vector"])) for gains in by_alignment.values())
 
 
-def _head(by_alignment: Mapping[float, Gains]) -> list[str]:
+def _head(first: str, by_alignment: Mapping[float, Gains]) -> list[str]:
     return [
-        markdown_row(["mode", *(f"alignment {level:g}" for level in by_alignment)]),
+        markdown_row([first, *(f"alignment {level:g}" for level in by_alignment)]),
         f"|---|{'---:|' * len(by_alignment)}",
     ]
 
 
-def _by_alignment(by_alignment: Mapping[float, Gains]) -> list[str]:
+def _by_alignment(by_alignment: Mapping[float, Gains], what: str) -> list[str]:
     """Return a table of the gains of all modes, the winners, and three differences."""
-    lines = _head(by_alignment)
+    lines = _head(what, by_alignment)
     for mode in next(iter(by_alignment.values())):
         shown = []
         for gains in by_alignment.values():
@@ -227,12 +227,12 @@ def _nets(rows: list[dict[str, str]]) -> list[str]:
         if net := net_gains(rows, size):
             found += ["", f"## Controls: {impressions:,} training impressions", ""]
             found += [f"Net gain in GAUC, over random vectors, pp, {_counts(net)} replicates.", ""]
-            found += _by_alignment(net)
+            found += _by_alignment(net, "net gain")
             if len(net) == len(ALIGNMENTS):
                 found += ["", "Crossings of net gains, as alignments:", "", *_crossings(net)]
             found += ["", "Gain of random vectors over the baseline, pp:", ""]
             controls = controls_of(rows, size)
-            found += _head(controls)
+            found += _head("random vectors", controls)
             for mode in next(iter(controls.values())):
                 found.append(
                     markdown_row([mode, *(_half(gains[mode]) for gains in controls.values())])
@@ -268,9 +268,9 @@ def _single_factors(rows: list[dict[str, str]]) -> list[str]:
             found += [markdown_row(["level", "replicates", *modes, *pairs])]
             found += [f"|---|---:|{'---:|' * (len(modes) + len(pairs))}"]
             for shown, of in known.items():
-                values = [of[mode] for mode in modes]
-                values += [of[first] - of[second] for first, second in CROSSINGS]
-                found.append(markdown_row([shown, len(of["vector"]), *map(_half, values)]))
+                texts = [_half(of[mode]) if mode in of else "–" for mode in modes]
+                texts += [_half(of[first] - of[second]) for first, second in CROSSINGS]
+                found.append(markdown_row([shown, len(of["vector"]), *texts]))
     return found
 
 
