@@ -370,7 +370,7 @@ def plain(fit: Fit) -> dict[str, Any]:
         "ranges": {name: _rounded(limits) for name, limits in fit.ranges.items()},
         "reliability": [_plain(one) for one in fit.reliability],
         "size_power": fit.size_power,
-        "sizes": None if fit.sizes is None else _plain(fit.sizes),
+        "sizes": [_plain(one) for one in fit.sizes],
     }
 
 
@@ -404,8 +404,12 @@ def made() -> tuple[Fit, list[str]]:
         for worlds in (codebooks.known_worlds(), codebooks.held_out_worlds())
     )
     forecasts = codebooks.predicted(fit, [*known, *held])
-    found = [*lines(trained, fit), "", *codebooks.lines(known, held, forecasts)]
-    return replace(fit, sizes=codebooks.reliability(held, forecasts)), found
+    sizes = tuple(
+        codebooks.reliability(what, gains, forecasts)
+        for what, gains in ((f"{HELD_OUT}, known before", known), (HELD_OUT, held))
+    )
+    found = [*lines(trained, fit), "", *codebooks.lines(sizes, known | held, forecasts)]
+    return replace(fit, sizes=sizes), found
 
 
 def lines(trained: Sequence[Trained], fit: Fit) -> list[str]:

@@ -9,6 +9,7 @@ result in the fit.
 from __future__ import annotations
 
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -35,7 +36,14 @@ from benchmarks.regimes.table import gains_of
 from benchmarks.regimes.traits import read_traits
 from benchmarks.shared import TABLES, markdown_row
 from ctrbench.advising.advice import SizeForecast, forecast
-from ctrbench.advising.prediction import SIZED, USEFUL, Fit, SizeReliability, size_shares
+from ctrbench.advising.prediction import (
+    SIZED,
+    SMALL_SIZES,
+    USEFUL,
+    Fit,
+    SizeReliability,
+    size_shares,
+)
 from ctrbench.advising.traits import SIZES
 from ctrbench.injection import load_mode
 from ctrbench.schema import Cell
@@ -173,21 +181,23 @@ def measured(every: Sequence[Point], rows: Rows) -> dict[str, dict[int, float]]:
 def fitted_power(rows: Rows) -> float:
     """Return the power of `size_shares`, by least squares on worlds of the fit.
 
-    The gain of the best size is free in each world.
+    The gain of the best size is free in each world. Exits if a world is not complete.
 
     Args:
         rows: All stored rows, as for `measured`.
     """
-    traits = defaultdict(list)
-    for (name, _, version), one in read_traits().items():
-        if version == USUAL:
-            traits[name].append(one)
-    curves = measured([*fitted_points(), *fitted_worlds()], rows) | _of_300k(rows)
+    traits = read_traits()
+    every = [*fitted_points(), *fitted_worlds()]
+    curves = measured(every, rows)
+    if missing := [point.name for point in every if point.name not in curves]:
+        sys.exit(f"Codebook sizes of {', '.join(missing)} are not complete.")
     costs = np.zeros(len(POWERS))
-    for name, own in curves.items():
+    for name, own in (curves | _of_300k(rows)).items():
         gains = np.array([*own.values()])
+        replicates = REPLICATES if name in curves else OF_300K
+        of_world = [traits[name, str(replicate), USUAL] for replicate in range(replicates)]
         for place, power in enumerate(POWERS):
-            share = np.mean([size_shares(one, [*own], power) for one in traits[name]], axis=0)
+            share = np.mean([size_shares(one, [*own], power) for one in of_world], axis=0)
             best = max(share @ gains / (share @ share), 0)
             costs[place] += np.square(gains - best * share).sum()
     return float(POWERS[np.argmin(costs)])
@@ -198,12 +208,11 @@ def _of_300k(rows: Rows) -> dict[str, dict[int, float]]:
     codes = {point.name: point.codes for point in points()}
     found = {}
     for at in ("1", "0"):
-        random = gains_of(rows, f"vectors-{at}", CONTROL).get(SIZED)
-        if random is not None and len(random) == OF_300K:
-            names = f"codes-0.5-{at}", f"main-300k-{at}", f"codes-8-{at}"
-            found[names[1]] = {
-                codes[name]: float((gains_of(rows, name)[SIZED] - random).mean()) for name in names
-            }
+        random = gains_of(rows, f"vectors-{at}", CONTROL)[SIZED]
+        names = f"codes-0.5-{at}", f"main-300k-{at}", f"codes-8-{at}"
+        found[names[1]] = {
+            codes[name]: float((gains_of(rows, name)[SIZED] - random).mean()) for name in names
+        }
     return found
 
 
@@ -221,33 +230,39 @@ def predicted(fit: Fit, names: Sequence[str]) -> dict[str, list[tuple[SizeForeca
     return found
 
 
-def reliability(gains: Sizes, forecasts: Forecasts) -> SizeReliability:
+def reliability(what: str, gains: Sizes, forecasts: Forecasts) -> SizeReliability:
     """Return how well useful sizes are named.
 
     Args:
+        what: A description of the worlds.
         gains: The measured gains.
         forecasts: The forecasts of these worlds.
     """
-    called, useful, lost, default_lost = [], [], [], []
+    called, small, useful, lost = [], [], [], []
     for world, own in gains.items():
         good, best = useful_sizes(own), max(own.values())
         default = min(own, key=lambda size: abs(math.log(size / DEFAULT)))
         for sizes in forecasts[world]:
             sizes = [one for one in sizes if one.size in own]
             called += [one.useful for one in sizes]
+            small += [one.size in SMALL_SIZES for one in sizes]
             useful += [one.size in good for one in sizes]
-            lost.append(best - own[max(sizes, key=lambda one: one.gain_pp).size])
-            default_lost.append(best - own[default])
-    of_size = np.array([called, useful], bool)
+            chosen = max(sizes, key=lambda one: one.gain_pp).size, SMALL_SIZES[0], default
+            lost.append([best - own[size] for size in chosen])
+    ours, fixed, true = np.array([called, small, useful], bool)
+    lost_pp, fixed_lost_pp, default_lost_pp = np.mean(lost, axis=0).tolist()
     return SizeReliability(
+        what=what,
         worlds=len(gains),
         replicates=len(lost),
-        called=int(of_size[0].sum()),
-        right=float(of_size[1][of_size[0]].mean()),
-        all_right=float(of_size[1].mean()),
-        found=float(of_size[0][of_size[1]].mean()),
-        lost_pp=float(np.mean(lost)),
-        default_lost_pp=float(np.mean(default_lost)),
+        called=int(ours.sum()),
+        right=float(true[ours].mean()),
+        fixed_right=float(true[fixed].mean()),
+        found=float(ours[true].mean()),
+        fixed_found=float(fixed[true].mean()),
+        lost_pp=lost_pp,
+        fixed_lost_pp=fixed_lost_pp,
+        default_lost_pp=default_lost_pp,
     )
 
 
@@ -261,31 +276,35 @@ def useful_sizes(gains: Mapping[int, float]) -> set[int]:
     return {size for size, gain in gains.items() if best >= LEAST_PP and gain >= USEFUL * best}
 
 
-def lines(known: Sizes, held: Sizes, forecasts: Forecasts) -> list[str]:
+def lines(judged: Sequence[SizeReliability], gains: Sizes, forecasts: Forecasts) -> list[str]:
     """Return a table of the reliability, and one of all gains.
 
     Args:
-        known: The measured gains of the worlds that were known when the curve was fitted.
-        held: Those of the worlds that were chosen before.
+        judged: The reliability, by groups of worlds.
+        gains: The measured gains of all of them.
         forecasts: The forecasts of all of them.
     """
+    small = " and ".join(map(str, SMALL_SIZES))
     head = (
-        *("codebook sizes", "worlds", "replicates", "called useful", "right", "useful, of all"),
-        *("found, of useful ones", "gain lost, pp", f"with {DEFAULT} codes, pp"),
+        *("codebook sizes", "worlds", "replicates", f"called useful / {small}", "right"),
+        *("found, of useful ones", f"gain lost, pp / with {SMALL_SIZES[0]} / with the default"),
     )
     found = [markdown_row(head), f"|---|{'---:|' * (len(head) - 1)}"]
-    for what, gains in (("known before", known), ("held out", held)):
-        one = reliability(gains, forecasts)
-        shares = (f"{share:.0%}" for share in (one.right, one.all_right, one.found))
-        lost = (f"{value:.2f}" for value in (one.lost_pp, one.default_lost_pp))
-        found.append(markdown_row([what, one.worlds, one.replicates, one.called, *shares, *lost]))
+    for one in judged:
+        shown = (
+            f"{one.right:.0%} / {one.fixed_right:.0%}",
+            f"{one.found:.0%} / {one.fixed_found:.0%}",
+            f"{one.lost_pp:.2f} / {one.fixed_lost_pp:.2f} / {one.default_lost_pp:.2f}",
+        )
+        called = f"{one.called} / {len(SMALL_SIZES) * one.replicates}"
+        found.append(markdown_row([one.what, one.worlds, one.replicates, called, *shown]))
     found += [
         "",
-        "Predicted / measured net gain of `cluster_id` by codebook size, pp. Bold: called ",
+        "Predicted / measured net gain of `cluster_id` by codebook size, pp. Bold: called useful "
+        "in both replicates / useful.",
     ]
-    found[-1] += "useful in both replicates / useful."
     found += ["", markdown_row(["world", *SIZES]), f"|---|{'---:|' * len(SIZES)}"]
-    for world, own in {**known, **held}.items():
+    for world, own in gains.items():
         good, row = useful_sizes(own), []
         for size in SIZES:
             of_size = [one for sizes in forecasts[world] for one in sizes if one.size == size]

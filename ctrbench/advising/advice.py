@@ -92,7 +92,7 @@ class Advice(Displayed, view="advice.show"):
     sizes: tuple[SizeForecast, ...]
     outside: tuple[Outside, ...]  # traits beyond those of the worlds of the fit
     reliability: tuple[Reliability, ...]
-    size_reliability: SizeReliability | None
+    size_reliability: tuple[SizeReliability, ...]
     matrix: str  # a benchmark file that tests the prediction
 
     @property

@@ -24,6 +24,7 @@ STEP_PP = 1e-3  # of numerical slopes
 CODE_FACTORS = [2, 3, 6, 7]  # places in `factors`
 SIZED = "cluster_id"  # the mode whose codebook size is predicted
 USEFUL = 0.8  # share of the largest gain that a useful codebook size reaches
+SMALL_SIZES = 10, 20  # with which predicted sizes are compared
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,16 @@ class SizeReliability:
     must be at least 0.3 pp.
     """
 
+    what: str  # which worlds
     worlds: int
     replicates: int  # over all worlds, each with a prediction
     called: int  # sizes called useful, over replicates
     right: float  # share of them that are useful
-    all_right: float  # share of all sizes that are useful
+    fixed_right: float  # the same if `SMALL_SIZES` are called useful in all worlds
     found: float  # share of the useful sizes that are called useful
+    fixed_found: float  # the same for `SMALL_SIZES`
     lost_pp: float  # mean measured gain below the best size, with the best predicted size
+    fixed_lost_pp: float  # the same with the first of `SMALL_SIZES`
     default_lost_pp: float  # the same with the default of the mode, or the nearest size
 
 
@@ -78,7 +82,7 @@ class Fit:
     ranges: Mapping[str, tuple[float, float]]  # smallest and largest value of traits
     reliability: tuple[Reliability, ...]  # the last is of worlds that no fit uses
     size_power: float = 1.0  # see `size_shares`
-    sizes: SizeReliability | None = None  # None: not measured
+    sizes: tuple[SizeReliability, ...] = ()  # the last is of worlds chosen before `size_power`
 
     def gains(self, traits: Traits, size: float) -> np.ndarray:
         """Return the predicted gain in GAUC of each mode, (M,), pp.
@@ -212,5 +216,5 @@ def packaged_fit() -> Fit:
         ranges={name: (low, high) for name, (low, high) in found["ranges"].items()},
         reliability=tuple(Reliability(**one) for one in found["reliability"]),
         size_power=found["size_power"],
-        sizes=SizeReliability(**found["sizes"]) if found["sizes"] else None,
+        sizes=tuple(SizeReliability(**one) for one in found["sizes"]),
     )

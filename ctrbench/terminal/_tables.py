@@ -52,14 +52,18 @@ def aligned(rows: Iterable[Sequence[str]]) -> Aligned:
     made = list(rows)
     columns = [*zip(*made, strict=True)]
     widths = [max(map(len, column)) for column in columns]
-    numeric = [all(not one or NUMBER.fullmatch(one) for one in column[1:]) for column in columns]
+    numeric = [all(_is_number(one) for one in column[1:] if one) for column in columns]
     lines = []
     for row in made:
         cells = (
-            cell.rjust(width) if right and NUMBER.fullmatch(cell) else cell.ljust(width)
+            cell.rjust(width) if right and _is_number(cell) else cell.ljust(width)
             for cell, width, right in zip(row, widths, numeric, strict=True)
         )
         lines.append("  ".join(cells).rstrip())
     text = Aligned("\n".join(lines))
     text.rows = made
     return text
+
+
+def _is_number(cell: str) -> bool:
+    return NUMBER.fullmatch(cell.strip()) is not None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ctrbench.advising.prediction import SMALL_SIZES
 from ctrbench.terminal._tables import aligned
 from ctrbench.terminal.output import echo
 
@@ -22,7 +23,9 @@ def show(found: Advice) -> None:
     echo(f"\nPredicted gain of GAUC on test over shuffled vectors, pp, with {level} intervals")
     rows = [(f"  {one.mode}", *_interval(one), _behind(one)) for one in found.modes]
     echo(aligned([("  mode", "gain", "from", "to", f"against {found.modes[0].mode}"), *rows]))
-    if found.sizes:
+    if found.sizes and all(one.gain_pp <= 0 for one in found.sizes):
+        echo("\nNo codebook size of cluster_id is predicted to gain.")
+    elif found.sizes:
         echo(f"\nPredicted gain of cluster_id by codebook size, pp: {_useful(found)}")
         sizes = [(f"  {one.size:,}", f"{one.gain_pp:+.2f}", _mark(one)) for one in found.sizes]
         echo(aligned([("  codes", "gain", ""), *sizes]))
@@ -46,8 +49,8 @@ def show(found: Advice) -> None:
 
 def _answer(found: Advice) -> str:
     leaders = [one.mode for one in found.leaders]
-    certain = [one for one in found.modes if one.low_pp > 0]
-    shown = certain[0] if certain and len(leaders) > 1 else found.modes[0]
+    certain = [one for one in found.leaders if one.low_pp > 0]
+    shown = (certain or found.modes)[0]
     gain = f"{shown.gain_pp:+.1f} pp [{shown.low_pp:+.1f}, {shown.high_pp:+.1f}] of GAUC"
     if not certain:
         return (
@@ -76,7 +79,7 @@ def _behind(one: ModeForecast) -> str:
 
 def _useful(found: Advice) -> str:
     sizes = [f"{size:,}" for size in found.useful_sizes]
-    return f"useful {', '.join(sizes)}" if sizes else f"useful sizes are {UNKNOWN}"
+    return f"useful {', '.join(sizes)}" if sizes else "a gain is not certain with any size"
 
 
 def _mark(one: SizeForecast) -> str:
@@ -99,22 +102,20 @@ def _reliability(found: Advice) -> list[tuple[str, str]]:
     ]
 
 
-def _of_sizes(found: Advice) -> list[tuple[str, str]]:
-    """Return how well useful codebook sizes are named."""
-    one = found.size_reliability
-    if one is None:
-        return []
-    return [
-        (
-            "codebook sizes called useful are so",
-            f"{one.right:.0%} of {one.called}, in {one.worlds} other worlds "
-            f"(of all sizes: {one.all_right:.0%})",
-        ),
-        (
+def _of_sizes(found: Advice) -> Iterator[tuple[str, str]]:
+    """Yield how well useful codebook sizes are named, with the same for two small sizes."""
+    small = " and ".join(map(str, SMALL_SIZES))
+    for one in found.size_reliability:
+        yield (
+            f"codebook sizes called useful are so, {one.worlds} other worlds",
+            f"{one.right:.0%} of {one.called} (always {small}: {one.fixed_right:.0%})",
+        )
+    for one in found.size_reliability[-1:]:
+        yield (
             "gain lost with the best predicted size",
-            f"{one.lost_pp:.1f} pp (with the default size: {one.default_lost_pp:.1f})",
-        ),
-    ]
+            f"{one.lost_pp:.1f} pp (always {SMALL_SIZES[0]}: {one.fixed_lost_pp:.1f}, default "
+            f"size: {one.default_lost_pp:.1f})",
+        )
 
 
 def _traits(found: Advice) -> list[tuple[str, str]]:

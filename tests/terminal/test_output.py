@@ -50,6 +50,7 @@ def test_numbers_with_and_without_signs_are_aligned_at_their_last_digit():
         ("c", "1,234.5", "–", "5"),
         ("d", "+0.04", "", "678"),
     ]
+    assert str(aligned([("  codes",), ("  10",)])).splitlines() == ["  codes", "     10"]
     assert str(aligned(rows)).splitlines() == [
         "   head       4.3%  1",
         "b    -0.03  47.4 %  text",
