@@ -25,7 +25,7 @@ LEVEL, RESAMPLES = 0.95, 2000
 FEWEST = 3  # replicates of a point that can have a winner
 CROSSINGS = (("sim_score", "vector"), ("sim_score", "cluster_id"), ("vector", "cluster_id"))
 SOFTMAX = "sim_attention"  # its baseline has a softmax
-DETAILED = ("vector", "sim_score", "cluster_id")  # the modes of `details.py`
+DETAILED = ("vector", "sim_score", "cluster_id")  # the modes of `details.py` and of differences
 Gains = Mapping[str, np.ndarray]  # mode -> (replicates,) delta of GAUC, pp
 
 
@@ -271,6 +271,12 @@ def _single_factors(rows: list[dict[str, str]]) -> list[str]:
                 texts = [_half(of[mode]) if mode in of else "–" for mode in modes]
                 texts += [_half(of[first] - of[second]) for first, second in CROSSINGS]
                 found.append(markdown_row([shown, len(of["vector"]), *texts]))
+            found += ["", "Difference from the gain at the default, by replicate, pp.", ""]
+            found += [markdown_row(["level", *DETAILED]), f"|---|{'---:|' * len(DETAILED)}"]
+            usual = known.pop("default")
+            for shown, of in known.items():
+                pairs = (_half(of[mode] - usual[mode]) for mode in DETAILED)
+                found.append(markdown_row([shown, *pairs]))
     return found
 
 
@@ -293,7 +299,8 @@ def _details(found: Map) -> list[str]:
 
 def _half(gains: np.ndarray) -> str:
     """Return the mean with half of the width of its interval."""
-    return f"{gains.mean():+.2f} ± {interval(gains)[1] - gains.mean():.2f}"
+    mean = round(gains.mean(), 2) + 0.0  # no negative zero
+    return f"{mean:+.2f} ± {interval(gains)[1] - gains.mean():.2f}"
 
 
 if __name__ == "__main__":

@@ -59,7 +59,8 @@ def main() -> None:
     known = {point.name: point for point in every}
     stored, missing = read_traits(), {}
     for key in stored_keys():
-        if key[0].startswith(given.points) and key not in stored:
+        used = not known[key[0]].training  # `advice.py` predicts no warm start
+        if used and key[0].startswith(given.points) and key not in stored:
             config = known[key[0]].config(int(key[1]))  # points can share a world
             missing.setdefault(config, {}).setdefault(key[2], []).append(key)
     for config, versions in sorted(missing.items(), key=lambda one: one[0].seed):
