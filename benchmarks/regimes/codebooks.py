@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from benchmarks.regimes import outside
+from benchmarks.regimes import outside, study
 from benchmarks.regimes.outside import OUTSIDE, OtherWorld
 from benchmarks.regimes.study import (
     CONTROL,
@@ -28,9 +28,6 @@ from benchmarks.regimes.study import (
     control_rows,
     points,
     trained_rows,
-)
-from benchmarks.regimes.study import (
-    SIZES as MAP_SIZES,
 )
 from benchmarks.regimes.table import gains_of
 from benchmarks.regimes.traits import read_traits
@@ -49,11 +46,11 @@ from ctrbench.injection import load_mode
 from ctrbench.schema import Cell
 
 CODEBOOKS = TABLES / "regimes_codebooks.csv"
-REPLICATES, OF_300K = 2, MAP_SIZES["300k"][1]
+REPLICATES, OF_300K = 2, study.SIZES["300k"][1]
 USUAL = "oracle"  # the vectors of the worlds of the fit
 POWERS = np.arange(0.25, 6.01, 0.25)
 LEAST_PP = 0.3  # gain of the best size, below which no size is useful
-DEFAULT = 200  # codes
+DEFAULT: int = load_mode(SIZED, {}).model_dump()["codebook_size"]
 WIDTH = 64  # of vectors; no size depends on it
 Rows = list[dict[str, str]]
 Sizes = Mapping[str, Mapping[int, float]]  # world -> codebook size -> gain, pp
