@@ -104,9 +104,7 @@ class Point:
         """
         softmax: dict[str, object] = {"attention_weights": "softmax"}
         modes = MODES.replace("CODES", str(self.codes))
-        if (
-            "warm_start" in self.training
-        ):  # the ids are trained before vectors could initialise them
+        if "warm_start" in self.training:  # vectors would initialise ids that are trained already
             modes = modes.replace("  id_init: {}\n", "")
         return (modes, {}), ("  sim_attention: {}\n", softmax)
 

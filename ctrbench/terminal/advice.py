@@ -87,7 +87,7 @@ def _mark(one: SizeForecast) -> str:
 
 
 def _reliability(found: Advice) -> list[tuple[str, str]]:
-    """Return what the last row of the reliability says, with the same for a fixed order."""
+    """Return the last row of the reliability, with the same for a fixed order."""
     one = found.reliability[-1]
     right = "–" if math.isnan(one.right) else f"{one.right:.0%} of {one.pairs} pairs"
     fixed = "" if math.isnan(one.right) else f" (a fixed order of modes: {one.fixed_right:.0%})"
