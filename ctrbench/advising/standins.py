@@ -132,7 +132,7 @@ def bilinear_columns(sample: Sample, unit: np.ndarray, fitting: np.ndarray) -> n
 
 
 def code_columns(sample: Sample, code: np.ndarray, size: int) -> np.ndarray:
-    """Return what a click depends on in the codes of target and history, (n, 3).
+    """Return three columns from the codes of target and history, (n, 3).
 
     The rate of the target's code, the mean over the history of the log odds of a click for the pair
     of codes, and the share of the history with the target's code.
