@@ -62,12 +62,12 @@ def main() -> None:
 
 
 def _grid(rows: Rows) -> Grid:
-    """Return the gains by size and alignment, of the points that have at least two replicates."""
+    """Return the gains by size and alignment."""
     found: dict[str, dict[float, Gains]] = {}
     for size in SIZES:
         for level in ALIGNMENTS:
             gains = gains_of(rows, f"main-{size}-{level:g}")
-            if gains and len(gains["vector"]) > 1:
+            if gains:
                 found.setdefault(size, {})[level] = gains
     return found
 
@@ -249,7 +249,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 def _line(axes: Axes, number: int, by_alignment: Mapping[float, np.ndarray], size: str) -> None:
-    """Draw means by alignment with their intervals, beside those of the other sizes."""
+    """Draw means by alignment, with intervals where there are any, beside other sizes."""
     levels = [level + 0.02 * (number - 1) for level in by_alignment]
     means = np.array([values.mean() for values in by_alignment.values()])
     low, high = np.array([interval(values) for values in by_alignment.values()]).T

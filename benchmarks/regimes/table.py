@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from benchmarks.regimes.marks import Map
 
 LEVEL, RESAMPLES = 0.95, 2000
-FEWEST = 3  # replicates of a point that can have a winner
+FEWEST = 3  # replicates of a point that has intervals and can have a winner
+FEW = f"; fewer than {FEWEST} are shown one by one"
 CROSSINGS = (("sim_score", "vector"), ("sim_score", "cluster_id"), ("vector", "cluster_id"))
 SOFTMAX = "sim_attention"  # its baseline has a softmax
 DETAILED = ("vector", "sim_score", "cluster_id")  # the modes of `details.py` and of differences
@@ -54,7 +55,9 @@ def gains_of(
 
 
 def interval(gains: np.ndarray) -> tuple[float, float]:
-    """Return the t interval of the mean over replicates."""
+    """Return the t interval of the mean over replicates; NaN for fewer than three."""
+    if len(gains) < FEWEST:
+        return np.nan, np.nan
     half = stats.t.ppf((1 + LEVEL) / 2, len(gains) - 1) * stats.sem(gains)
     return float(gains.mean() - half), float(gains.mean() + half)
 
@@ -152,9 +155,10 @@ def _grid(rows: list[dict[str, str]], size: str, by_alignment: Mapping[float, Ga
         )
         for point in (f"main-{size}-{level:g}" for level in by_alignment)
     )
+    few = any(len(gains["vector"]) < FEWEST for gains in by_alignment.values())
     return [
         f"Gain in GAUC over the baseline, pp, with {LEVEL:.0%} intervals over "
-        f"{_counts(by_alignment)} replicates.",
+        f"{_counts(by_alignment)} replicates{FEW if few else ''}.",
         "",
         *_by_alignment(by_alignment, "gain"),
         markdown_row(["GAUC of the baseline, %", *(f"{100 * b:.2f}" for b in baselines)]),
@@ -179,9 +183,13 @@ def _by_alignment(by_alignment: Mapping[float, Gains], what: str) -> list[str]:
         shown = []
         for gains in by_alignment.values():
             low, high = interval(gains[mode])
-            shown.append(f"{gains[mode].mean():+.2f} [{low:+.2f}, {high:+.2f}]")
+            text = f"{gains[mode].mean():+.2f} [{low:+.2f}, {high:+.2f}]"
+            shown.append(_one_by_one(gains[mode]) or text)
         lines.append(markdown_row([mode, *shown]))
-    winners = (winner(gains) or "no significant difference" for gains in by_alignment.values())
+    winners = (
+        winner(gains) or ("–" if _one_by_one(gains["vector"]) else "no significant difference")
+        for gains in by_alignment.values()
+    )
     lines.append(markdown_row(["**winner**", *winners]))
     for first, second in CROSSINGS:
         pairs = (gains[first] - gains[second] for gains in by_alignment.values())
@@ -297,8 +305,15 @@ def _details(found: Map) -> list[str]:
     return lines
 
 
+def _one_by_one(gains: np.ndarray) -> str:
+    """Return the gain of each replicate, if they are too few for an interval; else nothing."""
+    return ", ".join(f"{gain:+.2f}" for gain in gains) if len(gains) < FEWEST else ""
+
+
 def _half(gains: np.ndarray) -> str:
     """Return the mean with half of the width of its interval."""
+    if few := _one_by_one(gains):
+        return few
     mean = round(gains.mean(), 2) + 0.0  # no negative zero
     return f"{mean:+.2f} ± {interval(gains)[1] - gains.mean():.2f}"
 

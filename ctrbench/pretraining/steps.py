@@ -69,7 +69,7 @@ class Step:
     def _terms(self, vectors: Tensor, batch: Any) -> dict[str, Tensor]:
         count, width = len(batch.item_id), self.settings.width
         views = vectors.float().view(2 if self.method.augmented else 1, count, width)
-        return self.method.loss(self.layers, views, batch, self.across)
+        return self.method.loss(self.layers, views, batch.to(vectors.device), self.across)
 
     def _parts(self, item_id: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
         """Yield view, position and items of each part, view by view."""

@@ -7,6 +7,7 @@ import torch
 from ctrbench import plugins
 from ctrbench.distributed import Processes
 from ctrbench.pretraining.methods import ItemBatch
+from ctrbench.pretraining.methods.courier import Courier
 from tests.pretraining.made import SMALL, Views, pixels, step_of
 from tests.processes import by_processes
 
@@ -43,6 +44,16 @@ def test_both_passes_use_the_same_dropout():
     part = next(step._parts(samples[:8]))
     torch.testing.assert_close(step._encode(*part, 3), step._encode(*part, 3), rtol=0, atol=0)
     assert not torch.equal(step._encode(*part, 3), step._encode(*part, 4))
+
+
+def test_methods_receive_the_batch_on_the_device_of_the_vectors(monkeypatch):
+    step, samples, _ = step_of("courier", pixels())
+    batch, seen = samples.batch(CHOSEN), []
+    monkeypatch.setattr(Courier, "loss", lambda *given: seen.append(given[3]) or {})
+    step._terms(torch.zeros(len(batch.item_id), SMALL.width, device="meta"), batch)
+    tensors = [one for one in vars(seen[0]).values() if isinstance(one, torch.Tensor)]
+    assert len(tensors) == 5
+    assert {one.device.type for one in tensors} == {"meta"}
 
 
 def test_views_differ_between_each_other_and_between_steps():

@@ -7,7 +7,7 @@ line, S sequence targets. An index of -1 represents a missing image.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from ctrbench import plugins
 from ctrbench.schema import Frozen
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from ctrbench.distributed import Processes
@@ -35,12 +36,21 @@ class LineBatch:
     target: Tensor  # (S,) int64: clicks of the period, each once
     earlier: Tensor  # (S, H) int64: the clicks strictly before the target
 
+    def to(self, device: torch.device) -> LineBatch:
+        """Return the batch with its tensors on another device."""
+        names = ("shown", "click", "history", "target", "earlier")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
 
 @dataclass(frozen=True)
 class ItemBatch:
     """Distinct items."""
 
     item_id: np.ndarray  # (U,)
+
+    def to(self, device: torch.device) -> ItemBatch:
+        """Return the batch, which has no tensors."""
+        return self
 
 
 class PretrainMethod(Frozen, ABC):
@@ -70,7 +80,8 @@ class PretrainMethod(Frozen, ABC):
         Args:
             layers: The layers that `layers` created.
             vectors: (views, U, D) float32, the encoded images; one view unless `augmented`.
-            batch: A `LineBatch` or `ItemBatch`, depending on `samples`; possibly empty.
+            batch: A `LineBatch` or `ItemBatch`, depending on `samples`, on the device of the
+                vectors; possibly empty.
             across: The processes that share the global batch.
         """
 
