@@ -1,11 +1,15 @@
 """The wheel and the source archive, built as `pip install` builds them."""
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -78,3 +82,28 @@ def test_the_wheel_works_with_and_without_a_compiler(unpacked, tmp_path, compile
         text=True,
     )
     assert done.stdout.split() == [str(site / "ctrbench" / "__init__.py"), str(bool(compiled))]
+
+
+def test_every_import_is_of_a_declared_requirement():
+    """Check that no package is found only because another one happens to install it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
+    declared = {re.split(r"[\[<>=~ ]", line)[0].lower() for line in lines}
+    imported: dict[str, Path] = {}
+    for file in (ROOT / "ctrbench").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            named = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                named = [str(node.module)]
+            imported |= {name.split(".")[0]: file.relative_to(ROOT) for name in named}
+    own = {"ctrbench", "_typeshed", *sys.stdlib_module_names}
+    installed_by = packages_distributions()
+    undeclared = {
+        name: file
+        for name, file in imported.items()
+        if name not in own and not {one.lower() for one in installed_by.get(name, [])} & declared
+    }
+    named_in_errors = {"sentence_transformers"}  # an error says how to install it
+    assert undeclared.keys() <= named_in_errors, undeclared
+    assert len(imported.keys() - own) > 15

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import traceback
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from click.core import ParameterSource
 
 from ctrbench import __version__
 from ctrbench.cli import (
@@ -77,8 +77,10 @@ def root(
     del version
     context.obj = workspace_at(home or Path())
     if context.invoked_subcommand is None:
-        given = context.get_parameter_source("home") is ParameterSource.COMMANDLINE
-        starting.show(context.obj, f"ctrbench --home {home}" if given else "ctrbench")
+        source = context.get_parameter_source("home")  # of the click that typer contains or imports
+        given = source is not None and source.name == "COMMANDLINE"
+        program = f"ctrbench --home {shlex.quote(str(home))}" if given else "ctrbench"
+        starting.show(context.obj, program)
 
 
 def main() -> None:

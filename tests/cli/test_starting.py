@@ -66,6 +66,14 @@ def test_few_vectors_get_a_small_codebook(workspace, monkeypatch):
         assert read_benchmark(path).modes == {"cluster_id": expected}
 
 
+def test_commands_that_are_named_contain_the_folder_that_was_given(tmp_path, monkeypatch):
+    home = str(tmp_path / "two words")
+    named = f"ctrbench --home '{home}' datasets import table"
+    assert named in CliRunner().invoke(app, ["--home", home]).output
+    monkeypatch.setenv("CTRBENCH_HOME", home)  # later commands find it too
+    assert "  ctrbench datasets import table" in CliRunner().invoke(app, []).output
+
+
 def test_unknown_names(call):
     for words in (("init", "tastes"), ("run", "--dataset", "taste", "--versions", "oracel")):
         with pytest.raises(UnknownNameError):
