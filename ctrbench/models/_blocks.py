@@ -222,7 +222,8 @@ class Dice(nn.Module):
         """Map (n, H) to (n, H); uses moving statistics in evaluation and for a single row."""
         normal = batch_norm(hidden, self.mean, self.variance, DICE_EPS, self.training)
         p = torch.sigmoid(normal)
-        return hidden * (self.alpha + (1 - self.alpha) * p)
+        rest = torch.ones_like(self.alpha) - self.alpha  # torch 2.11 cannot export `1 - alpha`
+        return hidden * (self.alpha + rest * p)
 
 
 def activation(kind: str, width: int) -> nn.Module:
