@@ -115,6 +115,25 @@ def test_hypotheses_are_judged_by_the_rules_of_the_design():
     assert found["Crossings"][0] == "refuted"
 
 
+def test_few_replicates_are_shown_one_by_one_without_interval_and_winner():
+    values = {("", "none"): (0.60, 0.70), ("", "none/softmax"): (0.60, 0.70)}
+    values |= {("oracle", mode): (0.63, 0.72) for mode in ("vector", "sim_score", "cluster_id")}
+    rows = [
+        row(str(replicate), mode, str(gauc[replicate]), version) | {"point": "main-10000k-0"}
+        for (version, mode), gauc in values.items()
+        for replicate in range(2)
+    ]
+    assert np.isnan(interval(np.array([3.0, 2.0]))).all()
+    found = lines(rows)
+    for line in (
+        "| vector | +3.00, +2.00 |",
+        "| **winner** | – |",
+        "| `sim_score` minus `vector` | +0.00, +0.00 |",
+    ):
+        assert line in found
+    assert any("over 2 replicates; fewer than 3 are shown one by one." in line for line in found)
+
+
 def test_the_stored_table_is_that_of_the_stored_rows():
     stored = (TABLES / "regimes.md").read_text(encoding="utf-8")
     assert stored == "\n".join(lines(study.read_rows())) + "\n"
