@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FOLDER = TABLES.parent / "figures"
 COLUMNS = 5  # of panels
-COLOURS = 20  # of a file, which is a quarter as large then
+COLOURS = 40  # of a file, which is a quarter as large then
 FACTORS = {  # and the names of their levels
     "items": "{} items per 1,000 impressions",
     "tail": "popularity exponent {}",
