@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
 
-from benchmarks.regimes import study
+from benchmarks.regimes import averaged, study
 from benchmarks.regimes.marks import STATED, _at_least, growth, marks, paired
-from benchmarks.regimes.table import crossing, gains_of, interval, lines, net_gains, winner
+from benchmarks.regimes.table import (
+    _averaged,
+    crossing,
+    gains_of,
+    interval,
+    lines,
+    net_gains,
+    winner,
+)
 from benchmarks.shared import TABLES
 
 
@@ -132,6 +140,27 @@ def test_few_replicates_are_shown_one_by_one_without_interval_and_winner():
     ):
         assert line in found
     assert any("over 2 replicates; fewer than 3 are shown one by one." in line for line in found)
+
+
+def test_averaged_weights_have_the_worlds_of_the_map_and_net_gains():
+    of_map = {point.name: point for point in study.points()}
+    for point in averaged.averaged():
+        assert point.config(0) == of_map[point.name].config(0)
+        (text,) = point.files(0)
+        assert '"weight_averaging": 0.25' in text
+    gains = {"oracle": (3.0, 2.0, 2.5), "random": (1.0, 1.0, 1.0)}
+    rows = [row(str(k), "none", "0.6", "") | {"point": "main-1500k-0"} for k in range(3)]
+    rows += [
+        row(str(k), mode, str(0.6 + gain / 100), version) | {"point": "main-1500k-0"}
+        for version, of in gains.items()
+        for k, gain in enumerate(of)
+        for mode in ("vector", "sim_score", "cluster_id")
+    ]
+    found = _averaged(rows)
+    assert "## Averaged weights: 1,500,000 training impressions" in found
+    both = [line for line in found if line.startswith("| vector |")]
+    assert [line[:17] for line in both] == ["| vector | +2.50 ", "| vector | +1.50 "]
+    assert _averaged([]) == []
 
 
 def test_the_stored_table_is_that_of_the_stored_rows():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from benchmarks.regimes.averaged import AVERAGED
 from benchmarks.regimes.details import DETAILS, HEADS, PLAIN, worlds
 from benchmarks.regimes.study import ALIGNMENTS, CONTROL, SIZES, points, read_rows
 from benchmarks.shared import markdown_row, write_table
@@ -140,7 +141,8 @@ def lines(rows: list[dict[str, str]]) -> list[str]:
             found += _grid(rows, size, by_alignment)
             if len(by_alignment) == len(ALIGNMENTS):
                 found += ["", "Crossings, as alignments:", "", *_crossings(by_alignment)]
-    found += [*_nets(rows), *_single_factors(rows), *_details(Map(rows, read_rows(DETAILS)))]
+    found += [*_nets(rows), *_averaged(read_rows(AVERAGED))]
+    found += [*_single_factors(rows), *_details(Map(rows, read_rows(DETAILS)))]
     found += ["", "## Hypotheses and claims", "", "| | | figures |", "|---|---|---|"]
     for name, mark, reason in marks(rows):
         label = f"{name}: {CLAIMS[name]}" if name in CLAIMS else name
@@ -245,6 +247,27 @@ def _nets(rows: list[dict[str, str]]) -> list[str]:
                 found.append(
                     markdown_row([mode, *(_half(gains[mode]) for gains in controls.values())])
                 )
+    return found
+
+
+def _averaged(rows: list[dict[str, str]]) -> list[str]:
+    """Return the tables of `averaged.py`, with net gains where there are random vectors."""
+    found: list[str] = []
+    for size, (impressions, _) in SIZES.items():
+        points_at = {level: f"main-{size}-{level:g}" for level in ALIGNMENTS}
+        every = {level: gains_of(rows, point) for level, point in points_at.items()}
+        if by_alignment := {level: gains for level, gains in every.items() if gains}:
+            found += ["", f"## Averaged weights: {impressions:,} training impressions", ""]
+            found += _grid(rows, size, by_alignment)
+            random = {level: gains_of(rows, points_at[level], CONTROL) for level in by_alignment}
+            net = {
+                level: {mode: gains[mode] - random[level][mode] for mode in gains}
+                for level, gains in by_alignment.items()
+                if random[level]
+            }
+            if net:
+                found += ["", "Net gain in GAUC, over random vectors, pp:", ""]
+                found += _by_alignment(net, "net gain")
     return found
 
 
