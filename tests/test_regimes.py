@@ -139,7 +139,7 @@ def test_few_replicates_are_shown_one_by_one_without_interval_and_winner():
         "| `sim_score` minus `vector` | +0.00, +0.00 |",
     ):
         assert line in found
-    assert any("over 2 replicates; fewer than 3 are shown one by one." in line for line in found)
+    assert "Gain in GAUC over the baseline, pp, of each replicate (2)." in found
 
 
 def test_averaged_weights_have_the_worlds_of_the_map_and_net_gains():

@@ -104,6 +104,19 @@ def test_no_fit_uses_a_world_that_is_held_out():
     assert both.reliability[:-2] == alone.reliability
 
 
+def test_larger_logs_are_predicted_from_the_fit_without_them():
+    gains = np.random.default_rng(0).normal(np.arange(10.0), 0.1, (3, 10))
+    trained = [replicate(f"w{n}", (n + 1) * own, n + 1.0) for n, own in enumerate(gains)]
+    large = replicate("large", 50 - np.arange(10.0), 100.0)  # 6 million impressions
+    alone, both = advice.fitted(trained), advice.fitted([*trained, large])
+    np.testing.assert_array_equal(alone.weights, both.weights)
+    assert alone.ranges == both.ranges
+    assert both.reliability[:-1] == alone.reliability
+    assert (both.reliability[-1].what, both.reliability[-1].worlds) == (advice.LARGER, 1)
+    ((limited,),) = [apart for apart in advice.parted([large]) if apart]
+    assert limited.traits.impressions == advice.LARGEST
+
+
 def test_the_checks_are_those_of_the_stored_traits():
     found = checks.lines()
     assert (TABLES / "advice_checks.md").read_text(encoding="utf-8") == "\n".join(found) + "\n"

@@ -250,7 +250,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 def _line(axes: Axes, number: int, by_alignment: Mapping[float, np.ndarray], size: str) -> None:
     """Draw means by alignment, with intervals where there are any, beside other sizes."""
-    levels = [level + 0.02 * (number - 1) for level in by_alignment]
+    levels = [level + 0.02 * (number - 1.5) for level in by_alignment]
     means = np.array([values.mean() for values in by_alignment.values()])
     low, high = np.array([interval(values) for values in by_alignment.values()]).T
     axes.errorbar(
@@ -259,7 +259,7 @@ def _line(axes: Axes, number: int, by_alignment: Mapping[float, np.ndarray], siz
         yerr=[means - low, high - means],
         color=SERIES[number],
         marker=MARKS[number],
-        linestyle=DASHES[number],
+        linestyle=DASHES[number] if len(levels) == len(ALIGNMENTS) else "none",
         markersize=4,
         linewidth=1.3,
         elinewidth=0.9,

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 LEVEL, RESAMPLES = 0.95, 2000
 FEWEST = 3  # replicates of a point that has intervals and can have a winner
-FEW = f"; fewer than {FEWEST} are shown one by one"
 CROSSINGS = (("sim_score", "vector"), ("sim_score", "cluster_id"), ("vector", "cluster_id"))
 SOFTMAX = "sim_attention"  # its baseline has a softmax
 DETAILED = ("vector", "sim_score", "cluster_id")  # the modes of `details.py` and of differences
@@ -157,10 +156,10 @@ def _grid(rows: list[dict[str, str]], size: str, by_alignment: Mapping[float, Ga
         )
         for point in (f"main-{size}-{level:g}" for level in by_alignment)
     )
-    few = any(len(gains["vector"]) < FEWEST for gains in by_alignment.values())
+    few = all(len(gains["vector"]) < FEWEST for gains in by_alignment.values())
+    over = "of each replicate" if few else f"with {LEVEL:.0%} intervals over replicates"
     return [
-        f"Gain in GAUC over the baseline, pp, with {LEVEL:.0%} intervals over "
-        f"{_counts(by_alignment)} replicates{FEW if few else ''}.",
+        f"Gain in GAUC over the baseline, pp, {over} ({_counts(by_alignment)}).",
         "",
         *_by_alignment(by_alignment, "gain"),
         markdown_row(["GAUC of the baseline, %", *(f"{100 * b:.2f}" for b in baselines)]),

@@ -51,7 +51,7 @@ class ModeForecast:
     low_pp: float  # of the interval
     high_pp: float
     behind_pp: float  # the predicted difference from the first mode; 0 for the first
-    behind_low_pp: float
+    behind_low_pp: float  # of its interval, which has no ends if no order is predicted
     behind_high_pp: float
 
     @property
@@ -91,6 +91,7 @@ class Advice(Displayed, view="advice.show"):
     modes: tuple[ModeForecast, ...]  # by predicted gain, the largest first
     sizes: tuple[SizeForecast, ...]
     outside: tuple[Outside, ...]  # traits beyond those of the worlds of the fit
+    is_larger: bool  # the log is larger than all worlds of the fit, so that no order is predicted
     reliability: tuple[Reliability, ...]
     size_reliability: tuple[SizeReliability, ...]
     matrix: str  # a benchmark file that tests the prediction
@@ -141,6 +142,9 @@ def forecast(dataset: str, version: str, width: int, traits: Traits, fit: Fit) -
     best = best_size(known) if sizes else 1
     gains = fit.gains(known, best)
     half = fit.half_widths(gains, fit.sampling(known, best))
+    larger = traits.impressions > known.impressions
+    if larger:
+        half[~np.eye(len(half), dtype=bool)] = np.inf
     order = [
         place
         for place in np.argsort(-gains, kind="stable").tolist()
@@ -167,6 +171,7 @@ def forecast(dataset: str, version: str, width: int, traits: Traits, fit: Fit) -
         modes,
         sizes,
         outside,
+        larger,
         fit.reliability,
         fit.sizes,
         matrix="",

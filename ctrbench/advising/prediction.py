@@ -25,6 +25,7 @@ CODE_FACTORS = [2, 3, 6, 7]  # places in `factors`
 SIZED = "cluster_id"  # the mode whose codebook size is predicted
 USEFUL = 0.8  # share of the largest gain that a useful codebook size reaches
 SMALL_SIZES = 10, 20  # with which predicted sizes are compared
+LARGER = "10 million impressions, more than in the fit"  # names a row of the reliability
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ctrbench.advising.prediction import SMALL_SIZES
+from ctrbench.advising.prediction import LARGER, SMALL_SIZES
 from ctrbench.terminal._tables import aligned
 from ctrbench.terminal.output import echo
 
@@ -38,6 +38,8 @@ def show(found: Advice) -> None:
             for one in found.outside
         ]
         echo(aligned([("  trait", "here", "from", "to"), *rows]))
+    if found.is_larger:
+        echo(_larger(found))
     echo(f"\nReliability, of {found.reliability[-1].worlds} {found.reliability[-1].what}")
     rows = [*_reliability(found), *(_of_sizes(found) if found.sizes else ())]
     echo(aligned((f"  {label}", text) for label, text in rows))
@@ -75,6 +77,18 @@ def _behind(one: ModeForecast) -> str:
     if not one.is_behind:
         return UNKNOWN
     return f"{one.behind_pp:+.2f} [{one.behind_low_pp:+.2f}, {one.behind_high_pp:+.2f}]"
+
+
+def _larger(found: Advice) -> str:
+    """Return why no order is predicted, with how often it was right for larger logs."""
+    why = "  No order of modes is predicted, because the log is larger than all of these worlds."
+    for one in found.reliability:
+        if one.what == LARGER:
+            why += (
+                f"\n  Of {one.pairs} orders predicted for {one.worlds} worlds with 10 million "
+                f"impressions, {one.right:.0%} were right."
+            )
+    return why
 
 
 def _useful(found: Advice) -> str:

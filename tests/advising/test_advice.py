@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from ctrbench.advising.advice import forecast
-from ctrbench.advising.prediction import Fit, Reliability, factors, packaged_fit, size_shares
+from ctrbench.advising.prediction import (
+    LARGER,
+    Fit,
+    Reliability,
+    factors,
+    packaged_fit,
+    size_shares,
+)
 from ctrbench.advising.traits import Traits
 from ctrbench.benchmark_file import read_benchmark
 from ctrbench.terminal.advice import show
@@ -98,9 +105,23 @@ def test_a_log_beyond_the_worlds_of_the_fit_is_named_and_its_size_is_limited(str
         ("training impressions", 10**7, 60_000, 300_000),
         ("clicks per history", 44, 12, 15),
     ]
-    assert found.modes == forecast("shop", "v7", 48, TRAITS, FIT).modes
+    usual = forecast("shop", "v7", 48, TRAITS, FIT)
+    assert [one.gain_pp for one in found.modes] == [one.gain_pp for one in usual.modes]
     assert found.traits.impressions == 10**7
-    assert not forecast("shop", "v7", 48, TRAITS, FIT).outside
+    assert not usual.outside
+
+
+def test_no_order_is_predicted_for_a_log_larger_than_all_worlds(straight):
+    row = replace(FIT.reliability[0], what=LARGER, worlds=2, pairs=8, right=0.625)
+    fit = replace(FIT, reliability=(row, *FIT.reliability))
+    found = forecast("shop", "v7", 48, replace(TRAITS, impressions=300_001), fit)
+    assert (found.is_larger, found.leaders) == (True, found.modes)
+    text = "\n".join(shown(found))
+    assert text.startswith("v7 is predicted to gain +4.0 pp")
+    assert "the order of modes is not predictable." in text.splitlines()[0]
+    assert "Of 8 orders predicted for 2 worlds with 10 million impressions, 62% were right." in text
+    smaller = forecast("shop", "v7", 48, replace(TRAITS, impressions=100), fit)
+    assert not smaller.is_larger
 
 
 def test_the_matrix_has_the_leaders_and_the_first_mode_behind(straight, tmp_path):

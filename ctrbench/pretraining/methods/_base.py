@@ -7,7 +7,7 @@ line, S sequence targets. An index of -1 represents a missing image.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -38,8 +38,12 @@ class LineBatch:
 
     def to(self, device: torch.device) -> LineBatch:
         """Return the batch with its tensors on another device."""
-        names = ("shown", "click", "history", "target", "earlier")
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+        moved = {
+            one.name: getattr(self, one.name).to(device)
+            for one in fields(self)
+            if one.name != "item_id"
+        }
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)
