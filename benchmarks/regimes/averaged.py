@@ -13,6 +13,7 @@ from benchmarks.regimes.study import CONTROL, SIZES, Point, add_missing, argumen
 from benchmarks.shared import TABLES
 
 AVERAGED = TABLES / "regimes_averaged.csv"
+ROUNDING = TABLES / "regimes_rounding.csv"  # baselines of the map that were trained again
 REPLICATES = {"10000k": 1, "1500k": SIZES["1500k"][1]}
 MODES = """\
   vector: {}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from benchmarks.regimes.averaged import AVERAGED
+from benchmarks.regimes.averaged import AVERAGED, ROUNDING
 from benchmarks.regimes.details import DETAILS, HEADS, PLAIN, worlds
 from benchmarks.regimes.study import ALIGNMENTS, CONTROL, SIZES, points, read_rows
 from benchmarks.shared import markdown_row, write_table
@@ -140,7 +140,7 @@ def lines(rows: list[dict[str, str]]) -> list[str]:
             found += _grid(rows, size, by_alignment)
             if len(by_alignment) == len(ALIGNMENTS):
                 found += ["", "Crossings, as alignments:", "", *_crossings(by_alignment)]
-    found += [*_nets(rows), *_averaged(read_rows(AVERAGED))]
+    found += [*_nets(rows), *_averaged(read_rows(AVERAGED)), *_rounding(rows, read_rows(ROUNDING))]
     found += [*_single_factors(rows), *_details(Map(rows, read_rows(DETAILS)))]
     found += ["", "## Hypotheses and claims", "", "| | | figures |", "|---|---|---|"]
     for name, mark, reason in marks(rows):
@@ -268,6 +268,31 @@ def _averaged(rows: list[dict[str, str]]) -> list[str]:
                 found += ["", "Net gain in GAUC, over random vectors, pp:", ""]
                 found += _by_alignment(net, "net gain")
     return found
+
+
+def _rounding(rows: list[dict[str, str]], again: list[dict[str, str]]) -> list[str]:
+    """Return the table of baselines that were trained again, where rounding differs.
+
+    Args:
+        rows: The stored rows of the map.
+        again: The rows of the other trainings.
+    """
+    stored = {
+        (row["point"], row["replicate"]): float(row["gauc"])
+        for row in rows
+        if row["mode"] == "none"
+    }
+    found = ["", "## Baselines trained again, with other rounding", ""]
+    found += ["Those without averaged weights are compared with the rows of the map.", ""]
+    heads = "point", "replicate", "trained on", "weight averaging", "GAUC, %", "difference, pp"
+    found += [markdown_row(heads), "|---|---:|---|---:|---:|---:|"]
+    for row in again:
+        own, place = float(row["gauc"]), (row["point"], row["replicate"])
+        plain = row["weight_averaging"] == "0"
+        difference = f"{100 * (own - stored[place]):+.2f}" if plain else ""
+        shown = row["trained_on"], row["weight_averaging"], f"{100 * own:.3f}", difference
+        found.append(markdown_row([*place, *shown]))
+    return found if again else []
 
 
 def _crossings(by_alignment: Mapping[float, Gains]) -> list[str]:
