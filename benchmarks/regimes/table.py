@@ -288,7 +288,7 @@ def _rounding(rows: list[dict[str, str]], again: list[dict[str, str]]) -> list[s
     found += [markdown_row(heads), "|---|---:|---|---:|---:|---:|"]
     for row in again:
         own, place = float(row["gauc"]), (row["point"], row["replicate"])
-        plain = row["weight_averaging"] == "0"
+        plain = row["weight_averaging"] == "0" and place in stored
         difference = f"{100 * (own - stored[place]):+.2f}" if plain else ""
         shown = row["trained_on"], row["weight_averaging"], f"{100 * own:.3f}", difference
         found.append(markdown_row([*place, *shown]))
