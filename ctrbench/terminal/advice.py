@@ -86,7 +86,8 @@ def _larger(found: Advice) -> str:
         if one.what == LARGER:
             why += (
                 f"\n  Of {one.pairs} orders predicted for {one.worlds} worlds with 10 million "
-                f"impressions, {one.right:.0%} were right."
+                f"impressions, {one.right:.0%} were right; {one.covered:.0%} of the gains were "
+                f"within their intervals."
             )
     return why
 
