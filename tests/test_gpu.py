@@ -23,16 +23,19 @@ from tests.test_contracts import BACKBONES, MODES, build
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU")
 ON_GPU = SMALL.replace("batch_size: 256", "batch_size: 256, device: cuda")
-QUIET = lambda share: None  # noqa: E731
 ROUNDING = 1e-3  # of probabilities; Adam enlarges the rounding of small gradients
+
+
+def quiet(share):
+    pass
 
 
 def predicted(name, slots, device, settings=None, training=None):
     """Return what a model of the tiny log predicts after its training on a device."""
     model, packer = build(name, slots, settings=settings or BACKBONES["din"])
     chosen = TrainingSettings(**{"batch_size": 64, "learning_rate": 0.01} | (training or {}))
-    fit(model.to(device), packer, chosen, 0, QUIET)
-    return predict(model, packer, "test", QUIET)
+    fit(model.to(device), packer, chosen, 0, quiet)
+    return predict(model, packer, "test", quiet)
 
 
 def require_equal(found, other, rounding=ROUNDING):
@@ -89,7 +92,7 @@ def test_exported_model_predicts_on_the_cpu(workspace, tmp_path):
     pytest.importorskip("onnxruntime", reason="pip install 'ctrbench[onnx]'")
     made = matrix(workspace, ON_GPU)
     for cell in made.cells():
-        record = run_cell(workspace, cell, (), {}, QUIET, keep_model=True)
+        record = run_cell(workspace, cell, (), {}, quiet, keep_model=True)
         assert record.status == "done", record.reason
     export(workspace, "taste/oracle/sim_score", tmp_path / "folder")  # compares predictions
     state = load(tmp_path / "folder").model.state_dict().values()

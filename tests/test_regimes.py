@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.regimes import averaged, study
+from benchmarks.regimes import averaged, rounding, study
 from benchmarks.regimes.marks import STATED, _at_least, growth, marks, paired
 from benchmarks.regimes.table import (
     _averaged,
@@ -13,6 +13,7 @@ from benchmarks.regimes.table import (
     winner,
 )
 from benchmarks.shared import TABLES
+from ctrbench.loops import load_loops
 
 
 def row(replicate, mode, gauc, version="oracle"):
@@ -161,6 +162,22 @@ def test_averaged_weights_have_the_worlds_of_the_map_and_net_gains():
     both = [line for line in found if line.startswith("| vector |")]
     assert [line[:17] for line in both] == ["| vector | +2.50 ", "| vector | +1.50 "]
     assert _averaged([]) == []
+
+
+def test_a_baseline_that_is_trained_again_has_a_row_that_names_its_rounding(tmp_path, monkeypatch):
+    point = study.Point("small", 2000, 1, 1.0, items_per_1000=50)
+    monkeypatch.setattr(rounding, "points", lambda: [point])
+    plain, averaged_row = (
+        rounding.baseline_row("small", 0, chosen, "cpu", tmp_path / "home")
+        for chosen in (False, True)
+    )
+    assert plain["trained_on"] == (
+        "CPU" if load_loops() is not None else "CPU without compiled loops"
+    )
+    assert (plain["weight_averaging"], averaged_row["weight_averaging"]) == (0, 0.25)
+    assert plain["gauc"] != averaged_row["gauc"]
+    assert not (tmp_path / "home").exists()
+    assert plain == rounding.baseline_row("small", 0, False, "cpu", tmp_path / "home")
 
 
 def test_the_stored_table_is_that_of_the_stored_rows():

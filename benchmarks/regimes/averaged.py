@@ -13,7 +13,7 @@ from benchmarks.regimes.study import CONTROL, SIZES, Point, add_missing, argumen
 from benchmarks.shared import TABLES
 
 AVERAGED = TABLES / "regimes_averaged.csv"
-ROUNDING = TABLES / "regimes_rounding.csv"  # baselines of the map that were trained again
+SHARE = 0.25  # of the training whose weights are averaged
 REPLICATES = {"10000k": 1, "1500k": SIZES["1500k"][1]}
 MODES = """\
   vector: {}
@@ -41,7 +41,7 @@ def averaged() -> list[Averaged]:
             REPLICATES[size],
             alignment,
             versions=versions[size],
-            training={"weight_averaging": 0.25},
+            training={"weight_averaging": SHARE},
         )
         for alignment in (0.0, 1.0)
         for size in REPLICATES

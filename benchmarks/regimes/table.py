@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from benchmarks.regimes.averaged import AVERAGED, ROUNDING
+from benchmarks.regimes.averaged import AVERAGED
 from benchmarks.regimes.details import DETAILS, HEADS, PLAIN, worlds
+from benchmarks.regimes.rounding import ROUNDING
 from benchmarks.regimes.study import ALIGNMENTS, CONTROL, SIZES, points, read_rows
 from benchmarks.shared import markdown_row, write_table
 

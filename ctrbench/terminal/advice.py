@@ -87,7 +87,7 @@ def _larger(found: Advice) -> str:
             why += (
                 f"\n  Of {one.pairs} orders predicted for {one.worlds} worlds with 10 million "
                 f"impressions, {one.right:.0%} were right; {one.covered:.0%} of the gains were "
-                f"within their intervals."
+                "within their intervals."
             )
     return why
 
